@@ -1,0 +1,102 @@
+"""Everything that can go wrong, as one small tree.
+
+    AutoDistillerError
+    ├── InputError            the user's input is wrong: nothing was loaded or trained (exit code 2)
+    └── RunError              a run failed after it had begun (exit code 1)
+        └── NonFiniteLossError  a term of the loss became NaN or infinite
+
+An `InputError` carries *all* problems that were found, each in one form:
+place, what, got, allowed, nearest right name.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+class AutoDistillerError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with the input.
+
+    Args:
+        place: Where it stands: a key (`intermediate.alpha`), a file with its line, an option.
+        what: What is wrong, in one clause without a full stop.
+        got: What was found there, as text; empty when there is nothing to show.
+        allowed: What may stand there: names or one range such as `0 to 1`.
+        suggestion: The nearest right name, or what to do instead.
+
+    Example:
+        >>> print(Problem("mapping.kind", "unknown kind", "'skp'", ("skip", "last", "emd"), "skip"))
+        mapping.kind: unknown kind; got 'skp'; allowed: skip, last, emd. Did you mean skip?
+    """
+
+    place: str
+    what: str
+    got: str = ""
+    allowed: tuple[str, ...] = ()
+    suggestion: str = ""
+
+    def __str__(self) -> str:
+        parts = [f"{self.place}: {self.what}" if self.place else self.what]
+        if self.got:
+            parts.append(f"got {self.got}")
+        if self.allowed:
+            parts.append(f"allowed: {', '.join(self.allowed)}")
+        text = "; ".join(parts)
+        if not self.suggestion:
+            return text
+        is_name = self.suggestion in self.allowed or " " not in self.suggestion
+        return f"{text}. Did you mean {self.suggestion}?" if is_name else f"{text}. {self.suggestion}"
+
+
+def unknown_name(place: str, what: str, got: str, allowed: Iterable[str]) -> Problem:
+    """The problem of a name that does not exist, with the nearest one that does.
+
+    Example:
+        >>> print(unknown_name("--preset", "unknown preset", "tinybirt", ["tinybert", "pkd"]))
+        --preset: unknown preset; got 'tinybirt'; allowed: tinybert, pkd. Did you mean tinybert?
+    """
+    names = tuple(allowed)
+    nearest = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
+    return Problem(place, what, repr(got), names, nearest[0] if nearest else "")
+
+
+class InputError(AutoDistillerError):
+    """The input cannot be used. `problems` lists every reason at once."""
+
+    def __init__(self, problems: Problem | Sequence[Problem]):
+        self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    @classmethod
+    def of(
+        cls, place: str, what: str, got: object = "", allowed: Iterable[str] = (), suggestion: str = ""
+    ) -> InputError:
+        """An error with one problem; arguments as in `Problem`."""
+        return cls(Problem(place, what, str(got), tuple(allowed), suggestion))
+
+
+class RunError(AutoDistillerError):
+    """A run failed after it had begun."""
+
+
+class NonFiniteLossError(RunError):
+    """A term of the loss became NaN or infinite.
+
+    Args:
+        step: The optimiser step, counted from 1, in which it happened first.
+        term: Name of the term, such as `intermediate`.
+    """
+
+    def __init__(self, step: int, term: str):
+        self.step, self.term = step, term
+        super().__init__(
+            f"the {term} loss is not a finite number at step {step}. "
+            "A lower learning rate or --precision float32 usually helps."
+        )

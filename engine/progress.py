@@ -1,0 +1,57 @@
+"""How the engine tells what it is doing: a `Reporter` that somebody else may show.
+
+The engine never prints. The CLI brings a reporter that draws; the default one is silent
+apart from the log.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+Item = TypeVar("Item")
+log = logging.getLogger("autodistiller")
+
+
+class Reporter(Protocol):
+    """What the engine says while it works."""
+
+    def message(self, text: str) -> None:
+        """One line that a person should read: a choice that was made, a result, a warning."""
+
+    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps") -> None:
+        """A stage of `total` units begins, `done` of them finished by an earlier process."""
+
+    def advance(self, stage: str, count: int = 1, note: str = "") -> None:
+        """`count` more units are done; `note` is a short status such as the loss."""
+
+    def finish(self, stage: str) -> None:
+        """The stage is over."""
+
+
+class SilentReporter:
+    """Writes messages to the log and shows nothing."""
+
+    def message(self, text: str) -> None:
+        log.info(text)
+
+    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps") -> None:
+        log.debug("%s: %d of %d %s", stage, done, total, unit)
+
+    def advance(self, stage: str, count: int = 1, note: str = "") -> None:
+        pass
+
+    def finish(self, stage: str) -> None:
+        log.debug("%s: done", stage)
+
+
+def track(
+    items: Iterable[Item], reporter: Reporter, stage: str, total: int, unit: str = "steps"
+) -> Iterator[Item]:
+    """Yields `items` and reports one unit after each."""
+    reporter.start(stage, total, unit=unit)
+    for item in items:
+        yield item
+        reporter.advance(stage)
+    reporter.finish(stage)

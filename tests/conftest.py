@@ -1,0 +1,34 @@
+"""Shared by all tests: where real data lies, and which markers skip on which machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    import torch
+
+    skips = {
+        "shared": (SHARED / "datasets").is_dir(),
+        "gpu": torch.cuda.is_available(),
+    }
+    reasons = {"shared": "the folder ../shared is not on this machine", "gpu": "no CUDA device on this machine"}
+    for item in items:
+        for marker, present in skips.items():
+            if item.get_closest_marker(marker) and not present:
+                item.add_marker(pytest.mark.skip(reason=reasons[marker]))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real datasets and models; use together with the marker `shared`."""
+    return SHARED
