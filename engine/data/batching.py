@@ -1,0 +1,48 @@
+"""Which examples form a batch.
+
+Decided here: batches of similar length, because padding costs as much as text. Training batches
+are random all the same: examples are sorted only within random buckets of `BUCKET` batches.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+BUCKET = 50
+"""Batches that are sorted by length together."""
+
+
+def step_batches(lengths: np.ndarray, size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """The batches of one training epoch; the same for the same seed and epoch.
+
+    Args:
+        lengths: (n,) tokens of each example.
+        size: Examples in a batch; one batch of the epoch may be smaller.
+
+    Returns:
+        Ids of the examples of each batch. Each of the n ids stands there exactly once.
+
+    Example:
+        >>> batches = step_batches(np.array([3, 9, 3, 9]), size=2, seed=0, epoch=0)
+        >>> sorted(sorted(batch.tolist()) for batch in batches)
+        [[0, 2], [1, 3]]
+    """
+    generator = np.random.default_rng([seed, epoch])
+    order = generator.permutation(len(lengths))
+    batches: list[np.ndarray] = []
+    for begin in range(0, len(order), BUCKET * size):
+        bucket = order[begin : begin + BUCKET * size]
+        bucket = bucket[np.argsort(lengths[bucket], kind="stable")]
+        batches += [bucket[at : at + size] for at in range(0, len(bucket), size)]
+    return [batches[index] for index in generator.permutation(len(batches))]
+
+
+def sorted_batches(lengths: np.ndarray, size: int) -> list[np.ndarray]:
+    """Batches for evaluation: the longest first, so that a lack of memory shows at once.
+
+    Example:
+        >>> [batch.tolist() for batch in sorted_batches(np.array([3, 9, 5]), size=2)]
+        [[1, 2], [0]]
+    """
+    order = np.argsort(-lengths, kind="stable")
+    return [order[at : at + size] for at in range(0, len(order), size)]

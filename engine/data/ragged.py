@@ -1,0 +1,50 @@
+"""Rows of different lengths: one flat array with offsets, in the smallest type that holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Ids = Sequence[int] | np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Ragged:
+    """Rows of different lengths in one flat array.
+
+    Example:
+        >>> rows = Ragged.of(np.array([5, 6, 7]), np.array([1, 2]))
+        >>> rows.padded([1, 0], fill=-1).tolist()
+        [[6, 7], [5, -1]]
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray, lengths: np.ndarray) -> Ragged:
+        """From flat values, kept in the smallest integer type that holds them."""
+        low, high = values.min(initial=0), values.max(initial=0)
+        dtype = np.result_type(np.min_scalar_type(low), np.min_scalar_type(high))
+        return cls(values.astype(dtype), np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]))
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(n,) values in each row."""
+        return np.diff(self.offsets)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.values[self.offsets[index] : self.offsets[index + 1]].astype(np.int64)
+
+    def padded(self, ids: Ids, width: int | None = None, fill: int = 0) -> np.ndarray:
+        """(B, width) int64: some rows side by side, cut or filled up to `width` (their longest)."""
+        ids = np.asarray(ids, dtype=np.int64)
+        starts = self.offsets[ids][:, None]
+        lengths = self.offsets[ids + 1][:, None] - starts
+        column = np.arange(lengths.max(initial=0) if width is None else width)
+        out = np.full((len(ids), len(column)), fill, dtype=np.int64)
+        inside = column < lengths
+        out[inside] = self.values[(starts + column)[inside]]
+        return out
