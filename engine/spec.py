@@ -237,13 +237,11 @@ class Training(Spec):
 
     def for_task(self, task: Task) -> Training:
         """The same with the paper's value for this task in place of every `None`."""
-        answering = task.kind == "question_answering"
         shape = task.kind if task.token_level else "pair" if task.pair else "single"
-        epochs = PAPER_EPOCHS.get(task.kind) or PAPER_EPOCHS.get(task.name.rsplit("/")[-1], 20)
         defaults: dict[str, Any] = {
-            "epochs": epochs,
+            "epochs": PAPER_EPOCHS.get(task.kind) or PAPER_EPOCHS.get(task.name.rsplit("/")[-1], 20),
             "max_length": PAPER_MAX_LENGTH[shape],
-            "window_overlap": 128 if answering else None,
+            "window_overlap": 128 if task.kind == "question_answering" else None,
         }
         return self.model_copy(update={k: v for k, v in defaults.items() if getattr(self, k) is None})
 
@@ -253,15 +251,16 @@ class Pipeline(Spec):
 
     Example:
         >>> pipeline = Pipeline(intermediate=MIAlpha(alpha=0.5), mapping=EMD())
-        >>> pipeline.prediction.kind, pipeline.mapping.kind
-        ('ce', 'emd')
+        >>> pipeline.prediction_for("regression").kind, pipeline.mapping.kind
+        ('mse', 'emd')
         >>> Pipeline.model_validate(pipeline.model_dump()) == pipeline
         True
     """
 
     intermediate: IntermediateSpec = NoIntermediate()
     mapping: MappingSpec = NoMapping()
-    prediction: PredictionSpec = PredictionCE()
+    prediction: PredictionSpec | None = None
+    """`None`: ce, and for regression, which has no classes, mse."""
     augmentation: AugmentationSpec = NoAugmentation()
     teacher: TeacherSpec = SingleTeacher()
     weights: Weights = Weights()
@@ -279,18 +278,16 @@ class Pipeline(Spec):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Pipeline:
-        problems = []
-        if (self.intermediate.kind == "none") != (self.mapping.kind == "none"):
+        problems, weights = [], self.weights
+        intermediate, mapping = self.intermediate.kind, self.mapping.kind
+        if (intermediate == "none") != (mapping == "none"):
             problems.append(
                 "intermediate and mapping go together: both `none`, or neither; "
-                f"got intermediate {self.intermediate.kind} and mapping {self.mapping.kind}"
+                f"got intermediate {intermediate} and mapping {mapping}"
             )
-        total = self.weights.prediction + self.weights.hard_label
-        if self.intermediate.kind != "none":
-            total += self.weights.intermediate
-        if total == 0:
+        if weights.prediction + weights.hard_label + weights.intermediate * (intermediate != "none") == 0:
             problems.append("all weights are 0: nothing would be learned")
-        if self.intermediate.kind == "mi_alpha" and self.training.batch_size < 2:
+        if intermediate == "mi_alpha" and self.training.batch_size < 2:
             problems.append("mi_alpha contrasts examples within a batch: batch_size must be at least 2")
         if problems:
             raise ValueError("\n".join(problems))
@@ -299,19 +296,24 @@ class Pipeline(Spec):
     @property
     def key(self) -> str:
         """Short hash of what the pipeline computes; the same for equal pipelines everywhere."""
-        text = json.dumps(self.model_dump(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()[:12]
+
+    def prediction_for(self, kind: TaskKind) -> PredictionCE | PredictionMSE | PredictionKL:
+        """The prediction loss on a task of this kind."""
+        return self.prediction or (PredictionMSE() if kind == "regression" else PredictionCE())
 
     def for_task(self, task: Task) -> Pipeline:
         """The same with every `None` resolved for this task."""
-        return self.model_copy(update={"training": self.training.for_task(task)})
+        resolved = {"prediction": self.prediction_for(task.kind), "training": self.training.for_task(task)}
+        return self.model_copy(update=resolved)
 
     def problems_with(self, kind: TaskKind) -> list[Problem]:
         """Why this pipeline cannot run on a task of this kind; empty when it can."""
         problems = []
-        if kind == "regression" and self.prediction.kind != "mse":
+        chosen = self.prediction_for(kind).kind
+        if kind == "regression" and chosen != "mse":
             what = "needs classes, and a regression task has none"
-            problems.append(Problem("prediction.kind", what, f"'{self.prediction.kind}'", ("mse",), "mse"))
+            problems.append(Problem("prediction.kind", what, f"'{chosen}'", ("mse",), "mse"))
         if kind != "question_answering" and self.training.window_overlap is not None:
             what = f"only question answering has windows, and this task is {kind}"
             overlap = str(self.training.window_overlap)

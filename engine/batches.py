@@ -1,0 +1,152 @@
+"""What the loop is fed: the steps of an epoch as batches of the student's inputs and teacher signals.
+
+Decided here: how a step is cut. One step holds batch_size · gradient_accumulation examples of
+similar length. It is cut into forward passes of batch_size, and each of these is dealt out to the
+processes, so neither the number of processes nor the cut changes which examples a step sees.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from engine.data.alignment import align, align_labels
+from engine.data.batching import step_batches
+from engine.data.encoding import Encoded
+from engine.signals import TeacherSignals
+from engine.spec import Training
+
+GPU_WORKERS = 2
+
+
+@dataclass
+class Batch:
+    """The part of a step that one process computes in one forward pass.
+
+    Shapes:
+        inputs: tensors (B, N) for the student.
+        labels: as in `Encoded.labels`.
+        fetched: the host's part of the teacher signals; None without a teacher.
+        alignment: (B, N, N of the teacher) or None where the tokenizers agree.
+        label_alignment: the same for the logits of tagging, where they are paired word by word.
+        totals: unit → count over the whole step, all passes and processes.
+    """
+
+    inputs: dict[str, Tensor]
+    labels: Tensor
+    fetched: Any
+    alignment: Tensor | None
+    label_alignment: Tensor | None
+    totals: dict[str, float]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on the training device, without the teacher's part, which `view` moves."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """The same in page-locked memory."""
+        fetched = self.fetched
+        if isinstance(fetched, dict):
+            fetched = {name: tensor.pin_memory() for name, tensor in fetched.items()}
+        elif fetched is not None:
+            fetched = fetched.pin_memory()
+        return replace(self._each(Tensor.pin_memory), fetched=fetched)
+
+    def _each(self, change: Any) -> Batch:
+        return replace(
+            self,
+            inputs={name: change(tensor) for name, tensor in self.inputs.items()},
+            labels=change(self.labels),
+            alignment=None if self.alignment is None else change(self.alignment),
+            label_alignment=None if self.label_alignment is None else change(self.label_alignment),
+        )
+
+
+@dataclass
+class TrainingData:
+    """Training examples as the student and, where there is one, the teacher see them.
+
+    Args:
+        student: The examples through the student's tokenizer.
+        accepted: Names of the tensors that the student's forward takes.
+        signals: The teacher's signals; None for plain fine-tuning.
+        teacher: The examples through the teacher's tokenizer; None where it is the student's.
+        aligned: Whether the objective compares token by token.
+    """
+
+    student: Encoded
+    accepted: set[str]
+    signals: TeacherSignals | None = None
+    teacher: Encoded | None = None
+    aligned: bool = False
+
+    def __len__(self) -> int:
+        return len(self.student)
+
+    def batch(self, ids: np.ndarray, totals: dict[str, float]) -> Batch:
+        """The tensors of some examples."""
+        inputs = self.student.inputs(ids)
+        length = inputs["input_ids"].shape[1]
+        kept = {name: tensor for name, tensor in inputs.items() if name in self.accepted}
+        fetched = alignment = label_alignment = None
+        if self.signals is not None:
+            fetched = self.signals.fetch(ids)
+            if self.teacher is not None and self.aligned:
+                seen = self.teacher.padded_length(ids)
+                alignment = align(self.student, self.teacher, ids, length, seen)
+                if self.student.kind == "tagging":
+                    label_alignment = align_labels(self.student, self.teacher, ids, length, seen)
+        return Batch(kept, self.student.labels(ids), fetched, alignment, label_alignment, totals)
+
+
+class StepPlan(torch.utils.data.Dataset[list[Batch]]):
+    """The steps of one epoch: step number → the batches of this process, in order.
+
+    Attributes:
+        steps: Ids of the examples of each step, of all processes together.
+    """
+
+    def __init__(
+        self, data: TrainingData, training: Training, seed: int, epoch: int, accelerator: Accelerator
+    ):
+        self.data, self.size = data, training.batch_size
+        self.rank, self.processes = accelerator.process_index, accelerator.num_processes
+        self.on_gpu = accelerator.device.type == "cuda"
+        whole = self.size * training.gradient_accumulation
+        self.steps = step_batches(data.student.lengths, whole, seed, epoch)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, number: int) -> list[Batch]:
+        """The batches of step `number`; a process with nothing to do gets one that weighs nothing."""
+        ids = self.steps[number]
+        totals = {"examples": float(len(ids)), "tokens": float(self.data.student.label_count(ids))}
+        nothing = dict.fromkeys(totals, math.inf)
+        batches = []
+        for start in range(0, len(ids), self.size):
+            part = ids[start : start + self.size]
+            own = part[self.rank :: self.processes]
+            batches.append(self.data.batch(own, totals) if len(own) else self.data.batch(part[:1], nothing))
+        return batches
+
+    def from_step(self, start: int) -> Iterator[list[Batch]]:
+        """The steps from `start` on; for a GPU, worker processes prepare them ahead of time."""
+        workers = GPU_WORKERS if self.on_gpu else 0
+        left = range(start, len(self))
+        return iter(
+            DataLoader(self, batch_size=None, sampler=left, num_workers=workers, pin_memory=self.on_gpu)
+        )
+
+
+def steps_in_epoch(examples: int, training: Training) -> int:
+    """Optimiser steps of one epoch."""
+    return math.ceil(examples / (training.batch_size * training.gradient_accumulation))

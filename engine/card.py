@@ -1,0 +1,109 @@
+"""The model card beside a student: what it is, how it was made, how good and how fast it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from engine.config import dump_pipeline
+from engine.data.task import Task, TaskKind
+from engine.files import write_text
+from engine.models import HEADS
+from engine.result import RunResult
+from engine.spec import Pipeline
+
+HUB_TASKS: dict[TaskKind, str] = {
+    "classification": "text-classification",
+    "regression": "text-classification",
+    "tagging": "token-classification",
+    "question_answering": "question-answering",
+}
+
+TEXT = """---
+{data}
+---
+
+# {name}: a student of {teacher}
+
+Distilled with [AutoDistiller](https://pypi.org/project/autodistiller/) from `{teacher}` on `{task}`.
+
+| | student | teacher |
+| --- | --- | --- |
+{rows}
+
+Distillation ratio (student {metric} / teacher {metric}): **{ratio}**.{baseline}
+{warnings}
+Scores are of the held-out set, 0 to 1 (correlations −1 to 1). Latency is the median of one example,
+throughput is at batch 32, both in float32 on {device}, tokenising not counted.
+
+## Use
+
+```python
+from transformers import {auto}, AutoTokenizer
+
+model = {auto}.from_pretrained("path/to/this/folder")
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
+```
+
+## How it was made
+
+Training rows: {train_examples}; seed {seed}; student started as `{student}`; precision {precision}.
+
+```toml
+{pipeline}
+```
+"""
+
+
+def _rows(result: RunResult) -> str:
+    """The lines of the table, those without figures left out."""
+    lines = [
+        (result.metric, result.student_score, result.teacher_score, "{:.4f}"),
+        ("parameters", result.parameters, result.teacher_parameters, "{:,}"),
+        ("size (MB)", result.size_mb, result.teacher_size_mb, "{:.1f}"),
+        ("latency (ms)", result.latency_ms, result.teacher_latency_ms, "{:.2f}"),
+        ("throughput (examples/s)", result.throughput, result.teacher_throughput, "{:.0f}"),
+    ]
+    known = [line for line in lines if line[1] is not None and line[2] is not None]
+    return "\n".join(f"| {name} | {form.format(a)} | {form.format(b)} |" for name, a, b, form in known)
+
+
+def write_card(folder: Path, result: RunResult, task: Task) -> None:
+    """Writes `README.md` with the figures of `result` into the student's folder."""
+    tag = HUB_TASKS[task.kind]
+    score = EvalResult(
+        task_type=tag,
+        dataset_type=task.name,
+        dataset_name=task.name,
+        metric_type=result.metric,
+        metric_value=result.student_score,
+    )
+    data = ModelCardData(
+        library_name="transformers",
+        pipeline_tag=tag,
+        tags=["autodistiller", "knowledge-distillation"],
+        model_name=folder.resolve().name,
+        eval_results=[score],
+    )
+    ratio = result.distillation_ratio
+    without = result.baseline_score
+    card = TEXT.format(
+        data=data.to_yaml(),
+        name=folder.resolve().name,
+        teacher=Path(result.teacher).name if Path(result.teacher).is_dir() else result.teacher,
+        task=task.name,
+        rows=_rows(result),
+        metric=result.metric,
+        ratio="undefined" if ratio is None else f"{ratio:.4f}",
+        baseline="" if without is None else f" The same student without a teacher reaches {without:.4f}.",
+        warnings="".join(f"\n> {warning}\n" for warning in result.warnings),
+        device=result.device,
+        auto=HEADS[task.kind].__name__,
+        train_examples=f"{result.train_examples:,}",
+        seed=result.seed,
+        student=result.student,
+        precision=result.precision,
+        pipeline=dump_pipeline(Pipeline.model_validate(result.pipeline), "toml").strip(),
+    )
+    write_text(folder / "README.md", str(ModelCard(card, ignore_metadata_errors=True)))

@@ -1,0 +1,67 @@
+"""The state of a training that is saved and restored whole.
+
+Random numbers need no saving: every step draws from a generator seeded by (seed, step, process),
+so a step that is repeated after a kill is the same step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine.errors import RunError
+from engine.files import written_atomically
+
+
+@dataclass
+class LoopState:
+    """How far a training has come."""
+
+    epoch: int = 0
+    """Finished epochs."""
+    step_in_epoch: int = 0
+    """Finished optimiser steps of the epoch under way."""
+    step: int = 0
+    """Finished optimiser steps in all."""
+    examples: int = 0
+    """Examples seen, repetitions counted."""
+    best_score: float | None = None
+    best_epoch: int | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """One entry a finished epoch: weighted terms of the loss, scores on the held-out set."""
+    term_sums: dict[str, float] = field(default_factory=dict)
+    """Sums of the terms over the steps of the epoch under way."""
+    seconds: float = 0.0
+    """Time spent training, the making of batches counted, evaluation not."""
+
+
+def save_checkpoint(path: Path, state: LoopState, parts: dict[str, Any]) -> None:
+    """Writes the loop's state and the `state_dict` of every part into one file, whole or not at all."""
+    saved = {name: part.state_dict() for name, part in parts.items()}
+    with written_atomically(path) as aside:
+        torch.save({"state": asdict(state), **saved}, aside)
+
+
+def load_checkpoint(path: Path, parts: dict[str, Any]) -> LoopState | None:
+    """Restores every part in place.
+
+    Returns:
+        The loop's state, or None where there is no checkpoint.
+
+    Raises:
+        RunError: The file exists but is not a checkpoint of these parts.
+    """
+    if not path.exists():
+        return None
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        for name, part in parts.items():
+            part.load_state_dict(saved[name])
+        return LoopState(**saved["state"])
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{path} is not a checkpoint of this run ({error}); remove it to start anew"
+        ) from error

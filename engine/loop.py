@@ -1,0 +1,165 @@
+"""The training loop: one for students, for students without a teacher, and for teachers.
+
+It reads from top to bottom. What it decides: equation 1 is optimised exactly as it is logged;
+nothing is fetched from the device per step for the sake of logging; the best epoch on the
+held-out set is kept; a kill at any moment costs time, never another result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_model, save_model
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from engine.batches import Batch, StepPlan, TrainingData, steps_in_epoch
+from engine.checkpoint import LoopState, load_checkpoint, save_checkpoint
+from engine.data.encoding import Encoded
+from engine.data.task import Task, TaskKind
+from engine.files import written_atomically
+from engine.hardware import Machine
+from engine.inference import scores_on
+from engine.meter import Clock, Meter
+from engine.models import Features, faster_attention, forward
+from engine.objective import Objective
+from engine.optimiser import clip_gradients, optimizer_for, schedule, set_learning_rate, step_seed
+from engine.result import Scores
+from engine.spec import Training
+from engine.tracking import Tracker
+
+
+class Trainee(nn.Module):
+    """The student with its objective, as one module that processes can share."""
+
+    def __init__(self, student: nn.Module, objective: Objective, kind: TaskKind):
+        super().__init__()
+        self.student, self.objective, self.kind = student, objective, kind
+
+    def forward(self, batch: Batch, teacher: Features | None) -> dict[str, Tensor]:
+        """The weighted terms of equation 1, one scalar each."""
+        student = forward(self.student, batch.inputs, self.kind, self.objective.student_layers_used)
+        return self.objective(
+            student, teacher, batch.labels, batch.totals, batch.alignment, batch.label_alignment
+        )
+
+
+@dataclass
+class Stage:
+    """One training: of the teacher, of the student, or of the student without a teacher.
+
+    Args:
+        name: Shown with the progress.
+        folder: Where the checkpoint and the best weights are kept.
+        held_out: Held-out sets; the first one decides which epoch is best.
+    """
+
+    name: str
+    folder: Path
+    task: Task
+    student: PreTrainedModel
+    objective: Objective
+    data: TrainingData
+    training: Training
+    seed: int
+    held_out: Mapping[str, Encoded]
+
+
+def train(stage: Stage, machine: Machine) -> LoopState:
+    """Trains `stage.student` and leaves it with the weights of its best epoch.
+
+    Returns:
+        How the training went; `history` has an entry an epoch.
+
+    Raises:
+        NonFiniteLossError: A term of the loss became NaN or infinite.
+    """
+    accelerator, reporter = machine.accelerator, machine.reporter
+    training, student, objective = stage.training, stage.student, stage.objective
+    first = next(iter(stage.held_out))
+    optimizer = optimizer_for(student, objective, training)
+    trainee, optimizer = accelerator.prepare(Trainee(student, objective, stage.task.kind), optimizer)
+    parts = {"student": student, "objective": objective, "optimizer": optimizer}
+    if accelerator.scaler is not None:
+        parts["scaler"] = accelerator.scaler
+    checkpoint, best = stage.folder / "checkpoint.pt", stage.folder / "best.safetensors"
+    state = load_checkpoint(checkpoint, parts) or LoopState()
+    epochs, per_epoch = training.epochs or 1, steps_in_epoch(len(stage.data), training)
+    clock = Clock(machine.options.checkpoint_seconds)
+    tracker = Tracker(stage.folder / "tensorboard" if machine.options.tensorboard else None, accelerator)
+    reporter.start(stage.name, epochs * per_epoch, state.step)
+    attention = faster_attention(student, machine.device)
+
+    while state.epoch < epochs:
+        plan = StepPlan(stage.data, training, stage.seed, state.epoch, accelerator)
+        meter = Meter(state.term_sums)
+        trainee.train()
+        started = time.perf_counter()
+        for batches in plan.from_step(state.step_in_epoch):
+            # A step's random numbers depend on nothing but its place, so a resumed run repeats them.
+            torch.manual_seed(step_seed(stage.seed, state.step, accelerator.process_index))
+            set_learning_rate(optimizer, schedule(state.step, epochs * per_epoch, training.warmup))
+
+            losses = []
+            for batch in batches:
+                teacher = None if stage.data.signals is None else stage.data.signals.view(batch.fetched)
+                with nullcontext() if batch is batches[-1] else accelerator.no_sync(trainee):
+                    terms = trainee(batch.to(accelerator.device), teacher)
+                    # Processes average their gradients; the terms' totals count the whole step.
+                    accelerator.backward(sum(terms.values()) * accelerator.num_processes)
+                losses.append(terms)
+            accelerator.unscale_gradients()
+            clip_gradients(student, objective, training.max_grad_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+
+            state.step += 1
+            state.step_in_epoch += 1
+            state.examples += len(plan.steps[state.step_in_epoch - 1])
+            now = time.perf_counter()
+            state.seconds, started = state.seconds + now - started, now
+            meter.add(losses, state.step)
+            note = ""
+            if clock.report_due():
+                means = meter.means(state.step_in_epoch)
+                note = f"loss {sum(means.values()):.4f}"
+                tracker.log("loss", means, state.step)
+            reporter.advance(stage.name, note=note)
+            if accelerator.is_main_process and clock.checkpoint_due():
+                state.term_sums = meter.sums()
+                save_checkpoint(checkpoint, state, parts)
+                clock.checkpoint_saved()
+
+        terms = meter.means(state.step_in_epoch)
+        scores = scores_on(student, stage.task, {first: stage.held_out[first]}, accelerator)[first]
+        score = scores[stage.task.metric]
+        state.epoch, state.step_in_epoch, state.term_sums = state.epoch + 1, 0, {}
+        state.history.append({"epoch": state.epoch, "loss": terms, "scores": scores})
+        tracker.log("score", scores, state.epoch)
+        reporter.message(f"{stage.name}: epoch {state.epoch} of {epochs}, {stage.task.metric} {score:.4f}")
+        if state.best_score is None or score > state.best_score:
+            state.best_score, state.best_epoch = score, state.epoch
+            if accelerator.is_main_process:
+                with written_atomically(best) as aside:
+                    save_model(student, str(aside))
+
+    student.set_attn_implementation(attention)
+    tracker.close()
+    reporter.finish(stage.name)
+    accelerator.wait_for_everyone()
+    load_model(student, best, device=str(accelerator.device))
+    accelerator.free_memory(trainee, optimizer)
+    return state
+
+
+def best_scores(stage: Stage, state: LoopState, machine: Machine) -> Scores:
+    """Scores of the weights that `train` left on every held-out set; the first set's are known."""
+    first, *others = stage.held_out
+    known = {first: state.history[(state.best_epoch or 1) - 1]["scores"]}
+    rest = {name: stage.held_out[name] for name in others}
+    return known | scores_on(stage.student, stage.task, rest, machine.accelerator)

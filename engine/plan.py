@@ -1,0 +1,74 @@
+"""Everything about a run that is settled, and checked, before the first weight is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from engine.data.task import Task
+from engine.errors import InputError
+from engine.files import hash_of
+from engine.layers import check_layers
+from engine.names import parse_model
+from engine.options import FineTuning
+from engine.spec import Pipeline
+from engine.student import StudentPlan, length_problems, plan_student
+from engine.teacher import TeacherPlan, plan_teacher
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One run, decided.
+
+    Args:
+        pipeline: With the paper's values for this task in place of every `None`.
+        teacher_name: How the teacher was named; `student_name` likewise.
+        precision: Of the forward passes.
+    """
+
+    task: Task
+    pipeline: Pipeline
+    teacher_name: str
+    student_name: str
+    teacher: TeacherPlan
+    student: StudentPlan
+    seed: int
+    fine_tuning: FineTuning
+    precision: str
+
+    @cached_property
+    def identity(self) -> str:
+        """Hash of everything that decides the result; a folder belongs to one."""
+        tuned = self.fine_tuning.model_dump_json(exclude={"policy"}) if self.teacher.fine_tune else ""
+        models = (self.teacher.identity, self.student.identity, tuned)
+        return hash_of(self.pipeline.key, self.task.fingerprint, *models, self.seed, self.precision)
+
+
+def plan_run(
+    task: Task,
+    pipeline: Pipeline,
+    teacher: str,
+    student: str,
+    *,
+    seed: int = 0,
+    fine_tuning: FineTuning = FineTuning(),  # noqa: B008 - frozen
+    precision: str = "float32",
+) -> RunPlan:
+    """Checks that pipeline, dataset and models go together.
+
+    Raises:
+        InputError: They do not; the message holds every reason.
+    """
+    names = parse_model(teacher, "teacher"), parse_model(student, "student")
+    if problems := pipeline.problems_with(task.kind):
+        raise InputError(problems)
+    settled = pipeline.for_task(task)
+    teacher_plan = plan_teacher(names[0], task, fine_tuning)
+    student_plan = plan_student(names[1], teacher_plan)
+    length = settled.training.max_length or 0
+    problems = check_layers(settled.mapping, student_plan.layers, teacher_plan.depth_and_width()[0])
+    problems += length_problems(teacher_plan.config, "teacher", length)
+    problems += length_problems(student_plan.config, "student", length)
+    if problems:
+        raise InputError(list(dict.fromkeys(problems)))
+    return RunPlan(task, settled, teacher, student, teacher_plan, student_plan, seed, fine_tuning, precision)

@@ -1,0 +1,258 @@
+"""`distill`: one run from a dataset and two model names to a student and its record.
+
+The order is the promise: everything that can be known to be wrong is said before anything is
+loaded or trained; each stage leaves something that a later process can go on from; the record is
+written last, whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from engine.batches import TrainingData
+from engine.card import write_card
+from engine.config import dump_pipeline, load_pipeline
+from engine.data import load_task
+from engine.data.alignment import same_tokenizer
+from engine.data.encoding import Encoded, encode
+from engine.data.task import Task
+from engine.errors import RunError
+from engine.files import hash_of, write_text
+from engine.fine_tuning import Model, baseline_scores
+from engine.hardware import Machine, device_name, machine_for, peak_memory_mb
+from engine.inference import encode_held_out, timing
+from engine.loop import Stage, best_scores, train
+from engine.models import (
+    accepted_inputs,
+    depth_and_width,
+    parameter_count,
+    position_limit,
+    save_model,
+    size_mb,
+)
+from engine.objective import Objective
+from engine.options import FineTuning, RunOptions
+from engine.plan import RunPlan, plan_run
+from engine.progress import Reporter
+from engine.record import Watch, score_facts, training_facts, versions
+from engine.result import RunResult, Scores, in_words
+from engine.run_folder import RunFolder
+from engine.signal_store import SignalStore
+from engine.signals import OnlineSignals, examples_to_pass, signals_for
+from engine.spec import Pipeline
+from engine.student import make_student
+from engine.teacher import Teacher, prepare_teacher
+
+
+def distill(
+    data: Any,
+    *,
+    teacher: str,
+    student: str,
+    pipeline: Pipeline | str | Path | Mapping[str, Any] = "mi_alpha",
+    out: str | Path,
+    seed: int = 0,
+    with_baseline: bool = False,
+    fine_tuning: FineTuning = FineTuning(),  # noqa: B008 - frozen
+    options: RunOptions = RunOptions(),  # noqa: B008 - frozen
+    reporter: Reporter | None = None,
+    **columns: Any,
+) -> RunResult:
+    """Distils a student for a dataset and writes it with its record into a folder.
+
+    Args:
+        data: A hub name, a file, a folder, `demo`, a DataFrame, a `datasets` object, or a `Task`.
+        teacher: A hub name, a folder or `scratch:layers=L,hidden=H`.
+        student: The same, or `layers:K` for K layers of the teacher.
+        pipeline: A `Pipeline`, a preset's name, a file or a mapping.
+        out: Folder of the run. The same run started again there goes on where it stopped.
+        seed: Of the student's start, the order of examples and dropout.
+        with_baseline: Whether the student is also fine-tuned without a teacher, to compare.
+        fine_tuning: How a teacher that is not fine-tuned yet becomes one.
+        options: Device, precision, caches.
+        columns: `text`, `text_pair`, `label`, `kind`, `metric`, `max_train`, `max_validation`
+            of `engine.data.load_task`.
+
+    Returns:
+        The record of the run, which is also in `out/result.json`.
+
+    Raises:
+        InputError: The input cannot be used; nothing was trained.
+        RunError: The run failed on its way, such as by a loss that is not finite.
+    """
+    chosen = load_pipeline(pipeline)
+    machine = machine_for(options, reporter)
+    task = data if isinstance(data, Task) else load_task(data, **columns)
+    for note in task.notes:
+        machine.reporter.message(note)
+    plan = plan_run(
+        task, chosen, teacher, student, seed=seed, fine_tuning=fine_tuning, precision=machine.precision
+    )
+    folder = RunFolder(out, plan.identity, options.overwrite)
+    known = folder.finished()
+    if known and (known.baseline_score is not None or not with_baseline):
+        machine.reporter.message(f"This run is finished: its result is in {folder.path}.")
+        return known
+    if not machine.main:
+        return _execute(plan, folder, machine, with_baseline)
+    with folder.locked():
+        try:
+            return _execute(plan, folder, machine, with_baseline)
+        except RunError as error:
+            folder.close(_record(plan, folder, machine, status="failed", reason=str(error)))
+            raise
+
+
+def _execute(plan: RunPlan, folder: RunFolder, machine: Machine, with_baseline: bool) -> RunResult:
+    """The stages of a run, in order."""
+    task, training = plan.task, plan.pipeline.training
+    watch = Watch(folder, keep=machine.main)
+    teacher = prepare_teacher(plan.teacher, task, plan.fine_tuning, training, machine)
+    watch.lap("teacher")
+    scores = {"teacher": teacher.scores}
+    if with_baseline:
+        scores["baseline"] = _baseline(plan, teacher, machine)
+        watch.lap("baseline")
+
+    student, tokenizer = make_student(plan.student, teacher, task, plan.seed)
+    held_out = encode_held_out(task, tokenizer, training)
+    objective = _objective(plan, teacher, student)
+    data = _training_data(plan, folder, teacher, (student, tokenizer), objective, machine)
+    watch.lap("signals")
+    work = folder.work / "student"
+    stage = Stage("student", work, task, student, objective, data, training, plan.seed, held_out)
+    state = train(stage, machine)
+    scores["student"] = best_scores(stage, state, machine)
+    machine.reporter.message(f"student: {in_words(scores['student'])}")
+    watch.lap("student")
+
+    speeds = _sizes_and_speeds(plan, folder, teacher, (student, tokenizer), held_out, machine)
+    watch.lap("measuring")
+    facts = score_facts(task, scores) | speeds
+    facts |= training_facts(state, data, folder.recall("teacher_examples"))
+    result = _record(plan, folder, machine, status="ok", **facts)
+    for warning in result.warnings:
+        machine.reporter.message(warning)
+    if machine.main:
+        write_text(folder.path / "pipeline.toml", dump_pipeline(plan.pipeline, "toml"))
+        write_card(folder.path, result, task)
+        folder.close(result)
+    machine.accelerator.wait_for_everyone()
+    return result
+
+
+def _baseline(plan: RunPlan, teacher: Teacher, machine: Machine) -> Scores:
+    """Scores of the student fine-tuned without a teacher."""
+    task, training = plan.task, plan.pipeline.training
+    start = make_student(plan.student, teacher, task, plan.seed)
+    key = hash_of(plan.student.identity, teacher.key, training.model_dump_json(), plan.seed)
+    scores = baseline_scores(start, task, training, plan.seed, key, machine)
+    machine.reporter.message(f"student without a teacher: {in_words(scores)}")
+    return scores
+
+
+def _objective(plan: RunPlan, teacher: Teacher, student: PreTrainedModel) -> Objective:
+    """Equation 1 for these two models."""
+    layers, width = depth_and_width(student.config)
+    teacher_layers, teacher_width = depth_and_width(teacher.model.config)
+    torch.manual_seed(plan.seed)  # of projections and critics
+    return Objective(
+        plan.pipeline,
+        plan.task.kind,
+        student_layers=layers,
+        student_width=width,
+        teacher_layers=teacher_layers,
+        teacher_width=teacher_width,
+    )
+
+
+def _training_data(
+    plan: RunPlan, folder: RunFolder, teacher: Teacher, student: Model, objective: Objective, machine: Machine
+) -> TrainingData:
+    """Training examples with the teacher's signals."""
+    task, training = plan.task, plan.pipeline.training
+    model, tokenizer = student
+    length = training.max_length or 0
+    examples = encode(task.train, task, tokenizer, length, training.window_overlap)
+    other = None
+    if not same_tokenizer(tokenizer, teacher.tokenizer):
+        # The same text may take more tokens here; what the teacher does not see has no partner.
+        limit = position_limit(teacher.model.config) or 2 * length
+        other = encode(task.train, task, teacher.tokenizer, min(limit, 2 * length), None, examples.windows)
+    seen = other or examples
+    online = OnlineSignals(teacher.model, task.kind, seen, objective.needs, machine.accelerator)
+    store = SignalStore(
+        machine.options.cache / "signals" / hash_of(teacher.key, length, seen.tokens.values.tobytes()),
+        seen.lengths,
+        task.outputs,
+        task.token_level,
+        depth_and_width(teacher.model.config)[1],
+    )
+    if machine.main and folder.recall("teacher_examples") is None:
+        folder.remember(teacher_examples=examples_to_pass(store, objective.needs))
+    signals = signals_for(online, store, machine)
+    return TrainingData(examples, accepted_inputs(model), signals, other, objective.aligned)
+
+
+def _sizes_and_speeds(
+    plan: RunPlan,
+    folder: RunFolder,
+    teacher: Teacher,
+    student: Model,
+    held_out: dict[str, Encoded],
+    machine: Machine,
+) -> dict[str, Any]:
+    """Saves the student; parameters, bytes, latency and throughput of it and of the teacher."""
+    if not machine.main:
+        return {}
+    device, task = machine.device, plan.task
+    first = next(iter(held_out))
+    seen = {first: held_out[first]}
+    if not same_tokenizer(student[1], teacher.tokenizer):
+        only_first = replace(task, validation={first: task.validation[first]})
+        seen = encode_held_out(only_first, teacher.tokenizer, plan.pipeline.training)
+    save_model(*student, folder.path)
+    facts: dict[str, Any] = {}
+    for prefix, model, encoded in (
+        ("", student[0], held_out[first]),
+        ("teacher_", teacher.model, seen[first]),
+    ):
+        latency, throughput = timing(model, encoded, task.kind, device)
+        facts |= {
+            f"{prefix}parameters": parameter_count(model),
+            f"{prefix}size_mb": size_mb(model),
+            f"{prefix}latency_ms": latency,
+            f"{prefix}throughput": throughput,
+        }
+    return facts
+
+
+def _record(plan: RunPlan, folder: RunFolder, machine: Machine, **facts: Any) -> RunResult:
+    """The record of the run, as far as it came."""
+    laps = folder.recall("stage_seconds", {})
+    return RunResult(
+        identity=plan.identity,
+        task=plan.task.name,
+        task_kind=plan.task.kind,
+        dataset_fingerprint=plan.task.fingerprint,
+        labels=list(plan.task.labels),
+        train_examples=len(plan.task.train),
+        teacher=plan.teacher_name,
+        student=plan.student_name,
+        pipeline=plan.pipeline.model_dump(),
+        seed=plan.seed,
+        metric=plan.task.metric,
+        seconds=sum(laps.values()),
+        stage_seconds=laps,
+        peak_memory_mb=peak_memory_mb(machine.device),
+        device=device_name(machine.device),
+        precision=plan.precision,
+        versions=versions(),
+        **facts,
+    )
