@@ -1,0 +1,158 @@
+"""Benchmarks that bring their own columns, labels, metric and splits: GLUE and SQuAD, by hub name.
+
+Decided here: facts alone. GLUE (Wang et al. 2019, table 1, and the submission format of
+gluebenchmark.com) and SQuAD (Rajpurkar et al. 2016). Where GLUE averages two scores, the first one
+named there decides: F1 for MRPC and QQP; for STS-B Spearman.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from engine.data import hub
+from engine.data.raw import Declared, Source
+from engine.data.task import TaskKind
+from engine.errors import InputError, unknown_name
+
+GLUE = "nyu-mll/glue"
+DIAGNOSTICS = "test_ax"
+"""The split under which MNLI carries GLUE's diagnostic set, which has no training rows of its own."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One published task.
+
+    Args:
+        name: Short name.
+        columns: Field of the normal form → column.
+        metric: The score that counts.
+        labels: Class names in the order of the indices.
+        kind: The kind of task.
+        files: Test split → its file on the GLUE leaderboard.
+        words: Whether the leaderboard wants class names instead of indices.
+        repo: Repository on the hub.
+    """
+
+    name: str
+    columns: Mapping[str, str]
+    metric: str
+    labels: tuple[str, ...] = ()
+    kind: TaskKind = "classification"
+    files: Mapping[str, str] = field(default_factory=dict)
+    words: bool = False
+    repo: str = GLUE
+
+    @property
+    def config(self) -> str | None:
+        """Configuration on the hub."""
+        return self.name if self.repo == GLUE else None
+
+
+def _one(column: str) -> dict[str, str]:
+    return {"text": column, "label": "label"}
+
+
+def _two(first: str, second: str) -> dict[str, str]:
+    return {"text": first, "text_pair": second, "label": "label"}
+
+
+SENTENCES = _two("sentence1", "sentence2")
+ENTAILMENT = ("entailment", "not_entailment")
+INFERENCE = ("entailment", "neutral", "contradiction")
+MNLI_FILES = {"test_matched": "MNLI-m.tsv", "test_mismatched": "MNLI-mm.tsv", DIAGNOSTICS: "AX.tsv"}
+SQUAD = {"question": "question", "context": "context", "answers": "answers"}
+
+BENCHMARKS: Mapping[str, Benchmark] = {
+    benchmark.name: benchmark
+    for benchmark in (
+        Benchmark(
+            "cola", _one("sentence"), "mcc", ("unacceptable", "acceptable"), files={"test": "CoLA.tsv"}
+        ),
+        Benchmark(
+            "sst2", _one("sentence"), "accuracy", ("negative", "positive"), files={"test": "SST-2.tsv"}
+        ),
+        Benchmark("mrpc", SENTENCES, "f1", ("not_equivalent", "equivalent"), files={"test": "MRPC.tsv"}),
+        Benchmark(
+            "qqp",
+            _two("question1", "question2"),
+            "f1",
+            ("not_duplicate", "duplicate"),
+            files={"test": "QQP.tsv"},
+        ),
+        Benchmark("stsb", SENTENCES, "spearman", kind="regression", files={"test": "STS-B.tsv"}),
+        Benchmark("mnli", _two("premise", "hypothesis"), "accuracy", INFERENCE, files=MNLI_FILES, words=True),
+        Benchmark(
+            "qnli",
+            _two("question", "sentence"),
+            "accuracy",
+            ENTAILMENT,
+            files={"test": "QNLI.tsv"},
+            words=True,
+        ),
+        Benchmark("rte", SENTENCES, "accuracy", ENTAILMENT, files={"test": "RTE.tsv"}, words=True),
+        Benchmark("wnli", SENTENCES, "accuracy", ENTAILMENT[::-1], files={"test": "WNLI.tsv"}),
+        Benchmark("squad", SQUAD, "squad_f1", kind="question_answering", repo="rajpurkar/squad"),
+    )
+}
+
+NAMES: Mapping[str, str] = {
+    alias: name
+    for name, benchmark in BENCHMARKS.items()
+    for alias in ((f"glue/{name}", f"{GLUE}/{name}") if benchmark.repo == GLUE else (name, benchmark.repo))
+}
+"""Accepted hub names → short names."""
+
+
+def find(name: str) -> Benchmark | None:
+    """The benchmark of this hub name; None where it is not GLUE or SQuAD.
+
+    Raises:
+        InputError: It is GLUE, but not one of its trainable tasks.
+
+    Example:
+        >>> find("glue/sst2").metric, find("stanfordnlp/imdb")
+        ('accuracy', None)
+    """
+    if name in NAMES:
+        return BENCHMARKS[NAMES[name]]
+    if name.removeprefix("nyu-mll/").split("/")[0] != "glue":
+        return None
+    if name.endswith("/ax"):
+        what = "the diagnostic set has no training rows; the task glue/mnli brings it as a test set"
+        raise InputError.of(name, what, suggestion="glue/mnli")
+    tasks = [alias for alias in NAMES if alias.startswith("glue/")]
+    raise InputError(unknown_name(name, "unknown GLUE task", name, tasks))
+
+
+def nearest(name: str) -> str:
+    """The accepted name of the benchmark that `name` may be short for; empty if there is none.
+
+    Example:
+        >>> nearest("sst2"), nearest("imdb")
+        ('glue/sst2', '')
+    """
+    close = difflib.get_close_matches(name, BENCHMARKS, n=1, cutoff=0.75)
+    return next((alias for alias, short in NAMES.items() if close and short == close[0]), "")
+
+
+def read(benchmark: Benchmark) -> Source:
+    """A benchmark's splits, with all that its table declares.
+
+    Raises:
+        InputError: The hub and the local cache cannot be read.
+    """
+    splits = hub.read(benchmark.repo, benchmark.config)
+    notes: tuple[str, ...] = ()
+    if DIAGNOSTICS in benchmark.files:
+        try:
+            splits[DIAGNOSTICS] = hub.read(GLUE, "ax")["test"]
+        except InputError as error:
+            notes = (f"the diagnostic set AX is left out: {error}",)
+    place = f"the {'GLUE' if benchmark.repo == GLUE else 'SQuAD'} benchmark"
+    declared = Declared(
+        place, benchmark.kind, benchmark.labels, benchmark.metric, benchmark.columns, published=True
+    )
+    return Source(benchmark.name, splits, declared, notes)

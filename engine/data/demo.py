@@ -1,0 +1,130 @@
+"""The embedded demo: a real dataset that needs no download, read from the installed libraries.
+
+Decided here: a row is the first sentence of a function's or class's docstring, its label the library.
+Sentences are read with `ast`, so nothing is imported; every name that gives a library away becomes
+`MASK`. Files are taken in the order of a hash of their path, a mixture of all modules that is the same on
+every machine with the same versions. numpy and scipy are left out: their sentences are hard to tell apart
+from those of the others. With these six, TF-IDF and logistic regression reach an accuracy of 0.84.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.data.raw import Declared, Origin, RawSplit, Source
+from engine.errors import InputError
+
+LIBRARIES = {
+    "networkx": ("networkx", "nx"),
+    "pandas": ("pandas", "pd"),
+    "sklearn": ("sklearn", "scikit-learn", "scikit"),
+    "sympy": ("sympy",),
+    "torch": ("torch", "pytorch", "aten"),
+    "transformers": ("transformers", "huggingface", "hugging face"),
+}
+"""Import name → the words that give it away; all of them are dependencies of this project."""
+
+TRAIN_ROWS, VALIDATION_ROWS = 3000, 600
+FEWEST_WORDS, MOST_CHARACTERS = 5, 300
+MASK = "library"
+SKIPPED_FOLDERS = {"tests", "testing", "benchmarks", "externals", "_vendor", "_vendored"}
+
+_aliases = "|".join(re.escape(alias) for aliases in LIBRARIES.values() for alias in aliases)
+NAMES = re.compile(rf"(?<![\w-])(?:{_aliases})(?:\.\w+)*(?!\w)", flags=re.IGNORECASE)
+
+
+def read() -> Source:
+    """The demo as a source with a training and a validation split, balanced over the libraries.
+
+    Raises:
+        InputError: A library is not installed.
+    """
+    from importlib.metadata import version
+
+    rows_each = (TRAIN_ROWS + VALIDATION_ROWS) // len(LIBRARIES)
+    found = {name: list(_some(name, rows_each * 6 // 5)) for name in LIBRARIES}  # some occur in two libraries
+    labels: dict[str, set[str]] = {}
+    for name, sentences in found.items():
+        for sentence in sentences:
+            labels.setdefault(sentence.casefold(), set()).add(name)
+    unique = {
+        name: [sentence for sentence in sentences if len(labels[sentence.casefold()]) == 1]
+        for name, sentences in found.items()
+    }
+    count = min(rows_each, *map(len, unique.values()))
+    every = (TRAIN_ROWS + VALIDATION_ROWS) // VALIDATION_ROWS
+    train = {name: [s for i, s in enumerate(rows[:count]) if i % every] for name, rows in unique.items()}
+    validation = {name: rows[:count:every] for name, rows in unique.items()}
+    splits = {"train": _split("train", train), "validation": _split("validation", validation)}
+    versions = ", ".join(f"{name} {version(_distribution(name))}" for name in LIBRARIES)
+    note = f"the demo: which library is a docstring from ({versions})"
+    columns = {"text": "text", "label": "label"}
+    declared = Declared("the demo", "classification", tuple(LIBRARIES), "accuracy", columns)
+    return Source("demo", splits, declared, (note,))
+
+
+def first_sentence(docstring: str) -> str:
+    """The first sentence of a docstring on one line, names of libraries masked.
+
+    Example:
+        >>> first_sentence("Return a torch.Tensor of\\nones. The shape is given.")
+        'Return a library of ones.'
+    """
+    paragraph = " ".join(docstring.strip().split("\n\n")[0].split())
+    return NAMES.sub(MASK, re.split(r"(?<=[.!?])\s", paragraph, maxsplit=1)[0])
+
+
+def _some(library: str, enough: int) -> Iterator[str]:
+    """Different sentences of a library, all of a file's, until there are `enough`."""
+    seen: set[str] = set()
+    for file in _files(library):
+        for sentence in _sentences(file):
+            long_enough = len(sentence.split()) >= FEWEST_WORDS and len(sentence) <= MOST_CHARACTERS
+            if long_enough and sentence.casefold() not in seen:
+                seen.add(sentence.casefold())
+                yield sentence
+        if len(seen) >= enough:
+            return
+
+
+def _files(library: str) -> list[Path]:
+    spec = importlib.util.find_spec(library)
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError.of("demo", "the demo needs a library that is not installed", library)
+    root = Path(spec.submodule_search_locations[0])
+    files = {file.relative_to(root).as_posix(): file for file in root.rglob("*.py")}
+    own = [name for name in files if SKIPPED_FOLDERS.isdisjoint(name.split("/"))]
+    return [files[name] for name in sorted(own, key=lambda name: hashlib.sha256(name.encode()).digest())]
+
+
+def _sentences(file: Path) -> Iterator[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of other people's code: invalid escapes and the like
+        try:
+            waiting: list[ast.stmt] = ast.parse(file.read_bytes()).body
+        except (SyntaxError, ValueError):  # a template, or written for another Python
+            return
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            waiting += node.body
+            if docstring := ast.get_docstring(node):
+                yield first_sentence(docstring)
+
+
+def _split(name: str, sentences: dict[str, list[str]]) -> RawSplit:
+    """The sentences of all libraries, taking turns."""
+    turns = zip(*sentences.values(), strict=True)
+    texts = [sentence for turn in turns for sentence in turn]
+    labels = list(sentences) * (len(texts) // len(sentences))
+    return RawSplit({"text": texts, "label": labels}, (Origin(f"demo {name}", len(texts)),))
+
+
+def _distribution(library: str) -> str:
+    return {"sklearn": "scikit-learn"}.get(library, library)

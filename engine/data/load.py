@@ -1,0 +1,282 @@
+"""`load_task`: from whatever the user named to a checked `Task`.
+
+Decided here: the order of the work (read, infer, check, split, sample), what becomes of a source's splits,
+and the fingerprint. Everything is checked before anything is thrown away, so a damaged row is named even
+where a sample would have missed it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from engine.data.metrics import choose_metrics
+from engine.data.normalise import Rows, normalise
+from engine.data.raw import Findings, RawSplit, Source, is_missing
+from engine.data.schema import Schema, Wanted, infer
+from engine.data.sources import read_source
+from engine.data.splits import hold_out, sample
+from engine.data.task import Task, TaskKind
+from engine.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features
+
+    from engine.data.sources import Data
+
+
+def load_task(
+    data: Data,
+    *,
+    text: str | None = None,
+    text_pair: str | None = None,
+    label: str | None = None,
+    kind: TaskKind | None = None,
+    metric: str | None = None,
+    seed: int = 0,
+    max_train: int | None = None,
+    max_validation: int | None = None,
+    name: str | None = None,
+) -> Task:
+    """Reads a dataset, infers what it is, checks every row, and brings it into normal form.
+
+    Args:
+        data: `demo`, a hub name, a file (CSV, TSV, JSON lines, JSON, Parquet), a folder with `train.*`, a
+            DataFrame, a Dataset, or a mapping of split names to one of these two.
+        text: Column of the text; of the words in tagging, of the question in question answering.
+        text_pair: Column of the second text; of the context in question answering.
+        label: Column of the label; of the tags or the answers.
+        kind: The kind of task.
+        metric: The score that counts.
+        seed: Of the held-out split and of the samples.
+        max_train: Rows of training at most, drawn with the shares of the classes.
+        max_validation: The same for each validation set.
+        name: Name of the task instead of the source's.
+
+    Raises:
+        InputError: With every problem that was found, each with its file and line or split and row.
+
+    Example:
+        >>> import pandas
+        >>> rows = pandas.DataFrame({"review": ["good", "bad", "fine", "poor"], "stars": [5, 1, 4, 2]})
+        >>> task = load_task({"train": rows, "validation": rows})
+        >>> task.kind, task.labels, task.columns
+        ('classification', ('1', '2', '4', '5'), {'text': 'review', 'label': 'stars'})
+    """
+    _check_sizes(max_train, max_validation)
+    source = read_source(data)
+    train, notes = _training_split(source)
+    schema = infer(train, source.declared, Wanted(text, text_pair, label, kind))
+    notes += schema.notes
+    roles = _roles(source, schema, notes)
+    metrics = _metrics(schema, source, metric, notes)
+    rows, tests = _normalised(source, schema, train, roles, notes)
+    parts = _with_validation(rows, schema, seed, notes)
+    _check_targets(parts, schema, train.where)
+    notes += _remarks(parts, schema)
+    for split, limit in {split: max_train if split == "train" else max_validation for split in parts}.items():
+        parts[split] = _sampled(split, parts[split], schema, limit, seed, notes)
+    features = _features(schema)
+    inputs = [field for field in features if field != schema.target]
+    return Task(
+        name=name or source.name,
+        kind=schema.kind,
+        pair="text_pair" in schema.columns,
+        labels=schema.labels,
+        metric=metrics[0],
+        metrics=metrics,
+        train=_dataset(parts["train"], features),
+        validation={split: _dataset(part, features) for split, part in parts.items() if split != "train"},
+        test={
+            split: _dataset(part, {field: features[field] for field in inputs})
+            for split, part in tests.items()
+        },
+        columns=dict(schema.columns),
+        notes=tuple(notes),
+        fingerprint=fingerprint(schema, metrics[0], parts),
+    )
+
+
+def fingerprint(schema: Schema, metric: str, parts: Mapping[str, Rows]) -> str:
+    """A short hash of what a task is made of, wherever its files lie."""
+    total = hashlib.sha256(json.dumps([schema.kind, schema.labels, metric]).encode())
+    for split, rows in parts.items():
+        for field in sorted(rows):
+            total.update(json.dumps([split, field, rows[field]]).encode())
+    return total.hexdigest()[:16]
+
+
+def _check_sizes(max_train: int | None, max_validation: int | None) -> None:
+    findings = Findings()
+    for option, limit, least in (("--max-train", max_train, 2), ("--max-validation", max_validation, 1)):
+        if limit is not None and limit < least:
+            findings.add(Problem(option, "too few rows", str(limit), (f"at least {least}",)))
+    findings.check()
+
+
+# --- splits ----------------------------------------------------------------------------------------
+
+
+def _training_split(source: Source) -> tuple[RawSplit, list[str]]:
+    """The training rows: `train`, or the only split whose name begins so."""
+    notes = list(source.notes)
+    names = [split for split in source.splits if split.split("_")[0] == "train"]
+    if "train" in names or len(names) == 1:
+        return source.splits["train" if "train" in names else names[0]], notes
+    what = "several training splits; name one of them train" if names else "no training split"
+    raise InputError.of(source.name, what, ", ".join(source.splits) or "nothing", ("train",))
+
+
+def _roles(source: Source, schema: Schema, notes: list[str]) -> dict[str, str]:
+    """Split → `validation` or `test`; the others are named in a note."""
+    roles = {split: split.split("_")[0] for split in source.splits}
+    validation = [split for split, role in roles.items() if role == "validation"]
+    tests = [split for split, role in roles.items() if role == "test"]
+    if not validation and (
+        labelled := [split for split in tests if _is_labelled(source.splits[split], schema)]
+    ):
+        validation = labelled
+        notes.append(f"no validation set: the labelled split {' and '.join(labelled)} is used as one")
+    tests = [split for split in tests if split not in validation]
+    notes += [
+        f"{split}: {len(source.splits[split]):,} rows for predictions; its labels are not used"
+        for split in tests
+        if _is_labelled(source.splits[split], schema)
+    ]
+    training = [split for split, role in roles.items() if role == "train"]
+    training = ["train"] if "train" in training else training
+    unused = [split for split in roles if split not in (*training, *validation, *tests)]
+    if unused:
+        notes.append(f"splits that are not used: {', '.join(unused)}")
+    return {**dict.fromkeys(validation, "validation"), **dict.fromkeys(tests, "test")}
+
+
+def _is_labelled(split: RawSplit, schema: Schema) -> bool:
+    cells = split.columns.get(schema.columns[schema.target], ())
+    unlabelled = (-1, "-1") if schema.fixed_labels or schema.kind == "regression" else ()
+    return any(not is_missing(cell) and cell not in unlabelled and cell != [] for cell in cells)
+
+
+def _normalised(
+    source: Source, schema: Schema, train: RawSplit, roles: Mapping[str, str], notes: list[str]
+) -> tuple[dict[str, Rows], dict[str, Rows]]:
+    """The rows of training and validation, and those of the tests; every problem of all of them at once."""
+    findings = Findings()
+    published = source.declared.published
+    several = sum(role == "validation" for role in roles.values()) > 1
+    rows = {"train": normalise(train, schema, findings, published=published, notes=notes)}
+    tests = {}
+    for split, role in roles.items():
+        labelled = role == "validation"
+        part = normalise(
+            source.splits[split], schema, findings, labelled=labelled, published=published, notes=notes
+        )
+        if labelled:
+            rows[split if several or split.startswith("test") else "validation"] = part
+        else:
+            tests[split] = part
+    findings.check()
+    return rows, tests
+
+
+def _with_validation(rows: dict[str, Rows], schema: Schema, seed: int, notes: list[str]) -> dict[str, Rows]:
+    """The same rows, a part of training held out where there is no validation set."""
+    if len(rows) > 1:
+        return rows
+    train = rows["train"]
+    count = len(train[schema.target])
+    groups = train.get("context")
+    chosen = hold_out(_strata(train, schema), groups, count, seed)
+    if not chosen:
+        what = "too few rows to hold out a validation set"
+        raise InputError.of("train", what, f"{count} rows", suggestion="Give a validation set, or more rows.")
+    left = sorted(set(range(count)) - set(chosen))
+    manner = "stratified by label, " if schema.kind == "classification" else ""
+    manner = "by context, " if groups is not None else manner
+    share = f"{100 * len(chosen) / count:.0f} % of the rows ({len(chosen):,})"
+    notes.append(f"no validation set: {share} held out, {manner}seed {seed}")
+    return {"train": _taken(train, left), "validation": _taken(train, chosen)}
+
+
+def _sampled(split: str, rows: Rows, schema: Schema, limit: int | None, seed: int, notes: list[str]) -> Rows:
+    count = len(rows[schema.target])
+    if limit is None or count <= limit:
+        return rows
+    manner = "stratified by label, " if schema.kind == "classification" else ""
+    notes.append(f"{split}: a sample of {limit:,} of {count:,} rows, {manner}seed {seed}")
+    return _taken(rows, sample(count, limit, seed, _strata(rows, schema)))
+
+
+def _strata(rows: Rows, schema: Schema) -> list[int] | None:
+    return rows["label"] if schema.kind == "classification" else None
+
+
+def _taken(rows: Rows, chosen: Sequence[int]) -> Rows:
+    return {field: [values[row] for row in chosen] for field, values in rows.items()}
+
+
+# --- the whole -------------------------------------------------------------------------------------
+
+
+def _metrics(schema: Schema, source: Source, metric: str | None, notes: list[str]) -> tuple[str, ...]:
+    declared = source.declared
+    if metric is None and declared.kind in (None, schema.kind):
+        return choose_metrics(schema.kind, schema.labels, declared.metric, f"{declared.place}: metric")
+    return choose_metrics(schema.kind, schema.labels, metric)
+
+
+def _check_targets(parts: Mapping[str, Rows], schema: Schema, where: str) -> None:
+    """Raises where nothing can be learned, or no score computed."""
+    train = parts["train"][schema.target]
+    findings = Findings()
+    if len(train) < 2:
+        findings.add(Problem(where, "too few training rows", str(len(train)), ("at least 2",)))
+    if schema.labels:
+        found = {tag for tags in train for tag in tags} if schema.kind == "tagging" else set(train)
+        if len(found) == 1:
+            name = "tag" if schema.kind == "tagging" else "class"
+            got = repr(schema.labels[found.pop()])
+            findings.add(Problem(where, f"only one {name} in training: nothing to learn", got))
+    if schema.kind == "regression":
+        for split, rows in parts.items():
+            if len(set(rows["label"])) == 1:
+                got = f"{rows['label'][0]} in each of {len(rows['label']):,} rows"
+                findings.add(Problem(split, "all targets are equal, so there is no correlation", got))
+    findings.check()
+
+
+def _remarks(parts: Mapping[str, Rows], schema: Schema) -> list[str]:
+    """What is unusual about the labels, but not wrong."""
+    if schema.kind != "classification":
+        return []
+    names = ", ".join(schema.labels[:10]) + (", …" if len(schema.labels) > 10 else "")
+    remarks = [f"{len(schema.labels)} classes: {names}"]
+    for split, rows in parts.items():
+        found = set(rows["label"])
+        absent = [name for index, name in enumerate(schema.labels) if index not in found]
+        if split == "train" and absent:
+            remarks.append(f"classes without a training row: {', '.join(absent)}")
+        elif len(found) == 1:
+            remarks.append(f"{split} has one class only, {schema.labels[found.pop()]}: its score says little")
+    return remarks
+
+
+def _features(schema: Schema) -> Features:
+    from datasets import Features, List, Value
+
+    text, whole = Value("string"), Value("int64")
+    if schema.kind == "tagging":
+        return Features({"tokens": List(text), "tags": List(whole)})
+    if schema.kind == "question_answering":
+        answers = {"text": List(text), "answer_start": List(whole)}
+        return Features({"id": text, "question": text, "context": text, "answers": answers})
+    texts = {field: text for field in ("text", "text_pair") if field in schema.columns}
+    return Features({**texts, "label": whole if schema.kind == "classification" else Value("float64")})
+
+
+def _dataset(rows: Rows, features: Mapping[str, Any]) -> Dataset:
+    from datasets import Dataset, Features
+
+    return Dataset.from_dict({field: rows[field] for field in features}, features=Features(features))

@@ -1,0 +1,229 @@
+"""DATA → a `Source`: whatever the user named, as raw splits.
+
+Decided here: what a name means (`demo`, a path, a benchmark, a hub name, in this order), which files of a
+folder are which split, and what splits are called (`dev.tsv` is `validation`, `test_matched.jsonl` is
+`test_matched`). Read lazily: neither pandas nor datasets is imported before an object of theirs appears.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from engine.data import benchmarks, demo, hub
+from engine.data.formats import SUFFIXES, from_arrow, read_file, read_text
+from engine.data.raw import Declared, Findings, Origin, RawSplit, Source, is_missing, joined, shown
+from engine.data.task import TASK_KINDS
+from engine.errors import InputError, Problem, unknown_name
+
+if TYPE_CHECKING:
+    import datasets
+    import pandas
+
+    Table: TypeAlias = pandas.DataFrame | datasets.Dataset
+    Data: TypeAlias = str | Path | Table | datasets.DatasetDict | Mapping[str, Table]
+
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev", "eval"),
+    "test": ("test", "testing"),
+}
+DESCRIPTION = "dataset.json"
+
+
+def read_source(data: Data) -> Source:
+    """Everything that `data` holds, unchecked but for what cannot be read.
+
+    Raises:
+        InputError: Nothing of this name, nothing readable, or damaged rows, each with its place.
+    """
+    if isinstance(data, str | Path):
+        return _named(str(data))
+    if isinstance(data, Mapping):
+        splits = {
+            split_name(str(name)) or str(name): _table(table, str(name)) for name, table in data.items()
+        }
+        return Source("data", splits)
+    return Source("data", {"train": _table(data, "train")})
+
+
+def split_name(stem: str) -> str:
+    """The normal name of a split, or nothing where `stem` names none.
+
+    Example:
+        >>> split_name("dev"), split_name("test-matched"), split_name("train-00000-of-00002")
+        ('validation', 'test_matched', 'train')
+        >>> split_name("reviews")
+        ''
+    """
+    stem = re.sub(r"-\d+-of-\d+$", "", stem)
+    for name, words in SPLIT_NAMES.items():
+        if match := re.fullmatch(rf"({'|'.join(words)})(?:[._-](.+))?", stem, flags=re.IGNORECASE):
+            return f"{name}_{match[2]}" if match[2] else name
+    return ""
+
+
+# --- names and paths -------------------------------------------------------------------------------
+
+
+def _named(name: str) -> Source:
+    if name == "demo":
+        return demo.read()
+    path = Path(name).expanduser()
+    if name and _exists(path) and path.is_dir():
+        return _folder(path)
+    if name and _exists(path):
+        findings = Findings()
+        split = read_file(path, findings)
+        findings.check()
+        name = path.resolve().parent.name if split_name(path.stem) else path.stem
+        return Source(name, {"train": split})
+    if benchmark := benchmarks.find(name):
+        return benchmarks.read(benchmark)
+    is_path = path.suffix.lower() in SUFFIXES or (path.parent != Path() and path.parent.is_dir())
+    if is_path or not hub.is_name(name):
+        raise InputError(_no_such_path(name, path))
+    return _from_hub(name, path)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, or a folder that may not be read
+        return False
+
+
+def _from_hub(name: str, path: Path) -> Source:
+    repo, config = hub.parts(name)
+    try:
+        splits = hub.read(repo, config)
+    except InputError as error:
+        problem = error.problems[0]
+        nearest = _no_such_path(name, path).suggestion or benchmarks.nearest(name)
+        what = f"no such file or folder; as a hub name: {problem.what}"
+        raise InputError(replace(problem, what=what, suggestion=nearest or problem.suggestion)) from error
+    return Source(repo.rsplit("/")[-1], {split_name(key) or key: split for key, split in splits.items()})
+
+
+def _no_such_path(name: str, path: Path) -> Problem:
+    """The problem of a path that leads nowhere, with what lies near it."""
+    folder = path.parent
+    while not folder.is_dir():
+        path, folder = folder, folder.parent
+    names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+    nearest = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
+    if nearest:
+        return Problem(name, "no such file or folder", suggestion=str(folder / nearest[0]))
+    readable = [str(folder / entry) for entry in names if Path(entry).suffix.lower() in SUFFIXES]
+    return Problem(name or "DATA", "no such file or folder", allowed=tuple(readable[:8]))
+
+
+# --- folders ---------------------------------------------------------------------------------------
+
+
+def _folder(folder: Path) -> Source:
+    if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
+        return Source(folder.resolve().name, _saved(folder))
+    groups = _split_files(folder) or _split_files(folder / "data")
+    if not groups:
+        groups = {"train": [_only_file(folder)]}
+    findings = Findings()
+    declared, name = _description(folder / DESCRIPTION, findings)
+    splits = {}
+    for split, files in groups.items():
+        different = {re.sub(r"-\d+-of-\d+$", "", file.stem) + file.suffix for file in files}
+        if len(different) > 1:
+            found = ", ".join(sorted(different))
+            findings.add(Problem(str(folder), f"several files for one split, {split}", found))
+        else:
+            splits[split] = joined([read_file(file, findings) for file in files])
+    findings.check()
+    return Source(name or folder.resolve().name, splits, declared)
+
+
+def _split_files(folder: Path) -> dict[str, list[Path]]:
+    """Data files by split, in the order of their names."""
+    groups: dict[str, list[Path]] = {}
+    for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if file.suffix.lower() in SUFFIXES and (split := split_name(file.stem)):
+            groups.setdefault(split, []).append(file)
+    return groups
+
+
+def _only_file(folder: Path) -> Path:
+    files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in SUFFIXES]
+    files = [file for file in files if file.name != DESCRIPTION]
+    if len(files) == 1:
+        return files[0]
+    what = "this folder has no file of training rows"
+    got = ", ".join(file.name for file in files[:8]) or "no data file"
+    raise InputError.of(str(folder), what, got, [f"train{suffix}" for suffix in SUFFIXES])
+
+
+def _saved(folder: Path) -> dict[str, RawSplit]:
+    """The splits of a folder that `save_to_disk` wrote."""
+    import datasets
+
+    try:
+        loaded = datasets.load_from_disk(str(folder))
+    except (OSError, ValueError, KeyError) as error:
+        what = "a folder of save_to_disk, but damaged"
+        raise InputError.of(str(folder), what, str(error).split("\n")[0]) from error
+    splits = loaded if isinstance(loaded, dict) else {"train": loaded}
+    return {split_name(name) or name: _table(rows, f"{folder}/{name}") for name, rows in splits.items()}
+
+
+def _description(file: Path, findings: Findings) -> tuple[Declared, str]:
+    """What a folder's `dataset.json` declares, and its name; unknown keys are comments."""
+    if not file.is_file():
+        return Declared(), ""
+    try:
+        keys = json.loads(read_text(file))
+    except json.JSONDecodeError as error:
+        raise InputError.of(f"{file}:{error.lineno}", f"not JSON: {error.msg}") from error
+    if not isinstance(keys, dict):
+        raise InputError.of(str(file), "must hold one JSON object", shown(keys))
+    kind, labels, metric = keys.get("task"), keys.get("label_names"), keys.get("metric")
+    if kind is not None and kind not in TASK_KINDS:
+        findings.add(unknown_name(f"{file}: task", "unknown kind of task", str(kind), TASK_KINDS))
+    is_names = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
+    if labels is not None and not (is_names and len(set(labels)) == len(labels)):
+        findings.add(Problem(f"{file}: label_names", "must be a list of different names", shown(labels)))
+    if metric is not None and not isinstance(metric, str):
+        findings.add(Problem(f"{file}: metric", "must be a name", shown(metric)))
+    findings.check()
+    return Declared(str(file), kind, tuple(labels or ()), metric), str(keys.get("name") or "")
+
+
+# --- objects of pandas and datasets ----------------------------------------------------------------
+
+
+def _table(table: Any, where: str) -> RawSplit:
+    if _is_a(table, "pandas", "DataFrame"):
+        if not table.columns.is_unique:
+            raise InputError.of(where, "two columns have the same name", ", ".join(map(str, table.columns)))
+        columns = {str(name): [_plain(value) for value in table[name].tolist()] for name in table.columns}
+        return RawSplit(columns, (Origin(where, len(table)),))
+    if _is_a(table, "datasets", "Dataset"):
+        return from_arrow(table.with_format("arrow")[:], where)
+    allowed = ("a name or path", "pandas.DataFrame", "datasets.Dataset", "datasets.DatasetDict")
+    raise InputError.of(where, "cannot read data of this type", type(table).__name__, allowed)
+
+
+def _is_a(value: Any, module: str, name: str) -> bool:
+    """`isinstance` without importing what cannot be needed yet."""
+    return module in sys.modules and isinstance(value, getattr(sys.modules[module], name))
+
+
+def _plain(value: Any) -> Any:
+    """A cell of pandas as a Python value: arrays become lists, and pandas' own missing values None."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    pandas = sys.modules["pandas"]
+    return None if value is pandas.NA or value is pandas.NaT or is_missing(value) else value

@@ -1,0 +1,401 @@
+"""`load_task` as a whole: real datasets, bad input, identity, speed of import."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pandas as pd
+import pytest
+
+from engine.data import load_task
+from engine.data.raw import MAX_EXAMPLES
+from engine.errors import InputError
+from tests.conftest import ROOT, SHARED
+
+FOLDERS = sorted(path.parent.name for path in (SHARED / "datasets").glob("*/dataset.json")) or ["sst2"]
+GOOD = '{"text": "fine", "label": 1}\n{"text": "poor", "label": 0}\n{"text": "good", "label": 1}\n' * 3
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", FOLDERS)
+def test_shared_datasets(name: str, shared: Path) -> None:
+    folder = shared / "datasets" / name
+    described = json.loads((folder / "dataset.json").read_text())
+    began = time.process_time()
+    task = load_task(folder)
+    assert time.process_time() - began < 1
+    assert (task.name, task.kind) == (name, described["task"])
+    assert task.metric == described["metric"].replace(" ", "_")
+    assert len(task.train) == described["n_train"]
+    assert {split: len(rows) for split, rows in task.validation.items()} == {
+        "validation": described["n_validation"]
+    }
+    assert task.labels == tuple(described["label_names"] or ())
+    first = json.loads((folder / "train.jsonl").read_text().split("\n")[0])
+    target = {"tagging": "tags", "question_answering": "answers"}.get(task.kind, "label")
+    expected = [task.labels.index(tag) for tag in first["tags"]] if target == "tags" else first[target]
+    assert task.train[0][target] == expected
+    assert task.pair == ("text_pair" in first)
+    assert load_task(str(folder), seed=7).fingerprint == task.fingerprint
+
+
+@pytest.mark.shared
+def test_shared_fingerprints_differ(shared: Path) -> None:
+    assert len(FOLDERS) == 32
+    prints = [load_task(shared / "datasets" / name, max_train=200).fingerprint for name in FOLDERS[:8]]
+    assert len(set(prints)) == 8
+
+
+@pytest.mark.shared
+def test_kinds_are_inferred_without_the_description(shared: Path, tmp_path: Path) -> None:
+    for name in ("sst2", "trec", "mrpc", "stsb", "sick_relatedness", "squad", "wnut17_ner", "ud_ewt_pos"):
+        folder = shared / "datasets" / name
+        declared = load_task(folder)
+        link = tmp_path / name
+        link.mkdir()
+        for split in ("train", "validation"):
+            (link / f"{split}.jsonl").symlink_to(folder.resolve() / f"{split}.jsonl")
+        inferred = load_task(link)
+        assert (inferred.kind, inferred.pair) == (declared.kind, declared.pair), name
+        assert inferred.columns == declared.columns, name
+
+
+def test_fingerprint_is_of_the_content(tmp_path: Path) -> None:
+    rows = {"text": list("abcdef"), "label": ["x", "y"] * 3}
+    pd.DataFrame(rows).to_csv(tmp_path / "train.csv", index=False)
+    pd.DataFrame(rows).to_csv(tmp_path / "validation.csv", index=False)
+    task = load_task(tmp_path)
+    table = datasets.Dataset.from_dict(rows)
+    assert load_task({"train": table, "validation": table}).fingerprint == task.fingerprint
+    assert load_task({"train": table, "validation": table}, metric="f1").fingerprint != task.fingerprint
+    changed = datasets.Dataset.from_dict({**rows, "text": [*"abcde", "F"]})
+    assert load_task({"train": changed, "validation": table}).fingerprint != task.fingerprint
+    assert len(task.fingerprint) == 16
+
+
+def test_100_000_rows_take_seconds() -> None:
+    frame = pd.DataFrame(
+        {"text": [f"text number {row} " * 10 for row in range(100_000)], "label": [0, 1] * 50_000}
+    )
+    began = time.process_time()
+    task = load_task(frame)
+    assert time.process_time() - began < 4
+    assert len(task.train) == 98_000
+
+
+def test_test_sets_are_kept_without_labels(tmp_path: Path) -> None:
+    for name in ("train", "validation", "test"):
+        (tmp_path / f"{name}.jsonl").write_text(GOOD)
+    task = load_task(tmp_path)
+    assert task.test["test"].column_names == ["text"]
+    assert "test: 9 rows for predictions; its labels are not used" in task.notes
+
+
+def test_a_labelled_test_set_stands_in_for_validation(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text(GOOD)
+    (tmp_path / "test.jsonl").write_text(GOOD)
+    task = load_task(tmp_path)
+    assert list(task.validation) == ["test"]
+    assert not task.test
+    (tmp_path / "test.jsonl").write_text('{"text": "new"}\n')
+    task = load_task(tmp_path)
+    assert len(task.validation["validation"]) == 3
+    assert task.test["test"]["text"][:] == ["new"]
+
+
+def test_declared_labels_allow_rare_classes(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text(GOOD)
+    (tmp_path / "validation.jsonl").write_text(
+        '{"text": "odd", "label": "c"}\n{"text": "fine", "label": "b"}\n'
+    )
+    (tmp_path / "dataset.json").write_text('{"name": "abc", "label_names": ["a", "b", "c"], "metric": "mcc"}')
+    task = load_task(tmp_path)
+    assert task.validation["validation"]["label"][:] == [2, 1]
+    assert (task.name, task.metric) == ("abc", "mcc")
+    assert "classes without a training row: c" in task.notes
+
+
+def test_one_class_in_validation_is_said(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text(GOOD)
+    (tmp_path / "validation.jsonl").write_text('{"text": "fine", "label": 1}\n')
+    assert "validation has one class only, 1: its score says little" in load_task(tmp_path).notes
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, engine.data\n"
+        "heavy = ('torch', 'transformers', 'datasets', 'pandas', 'numpy')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# --- bad input -------------------------------------------------------------------------------------
+
+Case = tuple[dict[str, Any], list[str]] | tuple[dict[str, Any], list[str], dict[str, Any]]
+
+
+def tagged(*rows: tuple[Any, Any]) -> str:
+    good = [(["a", "b"], ["X", "Y"])] * 2
+    return "".join(json.dumps({"tokens": tokens, "tags": tags}) + "\n" for tokens, tags in (*good, *rows))
+
+
+def asked(**changes: Any) -> str:
+    good = {
+        "question": "Who?",
+        "context": "Ada, and Ada again",
+        "answers": {"text": ["Ada"], "answer_start": [9]},
+    }
+    return "".join(json.dumps(row) + "\n" for row in (good, good, {**good, **changes}))
+
+
+BAD: dict[str, Case] = {
+    "no such file": ({"train.csv": "x"}, ["no such file or folder", "train.csv"], {"data": "trian.csv"}),
+    "no such folder": ({}, ["no such file or folder"], {"data": "./nothing/here.csv"}),
+    "unknown kind of file": ({"a.xlsx": "x"}, ["a.xlsx", "'.xlsx'", ".csv, .tsv"], {"data": "a.xlsx"}),
+    "folder without data": ({"notes.txt": "x"}, ["no file of training rows", "train.jsonl"]),
+    "two files for a split": (
+        {"train.csv": "x", "train.jsonl": GOOD},
+        ["several files for one split, train"],
+    ),
+    "no training split": ({"validation.jsonl": GOOD}, ["no training split", "validation"], {"data": "."}),
+    "empty file": ({"train.csv": ""}, ["train.csv: no rows"]),
+    "header alone": ({"train.csv": "text,label\n"}, ["train.csv: no rows"]),
+    "latin-1": ({"train.csv": "text,label\ncaf\xe9,1\n".encode("latin-1")}, ["train.csv:2", "0xe9", "iconv"]),
+    "utf-16": ({"train.csv": "text,label\n".encode("utf-16")}, ["train.csv:1", "not UTF-8", "UTF-16"]),
+    "wrong number of columns": ({"train.csv": "text,label\na,1\nb,c,0\n"}, ["train.csv:3", "names 2; got 3"]),
+    "open quote": ({"train.csv": 'text,label\na,1\n"b,0\nc,1\n'}, ["train.csv:3", "never closed"]),
+    "text after a quote": ({"train.csv": 'text,label\n"a" b,1\n'}, ["train.csv:2", "written twice"]),
+    "no header": (
+        {"train.csv": "a,1\nb,0\nc,1\nd,1\n"},
+        ["train.csv:1", "must name the columns", "text,label"],
+    ),
+    "same column twice": ({"train.csv": "text,text,label\na,b,1\n"}, ["train.csv:1", "same name", "'text'"]),
+    "broken TSV": ({"train.tsv": "text\tlabel\na\t1\nb\n"}, ["train.tsv:3", "wrong number of columns"]),
+    "bad JSON": (
+        {"train.jsonl": GOOD + '{"text": "a", "label"}\n'},
+        ["train.jsonl:10", "not JSON", "character 22"],
+    ),
+    "not an object": ({"train.jsonl": GOOD + "[1, 2]\n"}, ["train.jsonl:10", "JSON object", "[1, 2]"]),
+    "bad JSON file": ({"train.json": "[\n{},\n{"}, ["train.json:3", "not JSON"]),
+    "JSON by column": ({"train.json": '{"text": {"0": "a"}}'}, ["list of JSON objects", "orient='records'"]),
+    "damaged Parquet": (
+        {"train.parquet": b"PAR1 nonsense"},
+        ["train.parquet", "not a readable Parquet file"],
+    ),
+    "empty text": (
+        {"train.jsonl": GOOD + '{"text": " ", "label": 1}\n'},
+        ["train.jsonl:10", "empty text", "' '"],
+    ),
+    "missing text": ({"train.jsonl": GOOD + '{"label": 1}\n'}, ["train.jsonl:10", "empty text", "None"]),
+    "a number as text": (
+        {"train.jsonl": GOOD + '{"text": 5, "label": 1}\n'},
+        ["train.jsonl:10", "hold texts; got 5"],
+    ),
+    "lone surrogate": (
+        {"train.jsonl": GOOD + '{"text": "\\ud800", "label": 1}\n'},
+        ["train.jsonl:10", "surrogate"],
+    ),
+    "10 MB in one row": (
+        {"train.jsonl": GOOD + json.dumps({"text": "a" * 10_000_000, "label": 1}) + "\n"},
+        ["train.jsonl:10", "10,000,000 characters", "at most 1,000,000"],
+    ),
+    "missing label": (
+        {"train.jsonl": GOOD + '{"text": "a"}\n'},
+        ["train.jsonl:10", "no label in column 'label'"],
+    ),
+    "several labels": (
+        {"train.jsonl": GOOD + '{"text": "a", "label": [1]}\n'},
+        ["train.jsonl:10", "one label a row"],
+    ),
+    "one class": ({"train.jsonl": '{"text": "a", "label": 1}\n' * 5}, ["only one class in training", "'1'"]),
+    "unseen label": (
+        {"train.jsonl": GOOD, "validation.jsonl": '{"text": "a", "label": 7}\n'},
+        ["validation.jsonl:1", "does not occur in training", "got 7", "allowed: 0, 1"],
+    ),
+    "label beyond the declared": (
+        {"train.jsonl": GOOD + '{"text": "a", "label": 2}\n', "dataset.json": '{"label_names": ["a", "b"]}'},
+        ["train.jsonl:10", "none of the declared ones; got 2", "allowed: a, b"],
+    ),
+    "unlabelled rows": (
+        {"train.jsonl": GOOD + '{"text": "a", "label": -1}\n', "dataset.json": '{"label_names": ["a", "b"]}'},
+        ["train.jsonl:10", "no label in column 'label'; got -1"],
+    ),
+    "column missing in validation": (
+        {"train.jsonl": GOOD, "validation.jsonl": '{"text": "a", "target": 1}\n'},
+        ["validation.jsonl", "no column 'label'", "text, target"],
+    ),
+    "too few rows": ({"train.csv": "text,label\na,1\nb,0\n"}, ["too few rows to hold out"]),
+    "one training row": (
+        {"train.csv": "text,label\na,1\n", "dev.csv": "text,label\na,1\n"},
+        ["too few training rows; got 1; allowed: at least 2"],
+    ),
+    "NaN target": (
+        {"train.jsonl": '{"text": "a", "label": 0.5}\n{"text": "b", "label": NaN}\n' * 3},
+        ["train.jsonl:2", "no target in column 'label' (missing or NaN); got nan"],
+    ),
+    "infinite target": (
+        {"train.csv": "text,score\na,0.5\nb,inf\nc,2.5\n"},
+        ["train.csv:3", "not a finite number; got 'inf'"],
+    ),
+    "a word as target": (
+        {"train.csv": "text,score\na,low\nb,0.5\nc,2.5\n"},
+        ["train.csv:2", "not a number; got 'low'"],
+        {"kind": "regression"},
+    ),
+    "equal targets": (
+        {"train.csv": "text,score\na,0.5\nb,1\nc,2.5\n", "dev.csv": "text,score\na,0.5\n"},
+        ["validation", "all targets are equal", "0.5 in each of 1 rows"],
+    ),
+    "free text as label": (
+        {"train.jsonl": "".join(json.dumps({"text": "a", "label": f"b{row}"}) + "\n" for row in range(80))},
+        ["column 'label'", "too many different labels", "80 different values in 80 rows", "--label"],
+    ),
+    "no label column": (
+        {"train.jsonl": '{"text": "a"}\n{"text": "b"}\n{"text": "c"}\n'},
+        ["cannot tell", "--label"],
+    ),
+    "no text column": ({"train.csv": "id,label\n1,2\n2,3\n3,3\n"}, ["no column holds texts", "--text"]),
+    "unknown column": (
+        {"train.jsonl": GOOD},
+        ["--label", "'lable'", "Did you mean label"],
+        {"label": "lable"},
+    ),
+    "one column, two roles": (
+        {"train.jsonl": GOOD},
+        ["one column has two roles", "'text'"],
+        {"text": "text", "label": "text"},
+    ),
+    "unknown task": ({"train.jsonl": GOOD}, ["--task", "Did you mean tagging"], {"kind": "taging"}),
+    "unknown metric": ({"train.jsonl": GOOD}, ["--metric", "Did you mean accuracy"], {"metric": "acuracy"}),
+    "metric of another kind": (
+        {"train.jsonl": GOOD},
+        ["--metric", "allowed: accuracy, f1, mcc"],
+        {"metric": "bleu"},
+    ),
+    "too small a sample": ({"train.jsonl": GOOD}, ["--max-train", "at least 2"], {"max_train": 1}),
+    "broken description": (
+        {"train.jsonl": GOOD, "dataset.json": '{"task":\n}'},
+        ["dataset.json:2", "not JSON"],
+    ),
+    "unknown task in the description": (
+        {"train.jsonl": GOOD, "dataset.json": '{"task": "ranking"}'},
+        ["dataset.json: task", "'ranking'", "allowed: classification"],
+    ),
+    "no lists to tag": ({"train.jsonl": GOOD}, ["no column for tokens", "--text"], {"kind": "tagging"}),
+    "words and tags differ": (
+        {"train.jsonl": tagged((["a"], ["X", "Y"]))},
+        ["train.jsonl:3", "1 words and 2 tags"],
+    ),
+    "no words": ({"train.jsonl": tagged(([], []))}, ["train.jsonl:3", "no words in column 'tokens'"]),
+    "unknown tag type": (
+        {"train.jsonl": tagged((["a"], [0.5]))},
+        ["train.jsonl:3", "names or whole numbers; got [0.5]"],
+    ),
+    "unseen tag": (
+        {"train.jsonl": tagged(), "dev.jsonl": tagged((["a"], ["Z"]))},
+        ["dev.jsonl:3", "does not occur in training; got 'Z'"],
+    ),
+    "no answer": (
+        {"train.jsonl": asked(answers={"text": [], "answer_start": []})},
+        ["train.jsonl:3", "without an answer", "SQuAD 2"],
+    ),
+    "answer not in its context": (
+        {"train.jsonl": asked(answers={"text": ["Bob"], "answer_start": [0]})},
+        ["train.jsonl:3", "not in its context; got 'Bob'", "stands 'Ada'"],
+    ),
+    "answer at another place": (
+        {"train.jsonl": asked(answers={"text": ["Ada"], "answer_start": [1]})},
+        ["train.jsonl:3", "more than once elsewhere"],
+    ),
+    "answers without starts": (
+        {"train.jsonl": asked(answers={"text": ["Ada"]})},
+        ["train.jsonl:3", "answer_start"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gives_a_clear_message(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, parts, *more = BAD[case]
+    for name, content in files.items():
+        write: Callable[[Any], object] = (tmp_path / name).write_text
+        if isinstance(content, bytes):
+            write = (tmp_path / name).write_bytes
+        write(content)
+    monkeypatch.chdir(tmp_path)
+    options = dict(more[0]) if more else {}
+    data = options.pop("data", str(tmp_path))
+    began = time.process_time()
+    with pytest.raises(InputError) as caught:
+        load_task(data, **options)
+    assert time.process_time() - began < 2
+    message = str(caught.value)
+    for part in parts:
+        assert part in message, message
+    assert len(message) < 2000
+
+
+def test_all_problems_come_at_once_and_are_counted(tmp_path: Path) -> None:
+    empty = '{"text": "", "label": 1}\n'
+    (tmp_path / "train.jsonl").write_text(GOOD + empty * 40 + '{"text": "a"}\n')
+    (tmp_path / "validation.jsonl").write_text(GOOD + '{"text": "a", "label": 5}\n')
+    with pytest.raises(InputError) as caught:
+        load_task(tmp_path)
+    problems = [str(problem).removeprefix(f"{tmp_path}/") for problem in caught.value.problems]
+    assert problems[:2] == [
+        "train.jsonl:10: empty text in column 'text'; got ''",
+        "train.jsonl:11: empty text in column 'text'; got ''",
+    ]
+    assert (
+        problems[MAX_EXAMPLES]
+        == "train.jsonl: empty text in column 'text': 40 rows in all, the first 5 shown"
+    )
+    assert problems[MAX_EXAMPLES + 1 :] == [
+        "train.jsonl:50: no label in column 'label'; got None",
+        "validation.jsonl:10: label in column 'label' does not occur in training; got 5; allowed: 0, 1",
+    ]
+
+
+def test_damaged_rows_of_all_files_come_at_once(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text(GOOD + "{\n" * 2)
+    (tmp_path / "validation.csv").write_text("text,label\na\n")
+    with pytest.raises(InputError) as caught:
+        load_task(tmp_path)
+    places = [problem.place.removeprefix(f"{tmp_path}/") for problem in caught.value.problems]
+    assert places == ["train.jsonl:10", "train.jsonl:11", "validation.csv:2"]
+
+
+def test_rows_of_objects_are_named_by_split_and_number() -> None:
+    frame = pd.DataFrame({"text": ["a", "b", ""], "label": ["x", "y", "x"]})
+    with pytest.raises(InputError, match=r"^train row 2: empty text"):
+        load_task(frame)
+
+
+def test_an_id_stands_once() -> None:
+    answer = {"text": ["Ada"], "answer_start": [0]}
+    rows = {"id": ["p", "q", "p"], "question": ["?"] * 3, "context": ["Ada"] * 3, "answers": [answer] * 3}
+    with pytest.raises(
+        InputError, match="train row 2: an id that stands twice; got 'p', also in train row 0"
+    ):
+        load_task(datasets.Dataset.from_dict(rows))
+
+
+@pytest.mark.parametrize("data", [["a", "b"], 5, {"train": [1, 2]}, {"train": {"text": ["a"]}}])
+def test_other_objects_are_refused(data: Any) -> None:
+    with pytest.raises(InputError, match="cannot read data of this type"):
+        load_task(data)
+
+
+def test_two_columns_of_one_name_in_pandas() -> None:
+    frame = pd.DataFrame([["a", "b", 1]], columns=["text", "text", "label"])
+    with pytest.raises(InputError, match="two columns have the same name"):
+        load_task(frame)

@@ -1,0 +1,275 @@
+"""What is inferred, what overrides it, and how rows look in normal form."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import datasets
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.data import Task, load_task
+from engine.data.metrics import choose_metrics
+from engine.data.splits import held_out_size, hold_out, sample
+from engine.errors import InputError
+
+TEXTS = [f"a text of some length, number {row}" for row in range(60)]
+SHORT = [f"s{row}" for row in range(60)]
+
+
+def load(columns: dict[str, list[Any]], **options: Any) -> Task:
+    rows = datasets.Dataset.from_dict(columns)
+    return load_task({"train": rows, "validation": rows}, **options)
+
+
+COLUMN_CASES: dict[str, tuple[dict[str, list[Any]], dict[str, str]]] = {
+    "well-known names": (
+        {"id": SHORT, "text": TEXTS, "label": ["a", "b"] * 30},
+        {"text": "text", "label": "label"},
+    ),
+    "capital letters": (
+        {"Review": TEXTS, "Sentiment": ["a", "b"] * 30},
+        {"text": "Review", "label": "Sentiment"},
+    ),
+    "pairs": (
+        {"premise": TEXTS, "hypothesis": SHORT, "label": [0, 1] * 30},
+        {"text": "premise", "text_pair": "hypothesis", "label": "label"},
+    ),
+    "question and sentence": (
+        {"question": TEXTS, "sentence": TEXTS, "label": [0, 1] * 30},
+        {"text": "question", "text_pair": "sentence", "label": "label"},
+    ),
+    "yes/no questions": (
+        {"question": SHORT, "passage": TEXTS, "answer": [True, False] * 30},
+        {"text": "question", "text_pair": "passage", "label": "answer"},
+    ),
+    "the longest text": (
+        {"aa": SHORT, "bb": TEXTS, "cc": ["x", "y"] * 30},
+        {"text": "bb", "label": "cc"},
+    ),
+    "content before title": (
+        {"title": SHORT, "content": TEXTS, "stars": [1, 2, 3] * 20},
+        {"text": "content", "label": "stars"},
+    ),
+    "the last column with few values": (
+        {"text": TEXTS, "source": ["p", "q"] * 30, "spam": [True, False] * 30},
+        {"text": "text", "label": "spam"},
+    ),
+    "label is preferred to score": (
+        {"score": [0.5, 0.1] * 30, "text": TEXTS, "label": ["x", "y"] * 30},
+        {"text": "text", "label": "label"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", COLUMN_CASES)
+def test_columns_are_found(case: str) -> None:
+    columns, expected = COLUMN_CASES[case]
+    task = load(columns)
+    assert task.columns == expected
+    assert task.pair == ("text_pair" in expected)
+    for column in expected.values():
+        assert any(f"'{column}'" in note for note in task.notes), task.notes
+
+
+KIND_CASES: dict[str, tuple[list[Any], str, tuple[str, ...]]] = {
+    "words": (["spam", "ham"], "classification", ("ham", "spam")),
+    "booleans": ([True, False], "classification", ("False", "True")),
+    "whole numbers": ([10, 9, 1], "classification", ("1", "9", "10")),
+    "minus one is a class": ([-1, 0, 1], "classification", ("-1", "0", "1")),
+    "whole numbers written as decimals": ([1.0, 0.0], "classification", ("0", "1")),
+    "texts of whole numbers": (["1", "0"], "classification", ("0", "1")),
+    "decimal numbers": ([0.5, 1.25, 3.0], "regression", ()),
+    "texts of decimal numbers": (["0.5", "1.25"], "regression", ()),
+    "very many whole numbers": (list(range(60)), "regression", ()),
+    "spaces around names": ([" a", "a ", "b"], "classification", ("a", "b")),
+}
+
+
+@pytest.mark.parametrize("case", KIND_CASES)
+def test_kind_is_told_by_the_labels(case: str) -> None:
+    values, kind, labels = KIND_CASES[case]
+    task = load({"text": TEXTS, "label": (values * 60)[:60]})
+    assert (task.kind, task.labels) == (kind, labels)
+    assert any(note.startswith(f"task: {kind} (labels are ") for note in task.notes)
+    assert task.outputs == (len(labels) or 1)
+
+
+def test_labels_become_indices_of_sorted_names() -> None:
+    task = load({"text": TEXTS, "label": ["b", "c", "a"] * 20})
+    assert task.train["label"][:3] == [1, 2, 0]
+    assert "3 classes: a, b, c" in task.notes
+
+
+def test_class_names_of_features_keep_their_order() -> None:
+    features = datasets.Features(
+        text=datasets.Value("string"), label=datasets.ClassLabel(names=["z", "a", "m"])
+    )
+    rows = datasets.Dataset.from_dict({"text": TEXTS, "label": [0, 1] * 30}, features=features)
+    task = load_task({"train": rows, "validation": rows})
+    assert task.labels == ("z", "a", "m")
+    assert "classes without a training row: m" in task.notes
+    assert any("the source names its classes" in note for note in task.notes)
+
+
+def test_splits_that_number_their_classes_differently_agree() -> None:
+    def rows(names: list[str], labels: list[int]) -> datasets.Dataset:
+        features = datasets.Features(text=datasets.Value("string"), label=datasets.ClassLabel(names=names))
+        return datasets.Dataset.from_dict({"text": list("abcd"), "label": labels}, features=features)
+
+    numbered, named = rows(["no", "yes"], [0, 1, 1, 1]), rows(["yes", "no"], [1, 0, 0, 0])
+    words = pd.DataFrame({"text": list("abcd"), "label": ["no", "yes", "yes", "yes"]})
+    for train in (numbered, words):
+        for validation in (numbered, named, words):
+            task = load_task({"train": train, "validation": validation})
+            assert task.labels == ("no", "yes")
+            assert task.train["label"][:] == task.validation["validation"]["label"][:] == [0, 1, 1, 1]
+
+
+def test_tagging() -> None:
+    columns = {
+        "id": SHORT,
+        "tokens": [["Ada", "wrote"]] * 60,
+        "pos_tags": [["NOUN", "VERB"]] * 60,
+        "ner_tags": [["B-PER", "O"]] * 60,
+    }
+    task = load(columns)
+    assert (task.kind, task.labels, task.metrics) == ("tagging", ("B-PER", "O"), ("seqeval_f1", "accuracy"))
+    assert task.train[0] == {"tokens": ["Ada", "wrote"], "tags": [0, 1]}
+    assert "tags: column 'ner_tags'; also possible: pos_tags" in task.notes
+    other = load(columns, label="pos_tags")
+    assert (other.labels, other.metrics) == (("NOUN", "VERB"), ("accuracy",))
+
+
+def test_tag_names_of_features() -> None:
+    features = datasets.Features(
+        words=datasets.List(datasets.Value("string")),
+        tags=datasets.List(datasets.ClassLabel(names=["O", "B-x", "I-x"])),
+    )
+    rows = datasets.Dataset.from_dict(
+        {"words": [["a", "b"]] * 4, "tags": [[1, 2], [0, 0]] * 2}, features=features
+    )
+    task = load_task({"train": rows, "validation": rows})
+    assert task.labels == ("O", "B-x", "I-x")
+    assert task.train["tags"][0] == [1, 2]
+
+
+def test_question_answering() -> None:
+    columns = {
+        "question": ["Who?", "What?"],
+        "context": ["It was Ada.", "The engine it was."],
+        "answers": [{"text": ["Ada"], "answer_start": [7]}, {"text": ["engine"], "answer_start": [5]}],
+    }
+    task = load(columns)
+    assert (task.kind, task.outputs, task.token_level) == ("question_answering", 2, True)
+    assert task.train["id"][:] == ["0", "1"]
+    assert task.train["answers"][1] == {"text": ["engine"], "answer_start": [4]}
+    assert any("1 answers did not stand at their answer_start" in note for note in task.notes)
+
+
+def test_what_the_user_names_goes_first() -> None:
+    columns = {"text": SHORT, "summary": TEXTS, "label": ["a", "b"] * 30, "score": [0.5, 1.5] * 30}
+    task = load(columns, text="summary", label="score", name="mine", metric="pearson")
+    assert task.columns == {"text": "summary", "label": "score"}
+    assert (task.kind, task.name, task.metrics) == ("regression", "mine", ("pearson", "spearman"))
+    assert "columns that are not used: text, label" in task.notes
+    assert load(columns, text="text", text_pair="summary").pair
+    assert load(columns, text_pair="summary").columns["text"] == "text"
+    assert load({"text": TEXTS, "label": [1, 2, 3] * 20}, kind="regression").train["label"][:2] == [1.0, 2.0]
+
+
+METRIC_CASES: list[tuple[str, int, str | None, tuple[str, ...]]] = [
+    ("classification", 2, None, ("accuracy", "f1", "mcc")),
+    ("classification", 2, "f1_macro", ("f1_macro", "accuracy", "f1", "mcc")),
+    ("classification", 5, None, ("accuracy", "f1_macro", "mcc")),
+    ("classification", 5, "matthews correlation", ("mcc", "accuracy", "f1_macro")),
+    ("regression", 0, "Pearson", ("pearson", "spearman")),
+    ("question_answering", 0, "squad f1", ("squad_f1", "exact_match")),
+]
+
+
+@pytest.mark.parametrize(("kind", "classes", "wanted", "expected"), METRIC_CASES)
+def test_metrics(kind: Any, classes: int, wanted: str | None, expected: tuple[str, ...]) -> None:
+    assert choose_metrics(kind, [str(index) for index in range(classes)], wanted) == expected
+
+
+def test_a_metric_that_does_not_fit_is_an_error() -> None:
+    with pytest.raises(
+        InputError, match="no metric of classification of 3 classes; got 'f1'; allowed: accuracy"
+    ):
+        choose_metrics("classification", "abc", "f1")
+    with pytest.raises(InputError, match="Did you mean spearman"):
+        choose_metrics("regression", (), "speerman")
+
+
+# --- held-out rows and samples ---------------------------------------------------------------------
+
+
+def test_held_out_split_is_stratified_seeded_and_said() -> None:
+    labels = ["a"] * 900 + ["b"] * 99 + ["c"]
+    frame = pd.DataFrame({"text": [f"text {row}" for row in range(1000)], "label": labels})
+    task = load_task(frame)
+    validation = task.validation["validation"]
+    assert "no validation set: 10 % of the rows (100) held out, stratified by label, seed 0" in task.notes
+    assert [validation["label"][:].count(index) for index in range(3)] == [90, 10, 0]
+    assert not set(validation["text"]) & set(task.train["text"])
+    assert len(task.train) + len(validation) == 1000
+    assert load_task(frame).fingerprint == task.fingerprint
+    assert load_task(frame, seed=1).fingerprint != task.fingerprint
+
+
+def test_questions_about_one_context_stay_together() -> None:
+    answer = {"text": ["text"], "answer_start": [0]}
+    contexts = [f"text {row // 5}" for row in range(600)]
+    questions = [f"question {row}" for row in range(600)]
+    rows = datasets.Dataset.from_dict({"question": questions, "context": contexts, "answers": [answer] * 600})
+    task = load_task(rows)
+    validation = task.validation["validation"]
+    assert len(validation) == 60
+    assert not set(validation["context"]) & set(task.train["context"])
+
+
+def test_samples_on_request() -> None:
+    labels = ["a"] * 400 + ["b"] * 100
+    task = load(
+        {"text": [f"text {row}" for row in range(500)], "label": labels}, max_train=50, max_validation=5
+    )
+    assert [task.train["label"][:].count(index) for index in range(2)] == [40, 10]
+    assert [task.validation["validation"]["label"][:].count(index) for index in range(2)] == [4, 1]
+    assert "train: a sample of 50 of 500 rows, stratified by label, seed 0" in task.notes
+
+
+@given(
+    counts=st.lists(st.integers(1, 40), min_size=1, max_size=6),
+    share=st.floats(0, 1),
+    seed=st.integers(0, 100),
+    keep_one=st.booleans(),
+)
+def test_stratified_sample(counts: list[int], share: float, seed: int, keep_one: bool) -> None:
+    strata = [index for index, count in enumerate(counts) for _ in range(count)]
+    random.Random(seed).shuffle(strata)
+    size = int(share * len(strata))
+    chosen = sample(len(strata), size, seed, strata, keep_one=keep_one)
+    taken = [sum(strata[row] == index for row in chosen) for index in range(len(counts))]
+    room = sum(counts) - (len(counts) if keep_one else 0)
+    assert chosen == sorted(set(chosen))
+    assert len(chosen) == min(size, room)
+    if keep_one:
+        assert all(part < count for part, count in zip(taken, counts, strict=True))
+    elif size >= len(counts):
+        assert all(taken)
+
+
+@given(st.integers(3, 100_000))
+def test_held_out_size(rows: int) -> None:
+    size = held_out_size(rows)
+    assert 1 <= size <= rows / 3
+    assert size <= 2000
+    assert size >= min(50, rows // 3)
+
+
+def test_a_context_larger_than_the_held_out_set_falls_back_to_rows() -> None:
+    assert len(hold_out(None, ["one"] * 90, 90, seed=0)) == 30
