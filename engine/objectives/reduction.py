@@ -1,0 +1,72 @@
+"""From unreduced values to the one number that is optimised.
+
+Decided here: a loss gives one value per sample or per token, a mask that says which of them
+count, and the unit they are counted in. Only `reduce` makes a scalar, by the count of the
+whole optimiser step. So the gradient is the same whether a batch comes as one piece, in
+several micro-batches or on several processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Unit = Literal["examples", "tokens"]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of equation 1 before its reduction.
+
+    Shapes:
+        values: (B,) in the unit examples, (B, N) in the unit tokens.
+        mask: as `values`, true where a value counts.
+    """
+
+    values: Tensor
+    mask: Tensor
+    unit: Unit
+
+
+def full_precision(values: Tensor) -> Tensor:
+    """`values` in float32, or in float64 where they already are."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the axis N of what the mask lets through; 0 where it lets nothing through.
+
+    Shapes:
+        values: (B, N) or (B, N, width).
+        mask: (B, N).
+        Returns: (B,) or (B, width).
+
+    Example:
+        >>> masked_mean(torch.tensor([[1.0, 3.0, 99.0]]), torch.tensor([[True, True, False]]))
+        tensor([2.])
+    """
+    keep = mask if values.ndim == 2 else mask.unsqueeze(-1)
+    return values.masked_fill(~keep, 0).sum(1) / keep.sum(1).clamp(min=1)
+
+
+def reduce(term: Term, totals: Mapping[str, Tensor | float]) -> Tensor:
+    """Sum of the values that count, over the number of units in the whole optimiser step.
+
+    Args:
+        term: Values of one micro-batch on one process.
+        totals: Unit → its count over all micro-batches and processes of the step.
+
+    Returns:
+        A scalar. Its sum over micro-batches and processes is the mean over the whole batch.
+
+    Example:
+        >>> term = Term(torch.tensor([1.0, 2.0]), torch.tensor([True, True]), "examples")
+        >>> reduce(term, {"examples": 4})
+        tensor(0.7500)
+    """
+    # At least 1: a step in which nothing is labelled costs 0, not 0 / 0.
+    return term.values.masked_fill(~term.mask, 0).sum() / torch.as_tensor(totals[term.unit]).clamp(min=1)

@@ -1,0 +1,198 @@
+"""What methods.md says, in loops over plain floats: slow, obvious, and written without the engine.
+
+Tensors come in, Python numbers go out. Vectors are lists.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.optimize import linprog
+
+# --- vectors -----------------------------------------------------------------------------------
+
+
+def softmax(vector, temperature=1.0):
+    scaled = [value / temperature for value in vector]
+    largest = max(scaled)
+    powers = [math.exp(value - largest) for value in scaled]
+    return [power / sum(powers) for power in powers]
+
+
+def log_softmax(vector, temperature=1.0):
+    scaled = [value / temperature for value in vector]
+    largest = max(scaled)
+    log_sum = largest + math.log(sum(math.exp(value - largest) for value in scaled))
+    return [value - log_sum for value in scaled]
+
+
+def norm(vector):
+    return math.sqrt(sum(value * value for value in vector))
+
+
+def mean(values):
+    values = list(values)
+    return sum(values) / len(values) if values else 0.0
+
+
+# --- one token: student vector and teacher vector -----------------------------------------------
+
+
+def token_mse(student, teacher):
+    return mean((s - t) ** 2 for s, t in zip(student, teacher, strict=True))
+
+
+def token_l2(student, teacher):
+    return norm([s - t for s, t in zip(student, teacher, strict=True)])
+
+
+def token_cos(student, teacher):
+    dot = sum(s * t for s, t in zip(student, teacher, strict=True))
+    return 1 - dot / (norm(student) * norm(teacher))
+
+
+def token_pkd(student, teacher):
+    student, teacher = ([v / norm(vector) for v in vector] for vector in (student, teacher))
+    return sum((s - t) ** 2 for s, t in zip(student, teacher, strict=True))
+
+
+def token_ce(student, teacher):
+    return -sum(p * q for p, q in zip(softmax(teacher), log_softmax(student), strict=True))
+
+
+TOKEN_LOSS = {"mse": token_mse, "l2": token_l2, "cos": token_cos, "pkd": token_pkd, "ce": token_ce}
+
+
+def hidden(kind, student, teacher, mask):
+    """One value per sample: the mean over its valid tokens, for pkd the first token alone."""
+    values = []
+    for vectors_s, vectors_t, valid in zip(student.tolist(), teacher.tolist(), mask.tolist(), strict=True):
+        tokens = list(zip(vectors_s, vectors_t, valid, strict=True))
+        tokens = tokens[:1] if kind == "pkd" else tokens
+        values.append(mean(TOKEN_LOSS[kind](s, t) for s, t, counts in tokens if counts))
+    return values
+
+
+# --- logits -------------------------------------------------------------------------------------
+
+
+def prediction(kind, student, teacher, temperature=1.0):
+    """Of one vector of logits over the classes."""
+    if kind == "mse":
+        return token_mse(student, teacher)
+    target, log_student = softmax(teacher, temperature), log_softmax(student, temperature)
+    value = -sum(p * q for p, q in zip(target, log_student, strict=True))
+    if kind == "kl":
+        value += sum(p * math.log(p) for p in target if p > 0)
+    return temperature**2 * value
+
+
+def prediction_of_task(task, kind, student, teacher, mask, labels, temperature=1.0):
+    """Mean over what the task counts: examples, or labelled tokens."""
+    student, teacher = student.tolist(), teacher.tolist()
+    if task in ("classification", "regression"):
+        return mean(prediction(kind, s, t, temperature) for s, t in zip(student, teacher, strict=True))
+    mask, labels = mask.tolist(), labels.tolist()
+    values = []
+    for b in range(len(student)):
+        if task == "tagging":
+            places = [n for n in range(len(mask[b])) if mask[b][n] and labels[b][n] != -100]
+            values += [prediction(kind, student[b][n], teacher[b][n], temperature) for n in places]
+        else:
+            places = [n for n in range(len(mask[b])) if mask[b][n]]
+            ends = [
+                prediction(
+                    kind, [student[b][n][e] for n in places], [teacher[b][n][e] for n in places], temperature
+                )
+                for e in (0, 1)
+            ]
+            values.append(mean(ends))
+    return mean(values)
+
+
+def hard_label_of_task(task, logits, mask, labels):
+    """Mean over what the task counts."""
+    logits, mask, labels = logits.tolist(), mask.tolist(), labels.tolist()
+    values = []
+    for b in range(len(logits)):
+        if task == "classification":
+            values.append(-log_softmax(logits[b])[labels[b]])
+        elif task == "regression":
+            values.append((logits[b][0] - labels[b]) ** 2)
+        elif task == "tagging":
+            places = [n for n in range(len(mask[b])) if labels[b][n] != -100]
+            values += [-log_softmax(logits[b][n])[labels[b][n]] for n in places]
+        else:
+            places = [n for n in range(len(mask[b])) if mask[b][n]]
+            ends = [
+                -log_softmax([logits[b][n][e] for n in places])[places.index(labels[b][e])] for e in (0, 1)
+            ]
+            values.append(mean(ends))
+    return mean(values)
+
+
+# --- mutual information ---------------------------------------------------------------------------
+
+
+def interpolated_bound(scores, log_baseline, alpha):
+    """Poole's bound with the exponentials written out: only for scores of moderate size."""
+    scores, log_baseline = scores.tolist(), log_baseline.tolist()
+    count = len(scores)
+    joint, marginal = [], []
+    for b in range(count):
+        q = math.exp(log_baseline[b])
+        all_rows = mean(math.exp(scores[a][b]) for a in range(count))
+        joint.append(scores[b][b] - math.log(alpha * all_rows + (1 - alpha) * q))
+        others = [math.exp(scores[a][b]) for a in range(count) if a != b]
+        marginal.append(mean(e / (alpha * mean(others) + (1 - alpha) * q) for e in others))
+    return 1 + mean(joint) - mean(marginal)
+
+
+# --- layers -----------------------------------------------------------------------------------------
+
+
+def pairs(kind, student_layers, teacher_layers):
+    """Student layer → teacher layer, both from 1."""
+    found = []
+    for i in range(1, student_layers + 1):
+        for j in range(1, teacher_layers + 1):
+            wanted = {
+                "skip": j == i * (teacher_layers // student_layers),
+                "last": j == i + teacher_layers - student_layers,
+                "emd": True,
+            }
+            if wanted[kind]:
+                found.append((i, j))
+    return found
+
+
+def transport(cost, student_weights, teacher_weights):
+    """The cheapest flow with these marginals, by linear programming."""
+    rows, columns = len(student_weights), len(teacher_weights)
+    row_sums = [[float(i == k) for i in range(rows) for _ in range(columns)] for k in range(rows)]
+    column_sums = [[float(j == k) for _ in range(rows) for j in range(columns)] for k in range(columns)]
+    flat = [float(cost[i][j]) for i in range(rows) for j in range(columns)]
+    marginals = [*student_weights, *teacher_weights]
+    solution = linprog(flat, A_eq=row_sums + column_sums, b_eq=marginals, bounds=(0, None), method="highs")
+    assert solution.success
+    return np.asarray(solution.x).reshape(rows, columns)
+
+
+def cost_attention(cost, flow, student_weights, teacher_weights, temperature):
+    """BERT-EMD's next layer weights, of the student and of the teacher."""
+    rows, columns = len(student_weights), len(teacher_weights)
+    moved = [[flow[i][j] * cost[i][j] for j in range(columns)] for i in range(rows)]
+    of_student = [sum(moved[i]) / student_weights[i] for i in range(rows)]
+    of_teacher = [sum(moved[i][j] for i in range(rows)) / teacher_weights[j] for j in range(columns)]
+    return tuple(softmax([sum(costs) / c for c in costs], temperature) for costs in (of_student, of_teacher))
+
+
+def align(values, alignment):
+    """Each student token takes the weighted sum of the teacher's tokens."""
+    aligned = np.zeros((len(alignment), len(alignment[0]), values.shape[-1]))
+    for b, matrix in enumerate(alignment.tolist()):
+        for n, row in enumerate(matrix):
+            for m, weight in enumerate(row):
+                aligned[b, n] += weight * values[b, m].double().numpy()
+    return aligned
