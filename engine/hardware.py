@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 from filelock import FileLock
 
@@ -102,6 +103,8 @@ def machine_for(options: RunOptions, reporter: Reporter | None = None) -> Machin
     patience = InitProcessGroupKwargs(timeout=timedelta(hours=24))
     # Which parameters a step uses depends on the transport plan and the task.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    # accelerate has one state per process; an earlier run in it may have had another precision or device.
+    AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
     mixed = {"float32": "no"}.get(precision, precision)
     accelerator = Accelerator(mixed_precision=mixed, cpu=not on_gpu, kwargs_handlers=[patience, unused])
     quiet = SilentReporter()

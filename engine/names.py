@@ -6,7 +6,6 @@ which is K layers of the teacher. Nothing is looked up here.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from engine.errors import InputError, Problem
@@ -59,7 +58,7 @@ def parse_model(text: str, role: str) -> ModelName:
             raise InputError.of(
                 place, "layers:K is a way to start a student", repr(text), ("a hub name", "a folder")
             )
-        if not count.isdigit() or int(count) < 1:
+        if not count.isdecimal() or int(count) < 1:
             raise InputError.of(place, "layers: needs a whole number above 0", repr(text), ("layers:3",))
         return LayersOfTeacher(int(count))
     if not text.strip():
@@ -69,17 +68,20 @@ def parse_model(text: str, role: str) -> ModelName:
 
 def _parse_scratch(text: str, place: str) -> Scratch:
     """`scratch:layers=L,hidden=H[,heads=A]` as data, all its faults at once."""
-    parts = dict(re.findall(r"([^,=]+)=([^,]*)", text.removeprefix("scratch:")))
+    pieces = [piece.partition("=") for piece in text.removeprefix("scratch:").split(",") if piece]
+    parts = {key: value for key, _, value in pieces}
     known = ("layers", "hidden", "heads")
     problems = [
         Problem(place, f"scratch has no {key!r}", repr(text), known) for key in parts if key not in known
     ]
+    if len(parts) < len(pieces):
+        problems.append(Problem(place, "scratch names something twice", repr(text), (SCRATCH_FORM,)))
     problems += [
         Problem(place, f"scratch needs {key}", repr(text), (SCRATCH_FORM,))
         for key in known[:2]
         if key not in parts
     ]
-    numbers = {key: int(value) for key, value in parts.items() if value.isdigit() and int(value) > 0}
+    numbers = {key: int(value) for key, value in parts.items() if value.isdecimal() and int(value) > 0}
     problems += [
         Problem(place, f"{key} must be a whole number above 0", repr(value))
         for key, value in parts.items()

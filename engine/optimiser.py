@@ -12,13 +12,15 @@ from engine.spec import Training
 
 def optimizer_for(student: nn.Module, objective: Objective, training: Training) -> torch.optim.Optimizer:
     """Fused AdamW; biases and norms do not decay (Devlin et al. 2019)."""
+    rate = training.learning_rate
+    assert rate is not None, "the training is resolved for its task"
     parameters = [p for p in student.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": training.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        *objective.parameter_groups(training.weight_decay, training.learning_rate),
+        *objective.parameter_groups(training.weight_decay, rate),
     ]
-    optimizer = torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
+    optimizer = torch.optim.AdamW(groups, lr=rate, fused=True)
     for group in optimizer.param_groups:
         group["peak"] = group["lr"]
     return optimizer

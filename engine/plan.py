@@ -9,7 +9,7 @@ from engine.data.task import Task
 from engine.errors import InputError
 from engine.files import hash_of
 from engine.layers import check_layers
-from engine.names import parse_model
+from engine.names import Scratch, parse_model
 from engine.options import FineTuning
 from engine.spec import Pipeline
 from engine.student import StudentPlan, length_problems, plan_student
@@ -62,7 +62,8 @@ def plan_run(
     names = parse_model(teacher, "teacher"), parse_model(student, "student")
     if problems := pipeline.problems_with(task.kind):
         raise InputError(problems)
-    settled = pipeline.for_task(task)
+    settled = pipeline.for_task(task, from_scratch=isinstance(names[1], Scratch))
+    fine_tuning = fine_tuning.resolved(from_scratch=isinstance(names[0], Scratch))
     teacher_plan = plan_teacher(names[0], task, fine_tuning)
     student_plan = plan_student(names[1], teacher_plan)
     length = settled.training.max_length or 0

@@ -47,7 +47,7 @@ from engine.signal_store import SignalStore
 from engine.signals import OnlineSignals, examples_to_pass, signals_for
 from engine.spec import Pipeline
 from engine.student import make_student
-from engine.teacher import Teacher, prepare_teacher
+from engine.teacher import Teacher, load_start, prepare_teacher
 
 
 def distill(
@@ -117,10 +117,10 @@ def _execute(plan: RunPlan, folder: RunFolder, machine: Machine, with_baseline: 
     watch.lap("teacher")
     scores = {"teacher": teacher.scores}
     if with_baseline:
-        scores["baseline"] = _baseline(plan, teacher, machine)
+        scores["baseline"] = _baseline(plan, machine)
         watch.lap("baseline")
 
-    student, tokenizer = make_student(plan.student, teacher, task, plan.seed)
+    student, tokenizer = make_student(plan.student, (teacher.model, teacher.tokenizer), task, plan.seed)
     held_out = encode_held_out(task, tokenizer, training)
     objective = _objective(plan, teacher, student)
     data = _training_data(plan, folder, teacher, (student, tokenizer), objective, machine)
@@ -147,11 +147,17 @@ def _execute(plan: RunPlan, folder: RunFolder, machine: Machine, with_baseline: 
     return result
 
 
-def _baseline(plan: RunPlan, teacher: Teacher, machine: Machine) -> Scores:
-    """Scores of the student fine-tuned without a teacher."""
+def _baseline(plan: RunPlan, machine: Machine) -> Scores:
+    """Scores of the student without a teacher: fine-tuned on gold labels, as long and as fast.
+
+    A student of `layers:K` starts from the teacher as it was named, before it was fine-tuned here:
+    what the teacher has learned of the task is what the baseline goes without.
+    """
     task, training = plan.task, plan.pipeline.training
-    start = make_student(plan.student, teacher, task, plan.seed)
-    key = hash_of(plan.student.identity, teacher.key, training.model_dump_json(), plan.seed)
+    named = load_start(plan.teacher, task, plan.fine_tuning.seed, machine)
+    start = make_student(plan.student, named, task, plan.seed)
+    identity = (plan.student.identity, plan.teacher.identity, training.model_dump_json(), plan.seed)
+    key = hash_of(task.fingerprint, *identity, plan.precision)
     scores = baseline_scores(start, task, training, plan.seed, key, machine)
     machine.reporter.message(f"student without a teacher: {in_words(scores)}")
     return scores

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import nn
+from transformers import PreTrainedModel
 
 from engine.data.encoding import Encoded
 from engine.data.task import TaskKind
@@ -43,7 +43,7 @@ class TeacherSignals(Protocol):
 class OnlineSignals:
     """Runs the teacher on every batch."""
 
-    teacher: nn.Module
+    teacher: PreTrainedModel
     kind: TaskKind
     encoded: Encoded
     needs: TeacherNeeds
@@ -51,7 +51,7 @@ class OnlineSignals:
     source: Literal["cached", "online"] = "online"
 
     def __post_init__(self) -> None:
-        self.teacher.to(self.accelerator.device).eval().requires_grad_(False)
+        self.teacher.eval().requires_grad_(False)
         self._accepted = accepted_inputs(self.teacher)
 
     def fetch(self, ids: np.ndarray) -> Any:
@@ -61,6 +61,8 @@ class OnlineSignals:
     @torch.no_grad()
     def view(self, fetched: Mapping[str, torch.Tensor]) -> Features:
         device = self.accelerator.device
+        if self.teacher.device != device:
+            self.teacher.to(device)
         inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in fetched.items()}
         with self.accelerator.autocast():
             return forward(self.teacher, inputs, self.kind, self.needs.layers, self.needs.tokens == "first")
@@ -92,7 +94,7 @@ def signals_for(online: OnlineSignals, store: SignalStore, machine: Machine) -> 
     options = machine.options
     if options.signals == "online":
         return online
-    if missing := store.missing(online.needs):
+    if missing := machine.agreed(store.missing(online.needs)):
         needed, budget = store.bytes(missing), int(options.cache_budget_gb * 1e9)
         fits = machine.main and make_room(store.folder.parent, store.folder, needed, budget)
         if not machine.agreed(fits):
@@ -103,6 +105,7 @@ def signals_for(online: OnlineSignals, store: SignalStore, machine: Machine) -> 
             return online
         fill(store, missing, online, machine)
     touch(store)
+    online.teacher.cpu()  # its place on the GPU is the student's now
     return CachedSignals(SignalReader(store, online.needs), online.encoded, machine.device)
 
 

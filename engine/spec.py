@@ -115,8 +115,7 @@ class MIAlpha(Spec):
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.9
     level: Literal["auto", "sequence", "token"] = "auto"
     """`auto`: token for tagging and question answering, otherwise sequence."""
-    max_tokens: Annotated[int, Field(ge=2)] = 256
-    """At token level: how many valid tokens of a batch are drawn at most."""
+    max_tokens: Annotated[int, Field(ge=2)] = 256  # at token level, drawn from each batch
     critic: CriticSpec = TransformerCritic()
 
 
@@ -150,8 +149,7 @@ class EMD(Spec):
 
     kind: Literal["emd"] = "emd"
     layer_weights: Literal["cost_attention", "uniform"] = "cost_attention"
-    temperature: Annotated[float, Field(gt=0)] = 1.0
-    """Of the cost attention; larger is closer to uniform."""
+    temperature: Annotated[float, Field(gt=0)] = 1.0  # of cost_attention; larger: closer to uniform
 
 
 MappingSpec = Annotated[NoMapping | Skip | Last | EMD, Field(discriminator="kind")]
@@ -225,7 +223,8 @@ class Training(Spec):
     """Examples per forward pass, over all processes together."""
     gradient_accumulation: Annotated[int, Field(ge=1)] = 1
     """Forward passes per optimiser step."""
-    learning_rate: Annotated[float, Field(gt=0)] = 5e-5
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    """5e-5; for a student from scratch 5e-4 (ours)."""
     weight_decay: Weight = 0.01
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the steps in which the learning rate rises; afterwards it falls linearly to zero."""
@@ -235,11 +234,12 @@ class Training(Spec):
     window_overlap: Annotated[int, Field(ge=0)] | None = None
     """Question answering only: tokens that neighbouring windows share; 128 (Devlin et al. 2019)."""
 
-    def for_task(self, task: Task) -> Training:
-        """The same with the paper's value for this task in place of every `None`."""
+    def for_task(self, task: Task, from_scratch: bool = False) -> Training:
+        """The same with the value for this task, and this kind of student, in place of every `None`."""
         shape = task.kind if task.token_level else "pair" if task.pair else "single"
         defaults: dict[str, Any] = {
             "epochs": PAPER_EPOCHS.get(task.kind) or PAPER_EPOCHS.get(task.name.rsplit("/")[-1], 20),
+            "learning_rate": 5e-4 if from_scratch else 5e-5,
             "max_length": PAPER_MAX_LENGTH[shape],
             "window_overlap": 128 if task.kind == "question_answering" else None,
         }
@@ -302,10 +302,10 @@ class Pipeline(Spec):
         """The prediction loss on a task of this kind."""
         return self.prediction or (PredictionMSE() if kind == "regression" else PredictionCE())
 
-    def for_task(self, task: Task) -> Pipeline:
-        """The same with every `None` resolved for this task."""
-        resolved = {"prediction": self.prediction_for(task.kind), "training": self.training.for_task(task)}
-        return self.model_copy(update=resolved)
+    def for_task(self, task: Task, from_scratch: bool = False) -> Pipeline:
+        """The same with every `None` resolved for this task and this kind of student."""
+        training = self.training.for_task(task, from_scratch)
+        return self.model_copy(update={"prediction": self.prediction_for(task.kind), "training": training})
 
     def problems_with(self, kind: TaskKind) -> list[Problem]:
         """Why this pipeline cannot run on a task of this kind; empty when it can."""

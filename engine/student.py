@@ -29,7 +29,7 @@ from engine.models import (
     weights_hash,
 )
 from engine.names import LayersOfTeacher, ModelName, Scratch
-from engine.teacher import Teacher, TeacherPlan
+from engine.teacher import TeacherPlan
 
 SCRATCH_POSITIONS = 512
 
@@ -75,14 +75,18 @@ def length_problems(config: PretrainedConfig | None, role: str, max_length: int)
     return [Problem("training.max_length", what, str(max_length), (f"8 to {limit}",))]
 
 
-def make_student(plan: StudentPlan, teacher: Teacher, task: Task, seed: int) -> Model:
-    """The student as it starts, with its tokenizer; the same for the same seed."""
+def make_student(plan: StudentPlan, teacher: Model, task: Task, seed: int) -> Model:
+    """The student as it starts, with its tokenizer; the same for the same seed.
+
+    Args:
+        teacher: Gives `layers:K` its layers, and a student from scratch its tokenizer.
+    """
+    network, tokenizer = teacher
     if isinstance(plan.name, Scratch):
-        config = scratch_config(plan.name, len(teacher.tokenizer), teacher.tokenizer.pad_token_id or 0)
-        return build(for_task(config, task, teacher.tokenizer), task.kind, seed), teacher.tokenizer
+        config = scratch_config(plan.name, len(tokenizer), tokenizer.pad_token_id or 0)
+        return build(for_task(config, task, tokenizer), task.kind, seed), tokenizer
     if isinstance(plan.name, LayersOfTeacher):
-        config = shallow_config(teacher.model.config, plan.name.count)
-        return layers_of(teacher.model, plan.name.count, config), teacher.tokenizer
+        return layers_of(network, plan.name.count, shallow_config(network.config, plan.name.count)), tokenizer
     assert plan.config is not None
     tokenizer = load_tokenizer(plan.name, "student")
     config = for_task(copy.deepcopy(plan.config), task, tokenizer)

@@ -122,21 +122,26 @@ def prepare_teacher(
 ) -> Teacher:
     """Loads the teacher, fine-tuning and scoring it where that has not happened before."""
     how = fine_tuning.model_dump_json(exclude={"policy"}) if plan.fine_tune else "as it is"
-    reading = (training.max_length, training.window_overlap, machine.precision)
-    key = hash_of(plan.identity, task.fingerprint, how, *reading)
+    reading = training.model_dump(include={"max_length", "window_overlap"})
+    key = hash_of(plan.identity, task.fingerprint, how, reading, machine.precision)
     folder = machine.options.cache / "teachers" / key
     with machine.alone(folder):
         known = machine.agreed((folder / RECORD).is_file())
-        model = _load(plan, task, fine_tuning.seed, machine, folder if known and plan.fine_tune else None)
+        if known and plan.fine_tune:
+            model = _load_kept(str(folder), task)
+        else:
+            model = load_start(plan, task, fine_tuning.seed, machine)
         if known:
             scores: Scores = json.loads((folder / RECORD).read_text("utf-8"))["scores"]
             machine.reporter.message(f"teacher: known on this dataset, {in_words(scores)}")
             return Teacher(*model, key, scores)
         work = Path(f"{folder}.work")
         if plan.fine_tune:
-            changes = fine_tuning.model_dump(include={"epochs", "batch_size", "learning_rate"})
-            longer = training.model_copy(update=changes)
-            scores = fine_tune("teacher", model, task, longer, fine_tuning.seed, work, machine)
+            # Of the pipeline's training only what decides how texts are read: the teacher serves others too.
+            own = fine_tuning.model_dump(include={"epochs", "batch_size", "learning_rate"})
+            scores = fine_tune(
+                "teacher", model, task, Training(**own, **reading), fine_tuning.seed, work, machine
+            )
         else:
             scores = scores_on(model[0], task, encode_held_out(task, model[1], training), machine.accelerator)
         machine.reporter.message(f"teacher: {in_words(scores)}")
@@ -150,14 +155,8 @@ def prepare_teacher(
     return Teacher(*model, key, scores)
 
 
-def _load(plan: TeacherPlan, task: Task, seed: int, machine: Machine, kept: Path | None) -> Model:
-    """Model and tokenizer: the kept fine-tuned ones, the pretrained ones, or fresh ones."""
-    if kept is not None:
-        name = str(kept)
-        model = load_pretrained(
-            name, load_config(name, "teacher"), task.kind, seed, "teacher", new_head=False
-        )
-        return model, load_tokenizer(name, "teacher")
+def load_start(plan: TeacherPlan, task: Task, seed: int, machine: Machine) -> Model:
+    """The teacher as it was named: pretrained or random with a head for the task, or fine-tuned before."""
     if isinstance(plan.name, Scratch):
         tokenizer = scratch_tokenizer(task, machine)
         config = scratch_config(plan.name, len(tokenizer), tokenizer.pad_token_id or 0)
@@ -171,3 +170,10 @@ def _load(plan: TeacherPlan, task: Task, seed: int, machine: Machine, kept: Path
     model = load_pretrained(plan.name, plan.config, task.kind, seed, "teacher", new_head=False)
     reorder_labels(model, task.labels)
     return model, tokenizer
+
+
+def _load_kept(folder: str, task: Task) -> Model:
+    """A teacher that was fine-tuned here."""
+    config = load_config(folder, "teacher")
+    model = load_pretrained(folder, config, task.kind, seed=0, role="teacher", new_head=False)
+    return model, load_tokenizer(folder, "teacher")
