@@ -1,0 +1,1 @@
+"""The layer above the engine: what the command line says, asks and shows."""
