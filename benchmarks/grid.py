@@ -90,9 +90,8 @@ def main() -> None:
             faults.append(f"{name}: {taken / cheapest:.1f} times the cheapest")
     if len(set(students.values())) != len(students):
         faults.append("two pipelines give the same student")
-    print(
-        f"{task.name}: {len(seconds)} pipelines, slowest {max(seconds.values()) / cheapest:.2f} × the cheapest"
-    )
+    slowest = max(seconds.values()) / cheapest
+    print(f"{task.name}: {len(seconds)} pipelines, slowest {slowest:.2f} × the cheapest")
     sys.exit("\n".join(faults) or 0)
 
 

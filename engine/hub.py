@@ -43,20 +43,30 @@ def hub_reachable(seconds: float = 1.0) -> bool:
     return bool(answers)
 
 
+def place_of(role: str) -> str:
+    """Where a user names the model of this role.
+
+    Example:
+        >>> place_of("teacher"), place_of("model")
+        ('--teacher', 'MODEL')
+    """
+    return "MODEL" if role == "model" else f"--{role}"
+
+
 def local_snapshot(name: str, role: str) -> Path:
     """The folder of a model: `name` itself if it is one, otherwise the hub's, downloaded once.
 
     Args:
         name: A folder or a hub name.
-        role: `teacher` or `student`, for the message.
+        role: `teacher`, `student` or `model`, for the message.
 
     Raises:
         InputError: No such folder, no such hub model, or the hub cannot be reached.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError
 
-    place = f"--{role}"
+    place = place_of(role)
     folder = Path(name).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -72,10 +82,8 @@ def local_snapshot(name: str, role: str) -> Path:
         return Path(
             snapshot_download(name, allow_patterns=list(MODEL_FILES), local_files_only=not hub_reachable())
         )
-    except (LocalEntryNotFoundError, OSError, ValueError) as error:
-        if isinstance(error, HfHubHTTPError):
-            raise InputError.of(
-                place, "the hub has no such model, or it needs a login", repr(name)
-            ) from error
+    except HfHubHTTPError as error:
+        raise InputError.of(place, "the hub has no such model, or it needs a login", repr(name)) from error
+    except Exception as error:  # a gateway in between may answer with anything
         what = "no such folder, and the model hub cannot be reached to look for a model of this name"
         raise InputError.of(place, what, repr(name)) from error

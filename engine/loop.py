@@ -125,7 +125,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
             state.seconds, started = state.seconds + now - started, now
             meter.add(losses, state.step)
             note = ""
-            if clock.report_due():
+            if accelerator.is_main_process and clock.report_due():
                 means = meter.means(state.step_in_epoch)
                 note = f"loss {sum(means.values()):.4f}"
                 tracker.log("loss", means, state.step)
@@ -152,7 +152,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
     tracker.close()
     reporter.finish(stage.name)
     accelerator.wait_for_everyone()
-    load_model(student, best, device=str(accelerator.device))
+    load_model(student, best)
     accelerator.free_memory(trainee, optimizer)
     return state
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 import torch
+from accelerate.utils import reduce
 from torch import Tensor
 
 from engine.errors import NonFiniteLossError
@@ -27,8 +28,9 @@ class Meter:
         self._bad = torch.zeros(len(sums), dtype=torch.int64)
 
     def add(self, losses: Sequence[dict[str, Tensor]], step: int) -> None:
-        """Counts the terms of a step's forward passes."""
+        """Counts the terms of a step's forward passes, those of the other processes too."""
         found = torch.stack([torch.stack(list(terms.values())).detach() for terms in losses]).sum(0).double()
+        found = reduce(found, "sum")
         if not self._names:
             self._names = list(losses[0])
             self._sums, self._bad = torch.zeros_like(found), torch.zeros_like(found, dtype=torch.int64)

@@ -16,13 +16,21 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from engine.data.task import Task, TaskKind
 from engine.errors import InputError
 from engine.files import hash_of_files
-from engine.hub import local_snapshot
+from engine.hub import local_snapshot, place_of
 from engine.names import Scratch
 
 HEADS: dict[TaskKind, Any] = {
@@ -93,7 +101,7 @@ def load_config(name: str, role: str) -> PretrainedConfig:
         return AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise InputError.of(
-            f"--{role}", f"the configuration of this model cannot be read ({error})", repr(name)
+            place_of(role), f"the configuration of this model cannot be read ({error})", repr(name)
         ) from error
 
 
@@ -106,7 +114,7 @@ def weights_hash(name: str, role: str) -> str:
     weights = list(local_snapshot(name, role).glob("*.safetensors"))
     if not weights:
         raise InputError.of(
-            f"--{role}", "this model has no safetensors weights", repr(name), ("*.safetensors",)
+            place_of(role), "this model has no safetensors weights", repr(name), ("*.safetensors",)
         )
     return hash_of_files(weights)
 
@@ -135,11 +143,11 @@ def load_tokenizer(name: str, role: str) -> PreTrainedTokenizerBase:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise InputError.of(
-            f"--{role}", f"the tokenizer of this model cannot be read ({error})", repr(name)
+            place_of(role), f"the tokenizer of this model cannot be read ({error})", repr(name)
         ) from error
     if not tokenizer.is_fast:
         raise InputError.of(
-            f"--{role}", "this model has no fast tokenizer, which character offsets need", repr(name)
+            place_of(role), "this model has no fast tokenizer, which character offsets need", repr(name)
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
@@ -194,9 +202,9 @@ def load_pretrained(
                 trust_remote_code=False,
                 ignore_mismatched_sizes=new_head,
             )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         what = f"its weights cannot be loaded ({str(error).strip().splitlines()[0]})"
-        raise InputError.of(f"--{role}", what, repr(name), ("a model with model.safetensors",)) from error
+        raise InputError.of(place_of(role), what, repr(name), ("a model with model.safetensors",)) from error
 
 
 def depth_and_width(config: PretrainedConfig) -> tuple[int, int]:
@@ -290,9 +298,17 @@ def parameter_count(model: nn.Module) -> int:
 
 
 def position_limit(config: PretrainedConfig) -> int | None:
-    """How many tokens the model can read, where its configuration says so."""
+    """How many tokens the model can read, where its configuration says so.
+
+    Models after RoBERTa count positions from behind that of padding, so the first ones are lost.
+    """
     limit = getattr(config, "max_position_embeddings", None)
-    return limit if isinstance(limit, int) and limit > 0 else None
+    if not isinstance(limit, int) or limit < 1:
+        return None
+    with torch.device("meta"), quiet_transformers():
+        model = AutoModel.from_config(config)
+    tables = (m for name, m in model.named_modules() if isinstance(m, nn.Embedding) and "position" in name)
+    return limit - max((m.padding_idx + 1 for m in tables if m.padding_idx is not None), default=0)
 
 
 def size_mb(model: PreTrainedModel) -> float:

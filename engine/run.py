@@ -137,8 +137,6 @@ def _execute(plan: RunPlan, folder: RunFolder, machine: Machine, with_baseline: 
     facts = score_facts(task, scores) | speeds
     facts |= training_facts(state, data, folder.recall("teacher_examples"))
     result = _record(plan, folder, machine, status="ok", **facts)
-    for warning in result.warnings:
-        machine.reporter.message(warning)
     if machine.main:
         write_text(folder.path / "pipeline.toml", dump_pipeline(plan.pipeline, "toml"))
         write_card(folder.path, result, task)

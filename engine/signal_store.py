@@ -89,6 +89,15 @@ class SignalStore:
         """Bytes that these arrays take on disk."""
         return sum(int(np.prod(self.shape(name))) * np.dtype(self.dtype(name)).itemsize for name in names)
 
+    def settle(self) -> None:
+        """Moves the arrays of finished passes into place, also where a killed process had begun to."""
+        for done in self.folder.glob("pass-*/done"):
+            if all(done.read_bytes()):
+                for array in set(done.parent.iterdir()) - {done}:
+                    array.replace(self.folder / array.name)
+                shutil.rmtree(done.parent)
+                sync_folder(self.folder)
+
     def open(self, name: str, folder: Path | None = None, mode: str = "r") -> np.memmap:
         """An array, mapped into memory."""
         path = (folder or self.folder) / name
@@ -173,9 +182,9 @@ class SignalPass:
     def todo(self, rank: int, processes: int) -> Iterator[tuple[np.ndarray, int]]:
         """The batches of this process that are not done, as (example ids, batch number)."""
         done = (self.folder / "done").read_bytes()
-        open_batches = [number for number, flag in enumerate(done) if not flag]
-        for number in open_batches[rank::processes]:
-            yield self.batches[number], number
+        for number in range(rank, len(self.batches), processes):  # the others' flags may change by now
+            if not done[number]:
+                yield self.batches[number], number
 
     def writer(self) -> SignalWriter:
         """Opens the arrays of this pass for writing."""
@@ -183,10 +192,7 @@ class SignalPass:
 
     def finish(self) -> None:
         """Moves the arrays into place."""
-        for name in self.names:
-            (self.folder / name).replace(self.store.folder / name)
-        shutil.rmtree(self.folder)
-        sync_folder(self.store.folder)
+        self.store.settle()
 
 
 class SignalWriter:

@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 
 from engine.data.encoding import Encoded
 from engine.data.task import TaskKind
+from engine.files import folder_bytes
 from engine.hardware import Machine
 from engine.models import Features, accepted_inputs, forward
 from engine.objective import TeacherNeeds
@@ -96,7 +97,8 @@ def signals_for(online: OnlineSignals, store: SignalStore, machine: Machine) -> 
         return online
     if missing := machine.agreed(store.missing(online.needs)):
         needed, budget = store.bytes(missing), int(options.cache_budget_gb * 1e9)
-        fits = machine.main and make_room(store.folder.parent, store.folder, needed, budget)
+        begun = folder_bytes(SignalPass(store, missing).folder)
+        fits = machine.main and make_room(store.folder.parent, store.folder, needed - begun, budget)
         if not machine.agreed(fits):
             machine.reporter.message(
                 f"The teacher's signals need {needed / 1e9:.1f} GB, above the budget of "
@@ -116,6 +118,8 @@ def fill(store: SignalStore, names: list[str], online: OnlineSignals, machine: M
     """
     accelerator, reporter = machine.accelerator, machine.reporter
     with machine.alone(store.folder):
+        if machine.main:
+            store.settle()
         # Another run may have filled them while this one waited for the lock.
         names = machine.agreed([name for name in names if not (store.folder / name).exists()])
         if not names:

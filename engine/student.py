@@ -40,6 +40,7 @@ class StudentPlan:
 
     Args:
         identity: Hash of its weights, or the words that say how it starts.
+        config: Of the model that it starts from; None from scratch.
     """
 
     name: ModelName
@@ -58,10 +59,11 @@ def plan_student(name: ModelName, teacher: TeacherPlan) -> StudentPlan:
     if isinstance(name, Scratch):
         return StudentPlan(name, repr(name), name.layers, name.hidden)
     if isinstance(name, LayersOfTeacher):
-        width = teacher.depth_and_width()[1]
-        if teacher.config is not None:
-            shallow_config(teacher.config, name.count)
-        return StudentPlan(name, repr(name), name.count, width)
+        depth, width = teacher.depth_and_width()
+        if name.count > depth:
+            what = f"the teacher has only {depth} layers"
+            raise InputError.of("--student", what, f"layers:{name.count}", (f"1 to {depth}",))
+        return StudentPlan(name, repr(name), name.count, width, teacher.config)
     config = load_config(name, "student")
     return StudentPlan(name, weights_hash(name, "student"), *depth_and_width(config), config)
 
@@ -86,7 +88,8 @@ def make_student(plan: StudentPlan, teacher: Model, task: Task, seed: int) -> Mo
         config = scratch_config(plan.name, len(tokenizer), tokenizer.pad_token_id or 0)
         return build(for_task(config, task, tokenizer), task.kind, seed), tokenizer
     if isinstance(plan.name, LayersOfTeacher):
-        return layers_of(network, plan.name.count, shallow_config(network.config, plan.name.count)), tokenizer
+        config = for_task(shallow_config(network.config, plan.name.count), task, tokenizer)
+        return layers_of(network, plan.name.count, config), tokenizer
     assert plan.config is not None
     tokenizer = load_tokenizer(plan.name, "student")
     config = for_task(copy.deepcopy(plan.config), task, tokenizer)
@@ -134,20 +137,12 @@ def layers_of(teacher: PreTrainedModel, count: int, config: PretrainedConfig) ->
 
 
 def shallow_config(config: PretrainedConfig, count: int) -> PretrainedConfig:
-    """The teacher's configuration with `count` layers; per-layer lists are thinned alike.
-
-    Raises:
-        InputError: The teacher has fewer layers.
-    """
+    """The teacher's configuration with `count` layers; per-layer lists are thinned alike."""
     depth, _ = depth_and_width(config)
-    if count > depth:
-        raise InputError.of(
-            "--student", f"the teacher has only {depth} layers", f"layers:{count}", (f"1 to {depth}",)
-        )
     step = depth // count
     shallow = copy.deepcopy(config)
     shallow.num_hidden_layers = count
     for key, value in config.to_dict().items():
-        if isinstance(value, list) and len(value) == depth and key != "architectures":
+        if isinstance(value, list) and len(value) == depth and "layer" in key:
             setattr(shallow, key, value[step - 1 :: step][:count])
     return shallow

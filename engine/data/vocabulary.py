@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from itertools import chain
 
+from tokenizers.trainers import WordPieceTrainer
 from transformers import BertTokenizer, PreTrainedTokenizerBase
 
 from engine.data.task import Task
 
 VOCABULARY_SIZE = 8000
+ALPHABET_SHARE = 8  # one entry in so many is a letter, so that languages of many letters have words too
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def texts_of(task: Task) -> Iterator[str]:
@@ -24,9 +27,24 @@ def texts_of(task: Task) -> Iterator[str]:
 
 
 def train_tokenizer(task: Task, size: int = VOCABULARY_SIZE) -> PreTrainedTokenizerBase:
-    """An uncased WordPiece tokenizer in BERT's format, with at most `size` entries."""
-    blank = BertTokenizer(do_lower_case=True)
-    batches = chain.from_iterable([text] for text in texts_of(task))
-    tokenizer = blank.train_new_from_iterator(batches, vocab_size=size, show_progress=False)
+    """An uncased WordPiece tokenizer in BERT's format, with at most `size` entries.
+
+    The same texts give the same vocabulary.
+    """
+    backend = BertTokenizer(do_lower_case=True).backend_tokenizer
+    counts = Counter(c for text in texts_of(task) for c in backend.normalizer.normalize_str(text))
+    common = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    letters = sorted(letter for letter, _ in common[: size // ALPHABET_SHARE] if not letter.isspace())
+    # Left alone, the trainer numbers `##a`, `##b` … in the order of a hash table, which differs from
+    # process to process, and decides between equally frequent pieces by these numbers.
+    trainer = WordPieceTrainer(
+        vocab_size=size,
+        special_tokens=[*SPECIAL, *(f"##{letter}" for letter in letters)],
+        initial_alphabet=letters,
+        limit_alphabet=len(letters),
+        show_progress=False,
+    )
+    backend.train_from_iterator(texts_of(task), trainer)
+    tokenizer = BertTokenizer(vocab=backend.get_vocab(), do_lower_case=True)
     tokenizer.model_max_length = 512
     return tokenizer
