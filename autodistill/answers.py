@@ -18,6 +18,7 @@ from engine.data.raw import Findings
 from engine.data.task import Task, TaskKind
 from engine.errors import InputError, unknown_name
 from engine.files import write_text
+from engine.hub import local_snapshot
 from engine.options import RunOptions
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def answer(model: str, question: Question, options: RunOptions) -> list[Row]:
         InputError: Nothing to answer, unreadable input, or no such model.
     """
     given = _given(question)
+    local_snapshot(model, "model")
 
     from engine.predict import load_predictor  # after everything that needs no torch
 

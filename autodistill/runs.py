@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from engine.config import load_pipeline
 from engine.data.task import Task
 from engine.errors import InputError, Problem
+from engine.hub import local_snapshot
 from engine.names import parse_model
 from engine.options import FineTuning, RunOptions
 from engine.progress import Reporter
@@ -78,6 +79,7 @@ def run(request: Request, reporter: Reporter) -> tuple[RunResult, Path]:
         lambda: options_from(FineTuning, request.fine_tuning),
     )
     out = request.out or default_folder(request, pipeline, models)
+    _together(*(lambda role=role, name=name: _find_model(role, name) for role, name in models.items()))
 
     from engine.run import distill  # after everything that needs no torch, which takes seconds to import
 
@@ -147,6 +149,11 @@ def _check_model(role: str, name: str) -> None:
     if not name:
         raise InputError.of(f"--{role}", f"this dataset needs a {role}", suggestion=MODEL_EXAMPLES[role])
     parse_model(name, role)
+
+
+def _find_model(role: str, name: str) -> None:
+    if isinstance(parse_model(name, role), str):
+        local_snapshot(name, role)
 
 
 def options_from(model: type[Options], given: Mapping[str, Any]) -> Options:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -61,7 +62,8 @@ def load_checkpoint(path: Path, parts: dict[str, Any]) -> LoopState | None:
         for name, part in parts.items():
             part.load_state_dict(saved[name])
         return LoopState(**saved["state"])
-    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+    except (RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError) as error:
+        cause = type(error).__name__
         raise RunError(
-            f"{path} is not a checkpoint of this run ({error}); remove it to start anew"
+            f"{path} is not a checkpoint of this run ({cause}); remove it to start anew"
         ) from error
