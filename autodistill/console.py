@@ -174,7 +174,7 @@ class BarReporter:
         self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def start(self, stage: str, total: int, done: int = 0, unit: str = "steps") -> None:
-        if stage in self._bars:  # the same stage again, such as an evaluation per epoch: its bar again
+        if stage in self._bars:  # the same stage again, of a second run: its bar again
             self.progress.reset(self._bars[stage], total=total, completed=done, unit=unit, note="")
         else:
             self._bars[stage] = self.progress.add_task(stage, total=total, completed=done, unit=unit, note="")

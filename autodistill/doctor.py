@@ -16,7 +16,7 @@ from engine.files import folder_bytes
 from engine.options import RunOptions
 
 PACKAGES = ("autodistiller", "torch", "transformers", "datasets", "accelerate", "numpy", "POT", "tensorboard")
-CACHES = ("teachers", "signals", "vocabularies")
+CACHES = ("teachers", "baselines", "signals", "vocabularies")
 
 
 def examine(options: RunOptions) -> dict[str, Any]:

@@ -122,12 +122,7 @@ def read_result(folder: Path) -> RunResult:
     Raises:
         InputError: There is none, or it is damaged.
     """
-    try:
-        result = RunResult.read(folder)
-    except ValueError as error:
-        raise InputError.of(
-            str(folder / RESULT_FILE), "not the record of a run", str(error).splitlines()[0]
-        ) from None
+    result = RunResult.read(folder)
     if result is None:
         raise InputError.of(str(folder), f"this folder holds no finished run (no {RESULT_FILE})")
     return result

@@ -8,7 +8,9 @@ processes, so neither the number of processes nor the cut changes which examples
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +18,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from engine.data.alignment import align, align_labels
 from engine.data.batching import step_batches
@@ -24,7 +25,7 @@ from engine.data.encoding import Encoded
 from engine.signals import TeacherSignals
 from engine.spec import Training
 
-GPU_WORKERS = 2
+AHEAD = 3  # steps that are prepared while a GPU computes
 
 
 @dataclass
@@ -107,7 +108,7 @@ class TrainingData:
         return Batch(kept, self.student.labels(ids), fetched, alignment, label_alignment, totals)
 
 
-class StepPlan(torch.utils.data.Dataset[list[Batch]]):
+class StepPlan:
     """The steps of one epoch: step number → the batches of this process, in order.
 
     Attributes:
@@ -139,12 +140,21 @@ class StepPlan(torch.utils.data.Dataset[list[Batch]]):
         return batches
 
     def from_step(self, start: int) -> Iterator[list[Batch]]:
-        """The steps from `start` on; for a GPU, worker processes prepare them ahead of time."""
-        workers = GPU_WORKERS if self.on_gpu else 0
-        left = range(start, len(self))
-        return iter(
-            DataLoader(self, batch_size=None, sampler=left, num_workers=workers, pin_memory=self.on_gpu)
-        )
+        """The steps from `start` on; for a GPU, a thread prepares them ahead of time."""
+        if not self.on_gpu:
+            yield from map(self.__getitem__, range(start, len(self)))
+            return
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            ahead: deque[Future[list[Batch]]] = deque()
+            for number in range(start, len(self)):
+                ahead.append(thread.submit(self._pinned, number))
+                if len(ahead) > AHEAD:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+
+    def _pinned(self, number: int) -> list[Batch]:
+        return [batch.pin_memory() for batch in self[number]]
 
 
 def steps_in_epoch(examples: int, training: Training) -> int:

@@ -26,7 +26,7 @@ TEXT = """---
 
 # {name}: a student of {teacher}
 
-Distilled with [AutoDistiller](https://pypi.org/project/autodistiller/) from `{teacher}` on `{task}`.
+Distilled with AutoDistiller from `{teacher}` on `{task}`.
 
 | | student | teacher |
 | --- | --- | --- |
@@ -69,6 +69,11 @@ def _rows(result: RunResult) -> str:
     return "\n".join(f"| {name} | {form.format(a)} | {form.format(b)} |" for name, a, b, form in known)
 
 
+def _shown(model: str) -> str:
+    """A model's name as others may see it: of a folder without the path to it."""
+    return Path(model).expanduser().resolve().name if Path(model).expanduser().is_dir() else model
+
+
 def write_card(folder: Path, result: RunResult, task: Task) -> None:
     """Writes `README.md` with the figures of `result` into the student's folder."""
     tag = HUB_TASKS[task.kind]
@@ -91,7 +96,7 @@ def write_card(folder: Path, result: RunResult, task: Task) -> None:
     card = TEXT.format(
         data=data.to_yaml(),
         name=folder.resolve().name,
-        teacher=Path(result.teacher).name if Path(result.teacher).is_dir() else result.teacher,
+        teacher=_shown(result.teacher),
         task=task.name,
         rows=_rows(result),
         metric=result.metric,
@@ -102,7 +107,7 @@ def write_card(folder: Path, result: RunResult, task: Task) -> None:
         auto=HEADS[task.kind].__name__,
         train_examples=f"{result.train_examples:,}",
         seed=result.seed,
-        student=result.student,
+        student=_shown(result.student),
         precision=result.precision,
         pipeline=dump_pipeline(Pipeline.model_validate(result.pipeline), "toml").strip(),
     )

@@ -67,3 +67,15 @@ def load_checkpoint(path: Path, parts: dict[str, Any]) -> LoopState | None:
         raise RunError(
             f"{path} is not a checkpoint of this run ({cause}); remove it to start anew"
         ) from error
+
+
+def best_file(folder: Path, state: LoopState) -> Path:
+    """The weights of the best epoch; it names them, because a repeated epoch may score otherwise on a GPU."""
+    return folder / f"best-{state.best_epoch}.safetensors"
+
+
+def drop_older_best(folder: Path, state: LoopState) -> None:
+    """Removes the weights that a newer checkpoint no longer speaks of."""
+    for path in folder.glob("best-*.safetensors"):
+        if path != best_file(folder, state):
+            path.unlink()

@@ -3,7 +3,8 @@
 Decided here: scores are fractions (0 to 1, correlations −1 to 1). Where a score is undefined, as
 the correlation of a constant, it is 0. An answer is the span with the largest sum of start and end
 logit over all windows of the row, at most `MAX_ANSWER` tokens long. Words that truncation cut off
-are counted: they get `O`, or the most frequent tag of the training rows where there is no `O`.
+are counted: they get `O`, or the most frequent tag of the training rows where there is no `O` (in
+prediction, which has no training rows, the first tag).
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def _tags(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[li
 
 
 def _tag_of_lost_words(task: Task) -> int:
-    """`O`, or the most frequent tag of the training rows."""
+    """`O`, or the most frequent tag of the training rows; the first tag where these have none."""
     if "O" in task.labels:
         return task.labels.index("O")
     if "tags" not in task.train.column_names:

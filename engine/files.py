@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +14,11 @@ from pathlib import Path
 def written_atomically(path: Path) -> Iterator[Path]:
     """Gives a path to write a file to, and moves it to `path` once it is whole and on disk.
 
-    A process killed inside leaves `path` as it was.
+    A process killed inside leaves `path` as it was. The path aside has one name, which the next writer
+    takes over, so kills leave nothing behind for long; two writers at once need a lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    aside = Path(name)
+    aside = path.with_name(f".{path.name}.part")
     try:
         yield aside
         with aside.open("rb+") as file:
@@ -35,23 +33,22 @@ def write_text(path: Path, text: str) -> None:
     """Writes a text file that is whole or absent."""
     with written_atomically(path) as aside:
         aside.write_text(text, encoding="utf-8")
-    path.chmod(0o644)
 
 
 @contextmanager
 def folder_written_atomically(path: Path) -> Iterator[Path]:
     """Gives an empty folder to fill, and moves it to `path` once everything is on disk.
 
-    An older folder at `path` is replaced.
+    An older folder at `path` is replaced. As for kills and locks: `written_atomically`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    aside = path.with_name(f".{path.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
     try:
         yield aside
         for file in filter(Path.is_file, aside.rglob("*")):
             with file.open("rb+") as handle:
                 os.fsync(handle.fileno())
-        aside.chmod(0o755)
         if path.exists():
             shutil.rmtree(path)
         aside.replace(path)
@@ -75,7 +72,7 @@ def hash_of(*parts: object) -> str:
 
     Example:
         >>> hash_of("sst2", 0)
-        '06c0a7d09ae3fd0f'
+        '76e5d4f8e620a698'
     """
     return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:16]
 

@@ -76,9 +76,8 @@ def choose_precision(requested: str, device: torch.device) -> str:
     Raises:
         InputError: The device cannot do what was requested.
     """
-    bf16 = (
-        torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_has_bf16() and device.type == "cpu"
-    )
+    on_gpu = device.type == "cuda"
+    bf16 = torch.cuda.is_bf16_supported(including_emulation=False) if on_gpu else cpu_has_bf16()
     if requested == "auto":
         if bf16:
             return "bf16"

@@ -18,6 +18,7 @@ from engine.data.encoding import Encoded, encode
 from engine.data.task import Task, TaskKind
 from engine.evaluate import predictions, scores
 from engine.models import accepted_inputs, forward
+from engine.progress import Reporter, SilentReporter
 from engine.result import Scores
 from engine.spec import Training
 
@@ -40,7 +41,11 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def logits_of(
-    model: nn.Module, encoded: Encoded, kind: TaskKind, accelerator: Accelerator
+    model: nn.Module,
+    encoded: Encoded,
+    kind: TaskKind,
+    accelerator: Accelerator,
+    reporter: Reporter | None = None,
 ) -> list[np.ndarray]:
     """The logits of every example, cut to its own length; all processes share the work.
 
@@ -51,6 +56,8 @@ def logits_of(
     model.to(accelerator.device)
     found: list[tuple[int, np.ndarray]] = []
     batches = sorted_batches(encoded.lengths, EVALUATION_BATCH)
+    reporter = reporter or SilentReporter()
+    reporter.start("evaluation", len(encoded), unit="examples")
     with evaluating(model), accelerator.autocast():
         for ids in batches[accelerator.process_index :: accelerator.num_processes]:
             inputs = {k: v.to(accelerator.device) for k, v in encoded.inputs(ids).items() if k in accepted}
@@ -61,6 +68,8 @@ def logits_of(
                 else [row[:n] for row, n in zip(logits, encoded.lengths[ids], strict=True)]
             )
             found.extend(zip(ids.tolist(), cut, strict=True))
+            reporter.advance("evaluation", len(ids) * accelerator.num_processes)
+    reporter.finish("evaluation")
     if accelerator.num_processes > 1:
         found = gather_object(found)
     ordered: dict[int, np.ndarray] = dict(found)
@@ -74,7 +83,11 @@ def encode_held_out(task: Task, tokenizer: PreTrainedTokenizerBase, training: Tr
 
 
 def scores_on(
-    model: nn.Module, task: Task, held_out: Mapping[str, Encoded], accelerator: Accelerator
+    model: nn.Module,
+    task: Task,
+    held_out: Mapping[str, Encoded],
+    accelerator: Accelerator,
+    reporter: Reporter | None = None,
 ) -> Scores:
     """Held-out set → metric → score of a model.
 
@@ -83,7 +96,7 @@ def scores_on(
     """
     found = {}
     for name, encoded in held_out.items():
-        answers = predictions(task, encoded, logits_of(model, encoded, task.kind, accelerator))
+        answers = predictions(task, encoded, logits_of(model, encoded, task.kind, accelerator, reporter))
         found[name] = scores(task, task.validation[name], answers)
     return found
 

@@ -19,7 +19,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from engine.batches import Batch, StepPlan, TrainingData, steps_in_epoch
-from engine.checkpoint import LoopState, load_checkpoint, save_checkpoint
+from engine.checkpoint import (
+    LoopState,
+    best_file,
+    drop_older_best,
+    load_checkpoint,
+    save_checkpoint,
+)
 from engine.data.encoding import Encoded
 from engine.data.task import Task, TaskKind
 from engine.files import written_atomically
@@ -86,8 +92,9 @@ def train(stage: Stage, machine: Machine) -> LoopState:
     trainee, optimizer = accelerator.prepare(Trainee(student, objective, stage.task.kind), optimizer)
     parts = {"student": student, "objective": objective, "optimizer": optimizer}
     if accelerator.scaler is not None:
+        accelerator.scaler.load_state_dict(torch.amp.GradScaler().state_dict())  # not the last training's
         parts["scaler"] = accelerator.scaler
-    checkpoint, best = stage.folder / "checkpoint.pt", stage.folder / "best.safetensors"
+    checkpoint = stage.folder / "checkpoint.pt"
     state = load_checkpoint(checkpoint, parts) or LoopState()
     epochs, per_epoch = training.epochs or 1, steps_in_epoch(len(stage.data), training)
     clock = Clock(machine.options.checkpoint_seconds)
@@ -133,10 +140,11 @@ def train(stage: Stage, machine: Machine) -> LoopState:
             if accelerator.is_main_process and clock.checkpoint_due():
                 state.term_sums = meter.sums()
                 save_checkpoint(checkpoint, state, parts)
+                drop_older_best(stage.folder, state)
                 clock.checkpoint_saved()
 
         terms = meter.means(state.step_in_epoch)
-        scores = scores_on(student, stage.task, {first: stage.held_out[first]}, accelerator)[first]
+        scores = scores_on(student, stage.task, {first: stage.held_out[first]}, accelerator, reporter)[first]
         score = scores[stage.task.metric]
         state.epoch, state.step_in_epoch, state.term_sums = state.epoch + 1, 0, {}
         state.history.append({"epoch": state.epoch, "loss": terms, "scores": scores})
@@ -145,14 +153,15 @@ def train(stage: Stage, machine: Machine) -> LoopState:
         if state.best_score is None or score > state.best_score:
             state.best_score, state.best_epoch = score, state.epoch
             if accelerator.is_main_process:
-                with written_atomically(best) as aside:
+                with written_atomically(best_file(stage.folder, state)) as aside:
                     save_model(student, str(aside))
 
     student.set_attn_implementation(attention)
     tracker.close()
     reporter.finish(stage.name)
     accelerator.wait_for_everyone()
-    load_model(student, best)
+    load_model(student, best_file(stage.folder, state))
+    accelerator.wait_for_everyone()  # the main process may remove the folder now
     accelerator.free_memory(trainee, optimizer)
     return state
 
@@ -162,4 +171,4 @@ def best_scores(stage: Stage, state: LoopState, machine: Machine) -> Scores:
     first, *others = stage.held_out
     known = {first: state.history[(state.best_epoch or 1) - 1]["scores"]}
     rest = {name: stage.held_out[name] for name in others}
-    return known | scores_on(stage.student, stage.task, rest, machine.accelerator)
+    return known | scores_on(stage.student, stage.task, rest, machine.accelerator, machine.reporter)

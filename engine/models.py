@@ -30,8 +30,9 @@ from transformers import (
 from engine.data.task import Task, TaskKind
 from engine.errors import InputError
 from engine.files import hash_of_files
-from engine.hub import local_snapshot, place_of
+from engine.hub import MODEL_FILES, local_snapshot, place_of
 from engine.names import Scratch
+from engine.result import RESULT_FILE
 
 HEADS: dict[TaskKind, Any] = {
     "classification": transformers.AutoModelForSequenceClassification,
@@ -98,25 +99,30 @@ def load_config(name: str, role: str) -> PretrainedConfig:
     """
     folder = local_snapshot(name, role)
     try:
-        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise InputError.of(
             place_of(role), f"the configuration of this model cannot be read ({error})", repr(name)
         ) from error
+    if config.is_encoder_decoder:
+        what = "an encoder-decoder has two stacks of layers; an encoder is needed"
+        raise InputError.of(place_of(role), what, repr(name))
+    return config
 
 
 def weights_hash(name: str, role: str) -> str:
-    """A short hash of a pretrained model's weights.
+    """A short hash of what decides a pretrained model's answers: weights, configuration, tokenizer.
 
     Raises:
         InputError: It has no safetensors weights.
     """
-    weights = list(local_snapshot(name, role).glob("*.safetensors"))
-    if not weights:
+    folder = local_snapshot(name, role)
+    files = [path for pattern in MODEL_FILES for path in folder.glob(pattern) if path.name != RESULT_FILE]
+    if not any(path.suffix == ".safetensors" for path in files):
         raise InputError.of(
             place_of(role), "this model has no safetensors weights", repr(name), ("*.safetensors",)
         )
-    return hash_of_files(weights)
+    return hash_of_files(files)
 
 
 def scratch_config(name: Scratch, vocabulary: int, pad: int) -> PretrainedConfig:

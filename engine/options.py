@@ -1,7 +1,8 @@
 """How a run is carried out: options that may change its speed but not what it computes.
 
 The exceptions are stated: `precision` changes rounding, and `FineTuning` makes another teacher;
-both belong to the identity of a run.
+both belong to the identity of a run. `device` and `signals` change no more than the last digits (another
+order of sums; cached hidden states are kept in 16 bits), and do not.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ class RunOptions(Spec):
     signals: Literal["auto", "online"] = "auto"
     """`auto`: the teacher's signals are cached where they fit the budget."""
     cache_dir: str | None = None
-    """Teachers, signals, vocabularies; `$AUTODISTILLER_CACHE` or ~/.cache/autodistiller when absent."""
+    """Teachers, baselines, signals, vocabularies.
+
+    `$AUTODISTILLER_CACHE` or ~/.cache/autodistiller when absent.
+    """
     cache_budget_gb: Annotated[float, Field(ge=0)] = 20.0
     """Gigabytes on disk that all cached signals together may take."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0

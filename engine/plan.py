@@ -9,6 +9,7 @@ from engine.data.task import Task
 from engine.errors import InputError
 from engine.files import hash_of
 from engine.layers import check_layers
+from engine.models import load_tokenizer
 from engine.names import Scratch, parse_model
 from engine.options import FineTuning
 from engine.spec import Pipeline
@@ -64,6 +65,9 @@ def plan_run(
         raise InputError(problems)
     settled = pipeline.for_task(task, from_scratch=isinstance(names[1], Scratch))
     fine_tuning = fine_tuning.resolved(from_scratch=isinstance(names[0], Scratch))
+    for role, name in zip(("teacher", "student"), names, strict=True):
+        if isinstance(name, str):
+            load_tokenizer(name, role)
     teacher_plan = plan_teacher(names[0], task, fine_tuning)
     student_plan = plan_student(names[1], teacher_plan)
     length = settled.training.max_length or 0
@@ -73,3 +77,15 @@ def plan_run(
     if problems:
         raise InputError(list(dict.fromkeys(problems)))
     return RunPlan(task, settled, teacher, student, teacher_plan, student_plan, seed, fine_tuning, precision)
+
+
+def check_batch(pipeline: Pipeline, processes: int) -> None:
+    """Whether each process has examples enough for the objective.
+
+    Raises:
+        InputError: mi_alpha contrasts the examples of one process, and it would have but one.
+    """
+    size = pipeline.training.batch_size
+    if pipeline.intermediate.kind == "mi_alpha" and size // processes < 2:
+        what = f"mi_alpha needs two examples in each of the {processes} processes"
+        raise InputError.of("training.batch_size", what, size, (f"at least {2 * processes}",))

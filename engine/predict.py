@@ -22,7 +22,7 @@ from engine.errors import InputError, Problem
 from engine.evaluate import predictions
 from engine.hardware import Machine, machine_for
 from engine.inference import logits_of
-from engine.models import HEAD_SUFFIX, has_head, load_config, load_pretrained, load_tokenizer
+from engine.models import HEAD_SUFFIX, has_head, load_config, load_pretrained, load_tokenizer, position_limit
 from engine.options import RunOptions
 from engine.result import RunResult
 from engine.spec import PAPER_MAX_LENGTH
@@ -84,7 +84,7 @@ class Predictor:
 
     def _answer(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[Any], list[np.ndarray]]:
         """Answers by index, and the logits of each example."""
-        pair = "text_pair" in rows[0]
+        pair = any("text_pair" in row for row in rows)
         fields = (*FIELDS[self.kind], "text_pair") if pair else FIELDS[self.kind]
         if problems := [p for number, row in enumerate(rows) for p in _problems(row, fields, number)]:
             raise InputError(problems[:MAX_PROBLEMS])
@@ -102,12 +102,16 @@ class Predictor:
 
 def _problems(row: Mapping[str, Any], fields: Sequence[str], number: int) -> list[Problem]:
     """What is missing in a row, or is not text."""
-    wanted = {field: list if field == "tokens" else str for field in fields}
+    found = [(field, row.get(field)) for field in fields]
     return [
-        Problem(f"row {number}", f"{field} is missing" if row.get(field) is None else f"{field} is not text")
-        for field, type_ in wanted.items()
-        if not isinstance(row.get(field), type_)
+        Problem(f"row {number}", f"{field} is missing" if value is None else f"{field} is not text")
+        for field, value in found
+        if not (_is_words(value) if field == "tokens" else isinstance(value, str))
     ]
+
+
+def _is_words(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
 
 
 def load_predictor(model: str | Path, options: RunOptions | None = None) -> Predictor:
@@ -129,13 +133,13 @@ def load_predictor(model: str | Path, options: RunOptions | None = None) -> Pred
     kind = _kind(name, config, result)
     labels = tuple(str(config.id2label[index]) for index in range(config.num_labels))
     training = result.pipeline["training"] if result else {}
-    shape = {"question_answering": "question_answering"}.get(kind, "pair")
+    usual = PAPER_MAX_LENGTH["question_answering" if kind == "question_answering" else "pair"]
     return Predictor(
         model=load_pretrained(name, config, kind, 0, "model", new_head=False),
         tokenizer=load_tokenizer(name, "model"),
         kind=kind,
         labels=labels if kind in ("classification", "tagging") else (),
-        max_length=training.get("max_length") or PAPER_MAX_LENGTH[shape],
+        max_length=training.get("max_length") or min(usual, position_limit(config) or usual),
         window_overlap=training.get("window_overlap", DEFAULT_OVERLAP)
         if kind == "question_answering"
         else None,

@@ -7,10 +7,8 @@ apart from the log.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-Item = TypeVar("Item")
 log = logging.getLogger("autodistiller")
 
 
@@ -44,14 +42,3 @@ class SilentReporter:
 
     def finish(self, stage: str) -> None:
         log.debug("%s: done", stage)
-
-
-def track(
-    items: Iterable[Item], reporter: Reporter, stage: str, total: int, unit: str = "steps"
-) -> Iterator[Item]:
-    """Yields `items` and reports one unit after each."""
-    reporter.start(stage, total, unit=unit)
-    for item in items:
-        yield item
-        reporter.advance(stage)
-    reporter.finish(stage)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from engine.data.task import TaskKind
+from engine.errors import InputError
 
 RESULT_FILE = "result.json"
 
@@ -117,6 +118,13 @@ class RunResult(BaseModel):
 
     @classmethod
     def read(cls, folder: str | Path) -> RunResult | None:
-        """The record in `folder`, or None where there is none."""
+        """The record in `folder`, or None where there is none.
+
+        Raises:
+            InputError: The file is no record of a run.
+        """
         path = Path(folder) / RESULT_FILE
-        return cls.model_validate_json(path.read_text("utf-8")) if path.is_file() else None
+        try:
+            return cls.model_validate_json(path.read_text("utf-8")) if path.is_file() else None
+        except ValueError as error:
+            raise InputError.of(str(path), "not the record of a run", str(error).splitlines()[0]) from error

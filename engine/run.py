@@ -18,12 +18,12 @@ from transformers import PreTrainedModel
 from engine.batches import TrainingData
 from engine.card import write_card
 from engine.config import dump_pipeline, load_pipeline
-from engine.data import load_task
+from engine.data import identified, load_task
 from engine.data.alignment import same_tokenizer
 from engine.data.encoding import Encoded, encode
 from engine.data.task import Task
 from engine.errors import RunError
-from engine.files import hash_of, write_text
+from engine.files import folder_written_atomically, hash_of, write_text
 from engine.fine_tuning import Model, baseline_scores
 from engine.hardware import Machine, device_name, machine_for, peak_memory_mb
 from engine.inference import encode_held_out, timing
@@ -38,7 +38,7 @@ from engine.models import (
 )
 from engine.objective import Objective
 from engine.options import FineTuning, RunOptions
-from engine.plan import RunPlan, plan_run
+from engine.plan import RunPlan, check_batch, plan_run
 from engine.progress import Reporter
 from engine.record import Watch, score_facts, training_facts, versions
 from engine.result import RunResult, Scores, in_words
@@ -88,15 +88,19 @@ def distill(
     """
     chosen = load_pipeline(pipeline)
     machine = machine_for(options, reporter)
-    task = data if isinstance(data, Task) else load_task(data, **columns)
+    task = identified(data) if isinstance(data, Task) else load_task(data, **columns)
     for note in task.notes:
         machine.reporter.message(note)
     plan = plan_run(
         task, chosen, teacher, student, seed=seed, fine_tuning=fine_tuning, precision=machine.precision
     )
-    folder = RunFolder(out, plan.identity, options.overwrite)
+    check_batch(plan.pipeline, machine.accelerator.num_processes)
+    with machine.accelerator.main_process_first():  # one empties the folder, where that was asked for
+        folder = RunFolder(out, plan.identity, options.overwrite)
     known = folder.finished()
     if known and (known.baseline_score is not None or not with_baseline):
+        if machine.main:
+            folder.tidy()
         machine.reporter.message(f"This run is finished: its result is in {folder.path}.")
         return known
     if not machine.main:
@@ -104,13 +108,19 @@ def distill(
     with folder.locked():
         try:
             return _execute(plan, folder, machine, with_baseline)
+        except torch.OutOfMemoryError as error:
+            what = "the memory does not suffice; a smaller training.batch_size with more "
+            raise RunError(f"{what}training.gradient_accumulation gives the same steps") from error
         except RunError as error:
-            folder.close(_record(plan, folder, machine, status="failed", reason=str(error)))
+            if known is None:
+                folder.close(_record(plan, folder, machine, status="failed", reason=str(error)))
             raise
 
 
 def _execute(plan: RunPlan, folder: RunFolder, machine: Machine, with_baseline: bool) -> RunResult:
     """The stages of a run, in order."""
+    if known := folder.finished():
+        return _with_baseline(known, plan, folder, machine)
     task, training = plan.task, plan.pipeline.training
     watch = Watch(folder, keep=machine.main)
     teacher = prepare_teacher(plan.teacher, task, plan.fine_tuning, training, machine)
@@ -136,10 +146,25 @@ def _execute(plan: RunPlan, folder: RunFolder, machine: Machine, with_baseline: 
     watch.lap("measuring")
     facts = score_facts(task, scores) | speeds
     facts |= training_facts(state, data, folder.recall("teacher_examples"))
-    result = _record(plan, folder, machine, status="ok", **facts)
+    return _finish(_record(plan, folder, machine, status="ok", **facts), plan, folder, machine)
+
+
+def _with_baseline(known: RunResult, plan: RunPlan, folder: RunFolder, machine: Machine) -> RunResult:
+    """A finished run with the student without a teacher beside it; nothing else is done again."""
+    watch = Watch(folder, keep=machine.main)
+    scores = known.scores | {"baseline": _baseline(plan, machine)}
+    watch.lap("baseline")
+    stages = known.stage_seconds | watch.laps
+    facts = score_facts(plan.task, scores) | {"stage_seconds": stages, "seconds": sum(stages.values())}
+    result = RunResult.model_validate(known.model_dump() | facts)
+    return _finish(result, plan, folder, machine)
+
+
+def _finish(result: RunResult, plan: RunPlan, folder: RunFolder, machine: Machine) -> RunResult:
+    """Writes what lies beside the student, the record last."""
     if machine.main:
         write_text(folder.path / "pipeline.toml", dump_pipeline(plan.pipeline, "toml"))
-        write_card(folder.path, result, task)
+        write_card(folder.path, result, plan.task)
         folder.close(result)
     machine.accelerator.wait_for_everyone()
     return result
@@ -154,8 +179,8 @@ def _baseline(plan: RunPlan, machine: Machine) -> Scores:
     task, training = plan.task, plan.pipeline.training
     named = load_start(plan.teacher, task, plan.fine_tuning.seed, machine)
     start = make_student(plan.student, named, task, plan.seed)
-    identity = (plan.student.identity, plan.teacher.identity, training.model_dump_json(), plan.seed)
-    key = hash_of(task.fingerprint, *identity, plan.precision)
+    start_of = (plan.student.identity, plan.teacher.identity, plan.teacher.fine_tune, plan.fine_tuning.seed)
+    key = hash_of(task.fingerprint, *start_of, training.model_dump_json(), plan.seed, plan.precision)
     scores = baseline_scores(start, task, training, plan.seed, key, machine)
     machine.reporter.message(f"student without a teacher: {in_words(scores)}")
     return scores
@@ -221,7 +246,7 @@ def _sizes_and_speeds(
     if not same_tokenizer(student[1], teacher.tokenizer):
         only_first = replace(task, validation={first: task.validation[first]})
         seen = encode_held_out(only_first, teacher.tokenizer, plan.pipeline.training)
-    save_model(*student, folder.path)
+    _save(student, folder)
     facts: dict[str, Any] = {}
     for prefix, model, encoded in (
         ("", student[0], held_out[first]),
@@ -235,6 +260,14 @@ def _sizes_and_speeds(
             f"{prefix}throughput": throughput,
         }
     return facts
+
+
+def _save(student: Model, folder: RunFolder) -> None:
+    """Puts the student's files into the run's folder, each of them whole."""
+    with folder_written_atomically(folder.work / "saved") as aside:
+        save_model(*student, aside)
+    for path in (folder.work / "saved").iterdir():
+        path.replace(folder.path / path.name)
 
 
 def _record(plan: RunPlan, folder: RunFolder, machine: Machine, **facts: Any) -> RunResult:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +40,19 @@ class RunFolder:
 
     def __init__(self, path: str | Path, identity: str, overwrite: bool = False):
         self.path, self.identity = Path(path).expanduser(), identity
-        self.work = self.path / WORK
+        self.work, self._over = self.path / WORK, self.path / f"{WORK}.over"
         self._record: dict[str, Any] = {"identity": identity}
         if self.path.is_file():
             raise InputError.of("--out", "this is a file; a run needs a folder", repr(str(path)))
-        if overwrite and (self.work / RECORD).exists() | (self.path / RESULT_FILE).exists():
-            shutil.rmtree(self.path)
         held = self._held()
+        if overwrite and held not in (None, identity):
+            shutil.rmtree(self.path)
+            held, self._record = None, {"identity": identity}
         if held not in (None, identity):
             what = "this folder holds another run (other pipeline, dataset, models, seed or precision)"
             raise InputError.of("--out", what, repr(str(path)), (), "Name a new folder, or use --overwrite.")
-        if held is None and self.path.is_dir() and any(self.path.iterdir()):
+        foreign = held is None and self.path.is_dir() and {path.name for path in self.path.iterdir()} - {WORK}
+        if foreign:
             what = "this folder is not empty and holds no run"
             raise InputError.of("--out", what, repr(str(path)), (), "Name a new folder.")
 
@@ -65,7 +67,7 @@ class RunFolder:
     def finished(self) -> RunResult | None:
         """The result, where this run was finished before."""
         result = RunResult.read(self.path)
-        return result if result and result.status == "ok" and not self.work.exists() else None
+        return result if result and result.status == "ok" else None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -94,7 +96,19 @@ class RunFolder:
 
     def close(self, result: RunResult) -> None:
         """Writes the result and removes what only an unfinished run needs."""
-        write_text(self.path / RESULT_FILE, result.to_json() + "\n")
         if (log := self.work / "student" / "tensorboard").is_dir():
             shutil.copytree(log, self.path / "tensorboard", dirs_exist_ok=True)
-        shutil.rmtree(self.work)
+        write_text(self.path / RESULT_FILE, result.to_json() + "\n")
+        self._clear()
+
+    def tidy(self) -> None:
+        """Removes what is left where a process was killed just after it had written the result."""
+        if self.work.exists():
+            with suppress(RunError), self.locked():
+                self._clear()
+        shutil.rmtree(self._over, ignore_errors=True)
+
+    def _clear(self) -> None:
+        shutil.rmtree(self._over, ignore_errors=True)
+        self.work.replace(self._over)  # at once: half a folder of work must not be gone on with
+        shutil.rmtree(self._over)

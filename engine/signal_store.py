@@ -20,11 +20,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from engine.files import folder_bytes, hash_of, sync_folder
@@ -250,8 +252,9 @@ def make_room(signals: Path, keep: Path, needed: int, budget: int) -> bool:
         if sum(sizes.values()) + needed <= budget:
             break
         if path != keep:
-            shutil.rmtree(path, ignore_errors=True)
-            del sizes[path]
+            with suppress(Timeout), FileLock(f"{path}.lock", timeout=0):  # one that is being filled stays
+                shutil.rmtree(path, ignore_errors=True)
+                del sizes[path]
     return needed < shutil.disk_usage(signals).free
 
 

@@ -133,7 +133,7 @@ def fill(store: SignalStore, names: list[str], online: OnlineSignals, machine: M
         todo = signal_pass.todo(accelerator.process_index, accelerator.num_processes)
         for count, (ids, number) in enumerate(todo, start=1):
             writer.write(ids, number, online.view(online.fetch(ids)))
-            reporter.advance("teacher signals", len(ids))
+            reporter.advance("teacher signals", len(ids) * accelerator.num_processes)
             if count % FLUSH_EVERY == 0:
                 writer.flush()
         writer.flush()

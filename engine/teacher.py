@@ -143,7 +143,8 @@ def prepare_teacher(
                 "teacher", model, task, Training(**own, **reading), fine_tuning.seed, work, machine
             )
         else:
-            scores = scores_on(model[0], task, encode_held_out(task, model[1], training), machine.accelerator)
+            held_out = encode_held_out(task, model[1], training)
+            scores = scores_on(model[0], task, held_out, machine.accelerator, machine.reporter)
         machine.reporter.message(f"teacher: {in_words(scores)}")
         if machine.main:
             with folder_written_atomically(folder) as aside:
@@ -169,6 +170,11 @@ def load_start(plan: TeacherPlan, task: Task, seed: int, machine: Machine) -> Mo
         return load_pretrained(plan.name, config, task.kind, seed, "teacher"), tokenizer
     model = load_pretrained(plan.name, plan.config, task.kind, seed, "teacher", new_head=False)
     reorder_labels(model, task.labels)
+    if task.labels and {str(name).lower() for name in model.config.id2label.values()} != {
+        label.lower() for label in task.labels
+    }:
+        theirs = ", ".join(str(model.config.id2label[index]) for index in range(task.outputs))
+        machine.reporter.message(f"teacher: its labels {theirs} are taken as {', '.join(task.labels)}")
     return model, tokenizer
 
 

@@ -27,7 +27,7 @@ class Tracker:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
-            what = "tensorboard is not installed; pip install 'autodistiller[tensorboard]'"
+            what = "tensorboard is not installed; pip install tensorboard"
             raise InputError.of("--tensorboard", what) from error
         self._writer = SummaryWriter(str(folder))
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def same_tokenizer(one: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase) -> bool:
-    """Whether two tokenizers give the same tokens: vocabulary, rules and template are equal.
+    """Whether two tokenizers give a model the same inputs: vocabulary, rules, template and names are equal.
 
     Truncation and padding are settings of a call and do not count. Tokenizers without a fast
     version cannot be compared; `encode` refuses them.
@@ -35,7 +35,8 @@ def same_tokenizer(one: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase)
 
 def _rules(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     rules = json.loads(tokenizer.backend_tokenizer.to_str())
-    return {name: value for name, value in rules.items() if name not in ("truncation", "padding")}
+    kept = {name: value for name, value in rules.items() if name not in ("truncation", "padding")}
+    return kept | {"inputs": sorted(tokenizer.model_input_names)}
 
 
 def align(student: Encoded, teacher: Encoded, ids: Ids, student_length: int, teacher_length: int) -> Tensor:

@@ -194,6 +194,17 @@ def _with_words(encoded: Encoded) -> Encoded:
     """Tagging: the first token that begins in each word, and the words' tags."""
     words = encoded.source["tokens"][:]
     counts = np.array([len(row) for row in words], dtype=np.int64)
+    tagged = replace(encoded, words=Ragged.of(_first_tokens(encoded, words, counts), counts))
+    if "tags" not in encoded.source.column_names:
+        return tagged
+    tags = np.array([tag for row in encoded.source["tags"][:] for tag in row], dtype=np.int64)
+    return replace(tagged, tags=Ragged.of(tags, counts))
+
+
+def _first_tokens(encoded: Encoded, words: list[list[str]], counts: np.ndarray) -> np.ndarray:
+    """For each word of all rows the place of the first token that begins in it, −1 where there is none."""
+    if not counts.any():
+        return np.zeros(0, dtype=np.int64)
     sizes = np.array([len(word) for row in words for word in row], dtype=np.int64)
     indents = np.array(
         [len(word) - len(word.lstrip() or word) for row in words for word in row], dtype=np.int64
@@ -207,11 +218,7 @@ def _with_words(encoded: Encoded) -> Encoded:
     begins = np.flatnonzero((encoded.places.values == FIRST) & inside)
     first = np.full(len(sizes), -1, dtype=np.int64)
     first[owner[begins][::-1]] = position[begins][::-1]  # the last one written is the first in the text
-    tagged = replace(encoded, words=Ragged.of(first, counts))
-    if "tags" not in encoded.source.column_names:
-        return tagged
-    tags = np.array([tag for row in encoded.source["tags"][:] for tag in row], dtype=np.int64)
-    return replace(tagged, tags=Ragged.of(tags, counts))
+    return first
 
 
 def _with_answers(encoded: Encoded, windows: Windows | None) -> Encoded:

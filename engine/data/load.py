@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.data.metrics import choose_metrics
@@ -95,13 +96,21 @@ def load_task(
         },
         columns=dict(schema.columns),
         notes=tuple(notes),
-        fingerprint=fingerprint(schema, metrics[0], parts),
+        fingerprint=fingerprint(schema.kind, schema.labels, metrics[0], parts),
     )
 
 
-def fingerprint(schema: Schema, metric: str, parts: Mapping[str, Rows]) -> str:
+def identified(task: Task) -> Task:
+    """A task with its fingerprint, also where it was made by hand and has none."""
+    if task.fingerprint:
+        return task
+    parts = {name: rows[:] for name, rows in {"train": task.train, **task.validation}.items()}
+    return replace(task, fingerprint=fingerprint(task.kind, task.labels, task.metric, parts))
+
+
+def fingerprint(kind: TaskKind, labels: Sequence[str], metric: str, parts: Mapping[str, Rows]) -> str:
     """A short hash of what a task is made of, wherever its files lie."""
-    total = hashlib.sha256(json.dumps([schema.kind, schema.labels, metric]).encode())
+    total = hashlib.sha256(json.dumps([kind, labels, metric]).encode())
     for split, rows in parts.items():
         for field in sorted(rows):
             total.update(json.dumps([split, field, rows[field]]).encode())

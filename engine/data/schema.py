@@ -1,10 +1,9 @@
 """Which column is what, and which kind of task that makes.
 
-Decided here: lists of words with lists of tags
-are tagging; question, context and answers are question answering; decimal labels are regression, whole
-numbers with more than 50 different values in more than half of the rows too, everything else is
-classification. What the user names goes before what the source declares, and that before what is
-inferred; every inference is said in a note.
+Decided here: lists of words with lists of tags are tagging; question, context and answers are question
+answering; decimal labels are regression, whole numbers with more than 50 different values in more than
+half of the rows too, everything else is classification. What the user names goes before what the source
+declares, and that before what is inferred; every inference is said in a note.
 """
 
 from __future__ import annotations
