@@ -166,8 +166,7 @@ def _finish(result: RunResult, plan: RunPlan, folder: RunFolder, machine: Machin
         write_text(folder.path / "pipeline.toml", dump_pipeline(plan.pipeline, "toml"))
         write_card(folder.path, result, plan.task)
         folder.close(result)
-    machine.accelerator.wait_for_everyone()
-    return result
+    return machine.agreed(result)
 
 
 def _baseline(plan: RunPlan, machine: Machine) -> Scores:

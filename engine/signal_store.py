@@ -255,7 +255,7 @@ def make_room(signals: Path, keep: Path, needed: int, budget: int) -> bool:
             with suppress(Timeout), FileLock(f"{path}.lock", timeout=0):  # one that is being filled stays
                 shutil.rmtree(path, ignore_errors=True)
                 del sizes[path]
-    return needed < shutil.disk_usage(signals).free
+    return sum(sizes.values()) + needed <= budget and needed < shutil.disk_usage(signals).free
 
 
 def touch(store: SignalStore) -> None:
