@@ -41,9 +41,9 @@ MAX_PROBLEMS = 5
 class Predictor:
     """A model that answers rows of text.
 
-    Example:
-        >>> predictor = load_predictor("runs/sst2")  # doctest: +SKIP
-        >>> predictor([{"text": "a gripping film"}])  # doctest: +SKIP
+    Use:
+        predictor = load_predictor("runs/sst2")
+        predictor([{"text": "a gripping film"}])
         [{'label': 'positive', 'score': 0.98, 'scores': {'negative': 0.02, 'positive': 0.98}}]
     """
 

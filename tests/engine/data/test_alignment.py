@@ -235,8 +235,14 @@ def test_tokenizers_are_compared_by_what_they_do(tmp_path):
 
 def test_another_template_is_another_tokenizer():
     copy = Tokenizer.from_str(wordpiece().backend_tokenizer.to_str())
-    other = PreTrainedTokenizerFast(tokenizer_object=copy)
+    names = wordpiece().model_input_names
+    other = PreTrainedTokenizerFast(tokenizer_object=copy, model_input_names=names)
     assert same_tokenizer(wordpiece(), other)
+    without_types = PreTrainedTokenizerFast(
+        tokenizer_object=copy, model_input_names=["input_ids", "attention_mask"]
+    )
+    assert "token_type_ids" in names
+    assert not same_tokenizer(wordpiece(), without_types)
     other.backend_tokenizer.post_processor = byte_bpe().backend_tokenizer.post_processor
     assert not same_tokenizer(wordpiece(), other)
 
