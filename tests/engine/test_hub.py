@@ -1,0 +1,147 @@
+"""Models by name: folders first, the hub once, and no waiting for one that does not answer."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from engine.errors import InputError
+from engine.hub import hub_reachable, local_snapshot
+
+ASK = """
+import socket, sys, time
+from engine.errors import InputError
+from engine.hub import local_snapshot
+if {slow_names}:
+    socket.getaddrinfo = lambda *_, **__: time.sleep(20)
+import huggingface_hub
+began = time.monotonic()
+try:
+    print(local_snapshot("org/model", "teacher"))
+except InputError as error:
+    print(time.monotonic() - began, error)
+"""
+
+
+def ask_hub(endpoint: str, slow_names: bool = False, **more: str) -> tuple[float, str]:
+    """What a process says that looks for a model at an address, and after how many seconds."""
+    environment = os.environ | {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": endpoint, "HTTPS_PROXY": ""} | more
+    done = subprocess.run(
+        [sys.executable, "-c", ASK.format(slow_names=slow_names)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    seconds, _, message = done.stdout.strip().partition(" ")
+    return float(seconds), message
+
+
+@contextmanager
+def hub_that_answers(status: int, **headers: str) -> Iterator[tuple[str, list[str]]]:
+    """A server with one answer to everything; gives its address and the paths it was asked for."""
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_folder_is_taken_as_it_is(saved: Callable[..., Path]) -> None:
+    assert local_snapshot(str(saved()), "teacher") == saved()
+
+
+def test_a_folder_without_a_model(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--student: this folder holds no model \(no config.json\)"):
+        local_snapshot(str(tmp_path), "student")
+
+
+def test_a_path_that_is_not_there_names_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "minilm").mkdir()
+    with pytest.raises(InputError, match=r"no such folder.*Did you mean .*minilm\?"):
+        local_snapshot(str(tmp_path / "minilmm"), "teacher")
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "~/no/where", "/nowhere", "a/b/c"])
+def test_a_path_is_never_looked_for_on_the_hub(name: str) -> None:
+    with pytest.raises(InputError, match="no such folder; got"):
+        local_snapshot(name, "teacher")
+
+
+def test_offline_says_so_at_once() -> None:
+    began = time.monotonic()
+    assert not hub_reachable()
+    with pytest.raises(InputError, match="the model hub cannot be reached"):
+        local_snapshot("bert-base-uncased", "teacher")
+    assert time.monotonic() - began < 2
+
+
+def test_a_hub_that_swallows_connections() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        try:
+            for client in waiting:  # fills the queue, so that the next connection gets no answer
+                client.setblocking(False)
+                client.connect_ex(server.getsockname())
+            seconds, message = ask_hub(f"http://127.0.0.1:{server.getsockname()[1]}")
+        finally:
+            for client in waiting:
+                client.close()
+    assert "the model hub cannot be reached" in message
+    assert 0.5 < seconds < 2
+
+
+def test_names_that_are_never_resolved() -> None:
+    seconds, message = ask_hub("http://hub.example", slow_names=True)
+    assert "the model hub cannot be reached" in message
+    assert seconds < 2
+
+
+@pytest.mark.parametrize(
+    "status, headers, words",
+    [
+        (404, {"X_Error_Code": "RepoNotFound"}, "the hub has no such model"),
+        (401, {}, "the hub has no such model, or it needs a login"),
+        (503, {}, "the model hub cannot be reached"),
+        (200, {}, "the model hub cannot be reached"),  # a gateway that answers everything with a page
+    ],
+)
+def test_a_hub_is_asked_and_never_asked_again(
+    status: int, headers: dict[str, str], words: str, tmp_path: Path
+) -> None:
+    with hub_that_answers(status, **headers) as (endpoint, asked):
+        seconds, message = ask_hub(endpoint, HF_HOME=str(tmp_path))
+    assert words in message
+    assert asked
+    assert len(set(asked)) == len(asked)
+    assert seconds < 2
