@@ -68,13 +68,14 @@ def sync_folder(folder: Path) -> None:
 
 
 def hash_of(*parts: object) -> str:
-    """A short hash of the texts of `parts`.
+    """A short hash of bytes, or of the texts of other `parts`.
 
     Example:
         >>> hash_of("sst2", 0)
         '76e5d4f8e620a698'
     """
-    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:16]
+    encoded = (part if isinstance(part, bytes) else str(part).encode() for part in parts)
+    return hashlib.sha256(b"\x1f".join(encoded)).hexdigest()[:16]
 
 
 def hash_of_files(paths: list[Path]) -> str:

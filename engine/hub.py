@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -63,7 +63,6 @@ def local_snapshot(name: str, role: str) -> Path:
     Raises:
         InputError: No such folder, no such hub model, or the hub cannot be reached.
     """
-    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
     place = place_of(role)
@@ -78,12 +77,22 @@ def local_snapshot(name: str, role: str) -> Path:
         )
         raise InputError(unknown_name(place, "no such folder", name, siblings[:20]))
     try:
-        # Weights in other formats than safetensors stay where they are.
-        return Path(
-            snapshot_download(name, allow_patterns=list(MODEL_FILES), local_files_only=not hub_reachable())
-        )
+        return _downloaded(name)
     except HfHubHTTPError as error:
         raise InputError.of(place, "the hub has no such model, or it needs a login", repr(name)) from error
     except Exception as error:  # a gateway in between may answer with anything
         what = "no such folder, and the model hub cannot be reached to look for a model of this name"
         raise InputError.of(place, what, repr(name)) from error
+
+
+@cache
+def _downloaded(name: str) -> Path:
+    """The hub model's local folder; asked for once per process, so that a run sees one revision.
+
+    Weights in other formats than safetensors stay where they are.
+    """
+    from huggingface_hub import snapshot_download
+
+    return Path(
+        snapshot_download(name, allow_patterns=list(MODEL_FILES), local_files_only=not hub_reachable())
+    )

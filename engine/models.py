@@ -28,7 +28,7 @@ from transformers import (
 )
 
 from engine.data.task import Task, TaskKind
-from engine.errors import InputError
+from engine.errors import InputError, Problem
 from engine.files import hash_of_files
 from engine.hub import MODEL_FILES, local_snapshot, place_of
 from engine.names import Scratch
@@ -176,6 +176,20 @@ def for_task(config: PretrainedConfig, task: Task, tokenizer: PreTrainedTokenize
 def has_head(config: PretrainedConfig, kind: TaskKind) -> bool:
     """Whether the model was saved with a head for this kind of task, that is: fine-tuned."""
     return any(name.endswith(HEAD_SUFFIX[kind]) for name in config.architectures or [])
+
+
+def head_problems(config: PretrainedConfig | None, kind: TaskKind, role: str) -> list[Problem]:
+    """Whether models of this type can do this kind of task; None is from scratch."""
+    if config is None:
+        return []
+    known = HEADS[kind]._model_mapping
+    if type(config) not in known:
+        what = f"transformers has no head for {kind.replace('_', ' ')} for models of this type"
+    elif "attention_mask" not in inspect.signature(known[type(config)].forward).parameters:
+        what = "models of this type take no attention mask, so padding would change their answers"
+    else:
+        return []
+    return [Problem(place_of(role), what, config.model_type)]
 
 
 def build(config: PretrainedConfig, kind: TaskKind, seed: int) -> PreTrainedModel:

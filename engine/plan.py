@@ -9,7 +9,7 @@ from engine.data.task import Task
 from engine.errors import InputError
 from engine.files import hash_of
 from engine.layers import check_layers
-from engine.models import load_tokenizer
+from engine.models import head_problems, load_tokenizer
 from engine.names import Scratch, parse_model
 from engine.options import FineTuning
 from engine.spec import Pipeline
@@ -72,8 +72,8 @@ def plan_run(
     student_plan = plan_student(names[1], teacher_plan)
     length = settled.training.max_length or 0
     problems = check_layers(settled.mapping, student_plan.layers, teacher_plan.depth_and_width()[0])
-    problems += length_problems(teacher_plan.config, "teacher", length)
-    problems += length_problems(student_plan.config, "student", length)
+    for role, config in (("teacher", teacher_plan.config), ("student", student_plan.config)):
+        problems += head_problems(config, task.kind, role) + length_problems(config, role, length)
     if problems:
         raise InputError(list(dict.fromkeys(problems)))
     return RunPlan(task, settled, teacher, student, teacher_plan, student_plan, seed, fine_tuning, precision)

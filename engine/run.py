@@ -98,7 +98,7 @@ def distill(
     with machine.accelerator.main_process_first():  # one empties the folder, where that was asked for
         folder = RunFolder(out, plan.identity, options.overwrite)
     known = folder.finished()
-    if known and (known.baseline_score is not None or not with_baseline):
+    if known and not _lacks(known, with_baseline):
         if machine.main:
             folder.tidy()
         machine.reporter.message(f"This run is finished: its result is in {folder.path}.")
@@ -119,8 +119,8 @@ def distill(
 
 def _execute(plan: RunPlan, folder: RunFolder, machine: Machine, with_baseline: bool) -> RunResult:
     """The stages of a run, in order."""
-    if known := folder.finished():
-        return _with_baseline(known, plan, folder, machine)
+    if known := folder.finished():  # perhaps by another process, just before the lock was ours
+        return _with_baseline(known, plan, folder, machine) if _lacks(known, with_baseline) else known
     task, training = plan.task, plan.pipeline.training
     watch = Watch(folder, keep=machine.main)
     teacher = prepare_teacher(plan.teacher, task, plan.fine_tuning, training, machine)
@@ -147,6 +147,11 @@ def _execute(plan: RunPlan, folder: RunFolder, machine: Machine, with_baseline: 
     facts = score_facts(task, scores) | speeds
     facts |= training_facts(state, data, folder.recall("teacher_examples"))
     return _finish(_record(plan, folder, machine, status="ok", **facts), plan, folder, machine)
+
+
+def _lacks(known: RunResult, with_baseline: bool) -> bool:
+    """Whether a finished run is asked for a baseline that it does not have."""
+    return with_baseline and known.baseline_score is None
 
 
 def _with_baseline(known: RunResult, plan: RunPlan, folder: RunFolder, machine: Machine) -> RunResult:

@@ -36,6 +36,7 @@ class RunFolder:
 
     Raises:
         InputError: The folder holds another run, or files that are no run's.
+        RunError: The run to be thrown away is under way in another process.
     """
 
     def __init__(self, path: str | Path, identity: str, overwrite: bool = False):
@@ -46,7 +47,8 @@ class RunFolder:
             raise InputError.of("--out", "this is a file; a run needs a folder", repr(str(path)))
         held = self._held()
         if overwrite and held not in (None, identity):
-            shutil.rmtree(self.path)
+            with self.locked():  # who is at work in there is not robbed
+                shutil.rmtree(self.path)
             held, self._record = None, {"identity": identity}
         if held not in (None, identity):
             what = "this folder holds another run (other pipeline, dataset, models, seed or precision)"

@@ -138,12 +138,16 @@ def layers_of(teacher: PreTrainedModel, count: int, config: PretrainedConfig) ->
 
 
 def shallow_config(config: PretrainedConfig, count: int) -> PretrainedConfig:
-    """The teacher's configuration with `count` layers; per-layer lists are thinned alike."""
+    """The teacher's configuration with `count` layers; per-layer lists are thinned alike.
+
+    A list counts as one if it is as long as the teacher is deep and either speaks of layers or holds numbers.
+    """
     depth, _ = depth_and_width(config)
     step = depth // count
     shallow = copy.deepcopy(config)
     shallow.num_hidden_layers = count
     for key, value in config.to_dict().items():
-        if isinstance(value, list) and len(value) == depth and "layer" in key:
+        as_deep = isinstance(value, list) and len(value) == depth
+        if as_deep and ("layer" in key or not isinstance(value[0], str)):
             setattr(shallow, key, value[step - 1 :: step][:count])
     return shallow

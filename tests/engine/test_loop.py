@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ from engine import loop
 from engine.batches import TrainingData, steps_in_epoch
 from engine.checkpoint import LoopState
 from engine.data.encoding import encode
-from engine.errors import NonFiniteLossError, RunError
+from engine.errors import InputError, NonFiniteLossError, RunError
 from engine.hardware import Machine, machine_for
 from engine.inference import encode_held_out, scores_on
 from engine.loop import Stage, best_scores, train
 from engine.meter import Clock, Meter
 from engine.models import Features, accepted_inputs, build, for_task, forward
 from engine.objective import Objective
+from engine.optimiser import schedule
 from engine.signals import OnlineSignals
 from engine.spec import (
     EMD,
@@ -36,6 +38,7 @@ from engine.spec import (
     TransformerCritic,
     Weights,
 )
+from engine.tracking import Tracker
 from tests.tokenizers import wordpiece
 from tests.toys import ROWS, perturb, tiny_config, toy_task
 
@@ -124,6 +127,29 @@ def test_what_happens_before_changes_nothing(machine: Machine, tmp_path: Path) -
     torch.manual_seed(99)
     np.random.default_rng(1).random(7)
     assert same(first, trained(stage, machine)[0])
+
+
+def test_every_step_draws_its_own_random_numbers(machine: Machine, tmp_path: Path) -> None:
+    drawn = []
+    for run, seed in enumerate((0, 1, 0)):
+        stage = replace(stage_for("single", machine, tmp_path / str(run)), seed=seed)
+        stage.student.register_forward_pre_hook(
+            lambda model, _: drawn.append(torch.initial_seed()) if model.training else None
+        )
+        train(stage, machine)
+    assert len(set(drawn[:16])) == 16
+    assert drawn[:8] == drawn[16:]
+
+
+def test_the_rate_follows_the_schedule_over_all_epochs(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr(loop, "set_learning_rate", lambda _, share: seen.append(share))
+    train(stage_for("single", machine, tmp_path), machine)
+    assert seen == [schedule(step, 8, QUICK.warmup) for step in range(8)]
+    assert seen[0] == 1.0
+    assert seen[-1] == pytest.approx(1 / 7)
 
 
 # --- what is optimised is what is logged -------------------------------------------------------------
@@ -388,6 +414,13 @@ def test_tensorboard(options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert [event.value for event in events.Scalars("score/accuracy")] == pytest.approx(
         [entry["scores"]["accuracy"] for entry in state.history]
     )
+
+
+def test_a_log_without_tensorboard(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(InputError, match="--tensorboard: tensorboard is not installed"):
+        Tracker(tmp_path, machine.accelerator)
+    Tracker(None, machine.accelerator).log("loss", {"prediction": 1.0}, 1)
 
 
 def test_no_log_unless_asked(machine: Machine, tmp_path: Path) -> None:

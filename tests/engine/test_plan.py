@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from transformers import AutoConfig, AutoModel
 
 from engine.errors import InputError
+from engine.models import save_model
 from engine.options import FineTuning
 from engine.plan import RunPlan, plan_run
 from engine.spec import EMD, MSE, Pipeline, PredictionCE, PredictionMSE, Training
+from tests.tokenizers import wordpiece
 from tests.toys import ROWS, toy_task
 
 TEACHER, STUDENT = "scratch:layers=4,hidden=16,heads=2", "scratch:layers=2,hidden=8,heads=1"
@@ -90,6 +93,22 @@ def test_the_weights_are_part_of_the_identity_and_the_place_is_not(
 def test_what_does_not_go_together(more: dict, words: str) -> None:
     with pytest.raises(InputError, match=words):
         plan(**more)
+
+
+@pytest.mark.parametrize(
+    "architecture, sizes, words",
+    [
+        ("mamba", {"state_size": 4}, "transformers has no head for tagging for models of this type"),
+        ("fnet", {"intermediate_size": 8}, "models of this type take no attention mask, so padding would"),
+    ],
+)
+def test_a_model_that_cannot_do_this(architecture: str, sizes: dict, words: str, tmp_path: Path) -> None:
+    config = AutoConfig.for_model(architecture, vocab_size=300, hidden_size=8, num_hidden_layers=2, **sizes)
+    save_model(AutoModel.from_config(config), wordpiece(), tmp_path)
+    with pytest.raises(InputError) as caught:
+        plan("tagging", teacher=str(tmp_path), student=str(tmp_path))
+    assert [problem.place for problem in caught.value.problems] == ["--teacher", "--student"]
+    assert all(words in problem.what and problem.got == architecture for problem in caught.value.problems)
 
 
 def test_a_deeper_student_under_transport_is_fine() -> None:

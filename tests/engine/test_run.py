@@ -303,6 +303,19 @@ def test_the_same_run_elsewhere_is_the_same_bit_for_bit(
         assert (tmp_path / "out" / file).read_bytes() == (run.folder / file).read_bytes()
 
 
+def test_what_the_cache_knew_changes_nothing(
+    finished: Callable[[str], Finished], warm: RunOptions, tmp_path: Path, ear
+) -> None:
+    """Neither the teacher nor its signals are made again; projections and critics start alike."""
+    run = finished("single")
+    repeated = again(run, warm, tmp_path / "out", ear)
+    assert ear.worked.keys() == {"student"}
+    known, found = lasting(run.result.model_dump()), lasting(repeated.model_dump())
+    assert {key for key in known if known[key] != found[key]} == {"teacher_examples"}
+    for file in ("model.safetensors", "tokenizer.json", "config.json"):
+        assert (tmp_path / "out" / file).read_bytes() == (run.folder / file).read_bytes()
+
+
 def test_another_seed_is_another_student_of_the_same_teacher(
     finished: Callable[[str], Finished], warm: RunOptions, tmp_path: Path, ear
 ) -> None:
@@ -429,6 +442,21 @@ def test_a_baseline_is_added_to_a_finished_run(
     assert again(run, warm, tmp_path, pipeline=pipeline) == second
 
 
+def test_a_baseline_that_fails_leaves_the_finished_run(
+    options: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = small(options, tmp_path / "run")
+
+    def fail(*_: object) -> None:
+        raise RunError("out of luck")
+
+    monkeypatch.setattr("engine.run.baseline_scores", fail)
+    with pytest.raises(RunError, match="out of luck"):
+        small(options, tmp_path / "run", with_baseline=True)
+    assert RunResult.read(tmp_path / "run") == first
+    assert small(options, tmp_path / "run") == first
+
+
 # --- two tokenizers ----------------------------------------------------------------------------------
 
 
@@ -523,6 +551,27 @@ def test_a_run_that_fails_is_recorded_as_failed(
     assert (
         again(run, options, tmp_path / "run", pipeline={"training": TRAINING | {"epochs": 1}}).status == "ok"
     )
+
+
+def test_an_interrupted_run_goes_on(
+    options: RunOptions, tmp_path: Path, ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after Ctrl-C, in each of the stages."""
+    expected = small(options.model_copy(update={"cache_dir": str(tmp_path / "other")}), tmp_path / "whole")
+    for stage in ("teacher", "teacher signals", "student"):
+        with monkeypatch.context() as patch:
+
+            def interrupt(name: str, *_: object, now: str = stage, **__: object) -> None:
+                if name == now:
+                    raise KeyboardInterrupt
+
+            patch.setattr(ear, "advance", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                small(options, tmp_path / "run", reporter=ear)
+        assert RunResult.read(tmp_path / "run") is None
+    result = small(options, tmp_path / "run")
+    assert lasting(result.model_dump()) == lasting(expected.model_dump())
+    assert not (tmp_path / "run" / ".work").exists()
 
 
 def test_a_poisoned_teacher(

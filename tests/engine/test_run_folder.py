@@ -137,6 +137,9 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
             pytest.fail("two processes in one folder")
         folder.tidy()
         assert folder.work.exists()
+        with pytest.raises(RunError, match="another process is working in"):
+            RunFolder(tmp_path / "run", "b", overwrite=True)
+        assert RunFolder(tmp_path / "run", "a").finished() is None
         other.kill()
     with folder.locked():
         assert (folder.work / "run.json").is_file()

@@ -155,6 +155,8 @@ def test_processes_that_start_at_different_times_leave_no_gap(tmp_path: Path) ->
     signal_pass = SignalPass(store, store.missing(needs))
     signal_pass.begin()
     writer = signal_pass.writer()
+    shares = [[number for _, number in signal_pass.todo(rank, 2)] for rank in (0, 1)]
+    assert sorted(shares[0] + shares[1]) == [*range(6)]
     slow = signal_pass.todo(1, 2)
     for ids, number in signal_pass.todo(0, 2):
         writer.write(ids, number, teacher_says(store, ids, needs))

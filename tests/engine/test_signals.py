@@ -152,6 +152,24 @@ def test_a_pass_that_breaks_is_finished_not_repeated(
         assert (here.store.folder / name).read_bytes() == (whole.store.folder / name).read_bytes()
 
 
+def test_a_pass_that_breaks_while_it_is_put_in_place_is_not_repeated(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, replace, moved = scene("tagging"), Path.replace, []
+
+    def break_at_the_second(path: Path, target: Path) -> None:
+        if moved:
+            raise KeyboardInterrupt
+        moved.append(replace(path, target))
+
+    monkeypatch.setattr(Path, "replace", break_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        here.signals()
+    monkeypatch.undo()
+    assert here.signals().source == "cached"
+    assert here.examples == ROWS_TO_READ
+
+
 def test_a_pass_that_breaks_is_finished_under_a_budget_that_just_fits(
     scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from engine.errors import InputError
 from engine.models import accepted_inputs, build, for_task, forward, load_pretrained, parameter_count
 from engine.names import parse_model
 from engine.options import FineTuning
-from engine.student import length_problems, make_student, plan_student
+from engine.student import length_problems, make_student, plan_student, shallow_config
 from engine.teacher import plan_teacher
 from tests.tokenizers import byte_bpe, wordpiece
 from tests.toys import ARCHITECTURES, perturb, save_tiny, tiny_config, toy_task
@@ -106,6 +106,16 @@ def test_only_what_is_per_layer_gets_shorter(architecture: str, tmp_path: Path) 
     if architecture == "modernbert":
         expected["layer_types"] = (whole["layer_types"], whole["layer_types"][1:])
     assert changed == expected
+
+
+def test_numbers_per_layer_are_thinned_alike() -> None:
+    """As Longformer has them, under a name that does not say so."""
+    config = tiny_config(layers=6)
+    config.attention_window = [10, 20, 30, 40, 50, 60]
+    config.languages = ["de", "en", "fr", "it", "rm", "sq"]
+    shallow = shallow_config(config, 2)
+    assert (shallow.attention_window, shallow.languages) == ([30, 60], config.languages)
+    assert config.attention_window == [10, 20, 30, 40, 50, 60]
 
 
 def test_a_student_of_layers_knows_the_labels_of_the_dataset(tmp_path: Path) -> None:
