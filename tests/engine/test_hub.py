@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +18,18 @@ import pytest
 
 from engine.errors import InputError
 from engine.hub import hub_reachable, local_snapshot
+from tests.hub_server import COMMIT, serving
+
+USE = """
+from engine.data import load_task
+from engine.hub import local_snapshot
+from engine.models import load_config, load_pretrained, load_tokenizer
+task = load_task("org/movies")
+config = load_config("org/tiny", "teacher")
+model = load_pretrained("org/tiny", config, task.kind, 0, "teacher")
+print(local_snapshot("org/tiny", "teacher").name, load_tokenizer("org/tiny", "teacher")("film").input_ids)
+print(task.kind, len(task.train), [len(rows) for rows in task.validation.values()], task.labels)
+"""
 
 ASK = """
 import socket, sys, time
@@ -33,18 +46,20 @@ except InputError as error:
 """
 
 
-def ask_hub(endpoint: str, slow_names: bool = False, **more: str) -> tuple[float, str]:
-    """What a process says that looks for a model at an address, and after how many seconds."""
+def process(code: str, endpoint: str, **more: str) -> str:
+    """What a process prints that finds the hub at an address."""
     environment = os.environ | {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": endpoint, "HTTPS_PROXY": ""} | more
     done = subprocess.run(
-        [sys.executable, "-c", ASK.format(slow_names=slow_names)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
-    seconds, _, message = done.stdout.strip().partition(" ")
+    return done.stdout
+
+
+def ask_hub(endpoint: str, slow_names: bool = False, **more: str) -> tuple[float, str]:
+    """What a process says that looks for a model at an address, and after how many seconds."""
+    said = process(ASK.format(slow_names=slow_names), endpoint, **more)
+    seconds, _, message = said.strip().partition(" ")
     return float(seconds), message
 
 
@@ -102,6 +117,33 @@ def test_offline_says_so_at_once() -> None:
     with pytest.raises(InputError, match="the model hub cannot be reached"):
         local_snapshot("bert-base-uncased", "teacher")
     assert time.monotonic() - began < 2
+
+
+def test_a_model_and_a_dataset_of_the_hub(saved: Callable[..., Path], tmp_path: Path) -> None:
+    """Downloaded once, in one revision, without weights of other formats; later there without the hub."""
+    root = tmp_path / "hub"
+    shutil.copytree(saved(), root / "models" / "org" / "tiny")
+    (root / "models" / "org" / "tiny" / "pytorch_model.bin").write_bytes(b"runs code")
+    movies = root / "datasets" / "org" / "movies"
+    movies.mkdir(parents=True)
+    for split, times in {"train": 20, "validation": 5}.items():
+        rows = "a good film,positive\na bad film,negative\n" * times
+        (movies / f"{split}.csv").write_text(f"text,label\n{rows}")
+    homes = {"HF_HOME": str(tmp_path / "home")}
+    with serving(root) as (endpoint, asked):
+        said = process(USE, endpoint, **homes)
+        assert said.startswith(COMMIT)
+        assert said.endswith("classification 40 [10] ('negative', 'positive')\n")
+        once = [line for line in asked if line.startswith("GET /org/tiny/resolve")]
+        assert any("model.safetensors" in line for line in once)
+        assert not any("pytorch_model" in line for line in asked)
+        assert len(set(once)) == len(once)
+        assert sum("api/models" in line for line in asked) <= 2
+        asked.clear()
+        assert process(USE, endpoint, **homes) == said
+        assert not any(line.startswith("GET /org/tiny/resolve") for line in asked)
+    assert process(USE, endpoint, **homes) == said
+    assert process(USE, endpoint, HF_HUB_OFFLINE="1", **homes) == said
 
 
 def test_a_hub_that_swallows_connections() -> None:
