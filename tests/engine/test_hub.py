@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import http.server
 import os
 import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from engine.errors import InputError
 from engine.hub import hub_reachable, local_snapshot
-from tests.hub_server import COMMIT, serving
+from tests.hub_server import COMMIT, answering, serving
 
 USE = """
 from engine.data import load_task
@@ -61,33 +58,6 @@ def ask_hub(endpoint: str, slow_names: bool = False, **more: str) -> tuple[float
     said = process(ASK.format(slow_names=slow_names), endpoint, **more)
     seconds, _, message = said.strip().partition(" ")
     return float(seconds), message
-
-
-@contextmanager
-def hub_that_answers(status: int, **headers: str) -> Iterator[tuple[str, list[str]]]:
-    """A server with one answer to everything; gives its address and the paths it was asked for."""
-    asked: list[str] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name.replace("_", "-"), value)
-            self.end_headers()
-            self.wfile.write(b"{}")
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", asked
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def test_a_folder_is_taken_as_it_is(saved: Callable[..., Path]) -> None:
@@ -181,7 +151,7 @@ def test_names_that_are_never_resolved() -> None:
 def test_a_hub_is_asked_and_never_asked_again(
     status: int, headers: dict[str, str], words: str, tmp_path: Path
 ) -> None:
-    with hub_that_answers(status, **headers) as (endpoint, asked):
+    with answering(status, **headers) as (endpoint, asked):
         seconds, message = ask_hub(endpoint, HF_HOME=str(tmp_path))
     assert words in message
     assert asked
