@@ -81,7 +81,7 @@ FineTune = Annotated[
     typer.Option(help="auto: only a model without a head for the task.", rich_help_panel=_teacher),
 ]
 TeacherEpochs = Annotated[
-    int | None, _option("--teacher-epochs", min=1, help="Default: 3; from scratch 10.", panel=_teacher)
+    int | None, _option("--teacher-epochs", min=1, help="Default: 4; from scratch 10.", panel=_teacher)
 ]
 TeacherRate = Annotated[
     float | None, _option("--teacher-learning-rate", help="Default: 5e-5; from scratch 5e-4.", panel=_teacher)

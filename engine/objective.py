@@ -22,6 +22,7 @@ from engine.errors import InputError
 from engine.layers import MAPPING, check_layers
 from engine.models import Features
 from engine.objectives import INTERMEDIATE, PREDICTION, IntermediateObjective
+from engine.objectives.critics import StackedLinear
 from engine.objectives.prediction import hard_label_term, prediction_term
 from engine.objectives.reduction import Term, full_precision, reduce
 from engine.spec import NoIntermediate, NoMapping, Pipeline, Weights
@@ -166,10 +167,10 @@ class Objective(nn.Module):
         """
         own_rate = self.intermediate.learning_rate if self.intermediate is not None else None
         rate = learning_rate if own_rate is None else own_rate
-        parameters = list(self.parameters())
+        matrices = {m.weight for m in self.modules() if isinstance(m, nn.Linear | StackedLinear)}
         groups = (
-            ([p for p in parameters if p.ndim > 1], weight_decay),
-            ([p for p in parameters if p.ndim <= 1], 0.0),
+            ([p for p in self.parameters() if p in matrices], weight_decay),
+            ([p for p in self.parameters() if p not in matrices], 0.0),
         )
         return [
             {"params": members, "lr": rate, "weight_decay": decay} for members, decay in groups if members

@@ -17,7 +17,7 @@ from engine.spec import Spec
 
 
 class FineTuning(Spec):
-    """How a teacher that is not fine-tuned yet becomes one (Devlin et al. 2019, section 4.1).
+    """How a teacher that is not fine-tuned yet becomes one (Devlin et al. 2019, appendix A.3).
 
     `None` means: that paper's value, and for a teacher from scratch, which it does not know, ours.
     """
@@ -25,7 +25,7 @@ class FineTuning(Spec):
     policy: Literal["auto", "always", "never"] = "auto"
     """`auto`: only a model without a head for the task is fine-tuned."""
     epochs: Annotated[int, Field(ge=1)] | None = None
-    """3; from scratch 10."""
+    """4; from scratch 10."""
     batch_size: Annotated[int, Field(ge=1)] = 16
     learning_rate: Annotated[float, Field(gt=0)] | None = None
     """5e-5; from scratch 5e-4."""
@@ -35,7 +35,7 @@ class FineTuning(Spec):
     def resolved(self, from_scratch: bool) -> FineTuning:
         """The same with a value in place of every `None`."""
         values = (
-            {"epochs": 10, "learning_rate": 5e-4} if from_scratch else {"epochs": 3, "learning_rate": 5e-5}
+            {"epochs": 10, "learning_rate": 5e-4} if from_scratch else {"epochs": 4, "learning_rate": 5e-5}
         )
         return self.model_copy(update={k: v for k, v in values.items() if getattr(self, k) is None})
 

@@ -6,7 +6,7 @@ component adds its spec, its code, and one line below.
     PREDICTION     spec                               → loss(student logits, teacher logits, valid)
     INTERMEDIATE   spec, task kind, pairs, D, E       → module(student, teacher) → (pairs, B)
     MAPPING        spec, student layers, teacher layers → module(costs) → weights of the pairs
-    CRITIC         spec, width                        → module(hidden, mask) → (B, N, critic width)
+    CRITIC         spec, width, number of towers M    → module(hidden, mask) → (M, B, N, critic width)
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from engine.data.task import TaskKind
 from engine.models import Features
-from engine.objectives.critics import CRITIC
+from engine.objectives.critics import CRITIC, StackedLinear
 from engine.objectives.reduction import full_precision, masked_mean
 from engine.spec import MIAlpha
 
@@ -133,9 +133,9 @@ class MutualInformation(nn.Module):
         self.rows = [self.student_layers.index(i) for i, _ in pairs]
         self.columns = [self.teacher_layers.index(j) for _, j in pairs]
         build = CRITIC[spec.critic.kind]
-        self.student_towers = nn.ModuleList(build(spec.critic, student_width) for _ in self.student_layers)
-        self.teacher_towers = nn.ModuleList(build(spec.critic, teacher_width) for _ in self.teacher_layers)
-        self.log_baselines = nn.ModuleList(nn.Linear(spec.critic.width, 1) for _ in self.teacher_layers)
+        self.student_towers = build(spec.critic, student_width, len(self.student_layers))
+        self.teacher_towers = build(spec.critic, teacher_width, len(self.teacher_layers))
+        self.log_baselines = StackedLinear(len(self.teacher_layers), spec.critic.width, 1)
 
     def forward(self, student: Features, teacher: Features) -> Tensor:
         """Minus the bound, one value per pair of layers and example.
@@ -148,7 +148,7 @@ class MutualInformation(nn.Module):
         xs = _vectors(self.student_towers, student, self.student_layers, chosen)
         ys = _vectors(self.teacher_towers, teacher, self.teacher_layers, chosen)
         with torch.autocast(xs.device.type, enabled=False):
-            log_q = torch.stack([head(y) for head, y in zip(self.log_baselines, ys, strict=True)]).squeeze(-1)
+            log_q = self.log_baselines(ys).squeeze(-1)
             scores = xs[self.rows] @ ys[self.columns].mT / math.sqrt(xs.shape[-1])
             values = -bound_per_sample(scores, log_q[self.columns], self.alpha)
         if self.token_level:
@@ -165,11 +165,12 @@ class MutualInformation(nn.Module):
         return valid[torch.randperm(len(valid))[: self.max_tokens].to(valid.device)]
 
 
-def _vectors(towers: nn.ModuleList, side: Features, layers: list[int], chosen: Tensor | None) -> Tensor:
+def _vectors(towers: nn.Module, side: Features, layers: list[int], chosen: Tensor | None) -> Tensor:
     """What a critic knows of each sample of one side, layer by layer: (layers, K, width)."""
-    outputs = (
-        full_precision(tower(side.hidden[i], side.mask)) for tower, i in zip(towers, layers, strict=True)
-    )
-    if chosen is None:
-        return torch.stack([masked_mean(output, side.mask) for output in outputs])
-    return torch.stack([output.flatten(0, 1)[chosen] for output in outputs])
+    with torch.autocast(side.mask.device.type, enabled=False):  # whose rules of types know no float16 on CPUs
+        hidden = torch.stack([side.hidden[i] for i in layers])
+    outputs = full_precision(towers(hidden, side.mask))
+    if chosen is not None:
+        return outputs.flatten(1, 2)[:, chosen]
+    means = masked_mean(outputs.flatten(0, 1), side.mask.repeat(len(layers), 1))
+    return means.unflatten(0, outputs.shape[:2])

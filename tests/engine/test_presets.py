@@ -17,6 +17,7 @@ from engine.objective import Objective
 from engine.presets import PRESETS
 from engine.spec import Weights
 from tests.conftest import ROOT
+from tests.reference.critics import tower
 
 BATCH, TOKENS, CLASSES = 4, 5, 3
 STUDENT_LAYERS, STUDENT_WIDTH = 2, 6
@@ -124,12 +125,13 @@ def mi_alpha(objective: Objective, student: Features, teacher: Features, labels:
     found, alpha, total = objective.intermediate, 0.9, 0.0
     width = PRESETS["mi_alpha"].pipeline.intermediate.critic.width  # type: ignore[union-attr]
     for place, (i, j) in enumerate(SKIP.items()):
-        xs = found.student_towers[place](student.hidden[i], student.mask)  # type: ignore[union-attr,operator]
-        ys = found.teacher_towers[place](teacher.hidden[j], teacher.mask)  # type: ignore[union-attr,operator]
+        xs = tower(found.student_towers, place)(student.hidden[i], student.mask)  # type: ignore[union-attr]
+        ys = tower(found.teacher_towers, place)(teacher.hidden[j], teacher.mask)  # type: ignore[union-attr]
         xs = [xs[b, :length].mean(0) for b, length in enumerate(LENGTHS)]
         ys = [ys[b, :length].mean(0) for b, length in enumerate(LENGTHS)]
         f = [[float(x @ y) / math.sqrt(width) for y in ys] for x in xs]
-        q = [math.exp(float(found.log_baselines[place](y))) for y in ys]  # type: ignore[union-attr,operator]
+        slope, shift = found.log_baselines.parameters()  # type: ignore[union-attr]
+        q = [math.exp(float(y @ slope[place, :, 0] + shift[place])) for y in ys]
         bound = 1.0
         for b in range(BATCH):
             every = sum(math.exp(f[a][b]) for a in range(BATCH)) / BATCH

@@ -15,6 +15,7 @@ from engine.objectives.hidden import HIDDEN
 from engine.objectives.mutual_information import MutualInformation, bound_per_sample, interpolated_bound
 from engine.spec import MIAlpha, MLPCritic, TransformerCritic
 from tests.reference import objectives as naive
+from tests.reference.critics import tower
 
 WIDTH, SAMPLES, BATCHES = 20, 64, 400
 ALPHAS = (1.0, 0.9, 0.5, 0.01, 0.0)
@@ -197,20 +198,24 @@ def sides(count=4, tokens=5, seed=0):
     return Features(torch.zeros(count), student, mask), Features(torch.zeros(count), teacher, mask)
 
 
+def log_baseline(objective, member, ys):
+    return ys @ objective.log_baselines.weight[member, :, 0] + objective.log_baselines.bias[member, 0]
+
+
 @pytest.mark.parametrize("critic", CRITICS, ids=lambda critic: critic.kind)
 def test_module_at_sequence_level_equals_the_loop(critic):
     objective, (student, teacher) = module(critic), sides()
     values = objective(student, teacher)
     assert values.shape == (4, 4)
 
-    def pooled(tower, hidden, mask):
-        return [tower(hidden, mask)[b][mask[b]].mean(0) for b in range(len(mask))]
+    def pooled(one, hidden, mask):
+        return [one(hidden, mask)[b][mask[b]].mean(0) for b in range(len(mask))]
 
     for row, (i, j) in zip(values, ((1, 1), (1, 2), (2, 1), (2, 2)), strict=True):
-        xs = pooled(objective.student_towers[i - 1], student.hidden[i], student.mask)
-        ys = pooled(objective.teacher_towers[j - 1], teacher.hidden[j], teacher.mask)
+        xs = pooled(tower(objective.student_towers, i - 1), student.hidden[i], student.mask)
+        ys = pooled(tower(objective.teacher_towers, j - 1), teacher.hidden[j], teacher.mask)
         scores = torch.stack([torch.stack([x @ y / 16**0.5 for y in ys]) for x in xs])
-        log_q = torch.stack([objective.log_baselines[j - 1](y)[0] for y in ys])
+        log_q = log_baseline(objective, j - 1, torch.stack(ys))
         expected = -naive.interpolated_bound(scores, log_q, objective.alpha)
         assert row.mean().item() == pytest.approx(expected, abs=1e-5)
 
@@ -264,9 +269,9 @@ def test_token_level_values_are_the_mean_over_drawn_tokens():
     objective, (student, teacher) = module(CRITICS[1], "token"), sides()
     values = objective(student, teacher)
     assert values.shape == (4, 4)
-    x = objective.student_towers[0](student.hidden[1], student.mask)[student.mask]
-    y = objective.teacher_towers[1](teacher.hidden[2], student.mask)[student.mask]
-    log_q = objective.log_baselines[1](y).squeeze(-1)
+    x = tower(objective.student_towers, 0)(student.hidden[1], student.mask)[student.mask]
+    y = tower(objective.teacher_towers, 1)(teacher.hidden[2], student.mask)[student.mask]
+    log_q = log_baseline(objective, 1, y)
     expected = -naive.interpolated_bound(x @ y.T / 4, log_q, objective.alpha)
     torch.testing.assert_close(values[1], torch.full((4,), expected), atol=1e-5, rtol=1e-5)
 
@@ -303,8 +308,9 @@ def test_level(level, kind, by_token):
 def test_one_tower_per_layer_serves_all_pairs():
     pairs = [(i, j) for i in (1, 2, 3) for j in (1, 2, 3, 4)]
     objective = module(CRITICS[1], pairs=pairs)
-    assert len(objective.student_towers) == 3
-    assert len(objective.teacher_towers) == len(objective.log_baselines) == 4
+    assert {len(p) for p in objective.student_towers.parameters()} == {3}
+    assert {len(p) for p in objective.teacher_towers.parameters()} == {4}
+    assert {len(p) for p in objective.log_baselines.parameters()} == {4}
 
 
 @pytest.mark.parametrize("critic", CRITICS, ids=lambda critic: critic.kind)
