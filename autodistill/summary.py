@@ -46,7 +46,7 @@ def closing_lines(result: RunResult) -> list[str]:
     if result.status != "ok":
         return [f"failed: {result.reason}"]
     ratio = result.distillation_ratio
-    known = "undefined, because the teacher's score is not above 0" if ratio is None else f"{ratio:.4f}"
+    known = "undefined" if ratio is None else f"{ratio:.4f}"
     lines = [f"distillation ratio ({result.metric}, student / teacher): {known}"]
     lines += [f"warning: {warning}" for warning in result.warnings]
     lines.append(

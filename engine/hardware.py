@@ -134,4 +134,5 @@ def device_name(device: torch.device) -> str:
     """A name for people, such as `cuda: NVIDIA H200` or `cpu, 2 threads`."""
     if device.type == "cuda":
         return f"cuda: {torch.cuda.get_device_name(device)}"
-    return f"{device.type}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{device.type}, {threads} thread{'s' if threads > 1 else ''}"

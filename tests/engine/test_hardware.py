@@ -64,7 +64,11 @@ def test_the_machine_knows_itself(machine: Machine) -> None:
     assert machine.main
     assert machine.device == CPU
     assert machine.agreed({"a": 1}) == {"a": 1}
-    assert device_name(CPU) == f"cpu, {torch.get_num_threads()} threads"
+    before = torch.get_num_threads()
+    for threads, words in ((2, "cpu, 2 threads"), (1, "cpu, 1 thread")):
+        torch.set_num_threads(threads)
+        assert device_name(CPU) == words
+    torch.set_num_threads(before)
 
 
 def test_peak_memory_sees_what_was_used() -> None:
