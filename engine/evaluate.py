@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 MAX_ANSWER = 30
 """Tokens of the longest answer that is considered (Devlin et al. 2019)."""
+STANDARD_ERRORS = 3
+"""How far above the trivial score a score is clearly better."""
 
 # --- logits → predictions --------------------------------------------------------------------
 
@@ -224,7 +226,9 @@ def trivial_scores(task: Task, rows: Dataset) -> dict[str, float]:
 
 
 def clearly_better(task: Task, rows: Dataset, score: float, trivial: float) -> bool:
-    """Whether a score on the task's metric lies about two standard errors above the trivial one.
+    """Whether a score on the task's metric lies about three standard errors above the trivial one.
+
+    Three, because the score is that of the best of several epochs, chosen on these very rows.
 
     Equation: for correlations Fisher's z, error 1/√(n − 3); otherwise the interval of Agresti and
         Coull (1998), which also holds for scores near 0 and 1. n is the number of rows, also where
@@ -237,6 +241,6 @@ def clearly_better(task: Task, rows: Dataset, score: float, trivial: float) -> b
     n = len(rows)
     if task.metric in ("mcc", "pearson", "spearman"):
         z = [math.atanh(min(max(value, -1 + 1e-12), 1 - 1e-12)) for value in (score, trivial)]
-        return n > 3 and z[0] - 2 / math.sqrt(n - 3) > z[1]
+        return n > 3 and z[0] - STANDARD_ERRORS / math.sqrt(n - 3) > z[1]
     share = (score * n + 2) / (n + 4)
-    return share - 2 * math.sqrt(share * (1 - share) / (n + 4)) > trivial
+    return share - STANDARD_ERRORS * math.sqrt(share * (1 - share) / (n + 4)) > trivial
