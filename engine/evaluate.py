@@ -242,5 +242,6 @@ def clearly_better(task: Task, rows: Dataset, score: float, trivial: float) -> b
     if task.metric in ("mcc", "pearson", "spearman"):
         z = [math.atanh(min(max(value, -1 + 1e-12), 1 - 1e-12)) for value in (score, trivial)]
         return n > 3 and z[0] - STANDARD_ERRORS / math.sqrt(n - 3) > z[1]
-    share = (score * n + 2) / (n + 4)
-    return share - STANDARD_ERRORS * math.sqrt(share * (1 - share) / (n + 4)) > trivial
+    size = n + STANDARD_ERRORS**2
+    share = (score * n + STANDARD_ERRORS**2 / 2) / size
+    return share - STANDARD_ERRORS * math.sqrt(share * (1 - share) / size) > trivial

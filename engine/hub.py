@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -14,7 +14,7 @@ from engine.errors import InputError, unknown_name
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken")
 
 
-@lru_cache(maxsize=1)
+@cache
 def hub_reachable(seconds: float = 1.0) -> bool:
     """Whether the hub answers within `seconds`; asked once per process.
 
