@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from engine import Pipeline, distill
 from engine.data.task import Task
 from engine.hardware import Machine, machine_for
 from engine.options import RunOptions
+from tests.engine.runs import RUNS, TEACHER, TRAINING, TUNING, Finished
 from tests.toys import save_tiny, toy_task
 
 
@@ -80,3 +82,21 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return folders[key]
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished(warm: RunOptions, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Finished]:
+    """Gives a finished run on a toy task; each is made once."""
+    done: dict[str, Finished] = {}
+
+    def run(name: str) -> Finished:
+        if name not in done:
+            task, ear, out = toy_task(name), Ear(), tmp_path_factory.mktemp("run") / name
+            student, components = RUNS[name]
+            pipeline = Pipeline.model_validate(components | {"training": TRAINING})
+            more = {"fine_tuning": TUNING, "options": warm, "reporter": ear}
+            result = distill(task, teacher=TEACHER, student=student, pipeline=pipeline, out=out, **more)
+            done[name] = Finished(task, result, out, ear.advanced)
+        return done[name]
+
+    return run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,72 +16,24 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
-from engine import Pipeline, distill, signals
+from engine import Pipeline, signals
 from engine.config import load_pipeline
-from engine.data.task import Task
-from engine.errors import InputError, NonFiniteLossError, RunError
+from engine.errors import InputError, RunError
 from engine.evaluate import scores
-from engine.models import HEADS, save_model
+from engine.models import HEADS
 from engine.options import FineTuning, RunOptions
 from engine.predict import load_predictor
 from engine.result import RunResult
+from tests.engine.runs import (
+    LEARNED,
+    TRAINING,
+    TUNING,
+    Finished,
+    again,
+    small,
+)
 from tests.records import lasting
-from tests.tokenizers import byte_bpe, wordpiece
-from tests.toys import ROWS, WORDS, save_tiny, toy_task
-
-TEACHER = "scratch:layers=2,hidden=64,heads=2"
-TUNING = FineTuning(epochs=6, batch_size=8, learning_rate=1e-3)
-TRAINING = {"epochs": 6, "batch_size": 8, "learning_rate": 1e-3}
-CRITIC = {"kind": "transformer", "width": 16, "layers": 1, "feed_forward": 32, "heads": 2}
-MI_ALPHA = {"kind": "mi_alpha", "critic": CRITIC}
-RUNS: dict[str, tuple[str, dict[str, Any]]] = {
-    "single": ("layers:1", {"intermediate": MI_ALPHA, "mapping": {"kind": "last"}}),
-    "pair": ("scratch:layers=2,hidden=48,heads=2", {"intermediate": {"kind": "mse"}}),
-    "regression": ("layers:1", {"intermediate": {"kind": "pkd"}, "prediction": {"kind": "mse"}}),
-    "tagging": ("scratch:layers=1,hidden=64,heads=2", {"intermediate": MI_ALPHA, "mapping": {"kind": "emd"}}),
-    "question_answering": (
-        "scratch:layers=2,hidden=64,heads=2",
-        {
-            "intermediate": {"kind": "cos"},
-            "mapping": {"kind": "emd"},
-            "prediction": {"kind": "kl", "temperature": 2.0},
-        },
-    ),
-}
-"""Task → student, and components that together take every way through the engine."""
-LEARNED = {"single": 0.75, "pair": 0.85, "regression": 0.6, "tagging": 0.9, "question_answering": 0.8}
-"""Scores that nothing but the words of the text can give; the trivial ones are below 0.6."""
-
-
-@dataclass
-class Finished:
-    """A run that is over."""
-
-    task: Task
-    result: RunResult
-    folder: Path
-    stages: dict[str, int]
-
-
-@pytest.fixture(scope="session")
-def finished(warm: RunOptions, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Finished]:
-    """Gives a finished run on a toy task; each is made once."""
-    done: dict[str, Finished] = {}
-
-    def run(name: str) -> Finished:
-        if name not in done:
-            from tests.engine.conftest import Ear
-
-            task, ear, out = toy_task(name), Ear(), tmp_path_factory.mktemp("run") / name
-            student, components = RUNS[name]
-            pipeline = Pipeline.model_validate(components | {"training": TRAINING})
-            more = {"fine_tuning": TUNING, "options": warm, "reporter": ear}
-            result = distill(task, teacher=TEACHER, student=student, pipeline=pipeline, out=out, **more)
-            done[name] = Finished(task, result, out, ear.advanced)
-        return done[name]
-
-    return run
-
+from tests.toys import ROWS, toy_task
 
 # --- every kind of task ------------------------------------------------------------------------------
 
@@ -239,35 +191,6 @@ def test_the_model_card(name: str, finished: Callable[[str], Finished]) -> None:
 
 
 # --- the same run again, and other runs on the same teacher ------------------------------------------
-
-
-def again(run: Finished, options: RunOptions, out: Path, ear: Any = None, **changes: Any) -> RunResult:
-    student = changes.pop("student", run.result.student)
-    pipeline = changes.pop("pipeline", run.result.pipeline)
-    fine_tuning = changes.pop("fine_tuning", TUNING)
-    return distill(
-        run.task,
-        teacher=TEACHER,
-        student=student,
-        pipeline=Pipeline.model_validate(pipeline),
-        out=out,
-        options=options,
-        fine_tuning=fine_tuning,
-        reporter=ear,
-        **changes,
-    )
-
-
-def small(options: RunOptions, out: Path, **changes: Any) -> RunResult:
-    """A run on few rows, where nothing has to be learned."""
-    usual = {
-        "data": toy_task("single", rows=24, held_out=8),
-        "teacher": "scratch:layers=2,hidden=16,heads=2",
-        "student": "scratch:layers=1,hidden=8,heads=1",
-        "pipeline": {"training": TRAINING | {"epochs": 1}},
-        "fine_tuning": FineTuning(epochs=1, learning_rate=1e-3),
-    }
-    return distill(**(usual | changes), options=options, out=out)
 
 
 def test_a_finished_run_is_never_repeated(finished: Callable[[str], Finished], warm: RunOptions, ear) -> None:
@@ -455,212 +378,6 @@ def test_a_baseline_that_fails_leaves_the_finished_run(
         small(options, tmp_path / "run", with_baseline=True)
     assert RunResult.read(tmp_path / "run") == first
     assert small(options, tmp_path / "run") == first
-
-
-# --- two tokenizers ----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def byte_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A RoBERTa encoder with a byte-level BPE of the toy tasks' words, that has learned nothing yet."""
-    folder = tmp_path_factory.mktemp("roberta")
-    tokenizer = byte_bpe(tuple(" ".join(WORDS[at:] + WORDS[:at]) for at in range(len(WORDS))), 600)
-    sizes = {"hidden_size": 64, "intermediate_size": 128, "layers": 2, "seed": 0}
-    model = save_tiny(folder / "whole", toy_task("single"), "roberta", tokenizer, **sizes)
-    save_model(model.roberta, tokenizer, folder / "encoder")
-    return folder / "encoder"
-
-
-@pytest.mark.parametrize("name", ["single", "tagging", "question_answering"])
-@pytest.mark.parametrize("kind", ["mi_alpha", "mse"])
-def test_a_teacher_with_another_tokenizer(
-    name: str, kind: str, byte_teacher: Path, warm: RunOptions, tmp_path: Path
-) -> None:
-    """The student learns from soft labels and hidden states alone, token by token."""
-    task = toy_task(name)
-    save_tiny(
-        tmp_path / "student",
-        task,
-        tokenizer=wordpiece(WORDS, 400),
-        hidden_size=64,
-        layers=2,
-        intermediate_size=128,
-    )
-    training = TRAINING | {"learning_rate": 2e-3, "max_length": 32}
-    if name == "question_answering":
-        training |= {"window_overlap": 8}
-    intermediate = MI_ALPHA | {"level": "token", "max_tokens": 64} if kind == "mi_alpha" else {"kind": "mse"}
-    result = distill(
-        task,
-        teacher=str(byte_teacher),
-        student=str(tmp_path / "student"),
-        pipeline={"intermediate": intermediate, "weights": {"intermediate": 0.1}, "training": training},
-        out=tmp_path / "out",
-        fine_tuning=TUNING,
-        options=warm,
-    )
-    assert result.teacher_score > LEARNED[name]
-    assert result.student_score > LEARNED[name] - 0.1
-    assert all(math.isfinite(value) for entry in result.history for value in entry["loss"].values())
-    assert AutoTokenizer.from_pretrained(tmp_path / "out").get_vocab() == wordpiece(WORDS, 400).get_vocab()
-
-
-def test_long_texts_under_a_teacher_that_reads_less(tmp_path: Path, options: RunOptions) -> None:
-    """More tokens in the teacher's tokenizer than it has positions: what it does not see has no partner."""
-    task = toy_task("question_answering", rows=12, held_out=4)
-    longer = {"context": " ".join(FILLING)}
-    stretched = [
-        rows.map(lambda row: {"context": f"{row['context']} {longer['context']}"})
-        for rows in (task.train, task.validation["validation"])
-    ]
-    task = replace(task, train=stretched[0], validation={"validation": stretched[1]}, fingerprint="long")
-    save_tiny(tmp_path / "teacher", task, "roberta", byte_bpe())
-    save_tiny(tmp_path / "student", task, tokenizer=wordpiece(WORDS, 400))
-    training = TRAINING | {"epochs": 1, "max_length": 48, "window_overlap": 8}
-    result = distill(
-        task,
-        teacher=str(tmp_path / "teacher"),
-        student=str(tmp_path / "student"),
-        pipeline={"intermediate": {"kind": "mse"}, "training": training},
-        out=tmp_path / "out",
-        options=options,
-    )
-    assert result.status == "ok"
-    assert result.teacher_examples > len(task.train)
-
-
-FILLING = WORDS * 2
-
-# --- failures and warnings ---------------------------------------------------------------------------
-
-
-def test_a_run_that_fails_is_recorded_as_failed(
-    finished: Callable[[str], Finished], warm: RunOptions, tmp_path: Path
-) -> None:
-    run = finished("single")
-    training = TRAINING | {"learning_rate": 1e30}
-    with pytest.raises(RunError) as caught:
-        again(run, warm, tmp_path / "run", pipeline=run.result.pipeline | {"training": training})
-    record = RunResult.read(tmp_path / "run")
-    assert (record.status, record.reason) == ("failed", str(caught.value))
-    assert record.student_score is record.distillation_ratio is None
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["result.json"]
-    with pytest.raises(InputError, match="holds another run"):
-        again(run, warm, tmp_path / "run", pipeline={"training": TRAINING | {"epochs": 1}})
-    options = warm.model_copy(update={"overwrite": True})
-    assert (
-        again(run, options, tmp_path / "run", pipeline={"training": TRAINING | {"epochs": 1}}).status == "ok"
-    )
-
-
-def test_an_interrupted_run_goes_on(
-    options: RunOptions, tmp_path: Path, ear, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As after Ctrl-C, in each of the stages."""
-    expected = small(options.model_copy(update={"cache_dir": str(tmp_path / "other")}), tmp_path / "whole")
-    for stage in ("teacher", "teacher signals", "student"):
-        with monkeypatch.context() as patch:
-
-            def interrupt(name: str, *_: object, now: str = stage, **__: object) -> None:
-                if name == now:
-                    raise KeyboardInterrupt
-
-            patch.setattr(ear, "advance", interrupt)
-            with pytest.raises(KeyboardInterrupt):
-                small(options, tmp_path / "run", reporter=ear)
-        assert RunResult.read(tmp_path / "run") is None
-    result = small(options, tmp_path / "run")
-    assert lasting(result.model_dump()) == lasting(expected.model_dump())
-    assert not (tmp_path / "run" / ".work").exists()
-
-
-def test_a_poisoned_teacher(
-    finished: Callable[[str], Finished], options: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = finished("single")
-    forward = signals.forward
-
-    def poisoned(*arguments: Any) -> Any:
-        said = forward(*arguments)
-        said.logits[0] = math.nan
-        return said
-
-    monkeypatch.setattr(signals, "forward", poisoned)
-    with pytest.raises(
-        NonFiniteLossError, match="the prediction loss is not a finite number at step"
-    ) as caught:
-        again(run, options, tmp_path / "run", fine_tuning=FineTuning(epochs=1))
-    assert caught.value.step >= 1
-    assert "prediction" in RunResult.read(tmp_path / "run").reason
-
-
-def test_nothing_is_written_before_the_input_is_checked(options: RunOptions, tmp_path: Path) -> None:
-    pipeline = {"prediction": {"kind": "ce"}}
-    with pytest.raises(InputError, match="prediction.kind"):
-        distill(
-            toy_task("regression"),
-            teacher=TEACHER,
-            student="layers:1",
-            pipeline=pipeline,
-            out=tmp_path / "out",
-            options=options,
-        )
-    assert not (tmp_path / "out").exists()
-    assert not options.cache.exists()
-
-
-def test_a_teacher_that_has_learned_nothing(options: RunOptions, tmp_path: Path) -> None:
-    task = toy_task("pair")
-    flipped = task.train.map(lambda row, index: {"label": index % 2}, with_indices=True)
-    held_out = task.validation["validation"].map(lambda row, index: {"label": index % 2}, with_indices=True)
-    task = replace(task, train=flipped, validation={"validation": held_out}, fingerprint="noise")
-    result = distill(
-        task,
-        teacher=TEACHER,
-        student="layers:1",
-        pipeline={"training": TRAINING | {"epochs": 1}},
-        out=tmp_path / "out",
-        fine_tuning=FineTuning(epochs=1),
-        options=options,
-    )
-    (warning,) = result.warnings
-    assert "the distillation ratio means little here" in warning
-    assert warning in (tmp_path / "out" / "README.md").read_text()
-
-
-# --- ways in -----------------------------------------------------------------------------------------
-
-
-def test_a_file_and_its_columns(options: RunOptions, tmp_path: Path) -> None:
-    task = toy_task("single", rows=60)
-    rows = task.train.to_pandas().rename(columns={"text": "review", "label": "stars"})
-    rows["stars"] = rows["stars"].map(lambda index: task.labels[index])
-    rows.to_csv(tmp_path / "reviews.csv", index=False)
-    result = distill(
-        tmp_path / "reviews.csv",
-        text="review",
-        label="stars",
-        metric="f1_macro",
-        teacher=TEACHER,
-        student="layers:1",
-        pipeline={"training": TRAINING | {"epochs": 1}},
-        out=tmp_path / "out",
-        fine_tuning=FineTuning(epochs=1),
-        options=options,
-    )
-    assert (result.task, result.task_kind, result.metric) == ("reviews", "classification", "f1_macro")
-    assert result.labels == ["bad", "dull", "good"]
-
-
-def test_tasks_made_by_hand_are_told_apart(options: RunOptions, tmp_path: Path) -> None:
-    keys = set()
-    for seed in (0, 1, 1):
-        task = replace(toy_task("single", rows=16, held_out=8, seed=seed), fingerprint="")
-        result = small(options, tmp_path / f"out{len(keys)}{seed}", data=task)
-        keys.add((result.dataset_fingerprint, result.identity))
-        assert result.dataset_fingerprint
-    assert len(keys) == 2
-    assert len([*(options.cache / "teachers").glob("*/teacher.json")]) == 2
 
 
 def test_bf16_on_the_cpu(finished: Callable[[str], Finished], warm: RunOptions, tmp_path: Path) -> None:
