@@ -42,18 +42,26 @@ def result_rows(result: RunResult) -> list[Row]:
 
 
 def closing_lines(result: RunResult) -> list[str]:
-    """Ratio, what to know about it, and the cost, one sentence each."""
-    if result.status != "ok":
+    """How far a stopped run came, the ratio, what to know about it, and the cost, one sentence each."""
+    if result.status == "failed":
         return [f"failed: {result.reason}"]
     ratio = result.distillation_ratio
     known = "undefined" if ratio is None else f"{ratio:.4f}"
-    lines = [f"distillation ratio ({result.metric}, student / teacher): {known}"]
+    lines = [_stopped(result)] if result.status == "pruned" else []
+    lines += [f"distillation ratio ({result.metric}, student / teacher): {known}"]
     lines += [f"warning: {warning}" for warning in result.warnings]
     lines.append(
         f"{result.train_examples:,} training examples; {result.teacher_examples:,} passed through "
         f"the teacher; {result.seconds:.0f} s; {result.device}; {result.precision}"
     )
     return lines
+
+
+def _stopped(result: RunResult) -> str:
+    """How far a run came that was stopped before its end."""
+    done, epochs = len(result.history), result.pipeline["training"]["epochs"]
+    best = f"scores are of the best one so far (epoch {result.best_epoch})"
+    return f"stopped after epoch {done} of {epochs}; {best}"
 
 
 def task_record(task: Task) -> dict[str, Any]:

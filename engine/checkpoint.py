@@ -40,10 +40,15 @@ class LoopState:
 
 
 def save_checkpoint(path: Path, state: LoopState, parts: dict[str, Any]) -> None:
-    """Writes the loop's state and the `state_dict` of every part into one file, whole or not at all."""
+    """Writes the loop's state and the `state_dict` of every part into one file, whole or not at all.
+
+    Best weights beside it that the state no longer speaks of are removed.
+    """
     saved = {name: part.state_dict() for name, part in parts.items()}
     with written_atomically(path) as aside:
         torch.save({"state": asdict(state), **saved}, aside)
+    for older in set(path.parent.glob("best-*.safetensors")) - {best_file(path.parent, state)}:
+        older.unlink()
 
 
 def load_checkpoint(path: Path, parts: dict[str, Any]) -> LoopState | None:
@@ -72,10 +77,3 @@ def load_checkpoint(path: Path, parts: dict[str, Any]) -> LoopState | None:
 def best_file(folder: Path, state: LoopState) -> Path:
     """The weights of the best epoch; it names them, because a repeated epoch may score otherwise on a GPU."""
     return folder / f"best-{state.best_epoch}.safetensors"
-
-
-def drop_older_best(folder: Path, state: LoopState) -> None:
-    """Removes the weights that a newer checkpoint no longer speaks of."""
-    for path in folder.glob("best-*.safetensors"):
-        if path != best_file(folder, state):
-            path.unlink()

@@ -19,13 +19,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from engine.batches import Batch, StepPlan, TrainingData, steps_in_epoch
-from engine.checkpoint import (
-    LoopState,
-    best_file,
-    drop_older_best,
-    load_checkpoint,
-    save_checkpoint,
-)
+from engine.checkpoint import LoopState, best_file, load_checkpoint, save_checkpoint
 from engine.data.encoding import Encoded
 from engine.data.task import Task, TaskKind
 from engine.files import written_atomically
@@ -63,6 +57,7 @@ class Stage:
         name: Shown with the progress.
         folder: Where the checkpoint and the best weights are kept.
         held_out: Held-out sets; the first one decides which epoch is best.
+        until_epoch: After which epoch the training pauses. Its schedule stays that of all epochs.
     """
 
     name: str
@@ -74,10 +69,27 @@ class Stage:
     training: Training
     seed: int
     held_out: Mapping[str, Encoded]
+    until_epoch: int | None = None
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the whole training."""
+        return self.training.epochs or 1
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch after which the training is over or pauses."""
+        return min(self.epochs, self.until_epoch or self.epochs)
+
+    def paused(self, state: LoopState) -> bool:
+        """Whether epochs are left."""
+        return state.epoch < self.epochs
 
 
 def train(stage: Stage, machine: Machine) -> LoopState:
     """Trains `stage.student` and leaves it with the weights of its best epoch.
+
+    A training that pauses leaves a checkpoint, from which the next call goes on.
 
     Returns:
         How the training went; `history` has an entry an epoch.
@@ -96,13 +108,13 @@ def train(stage: Stage, machine: Machine) -> LoopState:
         parts["scaler"] = accelerator.scaler
     checkpoint = stage.folder / "checkpoint.pt"
     state = load_checkpoint(checkpoint, parts) or LoopState()
-    epochs, per_epoch = training.epochs or 1, steps_in_epoch(len(stage.data), training)
+    epochs, per_epoch = stage.epochs, steps_in_epoch(len(stage.data), training)
     clock = Clock(machine.options.checkpoint_seconds)
     tracker = Tracker(stage.folder / "tensorboard" if machine.options.tensorboard else None, accelerator)
-    reporter.start(stage.name, epochs * per_epoch, state.step)
+    reporter.start(stage.name, stage.last_epoch * per_epoch, state.step)
     attention = faster_attention(student, machine.device)
 
-    while state.epoch < epochs:
+    while state.epoch < stage.last_epoch:
         plan = StepPlan(stage.data, training, stage.seed, state.epoch, accelerator)
         meter = Meter(state.term_sums)
         trainee.train()
@@ -140,7 +152,6 @@ def train(stage: Stage, machine: Machine) -> LoopState:
             if accelerator.is_main_process and clock.checkpoint_due():
                 state.term_sums = meter.sums()
                 save_checkpoint(checkpoint, state, parts)
-                drop_older_best(stage.folder, state)
                 clock.checkpoint_saved()
 
         terms = meter.means(state.step_in_epoch)
@@ -156,6 +167,8 @@ def train(stage: Stage, machine: Machine) -> LoopState:
                 with written_atomically(best_file(stage.folder, state)) as aside:
                     save_model(student, str(aside))
 
+    if accelerator.is_main_process and stage.paused(state):
+        save_checkpoint(checkpoint, state, parts)
     student.set_attn_implementation(attention)
     tracker.close()
     reporter.finish(stage.name)
@@ -167,8 +180,11 @@ def train(stage: Stage, machine: Machine) -> LoopState:
 
 
 def best_scores(stage: Stage, state: LoopState, machine: Machine) -> Scores:
-    """Scores of the weights that `train` left on every held-out set; the first set's are known."""
+    """Scores of the weights that `train` left on every held-out set; the first set's are known.
+
+    A training that paused is scored on the first set alone.
+    """
     first, *others = stage.held_out
     known = {first: state.history[(state.best_epoch or 1) - 1]["scores"]}
-    rest = {name: stage.held_out[name] for name in others}
+    rest = {} if stage.paused(state) else {name: stage.held_out[name] for name in others}
     return known | scores_on(stage.student, stage.task, rest, machine.accelerator, machine.reporter)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -68,6 +69,11 @@ def training_facts(state: LoopState, data: TrainingData, passed: int | None) -> 
         "history": state.history,
         "examples_per_second": state.examples / state.seconds,
     }
+
+
+def now() -> str:
+    """The time in UTC as ISO 8601 writes it, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def versions() -> dict[str, str]:

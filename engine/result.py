@@ -56,7 +56,8 @@ class RunResult(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    status: Literal["ok", "failed"]
+    status: Literal["ok", "failed", "pruned"]
+    """`pruned`: stopped before the last epoch; the figures are those so far, and the run can go on."""
     reason: str | None = None
     """Why a run failed."""
     identity: str
@@ -87,6 +88,12 @@ class RunResult(BaseModel):
     history: list[dict[str, Any]] = []
     """Per epoch: the weighted terms of the loss and the scores."""
 
+    layers: int | None = None
+    """Transformer layers of the student."""
+    hidden_size: int | None = None
+    """Width of its hidden states."""
+    teacher_layers: int | None = None
+    teacher_hidden_size: int | None = None
     parameters: int | None = None
     teacher_parameters: int | None = None
     size_mb: float | None = None
@@ -107,6 +114,8 @@ class RunResult(BaseModel):
     seconds: float = 0.0
     """Wall time of the whole run, over all of its starts."""
     stage_seconds: dict[str, float] = {}
+    finished_at: str | None = None
+    """When the record was written: ISO 8601, UTC."""
     peak_memory_mb: float | None = None
     device: str = ""
     precision: str = ""

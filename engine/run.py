@@ -22,7 +22,7 @@ from engine.data import identified, load_task
 from engine.data.alignment import same_tokenizer
 from engine.data.encoding import Encoded, encode
 from engine.data.task import Task
-from engine.errors import RunError
+from engine.errors import InputError, RunError
 from engine.files import folder_written_atomically, hash_of, write_text
 from engine.fine_tuning import Model, baseline_scores
 from engine.hardware import Machine, device_name, machine_for, peak_memory_mb
@@ -40,7 +40,7 @@ from engine.objective import Objective
 from engine.options import FineTuning, RunOptions
 from engine.plan import RunPlan, check_batch, plan_run
 from engine.progress import Reporter
-from engine.record import Watch, score_facts, training_facts, versions
+from engine.record import Watch, now, score_facts, training_facts, versions
 from engine.result import RunResult, Scores, in_words
 from engine.run_folder import RunFolder
 from engine.signal_store import SignalStore
@@ -59,6 +59,7 @@ def distill(
     out: str | Path,
     seed: int = 0,
     with_baseline: bool = False,
+    until_epoch: int | None = None,
     fine_tuning: FineTuning = FineTuning(),  # noqa: B008 - frozen
     options: RunOptions = RunOptions(),  # noqa: B008 - frozen
     reporter: Reporter | None = None,
@@ -74,18 +75,23 @@ def distill(
         out: Folder of the run. The same run started again there goes on where it stopped.
         seed: Of the student's start, the order of examples and dropout.
         with_baseline: Whether the student is also fine-tuned without a teacher, to compare.
+        until_epoch: The epoch after which the student's training pauses. Its schedule stays that of all
+            epochs, so the same call with a later epoch, or none, goes on as if it had never paused.
         fine_tuning: How a teacher that is not fine-tuned yet becomes one.
         options: Device, precision, caches.
         columns: `text`, `text_pair`, `label`, `kind`, `metric`, `max_train`, `max_validation`
             of `engine.data.load_task`.
 
     Returns:
-        The record of the run, which is also in `out/result.json`.
+        The record of the run, which is also in `out/result.json`. Where the training pauses, its status
+        is `pruned`: it holds the figures so far, and no student is saved yet.
 
     Raises:
         InputError: The input cannot be used; nothing was trained.
         RunError: The run failed on its way, such as by a loss that is not finite.
     """
+    if until_epoch is not None and until_epoch < 1:
+        raise InputError.of("until_epoch", "out of range", until_epoch, ("at least 1",))
     chosen = load_pipeline(pipeline)
     machine = machine_for(options, reporter)
     task = identified(data) if isinstance(data, Task) else load_task(data, **columns)
@@ -97,17 +103,19 @@ def distill(
     check_batch(plan.pipeline, machine.accelerator.num_processes)
     with machine.accelerator.main_process_first():  # one empties the folder, where that was asked for
         folder = RunFolder(out, plan.identity, options.overwrite)
-    known = folder.finished()
+    known = folder.finished() or folder.paused(until_epoch)
     if known and not _lacks(known, with_baseline):
-        if machine.main:
+        over = known.status == "ok"
+        if machine.main and over:
             folder.tidy()
-        machine.reporter.message(f"This run is finished: its result is in {folder.path}.")
+        state = "is finished" if over else f"pauses after epoch {len(known.history)}"
+        machine.reporter.message(f"This run {state}: its result is in {folder.path}.")
         return known
     if not machine.main:
-        return _execute(plan, folder, machine, with_baseline)
+        return _execute(plan, folder, machine, with_baseline, until_epoch)
     with folder.locked():
         try:
-            return _execute(plan, folder, machine, with_baseline)
+            return _execute(plan, folder, machine, with_baseline, until_epoch)
         except torch.OutOfMemoryError as error:
             what = "the memory does not suffice; a smaller training.batch_size with more "
             raise RunError(f"{what}training.gradient_accumulation gives the same steps") from error
@@ -117,7 +125,9 @@ def distill(
             raise
 
 
-def _execute(plan: RunPlan, folder: RunFolder, machine: Machine, with_baseline: bool) -> RunResult:
+def _execute(
+    plan: RunPlan, folder: RunFolder, machine: Machine, with_baseline: bool, until_epoch: int | None
+) -> RunResult:
     """The stages of a run, in order."""
     if known := folder.finished():  # perhaps by another process, just before the lock was ours
         return _with_baseline(known, plan, folder, machine) if _lacks(known, with_baseline) else known
@@ -136,16 +146,18 @@ def _execute(plan: RunPlan, folder: RunFolder, machine: Machine, with_baseline: 
     data = _training_data(plan, folder, teacher, (student, tokenizer), objective, machine)
     watch.lap("signals")
     work = folder.work / "student"
-    stage = Stage("student", work, task, student, objective, data, training, plan.seed, held_out)
+    stage = Stage("student", work, task, student, objective, data, training, plan.seed, held_out, until_epoch)
     state = train(stage, machine)
     scores["student"] = best_scores(stage, state, machine)
     machine.reporter.message(f"student: {in_words(scores['student'])}")
     watch.lap("student")
 
-    speeds = _sizes_and_speeds(plan, folder, teacher, (student, tokenizer), held_out, machine)
-    watch.lap("measuring")
-    facts = score_facts(task, scores) | speeds
+    facts = score_facts(task, scores) | _sizes(student) | _sizes(teacher.model, "teacher_")
     facts |= training_facts(state, data, folder.recall("teacher_examples"))
+    if stage.paused(state):
+        return _pause(_record(plan, folder, machine, status="pruned", **facts), folder, machine)
+    facts |= _speeds(plan, folder, teacher, (student, tokenizer), held_out, machine)
+    watch.lap("measuring")
     return _finish(_record(plan, folder, machine, status="ok", **facts), plan, folder, machine)
 
 
@@ -160,9 +172,16 @@ def _with_baseline(known: RunResult, plan: RunPlan, folder: RunFolder, machine: 
     scores = known.scores | {"baseline": _baseline(plan, machine)}
     watch.lap("baseline")
     stages = known.stage_seconds | watch.laps
-    facts = score_facts(plan.task, scores) | {"stage_seconds": stages, "seconds": sum(stages.values())}
-    result = RunResult.model_validate(known.model_dump() | facts)
+    times = {"stage_seconds": stages, "seconds": sum(stages.values()), "finished_at": now()}
+    result = RunResult.model_validate(known.model_dump() | score_facts(plan.task, scores) | times)
     return _finish(result, plan, folder, machine)
+
+
+def _pause(result: RunResult, folder: RunFolder, machine: Machine) -> RunResult:
+    """Writes the record so far beside the work, which stays."""
+    if machine.main:
+        folder.write(result)
+    return machine.agreed(result)
 
 
 def _finish(result: RunResult, plan: RunPlan, folder: RunFolder, machine: Machine) -> RunResult:
@@ -233,7 +252,12 @@ def _training_data(
     return TrainingData(examples, accepted_inputs(model), signals, other, objective.aligned)
 
 
-def _sizes_and_speeds(
+def _sizes(model: PreTrainedModel, prefix: str = "") -> dict[str, Any]:
+    """Parameters and bytes of a model, as the record names them."""
+    return {f"{prefix}parameters": parameter_count(model), f"{prefix}size_mb": size_mb(model)}
+
+
+def _speeds(
     plan: RunPlan,
     folder: RunFolder,
     teacher: Teacher,
@@ -241,7 +265,7 @@ def _sizes_and_speeds(
     held_out: dict[str, Encoded],
     machine: Machine,
 ) -> dict[str, Any]:
-    """Saves the student; parameters, bytes, latency and throughput of it and of the teacher."""
+    """Saves the student; latency and throughput of it and of the teacher."""
     if not machine.main:
         return {}
     device, task = machine.device, plan.task
@@ -257,12 +281,7 @@ def _sizes_and_speeds(
         ("teacher_", teacher.model, seen[first]),
     ):
         latency, throughput = timing(model, encoded, task.kind, device)
-        facts |= {
-            f"{prefix}parameters": parameter_count(model),
-            f"{prefix}size_mb": size_mb(model),
-            f"{prefix}latency_ms": latency,
-            f"{prefix}throughput": throughput,
-        }
+        facts |= {f"{prefix}latency_ms": latency, f"{prefix}throughput": throughput}
     return facts
 
 
@@ -277,6 +296,7 @@ def _save(student: Model, folder: RunFolder) -> None:
 def _record(plan: RunPlan, folder: RunFolder, machine: Machine, **facts: Any) -> RunResult:
     """The record of the run, as far as it came."""
     laps = folder.recall("stage_seconds", {})
+    teacher_layers, teacher_hidden_size = plan.teacher.depth_and_width()
     return RunResult(
         identity=plan.identity,
         task=plan.task.name,
@@ -289,8 +309,13 @@ def _record(plan: RunPlan, folder: RunFolder, machine: Machine, **facts: Any) ->
         pipeline=plan.pipeline.model_dump(),
         seed=plan.seed,
         metric=plan.task.metric,
+        layers=plan.student.layers,
+        hidden_size=plan.student.width,
+        teacher_layers=teacher_layers,
+        teacher_hidden_size=teacher_hidden_size,
         seconds=sum(laps.values()),
         stage_seconds=laps,
+        finished_at=now(),
         peak_memory_mb=peak_memory_mb(machine.device),
         device=device_name(machine.device),
         precision=plan.precision,

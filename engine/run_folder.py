@@ -1,10 +1,11 @@
 """The folder of a run: which run it holds, how far it came, and what it leaves.
 
     out/                the student (`save_pretrained` layout), result.json, pipeline.toml, README.md
-    out/.work/          while the run is under way: its identity, checkpoints, best weights
+    out/.work/          while the run is under way or pauses: its identity, checkpoints, best weights
 
 A folder belongs to one run. Starting the same run in it again goes on where it stopped, or, when
 it is finished, gives back its result; another run in it is an error unless it may be overwritten.
+A run that pauses leaves `result.json` beside its work.
 """
 
 from __future__ import annotations
@@ -71,6 +72,12 @@ class RunFolder:
         result = RunResult.read(self.path)
         return result if result and result.status == "ok" else None
 
+    def paused(self, epoch: int | None) -> RunResult | None:
+        """The result so far, where this run pauses after `epoch` or a later one."""
+        result = RunResult.read(self.path)
+        there = result and result.status == "pruned" and epoch is not None and len(result.history) >= epoch
+        return result if there else None
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the folder, so that two processes do not write the same run.
@@ -96,11 +103,15 @@ class RunFolder:
         """A fact that this or an earlier process kept."""
         return self._record.get(name, default)
 
+    def write(self, result: RunResult) -> None:
+        """Writes the result; the work stays."""
+        write_text(self.path / RESULT_FILE, result.to_json() + "\n")
+
     def close(self, result: RunResult) -> None:
         """Writes the result and removes what only an unfinished run needs."""
         if (log := self.work / "student" / "tensorboard").is_dir():
             shutil.copytree(log, self.path / "tensorboard", dirs_exist_ok=True)
-        write_text(self.path / RESULT_FILE, result.to_json() + "\n")
+        self.write(result)
         self._clear()
 
     def tidy(self) -> None:

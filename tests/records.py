@@ -7,6 +7,7 @@ from typing import Any
 TIMES = {
     "seconds",
     "stage_seconds",
+    "finished_at",
     "examples_per_second",
     "peak_memory_mb",
     "latency_ms",

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -103,30 +104,35 @@ def test_a_shown_pipeline_can_be_loaded_again(format: str, tmp_path: Path) -> No
     assert load_pipeline(file) == load_pipeline("bert_emd", ["training.epochs=3"])
 
 
-def test_show_a_run(tmp_path: Path) -> None:
-    result = RunResult(
-        status="ok",
-        identity="0",
-        task="sst2",
-        task_kind="classification",
-        dataset_fingerprint="1",
-        labels=["bad", "good"],
-        train_examples=1234,
-        teacher="big",
-        student="small",
-        pipeline=PRESETS["tinybert"].pipeline.model_dump(),
-        seed=0,
-        metric="accuracy",
-        teacher_score=0.9,
-        student_score=0.81,
-        distillation_ratio=0.9,
-        scores={
+def a_result(**more: Any) -> RunResult:
+    usual: dict[str, Any] = {
+        "status": "ok",
+        "identity": "0",
+        "task": "sst2",
+        "task_kind": "classification",
+        "dataset_fingerprint": "1",
+        "labels": ["bad", "good"],
+        "train_examples": 1234,
+        "teacher": "big",
+        "student": "small",
+        "pipeline": PRESETS["tinybert"].pipeline.model_dump(),
+        "seed": 0,
+        "metric": "accuracy",
+        "teacher_score": 0.9,
+        "student_score": 0.81,
+        "distillation_ratio": 0.9,
+        "scores": {
             "teacher": {"validation": {"accuracy": 0.9}},
             "student": {"validation": {"accuracy": 0.81}},
         },
-        warnings=["The teacher is hardly better than a coin."],
-        parameters=14_350_000,
-    )
+        "warnings": ["The teacher is hardly better than a coin."],
+        "parameters": 14_350_000,
+    }
+    return RunResult(**(usual | more))
+
+
+def test_show_a_run(tmp_path: Path) -> None:
+    result = a_result()
     (tmp_path / "result.json").write_text(result.to_json(), encoding="utf-8")
     shown = Answer("show", str(tmp_path)).out
     for part in (
@@ -138,6 +144,15 @@ def test_show_a_run(tmp_path: Path) -> None:
     ):
         assert part in shown
     assert json.loads(Answer("show", str(tmp_path), "--json").out)["student_score"] == 0.81
+
+
+def test_show_a_run_that_was_stopped(tmp_path: Path) -> None:
+    pipeline = load_pipeline("tinybert", ["training.epochs=6"]).model_dump()
+    stopped = a_result(status="pruned", pipeline=pipeline, best_epoch=1, history=[{}, {}])
+    (tmp_path / "result.json").write_text(stopped.to_json(), encoding="utf-8")
+    shown = Answer("show", str(tmp_path)).out
+    assert "stopped after epoch 2 of 6; scores are of the best one so far (epoch 1)" in shown
+    assert "distillation ratio (accuracy, student / teacher): 0.9000" in shown
 
 
 def test_validate_says_what_it_found(reviews: str) -> None:

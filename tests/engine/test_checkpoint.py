@@ -56,6 +56,13 @@ def test_a_later_checkpoint_replaces_the_earlier(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
+def test_the_weights_of_its_best_epoch_alone_stay(tmp_path: Path) -> None:
+    for epoch in (1, 2):
+        (tmp_path / f"best-{epoch}.safetensors").touch()
+    save_checkpoint(tmp_path / "checkpoint.pt", STATE, parts(0))
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt", "best-1.safetensors"}
+
+
 @pytest.mark.parametrize("damage", ["empty", "text", "cut", "other parts", "other sizes", "other state"])
 def test_what_is_no_checkpoint_of_this_run(damage: str, tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"

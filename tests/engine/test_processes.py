@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
     "too fast": ("single", {"training": {"learning_rate": 1e30}}),
 }
 """A loss that depends on who is together in a process, and one that soon is no number."""
+PAUSES = "hidden states"
+"""The run that two processes stop after its first epoch and go on with, and one process does not."""
 TRAINING = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "max_length": 24}
 
 
@@ -57,18 +60,21 @@ def main(folder: Path) -> None:
         training = TRAINING | components.get("training", {})
         if kind == "question_answering":
             training["window_overlap"] = 4
+        run = partial(
+            distill,
+            task,
+            teacher=str(folder.parent / kind),
+            student="layers:2",
+            pipeline={**components, "training": training},
+            out=folder / name,
+            with_baseline=name == "soft labels",
+            fine_tuning=FineTuning(policy="always", epochs=1, batch_size=8, learning_rate=1e-3),
+            options=options,
+        )
         try:
-            result = distill(
-                task,
-                teacher=str(folder.parent / kind),
-                student="layers:2",
-                pipeline={**components, "training": training},
-                out=folder / name,
-                with_baseline=name == "soft labels",
-                fine_tuning=FineTuning(policy="always", epochs=1, batch_size=8, learning_rate=1e-3),
-                options=options,
-            )
-            found[name] = result.model_dump()
+            if name == PAUSES and "RANK" in os.environ:
+                found["paused"] = run(until_epoch=1).model_dump()
+            found[name] = run().model_dump()
         except RunError as error:
             found[name] = str(error)
     (folder / f"process-{rank}.json").write_text(json.dumps(found))
@@ -125,6 +131,7 @@ def test_both_processes_know_the_result(ended: Path) -> None:
     words = first.pop("too fast")
     assert words == second.pop("too fast") == records(ended, "too fast")[1]["reason"]
     assert "is not a finite number" in words
+    assert first.pop("paused") == second.pop("paused")
     assert first == second == {name: records(ended, name)[1] for name in first}
     assert not (ended / "1" / "process-1.json").exists()
 
@@ -139,6 +146,16 @@ def test_two_processes_log_the_same_losses_and_scores(name: str, ended: Path) ->
         assert second["scores"] == pytest.approx(first["scores"], abs=0.02)
     assert two["teacher_score"] == pytest.approx(one["teacher_score"], abs=0.02)
     assert two["student_score"] == pytest.approx(one["student_score"], abs=0.02)
+
+
+def test_a_pause_is_one_of_both_processes(ended: Path) -> None:
+    """Going on from it leads to what one process finds that does not pause: see the tests above."""
+    paused = json.loads((ended / "2" / "process-1.json").read_text())["paused"]
+    one, two = records(ended, PAUSES)
+    assert (paused["status"], one["status"], two["status"]) == ("pruned", "ok", "ok")
+    assert paused["history"] == two["history"][:1]
+    assert paused["layers"] == two["layers"] == 2
+    assert paused["parameters"] == two["parameters"] == one["parameters"]
 
 
 def test_the_baseline_agrees_too(ended: Path) -> None:

@@ -1,4 +1,4 @@
-"""A run that is killed again and again ends as if nothing had happened.
+"""A run that is killed again and again, and pauses in between, ends as if nothing had happened.
 
 The kills are real (SIGKILL, nothing is cleaned up) and come at chosen moments: a process that has
 loaded everything forks a child for each attempt, and the child kills itself at its moment. So the
@@ -27,12 +27,16 @@ MOMENTS = {
     "in the baseline": ("advance", "baseline", 30),
     "in the pass over the data": ("advance", "teacher signals", 2),
     "in the first epoch of the student": ("advance", "student", 10),
+    "when it pauses and the record does not say so yet": ("write", "result.json", 1),
+    "not at all, so it pauses": None,
     "in a later epoch of the student": ("advance", "student", 45),
     "when the student is trained and not yet saved": ("message", "student: accuracy", 1),
     "when the student is saved and the record is not": ("write", "result.json", 1),
     "when the record is written and the work is not yet cleared away": ("clear", ".work.over", 1),
 }
 """What, of which stage or message or file, how often in this attempt."""
+PAUSES = {moment: 1 for moment in MOMENTS if "pauses" in moment}
+"""After which epoch of the student an attempt stops of itself."""
 
 
 @dataclass
@@ -63,20 +67,20 @@ class Killer:
         pass
 
 
-def attempt(folder: Path, moment: tuple[str, str, int] | None) -> int:
+def attempt(folder: Path, moment: tuple[str, str, int] | None, until_epoch: int | None) -> int:
     """One process of the run; gives its exit status."""
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     try:
-        run(folder, moment)
+        run(folder, moment, until_epoch)
     except BaseException as error:
         print(repr(error), file=sys.stderr, flush=True)
         os._exit(1)
     os._exit(0)
 
 
-def run(folder: Path, moment: tuple[str, str, int] | None) -> None:
+def run(folder: Path, moment: tuple[str, str, int] | None, until_epoch: int | None) -> None:
     """The run itself, in the child."""
     import shutil
 
@@ -109,6 +113,7 @@ def run(folder: Path, moment: tuple[str, str, int] | None) -> None:
         },
         out=folder / "out",
         with_baseline=True,
+        until_epoch=until_epoch,
         fine_tuning=FineTuning(epochs=3, batch_size=8, learning_rate=1e-3),
         options=RunOptions(
             device="cpu", precision="float32", cache_dir=str(folder / "cache"), checkpoint_seconds=0
@@ -122,9 +127,10 @@ def main(folder: Path) -> None:
     import engine.run  # noqa: F401 - loaded before the forks
 
     codes = {}
-    for name, moments in (("whole", [None]), ("killed", [*MOMENTS.values(), None])):
+    for name, moments in (("whole", {}), ("killed", MOMENTS)):
         (folder / name).mkdir()
-        codes[name] = [attempt(folder / name, moment) for moment in moments]
+        stops = [(moment, PAUSES.get(when)) for when, moment in moments.items()]
+        codes[name] = [attempt(folder / name, *stop) for stop in (*stops, (None, None))]
     print(json.dumps(codes))
 
 
@@ -141,7 +147,8 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert done.returncode == 0, done.stderr
     codes = json.loads(done.stdout)
-    assert codes == {"whole": [0], "killed": [-signal.SIGKILL] * len(MOMENTS) + [0]}, done.stderr
+    kills = [-signal.SIGKILL if moment else 0 for moment in MOMENTS.values()]
+    assert codes == {"whole": [0], "killed": [*kills, 0]}, done.stderr
     return folder
 
 
@@ -173,12 +180,12 @@ def test_the_signals_are_the_same_bit_for_bit(ended: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "stage, kills", [("teacher", 3), ("baseline", 1), ("teacher signals", 1), ("student", 4)]
+    "stage, stops", [("teacher", 3), ("baseline", 1), ("teacher signals", 1), ("student", 6)]
 )
-def test_every_stage_goes_on_where_it_was(stage: str, kills: int, ended: Path) -> None:
+def test_every_stage_goes_on_where_it_was(stage: str, stops: int, ended: Path) -> None:
     assert stages(ended / "whole", stage) == [0]
     done = stages(ended / "killed", stage)
-    assert len(done) == 1 + kills
+    assert len(done) == 1 + stops
     assert done[0] == 0
     assert all(later > 0 for later in done[1:])
     assert done == sorted(done)

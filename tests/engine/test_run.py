@@ -85,6 +85,9 @@ def test_the_record_is_complete(name: str, finished: Callable[[str], Finished]) 
     assert record["scores"].keys() == {"teacher", "student"}
     assert record["student_score"] == record["scores"]["student"]["validation"][record["metric"]]
     assert [entry["epoch"] for entry in record["history"]] == [1, 2, 3, 4, 5, 6]
+    config = json.loads((run.folder / "config.json").read_text())
+    assert (record["layers"], record["hidden_size"]) == (config["num_hidden_layers"], config["hidden_size"])
+    assert (record["teacher_layers"], record["teacher_hidden_size"]) == (2, 64)
     assert record["labels"] == list(run.task.labels)
     assert record["precision"] == "float32"
     assert Pipeline.model_validate(record["pipeline"]) == load_pipeline(run.folder / "pipeline.toml")

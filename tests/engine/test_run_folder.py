@@ -124,6 +124,21 @@ def test_a_failed_run_may_be_tried_again(tmp_path: Path) -> None:
     assert finish(tmp_path / "run").finished() == result()
 
 
+def test_a_run_that_pauses(tmp_path: Path) -> None:
+    folder, so_far = begin(tmp_path), result(status="pruned").model_copy(update={"history": [{}, {}]})
+    with folder.locked():
+        folder.write(so_far)
+    again = RunFolder(tmp_path, "a")
+    assert again.finished() is None
+    assert again.recall("teacher_examples") == 7
+    assert [again.paused(epoch) for epoch in (1, 2, 3, None)] == [so_far, so_far, None, None]
+    assert RunFolder(tmp_path, "a", overwrite=True).paused(2) == so_far
+    with pytest.raises(InputError, match="this folder holds another run"):
+        RunFolder(tmp_path, "b")
+    assert finish(tmp_path).finished() == result()
+    assert again.paused(1) is None
+
+
 def test_two_processes_at_once(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path / "run")],
