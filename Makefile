@@ -9,7 +9,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 .PHONY: demo test lint bench clean
 
 demo: $(VENV)/installed
-	$(BIN)/autodistill run demo --with-baseline --set training.epochs=8 --out runs/demo
+	$(BIN)/autodistill recommend demo --set training.epochs=6
+	$(BIN)/autodistill run demo --top 2
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest $(ARGS)

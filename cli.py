@@ -12,9 +12,11 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from autodistill import arguments as args
+
 app = typer.Typer(
     name="autodistill",
-    help="Distils a large text model into a small one, with any pipeline.",
+    help="Says which distillation pipeline suits a dataset, what it will give, and runs it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -29,77 +31,6 @@ QUIET = {
     "TORCH_CPP_LOG_LEVEL": "ERROR",
 }
 """Environment of the libraries, unless the user has set it."""
-
-# --- options ---------------------------------------------------------------------------------------
-
-_models, _data, _machine, _teacher = "Models and pipeline", "Data", "Machine", "Fine-tuning of the teacher"
-
-
-def _option(*names: str, help: str, panel: str | None = None, **more: Any) -> Any:
-    return typer.Option(*names, help=help, rich_help_panel=panel, show_default=False, **more)
-
-
-Data = Annotated[
-    str, typer.Argument(metavar="DATA", help="Hub name, file, folder with train and validation, or demo.")
-]
-Source = Annotated[str, typer.Argument(metavar="FILE|PRESET", help="A pipeline.")]
-Json = Annotated[bool, _option("--json", help="Print the result as JSON.")]
-Sets = Annotated[
-    list[str] | None, _option("--set", help="Change a key: prediction.kind=mse. Repeatable.", panel=_models)
-]
-PipelineName = Annotated[
-    str, typer.Option(help="A TOML, YAML or JSON file, or a preset.", rich_help_panel=_models)
-]
-Teacher = Annotated[
-    str | None, _option("--teacher", help="Hub name, folder, or scratch:layers=L,hidden=H.", panel=_models)
-]
-Student = Annotated[
-    str | None,
-    _option("--student", help="Hub name, folder, layers:K of the teacher, or scratch:….", panel=_models),
-]
-Out = Annotated[Path | None, _option("--out", help="Folder of the run. Default: runs/…", panel=_models)]
-Seed = Annotated[int, typer.Option(min=0, rich_help_panel=_models)]
-Baseline = Annotated[
-    bool, _option("--with-baseline", help="Also fine-tune the student without a teacher.", panel=_models)
-]
-TextColumn = Annotated[str | None, _option("--text", help="Column of the text.", panel=_data)]
-PairColumn = Annotated[str | None, _option("--text-pair", help="Column of the second text.", panel=_data)]
-LabelColumn = Annotated[str | None, _option("--label", help="Column of the label.", panel=_data)]
-TaskName = Annotated[
-    Literal["classification", "regression", "tagging", "question_answering"] | None,
-    _option("--task", help="What is predicted, where the columns do not tell.", panel=_data),
-]
-Metric = Annotated[str | None, _option("--metric", help="The score that counts.", panel=_data)]
-MaxTrain = Annotated[
-    int | None, _option("--max-train", min=1, help="Use at most this many training rows.", panel=_data)
-]
-MaxValidation = Annotated[
-    int | None, _option("--max-validation", min=1, help="Use at most this many held-out rows.", panel=_data)
-]
-FineTune = Annotated[
-    Literal["auto", "always", "never"],
-    typer.Option(help="auto: only a model without a head for the task.", rich_help_panel=_teacher),
-]
-TeacherEpochs = Annotated[
-    int | None, _option("--teacher-epochs", min=1, help="Default: 4; from scratch 10.", panel=_teacher)
-]
-TeacherRate = Annotated[
-    float | None, _option("--teacher-learning-rate", help="Default: 5e-5; from scratch 5e-4.", panel=_teacher)
-]
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(rich_help_panel=_machine)]
-Precision = Annotated[Literal["auto", "bf16", "fp16", "float32"], typer.Option(rich_help_panel=_machine)]
-CacheDir = Annotated[str | None, _option("--cache-dir", help="Teachers and their signals.", panel=_machine)]
-CacheBudget = Annotated[
-    float | None, _option("--cache-budget-gb", help="Disk for all signals. Default: 20.", panel=_machine)
-]
-Signals = Annotated[
-    Literal["auto", "online"],
-    typer.Option(help="auto: the teacher's signals are kept on disk.", rich_help_panel=_machine),
-]
-TensorBoard = Annotated[bool, _option("--tensorboard", help="Write a TensorBoard log.", panel=_machine)]
-Overwrite = Annotated[
-    bool, _option("--overwrite", help="Empty a folder that holds another run.", panel=_machine)
-]
 
 
 def _version(wanted: bool) -> None:
@@ -127,86 +58,184 @@ def _root(
 
 @app.command()
 def run(
-    data: Data,
-    teacher: Teacher = None,
-    student: Student = None,
-    pipeline: PipelineName = "mi_alpha",
-    set_: Sets = None,
-    out: Out = None,
-    seed: Seed = 0,
-    with_baseline: Baseline = False,
-    text: TextColumn = None,
-    text_pair: PairColumn = None,
-    label: LabelColumn = None,
-    task: TaskName = None,
-    metric: Metric = None,
-    max_train: MaxTrain = None,
-    max_validation: MaxValidation = None,
-    fine_tune: FineTune = "auto",
-    teacher_epochs: TeacherEpochs = None,
-    teacher_learning_rate: TeacherRate = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    cache_dir: CacheDir = None,
-    cache_budget_gb: CacheBudget = None,
-    signals: Signals = "auto",
-    tensorboard: TensorBoard = False,
-    overwrite: Overwrite = False,
-    json: Json = False,
+    data: args.Data,
+    teacher: args.Teacher = None,
+    student: args.Student = None,
+    pipeline: args.PipelineName = None,
+    pick: args.Pick = None,
+    top: args.TopRun = None,
+    set_: args.Sets = None,
+    out: args.Out = None,
+    seed: args.Seed = 0,
+    with_baseline: args.Baseline = False,
+    text: args.TextColumn = None,
+    text_pair: args.PairColumn = None,
+    label: args.LabelColumn = None,
+    task: args.TaskName = None,
+    metric: args.Metric = None,
+    max_train: args.MaxTrain = None,
+    max_validation: args.MaxValidation = None,
+    fine_tune: args.FineTune = "auto",
+    teacher_epochs: args.TeacherEpochs = None,
+    teacher_learning_rate: args.TeacherRate = None,
+    device: args.Device = "auto",
+    precision: args.Precision = "auto",
+    cache_dir: args.CacheDir = None,
+    cache_budget_gb: args.CacheBudget = None,
+    signals: args.Signals = "auto",
+    tensorboard: args.TensorBoard = False,
+    overwrite: args.Overwrite = False,
+    store: args.StoreUrl = None,
+    json: args.Json = False,
 ) -> None:
-    """Distils a student: teacher, student, figures. The same command again resumes, or shows the result."""
-    from autodistill import console, runs, summary
+    """Distils a student: teacher, student, figures. The same command again resumes, or shows the result.
 
-    columns = {"text": text, "text_pair": text_pair, "label": label, "kind": task, "metric": metric}
-    limits = {"max_train": max_train, "max_validation": max_validation}
-    request = runs.Request(
+    With --pick or --top the pipelines are those of a recommendation, which is made where there is none.
+    """
+    given = locals()
+    from autodistill import advice, console, recommending, runs, summary
+
+    asked: dict[str, Any] = {"data": data, "teacher": teacher, "sets": set_ or (), "out": out, "store": store}
+    asked |= args.grouped(given)
+    with console.handled(json, RESUME):
+        if pick is None and top is None:
+            request = runs.Request(
+                **asked,
+                student=student,
+                pipeline=pipeline or "mi_alpha",
+                seed=seed,
+                with_baseline=with_baseline,
+            )
+            with console.reporting() as reporter:
+                result, folder = runs.run(request, reporter)
+            if json:
+                console.show_text(result.to_json())
+            else:
+                console.show_table(summary.result_columns(result), summary.result_rows(result))
+                console.show_lines([*summary.closing_lines(result), f"student and result: {folder}"])
+            return
+        wish = recommending.Wish(**asked, students=[student] if student else ())
+        choice = recommending.Choice(pick, top, seed, with_baseline, pipeline)
+        with console.reporting() as reporter:
+            outcomes = recommending.run_picks(wish, choice, reporter)
+        if json:
+            console.show_json([advice.outcome_record(outcome) for outcome in outcomes])
+        else:
+            console.show_table(advice.RACE_COLUMNS, advice.race_rows(outcomes))
+            console.show_lines(advice.race_lines(outcomes))
+
+
+@app.command()
+def recommend(
+    data: args.Data,
+    teacher: args.Teacher = None,
+    student: args.Students = None,
+    top: args.Top = 5,
+    budget: args.Budget = None,
+    max_params: args.MaxParams = None,
+    max_latency: args.MaxLatency = None,
+    pareto: args.Pareto = False,
+    set_: args.Sets = None,
+    out: args.Out = None,
+    text: args.TextColumn = None,
+    text_pair: args.PairColumn = None,
+    label: args.LabelColumn = None,
+    task: args.TaskName = None,
+    metric: args.Metric = None,
+    description: args.Description = "",
+    max_train: args.MaxTrain = None,
+    max_validation: args.MaxValidation = None,
+    fine_tune: args.FineTune = "auto",
+    teacher_epochs: args.TeacherEpochs = None,
+    teacher_learning_rate: args.TeacherRate = None,
+    meta_data: args.MetaData = None,
+    predictor: args.PredictorName = None,
+    vectors: args.Vectors = None,
+    store: args.StoreUrl = None,
+    device: args.Device = "auto",
+    precision: args.Precision = "auto",
+    cache_dir: args.CacheDir = None,
+    json: args.Json = False,
+) -> None:
+    """Suggests pipelines for a dataset, with what each will give and cost. `run --pick 1` runs one."""
+    given = locals()
+    from autodistill import advice, console, recommending
+
+    wish = recommending.Wish(
         data=data,
         teacher=teacher,
-        student=student,
-        pipeline=pipeline,
+        students=student or (),
+        top=top,
+        limits={"budget": budget, "max_params": max_params, "max_latency": max_latency},
         sets=set_ or (),
         out=out,
-        seed=seed,
-        with_baseline=with_baseline,
-        columns={**columns, **limits},
-        fine_tuning={"policy": fine_tune, "epochs": teacher_epochs, "learning_rate": teacher_learning_rate},
-        options={
-            "device": device,
-            "precision": precision,
-            "cache_dir": cache_dir,
-            "cache_budget_gb": cache_budget_gb,
-            "signals": signals,
-            "tensorboard": tensorboard,
-            "overwrite": overwrite,
-        },
+        description=description,
+        meta_data=meta_data or (),
+        predictor=predictor,
+        vectors=vectors,
+        store=store,
+        **args.grouped(given),
     )
     with console.handled(json, RESUME):
         with console.reporting() as reporter:
-            result, folder = runs.run(request, reporter)
+            found, path = recommending.recommend(wish, reporter)
         if json:
-            console.show_text(result.to_json())
-        else:
-            console.show_table(summary.result_columns(result), summary.result_rows(result))
-            console.show_lines([*summary.closing_lines(result), f"student and result: {folder}"])
+            console.show_text(found.model_dump_json(indent=2))
+            return
+        shown = found.pareto if pareto else found.picks
+        console.show_table(advice.PICK_COLUMNS, advice.pick_rows(found, shown))
+        console.show_lines([*advice.lines_about(found), f"recommendation: {path}"])
+
+
+@app.command()
+def evaluate(
+    meta_data: args.MetaData = None,
+    predictor: args.PredictorName = None,
+    vectors: args.Vectors = None,
+    figures: args.Figures = None,
+    store: args.StoreUrl = None,
+    cache_dir: args.CacheDir = None,
+    json: args.Json = False,
+) -> None:
+    """Leaves one dataset out at a time: what the recommender is worth, beside everything simpler."""
+    from autodistill import advice, console, recommending
+
+    wish = recommending.Wish(
+        data="",
+        meta_data=meta_data or (),
+        predictor=predictor,
+        vectors=vectors,
+        store=store,
+        options={"cache_dir": cache_dir},
+    )
+    with console.handled(json):
+        with console.reporting() as reporter:
+            found, drawn = recommending.evaluate(wish, reporter, figures)
+        if json:
+            console.show_text(found.model_dump_json(indent=2))
+            return
+        for title, names, rows in advice.evaluation_tables(found):
+            console.show_table(names, rows, title)
+        console.show_lines([*advice.evaluation_lines(found), *(f"figure: {path}" for path in drawn)])
 
 
 @app.command()
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Folder of a run, or any fine-tuned model.")],
-    text: Annotated[list[str] | None, _option("--text", help="A text. Repeatable.")] = None,
+    text: Annotated[list[str] | None, args.option("--text", help="A text. Repeatable.")] = None,
     text_pair: Annotated[
-        list[str] | None, _option("--text-pair", help="Its second text, or a question's context.")
+        list[str] | None, args.option("--text-pair", help="Its second text, or a question's context.")
     ] = None,
-    file: Annotated[Path | None, _option("--file", help="Lines of text, CSV, JSON lines, ….")] = None,
-    text_column: Annotated[str | None, _option("--text-column", help="In the file.")] = None,
-    text_pair_column: Annotated[str | None, _option("--text-pair-column", help="In the file.")] = None,
+    file: Annotated[Path | None, args.option("--file", help="Lines of text, CSV, JSON lines, ….")] = None,
+    text_column: Annotated[str | None, args.option("--text-column", help="In the file.")] = None,
+    text_pair_column: Annotated[str | None, args.option("--text-pair-column", help="In the file.")] = None,
     data: Annotated[
-        str | None, _option("--data", help="A GLUE task: answer its test sets for the leaderboard.")
+        str | None, args.option("--data", help="A GLUE task: answer its test sets for the leaderboard.")
     ] = None,
-    out: Annotated[Path | None, _option("--out", help="JSON lines; with --data the folder.")] = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    json: Json = False,
+    out: Annotated[Path | None, args.option("--out", help="JSON lines; with --data the folder.")] = None,
+    device: args.Device = "auto",
+    precision: args.Precision = "auto",
+    json: args.Json = False,
 ) -> None:
     """Answers texts: typed, from a file, or from standard input, one a line."""
     from autodistill import answers, console
@@ -231,14 +260,14 @@ def predict(
 
 @app.command()
 def validate(
-    source: Source,
-    set_: Sets = None,
-    data: Annotated[str | None, _option("--data", help="Check against this dataset too.")] = None,
-    text: TextColumn = None,
-    text_pair: PairColumn = None,
-    label: LabelColumn = None,
-    task: TaskName = None,
-    json: Json = False,
+    source: args.Source,
+    set_: args.Sets = None,
+    data: Annotated[str | None, args.option("--data", help="Check against this dataset too.")] = None,
+    text: args.TextColumn = None,
+    text_pair: args.PairColumn = None,
+    label: args.LabelColumn = None,
+    task: args.TaskName = None,
+    json: args.Json = False,
 ) -> None:
     """Checks a pipeline, and whether it suits a dataset, without loading a model."""
     from autodistill import console, runs, summary
@@ -256,7 +285,7 @@ def validate(
 
 
 @app.command()
-def components(json: Json = False) -> None:
+def components(json: args.Json = False) -> None:
     """Lists the kinds of every component, and the presets."""
     from autodistill import console, summary
     from engine.spec import components as kinds
@@ -272,9 +301,9 @@ def components(json: Json = False) -> None:
 @app.command()
 def show(
     source: Annotated[str, typer.Argument(metavar="NAME|FILE|FOLDER", help="Preset, pipeline file, or run.")],
-    set_: Sets = None,
+    set_: args.Sets = None,
     format: Annotated[Literal["toml", "yaml", "json"], typer.Option(help="Of a pipeline.")] = "toml",
-    json: Json = False,
+    json: args.Json = False,
 ) -> None:
     """Shows a complete pipeline with its defaults, or the result of a run."""
     from autodistill import console, runs, summary
@@ -295,7 +324,7 @@ def show(
 
 
 @app.command()
-def doctor(cache_dir: CacheDir = None, json: Json = False) -> None:
+def doctor(cache_dir: args.CacheDir = None, json: args.Json = False) -> None:
     """Shows versions, devices, the precision that would be chosen, the hub, and the caches."""
     from autodistill import console
     from autodistill import doctor as examination

@@ -36,6 +36,8 @@ from engine.progress import Reporter, SilentReporter
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells expect."""
+PIPE_WIDTH = 140
+"""Columns of a table that goes into a file or a pipe."""
 PLAIN_SECONDS = 10.0
 """Least time between two plain lines of one stage."""
 
@@ -43,7 +45,10 @@ _speaks = int(os.environ.get("RANK", "0")) == 0
 
 
 def _stdout() -> Console:
-    return Console(quiet=not _speaks, highlight=False)
+    console = Console(quiet=not _speaks, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PIPE_WIDTH
+    return console
 
 
 def _stderr() -> Console:

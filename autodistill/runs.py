@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from autodistill.store import Store
 from engine.config import load_pipeline
 from engine.data.task import Task
 from engine.errors import InputError, Problem
@@ -45,6 +46,7 @@ class Request:
     """What somebody typed; None and absent keys mean the default.
 
     Args:
+        store: The record of runs that this one is added to.
         columns: Keyword arguments of the engine about the data.
         fine_tuning: Fields of `FineTuning`.
         options: Fields of `RunOptions`.
@@ -58,6 +60,7 @@ class Request:
     out: Path | None = None
     seed: int = 0
     with_baseline: bool = False
+    store: str | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
     fine_tuning: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -72,14 +75,14 @@ def run(request: Request, reporter: Reporter) -> tuple[RunResult, Path]:
     Raises:
         InputError: With every problem that shows without loading a model.
     """
-    models, (pipeline, task), options, fine_tuning = _together(
+    models, (pipeline, task), options, fine_tuning = together(
         lambda: models_for(request.data, request.teacher, request.student),
         lambda: check(request.pipeline, request.sets, request.data, request.columns),
         lambda: options_from(RunOptions, request.options),
         lambda: options_from(FineTuning, request.fine_tuning),
     )
     out = request.out or default_folder(request, pipeline, models)
-    _together(*(lambda role=role, name=name: _find_model(role, name) for role, name in models.items()))
+    check_models(**models)
 
     from engine.run import distill  # after everything that needs no torch, which takes seconds to import
 
@@ -94,6 +97,7 @@ def run(request: Request, reporter: Reporter) -> tuple[RunResult, Path]:
         options=options,
         reporter=reporter,
     )
+    Store(request.store).add_run(result, out)
     return result, out
 
 
@@ -110,7 +114,7 @@ def check(
 
     from engine.data import load_task
 
-    pipeline, task = _together(lambda: load_pipeline(source, sets), lambda: load_task(data, **columns))
+    pipeline, task = together(lambda: load_pipeline(source, sets), lambda: load_task(data, **columns))
     if problems := pipeline.problems_with(task.kind):
         raise InputError(problems)
     return pipeline, task
@@ -136,8 +140,17 @@ def models_for(data: str, teacher: str | None, student: str | None) -> dict[str,
     """
     given = {"teacher": teacher, "student": student}
     chosen = {role: name or (DEMO_MODELS[role] if data == "demo" else "") for role, name in given.items()}
-    _together(*(lambda role=role, name=name: _check_model(role, name) for role, name in chosen.items()))
+    together(*(lambda role=role, name=name: _check_model(role, name) for role, name in chosen.items()))
     return chosen
+
+
+def check_models(**names: str) -> None:
+    """Finds the models of a run, as far as that needs no weights.
+
+    Raises:
+        InputError: With every model that is not there.
+    """
+    together(*(lambda role=role, name=name: _find_model(role, name) for role, name in names.items()))
 
 
 def _check_model(role: str, name: str) -> None:
@@ -185,12 +198,26 @@ def default_folder(request: Request, pipeline: Pipeline, models: Mapping[str, st
         precision,
     ]
     text = json.dumps(identity, sort_keys=True, default=str)
-    names = (re.sub(r"[^\w.]+", "_", Path(name).stem) or "data" for name in (request.data, request.pipeline))
+    names = (folder_word(name) for name in (request.data, request.pipeline))
     return Path("runs", "-".join([*names, hashlib.sha256(text.encode()).hexdigest()[:8]]))
 
 
-def _together(*steps: Callable[[], Any]) -> list[Any]:
-    """The values of all steps, or the problems of all that failed."""
+def folder_word(name: str) -> str:
+    """The last part of a path or hub name, as it may stand in the name of a folder.
+
+    Example:
+        >>> folder_word("glue/sst2"), folder_word("my data.csv")
+        ('sst2', 'my_data')
+    """
+    return re.sub(r"[^\w.]+", "_", Path(name).stem) or "data"
+
+
+def together(*steps: Callable[[], Any]) -> list[Any]:
+    """The values of all steps.
+
+    Raises:
+        InputError: With the problems of all that failed.
+    """
     values: list[Any] = []
     problems: list[Problem] = []
     for step in steps:

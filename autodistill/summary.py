@@ -29,13 +29,13 @@ def result_rows(result: RunResult) -> list[Row]:
     roles = _roles(result)
     rows = list(_score_rows(result, roles))
     figures = {
-        "parameters": (_large(result.teacher_parameters), _large(result.parameters)),
-        "size on disk": (_with_unit(result.teacher_size_mb, "MB"), _with_unit(result.size_mb, "MB")),
+        "parameters": (large(result.teacher_parameters), large(result.parameters)),
+        "size on disk": (with_unit(result.teacher_size_mb, "MB"), with_unit(result.size_mb, "MB")),
         "latency, one example": (
-            _with_unit(result.teacher_latency_ms, "ms"),
-            _with_unit(result.latency_ms, "ms"),
+            with_unit(result.teacher_latency_ms, "ms"),
+            with_unit(result.latency_ms, "ms"),
         ),
-        "examples per second": (_large(result.teacher_throughput), _large(result.throughput)),
+        "examples per second": (large(result.teacher_throughput), large(result.throughput)),
     }
     rows += [[name, *values, *[""] * (len(roles) - 2)] for name, values in figures.items()]
     return rows
@@ -145,11 +145,11 @@ def _score_rows(result: RunResult, roles: list[str]) -> Iterator[Row]:
             ]
 
 
-def _large(value: float | None) -> str:
+def large(value: float | None) -> str:
     """A count in three digits.
 
     Example:
-        >>> _large(22_713_216), _large(812.4), _large(None)
+        >>> large(22_713_216), large(812.4), large(None)
         ('22.7 M', '812', '–')
     """
     if value is None:
@@ -160,5 +160,6 @@ def _large(value: float | None) -> str:
     return f"{value:.0f}"
 
 
-def _with_unit(value: float | None, unit: str) -> str:
+def with_unit(value: float | None, unit: str) -> str:
+    """A figure in three digits with its unit."""
     return MISSING if value is None else f"{value:.3g} {unit}"

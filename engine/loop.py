@@ -8,12 +8,13 @@ held-out set is kept; a kill at any moment costs time, never another result.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -124,18 +125,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
             torch.manual_seed(step_seed(stage.seed, state.step, accelerator.process_index))
             set_learning_rate(optimizer, schedule(state.step, epochs * per_epoch, training.warmup))
 
-            losses = []
-            for batch in batches:
-                teacher = None if stage.data.signals is None else stage.data.signals.view(batch.fetched)
-                with nullcontext() if batch is batches[-1] else accelerator.no_sync(trainee):
-                    terms = trainee(batch.to(accelerator.device), teacher)
-                    # Processes average their gradients; the terms' totals count the whole step.
-                    accelerator.backward(sum(terms.values()) * accelerator.num_processes)
-                losses.append(terms)
-            accelerator.unscale_gradients()
-            clip_gradients(student, objective, training.max_grad_norm)
-            optimizer.step()
-            optimizer.zero_grad()
+            losses = optimise(batches, stage, trainee, optimizer, accelerator)
 
             state.step += 1
             state.step_in_epoch += 1
@@ -177,6 +167,29 @@ def train(stage: Stage, machine: Machine) -> LoopState:
     accelerator.wait_for_everyone()  # the main process may remove the folder now
     accelerator.free_memory(trainee, optimizer)
     return state
+
+
+def optimise(
+    batches: Sequence[Batch],
+    stage: Stage,
+    trainee: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    accelerator: Accelerator,
+) -> list[dict[str, Tensor]]:
+    """One optimiser step; the weighted terms of each of its forward passes."""
+    losses = []
+    for batch in batches:
+        teacher = None if stage.data.signals is None else stage.data.signals.view(batch.fetched)
+        with nullcontext() if batch is batches[-1] else accelerator.no_sync(trainee):
+            terms = trainee(batch.to(accelerator.device), teacher)
+            # Processes average their gradients; the terms' totals count the whole step.
+            accelerator.backward(sum(terms.values()) * accelerator.num_processes)
+        losses.append(terms)
+    accelerator.unscale_gradients()
+    clip_gradients(stage.student, stage.objective, stage.training.max_grad_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+    return losses
 
 
 def best_scores(stage: Stage, state: LoopState, machine: Machine) -> Scores:

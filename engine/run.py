@@ -20,7 +20,7 @@ from engine.card import write_card
 from engine.config import dump_pipeline, load_pipeline
 from engine.data import identified, load_task
 from engine.data.alignment import same_tokenizer
-from engine.data.encoding import Encoded, encode
+from engine.data.encoding import Encoded
 from engine.data.task import Task
 from engine.errors import InputError, RunError
 from engine.files import folder_written_atomically, hash_of, write_text
@@ -29,16 +29,14 @@ from engine.hardware import Machine, device_name, machine_for, peak_memory_mb
 from engine.inference import encode_held_out, timing
 from engine.loop import Stage, best_scores, train
 from engine.models import (
-    accepted_inputs,
     depth_and_width,
     parameter_count,
-    position_limit,
     save_model,
     size_mb,
 )
-from engine.objective import Objective
 from engine.options import FineTuning, RunOptions
 from engine.plan import RunPlan, check_batch, plan_run
+from engine.preparation import objective_for, online_data
 from engine.progress import Reporter
 from engine.record import Watch, now, score_facts, training_facts, versions
 from engine.result import RunResult, Scores, in_words
@@ -142,8 +140,9 @@ def _execute(
 
     student, tokenizer = make_student(plan.student, (teacher.model, teacher.tokenizer), task, plan.seed)
     held_out = encode_held_out(task, tokenizer, training)
-    objective = _objective(plan, teacher, student)
-    data = _training_data(plan, folder, teacher, (student, tokenizer), objective, machine)
+    objective = objective_for(plan, teacher, student)
+    examples = online_data(plan, teacher, (student, tokenizer), objective, machine)
+    data = _training_data(plan, folder, teacher, examples, machine)
     watch.lap("signals")
     work = folder.work / "student"
     stage = Stage("student", work, task, student, objective, data, training, plan.seed, held_out, until_epoch)
@@ -209,47 +208,24 @@ def _baseline(plan: RunPlan, machine: Machine) -> Scores:
     return scores
 
 
-def _objective(plan: RunPlan, teacher: Teacher, student: PreTrainedModel) -> Objective:
-    """Equation 1 for these two models."""
-    layers, width = depth_and_width(student.config)
-    teacher_layers, teacher_width = depth_and_width(teacher.model.config)
-    torch.manual_seed(plan.seed)  # of projections and critics
-    return Objective(
-        plan.pipeline,
-        plan.task.kind,
-        student_layers=layers,
-        student_width=width,
-        teacher_layers=teacher_layers,
-        teacher_width=teacher_width,
-    )
-
-
 def _training_data(
-    plan: RunPlan, folder: RunFolder, teacher: Teacher, student: Model, objective: Objective, machine: Machine
+    plan: RunPlan, folder: RunFolder, teacher: Teacher, data: TrainingData, machine: Machine
 ) -> TrainingData:
-    """Training examples with the teacher's signals."""
-    task, training = plan.task, plan.pipeline.training
-    model, tokenizer = student
-    length = training.max_length or 0
-    examples = encode(task.train, task, tokenizer, length, training.window_overlap)
-    other = None
-    if not same_tokenizer(tokenizer, teacher.tokenizer):
-        # The same text may take more tokens here; what the teacher does not see has no partner.
-        limit = position_limit(teacher.model.config) or 2 * length
-        other = encode(task.train, task, teacher.tokenizer, min(limit, 2 * length), None, examples.windows)
-    seen = other or examples
-    online = OnlineSignals(teacher.model, task.kind, seen, objective.needs, machine.accelerator)
+    """Training examples with the teacher's signals, cached where they fit the budget."""
+    online = data.signals
+    assert isinstance(online, OnlineSignals)
     store = SignalStore(
-        machine.options.cache / "signals" / hash_of(teacher.key, length, seen.tokens.values.tobytes()),
-        seen.lengths,
-        task.outputs,
-        task.token_level,
+        machine.options.cache
+        / "signals"
+        / hash_of(teacher.key, plan.pipeline.training.max_length, online.encoded.tokens.values.tobytes()),
+        online.encoded.lengths,
+        plan.task.outputs,
+        plan.task.token_level,
         depth_and_width(teacher.model.config)[1],
     )
     if machine.main and folder.recall("teacher_examples") is None:
-        folder.remember(teacher_examples=examples_to_pass(store, objective.needs))
-    signals = signals_for(online, store, machine)
-    return TrainingData(examples, accepted_inputs(model), signals, other, objective.aligned)
+        folder.remember(teacher_examples=examples_to_pass(store, online.needs))
+    return replace(data, signals=signals_for(online, store, machine))
 
 
 def _sizes(model: PreTrainedModel, prefix: str = "") -> dict[str, Any]:

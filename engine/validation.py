@@ -48,7 +48,8 @@ def validated(model: type[Model], data: Mapping[str, Any]) -> Model:
             try:
                 model.model_validate(pruned)
             except ValidationError as second:
-                problems += [found for found in problems_from(second, model) if found not in problems]
+                places = {problem.place for problem in problems}
+                problems += [found for found in problems_from(second, model) if found.place not in places]
         raise InputError(problems) from None
 
 

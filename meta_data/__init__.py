@@ -16,5 +16,11 @@ PUBLISHED = FOLDER / "published.csv"
 ARCHITECTURES = FOLDER / "architectures.csv"
 """The sizes of Distiller's teachers and students."""
 
+DATASETS = FOLDER / "datasets.csv"
+"""The datasets of the tables, in numbers."""
+
+WORDS = FOLDER / "words.npz"
+"""How often each word occurs in these datasets; words are hashes."""
+
 DATASHEET = FOLDER / "README.md"
 """What the tables hold, column by column, and where it comes from."""

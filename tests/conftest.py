@@ -32,6 +32,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reasons[marker]))
 
 
+@pytest.fixture(autouse=True)
+def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test has a record of runs of its own, and none touches the user's."""
+    monkeypatch.setenv("AUTODISTILLER_STORE", str(tmp_path / "store.db"))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with real datasets and models; use together with the marker `shared`."""

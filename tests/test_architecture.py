@@ -28,10 +28,11 @@ ENGINE_LAYERS = (
     {"signal_store", "signals", "batches", "evaluate", "inference"},
     {"checkpoint", "meter", "optimiser", "tracking", "loop"},
     {"fine_tuning", "teacher", "student", "plan", "record", "run_folder", "card"},
-    {"run", "predict"},
+    {"preparation"},
+    {"run", "predict", "rehearsal"},
 )
 WITHOUT_TORCH = ("spec", "config", "errors", "presets", "options", "result", "names", "progress")
-SHOWS = {"cli", "autodistill.console"}
+SHOWS = {"cli", "autodistill.arguments", "autodistill.console"}
 FILE_LINES, FUNCTION_LINES = 350, 40
 LONGER = {"engine.loop.train": 80}
 

@@ -1,0 +1,1 @@
+"""What the recommender knows of a dataset before anything is distilled on it."""

@@ -1,0 +1,89 @@
+"""How often each word occurs in a dataset, as numbers.
+
+Decided here: what a word is, and that it is kept as a 32-bit hash. So the counts of a dataset hold no
+text, and any set of word vectors can be applied to them later.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from sklearn.utils import murmurhash3_32
+
+from engine.data.task import Task, TaskKind
+
+WORD = re.compile(r"\w+(?:['’-]\w+)*")
+MOST_WORDS = 20_000
+"""Words kept of a dataset, the most frequent ones."""
+
+TEXT_FIELDS: dict[TaskKind, tuple[str, ...]] = {
+    "classification": ("text", "text_pair"),
+    "regression": ("text", "text_pair"),
+    "tagging": ("tokens",),
+    "question_answering": ("question", "context"),
+}
+
+
+@dataclass(frozen=True)
+class WordCounts:
+    """How often each word occurs.
+
+    Args:
+        hashes: Of the words, ascending, uint32 (W,).
+        counts: Their occurrences, int64 (W,).
+        total: Occurrences of all words, also of those that are not kept.
+    """
+
+    hashes: np.ndarray
+    counts: np.ndarray
+    total: int
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+
+def word_hashes(words: Iterable[str]) -> np.ndarray:
+    """The hash of each word, uint32 (W,)."""
+    return np.fromiter((murmurhash3_32(word, positive=True) for word in words), dtype=np.uint32)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, in lower case.
+
+    Example:
+        >>> words_of("It doesn't work!")
+        ['it', "doesn't", 'work']
+    """
+    return WORD.findall(text.lower())
+
+
+def count_words(texts: Iterable[str], most: int = MOST_WORDS) -> WordCounts:
+    """Counts the words of texts.
+
+    Example:
+        >>> count_words(["a b a"]).counts.sum()
+        np.int64(3)
+    """
+    counted = Counter(chain.from_iterable(map(words_of, texts)))
+    kept = counted.most_common(most)
+    hashes = word_hashes(word for word, _ in kept)
+    unique, places = np.unique(hashes, return_inverse=True)
+    counts = np.bincount(places, weights=[count for _, count in kept], minlength=len(unique))
+    return WordCounts(unique, counts.astype(np.int64), counted.total())
+
+
+def texts_of(task: Task) -> Iterator[str]:
+    """Every text of the training rows; a tagged sentence as one text."""
+    for field in TEXT_FIELDS[task.kind]:
+        if field in task.train.column_names:
+            yield from (_joined(value) for value in task.train[field])
+
+
+def _joined(value: str | Sequence[Any]) -> str:
+    return value if isinstance(value, str) else " ".join(value)

@@ -1,0 +1,155 @@
+"""What has to be measured before a recommendation: the dataset, the teacher's score, what runs cost here.
+
+Everything is measured once and kept: the teacher and its score by the engine, the costs here. So the second
+question about a dataset loads no model and needs no torch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from pydantic import BaseModel, ConfigDict
+
+from autodistill.features.descriptors import describe
+from autodistill.features.known import Dataset
+from autodistill.features.words import count_words, texts_of
+from autodistill.store import Store
+from engine.data.task import Task
+from engine.files import hash_of, hash_of_files, write_text
+from engine.hub import MODEL_FILES, local_snapshot
+from engine.names import parse_model
+from engine.options import FineTuning, RunOptions
+from engine.progress import Reporter
+from engine.spec import MIAlpha, Pipeline, Weights
+
+
+class Measured(BaseModel):
+    """Scores, sizes, speeds and costs of a student beside its teacher on a dataset.
+
+    The costs are those of `engine.rehearsal.Rehearsal`; steps are named by `cost_class`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    teacher_score: float
+    teacher_warnings: list[str]
+    teacher_layers: int
+    teacher_hidden_size: int
+    teacher_parameters: int
+    teacher_size_mb: float
+    layers: int
+    hidden_size: int
+    parameters: int
+    size_mb: float
+    latency_ms: float
+    throughput: float
+    step_seconds: dict[str, float]
+    steps_per_epoch: int
+    signal_seconds: float
+    evaluation_seconds: float
+
+    def seconds(self, pipeline: Pipeline) -> float:
+        """Predicted time of a run: the teacher's signals, the steps, and an evaluation an epoch."""
+        epoch = self.steps_per_epoch * self.step_seconds[cost_class(pipeline)] + self.evaluation_seconds
+        return self.signal_seconds + (pipeline.training.epochs or 1) * epoch
+
+
+def cost_class(pipeline: Pipeline) -> str:
+    """Key of the pipelines whose steps cost the same: α, the prediction loss and weights cost nothing."""
+    intermediate = pipeline.intermediate
+    if isinstance(intermediate, MIAlpha):
+        intermediate = intermediate.model_copy(update={"alpha": MIAlpha().alpha})
+    same = {"intermediate": intermediate, "prediction": None, "weights": Weights()}
+    return pipeline.model_copy(update=same).key
+
+
+def measure(
+    task: Task,
+    teacher: str,
+    student: str,
+    pipelines: Sequence[Pipeline],
+    fine_tuning: FineTuning,
+    options: RunOptions,
+    reporter: Reporter,
+) -> Measured:
+    """Measures what is not known yet.
+
+    Args:
+        pipelines: Those that will be compared, with one training, resolved for the task.
+
+    Raises:
+        InputError: Teacher or student cannot be used.
+    """
+    kinds = {cost_class(pipeline): pipeline for pipeline in reversed(pipelines)}
+    identity = _identity(task, teacher, student, kinds, fine_tuning, options)
+    kept = options.cache / "measured" / f"{identity}.json"
+    if kept.is_file():
+        return Measured.model_validate_json(kept.read_text("utf-8"))
+
+    from engine.hardware import machine_for  # loads torch
+    from engine.plan import plan_run
+    from engine.record import score_facts
+    from engine.rehearsal import rehearse
+    from engine.teacher import prepare_teacher
+
+    machine = machine_for(options, reporter)
+    plans = {
+        name: plan_run(task, each, teacher, student, fine_tuning=fine_tuning, precision=machine.precision)
+        for name, each in kinds.items()
+    }
+    plan = next(iter(plans.values()))
+    ready = prepare_teacher(plan.teacher, task, plan.fine_tuning, plan.pipeline.training, machine)
+    found = score_facts(task, {"teacher": ready.scores})
+    layers, hidden_size = plan.teacher.depth_and_width()
+    measured = Measured(
+        teacher_score=found["teacher_score"],
+        teacher_warnings=found["warnings"],
+        teacher_layers=layers,
+        teacher_hidden_size=hidden_size,
+        layers=plan.student.layers,
+        hidden_size=plan.student.width,
+        **asdict(rehearse(plans, ready, machine)),
+    )
+    write_text(kept, measured.model_dump_json(indent=2))
+    return measured
+
+
+def describe_dataset(
+    task: Task, description: str, store: Store, options: RunOptions, reporter: Reporter
+) -> Dataset:
+    """What the meta layer knows of a dataset: from the store, or counted and trained now and put there."""
+    for descriptors, words in store.datasets():
+        if descriptors.fingerprint == task.fingerprint and description in ("", descriptors.description):
+            return Dataset(descriptors, words)
+
+    from autodistill.features.baseline import baseline_score  # loads torch
+    from engine.hardware import machine_for
+
+    score = baseline_score(task, machine_for(options, reporter))
+    descriptors = describe(task, description).model_copy(update={"baseline_score": score})
+    words = count_words(texts_of(task))
+    store.add_dataset(descriptors, words)
+    return Dataset(descriptors, words)
+
+
+def _identity(
+    task: Task,
+    teacher: str,
+    student: str,
+    kinds: Mapping[str, Pipeline],
+    fine_tuning: FineTuning,
+    options: RunOptions,
+) -> str:
+    machine = (options.device, options.precision, os.cpu_count(), os.environ.get("OMP_NUM_THREADS"))
+    models = [_model_identity(name, role) for name, role in ((teacher, "teacher"), (student, "student"))]
+    return hash_of(task.fingerprint, *models, sorted(kinds), fine_tuning.model_dump_json(), *machine)
+
+
+def _model_identity(name: str, role: str) -> str:
+    """Hash of a model's files, or the words of a name that builds one."""
+    if not isinstance(parse_model(name, role), str):
+        return name
+    folder = local_snapshot(name, role)
+    return hash_of_files([path for pattern in MODEL_FILES for path in folder.glob(pattern)])

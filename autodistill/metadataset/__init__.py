@@ -1,0 +1,1 @@
+"""Past runs, from every source, as one table."""

@@ -1,0 +1,64 @@
+"""The search space: every pipeline that can be built from the components that are there.
+
+Decided here: which values a knob is tried at. Kinds are read off the specs, so a new kind of a component
+is in the space as soon as it has a spec, with its defaults; a row in `GRID` gives it more values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+from engine import spec
+from engine.data.task import TaskKind
+from engine.spec import Pipeline, Spec, Training, component_specs
+
+GRID: dict[type[Spec], dict[str, tuple[Any, ...]]] = {
+    spec.MIAlpha: {
+        "alpha": (0.0, 0.1, 0.5, 0.9, 1.0),
+        "critic": (spec.TransformerCritic(), spec.MLPCritic()),
+    },
+    spec.PredictionCE: {"temperature": (1.0, 2.0, 4.0)},
+    spec.Weights: {"hard_label": (0.0, 1.0)},
+}
+"""Spec → knob → values that are tried; other knobs keep their defaults."""
+
+LEFT_OUT: tuple[type[Spec], ...] = (spec.PredictionKL,)
+"""Kinds that another kind makes superfluous: kl has the gradient of ce."""
+
+COMPONENTS = ("intermediate", "mapping", "prediction", "augmentation", "teacher")
+
+
+def pipelines(kind: TaskKind, training: Training = Training()) -> Iterator[Pipeline]:  # noqa: B008 - frozen
+    """Every pipeline of the space that can run on a task of this kind.
+
+    Args:
+        training: The same for all of them.
+
+    Example:
+        >>> len(list(pipelines("classification"))), len(list(pipelines("regression")))
+        (368, 92)
+    """
+    options = {component: list(_instances(component)) for component in COMPONENTS}
+    for weights in _variants(spec.Weights):
+        for parts in product(*options.values()):
+            chosen: dict[str, Any] = dict(zip(options, parts, strict=True))
+            if (chosen["intermediate"].kind == "none") != (chosen["mapping"].kind == "none"):
+                continue
+            pipeline = Pipeline(**chosen, weights=weights, training=training)
+            if not pipeline.problems_with(kind):
+                yield pipeline
+
+
+def _instances(component: str) -> Iterator[Spec]:
+    for kind in component_specs()[component]:
+        if kind not in LEFT_OUT:
+            yield from _variants(kind)
+
+
+def _variants(kind: type[Spec]) -> Iterator[Any]:
+    """A spec with every combination of its values in `GRID`."""
+    grid = GRID.get(kind, {})
+    for values in product(*grid.values()):
+        yield kind(**dict(zip(grid, values, strict=True)))

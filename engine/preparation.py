@@ -1,0 +1,52 @@
+"""What the training of a student needs beside it: the objective, and examples with the teacher's view.
+
+Both follow from the plan and the loaded models; nothing is trained and nothing is kept here.
+"""
+
+from __future__ import annotations
+
+import torch
+from transformers import PreTrainedModel
+
+from engine.batches import TrainingData
+from engine.data.alignment import same_tokenizer
+from engine.data.encoding import encode
+from engine.fine_tuning import Model
+from engine.hardware import Machine
+from engine.models import accepted_inputs, depth_and_width, position_limit
+from engine.objective import Objective
+from engine.plan import RunPlan
+from engine.signals import OnlineSignals
+from engine.teacher import Teacher
+
+
+def objective_for(plan: RunPlan, teacher: Teacher, student: PreTrainedModel) -> Objective:
+    """Equation 1 for these two models."""
+    layers, width = depth_and_width(student.config)
+    teacher_layers, teacher_width = depth_and_width(teacher.model.config)
+    torch.manual_seed(plan.seed)  # of projections and critics
+    return Objective(
+        plan.pipeline,
+        plan.task.kind,
+        student_layers=layers,
+        student_width=width,
+        teacher_layers=teacher_layers,
+        teacher_width=teacher_width,
+    )
+
+
+def online_data(
+    plan: RunPlan, teacher: Teacher, student: Model, objective: Objective, machine: Machine
+) -> TrainingData:
+    """Training examples for student and teacher; the teacher runs along with the student."""
+    task, training = plan.task, plan.pipeline.training
+    model, tokenizer = student
+    length = training.max_length or 0
+    examples = encode(task.train, task, tokenizer, length, training.window_overlap)
+    other = None
+    if not same_tokenizer(tokenizer, teacher.tokenizer):
+        # The same text may take more tokens here; what the teacher does not see has no partner.
+        limit = position_limit(teacher.model.config) or 2 * length
+        other = encode(task.train, task, teacher.tokenizer, min(limit, 2 * length), None, examples.windows)
+    signals = OnlineSignals(teacher.model, task.kind, other or examples, objective.needs, machine.accelerator)
+    return TrainingData(examples, accepted_inputs(model), signals, other, objective.aligned)

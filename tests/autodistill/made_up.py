@@ -1,0 +1,87 @@
+"""Made-up past runs whose truth is known: datasets differ in size, and components in what they are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+
+import numpy as np
+
+from autodistill.features.descriptors import Descriptors
+from autodistill.features.embedding import hashed_vectors
+from autodistill.features.known import Dataset
+from autodistill.features.words import count_words
+from autodistill.metadataset.frame import runs_frame
+from autodistill.predictors.runs import RunTable
+
+Worth = Callable[[float, str, str, str], float]
+"""Size of a dataset (−1 to 1), intermediate, mapping, prediction → what a pipeline is worth."""
+
+INTERMEDIATES, MAPPINGS, PREDICTIONS = ("mse", "mi_alpha", "cos"), ("skip", "emd"), ("ce", "mse")
+
+
+def by_size(size: float, intermediate: str, mapping: str, prediction: str) -> float:
+    """mse is best on large datasets and mi_alpha on small ones."""
+    return size * {"mse": 1.0, "mi_alpha": -1.0, "cos": 0.0}[intermediate]
+
+
+def everywhere_the_same(size: float, intermediate: str, mapping: str, prediction: str) -> float:
+    """mse is best on every dataset, and ce a little better than mse as prediction loss."""
+    return {"mse": 0.6, "mi_alpha": -0.6, "cos": 0.0}[intermediate] + 0.3 * (prediction == "ce")
+
+
+def made_up(
+    worth: Worth, datasets: int = 10, repeats: int = 1, noise: float = 0.3, seed: int = 0
+) -> RunTable:
+    """Runs of every pipeline on every dataset; the datasets' words say nothing."""
+    dice = np.random.default_rng(seed)
+    known, rows = {}, []
+    for place, size in enumerate(np.linspace(-1, 1, datasets)):
+        name = f"set{place}"
+        known[name] = _dataset(name, int(10 ** (3.5 + 1.5 * size)), dice)
+        for parts in product(INTERMEDIATES, MAPPINGS, PREDICTIONS):
+            for seed_of_run in range(repeats):
+                value = worth(size, *parts) + noise * dice.standard_normal()
+                rows.append(_row(name, known[name].descriptors.n_train, parts, seed_of_run, value))
+    return RunTable(runs_frame(rows, [f"row {place}" for place in range(len(rows))]), known, hashed_vectors())
+
+
+def _row(name: str, n_train: int, parts: tuple[str, str, str], seed: int, value: float) -> dict[str, object]:
+    return {
+        "dataset": name,
+        "task_kind": "classification",
+        "metric": "accuracy",
+        "n_train": n_train,
+        "teacher": "large",
+        "student": "small",
+        "student_layers": 4,
+        "student_hidden_size": 128,
+        "student_parameters": 5_000_000,
+        "teacher_layers": 12,
+        "teacher_hidden_size": 768,
+        "teacher_parameters": 110_000_000,
+        "seed": seed,
+        "score": 0.85 + 0.02 * value,
+        "teacher_score": 0.9,
+        **dict(zip(("intermediate", "mapping", "prediction"), parts, strict=True)),
+    }
+
+
+def _dataset(name: str, n_train: int, dice: np.random.Generator) -> Dataset:
+    words = count_words([" ".join(dice.choice([f"word{place}" for place in range(200)], 300))])
+    descriptors = Descriptors(
+        dataset=name,
+        fingerprint=name,
+        description="Say which.",
+        task_kind="classification",
+        metric="accuracy",
+        pair=False,
+        n_train=n_train,
+        labels=2,
+        label_entropy=1.0,
+        words_mean=10.0,
+        words_deviation=3.0,
+        type_token_ratio=0.3,
+        baseline_score=0.7,
+    )
+    return Dataset(descriptors, words)

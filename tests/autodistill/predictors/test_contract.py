@@ -1,0 +1,95 @@
+"""What every predictor keeps, whatever it is made of."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from autodistill.predictors import PREDICTORS
+from autodistill.predictors.runs import Rank, RunTable
+from tests.autodistill.made_up import everywhere_the_same, made_up
+
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name == "autogluon" else name for name in PREDICTORS]
+HELD_OUT = "set2"
+
+
+@pytest.fixture(name="table", scope="module")
+def _table() -> RunTable:
+    return made_up(everywhere_the_same, datasets=6)
+
+
+@pytest.fixture(name="ranks", scope="module")
+def _ranks(table: RunTable) -> dict[str, Rank]:
+    return {}
+
+
+def fitted(name: str, table: RunTable, ranks: dict[str, Rank]) -> Rank:
+    if name not in ranks:
+        ranks[name] = PREDICTORS[name](table.without(HELD_OUT))
+    return ranks[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_candidate_gets_a_finite_place(name: str, table: RunTable, ranks: dict[str, Rank]) -> None:
+    places = fitted(name, table, ranks)(table.of(HELD_OUT))
+    assert places.shape == (12,)
+    assert np.isfinite(places).all()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "random"])
+def test_the_order_of_candidates_does_not_matter(name: str, table: RunTable, ranks: dict[str, Rank]) -> None:
+    rank, asked = fitted(name, table, ranks), table.of(HELD_OUT)
+    shuffled = replace(asked, runs=asked.runs.sample(frac=1, random_state=0))
+    places = pd.Series(rank(shuffled), index=shuffled.runs.index)
+    np.testing.assert_allclose(places.loc[asked.runs.index], rank(asked), atol=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_outcomes_of_candidates_are_not_looked_at(name: str, table: RunTable, ranks: dict[str, Rank]) -> None:
+    rank, asked = fitted(name, table, ranks), table.of(HELD_OUT)
+    lying = replace(asked, runs=asked.runs.assign(score=0.1, ratio=np.arange(12.0)))
+    np.testing.assert_array_equal(rank(lying), rank(asked))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_the_same_after_it_was_kept(name: str, table: RunTable, ranks: dict[str, Rank]) -> None:
+    rank = fitted(name, table, ranks)
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(rank))(table.of(HELD_OUT)), rank(table.of(HELD_OUT))
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_never_seen_has_a_place(name: str, table: RunTable, ranks: dict[str, Rank]) -> None:
+    asked = table.of(HELD_OUT)
+    strange = asked.runs.assign(
+        dataset="elsewhere", intermediate="brand_new", student="unheard_of", student_parameters=np.nan
+    )
+    strange["augmentation.strength"] = 0.3
+    places = fitted(name, table, ranks)(replace(asked, runs=strange))
+    assert np.isfinite(places).all()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("random", "portfolio")])
+def test_it_finds_what_is_best_everywhere(name: str, table: RunTable, ranks: dict[str, Rank]) -> None:
+    asked = table.of(HELD_OUT)
+    places = pd.Series(fitted(name, table, ranks)(asked), index=asked.runs.index)
+    means = places.groupby(asked.runs.intermediate).mean()
+    assert means.mse > means.cos > means.mi_alpha
+
+
+@pytest.mark.parametrize("name", [name for name in PREDICTORS if name != "autogluon"])
+def test_one_dataset_is_enough_to_begin_with(name: str, table: RunTable) -> None:
+    only = replace(table, runs=table.runs[table.runs.dataset == "set0"])
+    assert np.isfinite(PREDICTORS[name](only)(table.of(HELD_OUT))).all()
+
+
+@pytest.mark.parametrize("name", [name for name in PREDICTORS if name != "autogluon"])
+def test_the_past_is_left_as_it_was(name: str, table: RunTable) -> None:
+    before = table.runs.copy()
+    PREDICTORS[name](table)(table.of(HELD_OUT))
+    pd.testing.assert_frame_equal(table.runs, before)

@@ -1,0 +1,149 @@
+"""Races of picks: who is stopped when, and that the winner is the student it would have become alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from autodistill.race import Race, folder_name, rule, run_picks, rungs
+from autodistill.recommendation import Pick, Recommendation
+from engine import Pipeline, distill
+from engine.data.task import Task
+from engine.errors import RunError
+from engine.options import FineTuning, RunOptions
+from engine.progress import SilentReporter
+from engine.result import RunResult
+from tests.records import lasting
+from tests.toys import toy_task
+
+TEACHER, STUDENT = "scratch:layers=2,hidden=32,heads=2", "layers:1"
+TUNING = FineTuning(epochs=4, learning_rate=1e-3)
+RATES = (1e-3, 1e-5, 2e-5)
+"""Learning rates of three picks: the first one learns."""
+
+
+class Ear(SilentReporter):
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+        self.worked: dict[str, int] = {}
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+    def advance(self, stage: str, count: int = 1, note: str = "") -> None:
+        self.worked[stage] = self.worked.get(stage, 0) + count
+
+
+def picks(task: Task, rates: tuple[float, ...] = RATES) -> list[Pick]:
+    training = {"epochs": 4, "batch_size": 8}
+    made = [Pipeline.model_validate({"training": training | {"learning_rate": rate}}) for rate in rates]
+    resolved = [pipeline.for_task(task) for pipeline in made]
+    return [
+        Pick(
+            rank=rank,
+            student=STUDENT,
+            pipeline=pipeline.model_dump(),
+            key=pipeline.key,
+            place=0.0,
+            ratio=0.9,
+            ratio_low=None,
+            ratio_high=None,
+            seconds=1.0,
+            contributions={},
+            unseen=[],
+        )
+        for rank, pipeline in enumerate(resolved, start=1)
+    ]
+
+
+def race(task: Task, folder: Path, ear: Ear | None = None, record: list[RunResult] | None = None) -> Race:
+    kept = [] if record is None else record
+    known = {"teacher": TEACHER, "data": task.name}
+    return Race(
+        task=task,
+        recommendation=Recommendation.model_construct(**known),
+        out=folder,
+        seed=0,
+        with_baseline=False,
+        fine_tuning=TUNING,
+        options=RunOptions(device="cpu", precision="float32", cache_dir=str(folder.parent / "cache")),
+        reporter=ear or Ear(),
+        record=lambda result, _: kept.append(result),
+    )
+
+
+@pytest.fixture(name="task", scope="module")
+def _task() -> Task:
+    return toy_task("single", rows=128, held_out=64)
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+@pytest.mark.parametrize("epochs", [1, 2, 3, 6, 20])
+def test_picks_are_stopped_before_the_end_and_never_at_once(count: int, epochs: int) -> None:
+    stops = rungs(epochs, count)
+    assert stops == sorted(set(stops))
+    assert all(1 <= stop < epochs for stop in stops)
+    assert bool(stops) == (count > 1 and epochs > 1)
+
+
+def test_the_rule_is_said() -> None:
+    assert rule([3, 5, 10], 5) == (
+        "5 picks side by side; after epoch 3 the best 3 go on, after epoch 5 the best 2, "
+        "after epoch 10 the best 1"
+    )
+
+
+def test_a_race(tmp_path: Path, task: Task) -> None:
+    ear, recorded = Ear(), []
+    entrants = picks(task)
+    outcomes = run_picks(race(task, tmp_path / "race", ear, recorded), entrants)
+
+    assert outcomes[0].pick.rank == 1
+    assert [outcome.result.status for outcome in outcomes] == ["ok", "pruned", "pruned"]
+    assert sorted(len(outcome.result.history) for outcome in outcomes) == [1, 2, 4]
+    assert sorted(result.status for result in recorded) == ["ok", "pruned", "pruned"]
+    assert any("side by side" in text for text in ear.messages)
+    for loser in outcomes[1:]:
+        assert {path.name for path in loser.folder.iterdir()} == {"result.json"}
+
+    alone = distill(
+        task,
+        teacher=TEACHER,
+        student=STUDENT,
+        pipeline=entrants[0].pipeline,
+        out=tmp_path / "alone",
+        fine_tuning=TUNING,
+        options=race(task, tmp_path / "race").options,
+    )
+    won, by_itself = (lasting(result.model_dump()) for result in (outcomes[0].result, alone))
+    shared = {"teacher_examples"}  # the signals of the first run serve the second
+    assert {k: v for k, v in won.items() if k not in shared} == {
+        k: v for k, v in by_itself.items() if k not in shared
+    }
+
+    again = Ear()
+    repeated = run_picks(race(task, tmp_path / "race", again), entrants)
+    assert [outcome.result for outcome in repeated] == [outcome.result for outcome in outcomes]
+    assert again.worked == {}
+
+
+def test_a_pick_that_fails_does_not_stop_the_others(
+    tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entrants = picks(task, (1e-3, 2e-3))
+    whole = race(task, tmp_path / "race")
+
+    def failing(task: Task, *, out: Path, **more: object) -> RunResult:
+        if Path(out).name == folder_name(whole, entrants[0]):
+            failed = distill(task, out=out, **more).model_copy(update={"status": "failed", "reason": "NaN"})
+            (Path(out) / "result.json").write_text(failed.to_json(), "utf-8")
+            raise RunError("NaN")
+        return distill(task, out=out, **more)
+
+    monkeypatch.setattr("engine.run.distill", failing)
+    outcomes = run_picks(whole, entrants)
+    assert [(outcome.pick.rank, outcome.result.status) for outcome in outcomes] == [(2, "ok"), (1, "failed")]
+
+    with pytest.raises(RunError, match="every pick failed"):
+        run_picks(whole, entrants[:1])
