@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from autodistill.features.baseline import baseline_score
 
+from autodistill.features.baseline import baseline_score
 from autodistill.features.descriptors import describe
 from autodistill.features.words import count_words, texts_of
 from engine.data import load_task
