@@ -6,6 +6,7 @@ instructions exist (AMX or AVX512-BF16); emulated, it would be slower than float
 
 from __future__ import annotations
 
+import atexit
 import os
 import resource
 import sys
@@ -108,6 +109,13 @@ def machine_for(options: RunOptions, reporter: Reporter | None = None) -> Machin
     accelerator = Accelerator(mixed_precision=mixed, cpu=not on_gpu, kwargs_handlers=[patience, unused])
     quiet = SilentReporter()
     return Machine(accelerator, options, (reporter or quiet) if accelerator.is_main_process else quiet)
+
+
+@atexit.register
+def _leave_processes() -> None:
+    """Ends what several processes share: its threads, where they outlive the interpreter, abort the process."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def share_threads() -> None:
