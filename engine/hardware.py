@@ -113,7 +113,7 @@ def machine_for(options: RunOptions, reporter: Reporter | None = None) -> Machin
 
 @atexit.register
 def _leave_processes() -> None:
-    """Ends what several processes share: its threads, where they outlive the interpreter, abort the process."""
+    """Ends what several processes share; its threads would abort a process that ends before them."""
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
