@@ -133,6 +133,8 @@ def left_out_places(fit: Fit, rank: Rank, table: RunTable) -> np.ndarray:
     if known is not None:
         return known
     found = np.zeros(len(table.runs))
+    if len(table.names) < 2:
+        return found  # nothing is left to learn from: no order
     for name in table.names:
         rows = (table.runs.dataset == name).to_numpy()
         found[rows] = fit(table.without(name))(table.of(name))

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
+from pydantic import ValidationError
+
 from engine import spec
 from engine.data.task import TaskKind
 from engine.spec import Pipeline, Spec, Training, component_specs
@@ -44,9 +46,10 @@ def pipelines(kind: TaskKind, training: Training = Training()) -> Iterator[Pipel
     for weights in _variants(spec.Weights):
         for parts in product(*options.values()):
             chosen: dict[str, Any] = dict(zip(options, parts, strict=True))
-            if (chosen["intermediate"].kind == "none") != (chosen["mapping"].kind == "none"):
-                continue
-            pipeline = Pipeline(**chosen, weights=weights, training=training)
+            try:
+                pipeline = Pipeline(**chosen, weights=weights, training=training)
+            except ValidationError:
+                continue  # parts that do not go together
             if not pipeline.problems_with(kind):
                 yield pipeline
 

@@ -32,8 +32,9 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.schema import CreateTable
 
 from autodistill.features.descriptors import Descriptors
 from autodistill.features.words import WordCounts
@@ -71,16 +72,27 @@ DATASETS = Table(
 """A dataset a row: its descriptors, and how often each word occurs in it."""
 
 
-def store_url(given: str | None = None) -> str:
+def store_url(given: str | None = None) -> URL:
     """Where the store is: as given, else `$AUTODISTILLER_STORE`, else a file in the user's data folder.
 
     Example:
         >>> store_url("runs.db"), store_url("postgresql+psycopg://localhost/runs")
-        ('sqlite:///runs.db', 'postgresql+psycopg://localhost/runs')
+        (sqlite:///runs.db, postgresql+psycopg://localhost/runs)
+
+    Raises:
+        InputError: A URL is malformed.
     """
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     chosen = given or os.environ.get(ENVIRONMENT) or str(data / "autodistiller" / "store.db")
-    return chosen if "://" in chosen else f"sqlite:///{Path(chosen).expanduser()}"
+    if "://" not in chosen:
+        return URL.create("sqlite", database=str(Path(chosen).expanduser()))
+    try:
+        return make_url(chosen)
+    except (ArgumentError, ValueError) as error:  # neither says more; the text may hold a password
+        scheme = chosen.partition("://")[0]
+        raise InputError.of(
+            "--store", "the store cannot be opened: a malformed URL", f"{scheme}://…"
+        ) from error
 
 
 class Store:
@@ -96,16 +108,16 @@ class Store:
     def __init__(self, url: str | None = None):
         self.url = store_url(url)
         try:
-            address = make_url(self.url)
-            if address.get_backend_name() == "sqlite" and address.database:
-                Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+            if self.url.get_backend_name() == "sqlite" and self.url.database:
+                Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
             self._engine = _engine(self.url)
-            metadata.create_all(self._engine)
+            with self._engine.begin() as connection:
+                for table in metadata.sorted_tables:
+                    connection.execute(CreateTable(table, if_not_exists=True))
         except (ArgumentError, DBAPIError, NoSuchModuleError, ModuleNotFoundError, OSError) as error:
             shown = str(error).splitlines()[0]
-            raise InputError.of(
-                "--store", "the store cannot be opened", _without_password(self.url), (), shown
-            ) from error
+            where = self.url.render_as_string(hide_password=True)
+            raise InputError.of("--store", "the store cannot be opened", where, (), shown) from error
 
     def add_run(self, result: RunResult, folder: Path) -> bool:
         """Adds a run; False where it is there already."""
@@ -165,7 +177,7 @@ class Store:
             yield connection
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: URL) -> Engine:
     engine = create_engine(url)
     if engine.dialect.name == "sqlite":
 
@@ -174,13 +186,6 @@ def _engine(url: str) -> Engine:
             connection.execute("PRAGMA busy_timeout = 30000")  # runs in several processes share the file
 
     return engine
-
-
-def _without_password(url: str) -> str:
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return "no URL"
 
 
 def _packed(words: WordCounts) -> bytes:

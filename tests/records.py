@@ -1,8 +1,10 @@
-"""What two records of the same run must have in common."""
+"""Made-up records of runs, and what two records of the same run must have in common."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from engine.result import RunResult
 
 TIMES = {
     "seconds",
@@ -21,3 +23,41 @@ TIMES = {
 def lasting(record: dict[str, Any]) -> dict[str, Any]:
     """A record without the fields that may differ."""
     return {key: value for key, value in record.items() if key not in TIMES}
+
+
+def made_record(identity: str = "a", **more: Any) -> RunResult:
+    """The record of a run that nobody made."""
+    known = {
+        "status": "ok",
+        "identity": identity,
+        "task": "toy",
+        "task_kind": "classification",
+        "dataset_fingerprint": "f",
+        "labels": ["no", "yes"],
+        "train_examples": 10,
+        "teacher": "large",
+        "student": "small",
+        "pipeline": {"intermediate": {"kind": "none"}},
+        "seed": 0,
+        "metric": "accuracy",
+        "student_score": 0.8,
+        "teacher_score": 0.9,
+    }
+    return RunResult.model_validate(known | more)
+
+
+def made_row(**more: Any) -> dict[str, Any]:
+    """A row of the table of runs, in the project's layout."""
+    known = {
+        "dataset": "toy",
+        "task_kind": "classification",
+        "metric": "accuracy",
+        "n_train": 10,
+        "teacher": "large",
+        "student": "small",
+        "score": 0.8,
+        "teacher_score": 0.9,
+        "intermediate": "mse",
+        "mapping": "skip",
+    }
+    return known | more

@@ -8,6 +8,8 @@ frequencies of the datasets that may be known at that moment.
 from __future__ import annotations
 
 import csv
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ from engine.files import hash_of_files, written_atomically
 
 HASHED = "hashed"
 HASHED_WIDTH, HASHED_BUCKETS = 50, 4096
+HUB_REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,8 @@ class DocumentFrequencies:
         Equation:
             IDF_w = log((1 + N) / (1 + N_w))   (Distiller, section 3.4)
         """
-        if not len(self.hashes):
-            return np.zeros(len(hashes))
-        rows = np.searchsorted(self.hashes, hashes).clip(max=len(self.hashes) - 1)
-        found = np.where(self.hashes[rows] == hashes, self.datasets_with[rows], 0)
-        return np.log((1 + self.datasets) / (1 + found))
+        datasets_with = pd.Series(self.datasets_with, self.hashes).reindex(hashes, fill_value=0)
+        return np.log((1 + self.datasets) / (1 + datasets_with.to_numpy()))
 
 
 def embed(words: WordCounts, frequencies: DocumentFrequencies, vectors: WordVectors) -> np.ndarray:
@@ -110,7 +110,7 @@ def hashed_vectors() -> WordVectors:
     Two datasets are near each other where they share words; that two words mean alike is not known.
     """
     matrix = np.random.default_rng(0).standard_normal((HASHED_BUCKETS, HASHED_WIDTH)).astype(np.float32)
-    return WordVectors(HASHED, None, matrix / np.sqrt(HASHED_WIDTH))
+    return WordVectors(HASHED, None, matrix / math.sqrt(HASHED_WIDTH))
 
 
 def load_vectors(source: str, cache: Path) -> WordVectors:
@@ -161,12 +161,18 @@ def _read_text(path: Path) -> tuple[list[str], np.ndarray]:
         raise InputError.of("--vectors", what, repr(str(path))) from error
     if not matrix.size:
         raise InputError.of("--vectors", "no word vectors in it", repr(str(path)))
+    if headed and len(matrix) != int(first[0]):
+        what = "not as many word vectors as its first line says"
+        raise InputError.of("--vectors", what, f"{len(matrix):,} in {str(path)!r}", (f"{int(first[0]):,}",))
+    if not np.isfinite(matrix).all():
+        word = table.index[~np.isfinite(matrix).all(axis=1)][0]
+        raise InputError.of("--vectors", f"the vector of {word!r} has numbers that are none", repr(str(path)))
     return table.index.astype(str).tolist(), matrix
 
 
 def _from_hub(source: str) -> Path:
     repository, _, file = source.partition(":")
-    if not file or repository.count("/") != 1:
+    if not file or not HUB_REPOSITORY.fullmatch(repository):
         allowed = ("a text file of GloVe's form", "owner/repository:file of the hub", HASHED)
         raise InputError.of("--vectors", "no such file", repr(source), allowed)
 

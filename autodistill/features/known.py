@@ -34,10 +34,10 @@ def shipped_datasets() -> Mapping[str, Dataset]:
     records = table.where(table.notna(), None).to_dict("records")
     with np.load(WORDS, allow_pickle=False) as parts:
         words = {
-            row["dataset"]: WordCounts(
-                *(parts[f"{row['dataset']}.{part}"] for part in ("hashes", "counts", "total"))
+            name: WordCounts(
+                parts[f"{name}.hashes"], parts[f"{name}.counts"].astype(np.int64), int(parts[f"{name}.total"])
             )
-            for row in records
+            for name in table.dataset
         }
     described = (
         Descriptors.model_validate({key: value for key, value in row.items() if value is not None})

@@ -59,8 +59,8 @@ class RunRow(TableRow):
     score: Score
     """Of the student, −1 to 1."""
     teacher_score: Score | None = None
-    ratio: Annotated[float, Field(ge=-10, le=10)] | None = None
-    """Distillation ratio; where absent it is score / teacher_score."""
+    ratio: Annotated[float, Field(ge=-50, le=50)] | None = None
+    """Distillation ratio; where absent it is score / teacher_score. What is beyond 50 is meant as percent."""
     baseline_score: Score | None = None
     """Of a small Bi-LSTM on the dataset's gold labels (`features.baseline`)."""
     seconds: Annotated[float, Field(ge=0)] | None = None
@@ -114,7 +114,8 @@ def dataset_name(text: str) -> str:
         >>> dataset_name("glue/SST-2"), dataset_name("STS-B"), dataset_name("ud_ewt_pos")
         ('sst2', 'stsb', 'ud_ewt_pos')
     """
-    return re.sub(r"[^\w]|(?<=\D)_(?=\d)", "", text.rsplit("/", 1)[-1].lower())
+    word = re.sub(r"\W", "", text.rsplit("/", 1)[-1].lower())
+    return re.sub(r"(?<=\D)_+(?=\d)", "", word) or text
 
 
 def flat(pipeline: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,7 +166,8 @@ def runs_frame(rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> pd.D
         pipeline = {name: cell(row[name]) for name in row if is_pipeline_column(name)}
         known = {name: row[name] for name in row if name not in pipeline and row[name] is not None}
         if row_checked := checked_row(RunRow, known, place, findings):
-            checked.append({**row_checked.model_dump(), **pipeline})
+            one_spelling = {"dataset": dataset_name(row_checked.dataset)}
+            checked.append({**row_checked.model_dump(), **one_spelling, **pipeline})
     findings.check()
     columns = dict.fromkeys([*COLUMNS, *(name for row in checked for name in row)])
     frame = pd.DataFrame(checked, columns=list(columns)).astype(dict.fromkeys(NUMBERS, float))

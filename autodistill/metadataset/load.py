@@ -103,7 +103,10 @@ def _columns(path: Path) -> tuple[RawSplit, Findings]:
 
 def _layout_of(path: Path) -> str | None:
     """Which layout a file has; None where it is no table of runs."""
-    return _recognised(_columns(path)[0].columns)
+    try:
+        return _recognised(_columns(path)[0].columns)
+    except InputError:
+        return None
 
 
 def _recognised(columns: Any) -> str | None:

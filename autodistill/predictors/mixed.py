@@ -24,11 +24,18 @@ import pandas as pd
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.spatial.distance import pdist
-from sklearn.model_selection import train_test_split
 
 from autodistill.metadataset.frame import MODEL_COLUMNS
 from autodistill.predictors.datasets import DatasetSpace
-from autodistill.predictors.runs import MODELS, RunTable, agreement, configuration_columns, target
+from autodistill.predictors.runs import (
+    FEWEST,
+    MODELS,
+    RunTable,
+    agreement,
+    as_words,
+    configuration_columns,
+    target,
+)
 
 SAME = "same"
 FEATURE_SETS: tuple[tuple[str, ...], ...] = (
@@ -45,6 +52,10 @@ MOST_RUNS = 1_200
 FEWER_RUNS = 600
 """The same while feature sets are compared."""
 ITERATIONS = 60
+FEWEST_DATASETS = 3
+"""With fewer that have runs enough for an order, feature sets are not compared."""
+LEAST_GAIN = 0.02
+"""In rank correlation. Where nothing depends on the dataset, feature sets differ by less than 0.01."""
 SMALLEST, LARGEST = 1e-4, 20.0
 
 Encoded = dict[str, np.ndarray]
@@ -79,7 +90,7 @@ class Encoding:
         varying = [name for name in columns if runs[name].nunique(dropna=False) > 1 or name in MODELS]
         words = {name: runs[name] for name in varying if not pd.api.types.is_numeric_dtype(runs[name])}
         return cls(
-            {name: tuple(sorted(set(_text(values)))) for name, values in words.items()},
+            {name: tuple(sorted(set(as_words(values.to_frame())[name]))) for name, values in words.items()},
             {name: _moments(runs[name]) for name in varying if name not in words},
             {name: _moments(np.log(runs[name])) for name in MODEL_COLUMNS},
             space := DatasetSpace.of(table),
@@ -97,7 +108,7 @@ class Encoding:
         found = {"dataset": runs.dataset.to_numpy(dtype=str)}
         for name, known in self.words.items():
             codes = {word: code for code, word in enumerate(known)}
-            found[name] = _text(runs[name]).map(codes).fillna(-1).to_numpy(dtype=int)
+            found[name] = as_words(runs[[name]])[name].map(codes).fillna(-1).to_numpy(dtype=int)
         for name, moments in self.numbers.items():
             found[name] = _standardised(runs[name], moments)
         for role in MODELS:
@@ -134,10 +145,6 @@ def _typical_distance(places: Mapping[str, np.ndarray]) -> float:
 def _standardised(values: Any, moments: tuple[float, float]) -> np.ndarray:
     mean, deviation = moments
     return (np.asarray(values, dtype=float) - mean) / deviation
-
-
-def _text(values: pd.Series) -> pd.Series:
-    return values.astype(object).where(values.notna(), "").astype(str)
 
 
 def _moments(values: pd.Series) -> tuple[float, float]:
@@ -237,22 +244,26 @@ def mixed(table: RunTable) -> Mixed:
     """The predictor with the feature sets that predict unseen datasets best, if they clearly do.
 
     Each of the past datasets is left out in turn (`Mixed.left_out`). Features are used where their mean
-    rank correlation is more than two standard errors above that without any: with few datasets, chance picks
-    features easily, and wrong ones do harm.
+    rank correlation is above that without any by `LEAST_GAIN` and by more than two standard errors: with few
+    datasets, chance picks features easily, and wrong ones do harm.
     """
+    comparable = (table.runs.groupby("dataset").size() >= FEWEST).sum()
+    if comparable < FEWEST_DATASETS:
+        return fit_mixed(table)
     plain, *richer = (fit_mixed(table, features, FEWER_RUNS) for features in FEATURE_SETS)
     without = agreement(table.runs, plain.left_out)
     gains = {model.features: agreement(table.runs, model.left_out) - without for model in richer}
-    clear = {features: gain.mean() for features, gain in gains.items() if gain.mean() > 2 * _error(gain)}
+    clear = {features: gain.mean() for features, gain in gains.items() if _clear(gain)}
     chosen = max(clear, key=lambda features: clear[features]) if clear else ()
     model = fit_mixed(table, chosen)
     measured = {" and ".join(features): float(gain.mean()) for features, gain in gains.items()}
     return replace(model, gains=measured)
 
 
-def _error(values: np.ndarray) -> float:
-    """Standard error of a mean; infinite for fewer than three values."""
-    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 2 else np.inf
+def _clear(gain: np.ndarray) -> bool:
+    """Whether differences in rank correlation speak for a feature set (datasets,)."""
+    error = np.std(gain, ddof=1) / np.sqrt(len(gain))
+    return bool(gain.mean() > max(LEAST_GAIN, 2 * error))
 
 
 def fit_mixed(table: RunTable, features: Sequence[str] = (), most_runs: int = MOST_RUNS) -> Mixed:
@@ -281,8 +292,12 @@ def _at_most(datasets: np.ndarray, most: int) -> np.ndarray:
     """Rows of at most `most` runs, the same share of each dataset, in order."""
     if len(datasets) <= most:
         return np.arange(len(datasets))
-    kept, _ = train_test_split(np.arange(len(datasets)), train_size=most, stratify=datasets, random_state=0)
-    return np.sort(kept)
+    rows = pd.DataFrame({"dataset": datasets})
+    share = most / len(rows)
+    parts = [
+        group.sample(max(1, int(share * len(group))), random_state=0) for _, group in rows.groupby("dataset")
+    ]
+    return np.sort(pd.concat(parts).index.to_numpy())
 
 
 def _left_out(inverse: np.ndarray, weights: np.ndarray, y: np.ndarray, datasets: np.ndarray) -> np.ndarray:

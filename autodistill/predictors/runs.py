@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -96,5 +98,15 @@ def configuration_columns(runs: pd.DataFrame) -> list[str]:
 
 def configurations(runs: pd.DataFrame) -> pd.Series:
     """One value for each different configuration, equal for repeats and across datasets."""
-    cells = runs[configuration_columns(runs)].astype(object)
-    return cells.where(cells.notna(), "").astype(str).agg("\x1f".join, axis=1)
+    return as_words(runs[configuration_columns(runs)]).agg("\x1f".join, axis=1)
+
+
+def as_words(cells: pd.DataFrame) -> pd.DataFrame:
+    """Cells as text: an equal number is the same word however it is stored, nothing is the empty one."""
+    return cells.astype(object).map(_word)
+
+
+def _word(cell: Any) -> str:
+    if pd.isna(cell):
+        return ""
+    return str(float(cell)) if isinstance(cell, Real) else str(cell)

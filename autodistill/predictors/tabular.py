@@ -25,7 +25,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from autodistill.metadataset.frame import MODEL_COLUMNS
 from autodistill.predictors.datasets import DatasetSpace
-from autodistill.predictors.runs import RunTable, configuration_columns, target
+from autodistill.predictors.runs import RunTable, as_words, configuration_columns, target
 
 RIDGE_PENALTY = 10.0
 LIGHTGBM = {
@@ -62,12 +62,10 @@ class Inputs:
     def __call__(self, table: RunTable) -> pd.DataFrame:
         """The table (n, columns)."""
         runs = table.runs.reindex(columns=["dataset", *self.words, *MODEL_COLUMNS])
-        words = runs[self.words].astype(object)
         sizes = runs[list(MODEL_COLUMNS)].astype(float).map(np.log)
         places = {name: self.space.descriptors(table, name) for name in table.names}
         about = pd.DataFrame([places[name] for name in runs["dataset"]], index=runs.index)
-        named = words.where(words.notna(), "").astype(str)
-        return named.join(sizes).join(about.add_prefix("descriptor "))
+        return as_words(runs[self.words]).join(sizes).join(about.add_prefix("descriptor "))
 
 
 @dataclass(frozen=True)

@@ -31,14 +31,25 @@ def everywhere_the_same(size: float, intermediate: str, mapping: str, prediction
 
 
 def made_up(
-    worth: Worth, datasets: int = 10, repeats: int = 1, noise: float = 0.3, seed: int = 0
+    worth: Worth,
+    datasets: int = 10,
+    repeats: int = 1,
+    noise: float = 0.3,
+    seed: int = 0,
+    distracting: bool = False,
 ) -> RunTable:
-    """Runs of every pipeline on every dataset; the datasets' words say nothing."""
+    """Runs of every pipeline on every dataset; the datasets' words say nothing.
+
+    Args:
+        distracting: Datasets differ in descriptors that decide nothing, too.
+    """
     dice = np.random.default_rng(seed)
     known, rows = {}, []
     for place, size in enumerate(np.linspace(-1, 1, datasets)):
         name = f"set{place}"
         known[name] = _dataset(name, int(10 ** (3.5 + 1.5 * size)), dice)
+        if distracting:
+            known[name] = _with_other_descriptors(known[name], np.random.default_rng([seed, place]))
         for parts in product(INTERMEDIATES, MAPPINGS, PREDICTIONS):
             for seed_of_run in range(repeats):
                 value = worth(size, *parts) + noise * dice.standard_normal()
@@ -85,3 +96,16 @@ def _dataset(name: str, n_train: int, dice: np.random.Generator) -> Dataset:
         baseline_score=0.7,
     )
     return Dataset(descriptors, words)
+
+
+def _with_other_descriptors(dataset: Dataset, dice: np.random.Generator) -> Dataset:
+    drawn = {
+        "labels": int(dice.integers(2, 9)),
+        "label_entropy": dice.uniform(0.5, 1.0),
+        "words_mean": dice.uniform(5, 80),
+        "words_deviation": dice.uniform(1, 20),
+        "type_token_ratio": dice.uniform(0.1, 0.6),
+        "pair": bool(dice.integers(2)),
+        "baseline_score": dice.uniform(0.6, 0.8),
+    }
+    return Dataset(dataset.descriptors.model_copy(update=drawn), dataset.words)

@@ -44,6 +44,16 @@ def test_it_says_so_where_it_does_not_beat_the_mean_rank() -> None:
     assert any(note.startswith("random does not beat the mean rank") for note in found.notes)
 
 
+@pytest.mark.parametrize("predictor", ["mixed", "ridge", "mean_rank"])
+def test_two_datasets_are_enough(predictor: str) -> None:
+    table = made_up(everywhere_the_same, datasets=2)
+    found, _ = evaluate(table, "made up", SilentReporter(), predictor, ("mean_rank",))
+    assert set(found.datasets) == set(table.names)
+    assert found.mean_spearman is not None
+    assert found.interval is None
+    assert found.interval_coverage is None
+
+
 def test_one_dataset_cannot_be_left_out() -> None:
     with pytest.raises(InputError, match="at least two"):
         evaluate(made_up(everywhere_the_same, datasets=1), "made up", SilentReporter(), "ridge", ())

@@ -1,63 +1,38 @@
-"""Nothing of a held-out dataset leaks: a detector, and leaks planted to see that it detects them.
+"""Nothing of a held-out dataset leaks: detectors, and leaks planted in each stage to see them caught.
 
-The detector changes what may not be known of a held-out dataset and looks whether anything that was learned,
-or predicted for it, changes.
+A detector changes what may not be known of the held-out dataset and looks whether anything that was learned
+from the others, or predicted for it, changes with it. What is under test is a `Plant`: it is shown the whole
+table, as only a leak would be, and gives what is fitted in the folds; an honest one does not look.
 """
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from autodistill.calibration import calibrate, left_out_places
+from autodistill.calibration import calibrate, gaps, left_out_places
 from autodistill.features.known import Dataset
 from autodistill.features.words import count_words
 from autodistill.predictors import PREDICTORS
 from autodistill.predictors.datasets import DatasetSpace
 from autodistill.predictors.mixed import fit_mixed
-from autodistill.predictors.runs import Fit, Rank, RunTable
+from autodistill.predictors.runs import OUTCOMES, Fit, Rank, RunTable
 from autodistill.predictors.runs import target as ranked
 from autodistill.validation import leave_one_out
 from tests.autodistill.made_up import by_size, made_up
 
 HELD_OUT = "set1"
-
-
-def predicted(fit: Fit, table: RunTable) -> np.ndarray:
-    """What a validation predicts for the held-out dataset."""
-    (found,) = (held_out for held_out in leave_one_out(fit, table) if held_out.dataset == HELD_OUT)
-    return found.runs.predicted.to_numpy()
-
-
-def other_outcomes(table: RunTable) -> RunTable:
-    """The held-out dataset's outcomes turned upside down."""
-    inside = table.runs.dataset == HELD_OUT
-    runs = table.runs.copy()
-    for name in ("score", "ratio"):
-        runs.loc[inside, name] = 1 - runs.loc[inside, name]
-    return replace(table, runs=runs)
-
-
-def other_inputs(table: RunTable) -> RunTable:
-    """The held-out dataset with other words and a hundred times the size."""
-    known = table.datasets[HELD_OUT]
-    huge = known.descriptors.model_copy(update={"n_train": 100 * known.descriptors.n_train})
-    other = Dataset(huge, count_words(["nothing like the other words at all " * 50]))
-    return replace(table, datasets={**table.datasets, HELD_OUT: other})
-
-
-def outcomes_leak(fit: Fit, table: RunTable) -> bool:
-    """Whether what is predicted for the held-out dataset depends on its outcomes."""
-    return not np.array_equal(predicted(fit, table), predicted(fit, other_outcomes(table)))
-
-
-def inputs_leak(learn: Callable[[RunTable], np.ndarray], table: RunTable) -> bool:
-    """Whether what is learned for the other datasets depends on the held-out one's inputs."""
-    past, changed = table.without(HELD_OUT), other_inputs(table).without(HELD_OUT)
-    return not np.array_equal(learn(past), learn(changed))
+Plant = Callable[[RunTable], Fit]
+WITH_FEATURES: dict[str, Fit] = {
+    "mixed with descriptors": lambda past: fit_mixed(past, ("descriptors",)),
+    "mixed with embedding": lambda past: fit_mixed(past, ("embedding",)),
+    **{name: PREDICTORS[name] for name in ("nearest", "ridge", "lightgbm")},
+}
+"""Predictors that place datasets among others."""
 
 
 @pytest.fixture(name="table", scope="module")
@@ -65,76 +40,178 @@ def _table() -> RunTable:
     return made_up(by_size, datasets=5)
 
 
+def predicted(plant: Plant, table: RunTable) -> np.ndarray:
+    """What a validation predicts for the held-out dataset."""
+    (found,) = (each for each in leave_one_out(plant(table), table) if each.dataset == HELD_OUT)
+    return found.runs.predicted.to_numpy()
+
+
+def with_other_outcomes(table: RunTable) -> RunTable:
+    """The held-out dataset's runs came out the other way round."""
+    inside = table.runs.dataset == HELD_OUT
+    runs = table.runs.copy()
+    for name in ("score", "ratio"):
+        runs.loc[inside, name] = 1 - runs.loc[inside, name]
+    return replace(table, runs=runs)
+
+
+def with_other_inputs(table: RunTable) -> RunTable:
+    """The held-out dataset has other words and a hundred times the size."""
+    known = table.datasets[HELD_OUT]
+    huge = known.descriptors.model_copy(update={"n_train": 100 * known.descriptors.n_train})
+    other = Dataset(huge, count_words(["nothing like the other words at all " * 50]))
+    return replace(table, datasets={**table.datasets, HELD_OUT: other})
+
+
+def outcomes_leak(plant: Plant, table: RunTable) -> bool:
+    """Whether what is predicted for the held-out dataset depends on its outcomes."""
+    return not np.array_equal(predicted(plant, table), predicted(plant, with_other_outcomes(table)))
+
+
+def inputs_leak(plant: Plant, table: RunTable) -> bool:
+    """Whether what is learned from the other datasets depends on anything of the held-out one."""
+    learned = (
+        pickle.dumps(plant(given)(given.without(HELD_OUT)))
+        for given in (table, with_other_inputs(table), with_other_outcomes(table))
+    )
+    return len(set(learned)) > 1
+
+
+def honest(fit: Fit) -> Plant:
+    return lambda whole: fit
+
+
+# --- nothing leaks ----------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("name", [name for name in PREDICTORS if name != "autogluon"])
-def test_no_predictor_sees_outcomes(name: str, table: RunTable) -> None:
-    assert not outcomes_leak(PREDICTORS[name], table)
+def test_predictions_do_not_depend_on_what_comes_out(name: str, table: RunTable) -> None:
+    assert not outcomes_leak(honest(PREDICTORS[name]), table)
 
 
-def test_the_calibration_sees_no_outcomes(table: RunTable) -> None:
-    def ratios(given: RunTable) -> np.ndarray:
-        past = given.without(HELD_OUT)
-        rank = fit_mixed(past)
-        calibration = calibrate(past, left_out_places(fit_mixed, rank, past))
-        asked = given.of(HELD_OUT)
-        return calibration(rank(asked), np.full(len(asked.runs), 0.2))
-
-    np.testing.assert_array_equal(ratios(table), ratios(other_outcomes(table)))
+@pytest.mark.parametrize("name", [*WITH_FEATURES, "mixed", "mean_rank", "portfolio"])
+def test_nothing_of_the_held_out_dataset_is_learned(name: str, table: RunTable) -> None:
+    assert not inputs_leak(honest((WITH_FEATURES | PREDICTORS)[name]), table)
 
 
-def of_the_others(space: Callable[[RunTable], DatasetSpace], place: str) -> Callable[[RunTable], np.ndarray]:
-    return lambda past: np.stack([getattr(space(past), place)(past, name) for name in past.names])
+def test_a_fold_is_shown_the_runs_of_the_others_and_asked_without_outcomes(table: RunTable) -> None:
+    shown: list[set[str]] = []
+    asked: list[set[str]] = []
+
+    def fit(past: RunTable) -> Rank:
+        shown.append(set(past.names))
+
+        def rank(candidates: RunTable) -> np.ndarray:
+            asked.append(set(candidates.names))
+            assert not set(OUTCOMES) & set(candidates.runs)
+            return np.zeros(len(candidates.runs))
+
+        return rank
+
+    leave_one_out(fit, table)
+    assert asked == [{name} for name in table.names]
+    assert [past | held_out for past, held_out in zip(shown, asked, strict=True)] == [set(table.names)] * 5
+    assert not any(past & held_out for past, held_out in zip(shown, asked, strict=True))
 
 
-@pytest.mark.parametrize("place", ["embedding", "descriptors"])
-def test_scales_and_document_frequencies_are_those_of_the_others(place: str, table: RunTable) -> None:
-    assert not inputs_leak(of_the_others(DatasetSpace.of, place), table)
+def ratios(table: RunTable, learned_from: Callable[[RunTable], RunTable]) -> np.ndarray:
+    """Ratios of the held-out dataset with their intervals."""
+    past = learned_from(table)
+    rank = fit_mixed(past)
+    calibration = calibrate(past, left_out_places(fit_mixed, rank, past))
+    asked = table.of(HELD_OUT)
+    return calibration(fit_mixed(table.without(HELD_OUT))(asked), gaps(asked))
 
 
-# --- planted leaks ----------------------------------------------------------------------------------
+def of_the_others(table: RunTable) -> RunTable:
+    return table.without(HELD_OUT)
 
 
-@pytest.mark.parametrize("place", ["embedding", "descriptors"])
-def test_a_space_over_all_datasets_is_caught(place: str, table: RunTable) -> None:
-    def leaking(past: RunTable) -> DatasetSpace:
-        everything = table.runs.drop_duplicates("dataset")
-        return DatasetSpace.of(replace(past, runs=everything))
-
-    assert inputs_leak(of_the_others(leaking, place), table)
+def test_ratios_do_not_depend_on_what_comes_out(table: RunTable) -> None:
+    found, changed = (ratios(given, of_the_others) for given in (table, with_other_outcomes(table)))
+    np.testing.assert_array_equal(found, changed)
 
 
-def test_a_target_ranked_over_all_runs_is_caught(table: RunTable, monkeypatch: pytest.MonkeyPatch) -> None:
-    def leaking(given: RunTable) -> Fit:
+# --- planted leaks are caught -----------------------------------------------------------------------
+
+
+LEAKS = {"IDF": ("frequencies",), "scaling": ("means", "deviations")}
+"""Stage → what is then learned over all datasets."""
+
+
+@pytest.mark.parametrize("name", WITH_FEATURES)
+@pytest.mark.parametrize("stage", LEAKS)
+def test_what_is_learned_over_all_datasets_is_caught(
+    name: str, stage: str, table: RunTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plant(whole: RunTable) -> Fit:
+        over_all = DatasetSpace.of(whole)
+        leaking = {part: getattr(over_all, part) for part in LEAKS[stage]}
+
         def fit(past: RunTable) -> Rank:
-            over_all = ranked(given.runs.assign(dataset="all", metric="all"))
+            own = DatasetSpace.of(past)
             with monkeypatch.context() as patched:
-                patched.setitem(fit_mixed.__globals__, "target", lambda runs: over_all.loc[runs.index])
-                return fit_mixed(past)
+                patched.setattr(DatasetSpace, "of", lambda past: replace(own, **leaking))
+                return WITH_FEATURES[name](past)
 
         return fit
 
-    assert not np.array_equal(
-        predicted(leaking(table), table), predicted(leaking(other_outcomes(table)), other_outcomes(table))
-    )
+    assert inputs_leak(plant, table)
+
+
+@pytest.mark.parametrize("name", ["mixed", "ridge", "lightgbm", "mean_rank"])
+def test_a_target_ranked_over_all_runs_is_caught(
+    name: str, table: RunTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest_fit = fit_mixed if name == "mixed" else PREDICTORS[name]
+
+    def plant(whole: RunTable) -> Fit:
+        over_all = ranked(whole.runs.assign(dataset="all"))
+
+        def fit(past: RunTable) -> Rank:
+            with monkeypatch.context() as patched:
+                patched.setitem(honest_fit.__globals__, "target", lambda runs: over_all.loc[runs.index])
+                return honest_fit(past)
+
+        return fit
+
+    assert outcomes_leak(plant, table)
+    assert inputs_leak(plant, table)
 
 
 def test_features_chosen_with_the_held_out_outcomes_are_caught(table: RunTable) -> None:
-    def leaking(given: RunTable) -> Fit:
+    def plant(whole: RunTable) -> Fit:
         def fit(past: RunTable) -> Rank:
-            def score(features: tuple[str, ...]) -> float:
-                asked = given.runs[given.runs.dataset == HELD_OUT]
-                return float(np.corrcoef(fit_mixed(past, features)(given.of(HELD_OUT)), asked.ratio)[0, 1])
+            asked, came_out = whole.of(HELD_OUT), whole.runs[whole.runs.dataset == HELD_OUT].ratio
 
-            return fit_mixed(past, max(((), ("descriptors",)), key=score))
+            def agreement(features: tuple[str, ...]) -> float:
+                return float(np.corrcoef(fit_mixed(past, features)(asked), came_out)[0, 1])
+
+            return fit_mixed(past, max(((), ("descriptors",)), key=agreement))
 
         return fit
 
-    changed = other_outcomes(table)
-    assert not np.array_equal(predicted(leaking(table), table), predicted(leaking(changed), changed))
+    assert outcomes_leak(plant, table)
+    assert inputs_leak(plant, table)
 
 
-def test_a_predictor_that_remembers_everything_is_caught(table: RunTable) -> None:
-    def leaking(given: RunTable) -> Fit:
-        return lambda past: lambda asked: given.runs.ratio.loc[asked.runs.index].to_numpy()
+@pytest.mark.parametrize("name", ["mixed", "ridge", "mean_rank", "portfolio"])
+def test_a_fold_with_the_held_out_runs_in_it_is_caught(
+    name: str, table: RunTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RunTable, "without", lambda whole, dataset: whole)
+    assert outcomes_leak(honest(PREDICTORS[name]), table)
 
-    changed = other_outcomes(table)
-    assert not np.array_equal(predicted(leaking(table), table), predicted(leaking(changed), changed))
+
+def test_a_predictor_that_reads_outcomes_of_candidates_is_caught(
+    table: RunTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        RunTable, "of", lambda whole, dataset: replace(whole, runs=whole.runs[whole.runs.dataset == dataset])
+    )
+    assert outcomes_leak(lambda whole: lambda past: lambda asked: asked.runs.ratio.to_numpy(), table)
+
+
+def test_a_calibration_on_the_held_out_runs_is_caught(table: RunTable) -> None:
+    found, changed = (ratios(given, lambda whole: whole) for given in (table, with_other_outcomes(table)))
+    assert not np.array_equal(found, changed)

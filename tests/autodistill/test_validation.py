@@ -134,3 +134,67 @@ def test_the_ceiling_is_the_correlation_of_the_truth_with_one_run(noise: float, 
 
 def test_without_repeats_there_is_no_ceiling() -> None:
     assert noise_ceiling(made_up(everywhere_the_same, datasets=3).runs) == {}
+
+
+tied = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=5, max_size=30).filter(
+    lambda found: all(len(set(values)) > 1 for values in zip(*found, strict=True))
+)
+"""Predicted places and ratios, many of them equal."""
+
+
+@given(tied)
+def test_equal_values_share_a_rank(found: list[tuple[int, int]]) -> None:
+    rows = group(found)
+    assert spearman(rows) == pytest.approx(spearmanr(rows.predicted, rows.ratio)[0])
+
+
+def test_equal_ratios_have_no_order() -> None:
+    assert np.isnan(spearman(group([(place, 1) for place in range(6)])))
+    assert np.isnan(regret(group([(place, 1) for place in range(6)]), 1))
+
+
+@given(pairs)
+def test_percentile_and_top_five(found: list[tuple[int, int]]) -> None:
+    rows = group(found).assign(dataset="a", metric="m", held_out="v", teacher="t", student="s")
+    got = measures(rows)
+    order = sorted(range(len(rows)), key=lambda row: -rows.predicted[row])
+    first = rows.ratio[order[0]]
+    assert got["first_pick_percentile"] == pytest.approx(sum(rows.ratio <= first) / len(rows))
+    assert got["top_5_ratio"] == pytest.approx(sum(rows.ratio[row] for row in order[:5]) / 5)
+    assert got["random_5_ratio"] == pytest.approx(sum(rows.ratio) / len(rows))
+
+
+def test_groups_count_by_their_runs_and_tiny_ones_not_at_all() -> None:
+    def part(metric: str, ratios: list[float]) -> pd.DataFrame:
+        places = list(range(len(ratios)))
+        return pd.DataFrame(
+            {
+                "dataset": "a",
+                "metric": metric,
+                "held_out": "v",
+                "teacher": "t",
+                "student": "s",
+                "predicted": [float(place) for place in places],
+                "ratio": ratios,
+                "configuration": [str(place) for place in places],
+            }
+        )
+
+    right, wrong = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0.5, 0.4, 0.3, 0.2, 0.1]
+    both = pd.concat([part("f1", right), part("accuracy", wrong)], ignore_index=True)
+    assert measures(both)["spearman"] == pytest.approx((6 * 1 + 5 * -1) / 11)
+    assert measures(both)["regret_at_1"] == pytest.approx((6 * 0 + 5 * 1) / 11)
+    tiny = pd.concat([both, part("other", [9.0, 8.0, 7.0, 6.0])], ignore_index=True)
+    assert measures(tiny) == measures(both)
+    assert measures(part("f1", right[:4])) == {}
+    assert "within_pair_spearman" not in measures(both)
+    assert "within_pair_spearman" not in measures(both, ("t", "another"))
+    assert measures(both, ("t", "s"))["within_pair_spearman"] == measures(both)["spearman"]
+
+
+def test_the_interval_draws_datasets_again() -> None:
+    found = leave_one_out(mean_rank, made_up(everywhere_the_same, noise=1.0))
+    values = np.array([each.measures["spearman"] for each in found])
+    dice = np.random.default_rng(1)
+    drawn = [dice.choice(values, len(values)).mean() for _ in range(20_000)]
+    assert interval_of(found, "spearman") == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.01)

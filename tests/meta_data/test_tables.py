@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from autodistill.features.descriptors import Descriptors
-from autodistill.features.known import shipped_datasets
+from autodistill.features.descriptors import Descriptors, describe
+from autodistill.features.words import count_words, texts_of
 from autodistill.metadataset.load import read_runs
+from engine.data import load_task
 from engine.spec import components
-from meta_data import ARCHITECTURES, DATASETS, DATASHEET, PUBLISHED
+from meta_data import ARCHITECTURES, DATASETS, DATASHEET, PUBLISHED, WORDS
 
 READ = {"integer": "i", "number": "f", "text": "O", "true or false": "b"}
 
@@ -60,14 +62,44 @@ def test_every_model_has_its_architecture() -> None:
 
 
 def test_every_dataset_with_figures_is_described() -> None:
-    known = shipped_datasets()
-    assert set(known) == set(read_runs("published").datasets)
-    for dataset in known.values():
-        assert len(dataset.words) > 1000
-        assert dataset.words.counts.min() >= 1
-        assert dataset.words.counts.sum() <= dataset.words.total
-        assert dataset.descriptors.baseline_score is not None
+    table = pd.read_csv(DATASETS)
+    assert sorted(table.dataset) == read_runs("published").datasets
+    assert not table.isna().any(axis=None)
 
 
-def test_the_columns_of_datasets_are_the_descriptors() -> None:
-    assert list(pd.read_csv(DATASETS).columns) == list(Descriptors.model_fields)
+def test_datasets_are_described_as_the_meta_layer_does() -> None:
+    table = pd.read_csv(DATASETS).astype(object)
+    assert list(table.columns) == list(Descriptors.model_fields)
+    assert [Descriptors.model_validate(row).dataset for row in table.to_dict("records")] == list(
+        table.dataset
+    )
+
+
+def test_words_are_numbers_of_three_parts_for_each_dataset() -> None:
+    parts = re.findall(r"`<dataset>\.(\w+)`", DATASHEET.read_text("utf-8"))
+    names = pd.read_csv(DATASETS).dataset
+    with np.load(WORDS, allow_pickle=False) as arrays:
+        assert set(arrays.files) == {f"{name}.{part}" for name in names for part in parts}
+        assert {arrays[name].dtype.kind for name in arrays.files} <= {"i", "u"}
+        for name in names:
+            hashes, counts, total = (arrays[f"{name}.{part}"] for part in ("hashes", "counts", "total"))
+            assert hashes.dtype == np.uint32
+            assert (hashes[1:] > hashes[:-1]).all()
+            assert 1000 < len(hashes) == len(counts) <= 5000
+            assert counts.min() >= 1
+            assert counts.sum(dtype=np.int64) <= total
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", pd.read_csv(DATASETS).dataset)
+def test_datasets_are_what_their_samples_give(shared: Path, name: str) -> None:
+    """All but the baseline score, which has to be trained for."""
+    shipped = pd.read_csv(DATASETS).set_index("dataset").loc[name].drop("baseline_score")
+    task = load_task(str(shared / "datasets" / name))
+    found = describe(task, shipped.description)
+    assert shipped.to_dict() == pytest.approx(found.model_dump(include=set(shipped.index)), abs=1e-6)
+    counted = count_words(texts_of(task), most=5000)
+    with np.load(WORDS, allow_pickle=False) as arrays:
+        np.testing.assert_array_equal(arrays[f"{name}.hashes"], counted.hashes)
+        np.testing.assert_array_equal(arrays[f"{name}.counts"], counted.counts)
+        assert arrays[f"{name}.total"] == counted.total

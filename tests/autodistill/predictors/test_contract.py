@@ -93,3 +93,42 @@ def test_the_past_is_left_as_it_was(name: str, table: RunTable) -> None:
     before = table.runs.copy()
     PREDICTORS[name](table)(table.of(HELD_OUT))
     pd.testing.assert_frame_equal(table.runs, before)
+
+
+@pytest.mark.parametrize("name", [name for name in PREDICTORS if name != "autogluon"])
+def test_the_same_past_gives_the_same_places(name: str, table: RunTable, ranks: dict[str, Rank]) -> None:
+    asked = table.of(HELD_OUT)
+    again = PREDICTORS[name](table.without(HELD_OUT))
+    np.testing.assert_array_equal(again(asked), fitted(name, table, ranks)(asked))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_candidates_are_left_as_they_were(name: str, table: RunTable, ranks: dict[str, Rank]) -> None:
+    asked = table.of(HELD_OUT)
+    before = asked.runs.copy()
+    fitted(name, table, ranks)(asked)
+    pd.testing.assert_frame_equal(asked.runs, before)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "random"])
+def test_repeats_of_a_candidate_share_its_place(name: str, table: RunTable, ranks: dict[str, Rank]) -> None:
+    asked = table.of(HELD_OUT)
+    twice = replace(asked, runs=pd.concat([asked.runs, asked.runs], ignore_index=True))
+    places = fitted(name, table, ranks)(twice)
+    np.testing.assert_allclose(places[:12], places[12:], atol=1e-9)
+
+
+@pytest.mark.parametrize("name", [name for name in PREDICTORS if name != "autogluon"])
+@pytest.mark.parametrize("of_the_asked_one", [True, False])
+def test_datasets_need_not_be_known(name: str, of_the_asked_one: bool, table: RunTable) -> None:
+    asked = table.of(HELD_OUT)
+    past = replace(table.without(HELD_OUT), datasets={})
+    known = asked if of_the_asked_one else replace(asked, datasets={})
+    assert np.isfinite(PREDICTORS[name](past)(known)).all()
+
+
+@pytest.mark.parametrize("name", [name for name in PREDICTORS if name != "autogluon"])
+@pytest.mark.parametrize("runs", [1, 3])
+def test_a_few_runs_of_each_dataset_are_enough_to_begin_with(name: str, runs: int, table: RunTable) -> None:
+    few = replace(table, runs=table.runs.groupby("dataset").head(runs))
+    assert np.isfinite(PREDICTORS[name](few)(table.of(HELD_OUT))).all()

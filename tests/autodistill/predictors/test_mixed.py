@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.linalg import cho_factor, cho_solve
-from scipy.optimize import minimize
+from scipy.optimize import approx_fprime, minimize
 from scipy.stats import multivariate_normal
 
-from autodistill.predictors.mixed import SAME, Encoding, covariances, find_variances, fit_mixed, mixed
-from autodistill.predictors.runs import RunTable, target
+from autodistill.predictors.mixed import (
+    SAME,
+    Encoding,
+    _at_most,
+    covariances,
+    find_variances,
+    fit_mixed,
+    mixed,
+)
+from autodistill.predictors.runs import RunTable, agreement, target
 from autodistill.predictors.simple import mean_rank
 from autodistill.validation import leave_one_out, mean_of
 from tests.autodistill.made_up import by_size, everywhere_the_same, made_up
@@ -51,6 +61,25 @@ def test_no_other_variances_are_more_likely(small: RunTable) -> None:
     bounds = [(np.log(1e-4), np.log(20))] * len(parts)
     numeric = minimize(loss, start, method="L-BFGS-B", bounds=bounds)  # gradient by finite differences
     assert best >= -numeric.fun - 1e-3
+
+
+def test_the_slope_of_the_likelihood(small: RunTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts, y = parts_of(small)
+    seen: dict[str, Any] = {}
+
+    def remembering(loss: Any, start: np.ndarray, **more: Any) -> Any:
+        seen["loss"] = loss
+        return minimize(loss, start, **more)
+
+    monkeypatch.setattr(import_module("autodistill.predictors.mixed"), "minimize", remembering)
+    find_variances(parts, y)
+    logs = np.random.default_rng(0).uniform(-3, 0, len(parts))
+    value, slope = seen["loss"](logs)
+    numeric = approx_fprime(logs, lambda at: seen["loss"](at)[0], 1e-6)
+    np.testing.assert_allclose(slope, numeric, rtol=1e-3, atol=1e-4)
+    constant = 0.5 * len(y) * np.log(2 * np.pi)
+    variances = dict(zip(parts, np.exp(logs).tolist(), strict=True))
+    assert value + constant == pytest.approx(-likelihood(variances, parts, y))
 
 
 def test_parts_are_covariances(small: RunTable) -> None:
@@ -102,3 +131,44 @@ def test_where_nothing_depends_on_the_dataset_it_is_as_good_as_the_mean_rank() -
     found, simple = leave_one_out(mixed, table), leave_one_out(mean_rank, table)
     assert {held_out.rank.features for held_out in found} == {()}
     assert (mean_of(found, "spearman") or 0) > (mean_of(simple, "spearman") or 0) - 0.03
+
+
+def test_descriptors_that_decide_nothing_do_not_hide_the_one_that_does() -> None:
+    """It takes more datasets than where descriptors differ in nothing else."""
+    table = made_up(by_size, datasets=14, distracting=True)
+    found, simple = leave_one_out(mixed, table), leave_one_out(mean_rank, table)
+    assert sum("descriptors" in held_out.rank.features for held_out in found) > 7
+    assert (mean_of(found, "spearman") or 0) > (mean_of(simple, "spearman") or 0) + 0.3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_descriptors_that_decide_nothing_are_not_chosen(seed: int) -> None:
+    table = made_up(everywhere_the_same, distracting=True, seed=seed)
+    found = mixed(table)
+    assert found.features == ()
+    assert set(found.gains) == {"descriptors", "embedding", "descriptors and embedding"}
+    assert agreement(table.runs, found.left_out).mean() > 0.7
+
+
+@pytest.mark.parametrize(
+    "sizes", [(700, 1), (75,) * 8 + (1,), (601,), (300, 300), (1000, 100, 10, 1)], ids=str
+)
+def test_a_part_of_the_runs_has_some_of_every_dataset(sizes: tuple[int, ...]) -> None:
+    datasets = np.repeat([f"set{place}" for place in range(len(sizes))], sizes)
+    rows = _at_most(datasets, 600)
+    assert 600 - len(sizes) <= len(rows) <= 600 + len(sizes)
+    assert list(rows) == sorted(set(rows))
+    kept = pd.Series(datasets[rows]).value_counts()
+    share = min(1, 600 / len(datasets))
+    for place, size in enumerate(sizes):
+        assert kept[f"set{place}"] == pytest.approx(share * size, abs=1)
+        assert kept[f"set{place}"] >= 1
+
+
+@pytest.mark.parametrize("runs", [1, 4])
+def test_with_hardly_any_runs_no_features_are_compared(runs: int) -> None:
+    table = made_up(everywhere_the_same, datasets=3)
+    few = replace(table, runs=table.runs.groupby("dataset").head(runs))
+    found = mixed(few)
+    assert found.features == ()
+    assert np.isfinite(found(table.of("set0"))).all()
