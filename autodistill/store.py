@@ -30,11 +30,12 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    inspect,
     select,
 )
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.pool import NullPool
 
 from autodistill.features.descriptors import Descriptors
 from autodistill.features.words import WordCounts
@@ -111,9 +112,7 @@ class Store:
             if self.url.get_backend_name() == "sqlite" and self.url.database:
                 Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
             self._engine = _engine(self.url)
-            with self._engine.begin() as connection:
-                for table in metadata.sorted_tables:
-                    connection.execute(CreateTable(table, if_not_exists=True))
+            _make_tables(self._engine)
         except (ArgumentError, DBAPIError, NoSuchModuleError, ModuleNotFoundError, OSError) as error:
             shown = str(error).splitlines()[0]
             where = self.url.render_as_string(hide_password=True)
@@ -178,7 +177,7 @@ class Store:
 
 
 def _engine(url: URL) -> Engine:
-    engine = create_engine(url)
+    engine = create_engine(url, poolclass=NullPool)  # a store is asked seldom, and by several processes
     if engine.dialect.name == "sqlite":
 
         @event.listens_for(engine, "connect")
@@ -186,6 +185,15 @@ def _engine(url: URL) -> Engine:
             connection.execute("PRAGMA busy_timeout = 30000")  # runs in several processes share the file
 
     return engine
+
+
+def _make_tables(engine: Engine) -> None:
+    for table in metadata.sorted_tables:
+        try:
+            table.create(engine, checkfirst=True)
+        except DBAPIError:  # as when another process makes it at the same moment
+            if not inspect(engine).has_table(table.name):
+                raise
 
 
 def _packed(words: WordCounts) -> bytes:

@@ -5,25 +5,43 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
 import numpy as np
 import pytest
+from sqlalchemy import URL
 
 from autodistill.features.descriptors import describe
 from autodistill.features.words import WordCounts, count_words, texts_of
 from autodistill.store import Store, store_url
 from engine.errors import InputError
+from tests import postgresql
 from tests.conftest import ROOT
 from tests.records import made_record
 from tests.toys import toy_task
 
 
+@pytest.fixture(name="server", scope="module")
+def _server() -> Iterator[URL]:
+    if reason := postgresql.missing():
+        pytest.skip(reason)
+    with postgresql.server() as address:
+        yield address
+
+
+@pytest.fixture(name="url", params=["sqlite", "postgresql"])
+def _url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return str(tmp_path / "store.db")
+    return postgresql.new_database(request.getfixturevalue("server"))
+
+
 @pytest.fixture(name="store")
-def _store(tmp_path: Path) -> Store:
-    return Store(str(tmp_path / "store.db"))
+def _store(url: str) -> Store:
+    return Store(url)
 
 
 def rows(path: Path, query: str) -> list[tuple[object, ...]]:
@@ -134,25 +152,33 @@ for place in range(20):
 """
 
 
-def test_processes_share_it(tmp_path: Path) -> None:
-    path = str(tmp_path / "store.db")
-    arguments = [sys.executable, "-c", ADD, path]
+def test_processes_share_it(url: str) -> None:
+    arguments = [sys.executable, "-c", ADD, url]
     both = [subprocess.Popen([*arguments, name, made_record().model_dump_json()], cwd=ROOT) for name in "xy"]
     assert [process.wait(120) for process in both] == [0, 0]
-    found = sorted(run.identity for run in Store(path).runs())
+    found = sorted(run.identity for run in Store(url).runs())
     assert found == sorted(f"{name}-{place}" for name in ("x", "y", "both") for place in range(20))
 
 
 def test_it_may_be_made_by_several_at_once(tmp_path: Path) -> None:
-    together = Barrier(8)
+    for attempt in range(5):
+        open_together(str(tmp_path / f"{attempt}.db"))
 
-    def opened(path: Path) -> int:
+
+def test_it_may_be_made_by_several_at_once_on_a_server(server: URL) -> None:
+    for _ in range(5):
+        open_together(postgresql.new_database(server))
+
+
+def open_together(url: str, count: int = 8) -> None:
+    together = Barrier(count)
+
+    def opened(_: int) -> int:
         together.wait()
-        return Store(str(path)).count_runs()
+        return Store(url).count_runs()
 
-    with ThreadPoolExecutor(8) as threads:
-        for attempt in range(5):
-            assert list(threads.map(opened, [tmp_path / f"{attempt}.db"] * 8)) == [0] * 8
+    with ThreadPoolExecutor(count) as threads:
+        assert list(threads.map(opened, range(count))) == [0] * count
 
 
 # --- where it is -------------------------------------------------------------------------------
