@@ -51,9 +51,14 @@ def interval(pick: Pick) -> str:
 
 
 def _reasons(pick: Pick) -> str:
-    """The components that speak for a pick or against it, the weightiest first."""
+    """The components that speak for a pick or against it, the weightiest first.
+
+    A later pick may have nothing for it but that it shares no risk with those above.
+    """
     said = {name: value for name, value in pick.contributions.items() if abs(value) >= FEWEST_CONTRIBUTION}
     parts = [f"{name} {value:+.2f}" for name, value in sorted(said.items(), key=lambda pair: -abs(pair[1]))]
+    if pick.rank > 1 and all(value <= 0 for value in said.values()):
+        parts.insert(0, "unlike those above")
     if pick.unseen:
         parts.append(f"never run before: {', '.join(pick.unseen)}")
     return ", ".join(parts) or "nothing sets it apart"

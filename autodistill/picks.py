@@ -27,7 +27,7 @@ def diverse(places: np.ndarray, runs: pd.DataFrame, count: int) -> list[int]:
         places: Predicted, of each candidate (n,).
         runs: The candidates.
     """
-    alike = _likeness(runs)
+    alike = likeness(runs)
     nearest = np.full(len(runs), -np.inf)
     chosen: list[int] = []
     for _ in range(min(count, len(runs))):
@@ -38,7 +38,7 @@ def diverse(places: np.ndarray, runs: pd.DataFrame, count: int) -> list[int]:
     return chosen
 
 
-def _likeness(runs: pd.DataFrame) -> Callable[[int], np.ndarray]:
+def likeness(runs: pd.DataFrame) -> Callable[[int], np.ndarray]:
     """How alike each candidate is to a given one: the mean over components of the share of equal columns."""
     varying = [name for name in configuration_columns(runs) if runs[name].nunique(dropna=False) > 1]
     codes = {name: pd.factorize(runs[name].astype(object), use_na_sentinel=False)[0] for name in varying}

@@ -23,7 +23,7 @@ from scipy.stats import iqr, norm
 
 from autodistill.calibration import calibrate, gaps
 from autodistill.knowledge import load_knowledge
-from autodistill.picks import diverse
+from autodistill.picks import LIKENESS_COST, diverse, likeness
 from autodistill.predictors.mixed import SAME, Mixed, covariances, mixed
 from autodistill.predictors.runs import MODELS, RunTable, configurations
 from autodistill.store import Store
@@ -65,8 +65,11 @@ class Choice:
         return chosen
 
     def _next(self, chosen: list[int]) -> int:
-        order = diverse(self._posterior(chosen), self.runs, len(self.runs))
-        return next(row for row in order if row not in chosen)
+        """The highest one after the deduction for how alike it is to those that were run."""
+        alike = likeness(self.runs)
+        places = self._posterior(chosen) - LIKENESS_COST * np.max([alike(row) for row in chosen], axis=0)
+        places[chosen] = -np.inf
+        return int(np.argmax(places))
 
     def _posterior(self, chosen: list[int]) -> np.ndarray:
         """Places given the ratios of the chosen, whose common level is not known and is estimated."""

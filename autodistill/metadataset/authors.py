@@ -72,6 +72,7 @@ def convert(row: AuthorsRow) -> dict[str, Any]:
         "intermediate.alpha": row.alpha if objective == "mi_alpha" else None,
         "mapping": row.intermediate_strategy,
         "prediction": row.kd_loss_type,
+        "team": "single",
         **_augmentation(row),
         "score": row.score,
         "teacher_score": _implied_teacher_score(row),

@@ -66,6 +66,7 @@ def convert(row: PublishedRow) -> dict[str, Any] | None:
         **sizes("teacher", row.teacher),
         **sizes("student", row.student),
         **{ours: getattr(row, theirs) for theirs, ours in COMPONENT_COLUMNS.items()},
+        "team": "single",
         **{f"augmentation.{operator}": place for place, operator in enumerate(operators, start=1)},
         "score": row.score / 100,
         "teacher_score": row.teacher_score / 100,
