@@ -85,6 +85,7 @@ def test_an_authors_row_in_our_layout(tmp_path: Path) -> None:
         "intermediate.alpha": 0.9,
         "mapping": "skip",
         "prediction": "mse",
+        "team": "single",
         "augmentation": "none",
         "score": 0.6,
         "teacher_score": pytest.approx(0.75),  # what the ratio implies
