@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from autodistill import arguments as args
+from autodistill import looking
 
 app = typer.Typer(
     name="autodistill",
@@ -83,6 +84,7 @@ def run(
     cache_dir: args.CacheDir = None,
     cache_budget_gb: args.CacheBudget = None,
     signals: args.Signals = "auto",
+    workers: args.Workers = None,
     tensorboard: args.TensorBoard = False,
     overwrite: args.Overwrite = False,
     store: args.StoreUrl = None,
@@ -258,84 +260,7 @@ def predict(
             console.show_lines([answers.line(row) for row in rows])
 
 
-@app.command()
-def validate(
-    source: args.Source,
-    set_: args.Sets = None,
-    data: Annotated[str | None, args.option("--data", help="Check against this dataset too.")] = None,
-    text: args.TextColumn = None,
-    text_pair: args.PairColumn = None,
-    label: args.LabelColumn = None,
-    task: args.TaskName = None,
-    json: args.Json = False,
-) -> None:
-    """Checks a pipeline, and whether it suits a dataset, without loading a model."""
-    from autodistill import console, runs, summary
-
-    with console.handled(json):
-        columns = {"text": text, "text_pair": text_pair, "label": label, "kind": task}
-        pipeline, found = runs.check(source, set_ or (), data, columns)
-        pipeline = pipeline if found is None else pipeline.for_task(found)
-        if json:
-            about = None if found is None else summary.task_record(found)
-            record = {"status": "ok", "key": pipeline.key, "pipeline": pipeline.model_dump(), "task": about}
-            console.show_json(record)
-        else:
-            console.show_lines(summary.verdict_lines(source, pipeline, found))
-
-
-@app.command()
-def components(json: args.Json = False) -> None:
-    """Lists the kinds of every component, and the presets."""
-    from autodistill import console, summary
-    from engine.spec import components as kinds
-
-    with console.handled(json):
-        if json:
-            console.show_json(kinds())
-        else:
-            console.show_table(["component", "kind", "what it is"], summary.component_rows())
-            console.show_table(["preset", "the student learns from", "source"], summary.preset_rows())
-
-
-@app.command()
-def show(
-    source: Annotated[str, typer.Argument(metavar="NAME|FILE|FOLDER", help="Preset, pipeline file, or run.")],
-    set_: args.Sets = None,
-    format: Annotated[Literal["toml", "yaml", "json"], typer.Option(help="Of a pipeline.")] = "toml",
-    json: args.Json = False,
-) -> None:
-    """Shows a complete pipeline with its defaults, or the result of a run."""
-    from autodistill import console, runs, summary
-    from engine.config import dump_pipeline, load_pipeline
-
-    with console.handled(json):
-        if not Path(source).is_dir():
-            pipeline, written = load_pipeline(source, set_ or ()), "json" if json else format
-            comment = summary.left_open(pipeline) if written == "toml" else ""
-            console.show_text(comment + dump_pipeline(pipeline, written))
-            return
-        result = runs.read_result(Path(source))
-        if json:
-            console.show_text(result.to_json())
-        else:
-            console.show_table(summary.result_columns(result), summary.result_rows(result))
-            console.show_lines(summary.closing_lines(result))
-
-
-@app.command()
-def doctor(cache_dir: args.CacheDir = None, json: args.Json = False) -> None:
-    """Shows versions, devices, the precision that would be chosen, the hub, and the caches."""
-    from autodistill import console
-    from autodistill import doctor as examination
-    from engine.options import RunOptions
-
-    with console.handled(json):
-        report = examination.examine(RunOptions(cache_dir=cache_dir))
-        if json:
-            console.show_json(report)
-        else:
-            console.show_table(["part", "name", "found"], examination.lines(report))
+app.add_typer(looking.app)
 
 
 def main() -> None:

@@ -35,6 +35,7 @@ GROUPS = {
             "cache_dir",
             "cache_budget_gb",
             "signals",
+            "workers",
             "tensorboard",
             "overwrite",
         )
@@ -102,6 +103,10 @@ CacheDir = Annotated[str | None, option("--cache-dir", help="Teachers and their 
 CacheBudget = Annotated[
     float | None, option("--cache-budget-gb", help="Disk for all signals. Default: 20.", panel=_machine)
 ]
+Workers = Annotated[
+    int | None,
+    option("--workers", min=0, help="Processes that augment texts. Default: auto.", panel=_machine),
+]
 Signals = Annotated[
     Literal["auto", "online"],
     typer.Option(help="auto: the teacher's signals are kept on disk.", rich_help_panel=_machine),
@@ -147,6 +152,10 @@ Vectors = Annotated[
 PredictorName = Annotated[
     str | None, option("--predictor", help="What orders the pipelines. Default: mixed.", panel=_advice)
 ]
+Policy = Annotated[
+    str, option("--policy", help="Operators in their order, such as random+mixup.", panel=_models)
+]
+Count = Annotated[int, typer.Option("--n", min=1, help="Number of examples.", rich_help_panel=_data)]
 Figures = Annotated[Path | None, option("--figures", help="Folder to draw the figures in.")]
 
 

@@ -22,13 +22,13 @@ from engine.hub import MODEL_FILES, local_snapshot
 from engine.names import parse_model
 from engine.options import FineTuning, RunOptions
 from engine.progress import Reporter
-from engine.spec import MIAlpha, Pipeline, Weights
+from engine.spec import MIAlpha, Pipeline
 
 
 class Measured(BaseModel):
     """Scores, sizes, speeds and costs of a student beside its teacher on a dataset.
 
-    The costs are those of `engine.rehearsal.Rehearsal`; steps are named by `cost_class`.
+    The costs are those of `engine.rehearsal.Rehearsal`; steps are named by the keys of `cost_parts`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,17 +52,29 @@ class Measured(BaseModel):
 
     def seconds(self, pipeline: Pipeline) -> float:
         """Predicted time of a run: the teacher's signals, the steps, and an evaluation an epoch."""
-        epoch = self.steps_per_epoch * self.step_seconds[cost_class(pipeline)] + self.evaluation_seconds
+        base, *stack = cost_parts(pipeline)
+        step = self.step_seconds[base.key]
+        if stack:
+            plain, augmenting = (self.step_seconds[part.key] for part in stack)
+            step += max(augmenting - plain, 0.0)
+        epoch = self.steps_per_epoch * step + self.evaluation_seconds
         return self.signal_seconds + (pipeline.training.epochs or 1) * epoch
 
 
-def cost_class(pipeline: Pipeline) -> str:
-    """Key of the pipelines whose steps cost the same: α, the prediction loss and weights cost nothing."""
+def cost_parts(pipeline: Pipeline) -> list[Pipeline]:
+    """The pipelines whose steps make up the cost of a step: without augmentation; then plain, and augmented.
+
+    α, the prediction loss and weights cost nothing, and augmented examples cost the same whatever is learned
+    of the originals.
+    """
     intermediate = pipeline.intermediate
     if isinstance(intermediate, MIAlpha):
         intermediate = intermediate.model_copy(update={"alpha": MIAlpha().alpha})
-    same = {"intermediate": intermediate, "prediction": None, "weights": Weights()}
-    return pipeline.model_copy(update=same).key
+    parts = [Pipeline(intermediate=intermediate, mapping=pipeline.mapping, training=pipeline.training)]
+    if pipeline.augmentation.operators:
+        parts.append(Pipeline(training=pipeline.training))
+        parts.append(Pipeline(augmentation=pipeline.augmentation, training=pipeline.training))
+    return parts
 
 
 def measure(
@@ -82,7 +94,7 @@ def measure(
     Raises:
         InputError: Teacher or student cannot be used.
     """
-    kinds = {cost_class(pipeline): pipeline for pipeline in reversed(pipelines)}
+    kinds = {part.key: part for pipeline in pipelines for part in cost_parts(pipeline)}
     identity = _identity(task, teacher, student, kinds, fine_tuning, options)
     kept = options.cache / "measured" / f"{identity}.json"
     if kept.is_file():

@@ -141,14 +141,17 @@ def in_words(pipeline: Mapping[str, Any]) -> str:
     Example:
         >>> in_words({"intermediate": {"kind": "mi_alpha", "alpha": 0.9, "critic": {"kind": "mlp"}},
         ...           "mapping": {"kind": "emd"}, "prediction": {"kind": "ce", "temperature": 2.0},
-        ...           "weights": {"hard_label": 1.0}})
-        'mi_alpha (alpha 0.9, critic mlp), emd, ce (temperature 2), hard labels'
+        ...           "weights": {"hard_label": 1.0},
+        ...           "augmentation": {"operators": [{"kind": "random"}, {"kind": "mixup"}]}})
+        'mi_alpha (alpha 0.9, critic mlp), emd, ce (temperature 2), hard labels, random+mixup'
     """
     parts = [_component_in_words(pipeline[name]) for name in ("intermediate", "mapping", "prediction")]
     if parts[:2] == ["none", "none"]:
         parts = parts[2:]
     if pipeline["weights"]["hard_label"]:
         parts.append("hard labels")
+    if stack := [operator["kind"] for operator in pipeline.get("augmentation", {}).get("operators", ())]:
+        parts.append("+".join(stack))
     return ", ".join(parts)
 
 

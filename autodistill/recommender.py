@@ -232,7 +232,7 @@ def _pick(candidates: pd.DataFrame, past: pd.DataFrame, row: int, rank: int) -> 
     return Pick(
         rank=rank,
         student=found.student,
-        pipeline=pipeline.model_dump(),
+        pipeline=pipeline.model_dump(mode="json"),
         key=pipeline.key,
         place=found.place,
         ratio=found.predicted_ratio,

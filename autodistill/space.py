@@ -29,7 +29,11 @@ GRID: dict[type[Spec], dict[str, tuple[Any, ...]]] = {
 LEFT_OUT: tuple[type[Spec], ...] = (spec.PredictionKL,)
 """Kinds that another kind makes superfluous: kl has the gradient of ce."""
 
-COMPONENTS = ("intermediate", "mapping", "prediction", "augmentation", "teacher")
+STACKS = ("mixup", "random", "contextual", "random+mixup", "contextual+random+mixup")
+"""Augmentation policies that are tried, beside none: the operators that need no download, one by one, and the
+stacks of the paper's study (Distiller, tables 2 and 3)."""
+
+COMPONENTS = ("intermediate", "mapping", "prediction", "teacher")
 
 
 def pipelines(kind: TaskKind, training: Training = Training()) -> Iterator[Pipeline]:  # noqa: B008 - frozen
@@ -40,14 +44,18 @@ def pipelines(kind: TaskKind, training: Training = Training()) -> Iterator[Pipel
 
     Example:
         >>> len(list(pipelines("classification"))), len(list(pipelines("regression")))
-        (368, 92)
+        (1288, 322)
     """
     options = {component: list(_instances(component)) for component in COMPONENTS}
-    for weights in _variants(spec.Weights):
+    plain: list[dict[str, Any]] = [{"weights": weights} for weights in _variants(spec.Weights)]
+    augmented: list[dict[str, Any]] = [
+        {"augmentation": stack} for stack in STACKS
+    ]  # with weights of their own
+    for beside in (*plain, *augmented):
         for parts in product(*options.values()):
-            chosen: dict[str, Any] = dict(zip(options, parts, strict=True))
             try:
-                pipeline = Pipeline(**chosen, weights=weights, training=training)
+                chosen: dict[str, Any] = dict(zip(options, parts, strict=True))
+                pipeline = Pipeline(**chosen, **beside, training=training)
             except ValidationError:
                 continue  # parts that do not go together
             if not pipeline.problems_with(kind):

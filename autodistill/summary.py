@@ -83,8 +83,10 @@ def verdict_lines(source: str, pipeline: Pipeline, task: Task | None) -> list[st
     """That a pipeline is right, and for what."""
     prediction = pipeline.prediction_for(task.kind if task else "classification").kind
     parts = (pipeline.intermediate.kind, pipeline.mapping.kind, prediction)
+    stack = "+".join(pipeline.augmentation.kinds) or "none"
     lines = [
-        f"{source}: a valid pipeline (intermediate {parts[0]}, mapping {parts[1]}, prediction {parts[2]})"
+        f"{source}: a valid pipeline (intermediate {parts[0]}, mapping {parts[1]}, prediction {parts[2]}, "
+        f"augmentation {stack})"
     ]
     if task is not None:
         held_out = sum(len(rows) for rows in task.validation.values())

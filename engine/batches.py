@@ -8,6 +8,7 @@ processes, so neither the number of processes nor the cut changes which examples
 from __future__ import annotations
 
 import math
+import warnings
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,11 +19,14 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
+from torch.utils.data import DataLoader
 
+from engine.augmented import Augmenter
 from engine.data.alignment import align, align_labels
 from engine.data.batching import step_batches
 from engine.data.encoding import Encoded
-from engine.signals import TeacherSignals
+from engine.models import Features
+from engine.signals import OnlineSignals, TeacherSignals
 from engine.spec import Training
 
 AHEAD = 3  # steps that are prepared while a GPU computes
@@ -39,6 +43,8 @@ class Batch:
         alignment: (B, N, N of the teacher) or None where the tokenizers agree.
         label_alignment: the same for the logits of tagging, where they are paired word by word.
         totals: unit → count over the whole step, all passes and processes.
+        augmented: Whether these are augmented examples; `labels` of mixed ones are distributions, as
+            `engine.augment.mixup.mixed_targets` gives them.
     """
 
     inputs: dict[str, Tensor]
@@ -47,6 +53,7 @@ class Batch:
     alignment: Tensor | None
     label_alignment: Tensor | None
     totals: dict[str, float]
+    augmented: bool = False
 
     def to(self, device: torch.device) -> Batch:
         """The same on the training device, without the teacher's part, which `view` moves."""
@@ -81,6 +88,8 @@ class TrainingData:
         signals: The teacher's signals; None for plain fine-tuning.
         teacher: The examples through the teacher's tokenizer; None where it is the student's.
         aligned: Whether the objective compares token by token.
+        augmenter: Makes augmented examples; None without an augmentation policy.
+        online: The teacher's view of augmented examples.
     """
 
     student: Encoded
@@ -88,6 +97,8 @@ class TrainingData:
     signals: TeacherSignals | None = None
     teacher: Encoded | None = None
     aligned: bool = False
+    augmenter: Augmenter | None = None
+    online: OnlineSignals | None = None
 
     def __len__(self) -> int:
         return len(self.student)
@@ -107,6 +118,27 @@ class TrainingData:
                     label_alignment = align_labels(self.student, self.teacher, ids, length, seen)
         return Batch(kept, self.student.labels(ids), fetched, alignment, label_alignment, totals)
 
+    def augmented_batch(
+        self, augmenter: Augmenter, ids: np.ndarray, totals: dict[str, float], generator: np.random.Generator
+    ) -> Batch:
+        """The tensors of augmented forms of some examples."""
+        view = augmenter.view(ids, generator)
+        of_all_copies = {unit: count * augmenter.copies for unit, count in totals.items()}
+        return Batch(
+            view.inputs,
+            view.labels,
+            view.fetched,
+            view.alignment,
+            view.label_alignment,
+            of_all_copies,
+            augmented=True,
+        )
+
+    def view(self, batch: Batch) -> Features | None:
+        """The teacher's features of a batch, on the training device; None without a teacher."""
+        signals = self.online if batch.augmented else self.signals
+        return None if signals is None else signals.view(batch.fetched)
+
 
 class StepPlan:
     """The steps of one epoch: step number → the batches of this process, in order.
@@ -118,7 +150,7 @@ class StepPlan:
     def __init__(
         self, data: TrainingData, training: Training, seed: int, epoch: int, accelerator: Accelerator
     ):
-        self.data, self.size = data, training.batch_size
+        self.data, self.size, self.place = data, training.batch_size, (seed, epoch)
         self.rank, self.processes = accelerator.process_index, accelerator.num_processes
         self.on_gpu = accelerator.device.type == "cuda"
         whole = self.size * training.gradient_accumulation
@@ -136,11 +168,31 @@ class StepPlan:
         for start in range(0, len(ids), self.size):
             part = ids[start : start + self.size]
             own = part[self.rank :: self.processes]
-            batches.append(self.data.batch(own, totals) if len(own) else self.data.batch(part[:1], nothing))
+            own, counts = (own, totals) if len(own) else (part[:1], nothing)
+            batches.append(self.data.batch(own, counts))
+            batches += self._augmented(own, counts, (number, start))
         return batches
 
+    def _augmented(self, ids: np.ndarray, totals: dict[str, float], place: tuple[int, int]) -> list[Batch]:
+        """Augmented copies of some examples; the same for the same place, whoever makes them."""
+        augmenter = self.data.augmenter
+        if augmenter is None:
+            return []
+        return [
+            self.data.augmented_batch(
+                augmenter, ids, totals, np.random.default_rng([*self.place, *place, copy, self.rank])
+            )
+            for copy in range(augmenter.copies)
+        ]
+
     def from_step(self, start: int) -> Iterator[list[Batch]]:
-        """The steps from `start` on; for a GPU, a thread prepares them ahead of time."""
+        """The steps from `start` on; where texts are augmented, and for a GPU, prepared ahead of time.
+
+        Worker processes augment, otherwise a thread serves; a step is the same whoever prepares it.
+        """
+        if self.data.augmenter is not None and self.data.augmenter.workers:
+            yield from self._from_workers(start, self.data.augmenter.workers)
+            return
         if not self.on_gpu:
             yield from map(self.__getitem__, range(start, len(self)))
             return
@@ -152,6 +204,20 @@ class StepPlan:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
+
+    def _from_workers(self, start: int, workers: int) -> Iterator[list[Batch]]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of more workers than cores, which somebody has asked for
+            loader: DataLoader[list[Batch]] = DataLoader(
+                self,  # type: ignore[arg-type]  # it has the two methods of a map-style dataset
+                batch_size=None,
+                sampler=range(start, len(self)),
+                num_workers=workers,
+                pin_memory=self.on_gpu,
+                prefetch_factor=AHEAD,
+            )
+            steps = iter(loader)
+        yield from steps
 
     def _pinned(self, number: int) -> list[Batch]:
         return [batch.pin_memory() for batch in self[number]]

@@ -37,6 +37,8 @@ class LoopState:
     """Sums of the terms over the steps of the epoch under way."""
     seconds: float = 0.0
     """Time spent training, the making of batches counted, evaluation not."""
+    waited: float = 0.0
+    """Of it, time in which the loop had no batch."""
 
 
 def save_checkpoint(path: Path, state: LoopState, parts: dict[str, Any]) -> None:

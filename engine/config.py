@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from engine.errors import InputError, Problem, unknown_name
 from engine.presets import PRESETS
-from engine.spec import Pipeline
+from engine.spec import WITH_AUGMENTATION, Pipeline
 from engine.validation import NUMBER, TAGS, validated
 
 Format = Literal["toml", "yaml", "json"]
@@ -227,6 +227,12 @@ def _apply(changes: Mapping[str, Any], document: dict[str, Any]) -> None:
         problems += _put(document, key.split("."), changes[key])
     if problems:
         raise InputError(problems)
+    if any(key.split(".")[0] == "augmentation" for key in changes):
+        weights = document.get("weights")
+        weights = weights if isinstance(weights, dict) else {}
+        for name, default in WITH_AUGMENTATION.items():  # the pipeline brings the defaults that fit
+            if f"weights.{name}" not in changes and weights.get(name) in (0.0, default):
+                weights.pop(name)
     chosen = {"intermediate", "intermediate.kind"} & changes.keys()
     if chosen and not any(key.split(".")[0] == "mapping" for key in changes):
         without = [_kind(document, part) == "none" for part in ("intermediate", "mapping")]
@@ -244,6 +250,8 @@ def _put(document: dict[str, Any], keys: list[str], value: Any) -> list[Problem]
     for depth, key in enumerate(keys[:-1], start=1):
         if table.get(key) is None:
             table[key] = {}
+        if isinstance(table[key], str) and keys[:depth] == ["augmentation"]:
+            table[key] = {"operators": table[key]}
         table = table[key]
         if not isinstance(table, dict):
             place = ".".join(keys[:depth])

@@ -28,6 +28,7 @@ from engine.options import RunOptions
 from engine.progress import Reporter, SilentReporter
 
 T = TypeVar("T")
+MOST_WORKERS = 4
 
 
 @dataclass(frozen=True)
@@ -124,10 +125,29 @@ def share_threads() -> None:
     Two processes with as many threads as cores each take several times longer than two that
     share the cores, so this is not left to the user.
     """
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    if processes > 1:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        torch.set_num_threads(max(1, cores // processes))
+    if local_processes() > 1:
+        torch.set_num_threads(max(1, cores() // local_processes()))
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def local_processes() -> int:
+    """Training processes on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def workers_for(machine: Machine) -> int:
+    """Processes that augment texts for this one, unless the options say how many.
+
+    A GPU must not wait, so it gets several. On a CPU one is enough: it takes the cores' time either way.
+    """
+    if machine.options.workers is not None:
+        return machine.options.workers
+    spare = cores() // local_processes() - 1
+    return min(spare, MOST_WORKERS if machine.device.type == "cuda" else 1)
 
 
 def peak_memory_mb(device: torch.device) -> float:

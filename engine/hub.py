@@ -11,7 +11,7 @@ from urllib.parse import urlparse
 
 from engine.errors import InputError, unknown_name
 
-MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken")
+MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.spm", "*.tiktoken")
 
 
 @cache
@@ -47,9 +47,11 @@ def place_of(role: str) -> str:
     """Where a user names the model of this role.
 
     Example:
-        >>> place_of("teacher"), place_of("model")
-        ('--teacher', 'MODEL')
+        >>> place_of("teacher"), place_of("model"), place_of("augmentation.contextual.model")
+        ('--teacher', 'MODEL', 'augmentation.contextual.model')
     """
+    if "." in role:
+        return role
     return "MODEL" if role == "model" else f"--{role}"
 
 
@@ -58,7 +60,7 @@ def local_snapshot(name: str, role: str) -> Path:
 
     Args:
         name: A folder or a hub name.
-        role: `teacher`, `student` or `model`, for the message.
+        role: `teacher`, `student`, `model`, or the key of a pipeline that names it; for the message.
 
     Raises:
         InputError: No such folder, no such hub model, or the hub cannot be reached.

@@ -44,9 +44,16 @@ class Trainee(nn.Module):
 
     def forward(self, batch: Batch, teacher: Features | None) -> dict[str, Tensor]:
         """The weighted terms of equation 1, one scalar each."""
-        student = forward(self.student, batch.inputs, self.kind, self.objective.student_layers_used)
+        layers = () if batch.augmented else self.objective.student_layers_used
+        student = forward(self.student, batch.inputs, self.kind, layers)
         return self.objective(
-            student, teacher, batch.labels, batch.totals, batch.alignment, batch.label_alignment
+            student,
+            teacher,
+            batch.labels,
+            batch.totals,
+            batch.alignment,
+            batch.label_alignment,
+            augmented=batch.augmented,
         )
 
 
@@ -121,6 +128,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
         trainee.train()
         started = time.perf_counter()
         for batches in plan.from_step(state.step_in_epoch):
+            state.waited += time.perf_counter() - started
             # A step's random numbers depend on nothing but its place, so a resumed run repeats them.
             torch.manual_seed(step_seed(stage.seed, state.step, accelerator.process_index))
             set_learning_rate(optimizer, schedule(state.step, epochs * per_epoch, training.warmup))
@@ -179,7 +187,7 @@ def optimise(
     """One optimiser step; the weighted terms of each of its forward passes."""
     losses = []
     for batch in batches:
-        teacher = None if stage.data.signals is None else stage.data.signals.view(batch.fetched)
+        teacher = stage.data.view(batch)
         with nullcontext() if batch is batches[-1] else accelerator.no_sync(trainee):
             terms = trainee(batch.to(accelerator.device), teacher)
             # Processes average their gradients; the terms' totals count the whole step.

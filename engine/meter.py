@@ -29,10 +29,14 @@ class Meter:
 
     def add(self, losses: Sequence[dict[str, Tensor]], step: int) -> None:
         """Counts the terms of a step's forward passes, those of the other processes too."""
-        found = torch.stack([torch.stack(list(terms.values())).detach() for terms in losses]).sum(0).double()
-        found = reduce(found, "sum")
+        together: dict[str, Tensor] = {}
+        for terms in losses:
+            for name, value in terms.items():
+                together[name] = together[name] + value.detach() if name in together else value.detach()
+        names = self._names or list(together)
+        found = reduce(torch.stack([together[name] for name in names]).double(), "sum")
         if not self._names:
-            self._names = list(losses[0])
+            self._names = names
             self._sums, self._bad = torch.zeros_like(found), torch.zeros_like(found, dtype=torch.int64)
         self._sums = self._sums.to(found.device) + found
         bad = self._bad.to(found.device)

@@ -27,8 +27,9 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from engine.augment.mixup import SHARES, mixed_inputs
 from engine.data.task import Task, TaskKind
-from engine.errors import InputError, Problem
+from engine.errors import InputError
 from engine.files import hash_of_files
 from engine.hub import MODEL_FILES, local_snapshot, place_of
 from engine.names import Scratch
@@ -178,20 +179,6 @@ def has_head(config: PretrainedConfig, kind: TaskKind) -> bool:
     return any(name.endswith(HEAD_SUFFIX[kind]) for name in config.architectures or [])
 
 
-def head_problems(config: PretrainedConfig | None, kind: TaskKind, role: str) -> list[Problem]:
-    """Whether models of this type can do this kind of task; None is from scratch."""
-    if config is None:
-        return []
-    known = HEADS[kind]._model_mapping
-    if type(config) not in known:
-        what = f"transformers has no head for {kind.replace('_', ' ')} for models of this type"
-    elif "attention_mask" not in inspect.signature(known[type(config)].forward).parameters:
-        what = "models of this type take no attention mask, so padding would change their answers"
-    else:
-        return []
-    return [Problem(place_of(role), what, config.model_type)]
-
-
 def build(config: PretrainedConfig, kind: TaskKind, seed: int) -> PreTrainedModel:
     """A model with random weights, the same for the same seed."""
     torch.manual_seed(seed)
@@ -278,10 +265,12 @@ def forward(
     """One forward pass.
 
     Args:
-        inputs: (B, N) tensors of the tokenizer: `input_ids`, `attention_mask` and others.
+        inputs: (B, N) tensors of the tokenizer: `input_ids`, `attention_mask` and others; of pairs that are
+            to be mixed (2B, N), with their shares (`engine.augment.mixup`).
         layers: Which layers' hidden states are wanted, 1 being the first transformer layer.
         first: Whether hidden states of the first token suffice.
     """
+    inputs = mixed_inputs(model, inputs) if SHARES in inputs else inputs
     output = model(**inputs, output_hidden_states=bool(layers), return_dict=True)
     if kind == "question_answering":
         logits = torch.stack([output.start_logits, output.end_logits], dim=-1)

@@ -1,6 +1,7 @@
 """Equation 1: the named, weighted terms that a student minimises.
 
-    L = Σ_ij m_ij · l_inter(student_i, teacher_j) + β1 · l_pred + γ1 · l_hard      (Distiller, eq. 1)
+    L = Σ_ij m_ij · l_inter(student_i, teacher_j) + β1 · l_pred(x) + γ1 · l_hard(x)
+        + β2 · l_pred(x̂) + γ2 · l_hard(x̂),   x̂ an augmented example                (Distiller, eq. 1)
 
 Decided here: which terms a pipeline has, what each needs of the teacher, how the teacher's
 tokens are brought to the student's positions, and that the loss optimised is exactly the sum of
@@ -86,7 +87,8 @@ class Objective(nn.Module):
         layers = tuple(sorted({j for _, j in self.mapping.pairs}))
         self.needs = TeacherNeeds(layers, "first" if first_only else "all")
         self.student_layers_used = tuple(sorted({i for i, _ in self.mapping.pairs}))
-        per_token = kind in ("tagging", "question_answering") and self.weights.prediction > 0
+        predicting = self.weights.prediction + self.weights.augmented_prediction > 0
+        per_token = kind in ("tagging", "question_answering") and predicting
         self.aligned = per_token or (self.intermediate is not None and self.intermediate.token_level)
 
     def forward(
@@ -97,6 +99,7 @@ class Objective(nn.Module):
         totals: Mapping[str, Tensor | float],
         alignment: Tensor | None = None,
         label_alignment: Tensor | None = None,
+        augmented: bool = False,
     ) -> dict[str, Tensor]:
         """Every term of the loss, weighted; what is minimised is exactly their sum.
 
@@ -110,25 +113,31 @@ class Objective(nn.Module):
                 without partner. `None` where both sides have the same tokens.
             label_alignment: The same for logits: tagging pairs the first tokens of words, which carry
                 the labels. `alignment` where it is `None`.
+            augmented: Whether the examples are augmented ones: nothing is learned from their hidden states,
+                and their terms have weights of their own.
 
         Shapes:
-            labels: (B,), (B, N) or (B, 2).
+            labels: (B,), (B, N) or (B, 2); of mixed examples as in `engine.augment.mixup.mixed_targets`.
             alignment, label_alignment: (B, N of the student, N of the teacher).
 
         Returns:
-            Name (`intermediate`, `prediction`, `hard_label`) → scalar, for the terms with weight.
+            Name (`intermediate`, `prediction`, `hard_label`; `augmented_prediction`,
+            `augmented_hard_label`) → scalar, for the terms with weight.
         """
         terms: dict[str, Term] = {}
         student = replace(student, mask=student.mask.bool())
-        if self.intermediate is not None:
+        prefix = "augmented_" if augmented else ""
+        if self.intermediate is not None and not augmented:
             terms["intermediate"] = self._intermediate_term(
                 self.intermediate, student, _detached(teacher), alignment
             )
-        if self.weights.prediction > 0:
+        if getattr(self.weights, f"{prefix}prediction") > 0:
             of_labels = alignment if label_alignment is None else label_alignment
-            terms["prediction"] = self._prediction_term(student, _detached(teacher), labels, of_labels)
-        if self.weights.hard_label > 0:
-            terms["hard_label"] = hard_label_term(self.kind, student.logits, student.mask, labels)
+            terms[f"{prefix}prediction"] = self._prediction_term(
+                student, _detached(teacher), labels, of_labels
+            )
+        if getattr(self.weights, f"{prefix}hard_label") > 0:
+            terms[f"{prefix}hard_label"] = hard_label_term(self.kind, student.logits, student.mask, labels)
         return {name: getattr(self.weights, name) * reduce(term, totals) for name, term in terms.items()}
 
     def _intermediate_term(

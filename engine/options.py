@@ -46,6 +46,9 @@ class RunOptions(Spec):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "bf16", "fp16", "float32"] = "auto"
     """`auto`: bf16 where the hardware has it, fp16 on older GPUs, otherwise float32."""
+    workers: Annotated[int, Field(ge=0)] | None = None
+    """Processes that augment texts ahead of the training; 0: the training's own. As suits the machine when
+    absent. Operators that run a model, such as contextual, always run in the training's own."""
     signals: Literal["auto", "online"] = "auto"
     """`auto`: the teacher's signals are cached where they fit the budget."""
     cache_dir: str | None = None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from functools import cached_property
 
-from engine.data.task import Task
-from engine.errors import InputError
+from transformers import PretrainedConfig
+
+from engine.data.task import Task, TaskKind
+from engine.errors import InputError, Problem
 from engine.files import hash_of
+from engine.hub import place_of
 from engine.layers import check_layers
-from engine.models import head_problems, load_tokenizer
+from engine.models import HEADS, load_tokenizer
 from engine.names import Scratch, parse_model
 from engine.options import FineTuning
 from engine.spec import Pipeline
@@ -73,10 +77,33 @@ def plan_run(
     length = settled.training.max_length or 0
     problems = check_layers(settled.mapping, student_plan.layers, teacher_plan.depth_and_width()[0])
     for role, config in (("teacher", teacher_plan.config), ("student", student_plan.config)):
-        problems += head_problems(config, task.kind, role) + length_problems(config, role, length)
+        problems += head_problems(config, task.kind, role, "mixup" in settled.augmentation.kinds)
+        problems += length_problems(config, role, length)
     if problems:
         raise InputError(list(dict.fromkeys(problems)))
     return RunPlan(task, settled, teacher, student, teacher_plan, student_plan, seed, fine_tuning, precision)
+
+
+NEEDED = {
+    "attention_mask": "models of this type take no attention mask, so padding would change their answers",
+    "inputs_embeds": "models of this type take no embeddings in place of words, which mixup mixes",
+}
+"""Argument of a model's forward → what it means that it is not there."""
+
+
+def head_problems(
+    config: PretrainedConfig | None, kind: TaskKind, role: str, mixing: bool = False
+) -> list[Problem]:
+    """Whether models of this type can do this kind of task, with mixup or without; None is from scratch."""
+    if config is None:
+        return []
+    known = HEADS[kind]._model_mapping
+    if type(config) not in known:
+        what = f"transformers has no head for {kind.replace('_', ' ')} for models of this type"
+        return [Problem(place_of(role), what, config.model_type)]
+    taken = inspect.signature(known[type(config)].forward).parameters
+    needed = ["attention_mask", "inputs_embeds"] if mixing else ["attention_mask"]
+    return [Problem(place_of(role), NEEDED[name], config.model_type) for name in needed if name not in taken]
 
 
 def check_batch(pipeline: Pipeline, processes: int) -> None:

@@ -9,7 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.spec import EMD, MSE, PKD, MIAlpha, Pipeline, PredictionCE, Skip, Weights
+from engine.spec import (
+    EMD,
+    MSE,
+    PKD,
+    Augmentation,
+    Contextual,
+    MIAlpha,
+    Mixup,
+    Pipeline,
+    PredictionCE,
+    Skip,
+    Weights,
+)
 
 
 @dataclass(frozen=True)
@@ -40,10 +52,22 @@ PRESETS: dict[str, Preset] = {
         "temperature 1 and no hard labels as in He et al. 2021, appendix G",
     ),
     "tinybert": Preset(
-        Pipeline(intermediate=MSE(), mapping=Skip()),
-        "every mapped layer's hidden states by squared difference, and the teacher's soft labels",
-        "Jiao et al. 2020, arXiv:1909.10351, task stage, in the form of He et al. 2021, appendix A: "
-        "hidden states without attention matrices and without augmentation",
+        Pipeline(
+            intermediate=MSE(),
+            mapping=Skip(),
+            augmentation=Augmentation(operators=(Contextual(strength=0.4, top_k=15),)),
+            weights=Weights(hard_label=0.0, augmented_prediction=1.0, augmented_hard_label=0.0),
+        ),
+        "every mapped layer's hidden states by squared difference, and the teacher's soft labels, also on "
+        "texts with words filled in by a masked-language model",
+        "Jiao et al. 2020, arXiv:1909.10351, task stage, in the form of He et al. 2021, appendix A: hidden "
+        "states of the originals, without attention matrices; their values 0.4 and 15 of the augmentation",
+    ),
+    "mixkd": Preset(
+        Pipeline(augmentation=Augmentation(operators=(Mixup(),))),
+        "the teacher's soft labels and the gold labels, also of mixed pairs of examples",
+        "Liang et al. 2021, arXiv:2011.00593, in the form of He et al. 2021, appendices A and G; their λ ~ "
+        "Beta(0.4, 0.4)",
     ),
     "bert_emd": Preset(
         Pipeline(intermediate=MSE(), mapping=EMD()),

@@ -62,12 +62,14 @@ def training_facts(state: LoopState, data: TrainingData, passed: int | None) -> 
     """
     assert data.signals is not None
     source = data.signals.source
+    augmented = state.examples * data.augmenter.copies if data.augmenter else 0
     return {
-        "teacher_examples": state.examples if source == "online" else passed or 0,
+        "teacher_examples": (state.examples if source == "online" else passed or 0) + augmented,
         "signals": source,
         "best_epoch": state.best_epoch,
         "history": state.history,
         "examples_per_second": state.examples / state.seconds,
+        "waiting_share": state.waited / state.seconds,
     }
 
 

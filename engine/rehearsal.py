@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from statistics import median
 
@@ -115,18 +114,20 @@ def _rehearse(plan: RunPlan, teacher: Teacher, student: Model, machine: Machine)
     trainee, optimizer = accelerator.prepare(Trainee(model, objective, plan.task.kind), optimizer)
     attention = faster_attention(model, machine.device)
     trainee.train()
-    signals, steps = data.signals, StepPlan(data, training, plan.seed, 0, accelerator)
-    assert signals is not None
+    steps = StepPlan(data, training, plan.seed, 0, accelerator)
     taught: list[float] = []
     trained: list[float] = []
-    for batches in islice(steps.from_step(0), STEPS + 1):
+    for number in range(min(STEPS + 1, len(steps))):
         started = _now(machine)
-        for batch in batches:
-            signals.view(batch.fetched)
+        batches = steps[number]
+        prepared = _now(machine) - started
+        originals = [batch for batch in batches if not batch.augmented]
+        for batch in originals:
+            data.view(batch)
         seen = _now(machine)
         optimise(batches, stage, trainee, optimizer, accelerator)
-        teaching, both = seen - started, _now(machine) - seen
-        taught.append(teaching / sum(len(batch.labels) for batch in batches))
+        teaching, both = seen - started - prepared, _now(machine) - seen + prepared
+        taught.append(teaching / sum(len(batch.labels) for batch in originals))
         trained.append(max(both - teaching, 0.0))
         if both > SLOW_SECONDS:
             break

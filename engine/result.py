@@ -107,10 +107,12 @@ class RunResult(BaseModel):
     teacher_throughput: float | None = None
 
     teacher_examples: int = 0
-    """Training examples that this run passed through the teacher for its signals."""
+    """Training examples, augmented ones counted, that this run passed through the teacher."""
     signals: Literal["cached", "online"] | None = None
     examples_per_second: float | None = None
     """Of the student's training, evaluation not counted."""
+    waiting_share: float | None = None
+    """Share of that time in which the training waited for its next batch."""
     seconds: float = 0.0
     """Wall time of the whole run, over all of its starts."""
     stage_seconds: dict[str, float] = {}

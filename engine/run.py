@@ -282,7 +282,7 @@ def _record(plan: RunPlan, folder: RunFolder, machine: Machine, **facts: Any) ->
         train_examples=len(plan.task.train),
         teacher=plan.teacher_name,
         student=plan.student_name,
-        pipeline=plan.pipeline.model_dump(),
+        pipeline=plan.pipeline.model_dump(mode="json"),
         seed=plan.seed,
         metric=plan.task.metric,
         layers=plan.student.layers,

@@ -16,6 +16,7 @@ TIMES = {
     "teacher_latency_ms",
     "throughput",
     "teacher_throughput",
+    "waiting_share",
 }
 """Fields that depend on the machine and its mood."""
 

@@ -7,7 +7,6 @@ frequencies of the datasets that may be known at that moment.
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from autodistill.features.words import WordCounts, word_hashes
+from engine.data.vectors import read_vectors
 from engine.errors import InputError
 from engine.files import hash_of_files, written_atomically
 
@@ -131,43 +131,12 @@ def load_vectors(source: str, cache: Path) -> WordVectors:
     digest = hash_of_files([path])
     kept = cache / "vectors" / f"{digest}.npz"
     if not kept.is_file():
-        words, matrix = _read_text(path)
+        words, matrix = read_vectors(path, "--vectors")
         hashes, first = np.unique(word_hashes(words), return_index=True)
         with written_atomically(kept) as aside, aside.open("wb") as file:
             np.savez(file, hashes=hashes, matrix=matrix[first])
     with np.load(kept, allow_pickle=False) as parts:
         return WordVectors(f"{path.name} ({digest[:8]})", parts["hashes"], parts["matrix"])
-
-
-def _read_text(path: Path) -> tuple[list[str], np.ndarray]:
-    """Words and vectors of a file in GloVe's form; a first line of word2vec's form is skipped."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        first = file.readline().split()
-        headed = len(first) == 2 and all(word.isdecimal() for word in first)
-    try:
-        table = pd.read_csv(
-            path,
-            sep=" ",
-            header=None,
-            index_col=0,
-            skiprows=int(headed),
-            quoting=csv.QUOTE_NONE,
-            keep_default_na=False,
-            encoding_errors="replace",
-        )
-        matrix = table.to_numpy(dtype=np.float32)
-    except (ValueError, pd.errors.ParserError) as error:
-        what = "no word vectors: a word and its numbers, separated by spaces, in each line"
-        raise InputError.of("--vectors", what, repr(str(path))) from error
-    if not matrix.size:
-        raise InputError.of("--vectors", "no word vectors in it", repr(str(path)))
-    if headed and len(matrix) != int(first[0]):
-        what = "not as many word vectors as its first line says"
-        raise InputError.of("--vectors", what, f"{len(matrix):,} in {str(path)!r}", (f"{int(first[0]):,}",))
-    if not np.isfinite(matrix).all():
-        word = table.index[~np.isfinite(matrix).all(axis=1)][0]
-        raise InputError.of("--vectors", f"the vector of {word!r} has numbers that are none", repr(str(path)))
-    return table.index.astype(str).tolist(), matrix
 
 
 def _from_hub(source: str) -> Path:

@@ -132,7 +132,8 @@ def flat(pipeline: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for component, value in pipeline.items():
         _flatten(value, RENAMED.get(component, component), found)
-    return found
+    empty = tuple(f"{name}." for name in STACKS if found.get(name) == "none")
+    return {name: value for name, value in found.items() if not name.startswith(empty)} if empty else found
 
 
 def _flatten(value: Any, place: str, found: dict[str, Any]) -> None:

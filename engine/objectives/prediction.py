@@ -123,14 +123,16 @@ def prediction_term(
     Shapes:
         student, teacher: (B, C), or (B, N, C) for tagging and (B, N, 2) for question answering.
         mask: (B, N), true where the student's token is real and has a partner.
-        labels: as in `hard_label_term`; only tagging looks at them, for where a label stands.
+        labels: as in `hard_label_term`; only tagging looks at them, for where a label stands, and of mixed
+            examples how much of one.
     """
     if kind == "question_answering":
         values = loss(student.transpose(1, 2), teacher.transpose(1, 2), mask.unsqueeze(1))
         return Term(values.mean(-1), mask.any(-1), "examples")
     values = loss(student, teacher, None)
     if kind == "tagging":
-        return Term(values, mask & (labels != IGNORED), "tokens")
+        weights = labels.sum(-1) if labels.ndim == 3 else (labels != IGNORED).to(values.dtype)
+        return Term(values * weights, mask & (weights > 0), "tokens")
     return Term(values, torch.ones_like(values, dtype=torch.bool), "examples")
 
 
@@ -141,7 +143,8 @@ def hard_label_term(kind: TaskKind, logits: Tensor, mask: Tensor, labels: Tensor
         logits: (B, C), or (B, N, C) for tagging and (B, N, 2) for question answering.
         mask: (B, N), true where the student's token is real.
         labels: (B,) classes or targets; (B, N) tags with `IGNORED` where there is none;
-            (B, 2) positions of start and end, `IGNORED` where there is none.
+            (B, 2) positions of start and end, `IGNORED` where there is none. Of mixed examples distributions:
+            (B, C), (B, N, C) and (B, 2, N); a token whose numbers sum to less than 1 counts for less.
     """
     logits = full_precision(logits)
     if kind == "regression":
@@ -151,7 +154,10 @@ def hard_label_term(kind: TaskKind, logits: Tensor, mask: Tensor, labels: Tensor
         logits = _only(logits, mask.unsqueeze(-1))  # the N positions are the classes, and already axis 1
     elif kind == "tagging":
         logits = logits.transpose(1, 2)
-    values = F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="none")
+    mixed = labels.is_floating_point()
+    targets = labels.transpose(1, 2) if mixed and labels.ndim == 3 else labels  # their classes on axis 1
+    values = F.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="none")
     if kind == "question_answering":
         return Term(values.mean(-1), mask.any(-1), "examples")
-    return Term(values, labels != IGNORED, "tokens" if kind == "tagging" else "examples")
+    counts = labels.sum(-1) > 0 if mixed else labels != IGNORED
+    return Term(values, counts, "tokens" if kind == "tagging" else "examples")

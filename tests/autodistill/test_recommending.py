@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autodistill.advice import duration
-from autodistill.measured import cost_class
+from autodistill.measured import cost_parts
 from autodistill.recommender import Limits
 from autodistill.recommending import Choice, Wish, _limits, _training, recommend
 from autodistill.space import pipelines
@@ -73,10 +73,13 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     assert {"--teacher", "--student", "--budget", "--set", "--predictor", "--teacher-epochs"} <= places
 
 
-def test_pipelines_that_cost_the_same_share_a_class() -> None:
+def test_what_costs_the_same_is_measured_once() -> None:
+    """Each objective with its mapping; each augmentation policy alone, beside which nothing else matters."""
     space = list(pipelines("classification"))
     parts = {(p.intermediate.kind, str(getattr(p.intermediate, "critic", "")), p.mapping.kind) for p in space}
-    assert len({cost_class(pipeline) for pipeline in space}) == len(parts)
+    stacks = {tuple(p.augmentation.kinds) for p in space} - {()}
+    measured = {part.key for pipeline in space for part in cost_parts(pipeline)}
+    assert len(measured) == len(parts) + len(stacks)
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(0.4, "0 s"), (89, "89 s"), (600, "10 min"), (7200, "2.0 h")])

@@ -42,7 +42,7 @@ def test_the_space_is_every_combination() -> None:
             intermediates,
             ("none", "skip", "last", "emd"),
             (*product(("ce",), (1, 2, 4)), "mse"),
-            (0, 1),  # weight of the hard label
+            (0, 1, *space.STACKS),  # weight of the hard label, or an augmentation policy with its own weights
         )
         if (combination[0] == "none") == (combination[1] == "none")
     ]
@@ -59,8 +59,10 @@ def test_regression_learns_by_mse_alone() -> None:
 @pytest.mark.parametrize("kind", ["classification", "tagging", "question_answering"])
 def test_every_kind_of_component_is_tried_but_superfluous_ones(kind: TaskKind) -> None:
     found, known = list(pipelines(kind)), components()
-    for component in ("intermediate", "mapping", "augmentation"):
+    for component in ("intermediate", "mapping"):
         assert kinds(component, found) == set(known[component])
+    operators = {operator for pipeline in found for operator in pipeline.augmentation.kinds}
+    assert operators == set(known["augmentation"]) - {"back_translation"}  # which needs a download
     assert kinds("prediction", found) == set(known["prediction"]) - {"kl"}
 
 
@@ -89,8 +91,9 @@ def test_a_knob_that_had_no_row_gets_one(monkeypatch: pytest.MonkeyPatch) -> Non
     before = len(list(pipelines("regression")))
     monkeypatch.setitem(space.GRID, spec.PredictionMSE, {})
     assert len(list(pipelines("regression"))) == before
+    augmented = sum(bool(pipeline.augmentation.operators) for pipeline in pipelines("regression"))
     monkeypatch.setitem(space.GRID, Weights, {"hard_label": (0.0, 0.5, 1.0), "prediction": (1.0, 2.0)})
-    assert len(list(pipelines("regression"))) == before * 3
+    assert len(list(pipelines("regression"))) == (before - augmented) * 3 + augmented
 
 
 def test_a_kind_without_a_row_has_its_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +110,7 @@ def test_a_new_kind_is_in_the_space_by_itself(monkeypatch: pytest.MonkeyPatch) -
 
     wider = create_model("Wider", __base__=Pipeline, mapping=(mapping, spec.NoMapping()))
     before = list(pipelines("classification"))
-    monkeypatch.setattr(spec, "MappingSpec", mapping)
+    monkeypatch.setattr("engine.spec.pipeline.MappingSpec", mapping)
     monkeypatch.setattr(space, "Pipeline", wider)
     after = list(pipelines("classification"))
     assert kinds("mapping", after) == {"none", "skip", "last", "emd", "random"}

@@ -317,7 +317,7 @@ def test_a_kill_changes_nothing(
         "steps",
     )
     assert same(ended, expected)
-    assert replace(state, seconds=0) == replace(whole, seconds=0)
+    assert replace(state, seconds=0, waited=0) == replace(whole, seconds=0, waited=0)
 
 
 def test_a_kill_with_accumulation_changes_nothing(

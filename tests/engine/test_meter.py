@@ -109,3 +109,19 @@ def test_checkpoints_keep_their_distance(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_at_zero_seconds_the_first_step_is_kept() -> None:
     assert Clock(0).checkpoint_due()
+
+
+def test_passes_with_terms_of_their_own() -> None:
+    """Originals and augmented examples of one step; a term's sum is that of the passes that have it."""
+    meter = Meter({})
+    for number in (1, 2):
+        meter.add(
+            [
+                terms(1.0, 2.0),
+                {"augmented": torch.tensor(3.0)},
+                terms(4.0, 5.0),
+                {"augmented": torch.tensor(6.0)},
+            ],
+            number,
+        )
+    assert meter.means(2) == {"intermediate": 5.0, "prediction": 7.0, "augmented": 9.0}

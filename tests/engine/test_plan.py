@@ -15,7 +15,7 @@ from engine.options import FineTuning
 from engine.plan import RunPlan, plan_run
 from engine.spec import EMD, MSE, Pipeline, PredictionCE, PredictionMSE, Training
 from tests.tokenizers import wordpiece
-from tests.toys import ROWS, toy_task
+from tests.toys import ROWS, save_tiny, toy_task
 
 TEACHER, STUDENT = "scratch:layers=4,hidden=16,heads=2", "scratch:layers=2,hidden=8,heads=1"
 
@@ -109,6 +109,18 @@ def test_a_model_that_cannot_do_this(architecture: str, sizes: dict, words: str,
         plan("tagging", teacher=str(tmp_path), student=str(tmp_path))
     assert [problem.place for problem in caught.value.problems] == ["--teacher", "--student"]
     assert all(words in problem.what and problem.got == architecture for problem in caught.value.problems)
+
+
+def test_mixup_needs_models_that_take_embeddings(tmp_path: Path) -> None:
+    """ModernBERT's head for question answering takes words alone."""
+    task = toy_task("question_answering")
+    save_tiny(tmp_path, task, "modernbert")
+    mixing = Pipeline.model_validate({"augmentation": "mixup", "training": {"max_length": 64}})
+    with pytest.raises(
+        InputError, match="--teacher: .*take no embeddings in place of words, which mixup mixes"
+    ):
+        plan("question_answering", teacher=str(tmp_path), pipeline=mixing)
+    plan("question_answering", teacher=str(tmp_path), pipeline=Pipeline(training=Training(max_length=64)))
 
 
 def test_a_deeper_student_under_transport_is_fine() -> None:

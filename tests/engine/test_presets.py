@@ -15,7 +15,7 @@ from engine.config import load_pipeline
 from engine.models import Features
 from engine.objective import Objective
 from engine.presets import PRESETS
-from engine.spec import Weights
+from engine.spec import Pipeline, Weights
 from tests.conftest import ROOT
 from tests.reference.critics import tower
 
@@ -37,6 +37,14 @@ def _batch() -> tuple[Features, Features, Tensor]:
     torch.manual_seed(0)
     student, teacher = features(STUDENT_LAYERS, STUDENT_WIDTH), features(TEACHER_LAYERS, TEACHER_WIDTH)
     return student, teacher, torch.tensor([0, 2, 1, 1])
+
+
+@pytest.fixture(name="augmented")
+def _augmented() -> tuple[Features, Features, Tensor]:
+    """What both models say of augmented examples, with mixed labels."""
+    torch.manual_seed(2)
+    labels = torch.tensor([[0.3, 0.7, 0.0], [1.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.1, 0.0, 0.9]]).double()
+    return features(0, 0), features(0, 0), labels
 
 
 def objective_of(name: str) -> Objective:
@@ -63,6 +71,13 @@ def soft_labels(student: Features, teacher: Features, temperature: float = 1.0) 
         for p, q in zip(softmax(theirs, temperature), softmax(ours, temperature), strict=True):
             total -= p * math.log(q)
     return temperature**2 * total / BATCH
+
+
+def mixed_labels(student: Features, labels: Tensor) -> float:
+    total = 0.0
+    for logits, target in zip(student.logits, labels.tolist(), strict=True):
+        total -= sum(share * math.log(q) for share, q in zip(target, softmax(logits), strict=True))
+    return total / BATCH
 
 
 def hard_labels(student: Features, labels: Tensor) -> float:
@@ -143,12 +158,29 @@ def mi_alpha(objective: Objective, student: Features, teacher: Features, labels:
     return total + soft_labels(student, teacher)
 
 
+def mixkd(objective: Objective, student: Features, teacher: Features, labels: Tensor) -> float:
+    return soft_labels(student, teacher) + 0.5 * hard_labels(student, labels)
+
+
+def tinybert_augmented(student: Features, teacher: Features, labels: Tensor) -> float:
+    """Jiao et al. 2020, section 4.2: the teacher labels what the language model made."""
+    return soft_labels(student, teacher)
+
+
+def mixkd_augmented(student: Features, teacher: Features, labels: Tensor) -> float:
+    """Liang et al. 2021: mixed labels, and the teacher's answer to the mixed example."""
+    return soft_labels(student, teacher) + 0.5 * mixed_labels(student, labels)
+
+
+AUGMENTED = {"tinybert": tinybert_augmented, "mixkd": mixkd_augmented}
+"""Preset → what its paper adds on augmented examples."""
 PUBLISHED: dict[str, Callable[[Objective, Features, Features, Tensor], float]] = {
     "vanilla_kd": vanilla_kd,
     "tinybert": tinybert,
     "bert_emd": bert_emd,
     "bert_pkd": bert_pkd,
     "mi_alpha": mi_alpha,
+    "mixkd": mixkd,
 }
 
 
@@ -160,6 +192,20 @@ def test_a_preset_is_its_published_loss(name: str, batch: tuple[Features, Featur
         total = sum(objective(student, teacher, labels, {"examples": BATCH}).values())
         published = PUBLISHED[name](objective, student, teacher, labels)
     assert float(total) == pytest.approx(published, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_its_published_loss_on_augmented_examples(
+    name: str, augmented: tuple[Features, Features, Tensor]
+) -> None:
+    student, teacher, labels = augmented
+    assert (name in AUGMENTED) == bool(PRESETS[name].pipeline.augmentation.operators)
+    with torch.no_grad():
+        found = objective_of(name)(student, teacher, labels, {"examples": BATCH}, augmented=True)
+    if name not in AUGMENTED:
+        assert found == {}
+        return
+    assert float(sum(found.values())) == pytest.approx(AUGMENTED[name](student, teacher, labels), rel=1e-9)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -176,3 +222,5 @@ def test_every_preset_names_its_source() -> None:
 
 def test_weights_of_the_paper_are_the_defaults() -> None:
     assert Weights() == Weights(intermediate=1.0, prediction=1.0, hard_label=0.0)
+    augmenting = Pipeline.model_validate({"augmentation": "random"}).weights
+    assert augmenting == Weights(hard_label=0.5, augmented_prediction=1.0, augmented_hard_label=0.5)

@@ -109,6 +109,7 @@ def run(folder: Path, moment: tuple[str, str, int] | None, until_epoch: int | No
         pipeline={
             "intermediate": {"kind": "mi_alpha", "critic": critic},
             "mapping": {"kind": "emd"},
+            "augmentation": "random+mixup",
             "training": {"epochs": 3, "batch_size": 8, "learning_rate": 1e-3},
         },
         out=folder / "out",
@@ -163,7 +164,8 @@ def test_the_record_is_that_of_an_undisturbed_run(ended: Path) -> None:
         json.loads((ended / name / "out" / "result.json").read_text()) for name in ("whole", "killed")
     )
     assert lasting(killed) == lasting(whole)
-    assert whole["teacher_examples"] == whole["train_examples"] == 192
+    assert whole["train_examples"] == 192
+    assert whole["teacher_examples"] == 192 + 3 * 192  # once for the cache, and augmented in every epoch
     assert whole["status"] == "ok"
 
 

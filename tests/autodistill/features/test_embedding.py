@@ -209,7 +209,7 @@ def test_a_damaged_file_is_refused_and_nothing_is_kept(tmp_path: Path, content: 
 
 def test_the_second_time_the_parsed_form_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = glove(tmp_path)
-    monkeypatch.delattr(embedding, "_read_text")
+    monkeypatch.delattr(embedding, "read_vectors")
     second = glove(tmp_path)
     assert second.name == first.name
     np.testing.assert_array_equal(second.hashes, first.hashes)

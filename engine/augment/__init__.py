@@ -1,0 +1,1 @@
+"""Augmented examples, made of the training examples while the student trains."""

@@ -1,0 +1,127 @@
+"""Back-translation: into another language and back, by two Marian models (Distiller, section 3.1)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from engine.augment.passages import Passage, passage_of
+from engine.errors import InputError
+from engine.files import hash_of, hash_of_files
+from engine.hardware import Machine
+from engine.hub import MODEL_FILES, local_snapshot
+from engine.models import quiet_transformers
+from engine.spec import BackTranslation
+
+BATCH = 32
+LONGEST = 256
+"""Tokens of a text; a longer one stays as it is."""
+
+
+class BackTranslated:
+    """The operator `back_translation`. Every text is translated once and kept, whatever run asks for it."""
+
+    def __init__(self, spec: BackTranslation, machine: Machine):
+        self.spec = spec
+        places = ("augmentation.back_translation.there", "augmentation.back_translation.back")
+        names = (spec.there, spec.back)
+        self._ways = [Translator(name, place, machine) for name, place in zip(names, places, strict=True)]
+        identity = hash_of(*(way.identity for way in self._ways), LONGEST)
+        self._kept = Translations(machine.options.cache / "translations" / f"{identity}.db")
+
+    def __call__(self, passages: Sequence[Passage], generator: np.random.Generator) -> list[Passage]:
+        """Other forms of texts."""
+        chosen = generator.random(len(passages)) < self.spec.strength
+        texts = list(dict.fromkeys(p.text for p, drawn in zip(passages, chosen, strict=True) if drawn))
+        known = self._kept.read(texts)
+        if missing := [text for text in texts if text not in known]:
+            there, back = self._ways
+            found = dict(zip(missing, back(there(missing)), strict=True))
+            self._kept.add(found)
+            known |= found
+        return [
+            passage_of(known[passage.text]) if drawn else passage
+            for passage, drawn in zip(passages, chosen, strict=True)
+        ]
+
+
+class Translator:
+    """A Marian model that translates texts, the likeliest word at each place.
+
+    Raises:
+        InputError: It cannot be read, or does not translate.
+    """
+
+    def __init__(self, name: str, place: str, machine: Machine):
+        folder = local_snapshot(name, place)
+        files = [path for pattern in MODEL_FILES for path in folder.glob(pattern)]
+        self.identity, self.machine = hash_of_files(files), machine
+        self.model, self.tokenizer = _load(folder, name, place)
+        self.model.eval().requires_grad_(False).to(machine.device)
+
+    @torch.no_grad()
+    def __call__(self, texts: Sequence[str]) -> list[str]:
+        """The translations; one that comes out empty, or of a text too long, is the text itself."""
+        found = list(texts)
+        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        for begin in range(0, len(order), BATCH):
+            part = order[begin : begin + BATCH]
+            inputs = self.tokenizer([texts[place] for place in part], padding=True, return_tensors="pt")
+            if inputs["input_ids"].shape[1] > LONGEST:
+                continue
+            with self.machine.accelerator.autocast():
+                output = self.model.generate(
+                    **inputs.to(self.machine.device), num_beams=1, do_sample=False, max_length=LONGEST
+                )
+            for place, text in zip(
+                part, self.tokenizer.batch_decode(output, skip_special_tokens=True), strict=True
+            ):
+                found[place] = text.strip() or texts[place]
+        return found
+
+
+def _load(folder: Path, name: str, place: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    try:
+        with quiet_transformers():
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            model = AutoModelForSeq2SeqLM.from_pretrained(
+                folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        what = f"no model that translates can be loaded ({str(error).strip().splitlines()[0]})"
+        raise InputError.of(place, what, repr(name)) from error
+    return model, tokenizer
+
+
+class Translations:
+    """Text → translation, in a file that several processes may share."""
+
+    def __init__(self, path: Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        with closing(self._open()) as connection, connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS translations (text TEXT PRIMARY KEY, found TEXT)")
+
+    def _open(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, timeout=60)
+
+    def read(self, texts: Sequence[str]) -> dict[str, str]:
+        """Those that are known."""
+        found = {}
+        with closing(self._open()) as connection:
+            for text in texts:
+                row = connection.execute("SELECT found FROM translations WHERE text = ?", (text,)).fetchone()
+                if row is not None:
+                    found[text] = row[0]
+        return found
+
+    def add(self, found: Mapping[str, str]) -> None:
+        """Keeps translations."""
+        with closing(self._open()) as connection, connection:
+            connection.executemany("INSERT OR IGNORE INTO translations VALUES (?, ?)", found.items())

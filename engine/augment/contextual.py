@@ -1,0 +1,102 @@
+"""Contextual augmentation: words are masked, and a masked-language model fills them in (Distiller, 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from engine.augment.passages import CORE, Passage, with_core
+from engine.hardware import Machine
+from engine.spec import Contextual
+
+BATCH = 64
+"""Texts in one forward pass."""
+WORD_STARTS = ("Ġ", "▁")
+"""What byte-level and SentencePiece vocabularies mark the beginning of a word with."""
+CONTINUES = "##"
+"""What WordPiece marks all other pieces with."""
+
+
+class MaskedWords:
+    """The operator `contextual`.
+
+    Each drawn word is masked as a whole and replaced by a whole word, drawn from the model's `top_k` best by
+    their probabilities.
+    """
+
+    def __init__(
+        self, spec: Contextual, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, machine: Machine
+    ):
+        self.spec, self.tokenizer, self.machine = spec, tokenizer, machine
+        self.model = model.eval().requires_grad_(False).to(machine.device)
+        self.words = whole_words(tokenizer, model.config.vocab_size)
+        self.is_word = torch.tensor([bool(word) for word in self.words], device=machine.device)
+
+    def __call__(self, passages: Sequence[Passage], generator: np.random.Generator) -> list[Passage]:
+        """Other forms of texts."""
+        drawn = [passage.some(self.spec.strength, generator) for passage in passages]
+        masked = [self._masked(*pair) for pair in zip(passages, drawn, strict=True)]
+        chances = [generator.random(len(places)) for places in drawn]
+        found: list[Passage] = []
+        for begin in range(0, len(passages), BATCH):
+            part = slice(begin, begin + BATCH)
+            words = self._filled(masked[part], chances[part])
+            found += map(_put, passages[part], drawn[part], words)
+        return found
+
+    def _masked(self, passage: Passage, places: np.ndarray) -> str:
+        """The text with the cores of some words masked."""
+        words = list(passage.words)
+        for place in places:
+            words[place] = CORE.sub(lambda _: str(self.tokenizer.mask_token), words[place], count=1)
+        return passage.with_words(words).text
+
+    @torch.no_grad()
+    def _filled(self, texts: Sequence[str], chances: Sequence[np.ndarray]) -> list[list[str]]:
+        """For each text the words in place of its masks; fewer where the model reads no further."""
+        limit = min(self.tokenizer.model_max_length, self.model.config.max_position_embeddings - 2)
+        inputs = self.tokenizer(
+            list(texts), truncation=True, max_length=limit, padding=True, return_tensors="pt"
+        ).to(self.machine.device)
+        masks = inputs["input_ids"] == self.tokenizer.mask_token_id
+        with self.machine.accelerator.autocast():
+            logits = self.model(**inputs).logits
+        counts = masks.sum(1).tolist()
+        best = logits[masks].float().masked_fill(~self.is_word, -torch.inf).topk(self.spec.top_k)
+        wanted = [values[:count] for values, count in zip(chances, counts, strict=True)]
+        chosen = _drawn(best.values, best.indices, np.concatenate([*wanted, np.zeros(0)]))
+        ends = np.cumsum(counts)
+        return [
+            [self.words[word] for word in chosen[end - count : end]]
+            for end, count in zip(ends, counts, strict=True)
+        ]
+
+
+def _drawn(logits: Tensor, ids: Tensor, chances: np.ndarray) -> list[int]:
+    """One of the ids (M, K) of each row by their probabilities; `chances` are uniform numbers (M,)."""
+    sums = logits.softmax(-1).cumsum(-1)
+    places = (sums < torch.from_numpy(chances).to(sums)[:, None]).sum(-1).clamp(max=ids.shape[1] - 1)
+    return ids.gather(1, places[:, None]).squeeze(1).tolist()
+
+
+def _put(passage: Passage, places: np.ndarray, words: Sequence[str]) -> Passage:
+    changed = list(passage.words)
+    for place, word in zip(places, words, strict=False):
+        changed[place] = with_core(changed[place], word)
+    return passage.with_words(changed)
+
+
+def whole_words(tokenizer: PreTrainedTokenizerBase, size: int) -> list[str]:
+    """For each id of a vocabulary the word that it is; empty for pieces of words and everything else."""
+    tokens = tokenizer.convert_ids_to_tokens(list(range(min(size, len(tokenizer)))))
+    marked = any(token and token.startswith(WORD_STARTS) for token in tokens)
+    found = [""] * size
+    for place, token in enumerate(tokens):
+        begins = token.startswith(WORD_STARTS) if marked else not token.startswith(CONTINUES)
+        word = tokenizer.convert_tokens_to_string([token]).strip() if begins else ""
+        found[place] = word if word.isalpha() and token not in tokenizer.all_special_tokens else ""
+    return found

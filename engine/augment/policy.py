@@ -1,0 +1,76 @@
+"""The policy: rows in, augmented rows out (Distiller, algorithm 1).
+
+Decided here: what the order means. Text operators act one after the other on every text of a row. Mixup draws
+a partner for each row among the others of the batch; what stood before it in the stack has changed the row
+alone, what stands behind it changes both. Everything is driven by the generator that is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.augment.mixup import draw
+from engine.augment.passages import Passage, Row, passages_of, row_of
+from engine.data.task import TaskKind
+from engine.spec import Mixup
+
+Operator = Callable[[Sequence[Passage], np.random.Generator], list[Passage]]
+"""Texts → other forms of them, of the same number."""
+
+
+@dataclass(frozen=True)
+class AugmentedRows:
+    """What a policy made.
+
+    Args:
+        rows: n rows; with mixup n first partners, and behind them n second ones.
+        shares: λ of each pair (n,); None without mixup.
+    """
+
+    rows: list[dict[str, Any]]
+    shares: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Policy:
+    """An ordered stack of operators, ready to act.
+
+    Args:
+        before: Text operators in front of mixup; all of them where there is no mixup.
+        mixup: Its spec.
+        after: Text operators behind it.
+        on_device: Whether an operator runs a model, which cannot be shared with other processes.
+    """
+
+    before: tuple[Operator, ...]
+    mixup: Mixup | None = None
+    after: tuple[Operator, ...] = ()
+    on_device: bool = False
+
+    def __call__(self, rows: Sequence[Row], kind: TaskKind, generator: np.random.Generator) -> AugmentedRows:
+        """Augments the rows of a batch."""
+        changed = _apply(self.before, rows, kind, generator)
+        if self.mixup is None:
+            return AugmentedRows(changed)
+        partners, shares = draw(self.mixup, len(rows), generator)
+        pairs = [*changed, *(dict(rows[place]) for place in partners)]
+        return AugmentedRows(_apply(self.after, pairs, kind, generator), shares)
+
+
+def _apply(
+    operators: Sequence[Operator], rows: Sequence[Row], kind: TaskKind, generator: np.random.Generator
+) -> list[dict[str, Any]]:
+    """The rows after operators, one after the other."""
+    if not operators:
+        return [dict(row) for row in rows]
+    texts = [passages_of(row, kind) for row in rows]
+    flat = [passage for each in texts for passage in each]
+    for operator in operators:
+        flat = operator(flat, generator)
+    ends = np.cumsum([len(each) for each in texts])
+    parts = [flat[end - len(each) : end] for end, each in zip(ends, texts, strict=True)]
+    return [row_of(row, part, kind) for row, part in zip(rows, parts, strict=True)]

@@ -1,0 +1,46 @@
+"""Random augmentation: words change places or become synonyms (EDA, Wei and Zou 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engine.augment.passages import Passage, core_of, with_core
+from engine.augment.synonyms import Synonyms
+from engine.spec import Random
+
+
+@dataclass(frozen=True)
+class RandomWords:
+    """The operator `random`.
+
+    Of the words that are drawn every other one, by chance, becomes a synonym where it has one. All others
+    change places with another word, in a tagged sentence with one of the same tag: its tags stay in order.
+    """
+
+    spec: Random
+    synonyms: Synonyms | None
+
+    def __call__(self, passages: Sequence[Passage], generator: np.random.Generator) -> list[Passage]:
+        """Other forms of texts."""
+        return [self._changed(passage, generator) for passage in passages]
+
+    def _changed(self, passage: Passage, generator: np.random.Generator) -> Passage:
+        words = list(passage.words)
+        for place in passage.some(self.spec.strength, generator):
+            others = list(self.synonyms(core_of(words[place]))) if self.synonyms else []
+            if others and generator.random() < 0.5:
+                words[place] = with_core(words[place], str(generator.choice(others)))
+            else:
+                other = generator.choice(self._partners(passage, place))
+                words[place], words[other] = words[other], words[place]
+        return replace(passage, words=tuple(words))
+
+    def _partners(self, passage: Passage, place: int) -> np.ndarray:
+        """Places with which a word may change, its own among them."""
+        places = passage.changeable
+        if passage.tags is None:
+            return places
+        return places[np.array(passage.tags)[places] == passage.tags[place]]

@@ -1,0 +1,137 @@
+"""Words that mean nearly the same, from what is on this machine.
+
+Decided here: WordNet is read through nltk, from nltk's own folders or from Debian's `wordnet-base`, which
+leaves out two files that nltk wants. Without it the nearest neighbours among word vectors serve, where a
+file of them is named.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cache
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.data.vectors import read_vectors
+from engine.errors import InputError
+
+Synonyms = Callable[[str], Sequence[str]]
+"""Word in lower case → others of nearly its meaning, possibly none."""
+
+DEBIAN = Path("/usr/share/wordnet")
+NEIGHBOURS = 5
+LEAST_COSINE = 0.6
+"""Ours: below it the neighbours of GloVe's frequent words are of the same topic at best."""
+WORDNET, NONE, AUTO = "wordnet", "none", "auto"
+NOUNS = (
+    "Tops act animal artifact attribute body cognition communication event feeling food group location "
+    "motive object person phenomenon plant possession process quantity relation shape state substance time"
+)
+VERBS = (
+    "body change cognition communication competition consumption contact creation emotion motion perception "
+    "possession social stative weather"
+)
+TOPICS = (
+    ("adj", 3, "all pert"),
+    ("adv", 4, "all"),
+    ("noun", 1, NOUNS),
+    ("verb", 2, VERBS),
+    ("adj", 3, "ppl"),
+)
+LEXNAMES = [
+    f"{number:02d}\t{name}\t{part}"
+    for number, (name, part) in enumerate(
+        (f"{word}.{topic}", part) for word, part, topics in TOPICS for topic in topics.split()
+    )
+]
+"""WordNet's file of lexicographer files (lexnames(5WN)), which Debian leaves out."""
+
+
+def load_synonyms(source: str) -> Synonyms | None:
+    """Synonyms from a source as `engine.spec.Random` names it; None where there are none.
+
+    Raises:
+        InputError: WordNet is asked for and not on this machine, or a file holds no vectors.
+    """
+    if source == NONE:
+        return None
+    if source not in (AUTO, WORDNET):
+        return neighbours(*read_vectors(Path(source).expanduser(), "augmentation.random.synonyms"))
+    folder = wordnet_folder()
+    if folder is None and source == WORDNET:
+        what = "WordNet is not on this machine"
+        hint = "Install it, for instance with `python -m nltk.downloader wordnet`."
+        raise InputError.of("augmentation.random.synonyms", what, source, (NONE, "a file of vectors"), hint)
+    return wordnet(folder) if folder else None
+
+
+def wordnet_folder() -> Path | None:
+    """Where WordNet's files lie; None where they do not."""
+    import nltk
+
+    for name in ("corpora/wordnet", "corpora/wordnet.zip/wordnet/"):
+        try:
+            found = nltk.data.find(name)
+        except LookupError:
+            continue
+        return Path(str(found))
+    return DEBIAN if (DEBIAN / "data.noun").is_file() else None
+
+
+def wordnet(folder: Path) -> Synonyms:
+    """Lemmas that share a meaning with a word, the most usual meaning first."""
+    import nltk
+    from nltk.corpus.reader.wordnet import WordNetCorpusReader
+
+    if str(folder) not in nltk.data.path:
+        nltk.data.path.append(str(folder))  # nltk reads from no other folders
+
+    class Reader(WordNetCorpusReader):
+        def open(self, file: str) -> Any:
+            missing = file == "lexnames" and not (folder / file).exists()
+            return StringIO("\n".join(LEXNAMES)) if missing else super().open(file)
+
+        def map_wn(self, version: str = "wordnet") -> None:
+            """Serves other languages only, and would want index.sense."""
+
+        def __del__(self) -> None:
+            for file in getattr(self, "_data_file_map", {}).values():
+                file.close()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that other languages are not there
+        reader = Reader(str(folder), None)
+
+    @cache
+    def synonyms(word: str) -> tuple[str, ...]:
+        lemmas = dict.fromkeys(name for synset in reader.synsets(word) for name in synset.lemma_names())
+        return tuple(name for name in lemmas if name.isalpha() and name.lower() != word)
+
+    return synonyms
+
+
+def neighbours(words: Sequence[str], matrix: np.ndarray) -> Synonyms:
+    """The nearest words by cosine.
+
+    Args:
+        words: In lower case, W of them.
+        matrix: Their vectors (W, D).
+    """
+    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    unit = (matrix / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    places = {word: place for place, word in reversed(list(enumerate(words)))}
+
+    @cache
+    def synonyms(word: str) -> tuple[str, ...]:
+        if word not in places:
+            return ()
+        cosines = unit @ unit[places[word]]
+        nearest = np.argsort(-cosines, kind="stable")[: NEIGHBOURS + 1]
+        kept = (place for place in nearest if cosines[place] >= LEAST_COSINE and place != places[word])
+        return tuple(word for word in (words[place] for place in kept) if word.isalpha())[:NEIGHBOURS]
+
+    return synonyms

@@ -1,0 +1,144 @@
+"""Back-translation by two tiny Marian models; what they say is nonsense, and the way there is real."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+from transformers import AutoTokenizer, MarianConfig, MarianMTModel
+
+from engine.augment import back_translation
+from engine.augment.back_translation import BackTranslated, Translations
+from engine.augment.passages import passage_of
+from engine.errors import InputError
+from engine.hardware import Machine
+from engine.spec import BackTranslation
+from tests.tokenizers import CORPUS
+from tests.toys import save_tiny, toy_task
+
+
+def save_marian(folder: Path, seed: int) -> str:
+    """A Marian model with random weights, in the layout of the hub."""
+    folder.mkdir(parents=True)
+    for side in ("source", "target"):
+        SentencePieceTrainer.train(
+            sentence_iterator=iter(CORPUS * 5),
+            model_prefix=str(folder / side),
+            vocab_size=120,
+            minloglevel=2,
+        )
+        (folder / f"{side}.model").rename(folder / f"{side}.spm")
+        (folder / f"{side}.vocab").unlink()
+    pieces = SentencePieceProcessor(model_file=str(folder / "source.spm"))
+    words = ["</s>", "<unk>", *(pieces.id_to_piece(place) for place in range(3, len(pieces))), "<pad>"]
+    (folder / "vocab.json").write_text(json.dumps({word: place for place, word in enumerate(words)}), "utf-8")
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "MarianTokenizer", "source_lang": "en", "target_lang": "de"}), "utf-8"
+    )
+    torch.manual_seed(seed)
+    config = MarianConfig(
+        vocab_size=len(words),
+        d_model=16,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        max_position_embeddings=300,
+        pad_token_id=len(words) - 1,
+        eos_token_id=0,
+        decoder_start_token_id=len(words) - 1,
+        forced_eos_token_id=0,
+    )
+    MarianMTModel(config).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(name="spec", scope="module")
+def _spec(tmp_path_factory: pytest.TempPathFactory) -> BackTranslation:
+    folder = tmp_path_factory.mktemp("marian")
+    return BackTranslation(there=save_marian(folder / "there", 0), back=save_marian(folder / "back", 1))
+
+
+def translated(spec: BackTranslation, texts: Sequence[str], machine: Machine, seed: int = 0) -> list[str]:
+    passages = BackTranslated(spec, machine)(
+        [passage_of(text) for text in texts], np.random.default_rng(seed)
+    )
+    return [passage.text for passage in passages]
+
+
+def test_the_models_translate_there_and_back(spec: BackTranslation, machine: Machine) -> None:
+    """What comes out is what transformers gives for one text alone, without padding."""
+    texts = [CORPUS[0], "A teacher.", CORPUS[4]]
+    expected = []
+    for text in texts:
+        for folder in (spec.there, spec.back):
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            model = MarianMTModel.from_pretrained(folder).eval()
+            output = model.generate(
+                **tokenizer([text], return_tensors="pt"), num_beams=1, do_sample=False, max_length=256
+            )
+            text = tokenizer.decode(output[0], skip_special_tokens=True).strip() or text
+        expected.append(text)
+    found = translated(spec, texts, machine)
+    assert found == expected
+    assert found != texts
+
+
+def test_a_share_of_the_texts(spec: BackTranslation, machine: Machine) -> None:
+    half = spec.model_copy(update={"strength": 0.5})
+    texts = [f"{text} {place}" for place, text in enumerate(CORPUS * 3)]
+    found = translated(half, texts, machine)
+    changed = sum(one != other for one, other in zip(texts, found, strict=True))
+    assert 4 <= changed <= 20
+
+
+def test_every_text_is_translated_once(
+    spec: BackTranslation, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = translated(spec, [CORPUS[0], CORPUS[0], CORPUS[1]], machine)
+    monkeypatch.delattr(back_translation.Translator, "__call__")
+    assert translated(spec, [CORPUS[1], CORPUS[0], CORPUS[0]], machine) == first[::-1]
+
+
+def test_other_models_have_translations_of_their_own(spec: BackTranslation, machine: Machine) -> None:
+    turned = BackTranslation(there=spec.back, back=spec.there)
+    assert translated(spec, CORPUS[:3], machine) != translated(turned, CORPUS[:3], machine)
+
+
+def test_a_text_that_is_too_long_stays(
+    spec: BackTranslation, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(back_translation, "LONGEST", 12)
+    long = " ".join(CORPUS)
+    assert translated(spec, [long], machine) == [long]
+
+
+def test_processes_share_what_is_translated(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    code = (
+        "import sys; from pathlib import Path; from engine.augment.back_translation import Translations\n"
+        "kept = Translations(Path(sys.argv[1]))\n"
+        "for place in range(30): kept.add({f'both {place}': 'x', f'{sys.argv[2]} {place}': 'y'})"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", code, str(path), name]) for name in "ab"]
+    assert [process.wait(120) for process in both] == [0, 0]
+    texts = [f"{name} {place}" for name in ("both", "a", "b") for place in range(30)]
+    assert set(Translations(path).read(texts)) == set(texts)
+
+
+def test_a_model_that_does_not_translate_is_refused(
+    spec: BackTranslation, tmp_path: Path, machine: Machine
+) -> None:
+    save_tiny(tmp_path, toy_task("single", rows=8, held_out=4))
+    wrong = spec.model_copy(update={"back": str(tmp_path)})
+    with pytest.raises(InputError, match=r"augmentation\.back_translation\.back: no model that translates"):
+        BackTranslated(wrong, machine)
