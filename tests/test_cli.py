@@ -21,7 +21,7 @@ from engine.result import RunResult
 from engine.spec import components
 from tests.conftest import ROOT
 
-COMMANDS = ("run", "predict", "validate", "components", "show", "doctor")
+COMMANDS = ("run", "recommend", "evaluate", "predict", "augment", "validate", "components", "show", "doctor")
 LABELS = ("unacceptable", "acceptable")
 MODELS = ("--teacher", "scratch:layers=2,hidden=32", "--student", "layers:1")
 

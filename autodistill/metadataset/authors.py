@@ -93,9 +93,7 @@ def _augmentation(row: AuthorsRow) -> dict[str, Any]:
     found: dict[str, Any] = {"augmentation": "+".join(stack) or "none"}
     found |= {f"augmentation.{operator}": place for place, operator in enumerate(stack, start=1)}
     if places:
-        found |= {f"augmentation.{operator}.strength": row.aug_p for operator in places}
-    if stack:
-        found["augmentation.copies"] = row.repeated_aug if places else 1
+        found |= {"augmentation.strength": row.aug_p, "augmentation.copies": row.repeated_aug}
     return found
 
 

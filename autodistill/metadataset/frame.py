@@ -76,6 +76,8 @@ MODEL_COLUMNS = tuple(
 NUMBERS = (*MODEL_COLUMNS, "n_train", "seed", "score", "teacher_score", "ratio", "baseline_score", "seconds")
 STACKS = ("augmentation",)
 """Components that are a stack of operators; the place of each operator has a column of its own."""
+STRENGTH = "strength"
+"""Knob that the operators of a stack share."""
 RENAMED = {"teacher": "team"}
 """A component whose name a column of `RunRow` has → its column."""
 COMPONENTS = tuple(RENAMED.get(name, name) for name in Pipeline.model_fields)
@@ -121,7 +123,8 @@ def dataset_name(text: str) -> str:
 def flat(pipeline: Mapping[str, Any]) -> dict[str, Any]:
     """A pipeline as columns: a component's kind under its own name, its knobs under dotted names.
 
-    A stack of operators gives their order under the component's name and each operator's place in it.
+    A stack of operators gives their order under the component's name, each operator's place in it, and one
+    strength, that of the strongest: one column for what past tables have one of.
 
     Example:
         >>> flat({"mapping": {"kind": "emd", "temperature": 1.0}, "weights": {"hard_label": 0.0}})
@@ -146,7 +149,11 @@ def _flatten(value: Any, place: str, found: dict[str, Any]) -> None:
         for position, operator in enumerate(value, start=1):
             name = f"{component}.{operator['kind']}"
             found[name] = position
-            _flatten({key: part for key, part in operator.items() if key not in TAGS}, name, found)
+            own = {key: part for key, part in operator.items() if key not in (*TAGS, STRENGTH)}
+            _flatten(own, name, found)
+            if STRENGTH in operator:
+                together = f"{component}.{STRENGTH}"
+                found[together] = max(operator[STRENGTH], found.get(together, 0.0))
     elif value is not None:
         found[place] = value
 

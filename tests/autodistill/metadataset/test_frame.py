@@ -102,7 +102,7 @@ def test_a_stack_of_operators_is_its_order_and_the_place_and_knobs_of_each() -> 
     expected = {
         "augmentation": "random+mixup",
         "augmentation.random": 1,
-        "augmentation.random.strength": 0.1,
+        "augmentation.strength": 0.1,
         "augmentation.mixup": 2,
     }
     assert flat({"augmentation": {"operators": stack}}) == expected
@@ -120,7 +120,7 @@ def test_an_empty_stack_is_none() -> None:
         ("intermediate.alpha", True),
         ("weights.hard_label", True),
         ("team", True),
-        ("augmentation.random.strength", True),
+        ("augmentation.strength", True),
         ("teacher", False),
         ("student_layers", False),
         ("alpha", False),
@@ -270,3 +270,29 @@ def test_a_ratio_over_a_weak_teacher_comes_back(tmp_path: Path) -> None:
     frame = frame_of(made_row(score=0.5, teacher_score=0.02))
     frame.to_csv(tmp_path / "runs.csv", index=False)
     assert read_runs(tmp_path / "runs.csv").frame.ratio[0] == pytest.approx(25)
+
+
+def test_a_stack_as_columns() -> None:
+    pipeline = Pipeline.model_validate(
+        {"augmentation": {"operators": [{"kind": "random", "strength": 0.1}, "contextual", "mixup"]}}
+    )
+    found = {name: value for name, value in flat(pipeline.model_dump()).items() if "augmentation" in name}
+    assert found == {
+        "augmentation": "random+contextual+mixup",
+        "augmentation.random": 1,
+        "augmentation.contextual": 2,
+        "augmentation.mixup": 3,
+        "augmentation.strength": 0.3,
+        "augmentation.copies": 1,
+        "augmentation.random.synonyms": "auto",
+        "augmentation.contextual.model": "in_domain",
+        "augmentation.contextual.top_k": 10,
+        "augmentation.mixup.a": 0.4,
+    }
+
+
+def test_no_stack_has_no_knobs() -> None:
+    found = flat(Pipeline().model_dump())
+    assert {name: value for name, value in found.items() if "augmentation" in name.split(".")[0]} == {
+        "augmentation": "none"
+    }
