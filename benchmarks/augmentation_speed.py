@@ -17,7 +17,7 @@ import pandas as pd
 from engine import RunOptions, distill
 
 POLICIES = ("none", "mixup", "random", "random+mixup", "contextual", "contextual+random+mixup")
-ROWS = 1000
+ROWS, EPOCHS = 1000, 4
 
 
 def main() -> None:
@@ -40,13 +40,13 @@ def main() -> None:
                     given.data,
                     teacher=given.teacher,
                     student=given.student,
-                    pipeline={"augmentation": policy, "training": {"epochs": 1}},
+                    pipeline={"augmentation": policy, "training": {"epochs": EPOCHS}},
                     out=Path(folder, f"{policy}-{number}"),
                     max_train=ROWS,
                     max_validation=50,
                     options=RunOptions(cache_dir=given.cache_dir or f"{folder}/cache", workers=given.workers),
                 )
-                seconds = result.train_examples / (result.examples_per_second or 1)
+                seconds = result.train_examples / (result.examples_per_second or 1)  # of an epoch
                 if number:  # the first round fills the caches
                     rows.append({"policy": policy, "seconds": seconds, "waiting": result.waiting_share})
     table = pd.DataFrame(rows).groupby("policy", sort=False).median()

@@ -8,11 +8,13 @@ processes, so neither the number of processes nor the cut changes which examples
 from __future__ import annotations
 
 import math
+import pickle
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -152,7 +154,6 @@ class StepPlan:
     ):
         self.data, self.size, self.place = data, training.batch_size, (seed, epoch)
         self.rank, self.processes = accelerator.process_index, accelerator.num_processes
-        self.on_gpu = accelerator.device.type == "cuda"
         whole = self.size * training.gradient_accumulation
         self.steps = step_batches(data.student.lengths, whole, seed, epoch)
 
@@ -185,6 +186,38 @@ class StepPlan:
             for copy in range(augmenter.copies)
         ]
 
+
+class Stream:
+    """The steps of a whole training, one epoch behind the other: step → the batches of this process.
+
+    Args:
+        epochs: How many there are.
+    """
+
+    def __init__(
+        self, data: TrainingData, training: Training, seed: int, epochs: int, accelerator: Accelerator
+    ):
+        self.data, self.training, self.seed, self.accelerator = data, training, seed, accelerator
+        self.epochs, self.per_epoch = epochs, steps_in_epoch(len(data), training)
+        self.on_gpu = accelerator.device.type == "cuda"
+        self._last = StepPlan(data, training, seed, 0, accelerator)
+        self._epoch = 0
+
+    def __len__(self) -> int:
+        return self.epochs * self.per_epoch
+
+    def epoch(self, number: int) -> StepPlan:
+        """The steps of one epoch."""
+        if number != self._epoch:
+            self._last = StepPlan(self.data, self.training, self.seed, number, self.accelerator)
+            self._epoch = number
+        return self._last
+
+    def __getitem__(self, number: int) -> list[Batch]:
+        """The batches of a step, counted over all epochs."""
+        epoch, step = divmod(number, self.per_epoch)
+        return self.epoch(epoch)[step]
+
     def from_step(self, start: int) -> Iterator[list[Batch]]:
         """The steps from `start` on; where texts are augmented, and for a GPU, prepared ahead of time.
 
@@ -208,19 +241,43 @@ class StepPlan:
     def _from_workers(self, start: int, workers: int) -> Iterator[list[Batch]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of more workers than cores, which somebody has asked for
-            loader: DataLoader[list[Batch]] = DataLoader(
+            loader: DataLoader[bytes] = DataLoader(
                 self,  # type: ignore[arg-type]  # it has the two methods of a map-style dataset
                 batch_size=None,
                 sampler=range(start, len(self)),
                 num_workers=workers,
-                pin_memory=self.on_gpu,
+                collate_fn=_packed,
                 prefetch_factor=AHEAD,
             )
             steps = iter(loader)
-        yield from steps
+        for packed in steps:
+            batches = pickle.loads(packed)  # of our own process's child
+            yield [batch.pin_memory() for batch in batches] if self.on_gpu else batches
 
     def _pinned(self, number: int) -> list[Batch]:
         return [batch.pin_memory() for batch in self[number]]
+
+
+class _Packer(pickle.Pickler):
+    """Packs tensors as arrays.
+
+    As they are, they would go through shared memory, one file each, which takes as long as making them.
+    """
+
+    def reducer_override(self, value: Any) -> Any:
+        return (torch.from_numpy, (value.numpy(),)) if isinstance(value, Tensor) else NotImplemented
+
+
+def _packed(batches: list[Batch]) -> bytes:
+    buffer = BytesIO()
+    _Packer(buffer, pickle.HIGHEST_PROTOCOL).dump(batches)
+    return buffer.getvalue()
+
+
+def examples_in(batches: Sequence[Batch]) -> int:
+    """Examples of a step, those of other processes too; 0 where this process had nothing to do."""
+    total = batches[0].totals["examples"]
+    return int(total) if math.isfinite(total) else 0
 
 
 def steps_in_epoch(examples: int, training: Training) -> int:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from engine.batches import Batch, StepPlan, TrainingData, steps_in_epoch
+from engine.batches import Batch, Stream, TrainingData, examples_in, steps_in_epoch
 from engine.checkpoint import LoopState, best_file, load_checkpoint, save_checkpoint
 from engine.data.encoding import Encoded
 from engine.data.task import Task, TaskKind
@@ -121,13 +122,13 @@ def train(stage: Stage, machine: Machine) -> LoopState:
     tracker = Tracker(stage.folder / "tensorboard" if machine.options.tensorboard else None, accelerator)
     reporter.start(stage.name, stage.last_epoch * per_epoch, state.step)
     attention = faster_attention(student, machine.device)
+    steps = Stream(stage.data, training, stage.seed, stage.last_epoch, accelerator).from_step(state.step)
 
     while state.epoch < stage.last_epoch:
-        plan = StepPlan(stage.data, training, stage.seed, state.epoch, accelerator)
         meter = Meter(state.term_sums)
         trainee.train()
         started = time.perf_counter()
-        for batches in plan.from_step(state.step_in_epoch):
+        for batches in islice(steps, per_epoch - state.step_in_epoch):
             state.waited += time.perf_counter() - started
             # A step's random numbers depend on nothing but its place, so a resumed run repeats them.
             torch.manual_seed(step_seed(stage.seed, state.step, accelerator.process_index))
@@ -137,7 +138,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
 
             state.step += 1
             state.step_in_epoch += 1
-            state.examples += len(plan.steps[state.step_in_epoch - 1])
+            state.examples += examples_in(batches)
             now = time.perf_counter()
             state.seconds, started = state.seconds + now - started, now
             meter.add(losses, state.step)

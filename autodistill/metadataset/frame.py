@@ -59,8 +59,8 @@ class RunRow(TableRow):
     score: Score
     """Of the student, −1 to 1."""
     teacher_score: Score | None = None
-    ratio: Annotated[float, Field(ge=-50, le=50)] | None = None
-    """Distillation ratio; where absent it is score / teacher_score. What is beyond 50 is meant as percent."""
+    ratio: float | None = None
+    """Distillation ratio, no percentage; where absent it is score / teacher_score."""
     baseline_score: Score | None = None
     """Of a small Bi-LSTM on the dataset's gold labels (`features.baseline`)."""
     seconds: Annotated[float, Field(ge=0)] | None = None

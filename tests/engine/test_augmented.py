@@ -11,7 +11,7 @@ import torch
 
 from engine import distill
 from engine.augment.mixup import SHARES
-from engine.batches import Batch, StepPlan, TrainingData
+from engine.batches import Batch, StepPlan, Stream, TrainingData
 from engine.config import load_pipeline
 from engine.data.encoding import NO_LABEL
 from engine.errors import InputError
@@ -58,7 +58,7 @@ def steps(made: Made, machine: Machine, workers: int = 0, start: int = 0) -> lis
     data, plan = made
     assert data.augmenter is not None
     data = replace(data, augmenter=replace(data.augmenter, workers=workers))
-    return list(StepPlan(data, plan.pipeline.training, 0, 0, machine.accelerator).from_step(start))
+    return list(Stream(data, plan.pipeline.training, 0, 1, machine.accelerator).from_step(start))
 
 
 def same(one: Batch, other: Batch) -> bool:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from engine import loop
-from engine.batches import TrainingData, steps_in_epoch
+from engine.batches import StepPlan, TrainingData, steps_in_epoch
 from engine.checkpoint import LoopState
 from engine.data.encoding import encode
 from engine.errors import InputError, NonFiniteLossError, RunError
@@ -369,7 +369,7 @@ def test_the_guard_names_step_and_term(
 ) -> None:
     stage = stage_for("single", machine, tmp_path, pipeline(intermediate=MSE(), mapping=Skip()))
     poisoned = replace(stage.data, signals=Poison(stage.data.signals, 7, where, value))
-    plan = loop.StepPlan(poisoned, QUICK, 0, 0, machine.accelerator)
+    plan = StepPlan(poisoned, QUICK, 0, 0, machine.accelerator)
     step = next(number for number, ids in enumerate(plan.steps, start=1) if 7 in ids)
     with pytest.raises(NonFiniteLossError) as caught:
         train(replace(stage, data=poisoned), machine)
@@ -379,7 +379,7 @@ def test_the_guard_names_step_and_term(
 def test_no_checkpoint_holds_nan(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Clock, "checkpoint_due", lambda _: True)
     stage = stage_for("single", machine, tmp_path)
-    plan = loop.StepPlan(stage.data, QUICK, 0, 0, machine.accelerator)
+    plan = StepPlan(stage.data, QUICK, 0, 0, machine.accelerator)
     poisoned = replace(stage.data, signals=Poison(stage.data.signals, plan.steps[1][0], "logits", math.nan))
     with pytest.raises(NonFiniteLossError):
         train(replace(stage, data=poisoned), machine)
