@@ -10,11 +10,15 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.augment.passages import CORE, Passage, with_core
+from engine.errors import InputError
 from engine.hardware import Machine
+from engine.models import position_limit
 from engine.spec import Contextual
 
 BATCH = 64
 """Texts in one forward pass."""
+LONGEST = 512
+"""Tokens that are read by a model without a limit of its own; later words stay."""
 WORD_STARTS = ("Ġ", "▁")
 """What byte-level and SentencePiece vocabularies mark the beginning of a word with."""
 CONTINUES = "##"
@@ -35,6 +39,11 @@ class MaskedWords:
         self.model = model.eval().requires_grad_(False).to(machine.device)
         self.words = whole_words(tokenizer, model.config.vocab_size)
         self.is_word = torch.tensor([bool(word) for word in self.words], device=machine.device)
+        self.best = min(spec.top_k, int(self.is_word.sum()))
+        if not self.best:
+            what = "its vocabulary has no whole words"
+            raise InputError.of("augmentation.contextual.model", what, repr(spec.model))
+        self.limit = min(tokenizer.model_max_length, position_limit(model.config) or LONGEST)
 
     def __call__(self, passages: Sequence[Passage], generator: np.random.Generator) -> list[Passage]:
         """Other forms of texts."""
@@ -58,15 +67,14 @@ class MaskedWords:
     @torch.no_grad()
     def _filled(self, texts: Sequence[str], chances: Sequence[np.ndarray]) -> list[list[str]]:
         """For each text the words in place of its masks; fewer where the model reads no further."""
-        limit = min(self.tokenizer.model_max_length, self.model.config.max_position_embeddings - 2)
         inputs = self.tokenizer(
-            list(texts), truncation=True, max_length=limit, padding=True, return_tensors="pt"
+            list(texts), truncation=True, max_length=self.limit, padding=True, return_tensors="pt"
         ).to(self.machine.device)
         masks = inputs["input_ids"] == self.tokenizer.mask_token_id
         with self.machine.accelerator.autocast():
             logits = self.model(**inputs).logits
         counts = masks.sum(1).tolist()
-        best = logits[masks].float().masked_fill(~self.is_word, -torch.inf).topk(self.spec.top_k)
+        best = logits[masks].float().masked_fill(~self.is_word, -torch.inf).topk(self.best)
         wanted = [values[:count] for values, count in zip(chances, counts, strict=True)]
         chosen = _drawn(best.values, best.indices, np.concatenate([*wanted, np.zeros(0)]))
         ends = np.cumsum(counts)
@@ -96,6 +104,8 @@ def whole_words(tokenizer: PreTrainedTokenizerBase, size: int) -> list[str]:
     marked = any(token and token.startswith(WORD_STARTS) for token in tokens)
     found = [""] * size
     for place, token in enumerate(tokens):
+        if not token:
+            continue
         begins = token.startswith(WORD_STARTS) if marked else not token.startswith(CONTINUES)
         word = tokenizer.convert_tokens_to_string([token]).strip() if begins else ""
         found[place] = word if word.isalpha() and token not in tokenizer.all_special_tokens else ""

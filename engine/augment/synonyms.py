@@ -7,6 +7,7 @@ file of them is named.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -91,6 +92,16 @@ def wordnet(folder: Path) -> Synonyms:
         nltk.data.path.append(str(folder))  # nltk reads from no other folders
 
     class Reader(WordNetCorpusReader):
+        def __init__(self) -> None:
+            self._owner = os.getpid()
+            super().__init__(str(folder), None)
+
+        def _data_file(self, part: str) -> Any:
+            if self._owner != os.getpid():  # forked: the place in an open file would be shared
+                self._data_file_map: dict[str, Any] = {}
+                self._owner = os.getpid()
+            return super()._data_file(part)
+
         def open(self, file: str) -> Any:
             missing = file == "lexnames" and not (folder / file).exists()
             return StringIO("\n".join(LEXNAMES)) if missing else super().open(file)
@@ -104,7 +115,7 @@ def wordnet(folder: Path) -> Synonyms:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that other languages are not there
-        reader = Reader(str(folder), None)
+        reader = Reader()
 
     @cache
     def synonyms(word: str) -> tuple[str, ...]:

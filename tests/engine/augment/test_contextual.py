@@ -61,6 +61,19 @@ def test_punctuation_capitals_and_kept_words_stay(machine: Machine) -> None:
     assert filled('"Mouse," he said...', model, machine, top_k=1) == ['"Cat," cat cat...']
 
 
+def test_more_are_asked_for_than_there_are(machine: Machine) -> None:
+    found = filled("a b c", Favours({"cat": 1.0, "dog": 1.0}), machine, count=20, top_k=5000)
+    assert all(word.isalpha() for text in found for word in text.split())
+
+
+def test_a_vocabulary_without_words_is_refused(machine: Machine) -> None:
+    model = Favours({"1984": 1.0})
+    model.tokenizer = wordpiece(("1 9 8 4 1984",) * 9, size=20)
+    model.config = tiny_config(vocabulary=len(model.tokenizer))
+    with pytest.raises(InputError, match="no whole words"):
+        filled("a b", model, machine)
+
+
 def test_the_same_seed_draws_the_same(machine: Machine) -> None:
     model = Favours({"cat": 1.0, "dog": 1.0, "cow": 1.0})
     once, again = (filled("a b c d e f", model, machine, count=5, top_k=3) for _ in range(2))

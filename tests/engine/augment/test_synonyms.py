@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,13 @@ SYNSETS = {
 LETTER = {"noun": "n", "verb": "v", "adj": "a", "adv": "r"}
 
 
-def small_wordnet(folder: Path, lexnames: bool = True) -> Path:
-    """A dictionary of a few words in WordNet's own files (wndb(5WN))."""
+def small_wordnet(folder: Path, lexnames: bool = True, more: int = 0) -> Path:
+    """A dictionary of a few words in WordNet's own files (wndb(5WN)), and of `more` pairs of nouns."""
     folder.mkdir(parents=True)
     if lexnames:
         (folder / "lexnames").write_text("\n".join(LEXNAMES) + "\n", "utf-8")
-    for part, synsets in SYNSETS.items():
+    nouns = [("06", [f"noun{number}", "filler"]) for number in range(more)]
+    for part, synsets in (SYNSETS | {"noun": SYNSETS["noun"] + nouns}).items():
         text, places = "", {}
         for topic, words in synsets:
             offset = len(text)
@@ -52,6 +54,26 @@ def test_lemmas_that_share_a_meaning(tmp_path: Path, lexnames: bool) -> None:
     assert found("film") == ("movie", "shoot")
     assert found("good") == ("fine",)
     assert found("actor") == found("unheard") == ()
+
+
+def places(name: str) -> list[str]:
+    """Where this process stands in its open files of a name."""
+    numbers = [file.name for file in Path("/proc/self/fd").iterdir() if file.resolve().name == name]
+    return [Path("/proc/self/fdinfo", number).read_text().splitlines()[0] for number in numbers]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fdinfo").is_dir(), reason="this system has no /proc")
+def test_a_forked_process_does_not_move_in_the_files_of_its_parent(tmp_path: Path) -> None:
+    """An open file has one place, which several workers would move under each other's eyes."""
+    found = wordnet(small_wordnet(tmp_path / "wordnet", more=20_000))
+    assert found("movie") == ("film",)
+    before = places("data.noun")
+    assert before
+    child = os.fork()
+    if not child:
+        os._exit(0 if found("noun19999") == ("filler",) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert places("data.noun") == before
 
 
 def test_the_names_of_wordnet_s_files() -> None:
