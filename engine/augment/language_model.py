@@ -1,7 +1,7 @@
 """The masked-language model of contextual augmentation: a named one, or a small one of the dataset's own.
 
 Decided here: size and training of the small one. It knows which words stand where in texts like these, and
-nothing of the language beyond them; it is trained once for a dataset, in about half a minute, and kept.
+nothing of the language beyond them; it is trained once for a dataset and kept.
 """
 
 from __future__ import annotations
