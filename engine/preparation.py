@@ -15,6 +15,7 @@ from engine.augmented import Augmenter, Reader
 from engine.batches import TrainingData
 from engine.data.alignment import same_tokenizer
 from engine.data.encoding import encode
+from engine.data.task import Task
 from engine.fine_tuning import Model
 from engine.hardware import Machine, workers_for
 from engine.models import accepted_inputs, depth_and_width, position_limit
@@ -40,9 +41,18 @@ def objective_for(plan: RunPlan, teacher: Teacher, student: PreTrainedModel) -> 
 
 
 def online_data(
-    plan: RunPlan, teacher: Teacher, student: Model, objective: Objective, machine: Machine
+    plan: RunPlan,
+    teacher: Teacher,
+    student: Model,
+    objective: Objective,
+    machine: Machine,
+    whole: Task | None = None,
 ) -> TrainingData:
-    """Training examples for student and teacher, and what augments them; the teacher runs along."""
+    """Training examples for student and teacher, and what augments them; the teacher runs along.
+
+    Args:
+        whole: Where the plan's task is a sample, the task that it is of: operators learn from all its texts.
+    """
     task, training = plan.task, plan.pipeline.training
     model, tokenizer = student
     length = training.max_length or 0
@@ -54,7 +64,7 @@ def online_data(
         other = encode(task.train, task, teacher.tokenizer, limit, None, examples.windows)
     signals = OnlineSignals(teacher.model, task.kind, other or examples, objective.needs, machine.accelerator)
     data = TrainingData(examples, accepted_inputs(model), signals, other, objective.aligned)
-    policy = policy_for(plan.pipeline.augmentation, task, machine)
+    policy = policy_for(plan.pipeline.augmentation, whole or task, machine)
     if policy is None:
         return data
     augmenter = Augmenter(

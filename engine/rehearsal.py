@@ -17,6 +17,7 @@ import torch
 
 from engine.batches import StepPlan, steps_in_epoch
 from engine.data.task import Task
+from engine.files import hash_of
 from engine.fine_tuning import Model
 from engine.hardware import Machine
 from engine.inference import encode_held_out, logits_of, timing
@@ -77,7 +78,7 @@ def rehearse(plans: Mapping[str, RunPlan], teacher: Teacher, machine: Machine) -
     stages = {}
     machine.reporter.start("rehearsal", len(plans), unit="kinds of step")
     for key, plan in plans.items():
-        stages[key] = _rehearse(replace(plan, task=task), teacher, student, machine)
+        stages[key] = _rehearse(replace(plan, task=task), plan.task, teacher, student, machine)
         machine.reporter.advance("rehearsal")
     machine.reporter.finish("rehearsal")
     windows = stages[next(iter(plans))].examples / len(task.train)  # of question answering; else 1
@@ -104,11 +105,11 @@ class _Measured:
     examples: int
 
 
-def _rehearse(plan: RunPlan, teacher: Teacher, student: Model, machine: Machine) -> _Measured:
+def _rehearse(plan: RunPlan, whole: Task, teacher: Teacher, student: Model, machine: Machine) -> _Measured:
     """The first steps of a training, as the loop takes them."""
     model, accelerator, training = student[0], machine.accelerator, plan.pipeline.training
     objective = objective_for(plan, teacher, model)
-    data = online_data(plan, teacher, student, objective, machine)
+    data = online_data(plan, teacher, student, objective, machine, whole)
     stage = Stage("rehearsal", Path(), plan.task, model, objective, data, training, plan.seed, {})
     optimizer = optimizer_for(model, objective, training)
     trainee, optimizer = accelerator.prepare(Trainee(model, objective, plan.task.kind), optimizer)
@@ -148,6 +149,7 @@ def _sample(plan: RunPlan) -> Task:
         plan.task,
         train=train.select(rows),
         validation={name: held_out.select(range(min(len(held_out), HELD_OUT)))},
+        fingerprint=hash_of(plan.task.fingerprint, "a sample"),  # nothing of it may be kept for the whole
     )
 
 

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from engine import Pipeline
+from engine.augment import language_model
+from engine.data.vocabulary import train_tokenizer
 from engine.hardware import machine_for
 from engine.options import FineTuning, RunOptions
 from engine.plan import RunPlan, plan_run
 from engine.rehearsal import Rehearsal, rehearse
 from engine.teacher import Teacher, prepare_teacher
-from tests.toys import ROWS, toy_task
+from tests.toys import ROWS, save_tiny, toy_task
 
 KINDS = {
     "plain": {"training": {"batch_size": 4}},
@@ -65,3 +68,27 @@ def test_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path / "here")
     rehearsed("single", tmp_path / "cache")
     assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_operators_learn_from_all_texts_and_nothing_of_a_sample_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The language model that a rehearsal trains is the one that runs find in the cache."""
+    monkeypatch.setattr(language_model, "EXAMPLES", 300)
+    task = toy_task("single", rows=200, held_out=30)
+    save_tiny(tmp_path / "teacher", task)
+    machine = machine_for(RunOptions(device="cpu", precision="float32", cache_dir=str(tmp_path / "cache")))
+    pipeline = Pipeline.model_validate(
+        {"augmentation": "contextual", "training": {"batch_size": 4, "epochs": 1}}
+    )
+    plan = plan_run(task, pipeline, str(tmp_path / "teacher"), "layers:1")
+    teacher = prepare_teacher(plan.teacher, task, plan.fine_tuning, plan.pipeline.training, machine)
+    rehearse({"augmented": plan}, teacher, machine)
+    (vocabulary,) = [path for path in (tmp_path / "cache" / "vocabularies").iterdir() if path.is_dir()]
+    assert vocabulary.name == task.fingerprint
+    kept = AutoTokenizer.from_pretrained(vocabulary)
+    assert kept.get_vocab() == train_tokenizer(task).get_vocab()
+    model, _ = language_model.in_domain(task, machine)
+    afresh = language_model._trained(task, kept, machine)
+    for name, value in afresh.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], value)
