@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict
 
 from autodistill.features.descriptors import describe
 from autodistill.features.known import Dataset
-from autodistill.features.words import count_words, texts_of
+from autodistill.features.words import count_words
 from autodistill.store import Store
-from engine.data.task import Task
+from engine.data.task import Task, texts_of
 from engine.files import hash_of, hash_of_files, write_text
 from engine.hub import MODEL_FILES, local_snapshot
 from engine.names import parse_model

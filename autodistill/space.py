@@ -31,7 +31,7 @@ LEFT_OUT: tuple[type[Spec], ...] = (spec.PredictionKL,)
 
 STACKS = ("mixup", "random", "contextual", "random+mixup", "contextual+random+mixup")
 """Augmentation policies that are tried, beside none: the operators that need no download, one by one, and the
-stacks of the paper's study (Distiller, tables 2 and 3)."""
+stacks of the paper's study (Distiller, tables 2 and 3) or a part of them."""
 
 COMPONENTS = ("intermediate", "mapping", "prediction", "teacher")
 

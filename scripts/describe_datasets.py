@@ -17,8 +17,9 @@ import pandas as pd
 
 from autodistill.features.baseline import baseline_score
 from autodistill.features.descriptors import describe
-from autodistill.features.words import count_words, texts_of
+from autodistill.features.words import count_words
 from engine.data import load_task
+from engine.data.task import texts_of
 from engine.hardware import machine_for
 from engine.options import RunOptions
 from meta_data import DATASETS, WORDS

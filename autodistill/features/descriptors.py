@@ -13,9 +13,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from autodistill.features.words import texts_of, words_of
+from autodistill.features.words import words_of
 from autodistill.metadataset.frame import Count, Name, Score, TableRow, dataset_name
-from engine.data.task import Task, TaskKind
+from engine.data.task import Task, TaskKind, texts_of
 
 VARIETY_WORDS = 10_000
 """The type-token ratio falls with the length of the text, so it is taken over this many words at most."""

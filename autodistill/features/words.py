@@ -8,26 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import numpy as np
 from sklearn.utils import murmurhash3_32
 
-from engine.data.task import Task, TaskKind
-
 WORD = re.compile(r"\w+(?:['’-]\w+)*")
 MOST_WORDS = 20_000
 """Words kept of a dataset, the most frequent ones."""
-
-TEXT_FIELDS: dict[TaskKind, tuple[str, ...]] = {
-    "classification": ("text", "text_pair"),
-    "regression": ("text", "text_pair"),
-    "tagging": ("tokens",),
-    "question_answering": ("question", "context"),
-}
 
 
 @dataclass(frozen=True)
@@ -76,14 +66,3 @@ def count_words(texts: Iterable[str], most: int = MOST_WORDS) -> WordCounts:
     unique, places = np.unique(hashes, return_inverse=True)
     counts = np.bincount(places, weights=[count for _, count in kept], minlength=len(unique))
     return WordCounts(unique, counts.astype(np.int64), counted.total())
-
-
-def texts_of(task: Task) -> Iterator[str]:
-    """Every text of the training rows; a tagged sentence as one text."""
-    for field in TEXT_FIELDS[task.kind]:
-        if field in task.train.column_names:
-            yield from (_joined(value) for value in task.train[field])
-
-
-def _joined(value: str | Sequence[Any]) -> str:
-    return value if isinstance(value, str) else " ".join(value)

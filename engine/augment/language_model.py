@@ -16,8 +16,7 @@ from torch.nn import functional as F
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.data.batching import step_batches
-from engine.data.task import Task
-from engine.data.vocabulary import texts_of
+from engine.data.task import Task, texts_of
 from engine.errors import InputError
 from engine.files import folder_written_atomically, hash_of
 from engine.hardware import Machine
@@ -136,7 +135,7 @@ def _loss(
     special = torch.isin(ids, torch.tensor(tokenizer.all_special_ids, device=ids.device))
     masked = (torch.rand(ids.shape).to(ids.device) < MASKED) & ~special
     hidden = ids.masked_fill(masked, tokenizer.mask_token_id)
-    # fp16 would need its loss scaled; a model as small as this is as fast in float32.
+    # fp16 would need its loss scaled.
     with machine.accelerator.autocast() if machine.precision == "bf16" else nullcontext():
         logits = model(input_ids=hidden, attention_mask=inputs["attention_mask"]).logits
     return F.cross_entropy(logits[masked].float(), ids[masked], reduction="sum") / masked.sum().clamp(min=1)

@@ -26,7 +26,7 @@ Synonyms = Callable[[str], Sequence[str]]
 DEBIAN = Path("/usr/share/wordnet")
 NEIGHBOURS = 5
 LEAST_COSINE = 0.6
-"""Ours: below it the neighbours of GloVe's frequent words are of the same topic at best."""
+"""Ours, not tuned."""
 WORDNET, NONE, AUTO = "wordnet", "none", "auto"
 NOUNS = (
     "Tops act animal artifact attribute body cognition communication event feeling food group location "

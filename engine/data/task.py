@@ -10,15 +10,21 @@ Whatever the source was, rows have one normal form per kind:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 TaskKind = Literal["classification", "regression", "tagging", "question_answering"]
 TASK_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
+TEXT_FIELDS: dict[TaskKind, tuple[str, ...]] = {
+    "classification": ("text", "text_pair"),
+    "regression": ("text", "text_pair"),
+    "tagging": ("tokens",),
+    "question_answering": ("question", "context"),
+}
 
 
 @dataclass(frozen=True)
@@ -63,3 +69,14 @@ class Task:
     def outputs(self) -> int:
         """Width C of the model's logits: classes, tags, 1 for regression, 2 for span ends."""
         return {"regression": 1, "question_answering": 2}.get(self.kind, len(self.labels))
+
+
+def texts_of(task: Task) -> Iterator[str]:
+    """Every text of the training rows; a tagged sentence as one text."""
+    for name in TEXT_FIELDS[task.kind]:
+        if name in task.train.column_names:
+            yield from (_joined(value) for value in task.train[name])
+
+
+def _joined(value: str | Sequence[Any]) -> str:
+    return value if isinstance(value, str) else " ".join(value)

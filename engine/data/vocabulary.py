@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
 from tokenizers.trainers import WordPieceTrainer
 from transformers import BertTokenizer, PreTrainedTokenizerBase
 
-from engine.data.task import Task
+from engine.data.task import Task, texts_of
 
 VOCABULARY_SIZE = 8000
 ALPHABET_SHARE = 8  # one entry in so many is a letter, so that languages of many letters have words too
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-
-
-def texts_of(task: Task) -> Iterator[str]:
-    """Every training text of a task."""
-    for row in task.train:
-        if task.kind == "tagging":
-            yield " ".join(row["tokens"])
-        elif task.kind == "question_answering":
-            yield from (row["question"], row["context"])
-        else:
-            yield from (row[key] for key in ("text", "text_pair") if key in row)
 
 
 def train_tokenizer(task: Task, size: int = VOCABULARY_SIZE) -> PreTrainedTokenizerBase:

@@ -10,9 +10,10 @@ import pytest
 
 from autodistill.features.descriptors import describe
 from autodistill.features.known import Dataset, shipped_datasets
-from autodistill.features.words import count_words, texts_of
+from autodistill.features.words import count_words
 from autodistill.knowledge import load_knowledge
 from autodistill.store import Store
+from engine.data.task import texts_of
 from engine.errors import InputError
 from engine.options import RunOptions
 from tests.records import made_record, made_row

@@ -15,8 +15,9 @@ import pytest
 from sqlalchemy import URL
 
 from autodistill.features.descriptors import describe
-from autodistill.features.words import WordCounts, count_words, texts_of
+from autodistill.features.words import WordCounts, count_words
 from autodistill.store import Store, store_url
+from engine.data.task import texts_of
 from engine.errors import InputError
 from tests import postgresql
 from tests.conftest import ROOT

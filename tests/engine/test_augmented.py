@@ -19,7 +19,6 @@ from engine.hardware import Machine, workers_for
 from engine.options import FineTuning, RunOptions
 from engine.plan import RunPlan, plan_run
 from engine.preparation import objective_for, online_data
-from engine.spec import Training
 from engine.student import make_student
 from engine.teacher import prepare_teacher
 from tests.tokenizers import byte_bpe, wordpiece
@@ -211,7 +210,3 @@ def test_a_policy_that_does_not_suit_the_task_is_refused_first(tmp_path: Path, o
             out=tmp_path,
             options=options,
         )
-
-
-def test_training_is_left_alone_by_augmentation() -> None:
-    assert load_pipeline({"augmentation": "mixup"}).training == Training()

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from autodistill.features.descriptors import Descriptors, describe
-from autodistill.features.words import count_words, texts_of
+from autodistill.features.words import count_words
 from autodistill.metadataset.load import read_runs
 from engine.data import load_task
+from engine.data.task import texts_of
 from engine.spec import components
 from meta_data import ARCHITECTURES, DATASETS, DATASHEET, PUBLISHED, WORDS
 

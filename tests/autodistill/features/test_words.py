@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autodistill.features.words import WordCounts, count_words, texts_of, word_hashes, words_of
-from engine.data.task import TaskKind
+from autodistill.features.words import WordCounts, count_words, word_hashes, words_of
+from engine.data.task import TaskKind, texts_of
 from tests.tasks import make_task
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,10 @@ from engine.augment.random import RandomWords
 from engine.data import load_task
 from engine.spec import Random
 
-Change = Callable[[Passage], Passage]
-
 texts = st.text(alphabet="ab .,\n\t é中\"'", max_size=40)
 
 
-def reversed_words(passage: Passage) -> Passage:
+def lengthened_words(passage: Passage) -> Passage:
     """The harshest operator: every word that may change becomes a longer one."""
     free = set(passage.changeable.tolist())
     return passage.with_words(
@@ -46,7 +43,7 @@ def test_an_answer_is_found_again_wherever_it_has_moved_to(context: str, data: s
     first, last = sorted(data.draw(st.tuples(st.sampled_from(solid), st.sampled_from(solid))))
     answer = context[first : last + 1]
     row = {"question": "why", "context": context, "answers": {"text": [answer], "answer_start": [first]}}
-    passages = [reversed_words(passage) for passage in passages_of(row, "question_answering")]
+    passages = [lengthened_words(passage) for passage in passages_of(row, "question_answering")]
     found = row_of(row, passages, "question_answering")
     (start,) = found["answers"]["answer_start"]
     assert found["answers"]["text"] == [answer]
@@ -61,7 +58,7 @@ def test_whitespace_around_an_answer_is_no_part_of_it() -> None:
         "context": "It was  Bell .",
         "answers": {"text": [" Bell "], "answer_start": [7]},
     }
-    passages = [reversed_words(passage) for passage in passages_of(row, "question_answering")]
+    passages = [lengthened_words(passage) for passage in passages_of(row, "question_answering")]
     found = row_of(row, passages, "question_answering")
     assert found["context"] == "Itxyz wasxyz  Bell ."
     assert found["answers"] == {"text": ["Bell"], "answer_start": [14]}
@@ -70,14 +67,14 @@ def test_whitespace_around_an_answer_is_no_part_of_it() -> None:
 @pytest.mark.parametrize("answers", [{"text": [], "answer_start": []}, {"text": [" "], "answer_start": [0]}])
 def test_a_context_without_an_answer_changes_as_a_whole(answers: dict[str, Any]) -> None:
     row = {"question": "who", "context": "a b", "answers": answers}
-    passages = [reversed_words(passage) for passage in passages_of(row, "question_answering")]
+    passages = [lengthened_words(passage) for passage in passages_of(row, "question_answering")]
     found = row_of(row, passages, "question_answering")
     assert (found["context"], found["answers"]) == ("axyz bxyz", answers)
 
 
 def test_labels_of_texts_stay() -> None:
     row = {"text": "One, two.", "text_pair": "three", "label": 1}
-    passages = [reversed_words(passage) for passage in passages_of(row, "classification")]
+    passages = [lengthened_words(passage) for passage in passages_of(row, "classification")]
     assert row_of(row, passages, "classification") == {
         "text": "One,xyz two.xyz",
         "text_pair": "threexyz",

@@ -53,7 +53,7 @@ def test_rows_themselves_are_left_alone() -> None:
     assert before == ROWS
 
 
-def test_the_same_seed_makes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_seed_makes_the_same() -> None:
     policy = Policy((), Mixup())
     assert made(policy, 3) == made(policy, 3)
     assert made(policy, 3) != made(policy, 4)

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from engine.data.alignment import same_tokenizer
-from engine.data.vocabulary import SPECIAL, texts_of, train_tokenizer
+from engine.data.task import texts_of
+from engine.data.vocabulary import SPECIAL, train_tokenizer
 from tests.tasks import make_task
 from tests.toys import ROWS, toy_task
 
