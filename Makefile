@@ -13,7 +13,7 @@ demo: $(VENV)/installed
 	$(BIN)/autodistill run demo --top 2
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal $(ARGS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ same code that trains, so they hold for whatever a pipeline consists of.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -77,9 +78,11 @@ def rehearse(plans: Mapping[str, RunPlan], teacher: Teacher, machine: Machine) -
     evaluation = _now(machine) - started
     stages = {}
     machine.reporter.start("rehearsal", len(plans), unit="kinds of step")
+    gc.freeze()  # every plan frees its memory, and need not look through the libraries' objects for it
     for key, plan in plans.items():
         stages[key] = _rehearse(replace(plan, task=task), plan.task, teacher, student, machine)
         machine.reporter.advance("rehearsal")
+    gc.unfreeze()
     machine.reporter.finish("rehearsal")
     windows = stages[next(iter(plans))].examples / len(task.train)  # of question answering; else 1
     return Rehearsal(

@@ -15,6 +15,7 @@ import pytest
 
 from engine.errors import InputError
 from engine.hub import hub_reachable, local_snapshot
+from tests.clock import within
 from tests.hub_server import COMMIT, answering, serving
 
 USE = """
@@ -82,11 +83,10 @@ def test_a_path_is_never_looked_for_on_the_hub(name: str) -> None:
 
 
 def test_offline_says_so_at_once() -> None:
-    began = time.monotonic()
-    assert not hub_reachable()
-    with pytest.raises(InputError, match="the model hub cannot be reached"):
+    refused = pytest.raises(InputError, match="the model hub cannot be reached")
+    with within(10, time.monotonic), refused:
+        assert not hub_reachable()
         local_snapshot("bert-base-uncased", "teacher")
-    assert time.monotonic() - began < 2
 
 
 def test_a_model_and_a_dataset_of_the_hub(saved: Callable[..., Path], tmp_path: Path) -> None:
@@ -130,13 +130,13 @@ def test_a_hub_that_swallows_connections() -> None:
             for client in waiting:
                 client.close()
     assert "the model hub cannot be reached" in message
-    assert 0.5 < seconds < 2
+    assert 0.5 < seconds < 10
 
 
 def test_names_that_are_never_resolved() -> None:
     seconds, message = ask_hub("http://hub.example", slow_names=True)
     assert "the model hub cannot be reached" in message
-    assert seconds < 2
+    assert seconds < 10
 
 
 @pytest.mark.parametrize(
@@ -156,4 +156,4 @@ def test_a_hub_is_asked_and_never_asked_again(
     assert words in message
     assert asked
     assert len(set(asked)) == len(asked)
-    assert seconds < 2
+    assert seconds < 10

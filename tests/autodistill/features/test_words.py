@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from typing import Any
 
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from autodistill.features.words import WordCounts, count_words, word_hashes, words_of
 from engine.data.task import TaskKind, texts_of
+from tests.clock import within
 from tests.tasks import make_task
 
 
@@ -106,8 +106,7 @@ def test_a_large_dataset_is_counted_in_seconds() -> None:
     dice = np.random.default_rng(0)
     vocabulary = np.array([f"word{place}" for place in range(30_000)])
     rows = [" ".join(words) for words in vocabulary[(30_000 * dice.random((100_000, 10)) ** 3).astype(int)]]
-    began = time.process_time()
-    counts = count_words(rows)
-    assert time.process_time() - began < 10
+    with within(seconds=30):
+        counts = count_words(rows)
     assert counts.total == 1_000_000
     assert len(counts) == 20_000

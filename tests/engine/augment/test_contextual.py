@@ -105,7 +105,7 @@ def test_only_whole_words_are_filled_in(make: object) -> None:
 def test_the_model_of_the_dataset_s_own_texts_knows_them(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(language_model, "EXAMPLES", 4000)
+    monkeypatch.setattr(language_model, "EPOCHS", 60)
     task = toy_task("single")
     model, tokenizer = in_domain(task, machine)
     inputs = tokenizer(task.train["text"][:64], padding=True, return_tensors="pt")

@@ -257,4 +257,4 @@ def test_a_batch_takes_a_moment():
         begin = time.perf_counter()
         align(student, teacher, ids, 64, 64)
         seconds.append(time.perf_counter() - begin)
-    assert min(seconds) < 0.002
+    assert min(seconds) < 0.01

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pytest
 from engine.data import load_task
 from engine.data.raw import MAX_EXAMPLES
 from engine.errors import InputError
+from tests.clock import within
 from tests.conftest import ROOT, SHARED
 
 FOLDERS = sorted(path.parent.name for path in (SHARED / "datasets").glob("*/dataset.json")) or ["sst2"]
@@ -28,9 +28,8 @@ GOOD = '{"text": "fine", "label": 1}\n{"text": "poor", "label": 0}\n{"text": "go
 def test_shared_datasets(name: str, shared: Path) -> None:
     folder = shared / "datasets" / name
     described = json.loads((folder / "dataset.json").read_text())
-    began = time.process_time()
-    task = load_task(folder)
-    assert time.process_time() - began < 1
+    with within(seconds=10):
+        task = load_task(folder)
     assert (task.name, task.kind) == (name, described["task"])
     assert task.metric == described["metric"].replace(" ", "_")
     assert len(task.train) == described["n_train"]
@@ -84,9 +83,8 @@ def test_100_000_rows_take_seconds() -> None:
     frame = pd.DataFrame(
         {"text": [f"text number {row} " * 10 for row in range(100_000)], "label": [0, 1] * 50_000}
     )
-    began = time.process_time()
-    task = load_task(frame)
-    assert time.process_time() - began < 4
+    with within(seconds=20):
+        task = load_task(frame)
     assert len(task.train) == 98_000
 
 
@@ -334,10 +332,8 @@ def test_bad_input_gives_a_clear_message(case: str, tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     options = dict(more[0]) if more else {}
     data = options.pop("data", str(tmp_path))
-    began = time.process_time()
-    with pytest.raises(InputError) as caught:
+    with within(seconds=10), pytest.raises(InputError) as caught:
         load_task(data, **options)
-    assert time.process_time() - began < 2
     message = str(caught.value)
     for part in parts:
         assert part in message, message
