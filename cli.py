@@ -65,6 +65,7 @@ def run(
     pipeline: args.PipelineName = None,
     pick: args.Pick = None,
     top: args.TopRun = None,
+    augment: args.Augment = None,
     set_: args.Sets = None,
     out: args.Out = None,
     seed: args.Seed = 0,
@@ -97,7 +98,8 @@ def run(
     given = locals()
     from autodistill import advice, console, recommending, runs, summary
 
-    asked: dict[str, Any] = {"data": data, "teacher": teacher, "sets": set_ or (), "out": out, "store": store}
+    sets = [*([f"augmentation={augment}"] if augment else []), *(set_ or ())]
+    asked: dict[str, Any] = {"data": data, "teacher": teacher, "sets": sets, "out": out, "store": store}
     asked |= args.grouped(given)
     with console.handled(json, RESUME):
         if pick is None and top is None:

@@ -152,6 +152,10 @@ Vectors = Annotated[
 PredictorName = Annotated[
     str | None, option("--predictor", help="What orders the pipelines. Default: mixed.", panel=_advice)
 ]
+Augment = Annotated[
+    str | None,
+    option("--augment", help="Operators in their order, such as random,mixup; none for none.", panel=_models),
+]
 Policy = Annotated[
     str, option("--policy", help="Operators in their order, such as random+mixup.", panel=_models)
 ]

@@ -112,7 +112,7 @@ def measure(
         for name, each in kinds.items()
     }
     plan = next(iter(plans.values()))
-    ready = prepare_teacher(plan.teacher, task, plan.fine_tuning, plan.pipeline.training, machine)
+    ready = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
     found = score_facts(task, {"teacher": ready.scores})
     layers, hidden_size = plan.teacher.depth_and_width()
     measured = Measured(

@@ -30,6 +30,7 @@ from engine.data.encoding import Encoded
 from engine.models import Features
 from engine.signals import OnlineSignals, TeacherSignals
 from engine.spec import Training
+from engine.team_signals import Said, TeamSignals
 
 AHEAD = 3  # steps that are prepared while a GPU computes
 
@@ -45,6 +46,7 @@ class Batch:
         alignment: (B, N, N of the teacher) or None where the tokenizers agree.
         label_alignment: the same for the logits of tagging, where they are paired word by word.
         totals: unit → count over the whole step, all passes and processes.
+        team: the host's part of what a team says; None with one teacher.
         augmented: Whether these are augmented examples; `labels` of mixed ones are distributions, as
             `engine.augment.mixup.mixed_targets` gives them.
     """
@@ -55,6 +57,7 @@ class Batch:
     alignment: Tensor | None
     label_alignment: Tensor | None
     totals: dict[str, float]
+    team: Said | None = None
     augmented: bool = False
 
     def to(self, device: torch.device) -> Batch:
@@ -63,12 +66,8 @@ class Batch:
 
     def pin_memory(self) -> Batch:
         """The same in page-locked memory."""
-        fetched = self.fetched
-        if isinstance(fetched, dict):
-            fetched = {name: tensor.pin_memory() for name, tensor in fetched.items()}
-        elif fetched is not None:
-            fetched = fetched.pin_memory()
-        return replace(self._each(Tensor.pin_memory), fetched=fetched)
+        team = self.team and replace(self.team, fetched=[_pinned(each) for each in self.team.fetched])
+        return replace(self._each(Tensor.pin_memory), fetched=_pinned(self.fetched), team=team)
 
     def _each(self, change: Any) -> Batch:
         return replace(
@@ -92,6 +91,7 @@ class TrainingData:
         aligned: Whether the objective compares token by token.
         augmenter: Makes augmented examples; None without an augmentation policy.
         online: The teacher's view of augmented examples.
+        team: What the teacher and its colleagues say together of the originals; None with one teacher.
     """
 
     student: Encoded
@@ -101,12 +101,17 @@ class TrainingData:
     aligned: bool = False
     augmenter: Augmenter | None = None
     online: OnlineSignals | None = None
+    team: TeamSignals | None = None
 
     def __len__(self) -> int:
         return len(self.student)
 
-    def batch(self, ids: np.ndarray, totals: dict[str, float]) -> Batch:
-        """The tensors of some examples."""
+    def batch(self, ids: np.ndarray, totals: dict[str, float], drawn: int | None = None) -> Batch:
+        """The tensors of some examples.
+
+        Args:
+            drawn: The member of a team that teaches them.
+        """
         inputs = self.student.inputs(ids)
         length = inputs["input_ids"].shape[1]
         kept = {name: tensor for name, tensor in inputs.items() if name in self.accepted}
@@ -118,7 +123,8 @@ class TrainingData:
                 alignment = align(self.student, self.teacher, ids, length, seen)
                 if self.student.kind == "tagging":
                     label_alignment = align_labels(self.student, self.teacher, ids, length, seen)
-        return Batch(kept, self.student.labels(ids), fetched, alignment, label_alignment, totals)
+        team = None if self.team is None else self.team.fetch(ids, drawn)
+        return Batch(kept, self.student.labels(ids), fetched, alignment, label_alignment, totals, team)
 
     def augmented_batch(
         self, augmenter: Augmenter, ids: np.ndarray, totals: dict[str, float], generator: np.random.Generator
@@ -139,7 +145,21 @@ class TrainingData:
     def view(self, batch: Batch) -> Features | None:
         """The teacher's features of a batch, on the training device; None without a teacher."""
         signals = self.online if batch.augmented else self.signals
-        return None if signals is None else signals.view(batch.fetched)
+        features = None if signals is None else signals.view(batch.fetched)
+        if features is None or batch.team is None:
+            return features
+        assert self.team is not None
+        alignment = batch.alignment if batch.label_alignment is None else batch.label_alignment
+        if alignment is not None:
+            alignment = alignment.to(features.logits.device)
+        return self.team.view(batch.team, features, alignment)
+
+
+def _pinned(fetched: Any) -> Any:
+    """The host's part of a teacher's signals in page-locked memory."""
+    if isinstance(fetched, dict):
+        return {name: tensor.pin_memory() for name, tensor in fetched.items()}
+    return None if fetched is None else fetched.pin_memory()
 
 
 class StepPlan:
@@ -165,12 +185,13 @@ class StepPlan:
         ids = self.steps[number]
         totals = {"examples": float(len(ids)), "tokens": float(self.data.student.label_count(ids))}
         nothing = dict.fromkeys(totals, math.inf)
+        drawn = None if self.data.team is None else self.data.team.draw([*self.place, number])
         batches = []
         for start in range(0, len(ids), self.size):
             part = ids[start : start + self.size]
             own = part[self.rank :: self.processes]
             own, counts = (own, totals) if len(own) else (part[:1], nothing)
-            batches.append(self.data.batch(own, counts))
+            batches.append(self.data.batch(own, counts, drawn))
             batches += self._augmented(own, counts, (number, start))
         return batches
 

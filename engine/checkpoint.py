@@ -46,9 +46,7 @@ def save_checkpoint(path: Path, state: LoopState, parts: dict[str, Any]) -> None
 
     Best weights beside it that the state no longer speaks of are removed.
     """
-    saved = {name: part.state_dict() for name, part in parts.items()}
-    with written_atomically(path) as aside:
-        torch.save({"state": asdict(state), **saved}, aside)
+    save_state(path, asdict(state), parts)
     for older in set(path.parent.glob("best-*.safetensors")) - {best_file(path.parent, state)}:
         older.unlink()
 
@@ -62,13 +60,30 @@ def load_checkpoint(path: Path, parts: dict[str, Any]) -> LoopState | None:
     Raises:
         RunError: The file exists but is not a checkpoint of these parts.
     """
+    state = load_state(path, parts)
+    return None if state is None else LoopState(**state)
+
+
+def save_state(path: Path, state: dict[str, Any], parts: dict[str, Any]) -> None:
+    """Writes plain values and the `state_dict` of every part into one file, whole or not at all."""
+    saved = {name: part.state_dict() for name, part in parts.items()}
+    with written_atomically(path) as aside:
+        torch.save({"state": state, **saved}, aside)
+
+
+def load_state(path: Path, parts: dict[str, Any]) -> dict[str, Any] | None:
+    """Restores every part in place; the plain values, or None where there is no file.
+
+    Raises:
+        RunError: The file exists but holds other parts.
+    """
     if not path.exists():
         return None
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         for name, part in parts.items():
             part.load_state_dict(saved[name])
-        return LoopState(**saved["state"])
+        return saved["state"]
     except (RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError) as error:
         cause = type(error).__name__
         raise RunError(

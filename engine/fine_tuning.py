@@ -19,7 +19,7 @@ from engine.hardware import Machine
 from engine.inference import encode_held_out
 from engine.loop import Stage, best_scores, train
 from engine.models import accepted_inputs
-from engine.objective import hard_label_only
+from engine.objective import Objective, hard_label_only
 from engine.result import Scores
 from engine.spec import Training
 
@@ -28,26 +28,35 @@ Model = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
 
 def fine_tune(
-    name: str, model: Model, task: Task, training: Training, seed: int, folder: Path, machine: Machine
+    name: str,
+    model: Model,
+    task: Task,
+    training: Training,
+    seed: int,
+    folder: Path,
+    machine: Machine,
+    taught: tuple[Objective, TrainingData] | None = None,
 ) -> Scores:
-    """Trains a model on gold labels, in place, and leaves it with its best weights.
+    """Trains a model, in place, and leaves it with its best weights.
 
     Args:
         name: Shown with the progress.
         folder: For checkpoints; the caller removes it.
+        taught: What it learns and from what examples; gold labels when absent.
 
     Returns:
         Held-out set → metric → score.
     """
     network, tokenizer = model
-    examples = encode(task.train, task, tokenizer, training.max_length or 0, training.window_overlap)
+    if taught is None:
+        examples = encode(task.train, task, tokenizer, training.max_length or 0, training.window_overlap)
+        taught = hard_label_only(task.kind), TrainingData(examples, accepted_inputs(network))
     stage = Stage(
         name,
         folder,
         task,
         network,
-        hard_label_only(task.kind),
-        TrainingData(examples, accepted_inputs(network)),
+        *taught,
         training,
         seed,
         encode_held_out(task, tokenizer, training),

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 from engine.errors import InputError, unknown_name
+from engine.names import place_of
 
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.spm", "*.tiktoken")
 
@@ -41,18 +42,6 @@ def hub_reachable(seconds: float = 1.0) -> bool:
     asking.start()
     asking.join(seconds)
     return bool(answers)
-
-
-def place_of(role: str) -> str:
-    """Where a user names the model of this role.
-
-    Example:
-        >>> place_of("teacher"), place_of("model"), place_of("augmentation.contextual.model")
-        ('--teacher', 'MODEL', 'augmentation.contextual.model')
-    """
-    if "." in role:
-        return role
-    return "MODEL" if role == "model" else f"--{role}"
 
 
 def local_snapshot(name: str, role: str) -> Path:

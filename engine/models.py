@@ -31,8 +31,8 @@ from engine.augment.mixup import SHARES, mixed_inputs
 from engine.data.task import Task, TaskKind
 from engine.errors import InputError
 from engine.files import hash_of_files
-from engine.hub import MODEL_FILES, local_snapshot, place_of
-from engine.names import Scratch
+from engine.hub import MODEL_FILES, local_snapshot
+from engine.names import Scratch, place_of
 from engine.result import RESULT_FILE
 
 HEADS: dict[TaskKind, Any] = {
@@ -58,11 +58,16 @@ class Features:
         hidden: layer index (1 is the first transformer layer) → (B, N, width). Holds only the
             layers that were asked for. Where only first tokens were asked for, N is 1.
         mask: (B, N), true where a token is real and not padding.
+        team: (m, B, C) or (m, B, N, C) logits of several teachers at the student's positions, which teach in
+            place of `logits`; None with one teacher.
+        paired: (B, N of the student), true where each of them has a token; None where all have its tokens.
     """
 
     logits: Tensor
     hidden: Mapping[int, Tensor]
     mask: Tensor
+    team: Tensor | None = None
+    paired: Tensor | None = None
 
     def to(self, device: torch.device) -> Features:
         """The same on another device."""

@@ -1,6 +1,6 @@
 """How a teacher or student is named, everywhere the same.
 
-A hub name, a local folder, `scratch:layers=L,hidden=H[,heads=A]`, or (students) `layers:K`,
+A hub name, a local folder, `scratch:layers=L,hidden=H[,heads=A]`, or (all but the teacher itself) `layers:K`,
 which is K layers of the teacher. Nothing is looked up here.
 """
 
@@ -25,7 +25,7 @@ class Scratch:
 
 @dataclass(frozen=True)
 class LayersOfTeacher:
-    """A student that starts as `count` layers of its teacher, skip-spaced."""
+    """A model that starts as `count` layers of the teacher, skip-spaced."""
 
     count: int
 
@@ -33,12 +33,24 @@ class LayersOfTeacher:
 ModelName = str | Scratch | LayersOfTeacher
 
 
+def place_of(role: str) -> str:
+    """Where a user names the model of this role.
+
+    Example:
+        >>> place_of("teacher"), place_of("model"), place_of("augmentation.contextual.model")
+        ('--teacher', 'MODEL', 'augmentation.contextual.model')
+    """
+    if "." in role:
+        return role
+    return "MODEL" if role == "model" else f"--{role}"
+
+
 def parse_model(text: str, role: str) -> ModelName:
     """What a model's name means.
 
     Args:
         text: A hub name, a folder, `scratch:…` or `layers:K`.
-        role: `teacher` or `student`, for the message.
+        role: `teacher`, `student` or where else a model is named, for the message.
 
     Raises:
         InputError: The name has none of these forms.
@@ -49,14 +61,17 @@ def parse_model(text: str, role: str) -> ModelName:
         >>> parse_model("layers:3", "student")
         LayersOfTeacher(count=3)
     """
-    place = f"--{role}"
+    place = place_of(role)
     if text.startswith("scratch:"):
         return _parse_scratch(text, place)
     if text.startswith("layers:"):
         count = text.removeprefix("layers:")
         if role == "teacher":
             raise InputError.of(
-                place, "layers:K is a way to start a student", repr(text), ("a hub name", "a folder")
+                place,
+                "layers:K is a way to start a student or a further member of a team",
+                repr(text),
+                ("a hub name", "a folder"),
             )
         if not count.isdecimal() or int(count) < 1:
             raise InputError.of(place, "layers: needs a whole number above 0", repr(text), ("layers:3",))

@@ -11,7 +11,7 @@ and the state of the layer mapping. The teacher is detached at the door.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -25,7 +25,7 @@ from engine.models import Features
 from engine.objectives import INTERMEDIATE, PREDICTION, IntermediateObjective
 from engine.objectives.critics import StackedLinear
 from engine.objectives.prediction import hard_label_term, prediction_term
-from engine.objectives.reduction import Term, full_precision, reduce
+from engine.objectives.reduction import Term, at_positions, reduce
 from engine.spec import NoIntermediate, NoMapping, Pipeline, Weights
 
 
@@ -72,6 +72,7 @@ class Objective(nn.Module):
     ):
         super().__init__()
         self.kind, self.weights = kind, pipeline.weights
+        self.weighted = pipeline.teacher.policy == "weighted"
         used = pipeline.weights.intermediate > 0
         spec = pipeline.intermediate if used else NoIntermediate()
         mapping = pipeline.mapping if used else NoMapping()
@@ -149,7 +150,7 @@ class Objective(nn.Module):
     ) -> Term:
         if intermediate.token_level:
             paired = _paired_mask(student.mask, alignment)
-            hidden = {j: _align(teacher.hidden[j], alignment) for j in self.needs.layers}
+            hidden = {j: at_positions(teacher.hidden[j], alignment) for j in self.needs.layers}
             student = replace(student, mask=paired)
             teacher = Features(teacher.logits, hidden, paired)
         values: Tensor = intermediate(student, teacher)  # (pairs, B)
@@ -160,10 +161,25 @@ class Objective(nn.Module):
     def _prediction_term(
         self, student: Features, teacher: Features, labels: Tensor, alignment: Tensor | None
     ) -> Term:
-        paired = _paired_mask(student.mask, alignment)
         per_token = student.logits.ndim == 3
-        logits = _align(teacher.logits, alignment) if per_token else teacher.logits
-        return prediction_term(self.prediction, self.kind, student.logits, logits, paired, labels)
+        if teacher.team is None:
+            paired = _paired_mask(student.mask, alignment)
+            logits = at_positions(teacher.logits, alignment) if per_token else teacher.logits
+            return prediction_term(self.prediction, self.kind, student.logits, logits, paired, labels)
+        paired = student.mask if teacher.paired is None else student.mask & teacher.paired
+        terms = [
+            prediction_term(self.prediction, self.kind, student.logits, logits, paired, labels)
+            for logits in teacher.team
+        ]
+        return replace(terms[0], values=self._summed(terms, teacher.team, paired, labels))
+
+    def _summed(self, terms: Sequence[Term], team: Tensor, paired: Tensor, labels: Tensor) -> Tensor:
+        """Sum over a team; each member's loss over 1 + its own error where trust is weighted (MT-BERT)."""
+        values = [term.values for term in terms]
+        if self.weighted:
+            errors = [hard_label_term(self.kind, logits, paired, labels).values for logits in team]
+            values = [value / (1 + error) for value, error in zip(values, errors, strict=True)]
+        return torch.stack(values).sum(0)
 
     def parameter_groups(self, weight_decay: float, learning_rate: float) -> list[dict[str, Any]]:
         """What an optimiser must train beside the student; empty where there is nothing.
@@ -204,18 +220,9 @@ def _detached(teacher: Features | None) -> Features:
     if teacher is None:
         raise ValueError("this pipeline learns from a teacher, and there is none")
     hidden = {layer: states.detach() for layer, states in teacher.hidden.items()}
-    return Features(teacher.logits.detach(), hidden, teacher.mask.bool())
+    return replace(teacher, logits=teacher.logits.detach(), hidden=hidden, mask=teacher.mask.bool())
 
 
 def _paired_mask(mask: Tensor, alignment: Tensor | None) -> Tensor:
     """(B, N of the student): true where a token is real and has a partner."""
     return mask if alignment is None else mask & (alignment.sum(-1) > 0)
-
-
-def _align(values: Tensor, alignment: Tensor | None) -> Tensor:
-    """(B, N of the teacher, width) at the student's positions: the mean of each one's partners."""
-    if alignment is None:
-        return values
-    with torch.autocast(values.device.type, enabled=False):
-        values = full_precision(values)
-        return torch.bmm(alignment.to(values.dtype), values)

@@ -11,14 +11,15 @@ from transformers import PretrainedConfig
 from engine.data.task import Task, TaskKind
 from engine.errors import InputError, Problem
 from engine.files import hash_of
-from engine.hub import place_of
 from engine.layers import check_layers
 from engine.models import HEADS, load_tokenizer
-from engine.names import Scratch, parse_model
+from engine.names import Scratch, parse_model, place_of
 from engine.options import FineTuning
 from engine.spec import Pipeline
 from engine.student import StudentPlan, length_problems, plan_student
 from engine.teacher import TeacherPlan, plan_teacher
+
+MEMBERS = "teacher.members"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class RunPlan:
         pipeline: With the paper's values for this task in place of every `None`.
         teacher_name: How the teacher was named; `student_name` likewise.
         precision: Of the forward passes.
+        colleagues: The other members of the teacher's team.
     """
 
     task: Task
@@ -38,14 +40,14 @@ class RunPlan:
     teacher: TeacherPlan
     student: StudentPlan
     seed: int
-    fine_tuning: FineTuning
     precision: str
+    colleagues: tuple[TeacherPlan, ...] = ()
 
     @cached_property
     def identity(self) -> str:
         """Hash of everything that decides the result; a folder belongs to one."""
-        tuned = self.fine_tuning.model_dump_json(exclude={"policy"}) if self.teacher.fine_tune else ""
-        models = (self.teacher.identity, self.student.identity, tuned)
+        models = [self.teacher.identity, self.student.identity, self.teacher.tuned]
+        models += [fact for each in self.colleagues for fact in (each.identity, each.tuned)]
         return hash_of(self.pipeline.key, self.task.fingerprint, *models, self.seed, self.precision)
 
 
@@ -68,20 +70,26 @@ def plan_run(
     if problems := pipeline.problems_with(task.kind):
         raise InputError(problems)
     settled = pipeline.for_task(task, from_scratch=isinstance(names[1], Scratch))
-    fine_tuning = fine_tuning.resolved(from_scratch=isinstance(names[0], Scratch))
-    for role, name in zip(("teacher", "student"), names, strict=True):
+    others = [parse_model(name, MEMBERS) for name in settled.teacher.members]
+    for role, name in (("teacher", names[0]), ("student", names[1]), *((MEMBERS, name) for name in others)):
         if isinstance(name, str):
             load_tokenizer(name, role)
     teacher_plan = plan_teacher(names[0], task, fine_tuning)
+    colleagues = tuple(plan_teacher(name, task, fine_tuning, MEMBERS, teacher_plan) for name in others)
     student_plan = plan_student(names[1], teacher_plan)
     length = settled.training.max_length or 0
     problems = check_layers(settled.mapping, student_plan.layers, teacher_plan.depth_and_width()[0])
-    for role, config in (("teacher", teacher_plan.config), ("student", student_plan.config)):
-        problems += head_problems(config, task.kind, role, "mixup" in settled.augmentation.kinds)
-        problems += length_problems(config, role, length)
+    mixing = "mixup" in settled.augmentation.kinds
+    for role, config, mixed in (
+        ("teacher", teacher_plan.config, mixing),
+        ("student", student_plan.config, mixing),
+        *((MEMBERS, each.config, False) for each in colleagues),
+    ):
+        problems += head_problems(config, task.kind, role, mixed)
+        problems += length_problems(config, "team's member" if role == MEMBERS else role, length)
     if problems:
         raise InputError(list(dict.fromkeys(problems)))
-    return RunPlan(task, settled, teacher, student, teacher_plan, student_plan, seed, fine_tuning, precision)
+    return RunPlan(task, settled, teacher, student, teacher_plan, student_plan, seed, precision, colleagues)
 
 
 NEEDED = {

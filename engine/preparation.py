@@ -1,6 +1,6 @@
 """What the training of a student needs beside it: the objective, and examples with the teacher's view.
 
-Both follow from the plan and the loaded models; nothing is trained and nothing is kept here.
+Both follow from the plan and the loaded models; nothing is trained here.
 """
 
 from __future__ import annotations
@@ -8,21 +8,27 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.augment.build import policy_for
 from engine.augmented import Augmenter, Reader
 from engine.batches import TrainingData
 from engine.data.alignment import same_tokenizer
-from engine.data.encoding import encode
+from engine.data.encoding import Encoded, encode
 from engine.data.task import Task
+from engine.files import hash_of
 from engine.fine_tuning import Model
 from engine.hardware import Machine, workers_for
 from engine.models import accepted_inputs, depth_and_width, position_limit
 from engine.objective import Objective, TeacherNeeds
 from engine.plan import RunPlan
-from engine.signals import OnlineSignals
+from engine.run_folder import RunFolder
+from engine.signal_store import SignalStore
+from engine.signals import OnlineSignals, TeacherSignals, examples_to_pass, signals_for
+from engine.spec import Training
 from engine.teacher import Teacher
+
+LOGITS = TeacherNeeds(layers=(), tokens="all")
 
 
 def objective_for(plan: RunPlan, teacher: Teacher, student: PreTrainedModel) -> Objective:
@@ -57,12 +63,8 @@ def online_data(
     model, tokenizer = student
     length = training.max_length or 0
     examples = encode(task.train, task, tokenizer, length, training.window_overlap)
-    other, limit = None, length
-    if not same_tokenizer(tokenizer, teacher.tokenizer):
-        # The same text may take more tokens here; what the teacher does not see has no partner.
-        limit = min(position_limit(teacher.model.config) or 2 * length, 2 * length)
-        other = encode(task.train, task, teacher.tokenizer, limit, None, examples.windows)
-    signals = OnlineSignals(teacher.model, task.kind, other or examples, objective.needs, machine.accelerator)
+    other = seen_by(teacher, examples, tokenizer, task, training)
+    signals = signals_of(teacher, other or examples, task, machine, objective.needs)
     data = TrainingData(examples, accepted_inputs(model), signals, other, objective.aligned)
     policy = policy_for(plan.pipeline.augmentation, whole or task, machine)
     if policy is None:
@@ -73,11 +75,85 @@ def online_data(
         copies=plan.pipeline.augmentation.copies,
         examples=examples,
         student=Reader(tokenizer, length),
-        teacher=None if other is None else Reader(teacher.tokenizer, limit),
+        teacher=None if other is None else Reader(teacher.tokenizer, _longest(teacher, length)),
         accepted=data.accepted,
         teacher_accepted=accepted_inputs(teacher.model),
         aligned=objective.aligned,
         workers=0 if policy.on_device else workers_for(machine),
     )
-    logits_only = TeacherNeeds(layers=(), tokens="all")
-    return replace(data, augmenter=augmenter, online=replace(signals, needs=logits_only))
+    return replace(data, augmenter=augmenter, online=replace(signals, needs=LOGITS))
+
+
+def seen_by(
+    teacher: Teacher, examples: Encoded, tokenizer: PreTrainedTokenizerBase, task: Task, training: Training
+) -> Encoded | None:
+    """Training examples of a student through a teacher's tokenizer; None where it is the student's.
+
+    Args:
+        tokenizer: The student's.
+    """
+    if same_tokenizer(tokenizer, teacher.tokenizer):
+        return None
+    limit = _longest(teacher, training.max_length or 0)
+    return encode(task.train, task, teacher.tokenizer, limit, None, examples.windows)
+
+
+def _longest(teacher: Teacher, length: int) -> int:
+    """Tokens that a teacher reads of a text of which the student reads `length`.
+
+    The same text may take more tokens here; what the teacher does not see has no partner.
+    """
+    return min(position_limit(teacher.model.config) or 2 * length, 2 * length)
+
+
+def signals_of(
+    teacher: Teacher, examples: Encoded, task: Task, machine: Machine, needs: TeacherNeeds = LOGITS
+) -> OnlineSignals:
+    """A teacher that answers as it is asked."""
+    return OnlineSignals(teacher.model, task.kind, examples, needs, machine.accelerator)
+
+
+class Passes:
+    """Counts the training examples that a run passes through its teachers, over all of its starts."""
+
+    def __init__(self, folder: RunFolder, machine: Machine):
+        self._folder, self._machine = folder, machine
+
+    def count(self, key: str, examples: int, anew: bool = False) -> None:
+        """The teacher `key` has yet to see so many; the first word counts, unless it is said anew."""
+        known = self._folder.recall("teacher_examples", {})
+        if self._machine.main and (anew or key not in known):
+            self._folder.remember(teacher_examples={**known, key: examples})
+
+    @property
+    def total(self) -> int:
+        """Of all teachers."""
+        return sum(self._folder.recall("teacher_examples", {}).values())
+
+
+def cached_signals(
+    online: OnlineSignals,
+    teacher: Teacher,
+    plan: RunPlan,
+    passes: Passes,
+    machine: Machine,
+    always: bool = False,
+) -> TeacherSignals:
+    """A teacher's signals from the cache where they fit the budget; what is missing is computed now.
+
+    Args:
+        always: Whether they are cached in any case, as logits can be.
+    """
+    length, tokens = plan.pipeline.training.max_length, online.encoded.tokens.values.tobytes()
+    store = SignalStore(
+        machine.options.cache / "signals" / hash_of(teacher.key, length, tokens),
+        online.encoded.lengths,
+        plan.task.outputs,
+        plan.task.token_level,
+        depth_and_width(teacher.model.config)[1],
+    )
+    passes.count(store.folder.name, examples_to_pass(store, online.needs))
+    signals = signals_for(online, store, machine, always)
+    if signals.source == "online":
+        passes.count(store.folder.name, 0, anew=True)  # it will see them while the student learns
+    return signals

@@ -51,6 +51,42 @@ def in_words(scores: Scores) -> str:
     return "; ".join(lines)
 
 
+class Member(BaseModel):
+    """A member of a team of teachers, with its scores on the held-out sets."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str
+    parameters: int
+    scores: Scores
+
+    def score(self, metric: str) -> float:
+        """On the first held-out set."""
+        return next(iter(self.scores.values()))[metric]
+
+
+class Candidate(BaseModel):
+    """A distribution over a team, and the score of the student that it trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    distribution: list[float]
+    score: float
+
+
+class TeamResult(BaseModel):
+    """Who taught, how often, and what else was tried."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    members: list[Member]
+    """The teacher first."""
+    distribution: list[float] | None = None
+    """How often each was drawn; None where all teach at once, or the last assistant alone."""
+    candidates: list[Candidate] = []
+    """Of autoskd, in the order of the search."""
+
+
 class RunResult(BaseModel):
     """What a run was and what came out. Scores are 0 to 1 (correlations −1 to 1)."""
 
@@ -106,8 +142,10 @@ class RunResult(BaseModel):
     """Examples per second at batch 32."""
     teacher_throughput: float | None = None
 
+    team: TeamResult | None = None
+    """Where several teachers taught."""
     teacher_examples: int = 0
-    """Training examples, augmented ones counted, that this run passed through the teacher."""
+    """Training examples, augmented ones counted, that this run passed through its teachers."""
     signals: Literal["cached", "online"] | None = None
     examples_per_second: float | None = None
     """Of the student's training, evaluation not counted."""

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from engine.batches import TrainingData
 from engine.card import write_card
 from engine.config import dump_pipeline, load_pipeline
 from engine.data import identified, load_task
@@ -27,25 +26,23 @@ from engine.files import folder_written_atomically, hash_of, write_text
 from engine.fine_tuning import Model, baseline_scores
 from engine.hardware import Machine, device_name, machine_for, peak_memory_mb
 from engine.inference import encode_held_out, timing
-from engine.loop import Stage, best_scores, train
+from engine.loop import best_scores
 from engine.models import (
-    depth_and_width,
     parameter_count,
     save_model,
     size_mb,
 )
 from engine.options import FineTuning, RunOptions
 from engine.plan import RunPlan, check_batch, plan_run
-from engine.preparation import objective_for, online_data
 from engine.progress import Reporter
 from engine.record import Watch, now, score_facts, training_facts, versions
 from engine.result import RunResult, Scores, in_words
 from engine.run_folder import RunFolder
-from engine.signal_store import SignalStore
-from engine.signals import OnlineSignals, examples_to_pass, signals_for
 from engine.spec import Pipeline
 from engine.student import make_student
 from engine.teacher import Teacher, load_start, prepare_teacher
+from engine.teaching import teach
+from engine.team.autoskd import write_history
 
 
 def distill(
@@ -131,31 +128,25 @@ def _execute(
         return _with_baseline(known, plan, folder, machine) if _lacks(known, with_baseline) else known
     task, training = plan.task, plan.pipeline.training
     watch = Watch(folder, keep=machine.main)
-    teacher = prepare_teacher(plan.teacher, task, plan.fine_tuning, training, machine)
+    teacher = prepare_teacher(plan.teacher, task, training, machine)
     watch.lap("teacher")
     scores = {"teacher": teacher.scores}
     if with_baseline:
         scores["baseline"] = _baseline(plan, machine)
         watch.lap("baseline")
 
-    student, tokenizer = make_student(plan.student, (teacher.model, teacher.tokenizer), task, plan.seed)
-    held_out = encode_held_out(task, tokenizer, training)
-    objective = objective_for(plan, teacher, student)
-    examples = online_data(plan, teacher, (student, tokenizer), objective, machine)
-    data = _training_data(plan, folder, teacher, examples, machine)
-    watch.lap("signals")
-    work = folder.work / "student"
-    stage = Stage("student", work, task, student, objective, data, training, plan.seed, held_out, until_epoch)
-    state = train(stage, machine)
+    taught = teach(plan, teacher, folder, watch, until_epoch, machine)
+    stage, state = taught.stage, taught.state
     scores["student"] = best_scores(stage, state, machine)
     machine.reporter.message(f"student: {in_words(scores['student'])}")
-    watch.lap("student")
 
-    facts = score_facts(task, scores) | _sizes(student) | _sizes(teacher.model, "teacher_")
-    facts |= training_facts(state, data, folder.recall("teacher_examples"))
+    facts = score_facts(task, scores) | _sizes(stage.student) | _sizes(teacher.model, "teacher_")
+    facts |= training_facts(state, stage.data, taught.passed) | {"team": taught.team}
     if stage.paused(state):
         return _pause(_record(plan, folder, machine, status="pruned", **facts), folder, machine)
-    facts |= _speeds(plan, folder, teacher, (student, tokenizer), held_out, machine)
+    facts |= _speeds(plan, folder, teacher, (stage.student, taught.tokenizer), stage.held_out, machine)
+    if taught.team and taught.found and machine.main:
+        write_history(folder.path / "theta.csv", taught.found, taught.team.members)
     watch.lap("measuring")
     return _finish(_record(plan, folder, machine, status="ok", **facts), plan, folder, machine)
 
@@ -199,33 +190,18 @@ def _baseline(plan: RunPlan, machine: Machine) -> Scores:
     what the teacher has learned of the task is what the baseline goes without.
     """
     task, training = plan.task, plan.pipeline.training
-    named = load_start(plan.teacher, task, plan.fine_tuning.seed, machine)
+    named = load_start(plan.teacher, task, machine)
     start = make_student(plan.student, named, task, plan.seed)
-    start_of = (plan.student.identity, plan.teacher.identity, plan.teacher.fine_tune, plan.fine_tuning.seed)
+    start_of = (
+        plan.student.identity,
+        plan.teacher.identity,
+        plan.teacher.fine_tune,
+        plan.teacher.fine_tuning.seed,
+    )
     key = hash_of(task.fingerprint, *start_of, training.model_dump_json(), plan.seed, plan.precision)
     scores = baseline_scores(start, task, training, plan.seed, key, machine)
     machine.reporter.message(f"student without a teacher: {in_words(scores)}")
     return scores
-
-
-def _training_data(
-    plan: RunPlan, folder: RunFolder, teacher: Teacher, data: TrainingData, machine: Machine
-) -> TrainingData:
-    """Training examples with the teacher's signals, cached where they fit the budget."""
-    online = data.signals
-    assert isinstance(online, OnlineSignals)
-    store = SignalStore(
-        machine.options.cache
-        / "signals"
-        / hash_of(teacher.key, plan.pipeline.training.max_length, online.encoded.tokens.values.tobytes()),
-        online.encoded.lengths,
-        plan.task.outputs,
-        plan.task.token_level,
-        depth_and_width(teacher.model.config)[1],
-    )
-    if machine.main and folder.recall("teacher_examples") is None:
-        folder.remember(teacher_examples=examples_to_pass(store, online.needs))
-    return replace(data, signals=signals_for(online, store, machine))
 
 
 def _sizes(model: PreTrainedModel, prefix: str = "") -> dict[str, Any]:
@@ -238,7 +214,7 @@ def _speeds(
     folder: RunFolder,
     teacher: Teacher,
     student: Model,
-    held_out: dict[str, Encoded],
+    held_out: Mapping[str, Encoded],
     machine: Machine,
 ) -> dict[str, Any]:
     """Saves the student; latency and throughput of it and of the teacher."""

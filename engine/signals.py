@@ -85,21 +85,24 @@ class CachedSignals:
         return fetched.to(self.device)
 
 
-def signals_for(online: OnlineSignals, store: SignalStore, machine: Machine) -> TeacherSignals:
+def signals_for(
+    online: OnlineSignals, store: SignalStore, machine: Machine, always: bool = False
+) -> TeacherSignals:
     """The teacher's signals on the training examples: from the cache where they fit, else online.
 
     Args:
         online: The teacher on these examples; it fills the cache.
         store: Where its signals belong.
+        always: Whether they are cached whatever the options say.
     """
     options = machine.options
-    if options.signals == "online":
+    if options.signals == "online" and not always:
         return online
     if missing := machine.agreed(store.missing(online.needs)):
         needed, budget = store.bytes(missing), int(options.cache_budget_gb * 1e9)
         begun = folder_bytes(SignalPass(store, missing).folder)
         fits = machine.main and make_room(store.folder.parent, store.folder, needed - begun, budget)
-        if not machine.agreed(fits):
+        if not machine.agreed(fits) and not always:
             machine.reporter.message(
                 f"The teacher's signals need {needed / 1e9:.1f} GB, above the budget of "
                 f"{options.cache_budget_gb:g} GB or the free disk: the teacher runs along with the student."

@@ -9,7 +9,9 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from transformers import AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -34,12 +36,15 @@ from engine.models import (
     scratch_config,
     weights_hash,
 )
-from engine.names import ModelName, Scratch
+from engine.names import LayersOfTeacher, ModelName, Scratch, place_of
 from engine.options import FineTuning
 from engine.result import Scores, in_words
+from engine.shallow import layers_of, shallow_config
 from engine.spec import Training
 
 RECORD = "teacher.json"
+READING = ("max_length", "window_overlap")
+"""Of a training, what decides how texts are read."""
 
 
 @dataclass
@@ -62,48 +67,86 @@ class TeacherPlan:
     """What will be done to get a teacher, decided before anything is loaded.
 
     Args:
+        config: Of the model that it starts from; None from scratch.
         identity: Hash of the weights, or the words of a `scratch:` name.
+        fine_tuning: With a value in place of every `None`.
+        whole: The model whose layers `layers:K` takes.
     """
 
     name: ModelName
     config: PretrainedConfig | None
     identity: str
     fine_tune: bool
+    fine_tuning: FineTuning
+    whole: TeacherPlan | None = None
 
     def depth_and_width(self) -> tuple[int, int]:
         """Layers and width of the teacher."""
         if isinstance(self.name, Scratch):
             return self.name.layers, self.name.hidden
+        if isinstance(self.name, LayersOfTeacher):
+            assert self.whole is not None
+            return self.name.count, self.whole.depth_and_width()[1]
         assert self.config is not None
         return depth_and_width(self.config)
 
+    @property
+    def tuned(self) -> str:
+        """How it is fine-tuned, in words; empty where it is not."""
+        return self.fine_tuning.model_dump_json(exclude={"policy"}) if self.fine_tune else ""
 
-def plan_teacher(name: ModelName, task: Task, fine_tuning: FineTuning) -> TeacherPlan:
+
+def plan_teacher(
+    name: ModelName,
+    task: Task,
+    fine_tuning: FineTuning,
+    role: str = "teacher",
+    whole: TeacherPlan | None = None,
+) -> TeacherPlan:
     """Decides whether a teacher has to be fine-tuned.
+
+    Args:
+        role: Where it was named, for messages.
+        whole: The teacher whose layers a member of its team may take.
 
     Raises:
         InputError: It cannot be read, was fine-tuned for another number of labels, or has no head
             and must not be fine-tuned.
     """
+    if not isinstance(name, str) and fine_tuning.policy == "never":
+        what = f"a teacher {'from scratch' if isinstance(name, Scratch) else 'of layers'} has to be trained"
+        raise InputError.of("--fine-tune", what, "never", ("auto", "always"))
     if isinstance(name, Scratch):
-        if fine_tuning.policy == "never":
-            raise InputError.of(
-                "--fine-tune", "a teacher from scratch has to be trained", "never", ("auto", "always")
-            )
-        return TeacherPlan(name, None, repr(name), fine_tune=True)
-    assert isinstance(name, str)
-    config = load_config(name, "teacher")
+        return TeacherPlan(name, None, repr(name), True, fine_tuning.resolved(from_scratch=True))
+    if isinstance(name, LayersOfTeacher):
+        assert whole is not None
+        check_depth(name, whole.depth_and_width()[0], role)
+        own = fine_tuning.resolved(from_scratch=isinstance(whole.name, Scratch))
+        return TeacherPlan(name, whole.config, hash_of(repr(name), whole.identity), True, own, whole)
+    fine_tuning = fine_tuning.resolved(from_scratch=False)
+    config = load_config(name, role)
     ready = has_head(config, task.kind)
     if not ready and fine_tuning.policy == "never":
         what = f"this model has no head for {task.kind.replace('_', ' ')}, so it must be fine-tuned first"
-        raise InputError.of("--teacher", what, repr(name), (), "Use --fine-tune auto.")
+        raise InputError.of(place_of(role), what, repr(name), (), "Use --fine-tune auto.")
     fine_tune = not ready or fine_tuning.policy == "always"
     if not fine_tune and task.kind != "question_answering" and config.num_labels != task.outputs:
         what = f"it was fine-tuned for {config.num_labels} labels, and {task.name} has {task.outputs}"
         raise InputError.of(
-            "--teacher", what, repr(name), (), "Use --fine-tune always to give it a new head."
+            place_of(role), what, repr(name), (), "Use --fine-tune always to give it a new head."
         )
-    return TeacherPlan(name, config, weights_hash(name, "teacher"), fine_tune)
+    return TeacherPlan(name, config, weights_hash(name, role), fine_tune, fine_tuning)
+
+
+def check_depth(name: LayersOfTeacher, depth: int, role: str) -> None:
+    """Whether a teacher has as many layers as `layers:K` asks for.
+
+    Raises:
+        InputError: It has not.
+    """
+    if name.count > depth:
+        what = f"the teacher has only {depth} layers"
+        raise InputError.of(place_of(role), what, f"layers:{name.count}", (f"1 to {depth}",))
 
 
 def scratch_tokenizer(task: Task, machine: Machine) -> PreTrainedTokenizerBase:
@@ -118,37 +161,72 @@ def scratch_tokenizer(task: Task, machine: Machine) -> PreTrainedTokenizerBase:
 
 
 def prepare_teacher(
-    plan: TeacherPlan, task: Task, fine_tuning: FineTuning, training: Training, machine: Machine
+    plan: TeacherPlan, task: Task, training: Training, machine: Machine, label: str = "teacher"
 ) -> Teacher:
-    """Loads the teacher, fine-tuning and scoring it where that has not happened before."""
-    how = fine_tuning.model_dump_json(exclude={"policy"}) if plan.fine_tune else "as it is"
-    reading = training.model_dump(include={"max_length", "window_overlap"})
-    key = hash_of(plan.identity, task.fingerprint, how, reading, machine.precision)
+    """Loads a teacher, fine-tuning and scoring it where that has not happened before.
+
+    Args:
+        label: Shown with the progress.
+    """
+    reading = training.model_dump(include=set(READING))
+    key = hash_of(plan.identity, task.fingerprint, plan.tuned or "as it is", reading, machine.precision)
+
+    def learn(model: Model, work: Path) -> Scores:
+        return fine_tune(
+            label, model, task, training_of(plan, training), plan.fine_tuning.seed, work, machine
+        )
+
+    def score(model: Model, _: Path) -> Scores:
+        held_out = encode_held_out(task, model[1], training)
+        return scores_on(model[0], task, held_out, machine.accelerator, machine.reporter)
+
+    start = partial(load_start, plan, task, machine)
+    if plan.fine_tune:
+        return kept_teacher(key, task, start, learn, machine, label)
+    return kept_teacher(key, task, start, score, machine, label, weights=False)
+
+
+def training_of(plan: TeacherPlan, pipeline: Training) -> Training:
+    """How long and how fast a teacher trains.
+
+    Args:
+        pipeline: The student's training. Only how it reads texts counts: a teacher serves other students too.
+    """
+    own = plan.fine_tuning.model_dump(include={"epochs", "batch_size", "learning_rate"})
+    return Training(**own, **pipeline.model_dump(include=set(READING)))
+
+
+def kept_teacher(
+    key: str,
+    task: Task,
+    start: Callable[[], Model],
+    learn: Callable[[Model, Path], Scores],
+    machine: Machine,
+    label: str,
+    weights: bool = True,
+) -> Teacher:
+    """A teacher from the cache, or made now and put there.
+
+    Args:
+        key: Hash of everything that makes it what it is.
+        start: Loads it as it starts.
+        learn: Makes it a teacher, in place, with a folder for its checkpoints; gives its scores.
+        weights: Whether `learn` changes it, so that its weights have to be kept.
+    """
     folder = machine.options.cache / "teachers" / key
     with machine.alone(folder):
         known = machine.agreed((folder / RECORD).is_file())
-        if known and plan.fine_tune:
-            model = _load_kept(str(folder), task)
-        else:
-            model = load_start(plan, task, fine_tuning.seed, machine)
+        model = _load_kept(str(folder), task) if known and weights else start()
         if known:
             scores: Scores = json.loads((folder / RECORD).read_text("utf-8"))["scores"]
-            machine.reporter.message(f"teacher: known on this dataset, {in_words(scores)}")
+            machine.reporter.message(f"{label}: known on this dataset, {in_words(scores)}")
             return Teacher(*model, key, scores)
         work = Path(f"{folder}.work")
-        if plan.fine_tune:
-            # Of the pipeline's training only what decides how texts are read: the teacher serves others too.
-            own = fine_tuning.model_dump(include={"epochs", "batch_size", "learning_rate"})
-            scores = fine_tune(
-                "teacher", model, task, Training(**own, **reading), fine_tuning.seed, work, machine
-            )
-        else:
-            held_out = encode_held_out(task, model[1], training)
-            scores = scores_on(model[0], task, held_out, machine.accelerator, machine.reporter)
-        machine.reporter.message(f"teacher: {in_words(scores)}")
+        scores = learn(model, work)
+        machine.reporter.message(f"{label}: {in_words(scores)}")
         if machine.main:
             with folder_written_atomically(folder) as aside:
-                if plan.fine_tune:
+                if weights:
                     save_model(*model, aside)
                 (aside / RECORD).write_text(json.dumps({"scores": scores}, indent=2), "utf-8")
             shutil.rmtree(work, ignore_errors=True)
@@ -156,8 +234,14 @@ def prepare_teacher(
     return Teacher(*model, key, scores)
 
 
-def load_start(plan: TeacherPlan, task: Task, seed: int, machine: Machine) -> Model:
+def load_start(plan: TeacherPlan, task: Task, machine: Machine) -> Model:
     """The teacher as it was named: pretrained or random with a head for the task, or fine-tuned before."""
+    seed = plan.fine_tuning.seed
+    if isinstance(plan.name, LayersOfTeacher):
+        assert plan.whole is not None
+        network, tokenizer = load_start(plan.whole, task, machine)
+        config = for_task(shallow_config(network.config, plan.name.count), task, tokenizer)
+        return layers_of(network, plan.name.count, config), tokenizer
     if isinstance(plan.name, Scratch):
         tokenizer = scratch_tokenizer(task, machine)
         config = scratch_config(plan.name, len(tokenizer), tokenizer.pad_token_id or 0)

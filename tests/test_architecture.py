@@ -23,14 +23,15 @@ MAY_IMPORT = {
 ENGINE_LAYERS = (
     {"errors", "progress", "files", "names", "result", "data.task"},
     {"spec", "presets", "validation", "config", "options"},
-    {"hub", "hardware", "models", "data"}
+    {"hub", "hardware", "models", "shallow", "data"}
     | {f"augment.{name}" for name in ("passages", "synonyms", "random", "mixup", "policy")},
     {"layers", "objectives", "objective"},
-    {"signal_store", "signals", "augmented", "batches", "evaluate", "inference"},
+    {"signal_store", "signals", "team_signals", "augmented", "batches", "evaluate", "inference"},
     {"checkpoint", "meter", "optimiser", "tracking", "loop"},
     {"fine_tuning", "teacher", "student", "plan", "record", "run_folder", "card"},
     {"augment", "preparation"},
-    {"run", "predict", "rehearsal"},
+    {"team"},
+    {"teaching", "run", "predict", "rehearsal"},
 )
 WITHOUT_TORCH = ("spec", "config", "errors", "presets", "options", "result", "names", "progress")
 SHOWS = {"cli", "autodistill.arguments", "autodistill.console", "autodistill.looking"}

@@ -32,7 +32,7 @@ SIZE = Scratch(layers=2, hidden=128, heads=2)
 TOKENS = 64
 """Of a text; the rest of a long one is another text."""
 EPOCHS = 8
-"""More are learned by heart: with 200 to 1,000 rows the loss on other rows rises again soon after (RESULTS.md)."""
+"""Beyond them, texts are learned by heart and the loss on others rises again (benchmarks/RESULTS.md)."""
 EXAMPLES = 20_000
 """Most texts that are read, repetitions counted."""
 BATCH = 32

@@ -53,6 +53,21 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     return values.masked_fill(~keep, 0).sum(1) / keep.sum(1).clamp(min=1)
 
 
+def at_positions(values: Tensor, alignment: Tensor | None) -> Tensor:
+    """Values at the positions of another tokenizer: the mean of each one's partners.
+
+    Shapes:
+        values: (B, N, width).
+        alignment: (B, other N, N), rows sum to 1 or to 0; None where the positions are the same.
+        Returns: (B, other N, width).
+    """
+    if alignment is None:
+        return values
+    with torch.autocast(values.device.type, enabled=False):
+        values = full_precision(values)
+        return torch.bmm(alignment.to(values.dtype), values)
+
+
 def reduce(term: Term, totals: Mapping[str, Tensor | float]) -> Tensor:
     """Sum of the values that count, over the number of units in the whole optimiser step.
 

@@ -40,7 +40,16 @@ from engine.spec.objectives import (
     Skip,
     TransformerCritic,
 )
-from engine.spec.pipeline import Pipeline, SingleTeacher, TeacherSpec, component_specs, components
+from engine.spec.pipeline import Pipeline, component_specs, components
+from engine.spec.team import (
+    AssistantsTeam,
+    AutoSKD,
+    AverageTeam,
+    SingleTeacher,
+    StochasticTeam,
+    TeacherSpec,
+    WeightedTeam,
+)
 from engine.spec.training import PAPER_MAX_LENGTH, WITH_AUGMENTATION, Training, Weights
 
 __all__ = [
@@ -52,7 +61,10 @@ __all__ = [
     "PAPER_MAX_LENGTH",
     "WITH_AUGMENTATION",
     "PKD",
+    "AssistantsTeam",
     "Augmentation",
+    "AutoSKD",
+    "AverageTeam",
     "BackTranslation",
     "Contextual",
     "Cos",
@@ -75,9 +87,11 @@ __all__ = [
     "SingleTeacher",
     "Skip",
     "Spec",
+    "StochasticTeam",
     "TeacherSpec",
     "Training",
     "TransformerCritic",
+    "WeightedTeam",
     "Weights",
     "component_specs",
     "components",

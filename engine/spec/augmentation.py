@@ -80,9 +80,9 @@ class Augmentation(Spec):
 
 
 def _stack(given: Any) -> Any:
-    """`random+mixup`, or a list of operators or kinds, as a table."""
+    """`random+mixup`, `random,mixup`, or a list of operators or kinds, as a table."""
     if isinstance(given, str):
-        given = [] if given == "none" else [part.strip() for part in given.split("+")]
+        given = [] if given == "none" else [part.strip() for part in given.replace(",", "+").split("+")]
     if isinstance(given, list | tuple):
         given = {"operators": given}
     if isinstance(given, dict) and isinstance(given.get("operators"), str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from pydantic import model_validator
 
@@ -25,17 +25,8 @@ from engine.spec.objectives import (
     PredictionSpec,
     Skip,
 )
+from engine.spec.team import AutoSKD, SingleTeacher, TeacherSpec
 from engine.spec.training import WITH_AUGMENTATION, Training, Weights
-
-
-class SingleTeacher(Spec):
-    """One teacher."""
-
-    policy: Literal["single"] = "single"
-
-
-TeacherSpec = SingleTeacher
-
 
 WORD_LEVEL_ONLY: dict[TaskKind, str] = {
     "tagging": "tags with their words",
@@ -97,6 +88,8 @@ class Pipeline(Spec):
             )
         if weights.prediction + weights.hard_label + weights.intermediate * (intermediate != "none") == 0:
             problems.append("all weights are 0: nothing would be learned")
+        if self.teacher.policy != "single" and weights.prediction == 0:
+            problems.append("a team teaches by its predictions, and their weight is 0")
         if intermediate == "mi_alpha" and self.training.batch_size < 2:
             problems.append("mi_alpha contrasts examples within a batch: batch_size must be at least 2")
         augmented = weights.augmented_prediction + weights.augmented_hard_label
@@ -133,6 +126,9 @@ class Pipeline(Spec):
             what = f"only question answering has windows, and this task is {kind}"
             overlap = str(self.training.window_overlap)
             problems.append(Problem("training.window_overlap", what, overlap, (), "Remove the key."))
+        if kind == "regression" and isinstance(self.teacher, AutoSKD) and self.teacher.update == "sswo":
+            what = "θ scales the logits of the drawn member, and a scaled target is another target"
+            problems.append(Problem("teacher.update", what, "'sswo'", ("cr",)))
         if kind in WORD_LEVEL_ONLY and "back_translation" in self.augmentation.kinds:
             what = f"a translation keeps no {WORD_LEVEL_ONLY[kind]}"
             others = ("contextual", "random", "mixup")

@@ -12,6 +12,7 @@ from autodistill.augmenting import Sample, as_text, augment, sample_rows
 from cli import app
 from engine.errors import InputError
 from engine.progress import SilentReporter
+from tests.records import lasting
 
 ROWS = [{"text": f"One of {place} films, a good one.", "label": "yn"[place % 2]} for place in range(60)]
 
@@ -99,3 +100,42 @@ def test_the_command(data: str) -> None:
     assert [set(each) for each in json.loads(record.stdout)] == [{"original", "augmented"}] * 3
     wrong = CliRunner().invoke(app, ["augment", data, "--policy", "rndom"])
     assert wrong.exit_code == 2
+
+
+def test_an_option_and_a_file_with_the_same_policy_are_the_same_run(data: str, tmp_path: Path) -> None:
+    (tmp_path / "pipeline.toml").write_text(
+        'augmentation = "random+mixup"\n[training]\nepochs = 2\n', "utf-8"
+    )
+    models = "--teacher scratch:layers=1,hidden=16,heads=1 --student layers:1 --teacher-epochs 1"
+    common = [
+        data,
+        *models.split(),
+        "--precision",
+        "float32",
+        "--cache-dir",
+        str(tmp_path / "cache"),
+        "--json",
+    ]
+    ways = {
+        "option": ["--pipeline", "vanilla_kd", "--augment", "random,mixup", "--set", "training.epochs=2"],
+        "file": ["--pipeline", str(tmp_path / "pipeline.toml")],
+    }
+    found = []
+    for name, way in ways.items():
+        done = CliRunner().invoke(app, ["run", *common, *way, "--out", str(tmp_path / name)])
+        assert done.exit_code == 0, done.output
+        found.append(json.loads(done.stdout))
+    one, other = map(lasting, found)
+    assert (
+        one.pop("teacher_examples") - other.pop("teacher_examples") == 40
+    )  # what the first put into the cache
+    assert one == other
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ways]
+    assert weights[0] == weights[1]
+
+
+def test_a_misspelt_operator_is_named(data: str) -> None:
+    done = CliRunner().invoke(app, ["run", data, "--augment", "random,mixpu"])
+    assert done.exit_code == 2
+    assert "mixpu" in done.stderr
+    assert "mixup" in done.stderr

@@ -45,7 +45,7 @@ def _prepared(tmp_path: Path, machine: Machine) -> Callable[..., Made]:
         )
         plan = plan_run(task, pipeline, str(folders[0]), str(folders[1]), precision="float32")
         training = plan.pipeline.training
-        teacher = prepare_teacher(plan.teacher, task, plan.fine_tuning, training, machine)
+        teacher = prepare_teacher(plan.teacher, task, training, machine)
         student = make_student(plan.student, (teacher.model, teacher.tokenizer), task, 0)
         objective = objective_for(plan, teacher, student[0])
         return online_data(plan, teacher, student, objective, machine), plan

@@ -43,7 +43,7 @@ def rehearsed(name: str, folder: Path) -> tuple[Rehearsal, RunPlan, Teacher]:
         for kind, spec in KINDS.items()
     }
     plan = plans["plain"]
-    teacher = prepare_teacher(plan.teacher, task, plan.fine_tuning, plan.pipeline.training, machine)
+    teacher = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
     weights = {key: value.clone() for key, value in teacher.model.state_dict().items()}
     found = rehearse(plans, teacher, machine)
     for key, value in teacher.model.state_dict().items():
@@ -82,7 +82,7 @@ def test_operators_learn_from_all_texts_and_nothing_of_a_sample_is_kept(
         {"augmentation": "contextual", "training": {"batch_size": 4, "epochs": 1}}
     )
     plan = plan_run(task, pipeline, str(tmp_path / "teacher"), "layers:1")
-    teacher = prepare_teacher(plan.teacher, task, plan.fine_tuning, plan.pipeline.training, machine)
+    teacher = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
     rehearse({"augmented": plan}, teacher, machine)
     (vocabulary,) = [path for path in (tmp_path / "cache" / "vocabularies").iterdir() if path.is_dir()]
     assert vocabulary.name == task.fingerprint

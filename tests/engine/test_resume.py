@@ -14,6 +14,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,9 +35,32 @@ MOMENTS = {
     "when the student is saved and the record is not": ("write", "result.json", 1),
     "when the record is written and the work is not yet cleared away": ("clear", ".work.over", 1),
 }
+TEAM_MOMENTS = {
+    "when a member is trained and not yet kept": ("message", "layers:1: accuracy", 1),
+    "in a member's pass over the data": ("advance", "teacher signals", 3),
+    "in phase 1 of the search": ("advance", "search for θ", 20),
+    "in phase 2 of the search": ("advance", "search for θ", 30),
+    "in the first candidate": ("advance", "candidate 1", 10),
+    "not at all, so it pauses": None,
+    "in the second candidate": ("advance", "candidate 2", 30),
+    "when the student is trained and not yet saved": ("message", "student: accuracy", 1),
+    "when the history of θ is written and the record is not": ("write", "result.json", 1),
+}
 """What, of which stage or message or file, how often in this attempt."""
-PAUSES = {moment: 1 for moment in MOMENTS if "pauses" in moment}
-"""After which epoch of the student an attempt stops of itself."""
+PAUSES = "pauses"
+"""Where a moment says so, an attempt stops of itself after the first epoch of the student."""
+CRITIC = {"kind": "transformer", "width": 16, "layers": 1, "feed_forward": 32, "heads": 2}
+CASES = {
+    "one teacher": (
+        MOMENTS,
+        {
+            "intermediate": {"kind": "mi_alpha", "critic": CRITIC},
+            "mapping": {"kind": "emd"},
+            "augmentation": "random+mixup",
+        },
+    ),
+    "team": (TEAM_MOMENTS, {"teacher": {"policy": "autoskd", "members": ["layers:1"], "candidates": 2}}),
+}
 
 
 @dataclass
@@ -67,20 +91,24 @@ class Killer:
         pass
 
 
-def attempt(folder: Path, moment: tuple[str, str, int] | None, until_epoch: int | None) -> int:
+def attempt(
+    folder: Path, pipeline: dict[str, Any], moment: tuple[str, str, int] | None, until_epoch: int | None
+) -> int:
     """One process of the run; gives its exit status."""
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     try:
-        run(folder, moment, until_epoch)
+        run(folder, pipeline, moment, until_epoch)
     except BaseException as error:
         print(repr(error), file=sys.stderr, flush=True)
         os._exit(1)
     os._exit(0)
 
 
-def run(folder: Path, moment: tuple[str, str, int] | None, until_epoch: int | None) -> None:
+def run(
+    folder: Path, pipeline: dict[str, Any], moment: tuple[str, str, int] | None, until_epoch: int | None
+) -> None:
     """The run itself, in the child."""
     import shutil
 
@@ -101,17 +129,11 @@ def run(folder: Path, moment: tuple[str, str, int] | None, until_epoch: int | No
 
     files.Path.replace = watched_replace  # type: ignore[method-assign]
     run_folder.shutil.rmtree = watched_rmtree  # type: ignore[assignment]
-    critic = {"kind": "transformer", "width": 16, "layers": 1, "feed_forward": 32, "heads": 2}
     distill(
         toy_task("single"),
         teacher="scratch:layers=2,hidden=32,heads=2",
         student="scratch:layers=1,hidden=32,heads=2",
-        pipeline={
-            "intermediate": {"kind": "mi_alpha", "critic": critic},
-            "mapping": {"kind": "emd"},
-            "augmentation": "random+mixup",
-            "training": {"epochs": 3, "batch_size": 8, "learning_rate": 1e-3},
-        },
+        pipeline=pipeline | {"training": {"epochs": 3, "batch_size": 8, "learning_rate": 1e-3}},
         out=folder / "out",
         with_baseline=True,
         until_epoch=until_epoch,
@@ -123,23 +145,35 @@ def run(folder: Path, moment: tuple[str, str, int] | None, until_epoch: int | No
     )
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, case: str) -> None:
     """The undisturbed run, then the killed one; prints the exit status of every attempt."""
     import engine.run  # noqa: F401 - loaded before the forks
 
+    kills, pipeline = CASES[case]
     codes = {}
-    for name, moments in (("whole", {}), ("killed", MOMENTS)):
+    for name, moments in (("whole", {}), ("killed", kills)):
         (folder / name).mkdir()
-        stops = [(moment, PAUSES.get(when)) for when, moment in moments.items()]
-        codes[name] = [attempt(folder / name, *stop) for stop in (*stops, (None, None))]
+        stops = [(moment, 1 if PAUSES in when else None) for when, moment in moments.items()]
+        codes[name] = [attempt(folder / name, pipeline, *stop) for stop in (*stops, (None, None))]
     print(json.dumps(codes))
 
 
-@pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("resume")
+@dataclass(frozen=True)
+class Ended:
+    """Folders `whole` and `killed` of the same run."""
+
+    case: str
+    folder: Path
+
+    def record(self, name: str) -> dict[str, Any]:
+        return json.loads((self.folder / name / "out" / "result.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module", params=CASES)
+def ended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    case, folder = request.param, tmp_path_factory.mktemp("resume")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.engine.test_resume", str(folder)],
+        [sys.executable, "-m", "tests.engine.test_resume", str(folder), case],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -148,9 +182,9 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert done.returncode == 0, done.stderr
     codes = json.loads(done.stdout)
-    kills = [-signal.SIGKILL if moment else 0 for moment in MOMENTS.values()]
+    kills = [-signal.SIGKILL if moment else 0 for moment in CASES[case][0].values()]
     assert codes == {"whole": [0], "killed": [*kills, 0]}, done.stderr
-    return folder
+    return Ended(case, folder)
 
 
 def stages(folder: Path, stage: str) -> list[int]:
@@ -159,46 +193,54 @@ def stages(folder: Path, stage: str) -> list[int]:
     return [done for name, _, done in lines if name == stage]
 
 
-def test_the_record_is_that_of_an_undisturbed_run(ended: Path) -> None:
-    whole, killed = (
-        json.loads((ended / name / "out" / "result.json").read_text()) for name in ("whole", "killed")
-    )
+def test_the_record_is_that_of_an_undisturbed_run(ended: Ended) -> None:
+    whole, killed = map(ended.record, ("whole", "killed"))
     assert lasting(killed) == lasting(whole)
     assert whole["train_examples"] == 192
-    assert whole["teacher_examples"] == 192 + 3 * 192  # once for the cache, and augmented in every epoch
+    # Once for the cache, and augmented ones in every epoch; or once for each of two members.
+    assert whole["teacher_examples"] == {"one teacher": 192 + 3 * 192, "team": 2 * 192}[ended.case]
     assert whole["status"] == "ok"
 
 
-def test_the_student_is_the_same_bit_for_bit(ended: Path) -> None:
-    for file in ("model.safetensors", "config.json", "tokenizer.json", "pipeline.toml"):
-        assert (ended / "killed" / "out" / file).read_bytes() == (ended / "whole" / "out" / file).read_bytes()
+def test_what_is_written_is_the_same_bit_for_bit(ended: Ended) -> None:
+    files = ["model.safetensors", "config.json", "tokenizer.json", "pipeline.toml"]
+    files += ["theta.csv"] if ended.case == "team" else []
+    for file in files:
+        one, other = ((ended.folder / name / "out" / file).read_bytes() for name in ("killed", "whole"))
+        assert one == other
 
 
-def test_the_signals_are_the_same_bit_for_bit(ended: Path) -> None:
+def test_the_signals_are_the_same_bit_for_bit(ended: Ended) -> None:
     def arrays(name: str) -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in (ended / name / "cache" / "signals").glob("*/*")}
+        found = (ended.folder / name / "cache" / "signals").glob("*/*")
+        return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in found}
 
     assert arrays("killed") == arrays("whole") != {}
 
 
-@pytest.mark.parametrize(
-    "stage, stops", [("teacher", 3), ("baseline", 1), ("teacher signals", 1), ("student", 6)]
-)
-def test_every_stage_goes_on_where_it_was(stage: str, stops: int, ended: Path) -> None:
-    assert stages(ended / "whole", stage) == [0]
-    done = stages(ended / "killed", stage)
-    assert len(done) == 1 + stops
-    assert done[0] == 0
-    assert all(later > 0 for later in done[1:])
-    assert done == sorted(done)
+STAGES = {
+    "one teacher": {"teacher": 3, "baseline": 1, "teacher signals": 1, "student": 6},
+    "team": {"layers:1": 1, "search for θ": 2, "candidate 1": 2, "candidate 2": 2},
+}
+"""Stage → how often it is taken up again."""
 
 
-def test_nothing_is_left_of_the_kills(ended: Path) -> None:
+def test_every_stage_goes_on_where_it_was(ended: Ended) -> None:
+    for stage, stops in STAGES[ended.case].items():
+        assert stages(ended.folder / "whole", stage) == [0]
+        done = stages(ended.folder / "killed", stage)
+        assert len(done) == 1 + stops, stage
+        assert done[0] == 0
+        assert all(later > 0 for later in done[1:])
+        assert done == sorted(done)
+
+
+def test_nothing_is_left_of_the_kills(ended: Ended) -> None:
     def files(name: str) -> set[str]:
-        return {path.relative_to(ended / name).as_posix() for path in (ended / name).rglob("*")}
+        return {path.relative_to(ended.folder / name).as_posix() for path in (ended.folder / name).rglob("*")}
 
     assert files("killed") == files("whole")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

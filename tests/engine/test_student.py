@@ -15,7 +15,8 @@ from engine.errors import InputError
 from engine.models import accepted_inputs, build, for_task, forward, load_pretrained, parameter_count
 from engine.names import parse_model
 from engine.options import FineTuning
-from engine.student import length_problems, make_student, plan_student, shallow_config
+from engine.shallow import shallow_config
+from engine.student import length_problems, make_student, plan_student
 from engine.teacher import plan_teacher
 from tests.clock import within
 from tests.tokenizers import byte_bpe, wordpiece

@@ -35,7 +35,7 @@ def prepared(
     name: str, task, machine: Machine, fine_tuning: FineTuning = QUICK, training: Training | None = None
 ):
     plan = plan_teacher(parse_model(name, "teacher"), task, fine_tuning)
-    return prepare_teacher(plan, task, fine_tuning, training or training_for(task), machine)
+    return prepare_teacher(plan, task, training or training_for(task), machine)
 
 
 def weights(model: torch.nn.Module) -> torch.Tensor:

@@ -1,0 +1,103 @@
+"""From a teacher, or a team, to a trained student: the middle of a run.
+
+Decided here: in which order teachers, their signals and students come to be, and what of it can pause.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from engine.batches import TrainingData
+from engine.checkpoint import LoopState
+from engine.hardware import Machine
+from engine.inference import encode_held_out
+from engine.loop import Stage, train
+from engine.objective import Objective
+from engine.plan import RunPlan
+from engine.preparation import Passes, cached_signals, objective_for, online_data
+from engine.record import Watch
+from engine.result import Candidate, TeamResult
+from engine.run_folder import RunFolder
+from engine.signals import OnlineSignals
+from engine.student import make_student
+from engine.teacher import Teacher
+from engine.team.autoskd import search, try_out
+from engine.team.members import Team, gather
+from engine.team.search import Found
+
+
+@dataclass
+class Taught:
+    """A student that has been trained, or whose training pauses.
+
+    Args:
+        stage: Its training; the student has the weights of its best epoch.
+        tokenizer: The student's.
+        passed: Training examples that went through teachers to fill the cache.
+        team: Who taught, where it was not one teacher alone.
+        found: The searches for who should teach.
+    """
+
+    stage: Stage
+    state: LoopState
+    tokenizer: PreTrainedTokenizerBase
+    passed: int
+    team: TeamResult | None = None
+    found: list[Found] = field(default_factory=list)
+
+
+def teach(
+    plan: RunPlan,
+    teacher: Teacher,
+    folder: RunFolder,
+    watch: Watch,
+    until_epoch: int | None,
+    machine: Machine,
+) -> Taught:
+    """Trains the student of a run, or goes on training it.
+
+    Args:
+        until_epoch: After which epoch the training pauses; that of each candidate, where there are some.
+    """
+    task, training = plan.task, plan.pipeline.training
+    student, tokenizer = make_student(plan.student, (teacher.model, teacher.tokenizer), task, plan.seed)
+    held_out = encode_held_out(task, tokenizer, training)
+    passes = Passes(folder, machine)
+    data = online_data(plan, teacher, (student, tokenizer), objective_for(plan, teacher, student), machine)
+    assert isinstance(data.signals, OnlineSignals)
+    data = replace(data, signals=cached_signals(data.signals, teacher, plan, passes, machine))
+
+    def start() -> tuple[PreTrainedModel, Objective]:
+        fresh, _ = make_student(plan.student, (teacher.model, teacher.tokenizer), task, plan.seed)
+        return fresh, objective_for(plan, teacher, fresh)
+
+    def stage_for(name: str, place: Path, data: TrainingData) -> Stage:
+        return Stage(name, place, task, *start(), data, training, plan.seed, held_out, until_epoch)
+
+    team = None
+    if plan.colleagues:
+        team = gather(plan, teacher, data, (student, tokenizer), passes, machine)
+        data = replace(data, team=team.signals)
+    watch.lap("signals")
+    if team and plan.pipeline.teacher.policy == "autoskd":
+        found = search(plan, team.members, start, data, folder, machine)
+        watch.lap("search")
+        distributions = [shares for each in found for shares in each.candidates]
+        stage, state, candidates = try_out(distributions, stage_for, data, folder, machine)
+    else:
+        found, candidates = [], []
+        stage = stage_for("student", folder.work / "student", data)
+        state = train(stage, machine)
+    watch.lap("student")
+    result = None if team is None else _team_result(plan, team, stage, candidates)
+    return Taught(stage, state, tokenizer, passes.total, result, found)
+
+
+def _team_result(plan: RunPlan, team: Team, stage: Stage, candidates: list[Candidate]) -> TeamResult:
+    """Who taught the student of a training, and how often where somebody is drawn."""
+    drawn = plan.pipeline.teacher.policy in ("stochastic", "autoskd")
+    shares = list(stage.data.team.distribution) if drawn and stage.data.team else None
+    return TeamResult(members=team.members, distribution=shares, candidates=candidates)

@@ -1,0 +1,178 @@
+"""AutoSKDBERT: the distribution over a team is searched, and its candidates are tried out.
+
+Decided here: candidates share everything but their distribution; the best on the first held-out set stays;
+what is finished of a search or a candidate is never done again.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from itertools import product
+from pathlib import Path
+
+from safetensors.torch import load_model
+from transformers import PreTrainedModel
+
+from engine.batches import TrainingData, steps_in_epoch
+from engine.checkpoint import LoopState, best_file
+from engine.files import write_text, written_atomically
+from engine.hardware import Machine
+from engine.loop import Stage, train
+from engine.models import faster_attention, parameter_count
+from engine.objective import Objective
+from engine.plan import RunPlan
+from engine.result import Candidate, Member
+from engine.run_folder import RunFolder
+from engine.spec import AutoSKD
+from engine.team.learner import Halves, TextStudent
+from engine.team.search import Found, Search
+from engine.team.theta import Theta
+
+Start = Callable[[], tuple[PreTrainedModel, Objective]]
+"""Makes the student as it starts, with its objective."""
+StageFor = Callable[[str, Path, TrainingData], Stage]
+"""Makes the training of a student: its name, its folder, what it is taught."""
+
+
+def search(
+    plan: RunPlan,
+    members: Sequence[Member],
+    start: Start,
+    data: TrainingData,
+    folder: RunFolder,
+    machine: Machine,
+) -> list[Found]:
+    """One search for each learning rate of θ and each number of members to drop.
+
+    Args:
+        data: The training examples with all members' logits.
+    """
+    spec = plan.pipeline.teacher
+    assert isinstance(spec, AutoSKD)
+    size = parameter_count(start()[0])
+    weak = sum(member.parameters < size for member in members)  # appendix A.1
+    drops = spec.dropped or (min(weak, len(members) - 1),)
+    found = []
+    for number, (rate, dropped) in enumerate(product(spec.learning_rate, drops)):
+        place = folder.work / f"search-{number}"
+        record = place / "found.json"
+        if not machine.agreed(record.is_file()):
+            name = "search for θ" if number == 0 else f"search {number + 1} for θ"
+            theta = Theta(len(members), rate, spec.weight_decay, spec.update)
+            searched = _search(plan, name, theta, dropped, start, data, place, machine)
+            if machine.main:
+                write_text(record, json.dumps(asdict(searched)))
+                (place / "checkpoint.pt").unlink(missing_ok=True)
+            machine.accelerator.wait_for_everyone()
+        found.append(Found(**json.loads(record.read_text("utf-8"))))
+        left = ", ".join(members[place].name for place in found[-1].dropped) or "nobody"
+        machine.reporter.message(f"θ ends at {_shown(found[-1].history[-1])}; dropped: {left}")
+    return found
+
+
+def _search(
+    plan: RunPlan,
+    name: str,
+    theta: Theta,
+    dropped: int,
+    start: Start,
+    data: TrainingData,
+    place: Path,
+    machine: Machine,
+) -> Found:
+    """One search, which every process makes for itself; that of the main one counts."""
+    spec, training = plan.pipeline.teacher, plan.pipeline.training
+    assert isinstance(spec, AutoSKD)
+    network, objective = start()
+    halves = Halves(data, training.batch_size, plan.seed)
+    steps = steps_in_epoch(len(data), training) * (training.epochs or 1)
+    if spec.search_epochs is not None:
+        steps = spec.search_epochs * halves.steps_in_epoch
+    begun = False
+
+    def report(step: int, shares: list[float]) -> None:
+        nonlocal begun
+        if not begun:
+            machine.reporter.start(name, steps, step - 1)
+            begun = True
+        machine.reporter.advance(name, note=f"θ {_shown(shares)}")
+
+    faster_attention(network, machine.device)
+    student = TextStudent(plan, network, objective, data, machine)
+    place.mkdir(parents=True, exist_ok=True)
+    found = Search(
+        student=student,
+        batches=halves,
+        theta=theta,
+        steps=steps,
+        dropped=dropped,
+        candidates=spec.candidates,
+        second_order=spec.second_order,
+        warmup=training.warmup,
+        seed=plan.seed,
+        folder=place,
+        checkpoint_seconds=machine.options.checkpoint_seconds,
+        report=report,
+    ).run(keep=machine.main)
+    machine.reporter.finish(name)
+    return found
+
+
+def try_out(
+    distributions: Sequence[Sequence[float]],
+    stage_for: StageFor,
+    data: TrainingData,
+    folder: RunFolder,
+    machine: Machine,
+) -> tuple[Stage, LoopState, list[Candidate]]:
+    """Trains a student with each distribution.
+
+    Returns:
+        The training of the best one, with its weights; how it went; all of them with their scores so far.
+    """
+    finished = [LoopState(**state) for state in folder.recall("candidates", [])]
+    states: list[LoopState] = []
+    for number, distribution in enumerate(distributions):
+        if number < len(finished):
+            states.append(finished[number])
+            continue
+        stage = _stage(number, distribution, stage_for, data, folder)
+        states.append(train(stage, machine))
+        if not stage.paused(states[-1]) and machine.main:
+            folder.remember(candidates=[asdict(state) for state in states])
+            (stage.folder / "checkpoint.pt").unlink(missing_ok=True)
+    scores = [state.best_score or 0.0 for state in states]
+    best = scores.index(max(scores))
+    stage = _stage(best, distributions[best], stage_for, data, folder)
+    load_model(stage.student, best_file(stage.folder, states[best]))
+    candidates = [
+        Candidate(distribution=list(distribution), score=score)
+        for distribution, score in zip(distributions, scores, strict=True)
+    ]
+    return stage, states[best], candidates
+
+
+def _stage(
+    number: int, distribution: Sequence[float], stage_for: StageFor, data: TrainingData, folder: RunFolder
+) -> Stage:
+    assert data.team is not None
+    team = replace(data.team, combination="drawn", distribution=tuple(distribution))
+    name = f"candidate {number + 1}"
+    return stage_for(name, folder.work / f"candidate-{number}", replace(data, team=team))
+
+
+def write_history(path: Path, found: Sequence[Found], members: Sequence[Member]) -> None:
+    """Writes θ after each step of each search as CSV: search, step, and a column a member."""
+    with written_atomically(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["search", "step", *(member.name for member in members)])
+        for number, each in enumerate(found, start=1):
+            for step, shares in enumerate(each.history, start=1):
+                writer.writerow([number, step, *(f"{share:.6f}" for share in shares)])
+
+
+def _shown(shares: Sequence[float]) -> str:
+    return " ".join(f"{share:.3f}" for share in shares)

@@ -1,0 +1,158 @@
+"""A student of a dataset, as the search for θ trains it, and the two halves of the training set."""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from engine.batches import Batch, TrainingData
+from engine.data.batching import step_batches
+from engine.data.encoding import Encoded
+from engine.hardware import Machine
+from engine.loop import Trainee
+from engine.objective import Objective, hard_label_only
+from engine.optimiser import clip_gradients, set_learning_rate, step_seed
+from engine.plan import RunPlan
+from engine.spec import AutoSKD, Pipeline, Weights
+from engine.team.theta import Target
+
+HALVES = 1
+"""Sets the random numbers that halve the training set apart from all others of a seed."""
+
+
+class TextStudent:
+    """A student with its objective, whose teacher's logits are whatever a target makes of the team's.
+
+    Losses for θ are computed without dropout, so that its gradient is that of one function.
+
+    Args:
+        data: All training examples, with every member's logits.
+    """
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        student: PreTrainedModel,
+        objective: Objective,
+        data: TrainingData,
+        machine: Machine,
+    ):
+        spec, training, kind = plan.pipeline.teacher, plan.pipeline.training, plan.task.kind
+        assert isinstance(spec, AutoSKD)
+        assert training.learning_rate is not None
+        self.peak, self.max_grad_norm, self.seed = training.learning_rate, training.max_grad_norm, plan.seed
+        self.data, self.machine = data, machine
+        self.gold = spec.validation == "hard_label"
+        # A finite difference would drown in the rounding of bf16, and fp16 would need its loss scaled.
+        self.rounded = machine.precision == "bf16" and not spec.second_order
+        self.student, self.objective = student, objective
+        self.trainee = Trainee(student, objective, kind).to(machine.device)
+        measure = hard_label_only(kind) if self.gold else _predicting(plan)
+        self.validator = Trainee(student, measure, kind).to(machine.device)
+        own = {"params": list(student.parameters()), "weight_decay": spec.student_weight_decay}
+        beside = objective.parameter_groups(spec.student_weight_decay, self.peak)
+        self.optimizer = torch.optim.Adam([own, *beside], lr=self.peak)
+        for group in self.optimizer.param_groups:
+            group["peak"] = group["lr"]
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """The student's and those beside it."""
+        return list(self.trainee.parameters())
+
+    def training_loss(self, batch: Batch, target: Target) -> Tensor:
+        """Equation 1 on a batch."""
+        return self._loss(self.trainee.eval(), batch, target)
+
+    def validation_loss(self, batch: Batch, target: Target) -> Tensor:
+        """What θ is to make small."""
+        return self._loss(self.validator.eval(), batch, target)
+
+    def learn(self, batch: Batch, target: Target, share: float, step: int) -> None:
+        """One step of Adam."""
+        torch.manual_seed(step_seed(self.seed, step, 0))
+        set_learning_rate(self.optimizer, share)
+        self._loss(self.trainee.train(), batch, target).backward()
+        clip_gradients(self.student, self.objective, self.max_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def rate(self, share: float) -> float:
+        """The student's learning rate."""
+        return self.peak * share
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights and optimiser."""
+        return {"weights": self.trainee.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from a checkpoint."""
+        self.trainee.load_state_dict(state["weights"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def _loss(self, trainee: torch.nn.Module, batch: Batch, target: Target) -> Tensor:
+        features = self.data.view(batch)
+        assert features is not None
+        assert features.team is not None
+        features = replace(features, team=target(features.team))
+        autocast: AbstractContextManager[Any] = (
+            self.machine.accelerator.autocast() if self.rounded else nullcontext()
+        )
+        with autocast:
+            terms = trainee(batch.to(self.machine.device), features)
+        return torch.stack(list(terms.values())).sum()
+
+
+def _predicting(plan: RunPlan) -> Objective:
+    """The prediction loss alone."""
+    weights = Weights(intermediate=0.0, prediction=plan.pipeline.weights.prediction)
+    pipeline = Pipeline(prediction=plan.pipeline.prediction, weights=weights)
+    nothing = {f"{who}_{size}": 0 for who in ("student", "teacher") for size in ("layers", "width")}
+    return Objective(pipeline, plan.task.kind, **nothing)
+
+
+class Halves:
+    """The batches of a search: one half of the rows for the student, the other one for θ.
+
+    Args:
+        size: Examples of a batch.
+    """
+
+    def __init__(self, data: TrainingData, size: int, seed: int):
+        self.data, self.size, self.seed = data, size, seed
+        self.parts = halved(data.student, seed)
+        self._epochs: dict[int, tuple[int, list[np.ndarray]]] = {}
+
+    @property
+    def steps_in_epoch(self) -> int:
+        """Steps in which the student sees its half once."""
+        return math.ceil(len(self.parts[0]) / self.size)
+
+    def __call__(self, step: int) -> tuple[Batch, Batch]:
+        """The batches of a step, counted over all epochs."""
+        student, theta = (self._batch(half, step) for half in range(2))
+        return student, theta
+
+    def _batch(self, half: int, step: int) -> Batch:
+        part = self.parts[half]
+        epoch, number = divmod(step, math.ceil(len(part) / self.size))
+        if self._epochs.get(half, (-1,))[0] != epoch:
+            batches = step_batches(self.data.student.lengths[part], self.size, self.seed + half, epoch)
+            self._epochs[half] = epoch, batches
+        ids = part[self._epochs[half][1][number]]
+        totals = {"examples": float(len(ids)), "tokens": float(self.data.student.label_count(ids))}
+        return self.data.batch(ids, totals)
+
+
+def halved(examples: Encoded, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of the examples of either half; all windows of a row are in the same one."""
+    rows = np.unique(examples.rows)
+    chosen = np.random.default_rng([seed, HALVES]).permutation(rows)[: math.ceil(len(rows) / 2)]
+    first = np.isin(examples.rows, chosen)
+    return np.flatnonzero(first), np.flatnonzero(~first)

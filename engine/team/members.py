@@ -1,0 +1,138 @@
+"""The members of a team: made ready one after the other, asked once for all training examples.
+
+Decided here: a colleague's weights are needed only until its logits are in the cache. Of a chain of
+assistants only the last one teaches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from engine.batches import TrainingData
+from engine.data.encoding import encode
+from engine.files import hash_of
+from engine.fine_tuning import Model, fine_tune
+from engine.hardware import Machine
+from engine.models import accepted_inputs, parameter_count
+from engine.objective import Objective
+from engine.plan import RunPlan
+from engine.preparation import Passes, cached_signals, seen_by, signals_of
+from engine.result import Member, Scores
+from engine.spec import AutoSKD, Pipeline, StochasticTeam, Weights
+from engine.teacher import Teacher, TeacherPlan, kept_teacher, load_start, prepare_teacher, training_of
+from engine.team_signals import Colleague, Combination, TeamSignals
+
+COMBINATIONS: dict[str, Combination] = {
+    "average": "average",
+    "assistants": "drawn",
+    "weighted": "all",
+    "stochastic": "drawn",
+    "autoskd": "all",
+}
+"""Policy → what becomes of the members' logits; of autoskd while θ is searched."""
+
+
+@dataclass(frozen=True)
+class Team:
+    """A team that is ready to teach.
+
+    Args:
+        members: In the order of the pipeline, the teacher first.
+        signals: What they say of the training examples.
+    """
+
+    members: list[Member]
+    signals: TeamSignals
+
+
+def gather(
+    plan: RunPlan, teacher: Teacher, data: TrainingData, student: Model, passes: Passes, machine: Machine
+) -> Team:
+    """Makes the team of a run ready.
+
+    Args:
+        data: The training examples through the student's tokenizer.
+        passes: Counts what goes through a member.
+    """
+    spec, training = plan.pipeline.teacher, plan.pipeline.training
+    members = [_member(plan.teacher_name, teacher)]
+    colleagues: list[Colleague] = []
+    ask = partial(_colleague, plan, data, student, passes, machine)
+    for each, name in zip(plan.colleagues, spec.members, strict=True):
+        ready = prepare_teacher(each, plan.task, training, machine, label=name)
+        members.append(_member(name, ready))
+        if spec.policy != "assistants":
+            colleagues.append(ask(ready))
+    if spec.policy == "assistants":
+        colleagues = [ask(_last_assistant(plan, teacher, members, passes, machine))]
+    signals = TeamSignals(
+        tuple(colleagues), data.student, plan.task.token_level, COMBINATIONS[spec.policy], _distribution(spec)
+    )
+    return Team(members, signals)
+
+
+def _member(name: str, ready: Teacher) -> Member:
+    return Member(name=name, parameters=parameter_count(ready.model), scores=ready.scores)
+
+
+def _distribution(spec: object) -> tuple[float, ...]:
+    """Who is drawn how often, where somebody is."""
+    if isinstance(spec, StochasticTeam):
+        count = 1 + len(spec.members)
+        return spec.distribution or (1 / count,) * count
+    return () if isinstance(spec, AutoSKD) else (0.0, 1.0)  # nobody but the last assistant
+
+
+def _colleague(
+    plan: RunPlan, data: TrainingData, student: Model, passes: Passes, machine: Machine, ready: Teacher
+) -> Colleague:
+    """What a member says of the training examples."""
+    other = seen_by(ready, data.student, student[1], plan.task, plan.pipeline.training)
+    online = signals_of(ready, other or data.student, plan.task, machine)
+    return Colleague(cached_signals(online, ready, plan, passes, machine, always=True), other)
+
+
+def _last_assistant(
+    plan: RunPlan, teacher: Teacher, members: Sequence[Member], passes: Passes, machine: Machine
+) -> Teacher:
+    """The end of the chain that begins with the strongest member (TAKD)."""
+    metric = plan.task.metric
+    plans = [plan.teacher, *plan.colleagues]
+    order = sorted(range(len(plans)), key=lambda place: -members[place].score(metric))
+    strongest, *others = order
+    training = plan.pipeline.training
+    before = teacher if strongest == 0 else prepare_teacher(plans[strongest], plan.task, training, machine)
+    for place in others:
+        before = _assistant(plan, plans[place], before, members[place].name, passes, machine)
+    return before
+
+
+def _assistant(
+    plan: RunPlan, own: TeacherPlan, before: Teacher, name: str, passes: Passes, machine: Machine
+) -> Teacher:
+    """A member that learns from another one what the student is to learn."""
+    task, pipeline, training = plan.task, plan.pipeline, training_of(own, plan.pipeline.training)
+    lesson = Pipeline(
+        prediction=pipeline.prediction,
+        weights=Weights(
+            intermediate=0.0, prediction=pipeline.weights.prediction, hard_label=pipeline.weights.hard_label
+        ),
+    )
+    key = hash_of(before.key, own.identity, own.tuned, lesson.key, training.model_dump_json())
+
+    def learn(model: Model, work: Path) -> Scores:
+        nothing = {f"{who}_{size}": 0 for who in ("student", "teacher") for size in ("layers", "width")}
+        objective = Objective(lesson, task.kind, **nothing)
+        examples = encode(task.train, task, model[1], training.max_length or 0, training.window_overlap)
+        other = seen_by(before, examples, model[1], task, training)
+        online = signals_of(before, other or examples, task, machine)
+        signals = cached_signals(online, before, plan, passes, machine, always=True)
+        data = TrainingData(examples, accepted_inputs(model[0]), signals, other, objective.aligned)
+        seed = own.fine_tuning.seed
+        return fine_tune(label, model, task, training, seed, work, machine, (objective, data))
+
+    label = f"{name} as assistant"
+    return kept_teacher(key, task, partial(load_start, own, task, machine), learn, machine, label)

@@ -1,0 +1,215 @@
+"""The distribution θ over the members of a team: drawn from, learned, and thinned out (AutoSKDBERT).
+
+Everything here works on a learner's losses and the members' logits, whatever they were made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+EPSILON = 1e-12
+"""Against division by zero (AutoSKDBERT, section 2.4.2)."""
+SMALL_SLOPE = 1e-2
+"""Adam's ε for θ, in nats (ours). With the usual 1e-8 Adam asks only how steady the sign of a slope is, and a
+teacher that hardly changes the loss, such as one with random weights, counts like any other."""
+REACH = 0.01
+"""Length of the step in weights of the finite difference (DARTS, Liu et al. 2019, section 2.3)."""
+
+Target = Callable[[Tensor], Tensor]
+"""The members' logits (n, B, …) → what teaches (1, B, …)."""
+Update = Literal["sswo", "cr"]
+
+
+class Learner(Protocol):
+    """A student, as far as θ needs to know it."""
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """What it learns."""
+
+    def training_loss(self, batch: Any, target: Target) -> Tensor:
+        """L_train of a batch, a scalar."""
+
+    def validation_loss(self, batch: Any, target: Target) -> Tensor:
+        """L_val of a batch, a scalar."""
+
+
+class Theta:
+    """A categorical distribution over n members that is learned by Adam and stays on the simplex.
+
+    Args:
+        size: n.
+        learning_rate: Of Adam.
+        weight_decay: Of Adam, added to the gradient.
+        update: `sswo`: a step changes the drawn member's share alone, and the others only so that all sum to
+            1; `cr`: it changes all of them.
+
+    Attributes:
+        kept: Members that can be drawn.
+
+    Example:
+        >>> theta = Theta(4, 1e-3, 0.0, "sswo")
+        >>> theta.step(torch.tensor([0.0, -1.0, 0.0, 0.0]), drawn=1)
+        >>> [round(share, 4) for share in theta.shares]
+        [0.2498, 0.2507, 0.2498, 0.2498]
+    """
+
+    def __init__(self, size: int, learning_rate: float, weight_decay: float, update: Update):
+        self.update = update
+        self.kept = list(range(size))
+        uniform = torch.full((), 1 / size, dtype=torch.float64)
+        self._parameters = [torch.nn.Parameter(uniform.clone()) for _ in range(size)]
+        self._adam = torch.optim.Adam(
+            self._parameters, lr=learning_rate, eps=SMALL_SLOPE, weight_decay=weight_decay
+        )
+
+    @property
+    def shares(self) -> list[float]:
+        """θ, n numbers that sum to 1."""
+        return [value.item() for value in self._parameters]
+
+    def draw(self, generator: np.random.Generator) -> int:
+        """A member by its share."""
+        return int(generator.choice(len(self.shares), p=self.shares))
+
+    def leaf(self) -> Tensor:
+        """θ (n,) as a tensor of its own whose gradient can be asked for."""
+        return torch.stack([value.detach() for value in self._parameters]).requires_grad_()
+
+    def step(self, gradient: Tensor, drawn: int) -> None:
+        """One step against the gradient (n,)."""
+        moved = self.kept if self.update == "cr" else [drawn]
+        for place, parameter in enumerate(self._parameters):
+            parameter.grad = gradient[place].to(parameter) if place in moved else None
+        self._adam.step()
+        self._set(normalised(torch.tensor(self.shares, dtype=torch.float64).clamp(min=0)))
+
+    def drop(self, count: int) -> list[int]:
+        """Leaves the `count` members with the smallest shares, of which the others get the shares.
+
+        Returns:
+            Who is left.
+        """
+        found = selected(torch.tensor(self.shares, dtype=torch.float64), count)
+        left = [place for place in self.kept if found[place] == 0]
+        self.kept = [place for place in self.kept if place not in left]
+        self._set(found)
+        return left
+
+    def _set(self, values: Tensor) -> None:
+        with torch.no_grad():
+            for parameter, value in zip(self._parameters, values, strict=True):
+                parameter.copy_(value)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"shares": self.shares, "kept": self.kept, "adam": self._adam.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from a checkpoint."""
+        self._set(torch.tensor(state["shares"], dtype=torch.float64))
+        self.kept = list(state["kept"])
+        self._adam.load_state_dict(state["adam"])
+
+
+def normalised(values: Tensor) -> Tensor:
+    """Values (n,) over their sum, their p-norm with p = 1 (AutoSKDBERT, equation 8)."""
+    return torch.nn.functional.normalize(values, p=1, dim=0, eps=EPSILON)
+
+
+def selected(theta: Tensor, count: int) -> Tensor:
+    """θ (n,) without its `count` smallest shares (AutoSKDBERT, equation 8).
+
+    Example:
+        >>> selected(torch.tensor([0.1, 0.4, 0.3, 0.2]), 2)
+        tensor([0.0000, 0.5714, 0.4286, 0.0000])
+    """
+    mask = torch.ones_like(theta)
+    mask[theta.topk(count, largest=False).indices] = 0
+    return normalised(theta * mask)
+
+
+def target_of(theta: Tensor, drawn: int, update: Update) -> Target:
+    """What teaches: θ_k times the drawn member's logits (SSWO), or the mixture of all by θ (CR)."""
+    if update == "sswo":
+        return lambda logits: (theta[drawn].to(logits.dtype) * logits[drawn]).unsqueeze(0)
+    return lambda logits: torch.tensordot(theta.to(logits), logits, dims=1).unsqueeze(0)
+
+
+def gradient(
+    learner: Learner,
+    theta: Tensor,
+    target: Target,
+    train: Any,
+    validation: Any,
+    rate: float,
+    second_order: bool,
+) -> Tensor:
+    """Gradient of L_val(w − α ∇_w L_train(w, θ), θ) with respect to θ (AutoSKDBERT, equation 7).
+
+    First order takes w − α ∇_w L_train for a constant. Second order adds how it depends on θ, by a finite
+    difference of ∇_θ L_train in the direction of ∇_w L_val (DARTS, Liu et al. 2019, equation 8).
+
+    Args:
+        theta: (n,), on which `target` depends.
+        train: A batch for w; `validation` one for θ.
+        rate: α, the student's learning rate.
+
+    Shapes:
+        Returns: (n,).
+    """
+    weights = learner.parameters()
+    downhill = torch.autograd.grad(learner.training_loss(train, target), weights, allow_unused=True)
+    with _moved(weights, downhill, -rate):
+        if not second_order:
+            return _by_theta(learner, learner.validation_loss, validation, target, theta)
+        loss = learner.validation_loss(validation, target)
+        found, *uphill = torch.autograd.grad(loss, [theta, *weights], allow_unused=True)
+    direct = torch.zeros_like(theta) if found is None else found
+    length = sum(float(each.square().sum()) for each in uphill if each is not None) ** 0.5
+    if length == 0:
+        return direct
+    reach = REACH / length
+    sides = []
+    for sign in (1, -1):
+        with _moved(weights, uphill, sign * reach):
+            sides.append(_by_theta(learner, learner.training_loss, train, target, theta))
+    return direct - rate * (sides[0] - sides[1]) / (2 * reach)
+
+
+def _by_theta(
+    learner: Learner, loss: Callable[[Any, Target], Tensor], batch: Any, target: Target, theta: Tensor
+) -> Tensor:
+    """Gradient of a loss with respect to θ alone; nothing is kept for the student's."""
+    weights = [weight for weight in learner.parameters() if weight.requires_grad]
+    for weight in weights:
+        weight.requires_grad_(False)
+    try:
+        value = loss(batch, target)
+        return torch.autograd.grad(value, theta)[0] if value.requires_grad else torch.zeros_like(theta)
+    finally:
+        for weight in weights:
+            weight.requires_grad_(True)
+
+
+@contextmanager
+def _moved(
+    weights: Sequence[torch.nn.Parameter], direction: Sequence[Tensor | None], step: float
+) -> Iterator[None]:
+    """Weights a step away; afterwards they are what they were, to the last bit."""
+    before = [weight.detach().clone() for weight in weights]
+    with torch.no_grad():
+        for weight, along in zip(weights, direction, strict=True):
+            if along is not None:
+                weight.add_(along, alpha=step)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for weight, old in zip(weights, before, strict=True):
+                weight.copy_(old)

@@ -1,0 +1,259 @@
+"""Whole runs with a team: every policy on every kind of task, what is asked once, what the record says."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from engine import distill
+from engine.errors import InputError
+from engine.options import FineTuning, RunOptions
+from engine.plan import plan_run
+from engine.result import RunResult
+from engine.spec import Pipeline
+from tests.engine.conftest import Ear
+from tests.engine.runs import LEARNED, TEACHER, TRAINING, TUNING
+from tests.tokenizers import byte_bpe
+from tests.toys import ROWS, save_tiny, toy_task
+
+POLICIES = ("average", "assistants", "weighted", "stochastic", "autoskd")
+SMALL, OTHER = "scratch:layers=1,hidden=32,heads=1", "scratch:layers=1,hidden=16,heads=1"
+
+
+def spec(policy: str, kind: str = "single", **more: Any) -> dict[str, Any]:
+    usual: dict[str, Any] = {"policy": policy, "members": ["layers:1", SMALL]}
+    if policy == "autoskd":
+        usual |= {"candidates": 2}
+        usual |= {"update": "cr"} if kind == "regression" else {}
+    return usual | more
+
+
+def quick(
+    options: RunOptions, out: Path, teacher: dict[str, Any], ear: Ear | None = None, **more: Any
+) -> RunResult:
+    """A run of a few steps, where nothing has to be learned."""
+    usual = {
+        "data": toy_task("single", rows=24, held_out=8),
+        "teacher": "scratch:layers=2,hidden=16,heads=2",
+        "student": "layers:1",
+        "pipeline": {"teacher": teacher, "training": {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3}},
+        "fine_tuning": FineTuning(epochs=1, learning_rate=1e-3),
+    }
+    return distill(**(usual | more), options=options, out=out, reporter=ear)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("kind", [kind for kind in ROWS if kind != "pair"])
+def test_a_student_learns_from_a_team(kind: str, policy: str, warm: RunOptions, tmp_path: Path) -> None:
+    training = TRAINING | {"learning_rate": 2e-3}
+    weights = {"hard_label": 1.0} if kind == "regression" else {}
+    result = distill(
+        toy_task(kind),
+        teacher=TEACHER,
+        student="layers:1",
+        pipeline={"teacher": spec(policy, kind), "training": training, "weights": weights},
+        out=tmp_path / "run",
+        fine_tuning=TUNING,
+        options=warm,
+    )
+    assert result.student_score > LEARNED[kind] - 0.1
+    assert [member.name for member in result.team.members] == [TEACHER, "layers:1", SMALL]
+    assert result.team.members[0].scores == result.scores["teacher"]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_every_member_sees_every_example_once(
+    policy: str, options: RunOptions, tmp_path: Path, ear: Ear
+) -> None:
+    result = quick(options, tmp_path / "run", spec(policy), ear)
+    # In a chain the strongest teaches the next one, and so on; the last one teaches the student.
+    asked = 3
+    assert result.teacher_examples == asked * 24 + (24 if policy == "assistants" and _first_twice(ear) else 0)
+    assert ear.advanced["teacher signals"] == result.teacher_examples
+    for again in POLICIES:
+        if again not in (policy, "assistants") and policy != "assistants":
+            assert quick(options, tmp_path / again, spec(again)).teacher_examples == 0
+
+
+def _first_twice(ear: Ear) -> bool:
+    """Whether the teacher itself is an assistant of somebody, so that the student's teacher comes on top."""
+    return any(
+        message.startswith("scratch:layers=2,hidden=16,heads=2 as assistant") for message in ear.messages
+    )
+
+
+def test_the_chain_goes_from_the_strongest_to_the_weakest(
+    options: RunOptions, tmp_path: Path, ear: Ear
+) -> None:
+    members = [SMALL, OTHER, "layers:1"]
+    result = quick(options, tmp_path / "run", {"policy": "assistants", "members": members}, ear)
+    scores = {member.name: member.score("accuracy") for member in result.team.members}
+    order = sorted(scores, key=lambda name: -scores[name])
+    taught = [stage.removesuffix(" as assistant") for stage, *_ in ear.stages if stage.endswith("assistant")]
+    assert taught == order[1:]
+    trained = [stage for stage, *_ in ear.stages]
+    assert trained.index("student") > max(trained.index(f"{name} as assistant") for name in order[1:])
+    ear.stages.clear()
+    quick(options, tmp_path / "again", {"policy": "assistants", "members": members}, ear, seed=1)
+    assert not [stage for stage, *_ in ear.stages if stage.endswith("assistant")]
+
+
+def test_the_last_assistant_is_the_one_that_teaches(options: RunOptions, tmp_path: Path) -> None:
+    """With one member the chain is: the stronger teaches the weaker, which teaches the student."""
+    chain = quick(options, tmp_path / "chain", {"policy": "assistants", "members": [OTHER]})
+    single = quick(options, tmp_path / "single", {"policy": "single"})
+    for other in (quick(options, tmp_path / "team", {"policy": "average", "members": [OTHER]}), single):
+        assert chain.history != other.history
+
+
+def test_autoskd_writes_what_it_did(options: RunOptions, tmp_path: Path, ear: Ear) -> None:
+    folder = tmp_path / "run"
+    result = quick(options, folder, spec("autoskd", candidates=2, dropped=1), ear)
+    rows = list(csv.DictReader((folder / "theta.csv").read_text("utf-8").splitlines()))
+    names = [member.name for member in result.team.members]
+    shares = np.array([[float(row[name]) for name in names] for row in rows])
+    assert len(rows) == ear.advanced["search for θ"] == 6  # as many steps as one training
+    assert np.allclose(shares.sum(1), 1, atol=1e-5)
+    assert ((shares == 0).sum(1) == [0, 0, 0, 1, 1, 1]).all()
+    tried = [candidate.distribution for candidate in result.team.candidates]
+    assert np.allclose(tried, shares[[4, 5]], atol=1e-5)
+    best = max(result.team.candidates, key=lambda candidate: candidate.score)
+    assert result.student_score == best.score
+    assert result.team.distribution == best.distribution
+    assert {"search", "student", "signals"} <= result.stage_seconds.keys()
+
+
+def test_the_best_candidate_is_what_a_run_with_its_distribution_is(
+    options: RunOptions, tmp_path: Path
+) -> None:
+    found = quick(options, tmp_path / "searched", spec("autoskd"))
+    alone = quick(options, tmp_path / "alone", spec("stochastic", distribution=found.team.distribution))
+    assert alone.history == found.history
+    one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("searched", "alone"))
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_members_smaller_than_the_student_are_dropped_by_default(options: RunOptions, tmp_path: Path) -> None:
+    """The teacher and all members but SMALL have fewer parameters."""
+    student = "scratch:layers=1,hidden=24,heads=1"
+    members = [SMALL, OTHER, "scratch:layers=2,hidden=8,heads=1"]
+    result = quick(options, tmp_path / "run", spec("autoskd", members=members), student=student)
+    smaller = sum(member.parameters < result.parameters for member in result.team.members)
+    assert smaller == 3
+    for each in result.team.candidates:
+        assert sum(share == 0 for share in each.distribution) == smaller
+
+
+def test_a_grid_of_searches(options: RunOptions, tmp_path: Path) -> None:
+    wide = spec("autoskd", learning_rate=[1e-3, 0.05], dropped=[0, 1])
+    result = quick(options, tmp_path / "run", wide)
+    assert len(result.team.candidates) == 2 * 2 * 2
+    zeros = [sum(share == 0 for share in each.distribution) for each in result.team.candidates]
+    assert zeros == [0, 0, 1, 1, 0, 0, 1, 1]
+    spread = [max(each.distribution) - min(each.distribution) for each in result.team.candidates]
+    assert spread[4] > 5 * spread[0]
+
+
+def test_second_order_and_gold_labels(options: RunOptions, tmp_path: Path) -> None:
+    plain = quick(options, tmp_path / "plain", spec("autoskd"))
+    second = quick(options, tmp_path / "second", spec("autoskd", second_order=True))
+    gold = quick(options, tmp_path / "gold", spec("autoskd", second_order=True, validation="hard_label"))
+    found = [result.team.candidates[-1].distribution for result in (plain, second, gold)]
+    assert len({tuple(each) for each in found}) == 3
+
+
+@pytest.mark.parametrize("kind", ["single", "tagging", "question_answering"])
+def test_members_with_their_own_tokenizers(kind: str, options: RunOptions, tmp_path: Path) -> None:
+    task = toy_task(kind, rows=24, held_out=8)
+    save_tiny(tmp_path / "bytes", task, tokenizer=byte_bpe())
+    members = [str(tmp_path / "bytes"), SMALL]
+    training = {"epochs": 1, "batch_size": 8, "max_length": 32}
+    if kind == "question_answering":
+        training |= {"window_overlap": 8}
+    for policy in ("average", "weighted", "autoskd", "assistants"):
+        pipeline = {"teacher": spec(policy, kind, members=members), "training": training}
+        result = quick(options, tmp_path / policy, {}, data=task, pipeline=pipeline)
+        assert result.student_score is not None
+
+
+def test_an_intermediate_objective_reads_the_teacher(options: RunOptions, tmp_path: Path) -> None:
+    plain = {"training": {"epochs": 1, "batch_size": 8}, "intermediate": {"kind": "mse"}}
+    runs = [
+        quick(options, tmp_path / policy, {}, pipeline=plain | {"teacher": spec(policy)})
+        for policy in ("average", "autoskd")
+    ]
+    assert all(result.history[0]["loss"].keys() == {"intermediate", "prediction"} for result in runs)
+
+
+def test_augmented_examples_are_the_teacher_s(options: RunOptions, tmp_path: Path) -> None:
+    pipeline = {"augmentation": "random+mixup", "training": {"epochs": 2, "batch_size": 8}}
+    result = quick(options, tmp_path / "run", {}, pipeline=pipeline | {"teacher": spec("stochastic")})
+    assert result.teacher_examples == 3 * 24 + 2 * 24
+    assert "augmented_prediction" in result.history[0]["loss"]
+
+
+def test_another_team_is_another_run() -> None:
+    task = toy_task("single", rows=24, held_out=8)
+
+    def identity(teacher: dict[str, Any], **more: Any) -> str:
+        pipeline = Pipeline.model_validate({"teacher": teacher})
+        return plan_run(task, pipeline, TEACHER, "layers:1", **more).identity
+
+    found = [
+        identity({"policy": "single"}),
+        *(identity(spec(policy)) for policy in POLICIES),
+        identity(spec("average", members=["layers:1"])),
+        identity(spec("average", members=[SMALL, "layers:1"])),
+        identity(spec("average"), fine_tuning=FineTuning(epochs=9)),
+    ]
+    assert len(set(found)) == len(found)
+
+
+BAD = {
+    "nobody": ({"policy": "average"}, ["teacher.members"]),
+    "an empty team": ({"policy": "average", "members": []}, ["teacher.members"]),
+    "a knob of another policy": (spec("average", candidates=3), ["candidates"]),
+    "too many layers": (
+        spec("average", members=["layers:9"]),
+        ["teacher.members", "only 2 layers", "1 to 2"],
+    ),
+    "no such folder": (spec("average", members=["./nowhere"]), ["teacher.members", "no such folder"]),
+    "a misspelt scratch": (spec("average", members=["scratch:layer=1"]), ["teacher.members", "layers"]),
+    "probabilities for too few": (spec("stochastic", distribution=[0.5, 0.5]), ["3 numbers", "it has 2"]),
+    "probabilities beyond 1": (spec("stochastic", distribution=[0.5, 0.5, 0.5]), ["must sum to 1"]),
+    "a negative one": (spec("stochastic", distribution=[-0.5, 1.0, 0.5]), ["distribution"]),
+    "nobody is left": (spec("autoskd", dropped=3), ["leaves nobody", "2 at most"]),
+    "gold labels in first order": (spec("autoskd", validation="hard_label"), ["second_order = true"]),
+    "an unknown policy": (spec("averge"), ["average"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_cannot_be_a_team_is_refused_first(
+    case: str, options: RunOptions, tmp_path: Path, ear: Ear
+) -> None:
+    teacher, words = BAD[case]
+    with pytest.raises(InputError) as caught:
+        quick(options, tmp_path / "run", teacher, ear)
+    for word in words:
+        assert word in str(caught.value)
+    assert not ear.stages
+
+
+def test_a_target_cannot_be_scaled(options: RunOptions, tmp_path: Path) -> None:
+    task = toy_task("regression", rows=24, held_out=8)
+    with pytest.raises(InputError, match=r"teacher\.update: .*scaled target.*cr"):
+        quick(options, tmp_path / "run", spec("autoskd"), data=task)
+
+
+def test_a_team_needs_a_prediction_loss() -> None:
+    with pytest.raises(ValueError, match="a team teaches by its predictions, and their weight is 0"):
+        Pipeline.model_validate(
+            {"teacher": spec("average"), "weights": {"prediction": 0.0, "hard_label": 1.0}}
+        )
