@@ -115,7 +115,8 @@ def run(
             if json:
                 console.show_text(result.to_json())
             else:
-                console.show_table(summary.result_columns(result), summary.result_rows(result))
+                for names, rows in summary.result_tables(result):
+                    console.show_table(names, rows)
                 console.show_lines([*summary.closing_lines(result), f"student and result: {folder}"])
             return
         wish = recommending.Wish(**asked, students=[student] if student else ())

@@ -115,6 +115,14 @@ TensorBoard = Annotated[bool, option("--tensorboard", help="Write a TensorBoard 
 Overwrite = Annotated[
     bool, option("--overwrite", help="Empty a folder that holds another run.", panel=_machine)
 ]
+Members = Annotated[
+    list[str] | None,
+    option(
+        "--members",
+        help="Another teacher of the team, named likewise or layers:K. Repeatable.",
+        panel=_models,
+    ),
+]
 Students = Annotated[
     list[str] | None,
     option("--student", help="Hub name, folder, layers:K, or scratch:…. Repeatable.", panel=_models),

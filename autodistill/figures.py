@@ -1,4 +1,4 @@
-"""Figures of an evaluation, after the paper's figures 4 and 5, drawn to files.
+"""Figures, drawn to files: of an evaluation, after the paper's figures 4 and 5, and of a search for θ.
 
 Decided here: one small multiple per held-out dataset, the same colours everywhere, and nothing that needs a
 screen.
@@ -10,14 +10,18 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from autodistill.metadataset.frame import GROUP
 from autodistill.predictors.runs import target
 from autodistill.validation import TOP, HeldOut
+from engine.result import RunResult
 
 INK, ACCENT, QUIET = "#1f2937", "#0f766e", "#9ca3af"
 COLUMNS = 4
@@ -80,6 +84,33 @@ def top_against_random(held_out: Sequence[HeldOut]) -> Figure:
     axes.set_ylabel("distillation ratio", color=INK)
     _plain(axes, f"The {TOP} picks (dots) and any configuration (boxes)")
     return figure
+
+
+def draw_team(result: RunResult, folder: Path) -> Path:
+    """Draws θ over the steps of its search (`theta.csv` in a run's folder) and its candidates' scores."""
+    assert result.team is not None
+    history = pd.read_csv(folder / "theta.csv")
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[2, 1])
+    first = history[history.search == 1]
+    shades = colormaps["viridis"](np.linspace(0, 0.9, len(result.team.members)))
+    for place, (member, shade) in enumerate(zip(result.team.members, shades, strict=True)):
+        left.plot(first.step, first.iloc[:, 2 + place], color=shade, linewidth=1.4, label=member.name)
+    left.axvline(len(first) // 2 + 0.5, color=QUIET, linewidth=0.8, linestyle=":")
+    left.set_xlabel("step of the search; the dotted line is where members are dropped", color=INK, fontsize=9)
+    left.set_ylim(bottom=0)
+    left.legend(fontsize=7, frameon=False, loc="upper left")
+    _plain(left, "θ, how often each member teaches")
+    scores = [candidate.score for candidate in result.team.candidates]
+    colours = [ACCENT if score == max(scores) else QUIET for score in scores]
+    right.scatter(range(1, len(scores) + 1), scores, s=22, color=colours, linewidths=0)
+    right.xaxis.set_major_locator(MaxNLocator(integer=True))
+    right.set_xlabel("candidate", color=INK, fontsize=9)
+    _plain(right, f"{result.metric} of the candidates' students")
+    path = folder / "theta.png"
+    FigureCanvasAgg(figure)
+    figure.savefig(path, dpi=150, facecolor="white")
+    return path
 
 
 def _by_configuration(runs: pd.DataFrame) -> pd.DataFrame:

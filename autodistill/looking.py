@@ -1,4 +1,4 @@
-"""The commands that look at something and change nothing: augment, validate, components, show, doctor."""
+"""Commands that look at something and change nothing: augment, team, validate, components, show, doctor."""
 
 from __future__ import annotations
 
@@ -44,6 +44,38 @@ def augment(
             console.show_json(found)
         else:
             console.show_table(augmenting.COLUMNS, augmenting.sample_rows(found))
+
+
+@app.command()
+def team(
+    data: args.Data,
+    teacher: args.Teacher = None,
+    student: args.Student = None,
+    members: args.Members = None,
+    text: args.TextColumn = None,
+    text_pair: args.PairColumn = None,
+    label: args.LabelColumn = None,
+    task: args.TaskName = None,
+    cache_dir: args.CacheDir = None,
+    json: args.Json = False,
+) -> None:
+    """Suggests a team of teachers for a student, and how many members to drop; nothing is trained."""
+    given = locals()
+    from autodistill import console, teaming
+
+    groups = args.grouped(given)
+    wish = teaming.Wish(
+        data, teacher, student, members or (), columns=groups["columns"], options=groups["options"]
+    )
+    with console.handled(json):
+        with console.reporting() as reporter:
+            found = teaming.suggest(wish, reporter)
+        if json:
+            console.show_json(found.record())
+        else:
+            console.show_table(teaming.COLUMNS, teaming.rows(found))
+            console.show_lines(teaming.lines(found))
+            console.show_text(teaming.snippet(found))
 
 
 @app.command()
@@ -107,7 +139,8 @@ def show(
         if json:
             console.show_text(result.to_json())
         else:
-            console.show_table(summary.result_columns(result), summary.result_rows(result))
+            for names, rows in summary.result_tables(result):
+                console.show_table(names, rows)
             console.show_lines(summary.closing_lines(result))
 
 

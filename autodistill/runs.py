@@ -98,6 +98,10 @@ def run(request: Request, reporter: Reporter) -> tuple[RunResult, Path]:
         reporter=reporter,
     )
     Store(request.store).add_run(result, out)
+    if (out / "theta.csv").is_file():
+        from autodistill.figures import draw_team
+
+        draw_team(result, out)
     return result, out
 
 

@@ -26,8 +26,15 @@ GRID: dict[type[Spec], dict[str, tuple[Any, ...]]] = {
 }
 """Spec → knob → values that are tried; other knobs keep their defaults."""
 
-LEFT_OUT: tuple[type[Spec], ...] = (spec.PredictionKL,)
-"""Kinds that another kind makes superfluous: kl has the gradient of ce."""
+LEFT_OUT: tuple[type[Spec], ...] = (
+    spec.PredictionKL,
+    spec.AverageTeam,
+    spec.AssistantsTeam,
+    spec.WeightedTeam,
+    spec.StochasticTeam,
+    spec.AutoSKD,
+)
+"""Kinds that are not tried: kl has the gradient of ce, and a team needs members that nobody has named."""
 
 STACKS = ("mixup", "random", "contextual", "random+mixup", "contextual+random+mixup")
 """Augmentation policies that are tried, beside none: the operators that need no download, one by one, and the

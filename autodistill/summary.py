@@ -19,6 +19,12 @@ MISSING = "–"
 Row = list[str]
 
 
+def result_tables(result: RunResult) -> list[tuple[Row, list[Row]]]:
+    """Headings and rows: teacher beside student; then, where several taught, the team."""
+    tables = [(result_columns(result), result_rows(result))]
+    return [*tables, (TEAM_COLUMNS, team_rows(result))] if result.team else tables
+
+
 def result_columns(result: RunResult) -> Row:
     """Headings of `result_rows`."""
     return ["", *(ROLES[role] for role in _roles(result))]
@@ -41,6 +47,26 @@ def result_rows(result: RunResult) -> list[Row]:
     return rows
 
 
+TEAM_COLUMNS = ["member", "parameters", "score", "share"]
+
+
+def team_rows(result: RunResult) -> list[Row]:
+    """Who taught, how good they are themselves, and how often each was drawn; empty with one teacher."""
+    if result.team is None:
+        return []
+    nobody: list[float | None] = [None] * len(result.team.members)
+    shares = result.team.distribution or nobody
+    return [
+        [
+            member.name,
+            large(member.parameters),
+            f"{member.score(result.metric):.4f}",
+            MISSING if share is None else f"{share:.3f}",
+        ]
+        for member, share in zip(result.team.members, shares, strict=True)
+    ]
+
+
 def closing_lines(result: RunResult) -> list[str]:
     """How far a stopped run came, the ratio, what to know about it, and the cost, one sentence each."""
     if result.status == "failed":
@@ -49,12 +75,27 @@ def closing_lines(result: RunResult) -> list[str]:
     known = "undefined" if ratio is None else f"{ratio:.4f}"
     lines = [_stopped(result)] if result.status == "pruned" else []
     lines += [f"distillation ratio ({result.metric}, student / teacher): {known}"]
+    lines += _search_lines(result)
     lines += [f"warning: {warning}" for warning in result.warnings]
+    through = "the teacher" if result.team is None else "the team"
     lines.append(
         f"{result.train_examples:,} training examples; {result.teacher_examples:,} passed through "
-        f"the teacher; {result.seconds:.0f} s; {result.device}; {result.precision}"
+        f"{through}; {result.seconds:.0f} s; {result.device}; {result.precision}"
     )
     return lines
+
+
+def _search_lines(result: RunResult) -> list[str]:
+    """What the search for a distribution took beside one training, and how its candidates differ."""
+    if result.team is None or not result.team.candidates:
+        return []
+    scores = [candidate.score for candidate in result.team.candidates]
+    search, trained = (result.stage_seconds.get(stage, 0.0) for stage in ("search", "student"))
+    return [
+        f"{len(scores)} candidates: {result.metric} {min(scores):.4f} to {max(scores):.4f}",
+        f"search for θ {search:.0f} s, {len(scores)} trainings {trained:.0f} s, "
+        f"{trained / len(scores):.0f} s each",
+    ]
 
 
 def _stopped(result: RunResult) -> str:

@@ -3,7 +3,10 @@
 All policies are trained in turn, in rounds, in one process, so that their ratios hold where the machine's
 speed does not. Evaluation is not counted.
 
-    python benchmarks/augmentation_speed.py DATA --teacher MODEL [--rounds 3] [--workers 1]
+    python benchmarks/augmentation_speed.py DATA --teacher MODEL [--rounds 3] [--translators THERE BACK]
+
+With two Marian models back_translation is timed too, as it is once every text has been translated: later
+epochs, and later pipelines, read translations from the cache.
 """
 
 from __future__ import annotations
@@ -30,17 +33,22 @@ def main() -> None:
     parser.add_argument("--student", default="scratch:layers=2,hidden=128")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--translators", nargs=2, metavar=("THERE", "BACK"))
     parser.add_argument("--cache-dir")
     given = parser.parse_args()
+    policies: dict[str, object] = dict(zip(POLICIES, POLICIES, strict=True))
+    if given.translators:
+        there, back = given.translators
+        policies["back_translation"] = [{"kind": "back_translation", "there": there, "back": back}]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(given.rounds + 1):
-            for policy in POLICIES:
+            for policy, operators in policies.items():
                 result = distill(
                     given.data,
                     teacher=given.teacher,
                     student=given.student,
-                    pipeline={"augmentation": policy, "training": {"epochs": EPOCHS}},
+                    pipeline={"augmentation": operators, "training": {"epochs": EPOCHS}},
                     out=Path(folder, f"{policy}-{number}"),
                     max_train=ROWS,
                     max_validation=50,

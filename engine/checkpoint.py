@@ -6,15 +6,18 @@ so a step that is repeated after a kill is the same step.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from engine.errors import RunError
 from engine.files import written_atomically
+
+State = TypeVar("State")
 
 
 @dataclass
@@ -52,30 +55,28 @@ def save_checkpoint(path: Path, state: LoopState, parts: dict[str, Any]) -> None
 
 
 def load_checkpoint(path: Path, parts: dict[str, Any]) -> LoopState | None:
-    """Restores every part in place.
-
-    Returns:
-        The loop's state, or None where there is no checkpoint.
-
-    Raises:
-        RunError: The file exists but is not a checkpoint of these parts.
-    """
-    state = load_state(path, parts)
-    return None if state is None else LoopState(**state)
+    """Restores every part in place; as `load_state`."""
+    return load_state(path, parts, LoopState)
 
 
 def save_state(path: Path, state: dict[str, Any], parts: dict[str, Any]) -> None:
-    """Writes plain values and the `state_dict` of every part into one file, whole or not at all."""
+    """Writes a state of plain values and the `state_dict` of every part into one file, or nothing."""
     saved = {name: part.state_dict() for name, part in parts.items()}
     with written_atomically(path) as aside:
         torch.save({"state": state, **saved}, aside)
 
 
-def load_state(path: Path, parts: dict[str, Any]) -> dict[str, Any] | None:
-    """Restores every part in place; the plain values, or None where there is no file.
+def load_state(path: Path, parts: dict[str, Any], kind: Callable[..., State]) -> State | None:
+    """Restores every part in place.
+
+    Args:
+        kind: Class of the state.
+
+    Returns:
+        The state, or None where there is no checkpoint.
 
     Raises:
-        RunError: The file exists but holds other parts.
+        RunError: The file exists but is not a checkpoint of these parts.
     """
     if not path.exists():
         return None
@@ -83,7 +84,7 @@ def load_state(path: Path, parts: dict[str, Any]) -> dict[str, Any] | None:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         for name, part in parts.items():
             part.load_state_dict(saved[name])
-        return saved["state"]
+        return kind(**saved["state"])
     except (RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError) as error:
         cause = type(error).__name__
         raise RunError(

@@ -26,7 +26,7 @@ from engine.objectives import INTERMEDIATE, PREDICTION, IntermediateObjective
 from engine.objectives.critics import StackedLinear
 from engine.objectives.prediction import hard_label_term, prediction_term
 from engine.objectives.reduction import Term, at_positions, reduce
-from engine.spec import NoIntermediate, NoMapping, Pipeline, Weights
+from engine.spec import NoIntermediate, NoMapping, Pipeline, PredictionSpec, Weights
 
 
 @dataclass(frozen=True)
@@ -211,8 +211,12 @@ def hard_label_only(kind: TaskKind) -> Objective:
         ...     Features(logits, {}, mask), None, torch.tensor([0, 2]), {"examples": 2})
         {'hard_label': tensor(1.0986)}
     """
-    weights = Weights(intermediate=0.0, prediction=0.0, hard_label=1.0)
-    pipeline = Pipeline(weights=weights)
+    return outputs_only(kind, None, Weights(prediction=0.0, hard_label=1.0))
+
+
+def outputs_only(kind: TaskKind, prediction: PredictionSpec | None, weights: Weights) -> Objective:
+    """An objective that reads no hidden states, and so needs to know nothing of the models."""
+    pipeline = Pipeline(prediction=prediction, weights=weights)
     return Objective(pipeline, kind, student_layers=0, student_width=0, teacher_layers=0, teacher_width=0)
 
 

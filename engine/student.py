@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 
-from transformers import PretrainedConfig
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from engine.data.task import Task
 from engine.errors import Problem
@@ -77,13 +77,27 @@ def make_student(plan: StudentPlan, teacher: Model, task: Task, seed: int) -> Mo
         teacher: Gives `layers:K` its layers, and a student from scratch its tokenizer.
     """
     network, tokenizer = teacher
+    config = student_config(plan, network.config, tokenizer, task)
+    if isinstance(plan.name, Scratch):
+        return build(config, task.kind, seed), tokenizer
+    if isinstance(plan.name, LayersOfTeacher):
+        return layers_of(network, plan.name.count, config), tokenizer
+    own = load_tokenizer(plan.name, "student")
+    return load_pretrained(plan.name, config, task.kind, seed, "student"), own
+
+
+def student_config(
+    plan: StudentPlan, teacher: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, task: Task
+) -> PretrainedConfig:
+    """The configuration of a student with a head for the task.
+
+    Args:
+        teacher: The teacher's configuration; `tokenizer` its tokenizer.
+    """
     if isinstance(plan.name, Scratch):
         config = scratch_config(plan.name, len(tokenizer), tokenizer.pad_token_id or 0)
-        return build(for_task(config, task, tokenizer), task.kind, seed), tokenizer
+        return for_task(config, task, tokenizer)
     if isinstance(plan.name, LayersOfTeacher):
-        config = for_task(shallow_config(network.config, plan.name.count), task, tokenizer)
-        return layers_of(network, plan.name.count, config), tokenizer
+        return for_task(shallow_config(teacher, plan.name.count), task, tokenizer)
     assert plan.config is not None
-    tokenizer = load_tokenizer(plan.name, "student")
-    config = for_task(copy.deepcopy(plan.config), task, tokenizer)
-    return load_pretrained(plan.name, config, task.kind, seed, "student"), tokenizer
+    return for_task(copy.deepcopy(plan.config), task, load_tokenizer(plan.name, "student"))

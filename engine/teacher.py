@@ -234,23 +234,38 @@ def kept_teacher(
     return Teacher(*model, key, scores)
 
 
-def load_start(plan: TeacherPlan, task: Task, machine: Machine) -> Model:
-    """The teacher as it was named: pretrained or random with a head for the task, or fine-tuned before."""
-    seed = plan.fine_tuning.seed
+def tokenizer_of(plan: TeacherPlan, task: Task, machine: Machine) -> PreTrainedTokenizerBase:
+    """The tokenizer that a teacher reads with."""
+    if isinstance(plan.name, str):
+        return load_tokenizer(plan.name, "teacher")
+    return tokenizer_of(plan.whole, task, machine) if plan.whole else scratch_tokenizer(task, machine)
+
+
+def config_of(plan: TeacherPlan, task: Task, machine: Machine) -> PretrainedConfig:
+    """The configuration of a teacher with a head for the task."""
+    tokenizer = tokenizer_of(plan, task, machine)
+    if isinstance(plan.name, Scratch):
+        config = scratch_config(plan.name, len(tokenizer), tokenizer.pad_token_id or 0)
+        return for_task(config, task, tokenizer)
     if isinstance(plan.name, LayersOfTeacher):
         assert plan.whole is not None
-        network, tokenizer = load_start(plan.whole, task, machine)
+        return shallow_config(config_of(plan.whole, task, machine), plan.name.count)
+    return for_task(copy.deepcopy(plan.config), task, tokenizer)
+
+
+def load_start(plan: TeacherPlan, task: Task, machine: Machine) -> Model:
+    """The teacher as it was named: pretrained or random with a head for the task, or fine-tuned before."""
+    seed, tokenizer = plan.fine_tuning.seed, tokenizer_of(plan, task, machine)
+    if isinstance(plan.name, Scratch):
+        return build(config_of(plan, task, machine), task.kind, seed), tokenizer
+    if isinstance(plan.name, LayersOfTeacher):
+        assert plan.whole is not None
+        network, _ = load_start(plan.whole, task, machine)
         config = for_task(shallow_config(network.config, plan.name.count), task, tokenizer)
         return layers_of(network, plan.name.count, config), tokenizer
-    if isinstance(plan.name, Scratch):
-        tokenizer = scratch_tokenizer(task, machine)
-        config = scratch_config(plan.name, len(tokenizer), tokenizer.pad_token_id or 0)
-        return build(for_task(config, task, tokenizer), task.kind, seed), tokenizer
-    assert isinstance(plan.name, str)
     assert plan.config is not None
-    tokenizer = load_tokenizer(plan.name, "teacher")
     if plan.fine_tune:
-        config = for_task(copy.deepcopy(plan.config), task, tokenizer)
+        config = config_of(plan, task, machine)
         return load_pretrained(plan.name, config, task.kind, seed, "teacher"), tokenizer
     model = load_pretrained(plan.name, plan.config, task.kind, seed, "teacher", new_head=False)
     reorder_labels(model, task.labels)

@@ -8,14 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from engine.batches import TrainingData
 from engine.checkpoint import LoopState
 from engine.hardware import Machine
 from engine.inference import encode_held_out
 from engine.loop import Stage, train
-from engine.objective import Objective
 from engine.plan import RunPlan
 from engine.preparation import Passes, cached_signals, objective_for, online_data
 from engine.record import Watch
@@ -24,7 +23,7 @@ from engine.run_folder import RunFolder
 from engine.signals import OnlineSignals
 from engine.student import make_student
 from engine.teacher import Teacher
-from engine.team.autoskd import search, try_out
+from engine.team.autoskd import Made, search, try_out
 from engine.team.members import Team, gather
 from engine.team.search import Found
 
@@ -66,16 +65,17 @@ def teach(
     student, tokenizer = make_student(plan.student, (teacher.model, teacher.tokenizer), task, plan.seed)
     held_out = encode_held_out(task, tokenizer, training)
     passes = Passes(folder, machine)
-    data = online_data(plan, teacher, (student, tokenizer), objective_for(plan, teacher, student), machine)
+    objective = objective_for(plan, teacher, student)
+    data = online_data(plan, teacher, (student, tokenizer), objective, machine)
     assert isinstance(data.signals, OnlineSignals)
     data = replace(data, signals=cached_signals(data.signals, teacher, plan, passes, machine))
 
-    def start() -> tuple[PreTrainedModel, Objective]:
+    def start() -> Made:
         fresh, _ = make_student(plan.student, (teacher.model, teacher.tokenizer), task, plan.seed)
         return fresh, objective_for(plan, teacher, fresh)
 
-    def stage_for(name: str, place: Path, data: TrainingData) -> Stage:
-        return Stage(name, place, task, *start(), data, training, plan.seed, held_out, until_epoch)
+    def stage_of(name: str, place: Path, made: Made, data: TrainingData) -> Stage:
+        return Stage(name, place, task, *made, data, training, plan.seed, held_out, until_epoch)
 
     team = None
     if plan.colleagues:
@@ -86,10 +86,10 @@ def teach(
         found = search(plan, team.members, start, data, folder, machine)
         watch.lap("search")
         distributions = [shares for each in found for shares in each.candidates]
-        stage, state, candidates = try_out(distributions, stage_for, data, folder, machine)
+        stage, state, candidates = try_out(distributions, start, stage_of, data, folder, machine)
     else:
         found, candidates = [], []
-        stage = stage_for("student", folder.work / "student", data)
+        stage = stage_of("student", folder.work / "student", (student, objective), data)
         state = train(stage, machine)
     watch.lap("student")
     result = None if team is None else _team_result(plan, team, stage, candidates)

@@ -79,7 +79,7 @@ class AutoSKD(_Team):
     policy: Literal["autoskd"] = "autoskd"
     candidates: Annotated[int, Field(ge=1)] = 25
     """Distributions that phase 2 hands out, evenly over its steps (section 3.3)."""
-    learning_rate: Annotated[
+    theta_learning_rate: Annotated[
         tuple[Annotated[float, Field(gt=0)], ...],
         Field(strict=False, min_length=1),
         BeforeValidator(_several),
@@ -97,7 +97,7 @@ class AutoSKD(_Team):
     (appendix A.1). Several make several searches."""
     search_epochs: Annotated[int, Field(ge=1)] | None = None
     """Passes of a search over its half of the training set; as many steps as one training when absent."""
-    weight_decay: Weight = 1e-3
+    theta_weight_decay: Weight = 1e-3
     """Of θ (section 3.2)."""
     student_weight_decay: Weight = 1e-4
     """Of the student while θ is searched (section 3.2)."""

@@ -31,10 +31,12 @@ from engine.team.learner import Halves, TextStudent
 from engine.team.search import Found, Search
 from engine.team.theta import Theta
 
-Start = Callable[[], tuple[PreTrainedModel, Objective]]
-"""Makes the student as it starts, with its objective."""
-StageFor = Callable[[str, Path, TrainingData], Stage]
-"""Makes the training of a student: its name, its folder, what it is taught."""
+Made = tuple[PreTrainedModel, Objective]
+"""A student with its objective."""
+Start = Callable[[], Made]
+"""Makes the student as it starts."""
+StageOf = Callable[[str, Path, Made, TrainingData], Stage]
+"""Makes the training of a student: its name, its folder, the student, what it is taught."""
 
 
 def search(
@@ -56,12 +58,12 @@ def search(
     weak = sum(member.parameters < size for member in members)  # appendix A.1
     drops = spec.dropped or (min(weak, len(members) - 1),)
     found = []
-    for number, (rate, dropped) in enumerate(product(spec.learning_rate, drops)):
+    for number, (rate, dropped) in enumerate(product(spec.theta_learning_rate, drops)):
         place = folder.work / f"search-{number}"
         record = place / "found.json"
         if not machine.agreed(record.is_file()):
             name = "search for θ" if number == 0 else f"search {number + 1} for θ"
-            theta = Theta(len(members), rate, spec.weight_decay, spec.update)
+            theta = Theta(len(members), rate, spec.theta_weight_decay, spec.update)
             searched = _search(plan, name, theta, dropped, start, data, place, machine)
             if machine.main:
                 write_text(record, json.dumps(asdict(searched)))
@@ -123,7 +125,8 @@ def _search(
 
 def try_out(
     distributions: Sequence[Sequence[float]],
-    stage_for: StageFor,
+    start: Start,
+    stage_of: StageOf,
     data: TrainingData,
     folder: RunFolder,
     machine: Machine,
@@ -139,14 +142,14 @@ def try_out(
         if number < len(finished):
             states.append(finished[number])
             continue
-        stage = _stage(number, distribution, stage_for, data, folder)
+        stage = _stage(number, distribution, start, stage_of, data, folder)
         states.append(train(stage, machine))
         if not stage.paused(states[-1]) and machine.main:
             folder.remember(candidates=[asdict(state) for state in states])
             (stage.folder / "checkpoint.pt").unlink(missing_ok=True)
     scores = [state.best_score or 0.0 for state in states]
     best = scores.index(max(scores))
-    stage = _stage(best, distributions[best], stage_for, data, folder)
+    stage = _stage(best, distributions[best], start, stage_of, data, folder)
     load_model(stage.student, best_file(stage.folder, states[best]))
     candidates = [
         Candidate(distribution=list(distribution), score=score)
@@ -156,12 +159,17 @@ def try_out(
 
 
 def _stage(
-    number: int, distribution: Sequence[float], stage_for: StageFor, data: TrainingData, folder: RunFolder
+    number: int,
+    distribution: Sequence[float],
+    start: Start,
+    stage_of: StageOf,
+    data: TrainingData,
+    folder: RunFolder,
 ) -> Stage:
     assert data.team is not None
     team = replace(data.team, combination="drawn", distribution=tuple(distribution))
     name = f"candidate {number + 1}"
-    return stage_for(name, folder.work / f"candidate-{number}", replace(data, team=team))
+    return stage_of(name, folder.work / f"candidate-{number}", start(), replace(data, team=team))
 
 
 def write_history(path: Path, found: Sequence[Found], members: Sequence[Member]) -> None:

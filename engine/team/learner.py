@@ -17,10 +17,10 @@ from engine.data.batching import step_batches
 from engine.data.encoding import Encoded
 from engine.hardware import Machine
 from engine.loop import Trainee
-from engine.objective import Objective, hard_label_only
+from engine.objective import Objective, hard_label_only, outputs_only
 from engine.optimiser import clip_gradients, set_learning_rate, step_seed
 from engine.plan import RunPlan
-from engine.spec import AutoSKD, Pipeline, Weights
+from engine.spec import AutoSKD, Weights
 from engine.team.theta import Target
 
 HALVES = 1
@@ -54,7 +54,8 @@ class TextStudent:
         self.rounded = machine.precision == "bf16" and not spec.second_order
         self.student, self.objective = student, objective
         self.trainee = Trainee(student, objective, kind).to(machine.device)
-        measure = hard_label_only(kind) if self.gold else _predicting(plan)
+        prediction, weights = plan.pipeline.prediction, Weights(prediction=plan.pipeline.weights.prediction)
+        measure = hard_label_only(kind) if self.gold else outputs_only(kind, prediction, weights)
         self.validator = Trainee(student, measure, kind).to(machine.device)
         own = {"params": list(student.parameters()), "weight_decay": spec.student_weight_decay}
         beside = objective.parameter_groups(spec.student_weight_decay, self.peak)
@@ -107,14 +108,6 @@ class TextStudent:
         with autocast:
             terms = trainee(batch.to(self.machine.device), features)
         return torch.stack(list(terms.values())).sum()
-
-
-def _predicting(plan: RunPlan) -> Objective:
-    """The prediction loss alone."""
-    weights = Weights(intermediate=0.0, prediction=plan.pipeline.weights.prediction)
-    pipeline = Pipeline(prediction=plan.pipeline.prediction, weights=weights)
-    nothing = {f"{who}_{size}": 0 for who in ("student", "teacher") for size in ("layers", "width")}
-    return Objective(pipeline, plan.task.kind, **nothing)
 
 
 class Halves:

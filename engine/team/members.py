@@ -17,11 +17,11 @@ from engine.files import hash_of
 from engine.fine_tuning import Model, fine_tune
 from engine.hardware import Machine
 from engine.models import accepted_inputs, parameter_count
-from engine.objective import Objective
+from engine.objective import outputs_only
 from engine.plan import RunPlan
 from engine.preparation import Passes, cached_signals, seen_by, signals_of
 from engine.result import Member, Scores
-from engine.spec import AutoSKD, Pipeline, StochasticTeam, Weights
+from engine.spec import AutoSKD, StochasticTeam, TeacherSpec, Weights
 from engine.teacher import Teacher, TeacherPlan, kept_teacher, load_start, prepare_teacher, training_of
 from engine.team_signals import Colleague, Combination, TeamSignals
 
@@ -78,7 +78,7 @@ def _member(name: str, ready: Teacher) -> Member:
     return Member(name=name, parameters=parameter_count(ready.model), scores=ready.scores)
 
 
-def _distribution(spec: object) -> tuple[float, ...]:
+def _distribution(spec: TeacherSpec) -> tuple[float, ...]:
     """Who is drawn how often, where somebody is."""
     if isinstance(spec, StochasticTeam):
         count = 1 + len(spec.members)
@@ -115,17 +115,12 @@ def _assistant(
 ) -> Teacher:
     """A member that learns from another one what the student is to learn."""
     task, pipeline, training = plan.task, plan.pipeline, training_of(own, plan.pipeline.training)
-    lesson = Pipeline(
-        prediction=pipeline.prediction,
-        weights=Weights(
-            intermediate=0.0, prediction=pipeline.weights.prediction, hard_label=pipeline.weights.hard_label
-        ),
-    )
-    key = hash_of(before.key, own.identity, own.tuned, lesson.key, training.model_dump_json())
+    weights = Weights(prediction=pipeline.weights.prediction, hard_label=pipeline.weights.hard_label)
+    how = [part.model_dump_json() for part in (weights, training, pipeline.prediction_for(task.kind))]
+    key = hash_of(before.key, own.identity, own.tuned, *how)
 
     def learn(model: Model, work: Path) -> Scores:
-        nothing = {f"{who}_{size}": 0 for who in ("student", "teacher") for size in ("layers", "width")}
-        objective = Objective(lesson, task.kind, **nothing)
+        objective = outputs_only(task.kind, pipeline.prediction, weights)
         examples = encode(task.train, task, model[1], training.max_length or 0, training.window_overlap)
         other = seen_by(before, examples, model[1], task, training)
         online = signals_of(before, other or examples, task, machine)

@@ -109,7 +109,7 @@ class Search:
             keep: Whether this process writes checkpoints.
         """
         path, parts = self.folder / "checkpoint.pt", {"student": self.student, "theta": self.theta}
-        found = Found(**(load_state(path, parts) or {}))
+        found = load_state(path, parts, Found) or Found()
         clock, handed_out = Clock(self.checkpoint_seconds), handing_out(self.steps, self.candidates)
         for step in range(len(found.history), self.steps):
             if step == self.steps // 2:

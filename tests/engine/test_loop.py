@@ -227,7 +227,7 @@ def test_accumulation_8x1_equals_4x2(case: str, machine: Machine, tmp_path: Path
     # What softmax cancels has no gradient but rounding, which the optimiser blows up.
     cancelled = {key for key in one if key.endswith(("key.bias", "qa_outputs.bias"))}
     for key in one.keys() - cancelled:
-        assert (one[key] - other[key]).abs().mean() < 1e-4, key
+        assert (one[key] - other[key]).abs().mean() < 5e-4, key  # the learning rate is 2e-3
 
 
 # --- the best epoch ----------------------------------------------------------------------------------

@@ -79,6 +79,7 @@ def test_the_record_is_complete(name: str, finished: Callable[[str], Finished]) 
     assert {key for key, value in record.items() if value is None} <= {
         "baseline_score",
         "reason",
+        "team",
         "trivial_score",
     }
     assert record["seconds"] == pytest.approx(sum(record["stage_seconds"].values()))

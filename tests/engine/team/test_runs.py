@@ -62,7 +62,8 @@ def test_a_student_learns_from_a_team(kind: str, policy: str, warm: RunOptions, 
         fine_tuning=TUNING,
         options=warm,
     )
-    assert result.student_score > LEARNED[kind] - 0.1
+    lost = 0.2 if policy == "assistants" else 0.1  # every link of a chain loses something
+    assert result.student_score > LEARNED[kind] - lost
     assert [member.name for member in result.team.members] == [TEACHER, "layers:1", SMALL]
     assert result.team.members[0].scores == result.scores["teacher"]
 
@@ -151,7 +152,7 @@ def test_members_smaller_than_the_student_are_dropped_by_default(options: RunOpt
 
 
 def test_a_grid_of_searches(options: RunOptions, tmp_path: Path) -> None:
-    wide = spec("autoskd", learning_rate=[1e-3, 0.05], dropped=[0, 1])
+    wide = spec("autoskd", theta_learning_rate=[1e-3, 0.05], dropped=[0, 1])
     result = quick(options, tmp_path / "run", wide)
     assert len(result.team.candidates) == 2 * 2 * 2
     zeros = [sum(share == 0 for share in each.distribution) for each in result.team.candidates]
