@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 .PHONY: demo test lint bench clean
 
 demo: $(VENV)/installed
-	$(BIN)/autodistill recommend demo --set training.epochs=6
+	$(BIN)/autodistill recommend demo --set training.epochs=4
 	$(BIN)/autodistill run demo --top 2
 
 test: $(VENV)/installed-test

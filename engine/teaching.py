@@ -85,7 +85,7 @@ def teach(
     if team and plan.pipeline.teacher.policy == "autoskd":
         found = search(plan, team.members, start, data, folder, machine)
         watch.lap("search")
-        distributions = [shares for each in found for shares in each.candidates]
+        distributions = list(dict.fromkeys(tuple(shares) for each in found for shares in each.candidates))
         stage, state, candidates = try_out(distributions, start, stage_of, data, folder, machine)
     else:
         found, candidates = [], []

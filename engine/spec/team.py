@@ -71,6 +71,12 @@ def _several(given: Any) -> Any:
     return given if given is None or isinstance(given, list | tuple) else (given,)
 
 
+Several = BeforeValidator(_several)
+"""One value stands for a list of one."""
+Rate = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+
+
 class AutoSKD(_Team):
     """As stochastic, with a distribution that is learned: θ is searched in two phases, members that help
     little are dropped between them, and the second phase hands out candidates, each of which trains a student
@@ -79,22 +85,12 @@ class AutoSKD(_Team):
     policy: Literal["autoskd"] = "autoskd"
     candidates: Annotated[int, Field(ge=1)] = 25
     """Distributions that phase 2 hands out, evenly over its steps (section 3.3)."""
-    theta_learning_rate: Annotated[
-        tuple[Annotated[float, Field(gt=0)], ...],
-        Field(strict=False, min_length=1),
-        BeforeValidator(_several),
-    ] = (1e-3,)
-    """Of θ; the paper has 3e-4 to 1e-3 (appendix E). Several: as many searches, whose candidates compete."""
-    dropped: (
-        Annotated[
-            tuple[Annotated[int, Field(ge=0)], ...],
-            Field(strict=False, min_length=1),
-            BeforeValidator(_several),
-        ]
-        | None
-    ) = None
-    """m, members that are dropped after phase 1; the number of those smaller than the student when absent
-    (appendix A.1). Several make several searches."""
+    theta_learning_rate: Annotated[tuple[Rate, ...], Field(strict=False, min_length=1), Several] | None = None
+    """1e-3, of the paper's 3e-4 to 1e-3 (appendix E), and more where a search is so short that no share could
+    come to nothing. Several: as many searches, whose candidates compete."""
+    dropped: Annotated[tuple[Count, ...], Field(strict=False, min_length=1), Several] | None = None
+    """m, members that are dropped after phase 1. When absent the number of those smaller than the student
+    (appendix A.1), but two stay. Several make several searches."""
     search_epochs: Annotated[int, Field(ge=1)] | None = None
     """Passes of a search over its half of the training set; as many steps as one training when absent."""
     theta_weight_decay: Weight = 1e-3

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from itertools import product
@@ -26,10 +27,13 @@ from engine.objective import Objective
 from engine.plan import RunPlan
 from engine.result import Candidate, Member
 from engine.run_folder import RunFolder
-from engine.spec import AutoSKD
+from engine.spec import AutoSKD, Training
 from engine.team.learner import Halves, TextStudent
 from engine.team.search import Found, Search
 from engine.team.theta import Theta
+
+RATE = 1e-3
+"""Of θ, the upper end of the paper's (appendix E)."""
 
 Made = tuple[PreTrainedModel, Objective]
 """A student with its objective."""
@@ -54,17 +58,19 @@ def search(
     """
     spec = plan.pipeline.teacher
     assert isinstance(spec, AutoSKD)
+    steps = search_steps(spec, plan.pipeline.training, len(data))
+    rates = spec.theta_learning_rate or (max(RATE, 2 / steps),)
     size = parameter_count(start()[0])
-    weak = sum(member.parameters < size for member in members)  # appendix A.1
-    drops = spec.dropped or (min(weak, len(members) - 1),)
+    weak = sum(member.parameters < size for member in members)
+    drops = spec.dropped or (max(0, min(weak, len(members) - 2)),)
     found = []
-    for number, (rate, dropped) in enumerate(product(spec.theta_learning_rate, drops)):
+    for number, (rate, dropped) in enumerate(product(rates, drops)):
         place = folder.work / f"search-{number}"
         record = place / "found.json"
         if not machine.agreed(record.is_file()):
             name = "search for θ" if number == 0 else f"search {number + 1} for θ"
             theta = Theta(len(members), rate, spec.theta_weight_decay, spec.update)
-            searched = _search(plan, name, theta, dropped, start, data, place, machine)
+            searched = _search(plan, name, steps, theta, dropped, start, data, place, machine)
             if machine.main:
                 write_text(record, json.dumps(asdict(searched)))
                 (place / "checkpoint.pt").unlink(missing_ok=True)
@@ -75,9 +81,17 @@ def search(
     return found
 
 
+def search_steps(spec: AutoSKD, training: Training, examples: int) -> int:
+    """Steps of a search: those of one training, or of its own epochs over half of the examples."""
+    if spec.search_epochs is None:
+        return steps_in_epoch(examples, training) * (training.epochs or 1)
+    return spec.search_epochs * math.ceil(math.ceil(examples / 2) / training.batch_size)
+
+
 def _search(
     plan: RunPlan,
     name: str,
+    steps: int,
     theta: Theta,
     dropped: int,
     start: Start,
@@ -90,9 +104,6 @@ def _search(
     assert isinstance(spec, AutoSKD)
     network, objective = start()
     halves = Halves(data, training.batch_size, plan.seed)
-    steps = steps_in_epoch(len(data), training) * (training.epochs or 1)
-    if spec.search_epochs is not None:
-        steps = spec.search_epochs * halves.steps_in_epoch
     begun = False
 
     def report(step: int, shares: list[float]) -> None:

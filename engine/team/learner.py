@@ -59,7 +59,7 @@ class TextStudent:
         self.validator = Trainee(student, measure, kind).to(machine.device)
         own = {"params": list(student.parameters()), "weight_decay": spec.student_weight_decay}
         beside = objective.parameter_groups(spec.student_weight_decay, self.peak)
-        self.optimizer = torch.optim.Adam([own, *beside], lr=self.peak)
+        self.optimizer = torch.optim.Adam([own, *beside], lr=self.peak, fused=True)
         for group in self.optimizer.param_groups:
             group["peak"] = group["lr"]
 
@@ -121,11 +121,6 @@ class Halves:
         self.data, self.size, self.seed = data, size, seed
         self.parts = halved(data.student, seed)
         self._epochs: dict[int, tuple[int, list[np.ndarray]]] = {}
-
-    @property
-    def steps_in_epoch(self) -> int:
-        """Steps in which the student sees its half once."""
-        return math.ceil(len(self.parts[0]) / self.size)
 
     def __call__(self, step: int) -> tuple[Batch, Batch]:
         """The batches of a step, counted over all epochs."""

@@ -148,7 +148,11 @@ def test_members_smaller_than_the_student_are_dropped_by_default(options: RunOpt
     smaller = sum(member.parameters < result.parameters for member in result.team.members)
     assert smaller == 3
     for each in result.team.candidates:
-        assert sum(share == 0 for share in each.distribution) == smaller
+        assert sum(share == 0 for share in each.distribution) == 2  # two stay
+    team = spec("autoskd", members=[SMALL, "scratch:layers=1,hidden=48,heads=1"])
+    result = quick(options, tmp_path / "other", team, student=student)
+    for each in result.team.candidates:
+        assert sum(share == 0 for share in each.distribution) == 1  # the teacher
 
 
 def test_a_grid_of_searches(options: RunOptions, tmp_path: Path) -> None:
