@@ -9,8 +9,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 .PHONY: demo test lint bench clean
 
 demo: $(VENV)/installed
-	$(BIN)/autodistill recommend demo --set training.epochs=4
-	$(BIN)/autodistill run demo --top 2
+	$(BIN)/autodistill recommend demo --max-train 2000 --set training.epochs=8
+	$(BIN)/autodistill run demo --max-train 2000 --top 2
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal $(ARGS)
