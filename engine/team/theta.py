@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from statistics import fmean
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -18,6 +19,8 @@ EPSILON = 1e-12
 SMALL_SLOPE = 1e-2
 """Adam's ε for θ, in nats (ours). With the usual 1e-8 Adam asks only how steady the sign of a slope is, and a
 teacher that hardly changes the loss, such as one with random weights, counts like any other."""
+RECENT = 0.9
+"""Share of the past in the running mean of a member's slope."""
 REACH = 0.01
 """Length of the step in weights of the finite difference (DARTS, Liu et al. 2019, section 2.3)."""
 
@@ -42,6 +45,10 @@ class Learner(Protocol):
 class Theta:
     """A categorical distribution over n members that is learned by Adam and stays on the simplex.
 
+    Shares sum to 1, so only differences of slopes mean something: a member's slope is taken relative to the
+    mean of all members' recent ones (ours). Without that every draw raises the drawn member, since a sharper
+    target nearly always agrees better with the student, and θ counts little but draws.
+
     Args:
         size: n.
         learning_rate: Of Adam.
@@ -54,7 +61,9 @@ class Theta:
 
     Example:
         >>> theta = Theta(4, 1e-3, 0.0, "sswo")
-        >>> theta.step(torch.tensor([0.0, -1.0, 0.0, 0.0]), drawn=1)
+        >>> slopes = torch.tensor([-1.0, -3.0, -1.0, -1.0])
+        >>> theta.step(slopes, drawn=0)  # nothing to compare it with
+        >>> theta.step(slopes, drawn=1)
         >>> [round(share, 4) for share in theta.shares]
         [0.2498, 0.2507, 0.2498, 0.2498]
     """
@@ -62,6 +71,7 @@ class Theta:
     def __init__(self, size: int, learning_rate: float, weight_decay: float, update: Update):
         self.update = update
         self.kept = list(range(size))
+        self._recent: list[float | None] = [None] * size
         uniform = torch.full((), 1 / size, dtype=torch.float64)
         self._parameters = [torch.nn.Parameter(uniform.clone()) for _ in range(size)]
         self._adam = torch.optim.Adam(
@@ -84,8 +94,12 @@ class Theta:
     def step(self, gradient: Tensor, drawn: int) -> None:
         """One step against the gradient (n,)."""
         moved = self.kept if self.update == "cr" else [drawn]
+        for place in moved:
+            past, now = self._recent[place], float(gradient[place])
+            self._recent[place] = now if past is None else RECENT * past + (1 - RECENT) * now
+        usual = fmean(slope for place in self.kept if (slope := self._recent[place]) is not None)
         for place, parameter in enumerate(self._parameters):
-            parameter.grad = gradient[place].to(parameter) if place in moved else None
+            parameter.grad = (gradient[place] - usual).to(parameter) if place in moved else None
         self._adam.step()
         self._set(normalised(torch.tensor(self.shares, dtype=torch.float64).clamp(min=0)))
 
@@ -108,12 +122,13 @@ class Theta:
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
-        return {"shares": self.shares, "kept": self.kept, "adam": self._adam.state_dict()}
+        adam = self._adam.state_dict()
+        return {"shares": self.shares, "kept": self.kept, "recent": list(self._recent), "adam": adam}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on from a checkpoint."""
         self._set(torch.tensor(state["shares"], dtype=torch.float64))
-        self.kept = list(state["kept"])
+        self.kept, self._recent = list(state["kept"]), list(state["recent"])
         self._adam.load_state_dict(state["adam"])
 
 
