@@ -16,7 +16,7 @@ from autodistill.summary import Row, large
 from engine.data import load_task
 from engine.options import FineTuning, RunOptions
 from engine.progress import Reporter
-from engine.spec import AutoSKD
+from engine.spec import AverageTeam
 
 Role = Literal["strongest", "assistant", "as large as the student", "weak"]
 COLUMNS = ["member", "parameters", "role"]
@@ -58,15 +58,14 @@ class Suggestion:
     Args:
         members: The teacher first.
         student_parameters: Of the student.
+        dropped: m, how many to drop after phase 1.
+        update: How θ is learned, where the task leaves no choice.
     """
 
     members: list[Member]
     student_parameters: int
-
-    @property
-    def dropped(self) -> int:
-        """m: members weaker than the student."""
-        return sum(member.role == "weak" for member in self.members)
+    dropped: int
+    update: Literal["cr"] | None = None
 
     def record(self) -> dict[str, Any]:
         """As JSON holds it; `teacher` is what a pipeline takes."""
@@ -76,7 +75,8 @@ class Suggestion:
     def table(self) -> dict[str, Any]:
         """The table `[teacher]` of a pipeline."""
         names = [member.name for member in self.members[1:]]
-        return {"policy": "autoskd", "members": names, "dropped": self.dropped}
+        table = {"policy": "autoskd", "members": names, "dropped": self.dropped}
+        return table if self.update is None else {**table, "update": self.update}
 
 
 def suggest(wish: Wish, reporter: Reporter) -> Suggestion:
@@ -98,10 +98,11 @@ def suggest(wish: Wish, reporter: Reporter) -> Suggestion:
     from engine.spec import Pipeline
     from engine.student import student_config
     from engine.teacher import config_of, tokenizer_of
+    from engine.team.autoskd import weaker
 
     machine = machine_for(options, reporter)
     names = list(wish.members) or _layers(plan_run(task, Pipeline(), **models).teacher.depth_and_width()[0])
-    pipeline = Pipeline(teacher=AutoSKD(members=tuple(names)))
+    pipeline = Pipeline(teacher=AverageTeam(members=tuple(names)))  # of any policy; its members count here
     plan = plan_run(task, pipeline, **models, fine_tuning=FineTuning())
     sizes = [
         planned_size(config_of(each, task, machine), task.kind) for each in (plan.teacher, *plan.colleagues)
@@ -112,7 +113,9 @@ def suggest(wish: Wish, reporter: Reporter) -> Suggestion:
         Member(name, size, _role(size, student, max(sizes)))
         for name, size in zip([models["teacher"], *names], sizes, strict=True)
     ]
-    return Suggestion(members if wish.members else _some(members), student)
+    chosen = members if wish.members else _some(members)
+    dropped = weaker([member.parameters for member in chosen], student)
+    return Suggestion(chosen, student, dropped, "cr" if task.kind == "regression" else None)
 
 
 def _layers(depth: int) -> list[str]:
@@ -147,9 +150,8 @@ def rows(found: Suggestion) -> list[Row]:
 def lines(found: Suggestion) -> list[str]:
     """What the table means, in sentences."""
     roles = [member.role for member in found.members]
-    said = [
-        f"{found.dropped} of {len(roles)} are weaker than the student: as many are dropped after phase 1."
-    ]
+    weak = f"{roles.count('weak')} of {len(roles)} are weaker than the student"
+    said = [f"{weak}; {found.dropped} members are dropped after phase 1."]
     if "weak" not in roles:
         said.append("warning: nobody is weaker than the student; the paper's teams have such members too.")
     if "assistant" not in roles:

@@ -61,8 +61,7 @@ def search(
     steps = search_steps(spec, plan.pipeline.training, len(data))
     rates = spec.theta_learning_rate or (max(RATE, 2 / steps),)
     size = parameter_count(start()[0])
-    weak = sum(member.parameters < size for member in members)
-    drops = spec.dropped or (max(0, min(weak, len(members) - 2)),)
+    drops = spec.dropped or (weaker([member.parameters for member in members], size),)
     found = []
     for number, (rate, dropped) in enumerate(product(rates, drops)):
         place = folder.work / f"search-{number}"
@@ -79,6 +78,16 @@ def search(
         left = ", ".join(members[place].name for place in found[-1].dropped) or "nobody"
         machine.reporter.message(f"θ ends at {_shown(found[-1].history[-1])}; dropped: {left}")
     return found
+
+
+def weaker(sizes: Sequence[int], student: int) -> int:
+    """How many members to drop: those with fewer parameters than the student (appendix A.1), but two stay.
+
+    Example:
+        >>> weaker([90, 40, 20], student=30), weaker([90, 20, 10], student=30), weaker([90, 20], student=30)
+        (1, 1, 0)
+    """
+    return max(0, min(sum(size < student for size in sizes), len(sizes) - 2))
 
 
 def search_steps(spec: AutoSKD, training: Training, examples: int) -> int:
@@ -158,7 +167,7 @@ def try_out(
         if not stage.paused(states[-1]) and machine.main:
             folder.remember(candidates=[asdict(state) for state in states])
             (stage.folder / "checkpoint.pt").unlink(missing_ok=True)
-    scores = [state.best_score or 0.0 for state in states]
+    scores = [state.best_score for state in states if state.best_score is not None]  # every one has an epoch
     best = scores.index(max(scores))
     stage = _stage(best, distributions[best], start, stage_of, data, folder)
     load_model(stage.student, best_file(stage.folder, states[best]))

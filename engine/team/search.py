@@ -133,7 +133,7 @@ class Search:
         values = theta.leaf()
         target = target_of(values, drawn, theta.update)
         slope = gradient(student, values, target, train, validation, student.rate(share), self.second_order)
-        if student.gold:  # a slope per unit of learning rate, or weight decay and Adam's ε would drown it
+        if student.gold:  # per unit of learning rate, with which weight decay and Adam's ε do not scale
             slope = slope / student.rate(share)
         if not torch.isfinite(slope).all():
             raise NonFiniteLossError(step + 1, "of θ's gradient")

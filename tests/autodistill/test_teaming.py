@@ -53,7 +53,7 @@ def test_members_are_sorted_by_their_size(data: str, tmp_path: Path) -> None:
     assert found.members[2].parameters == found.student_parameters
     sizes = [member.parameters for member in found.members]
     assert sizes == sorted(sizes, reverse=True)
-    assert lines(found)[0].startswith("2 of 5 are weaker than the student")
+    assert lines(found)[0] == "2 of 5 are weaker than the student; 2 members are dropped after phase 1."
     assert rows(found)[-1][0] == "(the student)"
 
 
@@ -84,6 +84,15 @@ def test_what_is_suggested_is_a_pipeline(data: str, tmp_path: Path) -> None:
     assert pipeline.teacher.dropped == (found.dropped,)
 
 
+def test_a_suggestion_for_regression_is_one_that_runs(tmp_path: Path) -> None:
+    """θ cannot scale a target, so the drawn member's logits are no choice there."""
+    rows = [{"text": f"One of {place} films.", "label": place / 7} for place in range(60)]
+    (tmp_path / "films.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    found = suggested(str(tmp_path / "films.jsonl"), tmp_path / "cache", "layers:4", "layers:6", "layers:2")
+    pipeline = Pipeline.model_validate(tomllib.loads(snippet(found)))
+    assert not pipeline.problems_with("regression")
+
+
 @pytest.mark.parametrize(
     "members, words",
     [(("layers:12",), "only 9 layers"), (("./nowhere",), "no such folder"), (("",), "no model")],
@@ -102,7 +111,7 @@ def invoked(*arguments: str) -> Any:
 def test_the_command(data: str, tmp_path: Path) -> None:
     common = ["team", data, "--teacher", DEEP, "--student", "layers:4", "--cache-dir", str(tmp_path)]
     found = json.loads(invoked(*common, "--members", "layers:2", "--members", SMALL, "--json"))
-    assert found["teacher"] == {"policy": "autoskd", "members": ["layers:2", SMALL], "dropped": 2}
+    assert found["teacher"] == {"policy": "autoskd", "members": ["layers:2", SMALL], "dropped": 1}
     shown = invoked(*common)
     assert "layers:2" in shown
     assert "[teacher]" in shown

@@ -34,14 +34,14 @@ def spec(policy: str, kind: str = "single", **more: Any) -> dict[str, Any]:
 
 
 def quick(
-    options: RunOptions, out: Path, teacher: dict[str, Any], ear: Ear | None = None, **more: Any
+    options: RunOptions, out: Path, policy: dict[str, Any], ear: Ear | None = None, **more: Any
 ) -> RunResult:
     """A run of a few steps, where nothing has to be learned."""
     usual = {
         "data": toy_task("single", rows=24, held_out=8),
         "teacher": "scratch:layers=2,hidden=16,heads=2",
         "student": "layers:1",
-        "pipeline": {"teacher": teacher, "training": {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3}},
+        "pipeline": {"teacher": policy, "training": {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3}},
         "fine_tuning": FineTuning(epochs=1, learning_rate=1e-3),
     }
     return distill(**(usual | more), options=options, out=out, reporter=ear)
@@ -106,11 +106,14 @@ def test_the_chain_goes_from_the_strongest_to_the_weakest(
 
 
 def test_the_last_assistant_is_the_one_that_teaches(options: RunOptions, tmp_path: Path) -> None:
-    """With one member the chain is: the stronger teaches the weaker, which teaches the student."""
-    chain = quick(options, tmp_path / "chain", {"policy": "assistants", "members": [OTHER]})
-    single = quick(options, tmp_path / "single", {"policy": "single"})
-    for other in (quick(options, tmp_path / "team", {"policy": "average", "members": [OTHER]}), single):
-        assert chain.history != other.history
+    """A chain teaches what a run with its last link as the only teacher does."""
+    cache, student = tmp_path / "cache" / "teachers", "scratch:layers=1,hidden=16,heads=1"
+    quick(options, tmp_path / "team", {"policy": "average", "members": [OTHER]}, student=student)
+    before = {path.name for path in cache.iterdir() if path.is_dir()}
+    chain = quick(options, tmp_path / "chain", {"policy": "assistants", "members": [OTHER]}, student=student)
+    (last,) = [path for path in cache.iterdir() if path.is_dir() and path.name not in before]
+    alone = quick(options, tmp_path / "alone", {"policy": "single"}, teacher=str(last), student=student)
+    assert chain.history == alone.history
 
 
 def test_autoskd_writes_what_it_did(options: RunOptions, tmp_path: Path, ear: Ear) -> None:
