@@ -90,6 +90,10 @@ def lines_about(found: Recommendation) -> list[str]:
         f"{with_unit(student.latency_ms, 'ms')} an example"
         for student in found.students
     ]
+    lines += [
+        f"member {member.name}: {large(member.parameters)} parameters, {member.score(found.metric):.3f}"
+        for member in found.members
+    ]
     lines.append(
         f"{found.candidates:,} pipelines compared by {found.predictor} with {found.past_runs:,} past runs on "
         f"{len(found.past_datasets)} datasets; left out one at a time, it orders theirs with a rank "

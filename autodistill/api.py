@@ -65,6 +65,7 @@ class AutoDistiller:
         *,
         teacher: str,
         student: str | Sequence[str],
+        members: Sequence[str] = (),
         top: int = 5,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         training: Training = Training(),  # noqa: B008 - frozen
@@ -78,6 +79,7 @@ class AutoDistiller:
             dataset: As `engine.distill` takes it.
             teacher: A hub name, a folder or `scratch:layers=L,hidden=H`.
             student: The same, or `layers:K`; several are compared.
+            members: Further teachers, named likewise; with them, teams of teachers are compared too.
             top: Number of picks.
             limits: What a pick may cost.
             training: Of every pipeline; what is None there gets the paper's value for the task.
@@ -92,6 +94,7 @@ class AutoDistiller:
             task=task,
             teacher=teacher,
             students=(student,) if isinstance(student, str) else tuple(student),
+            members=tuple(members),
             data=dataset if isinstance(dataset, str) else task.name,
             columns=columns,
             count=top,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
@@ -22,7 +23,24 @@ from engine.hub import MODEL_FILES, local_snapshot
 from engine.names import parse_model
 from engine.options import FineTuning, RunOptions
 from engine.progress import Reporter
-from engine.spec import MIAlpha, Pipeline
+from engine.result import Member
+from engine.spec import AutoSKD, AverageTeam, MIAlpha, Pipeline, SingleTeacher
+
+if TYPE_CHECKING:
+    from engine.hardware import Machine
+    from engine.plan import RunPlan
+    from engine.teacher import Teacher
+
+SEARCH_STEP = 1.9
+"""A step of a search for θ in first order, in steps of a training (benchmarks/RESULTS.md)."""
+
+
+class MeasuredMember(Member):
+    """A member of a team beside the teacher, with the costs of training and of asking it."""
+
+    step_seconds: float
+    evaluation_seconds: float
+    signal_seconds: float
 
 
 class Measured(BaseModel):
@@ -49,16 +67,30 @@ class Measured(BaseModel):
     steps_per_epoch: int
     signal_seconds: float
     evaluation_seconds: float
+    members: list[MeasuredMember]
 
     def seconds(self, pipeline: Pipeline) -> float:
-        """Predicted time of a run: the teacher's signals, the steps, and an evaluation an epoch."""
+        """Predicted time of a run: the teachers' signals, the steps, and an evaluation an epoch."""
         base, *stack = cost_parts(pipeline)
         step = self.step_seconds[base.key]
         if stack:
             plain, augmenting = (self.step_seconds[part.key] for part in stack)
             step += max(augmenting - plain, 0.0)
-        epoch = self.steps_per_epoch * step + self.evaluation_seconds
-        return self.signal_seconds + (pipeline.training.epochs or 1) * epoch
+        epochs, team = pipeline.training.epochs or 1, pipeline.teacher
+        training = epochs * (self.steps_per_epoch * step + self.evaluation_seconds)
+        signals = self.signal_seconds
+        if team.members:
+            signals += sum(member.signal_seconds for member in self.members)
+        if team.policy == "assistants":
+            signals += epochs * sum(
+                self.steps_per_epoch * member.step_seconds + member.evaluation_seconds
+                for member in self.members
+            )
+        if isinstance(team, AutoSKD):
+            steps = epochs * self.steps_per_epoch
+            training *= min(team.candidates, steps - steps // 2)
+            training += SEARCH_STEP * steps * step
+        return signals + training
 
 
 def cost_parts(pipeline: Pipeline) -> list[Pipeline]:
@@ -81,6 +113,7 @@ def measure(
     task: Task,
     teacher: str,
     student: str,
+    members: Sequence[str],
     pipelines: Sequence[Pipeline],
     fine_tuning: FineTuning,
     options: RunOptions,
@@ -89,13 +122,15 @@ def measure(
     """Measures what is not known yet.
 
     Args:
+        members: Of a team beside the teacher.
         pipelines: Those that will be compared, with one training, resolved for the task.
 
     Raises:
         InputError: Teacher or student cannot be used.
     """
     kinds = {part.key: part for pipeline in pipelines for part in cost_parts(pipeline)}
-    identity = _identity(task, teacher, student, kinds, fine_tuning, options)
+    models = {"teacher": [teacher], "student": [student], "members": list(members)}
+    identity = _identity(task, models, kinds, fine_tuning, options)
     kept = options.cache / "measured" / f"{identity}.json"
     if kept.is_file():
         return Measured.model_validate_json(kept.read_text("utf-8"))
@@ -112,6 +147,9 @@ def measure(
         for name, each in kinds.items()
     }
     plan = next(iter(plans.values()))
+    if members:  # found before anything is trained
+        team = Pipeline(teacher=AverageTeam(members=tuple(members)), training=plan.pipeline.training)
+        plan = plan_run(task, team, teacher, student, fine_tuning=fine_tuning, precision=machine.precision)
     ready = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
     found = score_facts(task, {"teacher": ready.scores})
     layers, hidden_size = plan.teacher.depth_and_width()
@@ -123,8 +161,36 @@ def measure(
         layers=plan.student.layers,
         hidden_size=plan.student.width,
         **asdict(rehearse(plans, ready, machine)),
+        members=_measured_members(members, plan, ready, machine),
     )
     write_text(kept, measured.model_dump_json(indent=2))
+    return measured
+
+
+def _measured_members(
+    names: Sequence[str], plan: RunPlan, teacher: Teacher, machine: Machine
+) -> list[MeasuredMember]:
+    """The colleagues of a plan, fine-tuned where they were not yet, as assistants of the teacher."""
+    from engine.rehearsal import rehearse
+    from engine.teacher import prepare_teacher
+
+    task, training = plan.task, plan.pipeline.training
+    alone = replace(plan, pipeline=plan.pipeline.model_copy(update={"teacher": SingleTeacher()}))
+    examples_of_held_out = len(task.train) / len(next(iter(task.validation.values())))
+    measured = []
+    for name, colleague in zip(names, plan.colleagues, strict=True):
+        ready = prepare_teacher(colleague, task, training, machine, label=name)
+        found = rehearse({name: alone}, teacher, machine, (ready.model, ready.tokenizer))
+        measured.append(
+            MeasuredMember(
+                name=name,
+                parameters=found.parameters,
+                scores=ready.scores,
+                step_seconds=found.step_seconds[name],
+                evaluation_seconds=found.evaluation_seconds,
+                signal_seconds=found.evaluation_seconds * examples_of_held_out,
+            )
+        )
     return measured
 
 
@@ -148,15 +214,14 @@ def describe_dataset(
 
 def _identity(
     task: Task,
-    teacher: str,
-    student: str,
+    models: Mapping[str, Sequence[str]],
     kinds: Mapping[str, Pipeline],
     fine_tuning: FineTuning,
     options: RunOptions,
 ) -> str:
     machine = (options.device, options.precision, os.cpu_count(), os.environ.get("OMP_NUM_THREADS"))
-    models = [_model_identity(name, role) for name, role in ((teacher, "teacher"), (student, "student"))]
-    return hash_of(task.fingerprint, *models, sorted(kinds), fine_tuning.model_dump_json(), *machine)
+    known = [[_model_identity(name, role) for name in names] for role, names in models.items()]
+    return hash_of(task.fingerprint, *known, sorted(kinds), fine_tuning.model_dump_json(), *machine)
 
 
 def _model_identity(name: str, role: str) -> str:

@@ -47,9 +47,9 @@ class Outcome:
 
     @property
     def seconds(self) -> float:
-        """Taken by what was predicted: the teacher's signals and the student's training."""
+        """Taken by what was predicted: the teachers' signals, a search, and the student's training."""
         stages = self.result.stage_seconds
-        return stages.get("signals", 0.0) + stages.get("student", 0.0)
+        return sum(stages.get(stage, 0.0) for stage in ("signals", "search", "student"))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from engine.data.task import TaskKind
 from engine.errors import InputError
 from engine.files import write_text
+from engine.result import Member
 
 RECOMMENDATION_FILE = "recommendation.json"
 
@@ -39,7 +40,7 @@ class Pick(_Record):
     """Lower end of its 80 % interval; None where past datasets are too few to give one."""
     ratio_high: float | None
     seconds: float
-    """Predicted, of the student's training with the teacher's signals."""
+    """Predicted: the teachers' signals, what a team does before the student's training, and this."""
     contributions: dict[str, float]
     """Component → how much its choice adds to the place, compared with its alternatives."""
     unseen: list[str]
@@ -72,6 +73,8 @@ class Recommendation(_Record):
     teacher_size_mb: float
     baseline_score: float | None
     """Of a small Bi-LSTM on the gold labels."""
+    members: list[Member]
+    """Further teachers of the teams that were compared."""
     students: list[StudentFacts]
     predictor: str
     features: list[str]
@@ -144,6 +147,10 @@ def in_words(pipeline: Mapping[str, Any]) -> str:
         ...           "weights": {"hard_label": 1.0},
         ...           "augmentation": {"operators": [{"kind": "random"}, {"kind": "mixup"}]}})
         'mi_alpha (alpha 0.9, critic mlp), emd, ce (temperature 2), hard labels, random+mixup'
+        >>> in_words({"intermediate": {"kind": "none"}, "mapping": {"kind": "none"},
+        ...           "prediction": {"kind": "mse"}, "weights": {"hard_label": 0.0},
+        ...           "teacher": {"policy": "autoskd", "candidates": 5, "update": "sswo"}})
+        'mse, team autoskd (candidates 5, update sswo)'
     """
     parts = [_component_in_words(pipeline[name]) for name in ("intermediate", "mapping", "prediction")]
     if parts[:2] == ["none", "none"]:
@@ -152,16 +159,24 @@ def in_words(pipeline: Mapping[str, Any]) -> str:
         parts.append("hard labels")
     if stack := [operator["kind"] for operator in pipeline.get("augmentation", {}).get("operators", ())]:
         parts.append("+".join(stack))
+    team = pipeline.get("teacher", {"policy": "single"})
+    if team["policy"] != "single":
+        parts.append(f"team {_component_in_words({'kind': team['policy'], **team})}")
     return ", ".join(parts)
 
 
 def _component_in_words(spec: Mapping[str, Any]) -> str:
-    known = {"alpha": spec.get("alpha"), "critic": spec.get("critic"), "temperature": spec.get("temperature")}
+    names = ("alpha", "critic", "temperature", "candidates", "update")
+    known = {name: spec[name] for name in names if spec.get(name) is not None}
     if spec["kind"] == "emd":
-        known.pop("temperature")  # of its layer weights, which nothing turns
+        known.pop("temperature", None)  # of its layer weights, which nothing turns
     shown = [
-        f"{name} {value['kind'] if isinstance(value, Mapping) else format(value, 'g')}"
-        for name, value in known.items()
-        if (value is not None and value != 1.0) or (name == "alpha" and value is not None)
+        f"{name} {_value_in_words(value)}" for name, value in known.items() if value != 1.0 or name == "alpha"
     ]
     return f"{spec['kind']} ({', '.join(shown)})" if shown else spec["kind"]
+
+
+def _value_in_words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return str(value["kind"])
+    return value if isinstance(value, str) else format(value, "g")

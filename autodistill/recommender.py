@@ -19,7 +19,7 @@ from autodistill.doubts import doubts
 from autodistill.features.known import Dataset
 from autodistill.fitted import Fitted, fit_predictor
 from autodistill.knowledge import DEFAULT_SOURCES, load_knowledge
-from autodistill.measured import Measured, describe_dataset, measure
+from autodistill.measured import Measured, MeasuredMember, describe_dataset, measure
 from autodistill.metadataset.frame import flat
 from autodistill.predictors import DEFAULT
 from autodistill.predictors.datasets import nearest
@@ -32,6 +32,7 @@ from engine.errors import InputError
 from engine.names import Scratch, parse_model
 from engine.options import FineTuning, RunOptions
 from engine.progress import Reporter
+from engine.result import Member
 from engine.spec import Pipeline, Training
 
 NEAREST = 3
@@ -59,6 +60,7 @@ class Question:
     Args:
         data: How the dataset was named, for the record; `columns` likewise.
         students: Names of the students that are compared.
+        members: Further teachers; where there are some, pipelines with teams are compared too.
         count: Number of picks.
         training: Of every pipeline; what is None there gets the paper's value for the task.
         description: The task in a sentence or two.
@@ -69,6 +71,7 @@ class Question:
     task: Task
     teacher: str
     students: Sequence[str]
+    members: Sequence[str] = ()
     data: str = ""
     columns: Mapping[str, Any] = field(default_factory=dict)
     count: int = 5
@@ -91,9 +94,12 @@ def recommend(question: Question, store: Store, options: RunOptions, reporter: R
     table, notes = load_knowledge(question.sources, store, question.vectors, options)
     for note in notes:
         reporter.message(note)
-    space = {student: _space(task, student, question.training) for student in question.students}
+    members = question.members
+    space = {student: _space(task, student, question.training, members) for student in question.students}
     measured = {
-        student: measure(task, question.teacher, student, each, question.fine_tuning, options, reporter)
+        student: measure(
+            task, question.teacher, student, members, each, question.fine_tuning, options, reporter
+        )
         for student, each in space.items()
     }
     dataset = describe_dataset(task, question.description, store, options, reporter)
@@ -111,10 +117,10 @@ def predicted(candidates: pd.DataFrame, table: RunTable, fitted: Fitted) -> pd.D
     return candidates.assign(place=places, predicted_ratio=middle, low=low, high=high)
 
 
-def _space(task: Task, student: str, training: Training) -> list[Pipeline]:
+def _space(task: Task, student: str, training: Training, members: Sequence[str]) -> list[Pipeline]:
     """Every pipeline that the student can be trained with on the task."""
     resolved = training.for_task(task, isinstance(parse_model(student, "student"), Scratch))
-    return [pipeline.for_task(task) for pipeline in pipelines(task.kind, resolved)]
+    return [pipeline.for_task(task) for pipeline in pipelines(task.kind, resolved, members)]
 
 
 def _candidates(
@@ -210,6 +216,7 @@ def _record(
         teacher_parameters=first.teacher_parameters,
         teacher_size_mb=first.teacher_size_mb,
         baseline_score=dataset.descriptors.baseline_score,
+        members=[_member_facts(member) for member in first.members],
         students=[_student_facts(name, facts) for name, facts in measured.items()],
         predictor=question.predictor,
         features=list(getattr(fitted.rank, "features", ())),
@@ -251,3 +258,7 @@ def _known(value: float) -> float | None:
 def _student_facts(name: str, measured: Measured) -> StudentFacts:
     sizes = {"parameters", "size_mb", "latency_ms", "throughput"}
     return StudentFacts(name=name, **measured.model_dump(include=sizes))
+
+
+def _member_facts(measured: MeasuredMember) -> Member:
+    return Member(**measured.model_dump(include=set(Member.model_fields)))

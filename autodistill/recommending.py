@@ -37,6 +37,7 @@ class Wish:
 
     Args:
         students: Names; several are compared.
+        members: Names of further teachers; with them teams are compared too.
         limits: `budget`, `max_params`, `max_latency` as they were typed.
         columns: Keyword arguments of `load_task`.
         fine_tuning: Fields of `FineTuning`; `options` of `RunOptions`.
@@ -46,6 +47,7 @@ class Wish:
     data: str
     teacher: str | None = None
     students: Sequence[str] = ()
+    members: Sequence[str] = ()
     top: int = 5
     limits: Mapping[str, str | None] = field(default_factory=dict)
     sets: Sequence[str] = ()
@@ -84,10 +86,12 @@ def recommend(wish: Wish, reporter: Reporter) -> tuple[Recommendation, Path]:
     teacher, students = models
     for student in students:
         check_models(teacher=teacher, student=student)
+    together(*(lambda name=name: check_models(members=name) for name in wish.members))
     found = distiller.recommend(
         wish.data,
         teacher=teacher,
         student=students,
+        members=wish.members,
         top=wish.top,
         limits=limits,
         training=training,
@@ -160,6 +164,7 @@ def _known(wish: Wish) -> Recommendation | None:
         found.data == wish.data
         and wish.teacher in (None, found.teacher)
         and (not wish.students or list(wish.students) == [student.name for student in found.students])
+        and (not wish.members or list(wish.members) == [member.name for member in found.members])
         and columns.items() <= found.columns.items()
         and not wish.sets
     )

@@ -6,7 +6,7 @@ is in the space as soon as it has a spec, with its defaults; a row in `GRID` giv
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
@@ -23,42 +23,43 @@ GRID: dict[type[Spec], dict[str, tuple[Any, ...]]] = {
     },
     spec.PredictionCE: {"temperature": (1.0, 2.0, 4.0)},
     spec.Weights: {"hard_label": (0.0, 1.0)},
+    spec.AutoSKD: {"candidates": (5, 25), "update": ("sswo", "cr")},
 }
 """Spec → knob → values that are tried; other knobs keep their defaults."""
 
-LEFT_OUT: tuple[type[Spec], ...] = (
-    spec.PredictionKL,
-    spec.AverageTeam,
-    spec.AssistantsTeam,
-    spec.WeightedTeam,
-    spec.StochasticTeam,
-    spec.AutoSKD,
-)
-"""Kinds that are not tried: kl has the gradient of ce, and a team needs members that nobody has named."""
+LEFT_OUT: tuple[type[Spec], ...] = (spec.PredictionKL,)
+"""Kinds that are not tried: kl has the gradient of ce."""
 
 STACKS = ("mixup", "random", "contextual", "random+mixup", "contextual+random+mixup")
 """Augmentation policies that are tried, beside none: the operators that need no download, one by one, and the
 stacks of the paper's study (Distiller, tables 2 and 3) or a part of them."""
 
-COMPONENTS = ("intermediate", "mapping", "prediction", "teacher")
+COMPONENTS = ("intermediate", "mapping", "prediction")
+"""Components that are combined with each other, and with one of: weights, an augmentation, a team."""
 
 
-def pipelines(kind: TaskKind, training: Training = Training()) -> Iterator[Pipeline]:  # noqa: B008 - frozen
+def pipelines(
+    kind: TaskKind,
+    training: Training = Training(),  # noqa: B008 - frozen
+    members: Sequence[str] = (),
+) -> Iterator[Pipeline]:
     """Every pipeline of the space that can run on a task of this kind.
 
     Args:
         training: The same for all of them.
+        members: Further teachers; without any, nothing is taught by a team.
 
     Example:
         >>> len(list(pipelines("classification"))), len(list(pipelines("regression")))
         (1288, 322)
+        >>> len(list(pipelines("classification", members=["layers:4", "layers:2"])))
+        2760
     """
     options = {component: list(_instances(component)) for component in COMPONENTS}
     plain: list[dict[str, Any]] = [{"weights": weights} for weights in _variants(spec.Weights)]
-    augmented: list[dict[str, Any]] = [
-        {"augmentation": stack} for stack in STACKS
-    ]  # with weights of their own
-    for beside in (*plain, *augmented):
+    augmented: list[dict[str, Any]] = [{"augmentation": stack} for stack in STACKS]
+    taught_by_teams: list[dict[str, Any]] = [{"teacher": team} for team in _teams(members)]
+    for beside in (*plain, *augmented, *taught_by_teams):
         for parts in product(*options.values()):
             try:
                 chosen: dict[str, Any] = dict(zip(options, parts, strict=True))
@@ -75,8 +76,14 @@ def _instances(component: str) -> Iterator[Spec]:
             yield from _variants(kind)
 
 
-def _variants(kind: type[Spec]) -> Iterator[Any]:
+def _teams(members: Sequence[str]) -> Iterator[Spec]:
+    for kind in component_specs()["teacher"] if members else ():
+        if "members" in kind.model_fields:
+            yield from _variants(kind, members=tuple(members))
+
+
+def _variants(kind: type[Spec], **fixed: Any) -> Iterator[Any]:
     """A spec with every combination of its values in `GRID`."""
     grid = GRID.get(kind, {})
     for values in product(*grid.values()):
-        yield kind(**dict(zip(grid, values, strict=True)))
+        yield kind(**fixed, **dict(zip(grid, values, strict=True)))

@@ -62,15 +62,19 @@ class Rehearsal:
     evaluation_seconds: float
 
 
-def rehearse(plans: Mapping[str, RunPlan], teacher: Teacher, machine: Machine) -> Rehearsal:
+def rehearse(
+    plans: Mapping[str, RunPlan], teacher: Teacher, machine: Machine, student: Model | None = None
+) -> Rehearsal:
     """Takes a few steps of each plan.
 
     Args:
         plans: By name; all of one dataset, teacher, student and training.
+        student: In place of the plans' one; it is changed.
     """
     whole = next(iter(plans.values()))
     task, rows = _sample(whole), len(whole.task.train)
-    student = make_student(whole.student, (teacher.model, teacher.tokenizer), task, whole.seed)
+    if student is None:
+        student = make_student(whole.student, (teacher.model, teacher.tokenizer), task, whole.seed)
     (name, held_out), *_ = encode_held_out(task, student[1], whole.pipeline.training).items()
     latency, throughput = timing(student[0], held_out, task.kind, machine.device)
     started = _now(machine)

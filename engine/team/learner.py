@@ -50,8 +50,8 @@ class TextStudent:
         self.peak, self.max_grad_norm, self.seed = training.learning_rate, training.max_grad_norm, plan.seed
         self.data, self.machine = data, machine
         self.gold = spec.validation == "hard_label"
-        # A finite difference would drown in the rounding of bf16, and fp16 would need its loss scaled.
-        self.rounded = machine.precision == "bf16" and not spec.second_order
+        self.rounded = machine.precision == "bf16"  # fp16 would need its loss scaled
+        self.exact = spec.second_order  # a finite difference would drown in the rounding of bf16
         self.student, self.objective = student, objective
         self.trainee = Trainee(student, objective, kind).to(machine.device)
         prediction, weights = plan.pipeline.prediction, Weights(prediction=plan.pipeline.weights.prediction)
@@ -69,11 +69,11 @@ class TextStudent:
 
     def training_loss(self, batch: Batch, target: Target) -> Tensor:
         """Equation 1 on a batch."""
-        return self._loss(self.trainee.eval(), batch, target)
+        return self._loss(self.trainee.eval(), batch, target, self.exact)
 
     def validation_loss(self, batch: Batch, target: Target) -> Tensor:
         """What θ is to make small."""
-        return self._loss(self.validator.eval(), batch, target)
+        return self._loss(self.validator.eval(), batch, target, self.exact)
 
     def learn(self, batch: Batch, target: Target, share: float, step: int) -> None:
         """One step of Adam."""
@@ -97,13 +97,13 @@ class TextStudent:
         self.trainee.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
 
-    def _loss(self, trainee: torch.nn.Module, batch: Batch, target: Target) -> Tensor:
+    def _loss(self, trainee: torch.nn.Module, batch: Batch, target: Target, exact: bool = False) -> Tensor:
         features = self.data.view(batch)
         assert features is not None
         assert features.team is not None
         features = replace(features, team=target(features.team))
         autocast: AbstractContextManager[Any] = (
-            self.machine.accelerator.autocast() if self.rounded else nullcontext()
+            self.machine.accelerator.autocast() if self.rounded and not exact else nullcontext()
         )
         with autocast:
             terms = trainee(batch.to(self.machine.device), features)

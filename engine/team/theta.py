@@ -186,7 +186,7 @@ def gradient(
         loss = learner.validation_loss(validation, target)
         found, *uphill = torch.autograd.grad(loss, [theta, *weights], allow_unused=True)
     direct = torch.zeros_like(theta) if found is None else found
-    length = sum(float(each.square().sum()) for each in uphill if each is not None) ** 0.5
+    length = float(torch.nn.utils.get_total_norm([each for each in uphill if each is not None]))
     if length == 0:
         return direct
     reach = REACH / length
@@ -216,15 +216,13 @@ def _by_theta(
 def _moved(
     weights: Sequence[torch.nn.Parameter], direction: Sequence[Tensor | None], step: float
 ) -> Iterator[None]:
-    """Weights a step away; afterwards they are what they were, to the last bit."""
-    before = [weight.detach().clone() for weight in weights]
-    with torch.no_grad():
+    """Weights a step away; afterwards they are what they were, for other tensors stood in their place."""
+    before = [weight.data for weight in weights]
+    try:
         for weight, along in zip(weights, direction, strict=True):
             if along is not None:
-                weight.add_(along, alpha=step)
-    try:
+                weight.data = torch.add(weight.data, along, alpha=step)
         yield
     finally:
-        with torch.no_grad():
-            for weight, old in zip(weights, before, strict=True):
-                weight.copy_(old)
+        for weight, old in zip(weights, before, strict=True):
+            weight.data = old
