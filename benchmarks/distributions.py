@@ -30,17 +30,19 @@ def main() -> None:
     parser.add_argument("--student", default="layers:3")
     parser.add_argument("--count", type=int, default=20, help="distributions of each source")
     parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--learning-rate", type=float, help="of the student; the task's default where absent")
     parser.add_argument("--max-train", type=int, default=1000)
     parser.add_argument("--out", type=Path, default=Path("runs/distributions"))
     parser.add_argument("--cache-dir")
     given = parser.parse_args()
+    training = {"epochs": given.epochs, "learning_rate": given.learning_rate}
 
     def run(name: str, teacher: dict[str, Any]) -> RunResult:
         return distill(
             given.data,
             teacher=given.teacher,
             student=given.student,
-            pipeline={"teacher": {"members": given.members, **teacher}, "training": {"epochs": given.epochs}},
+            pipeline={"teacher": {"members": given.members, **teacher}, "training": training},
             out=given.out / name,
             max_train=given.max_train,
             options=RunOptions(cache_dir=given.cache_dir),

@@ -28,11 +28,13 @@ def main() -> None:
     parser.add_argument("--student", default="layers:3")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--learning-rate", type=float, help="of the student; the task's default where absent")
     parser.add_argument("--candidates", type=int, default=5)
     parser.add_argument("--max-train", type=int, default=1000)
     parser.add_argument("--out", type=Path, default=Path("runs/teams"))
     parser.add_argument("--cache-dir")
     given = parser.parse_args()
+    training = {"epochs": given.epochs, "learning_rate": given.learning_rate}
     rows = []
     for data in given.data:
         for seed in range(given.seeds):
@@ -44,7 +46,7 @@ def main() -> None:
                     data,
                     teacher=given.teacher,
                     student=given.student,
-                    pipeline={"teacher": spec, "training": {"epochs": given.epochs}},
+                    pipeline={"teacher": spec, "training": training},
                     out=given.out / f"{Path(data).name}-{policy}-{seed}",
                     seed=seed,
                     max_train=given.max_train,
