@@ -172,6 +172,11 @@ def test_second_order_and_gold_labels(options: RunOptions, tmp_path: Path) -> No
     plain = quick(options, tmp_path / "plain", spec("autoskd"))
     second = quick(options, tmp_path / "second", spec("autoskd", second_order=True))
     gold = quick(options, tmp_path / "gold", spec("autoskd", second_order=True, validation="hard_label"))
+    steps = [
+        len((tmp_path / name / "theta.csv").read_text("utf-8").splitlines()) - 1
+        for name in ("plain", "second", "gold")
+    ]
+    assert steps == [6, 4, 4]  # 2 epochs of 3 steps; a step in second order costs more
     found = [result.team.candidates[-1].distribution for result in (plain, second, gold)]
     assert len({tuple(each) for each in found}) == 3
 
