@@ -24,7 +24,7 @@ from engine.names import parse_model
 from engine.options import FineTuning, RunOptions
 from engine.progress import Reporter
 from engine.result import Member
-from engine.spec import AutoSKD, AverageTeam, MIAlpha, Pipeline, SingleTeacher
+from engine.spec import AutoSKD, AverageTeam, MIAlpha, Pipeline
 
 if TYPE_CHECKING:
     from engine.hardware import Machine
@@ -36,10 +36,9 @@ SEARCH_STEP = 1.9
 
 
 class MeasuredMember(Member):
-    """A member of a team beside the teacher, with the costs of training and of asking it."""
+    """A member of a team beside the teacher, with what it costs to train it as an assistant and to ask it."""
 
-    step_seconds: float
-    evaluation_seconds: float
+    training_seconds: float
     signal_seconds: float
 
 
@@ -82,10 +81,7 @@ class Measured(BaseModel):
         if team.members:
             signals += sum(member.signal_seconds for member in self.members)
         if team.policy == "assistants":
-            signals += epochs * sum(
-                self.steps_per_epoch * member.step_seconds + member.evaluation_seconds
-                for member in self.members
-            )
+            signals += sum(member.training_seconds for member in self.members)
         if isinstance(team, AutoSKD):
             steps = epochs * self.steps_per_epoch
             training *= min(team.candidates, steps - steps // 2)
@@ -172,23 +168,23 @@ def _measured_members(
 ) -> list[MeasuredMember]:
     """The colleagues of a plan, fine-tuned where they were not yet, as assistants of the teacher."""
     from engine.rehearsal import rehearse
-    from engine.teacher import prepare_teacher
+    from engine.teacher import prepare_teacher, training_of
 
-    task, training = plan.task, plan.pipeline.training
-    alone = replace(plan, pipeline=plan.pipeline.model_copy(update={"teacher": SingleTeacher()}))
-    examples_of_held_out = len(task.train) / len(next(iter(task.validation.values())))
-    measured = []
+    task, measured = plan.task, []
+    held_out = next(iter(task.validation.values()))
     for name, colleague in zip(names, plan.colleagues, strict=True):
-        ready = prepare_teacher(colleague, task, training, machine, label=name)
-        found = rehearse({name: alone}, teacher, machine, (ready.model, ready.tokenizer))
+        ready = prepare_teacher(colleague, task, plan.pipeline.training, machine, label=name)
+        training = training_of(colleague, plan.pipeline.training)
+        chain = replace(plan, pipeline=Pipeline(training=training).for_task(task))
+        found = rehearse({name: chain}, teacher, machine, (ready.model, ready.tokenizer))
+        epoch = found.steps_per_epoch * found.step_seconds[name] + found.evaluation_seconds
         measured.append(
             MeasuredMember(
                 name=name,
                 parameters=found.parameters,
                 scores=ready.scores,
-                step_seconds=found.step_seconds[name],
-                evaluation_seconds=found.evaluation_seconds,
-                signal_seconds=found.evaluation_seconds * examples_of_held_out,
+                training_seconds=(training.epochs or 1) * epoch,
+                signal_seconds=found.evaluation_seconds * len(task.train) / len(held_out),
             )
         )
     return measured

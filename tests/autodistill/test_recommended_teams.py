@@ -58,9 +58,7 @@ def costs(teacher: dict[str, object]) -> float:
     training = Training(epochs=3)
     pipeline = Pipeline.model_validate({"teacher": teacher, "training": training})
     (part,) = cost_parts(pipeline)
-    member = MeasuredMember(
-        name="m", parameters=1, scores={}, step_seconds=0.5, evaluation_seconds=0.1, signal_seconds=2.0
-    )
+    member = MeasuredMember(name="m", parameters=1, scores={}, training_seconds=15.0, signal_seconds=2.0)
     figures = dict.fromkeys(set(Measured.model_fields), 0) | {
         "teacher_warnings": [],
         "step_seconds": {part.key: 1.0},
@@ -79,7 +77,7 @@ def costs(teacher: dict[str, object]) -> float:
         ({"policy": "average"}, 4 + 2 * 2 + 33),
         ({"policy": "weighted"}, 4 + 2 * 2 + 33),
         ({"policy": "stochastic"}, 4 + 2 * 2 + 33),
-        ({"policy": "assistants"}, 4 + 2 * 2 + 2 * 3 * (10 * 0.5 + 0.1) + 33),
+        ({"policy": "assistants"}, 4 + 2 * 2 + 2 * 15 + 33),
         ({"policy": "autoskd", "candidates": 5}, 4 + 2 * 2 + SEARCH_STEP * 30 + 5 * 33),
         ({"policy": "autoskd", "candidates": 25}, 4 + 2 * 2 + SEARCH_STEP * 30 + 15 * 33),
     ],
