@@ -63,10 +63,8 @@ def local_snapshot(name: str, role: str) -> Path:
             raise InputError.of(place, "this folder holds no model (no config.json)", repr(name))
         return folder
     if name.startswith((".", "/", "~")) or name.count("/") > 1 or folder.is_file():
-        siblings = (
-            [str(path) for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
-        )
-        raise InputError(unknown_name(place, "no such folder", name, siblings[:20]))
+        models = sorted(str(path.parent) for path in folder.parent.glob("*/config.json"))
+        raise InputError(unknown_name(place, "no such folder", name, models))
     try:
         return _downloaded(name)
     except HfHubHTTPError as error:

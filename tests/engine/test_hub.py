@@ -70,8 +70,10 @@ def test_a_folder_without_a_model(tmp_path: Path) -> None:
         local_snapshot(str(tmp_path), "student")
 
 
-def test_a_path_that_is_not_there_names_the_nearest(tmp_path: Path) -> None:
-    (tmp_path / "minilm").mkdir()
+def test_a_path_that_is_not_there_names_the_nearest_model(tmp_path: Path) -> None:
+    for name in ("minilm", "minilmms"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "minilm" / "config.json").touch()
     with pytest.raises(InputError, match=r"no such folder.*Did you mean .*minilm\?"):
         local_snapshot(str(tmp_path / "minilmm"), "teacher")
 
