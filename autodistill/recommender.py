@@ -33,7 +33,8 @@ from engine.names import Scratch, parse_model
 from engine.options import FineTuning, RunOptions
 from engine.progress import Reporter
 from engine.result import Member
-from engine.spec import Pipeline, Training
+from engine.spec import AverageTeam, Pipeline, Training
+from engine.validation import validated
 
 NEAREST = 3
 
@@ -90,11 +91,12 @@ def recommend(question: Question, store: Store, options: RunOptions, reporter: R
     Raises:
         InputError: A model cannot be used, or nothing is within the limits.
     """
-    task = question.task
+    task, members = question.task, question.members
+    if members:
+        validated(AverageTeam, {"members": list(members)})
     table, notes = load_knowledge(question.sources, store, question.vectors, options)
     for note in notes:
         reporter.message(note)
-    members = question.members
     space = {student: _space(task, student, question.training, members) for student in question.students}
     measured = {
         student: measure(

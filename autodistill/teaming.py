@@ -17,6 +17,7 @@ from engine.data import load_task
 from engine.options import FineTuning, RunOptions
 from engine.progress import Reporter
 from engine.spec import AverageTeam
+from engine.validation import validated
 
 Role = Literal["strongest", "assistant", "as large as the student", "weak"]
 COLUMNS = ["member", "parameters", "role"]
@@ -102,7 +103,8 @@ def suggest(wish: Wish, reporter: Reporter) -> Suggestion:
 
     machine = machine_for(options, reporter)
     names = list(wish.members) or _layers(plan_run(task, Pipeline(), **models).teacher.depth_and_width()[0])
-    pipeline = Pipeline(teacher=AverageTeam(members=tuple(names)))  # of any policy; its members count here
+    team = validated(AverageTeam, {"members": names})  # of any policy; its members count here
+    pipeline = Pipeline(teacher=team)
     plan = plan_run(task, pipeline, **models, fine_tuning=FineTuning())
     sizes = [
         planned_size(config_of(each, task, machine), task.kind) for each in (plan.teacher, *plan.colleagues)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from engine.spec.base import Spec, Weight
 
@@ -25,6 +25,14 @@ class _Team(Spec):
     members: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
     """The teacher's colleagues: hub names, folders, `scratch:…`, or `layers:K` of the teacher. The team is
     the teacher and these, in this order; those not fine-tuned yet become so as the teacher does."""
+
+    @field_validator("members")
+    @classmethod
+    def _are_different(cls, members: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({name for name in members if members.count(name) > 1})
+        if twice:
+            raise ValueError(f"named twice: {', '.join(twice)}; a copy says nothing new")
+        return members
 
 
 class AverageTeam(_Team):

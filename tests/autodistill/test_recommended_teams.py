@@ -170,6 +170,10 @@ def test_members_on_the_command_line(tmp_path: Path) -> None:
     wrong = CliRunner().invoke(app, [*asked, "layers:0", "--members", "./nowhere"])
     assert wrong.exit_code == 2
     assert wrong.output.count("--members") == 2
+    for command in (asked, ["team", str(data), *models, "--members"]):
+        twice = CliRunner().invoke(app, [*command, "layers:1", "--members", "layers:1"])
+        assert twice.exit_code == 2
+        assert "named twice: layers:1" in twice.output
 
     found = CliRunner().invoke(app, [*asked, "layers:1"])
     assert found.exit_code == 0, found.output

@@ -231,6 +231,7 @@ def test_another_team_is_another_run() -> None:
 BAD = {
     "nobody": ({"policy": "average"}, ["teacher.members"]),
     "an empty team": ({"policy": "average", "members": []}, ["teacher.members"]),
+    "a copy": (spec("average", members=["layers:1", SMALL, "layers:1"]), ["named twice: layers:1"]),
     "a knob of another policy": (spec("average", candidates=3), ["candidates"]),
     "too many layers": (
         spec("average", members=["layers:9"]),
