@@ -117,14 +117,18 @@ def recommended(distiller: AutoDistiller, task: Task) -> Recommendation:
     )
 
 
+@pytest.fixture(name="found", scope="module")
+def _found(distiller: AutoDistiller, task: Task) -> Recommendation:
+    return recommended(distiller, task)
+
+
 def policy(pick: Pick) -> str:
     return str(pick.pipeline["teacher"]["policy"])
 
 
 def test_a_team_is_picked_run_and_known_afterwards(
-    distiller: AutoDistiller, task: Task, tmp_path: Path
+    distiller: AutoDistiller, task: Task, found: Recommendation, tmp_path: Path
 ) -> None:
-    found = recommended(distiller, task)
     assert found.candidates == len(list(pipelines("classification", members=MEMBERS)))
     assert [member.name for member in found.members] == list(MEMBERS)
     assert all(0 <= member.score("accuracy") <= 1 for member in found.members)
@@ -137,7 +141,7 @@ def test_a_team_is_picked_run_and_known_afterwards(
     assert team is not None
     assert [member.name for member in team.members[1:]] == list(MEMBERS)
     assert outcome.result.pipeline == pick.pipeline
-    assert [result.team == team for result in Store(distiller.store).runs()] == [True]
+    assert team in [result.team for result in Store(distiller.store).runs()]
 
     again = recommended(distiller, task)
     assert TEAMS & {policy(pick) for pick in again.picks}
@@ -145,8 +149,9 @@ def test_a_team_is_picked_run_and_known_afterwards(
         assert ("team" in pick.unseen) == (policy(pick) not in ("single", "average"))
 
 
-def test_a_search_counts_in_what_a_pick_took(distiller: AutoDistiller, task: Task, tmp_path: Path) -> None:
-    found = recommended(distiller, task)
+def test_a_search_counts_in_what_a_pick_took(
+    distiller: AutoDistiller, task: Task, found: Recommendation, tmp_path: Path
+) -> None:
     pick = next(
         pick
         for pick in found.picks
