@@ -69,7 +69,11 @@ class Measured(BaseModel):
     members: list[MeasuredMember]
 
     def seconds(self, pipeline: Pipeline) -> float:
-        """Predicted time of a run: the teachers' signals, the steps, and an evaluation an epoch."""
+        """Predicted time of a run of the space: the teachers' signals, the steps, and an evaluation an epoch.
+
+        Of a team the members' signals too, every assistant's training, and autoskd's search and candidates,
+        of which there are no more than steps of its second phase.
+        """
         base, *stack = cost_parts(pipeline)
         step = self.step_seconds[base.key]
         if stack:
@@ -77,16 +81,16 @@ class Measured(BaseModel):
             step += max(augmenting - plain, 0.0)
         epochs, team = pipeline.training.epochs or 1, pipeline.teacher
         training = epochs * (self.steps_per_epoch * step + self.evaluation_seconds)
-        signals = self.signal_seconds
+        before = self.signal_seconds
         if team.members:
-            signals += sum(member.signal_seconds for member in self.members)
+            before += sum(member.signal_seconds for member in self.members)
         if team.policy == "assistants":
-            signals += sum(member.training_seconds for member in self.members)
+            before += sum(member.training_seconds for member in self.members)
         if isinstance(team, AutoSKD):
             steps = epochs * self.steps_per_epoch
             training *= min(team.candidates, steps - steps // 2)
             training += SEARCH_STEP * steps * step
-        return signals + training
+        return before + training
 
 
 def cost_parts(pipeline: Pipeline) -> list[Pipeline]:

@@ -44,7 +44,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Member:
+class SuggestedMember:
     """A member of a suggested team."""
 
     name: str
@@ -63,7 +63,7 @@ class Suggestion:
         update: How θ is learned, where the task leaves no choice.
     """
 
-    members: list[Member]
+    members: list[SuggestedMember]
     student_parameters: int
     dropped: int
     update: Literal["cr"] | None = None
@@ -112,7 +112,7 @@ def suggest(wish: Wish, reporter: Reporter) -> Suggestion:
     teacher = config_of(plan.teacher, task, machine), tokenizer_of(plan.teacher, task, machine)
     student = planned_size(student_config(plan.student, *teacher, task), task.kind)
     members = [
-        Member(name, size, _role(size, student, max(sizes)))
+        SuggestedMember(name, size, _role(size, student, max(sizes)))
         for name, size in zip([models["teacher"], *names], sizes, strict=True)
     ]
     chosen = members if wish.members else _some(members)
@@ -133,7 +133,7 @@ def _role(size: int, student: int, largest: int) -> Role:
     return "assistant" if size > student else "weak"
 
 
-def _some(members: list[Member]) -> list[Member]:
+def _some(members: list[SuggestedMember]) -> list[SuggestedMember]:
     """The teacher, and some of each role, evenly from the largest to the smallest."""
     chosen = members[:1]
     for role in ("assistant", "weak"):

@@ -68,7 +68,8 @@ def main() -> None:
             result = run(
                 f"{source.replace(', ', '-')}-{number}", {"policy": "stochastic", "distribution": shares}
             )
-            note(source, shares, result.student_score or 0.0)
+            assert result.student_score is not None
+            note(source, shares, result.student_score)
     table = pd.DataFrame(rows).groupby("source", sort=False).score
     print(table.agg(["size", "mean", "std", "min", "max"]).round(4).to_string())
 
