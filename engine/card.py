@@ -24,16 +24,16 @@ TEXT = """---
 {data}
 ---
 
-# {name}: a student of {teacher}
+# {name}: a student of {teacher}{others}
 
-Distilled with AutoDistiller from `{teacher}` on `{task}`.
+Distilled with AutoDistiller from `{teacher}`{others} on `{task}`.
 
 | | student | teacher |
 | --- | --- | --- |
 {rows}
 
 Distillation ratio (student {metric} / teacher {metric}): **{ratio}**.{baseline}
-{warnings}
+{warnings}{team}
 Scores are of the held-out set, 0 to 1 (correlations −1 to 1). Latency is the median of one example,
 throughput is at batch 32, both in float32 on {device}, tokenising not counted.
 
@@ -69,6 +69,30 @@ def _rows(result: RunResult) -> str:
     return "\n".join(f"| {name} | {form.format(a)} | {form.format(b)} |" for name, a, b, form in known)
 
 
+def _team(result: RunResult) -> str:
+    """The table of a team: who taught, how good they are, and how often each was drawn."""
+    if result.team is None:
+        return ""
+    members, shares = result.team.members, result.team.distribution
+    lines = [
+        (f"`{_shown(member.name)}`", f"{member.parameters:,}", f"{member.score(result.metric):.4f}")
+        + (() if shares is None else (f"{shares[place]:.3f}",))
+        for place, member in enumerate(members)
+    ]
+    head = ("who taught", "parameters", result.metric) + (() if shares is None else ("share",))
+    table = [head, ("---",) * len(head), *lines]
+    return "\n" + "".join(f"| {' | '.join(line)} |\n" for line in table)
+
+
+def _pipeline(result: RunResult) -> Pipeline:
+    """The pipeline with its members named as others may see them."""
+    pipeline = Pipeline.model_validate(result.pipeline)
+    if not pipeline.teacher.members:
+        return pipeline
+    members = tuple(_shown(name) for name in pipeline.teacher.members)
+    return pipeline.model_copy(update={"teacher": pipeline.teacher.model_copy(update={"members": members})})
+
+
 def _shown(model: str) -> str:
     """A model's name as others may see it: of a folder without the path to it."""
     return Path(model).expanduser().resolve().name if Path(model).expanduser().is_dir() else model
@@ -97,6 +121,8 @@ def write_card(folder: Path, result: RunResult, task: Task) -> None:
         data=data.to_yaml(),
         name=folder.resolve().name,
         teacher=_shown(result.teacher),
+        others=f" and {len(result.team.members) - 1} more" if result.team else "",
+        team=_team(result),
         task=task.name,
         rows=_rows(result),
         metric=result.metric,
@@ -109,6 +135,6 @@ def write_card(folder: Path, result: RunResult, task: Task) -> None:
         seed=result.seed,
         student=_shown(result.student),
         precision=result.precision,
-        pipeline=dump_pipeline(Pipeline.model_validate(result.pipeline), "toml").strip(),
+        pipeline=dump_pipeline(_pipeline(result), "toml").strip(),
     )
     write_text(folder / "README.md", str(ModelCard(card, ignore_metadata_errors=True)))

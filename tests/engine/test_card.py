@@ -104,6 +104,27 @@ def test_local_models_are_named_without_their_paths(tmp_path: Path) -> None:
     assert str(tmp_path) not in card.text
 
 
+def test_who_taught_is_told(tmp_path: Path) -> None:
+    homes = [tmp_path / name / "bert" for name in ("one", "other")]
+    for home in homes:
+        home.mkdir(parents=True)
+    names = ["org/big", *map(str, homes)]
+    members = [
+        {"name": name, "parameters": 1000 * place, "scores": {"validation": {"accuracy": place / 10}}}
+        for place, name in enumerate(names, start=1)
+    ]
+    pipeline = {"teacher": {"policy": "stochastic", "members": names[1:]}}
+    team = {"members": members, "distribution": [0.5, 0.5, 0.0]}
+    card = card_for(tmp_path / "student", team=team, pipeline=pipeline)
+    assert "from `org/big` and 2 more on" in card.text
+    assert "| who taught | parameters | accuracy | share |" in card.text
+    assert "| `org/big` | 1,000 | 0.1000 | 0.500 |" in card.text
+    assert "| `bert` | 3,000 | 0.3000 | 0.000 |" in card.text
+    assert str(tmp_path) not in card.text
+    everyone = card_for(tmp_path / "student", team={**team, "distribution": None}, pipeline=pipeline)
+    assert "| who taught | parameters | accuracy |\n| --- | --- | --- |\n| `org/big` |" in everyone.text
+
+
 def test_every_kind_has_a_card() -> None:
     from engine.card import HUB_TASKS
 
