@@ -152,7 +152,7 @@ def selected(theta: Tensor, count: int) -> Tensor:
 def target_of(theta: Tensor, drawn: int, update: Update) -> Target:
     """What teaches: θ_k times the drawn member's logits (SSWO), or the mixture of all by θ (CR)."""
     if update == "sswo":
-        return lambda logits: (theta[drawn].to(logits.dtype) * logits[drawn]).unsqueeze(0)
+        return lambda logits: (theta[drawn].to(logits) * logits[drawn]).unsqueeze(0)
     return lambda logits: torch.tensordot(theta.to(logits), logits, dims=1).unsqueeze(0)
 
 

@@ -131,6 +131,28 @@ def test_online_and_cached_learn_the_same(on_gpu: RunOptions, tmp_path: Path) ->
     assert online.history[0]["loss"] == pytest.approx(cached.history[0]["loss"], rel=0.02)
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"policy": "average"},
+        {"policy": "assistants"},
+        {"policy": "weighted"},
+        {"policy": "stochastic"},
+        {"policy": "autoskd", "candidates": 2},
+        {"policy": "autoskd", "candidates": 2, "update": "cr", "second_order": True},
+    ],
+    ids=lambda policy: " ".join(map(str, policy.values())),
+)
+@pytest.mark.parametrize("name", ["single", "tagging"])
+def test_a_team_teaches(name: str, policy: dict[str, Any], on_gpu: RunOptions, tmp_path: Path) -> None:
+    team = policy | {"members": ["layers:1", "scratch:layers=1,hidden=32,heads=1"]}
+    plain = {"intermediate": {"kind": "none"}, "mapping": {"kind": "none"}}
+    result = run(name, on_gpu, tmp_path / "out", teacher=team, **plain)
+    lost = 0.2 if policy["policy"] == "assistants" else 0.1
+    assert result.student_score > LEARNED[name] - lost
+    assert len(result.team.members) == 3
+
+
 def test_a_gpu_agrees_with_the_cpu(options: RunOptions, on_gpu: RunOptions) -> None:
     task = toy_task("single", rows=4, held_out=20)
     model = build(for_task(tiny_config(), task, wordpiece()), task.kind, 0)
