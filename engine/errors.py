@@ -15,6 +15,9 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+MOST_SHOWN = 30
+"""Names that a message lists."""
+
 
 class AutoDistillerError(Exception):
     """Base of every error that this project raises on purpose."""
@@ -47,7 +50,9 @@ class Problem:
         if self.got:
             parts.append(f"got {self.got}")
         if self.allowed:
-            parts.append(f"allowed: {', '.join(self.allowed)}")
+            more = len(self.allowed) - MOST_SHOWN
+            rest = f" and {more} more" if more > 0 else ""
+            parts.append(f"allowed: {', '.join(self.allowed[:MOST_SHOWN])}{rest}")
         text = "; ".join(parts)
         if not self.suggestion:
             return text
