@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--members", nargs="+", required=True)
     parser.add_argument("--student", default="layers:3")
     parser.add_argument("--count", type=int, default=20, help="distributions of each source")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--learning-rate", type=float, help="of the student; the task's default where absent")
     parser.add_argument("--max-train", type=int, default=1000)
@@ -44,6 +45,7 @@ def main() -> None:
             student=given.student,
             pipeline={"teacher": {"members": given.members, **teacher}, "training": training},
             out=given.out / name,
+            seed=given.seed,
             max_train=given.max_train,
             options=RunOptions(cache_dir=given.cache_dir),
         )
@@ -60,7 +62,7 @@ def main() -> None:
             note(f"{update}, phase 2", candidate.distribution, candidate.score)
     plain = {
         "sswo, phase 1": _of_phase_1(given.out / "sswo" / "theta.csv", given.count),
-        "random": np.random.default_rng(0).dirichlet(np.ones(1 + len(given.members)), given.count),
+        "random": np.random.default_rng(given.seed).dirichlet(np.ones(1 + len(given.members)), given.count),
     }
     for source, distributions in plain.items():
         for number, distribution in enumerate(distributions):
