@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from autodistill.predictors import DEFAULT, PREDICTORS
 from autodistill.race import Outcome, Race, run_picks
 from autodistill.recommendation import Recommendation
 from autodistill.recommender import Limits, Question, recommend
+from autodistill.runs import record
 from autodistill.store import Store
 from autodistill.validation import HeldOut
 from engine.data import identified, load_task
@@ -137,7 +139,6 @@ class AutoDistiller:
         """
         task = self._task_of(recommendation, dataset)
         chosen = recommendation.top(top) if top else [recommendation.pick(pick or 1)]
-        store = Store(self.store)
         race = Race(
             task=task,
             recommendation=recommendation,
@@ -147,7 +148,7 @@ class AutoDistiller:
             fine_tuning=fine_tuning,
             options=self.options,
             reporter=self.reporter,
-            record=store.add_run,
+            record=partial(record, Store(self.store)),
         )
         return run_picks(race, chosen)
 

@@ -87,20 +87,28 @@ def top_against_random(held_out: Sequence[HeldOut]) -> Figure:
 
 
 def draw_team(result: RunResult, folder: Path) -> Path:
-    """Draws θ over the steps of its search (`theta.csv` in a run's folder) and its candidates' scores."""
+    """Draws θ over the steps of the search that found it, and the candidates' scores.
+
+    Args:
+        folder: Of the run; it holds `theta.csv`.
+    """
     assert result.team is not None
     history = pd.read_csv(folder / "theta.csv")
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[2, 1])
-    first = history[history.search == 1]
+    shares = history.iloc[:, 2:].to_numpy()
+    chosen = history.search.to_numpy()[np.abs(shares - result.team.distribution).max(1).argmin()]
+    search = history[history.search == chosen]
     shades = colormaps["viridis"](np.linspace(0, 0.9, len(result.team.members)))
     for place, (member, shade) in enumerate(zip(result.team.members, shades, strict=True)):
-        left.plot(first.step, first.iloc[:, 2 + place], color=shade, linewidth=1.4, label=member.name)
-    left.axvline(len(first) // 2 + 0.5, color=QUIET, linewidth=0.8, linestyle=":")
+        left.plot(search.step, search.iloc[:, 2 + place], color=shade, linewidth=1.4, label=member.name)
+    left.axvline(len(search) // 2 + 0.5, color=QUIET, linewidth=0.8, linestyle=":")
     left.set_xlabel("step of the search; the dotted line is where members are dropped", color=INK, fontsize=9)
     left.set_ylim(bottom=0)
     left.legend(fontsize=7, frameon=False, loc="upper left")
-    _plain(left, "θ, how often each member teaches")
+    searches = history.search.nunique()
+    which = f" (search {chosen} of {searches})" if searches > 1 else ""
+    _plain(left, f"θ, how often each member teaches{which}")
     scores = [candidate.score for candidate in result.team.candidates]
     colours = [ACCENT if score == max(scores) else QUIET for score in scores]
     right.scatter(range(1, len(scores) + 1), scores, s=22, color=colours, linewidths=0)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from engine.plan import RunPlan
     from engine.teacher import Teacher
 
-SEARCH_STEP = 1.9
+SEARCH_STEP = 1.8
 """A step of a search for θ in first order, in steps of a training (benchmarks/RESULTS.md)."""
 
 

@@ -97,12 +97,17 @@ def run(request: Request, reporter: Reporter) -> tuple[RunResult, Path]:
         options=options,
         reporter=reporter,
     )
-    Store(request.store).add_run(result, out)
-    if (out / "theta.csv").is_file():
-        from autodistill.figures import draw_team
-
-        draw_team(result, out)
+    record(Store(request.store), result, out)
     return result, out
+
+
+def record(store: Store, result: RunResult, folder: Path) -> None:
+    """Adds a run to the store, and draws the search for its team's distribution, where there was one."""
+    store.add_run(result, folder)
+    if (folder / "theta.csv").is_file():
+        from autodistill.figures import draw_team  # loads matplotlib
+
+        draw_team(result, folder)
 
 
 def check(

@@ -48,6 +48,9 @@ class RunPlan:
         """Hash of everything that decides the result; a folder belongs to one."""
         models = [self.teacher.identity, self.student.identity, self.teacher.tuned]
         models += [fact for each in self.colleagues for fact in (each.identity, each.tuned)]
+        if self.pipeline.teacher.policy == "assistants":  # which trains fine-tuned members, too
+            team = (self.teacher, *self.colleagues)
+            models += [each.fine_tuning.model_dump_json(exclude={"policy"}) for each in team]
         return hash_of(self.pipeline.key, self.task.fingerprint, *models, self.seed, self.precision)
 
 

@@ -54,17 +54,18 @@ def _warnings(task: Task, teacher: float | None, trivial: float | None) -> list[
     return [f"{named}, not clearly above {what} ({trivial:.3f}): the distillation ratio means little here."]
 
 
-def training_facts(state: LoopState, data: TrainingData, passed: int) -> dict[str, Any]:
+def training_facts(state: LoopState, data: TrainingData, passed: int, examples: int) -> dict[str, Any]:
     """The figures of a record that follow from the student's training.
 
     Args:
-        passed: Examples that this run passed through its teachers to fill the cache.
+        passed: Examples that this run passed through its teachers before the student's training.
+        examples: What students have seen, repetitions counted.
     """
     assert data.signals is not None
     source = data.signals.source
-    augmented = state.examples * data.augmenter.copies if data.augmenter else 0
+    augmented = examples * data.augmenter.copies if data.augmenter else 0
     return {
-        "teacher_examples": passed + state.examples * (source == "online") + augmented,
+        "teacher_examples": passed + examples * (source == "online") + augmented,
         "signals": source,
         "best_epoch": state.best_epoch,
         "history": state.history,

@@ -113,7 +113,7 @@ def distill(
             return _execute(plan, folder, machine, with_baseline, until_epoch)
         except torch.OutOfMemoryError as error:
             what = "the memory does not suffice; a smaller training.batch_size with more "
-            raise RunError(f"{what}training.gradient_accumulation gives the same steps") from error
+            raise RunError(f"{what}training.gradient_accumulation takes less") from error
         except RunError as error:
             if known is None:
                 folder.close(_record(plan, folder, machine, status="failed", reason=str(error)))
@@ -141,7 +141,7 @@ def _execute(
     machine.reporter.message(f"student: {in_words(scores['student'])}")
 
     facts = score_facts(task, scores) | _sizes(stage.student) | _sizes(teacher.model, "teacher_")
-    facts |= training_facts(state, stage.data, taught.passed) | {"team": taught.team}
+    facts |= training_facts(state, stage.data, taught.passed, taught.examples) | {"team": taught.team}
     if stage.paused(state):
         return _pause(_record(plan, folder, machine, status="pruned", **facts), folder, machine)
     facts |= _speeds(plan, folder, teacher, (stage.student, taught.tokenizer), stage.held_out, machine)

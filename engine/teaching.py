@@ -35,7 +35,8 @@ class Taught:
     Args:
         stage: Its training; the student has the weights of its best epoch.
         tokenizer: The student's.
-        passed: Training examples that went through teachers to fill the cache.
+        passed: Training examples that went through teachers before: to fill the cache, and in searches.
+        examples: What the student has seen, repetitions and every other candidate's counted.
         team: Who taught, where it was not one teacher alone.
         found: The searches for who should teach.
     """
@@ -44,6 +45,7 @@ class Taught:
     state: LoopState
     tokenizer: PreTrainedTokenizerBase
     passed: int
+    examples: int
     team: TeamResult | None = None
     found: list[Found] = field(default_factory=list)
 
@@ -83,17 +85,19 @@ def teach(
         data = replace(data, team=team.signals)
     watch.lap("signals")
     if team and plan.pipeline.teacher.policy == "autoskd":
-        found = search(plan, team.members, start, data, folder, machine)
+        found = search(plan, team.members, start, data, folder, passes, machine)
         watch.lap("search")
         distributions = list(dict.fromkeys(tuple(shares) for each in found for shares in each.candidates))
-        stage, state, candidates = try_out(distributions, start, stage_of, data, folder, machine)
+        tried = try_out(distributions, start, stage_of, data, folder, machine)
+        stage, state, candidates, examples = tried.stage, tried.state, tried.candidates, tried.examples
     else:
         found, candidates = [], []
         stage = stage_of("student", folder.work / "student", (student, objective), data)
         state = train(stage, machine)
+        examples = state.examples
     watch.lap("student")
     result = None if team is None else _team_result(plan, team, stage, candidates)
-    return Taught(stage, state, tokenizer, passes.total, result, found)
+    return Taught(stage, state, tokenizer, passes.total, examples, result, found)
 
 
 def _team_result(plan: RunPlan, team: Team, stage: Stage, candidates: list[Candidate]) -> TeamResult:

@@ -124,16 +124,18 @@ def flat(pipeline: Mapping[str, Any]) -> dict[str, Any]:
     """A pipeline as columns: a component's kind under its own name, its knobs under dotted names.
 
     A stack of operators gives their order under the component's name, each operator's place in it, and one
-    strength, that of the strongest: one column for what past tables have one of. Of a list of names or
-    numbers the column has their count, or the only number.
+    strength, that of the strongest: one column for what past tables have one of. Of a list the column has the
+    count of names, or the only number; how many there are of several numbers has a column of its own.
 
     Example:
         >>> flat({"mapping": {"kind": "emd", "temperature": 1.0}, "weights": {"hard_label": 0.0}})
         {'mapping': 'emd', 'mapping.temperature': 1.0, 'weights.hard_label': 0.0}
         >>> flat({"augmentation": {"operators": [{"kind": "random"}, {"kind": "mixup"}]}})
         {'augmentation': 'random+mixup', 'augmentation.random': 1, 'augmentation.mixup': 2}
-        >>> flat({"teacher": {"policy": "autoskd", "members": ["a", "b"], "theta_learning_rate": [1e-3]}})
-        {'team': 'autoskd', 'team.members': 2, 'team.theta_learning_rate': 0.001}
+        >>> flat({"teacher": {"policy": "autoskd", "members": ["a", "b"], "dropped": [1]}})
+        {'team': 'autoskd', 'team.members': 2, 'team.dropped': 1}
+        >>> flat({"teacher": {"policy": "autoskd", "dropped": [1, 2]}})
+        {'team': 'autoskd', 'team.dropped.count': 2}
     """
     found: dict[str, Any] = {}
     for component, value in pipeline.items():
@@ -147,7 +149,12 @@ def _flatten(value: Any, place: str, found: dict[str, Any]) -> None:
         for key, part in value.items():
             _flatten(part, place if key in TAGS else f"{place}.{key}", found)
     elif isinstance(value, Sequence) and not isinstance(value, str) and not _is_stack(value):
-        found[place] = value[0] if len(value) == 1 and not isinstance(value[0], str) else len(value)
+        if isinstance(value[0], str):
+            found[place] = len(value)
+        elif len(value) == 1:
+            found[place] = value[0]
+        else:
+            found[f"{place}.count"] = len(value)
     elif isinstance(value, Sequence) and not isinstance(value, str):
         component = place.rpartition(".")[0] or place
         found[component] = "+".join(operator["kind"] for operator in value) or "none"

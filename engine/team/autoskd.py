@@ -10,7 +10,7 @@ import csv
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from engine.loop import Stage, train
 from engine.models import faster_attention, parameter_count
 from engine.objective import Objective
 from engine.plan import RunPlan
+from engine.preparation import Passes
 from engine.result import Candidate, Member
 from engine.run_folder import RunFolder
 from engine.spec import AutoSKD, Training
@@ -51,12 +52,14 @@ def search(
     start: Start,
     data: TrainingData,
     folder: RunFolder,
+    passes: Passes,
     machine: Machine,
 ) -> list[Found]:
     """One search for each learning rate of θ and each number of members to drop.
 
     Args:
         data: The training examples with all members' logits.
+        passes: Counts what goes through a teacher that runs along.
     """
     spec = plan.pipeline.teacher
     assert isinstance(spec, AutoSKD)
@@ -67,11 +70,14 @@ def search(
     found = []
     for number, (rate, dropped) in enumerate(product(rates, drops)):
         place = folder.work / f"search-{number}"
+        halves = Halves(data, plan.pipeline.training.batch_size, plan.seed)
+        if data.signals and data.signals.source == "online":
+            passes.count(place.name, halves.examples(steps))
         record = place / "found.json"
         if not machine.agreed(record.is_file()):
             name = "search for θ" if number == 0 else f"search {number + 1} for θ"
             theta = Theta(len(members), rate, spec.theta_weight_decay, spec.update)
-            searched = _search(plan, name, steps, theta, dropped, start, data, place, machine)
+            searched = _search(plan, name, steps, theta, dropped, start, halves, place, machine)
             if machine.main:
                 write_text(record, json.dumps(asdict(searched)))
                 (place / "checkpoint.pt").unlink(missing_ok=True)
@@ -93,7 +99,7 @@ def weaker(sizes: Sequence[int], student: int) -> int:
 
 
 def search_steps(spec: AutoSKD, training: Training, examples: int) -> int:
-    """Steps of a search: as `AutoSKD.search_epochs` says.
+    """Steps of a search, each on one batch: as `AutoSKD.search_epochs` says.
 
     Example:
         >>> spec, training = AutoSKD(members=("layers:2",)), Training(batch_size=10, epochs=6)
@@ -106,7 +112,8 @@ def search_steps(spec: AutoSKD, training: Training, examples: int) -> int:
     """
     if spec.search_epochs is not None:
         return spec.search_epochs * math.ceil(math.ceil(examples / 2) / training.batch_size)
-    steps = steps_in_epoch(examples, training) * (training.epochs or 1)
+    one_by_one = training.model_copy(update={"gradient_accumulation": 1})
+    steps = steps_in_epoch(examples, one_by_one) * (training.epochs or 1)
     return math.ceil(SECOND_ORDER * steps) if spec.second_order else steps
 
 
@@ -117,7 +124,7 @@ def _search(
     theta: Theta,
     dropped: int,
     start: Start,
-    data: TrainingData,
+    halves: Halves,
     place: Path,
     machine: Machine,
 ) -> Found:
@@ -125,7 +132,6 @@ def _search(
     spec, training = plan.pipeline.teacher, plan.pipeline.training
     assert isinstance(spec, AutoSKD)
     network, objective = start()
-    halves = Halves(data, training.batch_size, plan.seed)
     begun = False
 
     def report(step: int, shares: list[float]) -> None:
@@ -136,7 +142,7 @@ def _search(
         machine.reporter.advance(name, note=f"θ {_shown(shares)}")
 
     faster_attention(network, machine.device)
-    student = TextStudent(plan, network, objective, data, machine)
+    student = TextStudent(plan, network, objective, halves.data, machine)
     place.mkdir(parents=True, exist_ok=True)
     found = Search(
         student=student,
@@ -156,6 +162,23 @@ def _search(
     return found
 
 
+@dataclass(frozen=True)
+class TriedOut:
+    """Students that were trained with one distribution each.
+
+    Args:
+        stage: The training of the best one, with its weights.
+        state: How it went.
+        candidates: All of them, with their scores so far.
+        examples: What they have all seen, repetitions counted.
+    """
+
+    stage: Stage
+    state: LoopState
+    candidates: list[Candidate]
+    examples: int
+
+
 def try_out(
     distributions: Sequence[Sequence[float]],
     start: Start,
@@ -163,32 +186,34 @@ def try_out(
     data: TrainingData,
     folder: RunFolder,
     machine: Machine,
-) -> tuple[Stage, LoopState, list[Candidate]]:
+) -> TriedOut:
     """Trains a student with each distribution.
 
-    Returns:
-        The training of the best one, with its weights; how it went; all of them with their scores so far.
+    Where trainings pause, the best of those is the best: it has run as long as the others.
     """
     finished = [LoopState(**state) for state in folder.recall("candidates", [])]
     states: list[LoopState] = []
+    paused: list[int] = []
     for number, distribution in enumerate(distributions):
         if number < len(finished):
             states.append(finished[number])
             continue
         stage = _stage(number, distribution, start, stage_of, data, folder)
         states.append(train(stage, machine))
-        if not stage.paused(states[-1]) and machine.main:
+        if stage.paused(states[-1]):
+            paused.append(number)
+        elif machine.main:
             folder.remember(candidates=[asdict(state) for state in states])
             (stage.folder / "checkpoint.pt").unlink(missing_ok=True)
     scores = [state.best_score for state in states if state.best_score is not None]  # every one has an epoch
-    best = scores.index(max(scores))
+    best = max(paused or range(len(scores)), key=scores.__getitem__)
     stage = _stage(best, distributions[best], start, stage_of, data, folder)
     load_model(stage.student, best_file(stage.folder, states[best]))
     candidates = [
         Candidate(distribution=list(distribution), score=score)
         for distribution, score in zip(distributions, scores, strict=True)
     ]
-    return stage, states[best], candidates
+    return TriedOut(stage, states[best], candidates, sum(state.examples for state in states))
 
 
 def _stage(

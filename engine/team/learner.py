@@ -17,6 +17,7 @@ from engine.data.batching import step_batches
 from engine.data.encoding import Encoded
 from engine.hardware import Machine
 from engine.loop import Trainee
+from engine.models import Features
 from engine.objective import Objective, hard_label_only, outputs_only
 from engine.optimiser import clip_gradients, set_learning_rate, step_seed
 from engine.plan import RunPlan
@@ -24,7 +25,7 @@ from engine.spec import AutoSKD, Weights
 from engine.team.theta import Target
 
 HALVES = 1
-"""Sets the random numbers that halve the training set apart from all others of a seed."""
+"""Beside the seed, of the random numbers that halve the training set."""
 
 
 class TextStudent:
@@ -62,13 +63,14 @@ class TextStudent:
         self.optimizer = torch.optim.Adam([own, *beside], lr=self.peak, fused=True)
         for group in self.optimizer.param_groups:
             group["peak"] = group["lr"]
+        self._seen: list[tuple[Batch, Features]] = []
 
     def parameters(self) -> list[torch.nn.Parameter]:
         """The student's and those beside it."""
         return list(self.trainee.parameters())
 
     def training_loss(self, batch: Batch, target: Target) -> Tensor:
-        """Equation 1 on a batch."""
+        """Equation 1 on a batch of original examples."""
         return self._loss(self.trainee.eval(), batch, target, self.exact)
 
     def validation_loss(self, batch: Batch, target: Target) -> Tensor:
@@ -98,8 +100,7 @@ class TextStudent:
         self.optimizer.load_state_dict(state["optimizer"])
 
     def _loss(self, trainee: torch.nn.Module, batch: Batch, target: Target, exact: bool = False) -> Tensor:
-        features = self.data.view(batch)
-        assert features is not None
+        features = self._view(batch)
         assert features.team is not None
         features = replace(features, team=target(features.team))
         autocast: AbstractContextManager[Any] = (
@@ -108,6 +109,16 @@ class TextStudent:
         with autocast:
             terms = trainee(batch.to(self.machine.device), features)
         return torch.stack(list(terms.values())).sum()
+
+    def _view(self, batch: Batch) -> Features:
+        """What the team says of a batch; a step asks several times for the same two."""
+        for seen, features in self._seen:
+            if seen is batch:
+                return features
+        found = self.data.view(batch)
+        assert found is not None
+        self._seen = [*self._seen[-1:], (batch, found)]
+        return found
 
 
 class Halves:
@@ -127,13 +138,20 @@ class Halves:
         student, theta = (self._batch(half, step) for half in range(2))
         return student, theta
 
-    def _batch(self, half: int, step: int) -> Batch:
+    def examples(self, steps: int) -> int:
+        """Examples in the batches of so many steps, repetitions counted."""
+        return sum(len(self._ids(half, step)) for step in range(steps) for half in range(2))
+
+    def _ids(self, half: int, step: int) -> np.ndarray:
         part = self.parts[half]
         epoch, number = divmod(step, math.ceil(len(part) / self.size))
         if self._epochs.get(half, (-1,))[0] != epoch:
             batches = step_batches(self.data.student.lengths[part], self.size, self.seed + half, epoch)
             self._epochs[half] = epoch, batches
-        ids = part[self._epochs[half][1][number]]
+        return part[self._epochs[half][1][number]]
+
+    def _batch(self, half: int, step: int) -> Batch:
+        ids = self._ids(half, step)
         totals = {"examples": float(len(ids)), "tokens": float(self.data.student.label_count(ids))}
         return self.data.batch(ids, totals)
 

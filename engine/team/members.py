@@ -117,7 +117,7 @@ def _assistant(
     task, pipeline, training = plan.task, plan.pipeline, training_of(own, plan.pipeline.training)
     weights = Weights(prediction=pipeline.weights.prediction, hard_label=pipeline.weights.hard_label)
     how = [part.model_dump_json() for part in (weights, training, pipeline.prediction_for(task.kind))]
-    key = hash_of(before.key, own.identity, own.tuned, *how)
+    key = hash_of(before.key, own.identity, own.fine_tuning.model_dump_json(exclude={"policy"}), *how)
 
     def learn(model: Model, work: Path) -> Scores:
         objective = outputs_only(task.kind, pipeline.prediction, weights)

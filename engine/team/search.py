@@ -136,7 +136,7 @@ class Search:
         if student.gold:  # per unit of learning rate, with which weight decay and Adam's ε do not scale
             slope = slope / student.rate(share)
         if not torch.isfinite(slope).all():
-            raise NonFiniteLossError(step + 1, "of θ's gradient")
+            raise NonFiniteLossError(step + 1, "validation")
         theta.step(slope, drawn)
         target = target_of(theta.leaf().detach(), self._draw(step, FOR_STUDENT), theta.update)
         student.learn(train, target, share, step)

@@ -33,7 +33,7 @@ class Learner(Protocol):
     """A student, as far as θ needs to know it."""
 
     def parameters(self) -> list[torch.nn.Parameter]:
-        """What it learns."""
+        """What it is made of; those that need no gradient stay as they are."""
 
     def training_loss(self, batch: Any, target: Target) -> Tensor:
         """L_train of a batch, a scalar."""
@@ -178,7 +178,7 @@ def gradient(
     Shapes:
         Returns: (n,).
     """
-    weights = learner.parameters()
+    weights = [weight for weight in learner.parameters() if weight.requires_grad]
     downhill = torch.autograd.grad(learner.training_loss(train, target), weights, allow_unused=True)
     with _moved(weights, downhill, -rate):
         if not second_order:
