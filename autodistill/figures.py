@@ -21,7 +21,7 @@ from matplotlib.ticker import MaxNLocator
 from autodistill.metadataset.frame import GROUP
 from autodistill.predictors.runs import target
 from autodistill.validation import TOP, HeldOut
-from engine.result import RunResult
+from engine.result import RunResult, TeamResult
 
 INK, ACCENT, QUIET = "#1f2937", "#0f766e", "#9ca3af"
 COLUMNS = 4
@@ -87,20 +87,28 @@ def top_against_random(held_out: Sequence[HeldOut]) -> Figure:
 
 
 def draw_team(result: RunResult, folder: Path) -> Path:
-    """Draws θ over the steps of the search that found it, and the candidates' scores.
+    """Draws `search_for_theta` of a run into its folder, which holds `theta.csv`."""
+    assert result.team is not None
+    figure = search_for_theta(result.team, pd.read_csv(folder / "theta.csv"), result.metric)
+    path = folder / "theta.png"
+    FigureCanvasAgg(figure)
+    figure.savefig(path, dpi=150, facecolor="white")
+    return path
+
+
+def search_for_theta(team: TeamResult, history: pd.DataFrame, metric: str) -> Figure:
+    """θ over the steps of the search that found the best distribution; beside it the candidates' scores.
 
     Args:
-        folder: Of the run; it holds `theta.csv`.
+        history: As `theta.csv` has it.
     """
-    assert result.team is not None
-    history = pd.read_csv(folder / "theta.csv")
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[2, 1])
     shares = history.iloc[:, 2:].to_numpy()
-    chosen = history.search.to_numpy()[np.abs(shares - result.team.distribution).max(1).argmin()]
+    chosen = history.search.to_numpy()[np.abs(shares - team.distribution).max(1).argmin()]
     search = history[history.search == chosen]
-    shades = colormaps["viridis"](np.linspace(0, 0.9, len(result.team.members)))
-    for place, (member, shade) in enumerate(zip(result.team.members, shades, strict=True)):
+    shades = colormaps["viridis"](np.linspace(0, 0.9, len(team.members)))
+    for place, (member, shade) in enumerate(zip(team.members, shades, strict=True)):
         left.plot(search.step, search.iloc[:, 2 + place], color=shade, linewidth=1.4, label=member.name)
     left.axvline(len(search) // 2 + 0.5, color=QUIET, linewidth=0.8, linestyle=":")
     left.set_xlabel("step of the search; the dotted line is where members are dropped", color=INK, fontsize=9)
@@ -109,16 +117,13 @@ def draw_team(result: RunResult, folder: Path) -> Path:
     searches = history.search.nunique()
     which = f" (search {chosen} of {searches})" if searches > 1 else ""
     _plain(left, f"θ, how often each member teaches{which}")
-    scores = [candidate.score for candidate in result.team.candidates]
+    scores = [candidate.score for candidate in team.candidates]
     colours = [ACCENT if score == max(scores) else QUIET for score in scores]
     right.scatter(range(1, len(scores) + 1), scores, s=22, color=colours, linewidths=0)
     right.xaxis.set_major_locator(MaxNLocator(integer=True))
     right.set_xlabel("candidate", color=INK, fontsize=9)
-    _plain(right, f"{result.metric} of the candidates' students")
-    path = folder / "theta.png"
-    FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=150, facecolor="white")
-    return path
+    _plain(right, f"{metric} of the candidates' students")
+    return figure
 
 
 def _by_configuration(runs: pd.DataFrame) -> pd.DataFrame:

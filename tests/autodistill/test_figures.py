@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autodistill.figures import draw, predicted_against_actual, top_against_random
+from autodistill.figures import draw, predicted_against_actual, search_for_theta, top_against_random
 from autodistill.predictors.runs import target
 from autodistill.predictors.simple import mean_rank
 from autodistill.validation import HeldOut, leave_one_out
+from engine.result import Candidate, Member, TeamResult
 from tests.autodistill.made_up import everywhere_the_same, made_up
 
 
@@ -68,3 +69,22 @@ def test_the_five_picks_stand_beside_all_configurations(five: list[HeldOut]) -> 
         assert len(means) == 12
         np.testing.assert_allclose(sorted(np.asarray(points.get_offsets())[:, 1]), sorted(top))
         assert (pd.Series(np.asarray(points.get_offsets())[:, 0]).nunique()) == 1
+
+
+def test_the_search_that_found_the_best_distribution_is_drawn() -> None:
+    first, second = [0.5, 0.6, 0.7, 0.8], [0.5, 0.4, 0.3, 0.2]
+    history = pd.DataFrame({"search": [1] * 4 + [2] * 4, "step": [1, 2, 3, 4] * 2, "a": first + second})
+    history["b"] = 1 - history.a
+    members = [Member(name=name, parameters=1, scores={}) for name in "ab"]
+    tried = [
+        Candidate(distribution=[0.8, 0.2], score=0.7),
+        Candidate(distribution=[0.2, 0.8], score=0.9),
+    ]
+    team = TeamResult(members=members, distribution=[0.2, 0.8], candidates=tried)
+    theta, scores = search_for_theta(team, history, "accuracy").axes
+    assert [line.get_label() for line in theta.lines[:2]] == ["a", "b"]
+    assert np.allclose(theta.lines[0].get_ydata(), second)
+    assert "search 2 of 2" in theta.get_title("left")
+    assert np.allclose(scores.collections[0].get_offsets(), [[1, 0.7], [2, 0.9]])
+    alone = search_for_theta(team, history[history.search == 2], "accuracy").axes[0]
+    assert "search" not in alone.get_title("left")

@@ -161,6 +161,7 @@ def test_a_search_counts_in_what_a_pick_took(
     stages = outcome.result.stage_seconds
     assert outcome.seconds == pytest.approx(stages["signals"] + stages["search"] + stages["student"])
     assert stages["search"] > 0
+    assert (outcome.folder / "theta.png").is_file()
 
 
 def test_members_on_the_command_line(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from safetensors.torch import load_file
 
@@ -33,6 +35,10 @@ PIPELINES: dict[str, tuple[str, dict[str, Any]]] = {
     "all pairs": (
         "regression",
         {"intermediate": {"kind": "cos"}, "mapping": {"kind": "emd"}, "prediction": {"kind": "mse"}},
+    ),
+    "team": (
+        "single",
+        {"teacher": {"policy": "autoskd", "members": ["layers:3", "layers:1"], "candidates": 2}},
     ),
 }
 CRITIC = {"kind": "mlp", "width": 8, "layers": 2, "feed_forward": 8}
@@ -158,6 +164,15 @@ def test_a_pause_is_one_of_both_processes(ended: Path) -> None:
     assert paused["history"] == two["history"][:1]
     assert paused["layers"] == two["layers"] == 2
     assert paused["parameters"] == two["parameters"] == one["parameters"]
+
+
+def test_a_search_of_two_processes_is_that_of_one(ended: Path) -> None:
+    one, two = (pd.read_csv(ended / str(processes) / "team" / "theta.csv") for processes in (1, 2))
+    assert len(one) == 2 * 5
+    np.testing.assert_allclose(two, one, atol=1e-3)
+    assert one.iloc[-1, 2:].nunique() > 1
+    first, second = (record["team"] for record in records(ended, "team"))
+    assert len(first["candidates"]) == len(second["candidates"]) == 2
 
 
 def test_the_baseline_agrees_too(ended: Path) -> None:

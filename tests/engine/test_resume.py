@@ -59,7 +59,17 @@ CASES = {
             "augmentation": "random+mixup",
         },
     ),
-    "team": (TEAM_MOMENTS, {"teacher": {"policy": "autoskd", "members": ["layers:1"], "candidates": 2}}),
+    "team": (
+        TEAM_MOMENTS,
+        {
+            "teacher": {
+                "policy": "autoskd",
+                "members": ["layers:1", "scratch:layers=1,hidden=16,heads=1"],
+                "dropped": 1,
+                "candidates": 2,
+            }
+        },
+    ),
 }
 
 
@@ -197,8 +207,8 @@ def test_the_record_is_that_of_an_undisturbed_run(ended: Ended) -> None:
     whole, killed = map(ended.record, ("whole", "killed"))
     assert lasting(killed) == lasting(whole)
     assert whole["train_examples"] == 192
-    # Once for the cache, and augmented ones in every epoch; or once for each of two members.
-    assert whole["teacher_examples"] == {"one teacher": 192 + 3 * 192, "team": 2 * 192}[ended.case]
+    # Once for the cache, and augmented ones in every epoch; or once for each of three members.
+    assert whole["teacher_examples"] == {"one teacher": 192 + 3 * 192, "team": 3 * 192}[ended.case]
     assert whole["status"] == "ok"
 
 

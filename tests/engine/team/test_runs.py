@@ -11,40 +11,19 @@ import pytest
 from safetensors.numpy import load_file
 
 from engine import distill
+from engine.checkpoint import LoopState
 from engine.errors import InputError
+from engine.hardware import Machine
+from engine.loop import Stage
 from engine.options import FineTuning, RunOptions
 from engine.plan import plan_run
-from engine.result import RunResult
 from engine.spec import Pipeline
+from engine.team import autoskd
 from tests.engine.conftest import Ear
 from tests.engine.runs import LEARNED, TEACHER, TRAINING, TUNING
+from tests.engine.team.runs import OTHER, POLICIES, SMALL, quick, spec
 from tests.tokenizers import byte_bpe
 from tests.toys import ROWS, save_tiny, toy_task
-
-POLICIES = ("average", "assistants", "weighted", "stochastic", "autoskd")
-SMALL, OTHER = "scratch:layers=1,hidden=32,heads=1", "scratch:layers=1,hidden=16,heads=1"
-
-
-def spec(policy: str, kind: str = "single", **more: Any) -> dict[str, Any]:
-    usual: dict[str, Any] = {"policy": policy, "members": ["layers:1", SMALL]}
-    if policy == "autoskd":
-        usual |= {"candidates": 2}
-        usual |= {"update": "cr"} if kind == "regression" else {}
-    return usual | more
-
-
-def quick(
-    options: RunOptions, out: Path, policy: dict[str, Any], ear: Ear | None = None, **more: Any
-) -> RunResult:
-    """A run of a few steps, where nothing has to be learned."""
-    usual = {
-        "data": toy_task("single", rows=24, held_out=8),
-        "teacher": "scratch:layers=2,hidden=16,heads=2",
-        "student": "layers:1",
-        "pipeline": {"teacher": policy, "training": {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3}},
-        "fine_tuning": FineTuning(epochs=1, learning_rate=1e-3),
-    }
-    return distill(**(usual | more), options=options, out=out, reporter=ear)
 
 
 @pytest.mark.slow
@@ -66,27 +45,6 @@ def test_a_student_learns_from_a_team(kind: str, policy: str, warm: RunOptions, 
     assert result.student_score > LEARNED[kind] - lost
     assert [member.name for member in result.team.members] == [TEACHER, "layers:1", SMALL]
     assert result.team.members[0].scores == result.scores["teacher"]
-
-
-@pytest.mark.parametrize("policy", POLICIES)
-def test_every_member_sees_every_example_once(
-    policy: str, options: RunOptions, tmp_path: Path, ear: Ear
-) -> None:
-    result = quick(options, tmp_path / "run", spec(policy), ear)
-    # In a chain the strongest teaches the next one, and so on; the last one teaches the student.
-    asked = 3
-    assert result.teacher_examples == asked * 24 + (24 if policy == "assistants" and _first_twice(ear) else 0)
-    assert ear.advanced["teacher signals"] == result.teacher_examples
-    for again in POLICIES:
-        if again not in (policy, "assistants") and policy != "assistants":
-            assert quick(options, tmp_path / again, spec(again)).teacher_examples == 0
-
-
-def _first_twice(ear: Ear) -> bool:
-    """Whether the teacher itself is an assistant of somebody, so that the student's teacher comes on top."""
-    return any(
-        message.startswith("scratch:layers=2,hidden=16,heads=2 as assistant") for message in ear.messages
-    )
 
 
 def test_the_chain_goes_from_the_strongest_to_the_weakest(
@@ -196,19 +154,63 @@ def test_members_with_their_own_tokenizers(kind: str, options: RunOptions, tmp_p
 
 
 def test_an_intermediate_objective_reads_the_teacher(options: RunOptions, tmp_path: Path) -> None:
-    plain = {"training": {"epochs": 1, "batch_size": 8}, "intermediate": {"kind": "mse"}}
-    runs = [
-        quick(options, tmp_path / policy, {}, pipeline=plain | {"teacher": spec(policy)})
-        for policy in ("average", "autoskd")
+    """The loss of the first step's hidden states is what the teacher alone makes of it."""
+    plain = {"training": {"epochs": 1, "batch_size": 24}, "intermediate": {"kind": "mse"}}
+    alone, *teams = (
+        quick(options, tmp_path / policy, {}, pipeline=plain | {"teacher": teacher})
+        for policy, teacher in (
+            ("single", {"policy": "single"}),
+            ("average", spec("average", members=[OTHER, SMALL])),
+            ("autoskd", spec("autoskd", members=[OTHER, SMALL])),
+        )
+    )
+    for result in teams:
+        assert result.history[0]["loss"].keys() == {"intermediate", "prediction"}
+        assert result.history[0]["loss"]["intermediate"] == alone.history[0]["loss"]["intermediate"]
+        assert result.history[0]["loss"]["prediction"] != alone.history[0]["loss"]["prediction"]
+
+
+def test_where_candidates_pause_only_those_compete(
+    options: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is stopped after its first candidate goes on with a pause after an epoch."""
+    trained = autoskd.train
+
+    def stopping(stage: Stage, machine: Machine) -> LoopState:
+        if stage.name == "candidate 2" and stage.until_epoch is None:
+            raise KeyboardInterrupt
+        return trained(stage, machine)
+
+    monkeypatch.setattr(autoskd, "train", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        quick(options, tmp_path / "run", spec("autoskd"))
+    paused = quick(options, tmp_path / "run", spec("autoskd"), until_epoch=1)
+    assert (paused.status, len(paused.history)) == ("pruned", 1)
+    assert paused.team.distribution == paused.team.candidates[1].distribution
+    monkeypatch.undo()
+    whole = quick(options, tmp_path / "whole", spec("autoskd"))
+    ended = quick(options, tmp_path / "run", spec("autoskd"))
+    assert (ended.status, ended.team, ended.history) == ("ok", whole.team, whole.history)
+
+
+def test_assistants_of_ready_made_members_learn_as_they_are_told(options: RunOptions, tmp_path: Path) -> None:
+    """Members that need no fine-tuning become assistants all the same; how is part of the run."""
+    task = toy_task("single", rows=24, held_out=8)
+    for name in ("teacher", "member"):
+        save_tiny(tmp_path / name, task, layers=2)
+    found = [
+        quick(
+            options,
+            tmp_path / f"run-{place}",
+            {"policy": "assistants", "members": [str(tmp_path / "member")]},
+            teacher=str(tmp_path / "teacher"),
+            student="layers:1",
+            fine_tuning=FineTuning(epochs=1, learning_rate=1e-3, seed=seed),
+        )
+        for place, seed in enumerate((0, 1))
     ]
-    assert all(result.history[0]["loss"].keys() == {"intermediate", "prediction"} for result in runs)
-
-
-def test_augmented_examples_are_the_teacher_s(options: RunOptions, tmp_path: Path) -> None:
-    pipeline = {"augmentation": "random+mixup", "training": {"epochs": 2, "batch_size": 8}}
-    result = quick(options, tmp_path / "run", {}, pipeline=pipeline | {"teacher": spec("stochastic")})
-    assert result.teacher_examples == 3 * 24 + 2 * 24
-    assert "augmented_prediction" in result.history[0]["loss"]
+    assert found[0].identity != found[1].identity
+    assert found[0].history != found[1].history
 
 
 def test_another_team_is_another_run() -> None:

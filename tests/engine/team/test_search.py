@@ -152,5 +152,5 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_is_said(tmp_path: Path) -> None:
     broken = searching(tmp_path, steps=10)
     broken.batches.rows.logits[:] = torch.nan
-    with pytest.raises(NonFiniteLossError):
+    with pytest.raises(NonFiniteLossError, match="the validation loss is not a finite number at step 1"):
         broken.run(keep=False)

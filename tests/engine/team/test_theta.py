@@ -70,6 +70,17 @@ def found_gradient(learner: TwoLayers, update: str, second_order: bool) -> Tenso
     return gradient(learner, theta, target, train, validation, RATE, second_order)
 
 
+@pytest.mark.parametrize("second_order", [False, True])
+def test_a_parameter_that_is_not_learned_stays_and_changes_nothing_else(second_order: bool) -> None:
+    learner, without = TwoLayers(5, 3), TwoLayers(5, 3)
+    frozen = torch.nn.Parameter(torch.ones(2), requires_grad=False)  # such as sinusoidal positions
+    learner.network.register_parameter("positions", frozen)
+    found = found_gradient(learner, "cr", second_order)
+    assert torch.equal(found, found_gradient(without, "cr", second_order))
+    assert torch.equal(frozen, torch.ones(2))
+    assert not frozen.requires_grad
+
+
 @pytest.mark.parametrize("update, gold", CASES)
 def test_first_order_is_the_slope_where_the_step_is_taken_for_a_constant(update: str, gold: bool) -> None:
     learner = TwoLayers(5, 3, gold=gold)
