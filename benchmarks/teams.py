@@ -63,6 +63,11 @@ def main() -> None:
                     }
                 )
                 print(*rows[-1].values(), f"seed {seed}", flush=True)
+                if result.team and policy == "autoskd":
+                    shares = zip(result.team.members, result.team.distribution or (), strict=True)
+                    print(
+                        "kept:", *(f"{each.name} {share:.2f}" for each, share in shares if share), flush=True
+                    )
                 if result.team and policy == "average" and seed == 0:
                     print(*(f"{each.name} {each.score(result.metric):.4f}" for each in result.team.members))
     table = pd.DataFrame(rows).groupby(["dataset", "policy"], sort=False)
