@@ -18,12 +18,12 @@ from engine.loop import Stage, train
 from engine.plan import RunPlan
 from engine.preparation import Passes, cached_signals, objective_for, online_data
 from engine.record import Watch
-from engine.result import Candidate, TeamResult
+from engine.result import TeamResult
 from engine.run_folder import RunFolder
 from engine.signals import OnlineSignals
 from engine.student import make_student
 from engine.teacher import Teacher
-from engine.team.autoskd import Made, search, try_out
+from engine.team.autoskd import Made, TriedOut, search, try_out
 from engine.team.members import Team, gather
 from engine.team.search import Found
 
@@ -89,19 +89,17 @@ def teach(
         watch.lap("search")
         distributions = list(dict.fromkeys(tuple(shares) for each in found for shares in each.candidates))
         tried = try_out(distributions, start, stage_of, data, folder, machine)
-        stage, state, candidates, examples = tried.stage, tried.state, tried.candidates, tried.examples
     else:
-        found, candidates = [], []
         stage = stage_of("student", folder.work / "student", (student, objective), data)
         state = train(stage, machine)
-        examples = state.examples
+        found, tried = [], TriedOut(stage, state, [], state.examples)
     watch.lap("student")
-    result = None if team is None else _team_result(plan, team, stage, candidates)
-    return Taught(stage, state, tokenizer, passes.total, examples, result, found)
+    result = None if team is None else _team_result(plan, team, tried)
+    return Taught(tried.stage, tried.state, tokenizer, passes.total, tried.examples, result, found)
 
 
-def _team_result(plan: RunPlan, team: Team, stage: Stage, candidates: list[Candidate]) -> TeamResult:
-    """Who taught the student of a training, and how often where somebody is drawn."""
-    drawn = plan.pipeline.teacher.policy in ("stochastic", "autoskd")
-    shares = list(stage.data.team.distribution) if drawn and stage.data.team else None
-    return TeamResult(members=team.members, distribution=shares, candidates=candidates)
+def _team_result(plan: RunPlan, team: Team, tried: TriedOut) -> TeamResult:
+    """Who taught the best student, how often where somebody is drawn, and what else was tried."""
+    drawn, said = plan.pipeline.teacher.policy in ("stochastic", "autoskd"), tried.stage.data.team
+    shares = list(said.distribution) if drawn and said else None
+    return TeamResult(members=team.members, distribution=shares, candidates=tried.candidates)

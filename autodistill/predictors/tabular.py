@@ -8,9 +8,9 @@ runs that they are fitted on.
 from __future__ import annotations
 
 import io
-import tarfile
 import tempfile
 import warnings
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,8 +127,8 @@ class AutoGluon:
 
         asked = self.inputs(candidates).assign(dataset=candidates.runs.dataset.astype(str))
         with tempfile.TemporaryDirectory() as folder:
-            with tarfile.open(fileobj=io.BytesIO(self.archive)) as files:
-                files.extractall(folder, filter="data")
+            with zipfile.ZipFile(io.BytesIO(self.archive)) as files:
+                files.extractall(folder)
             predictor = TabularPredictor.load(folder, verbosity=0)
             return predictor.predict(asked).to_numpy(dtype=float)
 
@@ -170,6 +170,7 @@ def autogluon(table: RunTable) -> AutoGluon:
 
 def _archive(folder: Path) -> bytes:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as files:
-        files.add(folder, arcname=".")
+    with zipfile.ZipFile(buffer, "w") as files:
+        for path in sorted(folder.rglob("*")):
+            files.write(path, path.relative_to(folder))
     return buffer.getvalue()

@@ -164,12 +164,12 @@ def _search(
 
 @dataclass(frozen=True)
 class TriedOut:
-    """Students that were trained with one distribution each.
+    """Students that were trained to be compared; of a run that does not search there is one.
 
     Args:
         stage: The training of the best one, with its weights.
         state: How it went.
-        candidates: All of them, with their scores so far.
+        candidates: Their distributions, with the scores so far.
         examples: What they have all seen, repetitions counted.
     """
 
