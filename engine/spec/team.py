@@ -100,8 +100,8 @@ class AutoSKD(_Team):
     """m, members that are dropped after phase 1. When absent the number of those smaller than the student
     (appendix A.1), but two stay. Several make several searches."""
     search_epochs: Annotated[int, Field(ge=1)] | None = None
-    """Passes of a search over its half of the training set. When absent, as many steps as one training takes,
-    in second order two thirds of them."""
+    """Passes of a search over its half of the training set. When absent, as many steps as one training has
+    batches, in second order two thirds of them."""
     theta_weight_decay: Weight = 1e-3
     """Of θ (section 3.2)."""
     student_weight_decay: Weight = 1e-4
