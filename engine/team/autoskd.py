@@ -17,7 +17,7 @@ from pathlib import Path
 from safetensors.torch import load_model
 from transformers import PreTrainedModel
 
-from engine.batches import TrainingData, steps_in_epoch
+from engine.batches import TrainingData
 from engine.checkpoint import LoopState, best_file
 from engine.files import write_text, written_atomically
 from engine.hardware import Machine
@@ -112,8 +112,7 @@ def search_steps(spec: AutoSKD, training: Training, examples: int) -> int:
     """
     if spec.search_epochs is not None:
         return spec.search_epochs * math.ceil(math.ceil(examples / 2) / training.batch_size)
-    one_by_one = training.model_copy(update={"gradient_accumulation": 1})
-    steps = steps_in_epoch(examples, one_by_one) * (training.epochs or 1)
+    steps = math.ceil(examples / training.batch_size) * (training.epochs or 1)
     return math.ceil(SECOND_ORDER * steps) if spec.second_order else steps
 
 
@@ -189,7 +188,7 @@ def try_out(
 ) -> TriedOut:
     """Trains a student with each distribution.
 
-    Where trainings pause, the best of those is the best: it has run as long as the others.
+    Where trainings pause, only those compete, for they have run equally long.
     """
     finished = [LoopState(**state) for state in folder.recall("candidates", [])]
     states: list[LoopState] = []
