@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from autodistill import arguments as args
-from autodistill import looking
+from autodistill.commands import look as looking
+from autodistill.commands import options as args
 
 app = typer.Typer(
     name="autodistill",
@@ -96,7 +96,9 @@ def run(
     With --pick or --top the pipelines are those of a recommendation, which is made where there is none.
     """
     given = locals()
-    from autodistill import advice, console, recommending, runs, summary
+    from autodistill.commands import advice, console, recommending
+    from autodistill.commands import request as runs
+    from autodistill.commands import show as summary
 
     sets = [*([f"augmentation={augment}"] if augment else []), *(set_ or ())]
     asked: dict[str, Any] = {"data": data, "teacher": teacher, "sets": sets, "out": out, "store": store}
@@ -165,7 +167,7 @@ def recommend(
 ) -> None:
     """Suggests pipelines for a dataset, with what each will give and cost. `run --pick 1` runs one."""
     given = locals()
-    from autodistill import advice, console, recommending
+    from autodistill.commands import advice, console, recommending
 
     wish = recommending.Wish(
         data=data,
@@ -205,7 +207,7 @@ def evaluate(
     json: args.Json = False,
 ) -> None:
     """Leaves one dataset out at a time: what the recommender is worth, beside everything simpler."""
-    from autodistill import advice, console, recommending
+    from autodistill.commands import advice, console, recommending
 
     wish = recommending.Wish(
         data="",
@@ -245,8 +247,9 @@ def predict(
     json: args.Json = False,
 ) -> None:
     """Answers texts: typed, from a file, or from standard input, one a line."""
-    from autodistill import answers, console
-    from engine.options import RunOptions
+    from autodistill.commands import console
+    from autodistill.commands import predict as answers
+    from engine.base.options import RunOptions
 
     with console.handled(json):
         options = RunOptions(device=device, precision=precision)

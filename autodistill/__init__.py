@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from autodistill.api import AutoDistiller
-    from autodistill.recommender import Limits
+    from autodistill.recommend.recommend import Limits
 
 __all__ = ["AutoDistiller", "Limits"]
 
-_HOMES = {"AutoDistiller": "autodistill.api", "Limits": "autodistill.recommender"}
+_HOMES = {"AutoDistiller": "autodistill.api", "Limits": "autodistill.recommend.recommend"}
 
 
 def __getattr__(name: str) -> Any:

@@ -8,22 +8,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from autodistill.evaluation import Evaluation, evaluate
-from autodistill.features.embedding import HASHED
-from autodistill.knowledge import DEFAULT_SOURCES, load_knowledge
-from autodistill.predictors import DEFAULT, PREDICTORS
+from autodistill.commands.request import record
+from autodistill.datasets.embedding import HASHED
+from autodistill.evaluation.leave_one_out import HeldOut
+from autodistill.evaluation.report import Evaluation, evaluate
+from autodistill.history.store import Store
 from autodistill.race import Outcome, Race, run_picks
-from autodistill.recommendation import Recommendation
-from autodistill.recommender import Limits, Question, recommend
-from autodistill.runs import record
-from autodistill.store import Store
-from autodistill.validation import HeldOut
+from autodistill.ranking import DEFAULT, PREDICTORS
+from autodistill.ranking.knowledge import DEFAULT_SOURCES, load_knowledge
+from autodistill.recommend.recommend import Limits, Question, recommend
+from autodistill.recommend.record import Recommendation
+from engine.base.errors import InputError, unknown_name
+from engine.base.options import FineTuning, RunOptions
+from engine.base.progress import Reporter, SilentReporter
 from engine.data import identified, load_task
 from engine.data.task import Task
-from engine.errors import InputError, unknown_name
-from engine.options import FineTuning, RunOptions
-from engine.progress import Reporter, SilentReporter
-from engine.spec import Training
+from engine.pipeline import Training
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autodistill.recommendation import Pick, Recommendation, in_words
+from autodistill.recommend.record import Pick, Recommendation, in_words
+from engine.base.errors import RunError
+from engine.base.files import hash_of
+from engine.base.options import FineTuning, RunOptions
+from engine.base.progress import Reporter
 from engine.data.task import Task
-from engine.errors import RunError
-from engine.files import hash_of
-from engine.options import FineTuning, RunOptions
-from engine.progress import Reporter
-from engine.result import RunResult
-from engine.run_folder import RunFolder
+from engine.run.folder import RunFolder
+from engine.run.result import RunResult
 
 RUNGS = 3
 """Times at which half of the picks may be stopped, the last one after half of the epochs."""
@@ -129,7 +129,7 @@ def rule(stops: Sequence[int], count: int) -> str:
 
 def _run(race: Race, pick: Pick, until_epoch: int | None) -> Outcome:
     """One pick, as far as `until_epoch`."""
-    from engine.run import distill  # loads torch
+    from engine.distillation import distill  # loads torch
 
     folder = race.out / folder_name(race, pick)
     try:

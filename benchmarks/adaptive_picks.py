@@ -21,13 +21,13 @@ import pandas as pd
 from scipy.linalg import cho_factor, cho_solve
 from scipy.stats import iqr, norm
 
-from autodistill.calibration import calibrate, gaps
-from autodistill.knowledge import load_knowledge
-from autodistill.picks import LIKENESS_COST, diverse, likeness
-from autodistill.predictors.mixed import SAME, Mixed, covariances, mixed
-from autodistill.predictors.runs import MODELS, RunTable, configurations
-from autodistill.store import Store
-from autodistill.validation import regret
+from autodistill.evaluation.leave_one_out import regret
+from autodistill.history.store import Store
+from autodistill.ranking.calibration import calibrate, gaps
+from autodistill.ranking.knowledge import load_knowledge
+from autodistill.ranking.mixed import SAME, Mixed, covariances, mixed
+from autodistill.ranking.past import MODELS, RunTable, configurations
+from autodistill.recommend.picks import LIKENESS_COST, diverse, likeness
 
 FEWEST = 12
 """Configurations of a pair that make choosing among them a question."""

@@ -17,9 +17,9 @@ from itertools import product
 from pathlib import Path
 
 from engine import FineTuning, Pipeline, RunOptions, RunResult, distill, load_task
+from engine.base.files import hash_of_files
 from engine.data.task import Task
-from engine.files import hash_of_files
-from engine.spec import components
+from engine.pipeline import components
 
 SLOWEST = 3.0
 

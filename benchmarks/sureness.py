@@ -12,13 +12,13 @@ import pandas as pd
 import torch
 
 from engine import Pipeline, RunOptions
+from engine.base.machine import machine_for
 from engine.data import load_task
-from engine.data.encoding import encode
-from engine.hardware import machine_for
-from engine.inference import logits_of
-from engine.plan import plan_run
-from engine.spec import AverageTeam
-from engine.teacher import prepare_teacher
+from engine.evaluation.inference import logits_of
+from engine.pipeline import AverageTeam
+from engine.run.plan import plan_run
+from engine.run.teacher import prepare_teacher
+from engine.tokens.examples import encode
 
 
 def main() -> None:

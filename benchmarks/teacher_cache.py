@@ -22,11 +22,11 @@ from datasets import Dataset
 from transformers import BertConfig, BertForSequenceClassification
 
 from engine import FineTuning, Pipeline, RunOptions, distill
+from engine.base.files import hash_of
 from engine.data.task import Task
-from engine.data.vocabulary import train_tokenizer
-from engine.files import hash_of
-from engine.models import quiet_transformers, save_model
-from engine.spec import MSE, PredictionCE, Training
+from engine.models.load import quiet_transformers, save_model
+from engine.models.vocabulary import train_tokenizer
+from engine.pipeline import MSE, PredictionCE, Training
 
 BATCH, TOKENS, WORDS = 16, 64, 2000
 

@@ -12,11 +12,11 @@ import pandas as pd
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerBase, set_seed
 
 from engine import Pipeline, RunOptions, distill
+from engine.base.machine import machine_for
 from engine.data import load_task
 from engine.data.task import Task
-from engine.hardware import machine_for
-from engine.plan import plan_run
-from engine.teacher import tokenizer_of
+from engine.run.plan import plan_run
+from engine.run.teacher import tokenizer_of
 
 SEARCHES = {
     "distillation loss": {},

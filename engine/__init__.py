@@ -11,20 +11,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.base.options import FineTuning, RunOptions
     from engine.data.load import load_task
-    from engine.options import FineTuning, RunOptions
-    from engine.predict import load_predictor
-    from engine.result import RunResult
-    from engine.run import distill
-    from engine.spec import Pipeline
+    from engine.distillation import distill
+    from engine.pipeline import Pipeline
+    from engine.run.predictor import load_predictor
+    from engine.run.result import RunResult
 
 _HOMES = {
-    "FineTuning": "engine.options",
-    "Pipeline": "engine.spec",
-    "RunOptions": "engine.options",
-    "RunResult": "engine.result",
-    "distill": "engine.run",
-    "load_predictor": "engine.predict",
+    "FineTuning": "engine.base.options",
+    "Pipeline": "engine.pipeline",
+    "RunOptions": "engine.base.options",
+    "RunResult": "engine.run.result",
+    "distill": "engine.distillation",
+    "load_predictor": "engine.run.predictor",
     "load_task": "engine.data.load",
 }
 

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from autodistill.features.baseline import baseline_score
-from autodistill.features.descriptors import describe
-from autodistill.features.words import count_words
+from autodistill.datasets.bilstm import baseline_score
+from autodistill.datasets.descriptors import describe
+from autodistill.datasets.words import count_words
+from engine.base.machine import machine_for
+from engine.base.options import RunOptions
 from engine.data import load_task
 from engine.data.task import texts_of
-from engine.hardware import machine_for
-from engine.options import RunOptions
 from meta_data import DATASETS, WORDS
 
 SHIPPED_WORDS = 5_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.result import RunResult
+from engine.run.result import RunResult
 
 TIMES = {
     "seconds",

@@ -15,10 +15,10 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import app
-from engine.config import load_pipeline
-from engine.presets import PRESETS
-from engine.result import RunResult
-from engine.spec import components
+from engine.pipeline import components
+from engine.pipeline.presets import PRESETS
+from engine.pipeline.read import load_pipeline
+from engine.run.result import RunResult
 from tests.conftest import ROOT
 
 COMMANDS = ("run", "recommend", "evaluate", "predict", "augment", "validate", "components", "show", "doctor")

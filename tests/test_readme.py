@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from cli import app
 from engine import distill
-from engine.config import load_pipeline
-from engine.options import FineTuning
+from engine.base.options import FineTuning
+from engine.pipeline.read import load_pipeline
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")

@@ -16,7 +16,7 @@ import torch
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.data.task import Task, TaskKind
-from engine.models import HEADS, for_task, save_model
+from engine.models.load import HEADS, for_task, save_model
 from tests.tasks import make_task
 from tests.tokenizers import wordpiece
 

@@ -12,12 +12,12 @@ import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.augment.passages import Passage, passage_of
-from engine.errors import InputError
-from engine.files import hash_of, hash_of_files
-from engine.hardware import Machine
-from engine.hub import MODEL_FILES, local_snapshot
-from engine.models import quiet_transformers
-from engine.spec import BackTranslation
+from engine.base.errors import InputError
+from engine.base.files import hash_of, hash_of_files
+from engine.base.hub import MODEL_FILES, local_snapshot
+from engine.base.machine import Machine
+from engine.models.load import quiet_transformers
+from engine.pipeline import BackTranslation
 
 BATCH = 32
 LONGEST = 256

@@ -11,9 +11,9 @@ from engine.augment.language_model import load_language_model
 from engine.augment.policy import Operator, Policy
 from engine.augment.random import RandomWords
 from engine.augment.synonyms import load_synonyms
+from engine.base.machine import Machine
 from engine.data.task import Task
-from engine.hardware import Machine
-from engine.spec import Augmentation, BackTranslation, Contextual, Mixup, Random
+from engine.pipeline import Augmentation, BackTranslation, Contextual, Mixup, Random
 
 
 def policy_for(spec: Augmentation, task: Task, machine: Machine) -> Policy | None:

@@ -10,10 +10,10 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.augment.passages import CORE, Passage, with_core
-from engine.errors import InputError
-from engine.hardware import Machine
-from engine.models import position_limit
-from engine.spec import Contextual
+from engine.base.errors import InputError
+from engine.base.machine import Machine
+from engine.models.load import position_limit
+from engine.pipeline import Contextual
 
 BATCH = 64
 """Texts in one forward pass."""

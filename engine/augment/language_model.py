@@ -16,17 +16,17 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from engine.data.batching import step_batches
+from engine.base.errors import InputError
+from engine.base.files import folder_written_atomically, hash_of
+from engine.base.hub import local_snapshot
+from engine.base.machine import Machine
 from engine.data.task import Task, texts_of
-from engine.errors import InputError
-from engine.files import folder_written_atomically, hash_of
-from engine.hardware import Machine
-from engine.hub import local_snapshot
-from engine.models import load_config, load_tokenizer, quiet_transformers, save_model, scratch_config
-from engine.names import Scratch
-from engine.optimiser import schedule, step_seed
-from engine.spec import IN_DOMAIN
-from engine.teacher import scratch_tokenizer
+from engine.models.load import load_config, load_tokenizer, quiet_transformers, save_model, scratch_config
+from engine.models.names import Scratch
+from engine.pipeline import IN_DOMAIN
+from engine.run.teacher import scratch_tokenizer
+from engine.tokens.order import step_batches
+from engine.training.optimiser import schedule, step_seed
 
 SIZE = Scratch(layers=2, hidden=128, heads=2)
 TOKENS = 64

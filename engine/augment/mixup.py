@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.data.encoding import NO_LABEL
 from engine.data.task import TaskKind
-from engine.spec import Mixup
+from engine.pipeline import Mixup
+from engine.tokens.examples import NO_LABEL
 
 SHARES = "mixup_shares"
 """Name of λ (n,) among a model's inputs; the others have 2n rows then."""

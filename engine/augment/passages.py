@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from engine.data.task import TaskKind
-from engine.data.windows import answer_spans
+from engine.tokens.windows import answer_spans
 
 Row = Mapping[str, Any]
 CORE = re.compile(r"\w(?:.*\w)?", re.DOTALL)

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from engine.base.errors import InputError
 from engine.data.vectors import read_vectors
-from engine.errors import InputError
 
 Synonyms = Callable[[str], Sequence[str]]
 """Word in lower case → others of nearly its meaning, possibly none."""
@@ -53,7 +53,7 @@ LEXNAMES = [
 
 
 def load_synonyms(source: str) -> Synonyms | None:
-    """Synonyms from a source as `engine.spec.Random` names it; None where there are none.
+    """Synonyms from a source as `engine.pipeline.Random` names it; None where there are none.
 
     Raises:
         InputError: WordNet is asked for and not on this machine, or a file holds no vectors.

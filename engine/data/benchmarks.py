@@ -11,10 +11,10 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from engine.base.errors import InputError, unknown_name
 from engine.data import hub
-from engine.data.raw import Declared, Source
+from engine.data.rows import Declared, Source
 from engine.data.task import TaskKind
-from engine.errors import InputError, unknown_name
 
 GLUE = "nyu-mll/glue"
 DIAGNOSTICS = "test_ax"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.data.raw import RawSplit, is_missing
+from engine.data.rows import RawSplit, is_missing
 from engine.data.task import TaskKind
 
 SAMPLE = 200

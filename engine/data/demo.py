@@ -17,8 +17,8 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.data.raw import Declared, Origin, RawSplit, Source
-from engine.errors import InputError
+from engine.base.errors import InputError
+from engine.data.rows import Declared, Origin, RawSplit, Source
 
 LIBRARIES = {
     "networkx": ("networkx", "nx"),

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.data.formats import from_arrow
-from engine.data.raw import RawSplit
-from engine.errors import InputError
-from engine.hub import hub_reachable
+from engine.base.errors import InputError
+from engine.base.hub import hub_reachable
+from engine.data.files import from_arrow
+from engine.data.rows import RawSplit
 
 if TYPE_CHECKING:
     from datasets import DatasetDict

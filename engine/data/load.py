@@ -13,14 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from engine.base.errors import InputError, Problem
+from engine.data.checks import Rows, normalise
 from engine.data.metrics import choose_metrics
-from engine.data.normalise import Rows, normalise
-from engine.data.raw import Findings, RawSplit, Source, is_missing
+from engine.data.rows import Findings, RawSplit, Source, is_missing
 from engine.data.schema import Schema, Wanted, infer
 from engine.data.sources import read_source
 from engine.data.splits import hold_out, sample
 from engine.data.task import Task, TaskKind
-from engine.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features

@@ -1,4 +1,4 @@
-"""Which scores a task can have, and which one counts; their computation is `engine.evaluate`'s.
+"""Which scores a task can have, and which one counts; their computation is `engine.evaluation.scores`'s.
 
 Decided here: accuracy for classes, Spearman for numbers, seqeval's F1 for tags in the B-/I- scheme and
 token accuracy for others, SQuAD's F1 for answers.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from engine.base.errors import InputError, unknown_name
 from engine.data.task import TaskKind
-from engine.errors import InputError, unknown_name
 
 ALIASES = {
     "acc": "accuracy",

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from engine.base.errors import InputError, Problem, unknown_name
 from engine.data.columns import (
     FIELDS,
     IDENTIFIERS,
@@ -23,9 +24,8 @@ from engine.data.columns import (
     mean_length,
 )
 from engine.data.labels import class_names, is_number, key_of
-from engine.data.raw import Declared, Findings, RawSplit, is_missing
+from engine.data.rows import Declared, Findings, RawSplit, is_missing
 from engine.data.task import TASK_KINDS, TaskKind
-from engine.errors import InputError, Problem, unknown_name
 
 MANY_LABELS = 50
 

@@ -16,11 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from engine.base.errors import InputError, Problem, unknown_name
 from engine.data import benchmarks, demo, hub
-from engine.data.formats import SUFFIXES, from_arrow, read_file, read_text
-from engine.data.raw import Declared, Findings, Origin, RawSplit, Source, is_missing, joined, shown
+from engine.data.files import SUFFIXES, from_arrow, read_file, read_text
+from engine.data.rows import Declared, Findings, Origin, RawSplit, Source, is_missing, joined, shown
 from engine.data.task import TASK_KINDS
-from engine.errors import InputError, Problem, unknown_name
 
 if TYPE_CHECKING:
     import datasets

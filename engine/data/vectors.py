@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from engine.errors import InputError
+from engine.base.errors import InputError
 
 
 def read_vectors(path: Path, place: str) -> tuple[list[str], np.ndarray]:

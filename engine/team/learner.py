@@ -12,17 +12,17 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from engine.batches import Batch, TrainingData
-from engine.data.batching import step_batches
-from engine.data.encoding import Encoded
-from engine.hardware import Machine
-from engine.loop import Trainee
-from engine.models import Features
-from engine.objective import Objective, hard_label_only, outputs_only
-from engine.optimiser import clip_gradients, set_learning_rate, step_seed
-from engine.plan import RunPlan
-from engine.spec import AutoSKD, Weights
+from engine.base.machine import Machine
+from engine.models.load import Features
+from engine.objective.equation import Objective, hard_label_only, outputs_only
+from engine.pipeline import AutoSKD, Weights
+from engine.run.plan import RunPlan
 from engine.team.theta import Target
+from engine.tokens.examples import Encoded
+from engine.tokens.order import step_batches
+from engine.training.batches import Batch, TrainingData
+from engine.training.loop import Trainee
+from engine.training.optimiser import clip_gradients, set_learning_rate, step_seed
 
 HALVES = 1
 """Beside the seed, of the random numbers that halve the training set."""

@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from engine.batches import TrainingData
-from engine.data.encoding import encode
-from engine.files import hash_of
-from engine.fine_tuning import Model, fine_tune
-from engine.hardware import Machine
-from engine.models import accepted_inputs, parameter_count
-from engine.objective import outputs_only
-from engine.plan import RunPlan
-from engine.preparation import Passes, cached_signals, seen_by, signals_of
-from engine.result import Member, Scores
-from engine.spec import AutoSKD, StochasticTeam, TeacherSpec, Weights
-from engine.teacher import Teacher, TeacherPlan, kept_teacher, load_start, prepare_teacher, training_of
-from engine.team_signals import Colleague, Combination, TeamSignals
+from engine.base.files import hash_of
+from engine.base.machine import Machine
+from engine.models.load import accepted_inputs, parameter_count
+from engine.objective.equation import outputs_only
+from engine.pipeline import AutoSKD, StochasticTeam, TeacherSpec, Weights
+from engine.run.fine_tuning import Model, fine_tune
+from engine.run.plan import RunPlan
+from engine.run.prepare import Passes, cached_signals, seen_by, signals_of
+from engine.run.result import Member, Scores
+from engine.run.teacher import Teacher, TeacherPlan, kept_teacher, load_start, prepare_teacher, training_of
+from engine.signals.team import Colleague, Combination, TeamSignals
+from engine.tokens.examples import encode
+from engine.training.batches import TrainingData
 
 COMBINATIONS: dict[str, Combination] = {
     "average": "average",

@@ -1,145 +1,243 @@
-"""The search for θ in two phases, with candidates from the second (AutoSKDBERT, algorithm 1).
+"""AutoSKDBERT: the distribution over a team is searched, and its candidates are tried out.
 
-Decided here: the order of things within a step, where phases and candidates fall, and that a search that was
-killed goes on as if it had not been. What a student is, is its own affair.
+Decided here: candidates share everything but their distribution; the best on the first held-out set stays;
+what is finished of a search or a candidate is never done again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+import csv
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
-from typing import Any, Protocol
 
-import numpy as np
-import torch
+from safetensors.torch import load_model
+from transformers import PreTrainedModel
 
-from engine.checkpoint import load_state, save_state
-from engine.errors import NonFiniteLossError
-from engine.meter import Clock
-from engine.optimiser import schedule
-from engine.team.theta import Learner, Target, Theta, gradient, target_of
+from engine.base.files import write_text, written_atomically
+from engine.base.machine import Machine
+from engine.models.load import faster_attention, parameter_count
+from engine.objective.equation import Objective
+from engine.pipeline import AutoSKD, Training
+from engine.run.folder import RunFolder
+from engine.run.plan import RunPlan
+from engine.run.prepare import Passes
+from engine.run.result import Candidate, Member
+from engine.team.learner import Halves, TextStudent
+from engine.team.phases import Found, Search
+from engine.team.theta import Theta
+from engine.training.batches import TrainingData
+from engine.training.loop import Stage, train
+from engine.training.state import LoopState, best_file
 
-FOR_THETA, FOR_STUDENT = range(2)
-"""What a member is drawn for."""
+RATE = 1e-3
+"""Of θ, the upper end of the paper's (appendix E)."""
+SECOND_ORDER = 2 / 3
+"""Steps of a search in second order, of those in first: either costs less than three trainings."""
 
-
-class Student(Learner, Protocol):
-    """A student that is trained while θ is searched.
-
-    Attributes:
-        gold: Whether its validation loss knows θ through the student alone.
-    """
-
-    gold: bool
-
-    def learn(self, batch: Any, target: Target, share: float, step: int) -> None:
-        """One optimiser step at a share of the peak learning rate."""
-
-    def rate(self, share: float) -> float:
-        """The learning rate at a share of its peak."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from a checkpoint."""
+Made = tuple[PreTrainedModel, Objective]
+"""A student with its objective."""
+Start = Callable[[], Made]
+"""Makes the student as it starts."""
+StageOf = Callable[[str, Path, Made, TrainingData], Stage]
+"""Makes the training of a student: its name, its folder, the student, what it is taught."""
 
 
-@dataclass
-class Found:
-    """What a search has found so far.
+def search(
+    plan: RunPlan,
+    members: Sequence[Member],
+    start: Start,
+    data: TrainingData,
+    folder: RunFolder,
+    passes: Passes,
+    machine: Machine,
+) -> list[Found]:
+    """One search for each learning rate of θ and each number of members to drop.
 
     Args:
-        history: θ after each step.
-        candidates: The distributions that phase 2 has handed out.
-        dropped: Members that were dropped after phase 1.
+        data: The training examples with all members' logits.
+        passes: Counts what goes through a teacher that runs along.
     """
+    spec = plan.pipeline.teacher
+    assert isinstance(spec, AutoSKD)
+    steps = search_steps(spec, plan.pipeline.training, len(data))
+    rates = spec.theta_learning_rate or (max(RATE, 2 / steps),)
+    size = parameter_count(start()[0])
+    drops = spec.dropped or (weaker([member.parameters for member in members], size),)
+    found = []
+    for number, (rate, dropped) in enumerate(product(rates, drops)):
+        place = folder.work / f"search-{number}"
+        halves = Halves(data, plan.pipeline.training.batch_size, plan.seed)
+        if data.signals and data.signals.source == "online":
+            passes.count(place.name, halves.examples(steps))
+        record = place / "found.json"
+        if not machine.agreed(record.is_file()):
+            name = "search for θ" if number == 0 else f"search {number + 1} for θ"
+            theta = Theta(len(members), rate, spec.theta_weight_decay, spec.update)
+            searched = _search(plan, name, steps, theta, dropped, start, halves, place, machine)
+            if machine.main:
+                write_text(record, json.dumps(asdict(searched)))
+                (place / "checkpoint.pt").unlink(missing_ok=True)
+            machine.accelerator.wait_for_everyone()
+        found.append(Found(**json.loads(record.read_text("utf-8"))))
+        left = ", ".join(members[place].name for place in found[-1].dropped) or "nobody"
+        machine.reporter.message(f"θ ends at {_shown(found[-1].history[-1])}; dropped: {left}")
+    return found
 
-    history: list[list[float]] = field(default_factory=list)
-    candidates: list[list[float]] = field(default_factory=list)
-    dropped: list[int] = field(default_factory=list)
 
-
-def handing_out(steps: int, candidates: int) -> set[int]:
-    """The steps after which a candidate is handed out: evenly over phase 2, the last at its end.
+def weaker(sizes: Sequence[int], student: int) -> int:
+    """How many members to drop: those with fewer parameters than the student (appendix A.1), but two stay.
 
     Example:
-        >>> sorted(handing_out(steps=10, candidates=2))
-        [6, 9]
+        >>> weaker([90, 40, 20], student=30), weaker([90, 20, 10], student=30), weaker([90, 20], student=30)
+        (1, 1, 0)
     """
-    half = steps // 2
-    count = min(candidates, steps - half)
-    return {half + round((number + 1) * (steps - half) / count) - 1 for number in range(count)}
+    return max(0, min(sum(size < student for size in sizes), len(sizes) - 2))
+
+
+def search_steps(spec: AutoSKD, training: Training, examples: int) -> int:
+    """Steps of a search, each on one batch: as `AutoSKD.search_epochs` says.
+
+    Example:
+        >>> spec, training = AutoSKD(members=("layers:2",)), Training(batch_size=10, epochs=6)
+        >>> search_steps(spec, training, examples=100)
+        60
+        >>> search_steps(spec.model_copy(update={"second_order": True}), training, examples=100)
+        40
+        >>> search_steps(spec.model_copy(update={"search_epochs": 6}), training, examples=100)
+        30
+    """
+    if spec.search_epochs is not None:
+        return spec.search_epochs * math.ceil(math.ceil(examples / 2) / training.batch_size)
+    steps = math.ceil(examples / training.batch_size) * (training.epochs or 1)
+    return math.ceil(SECOND_ORDER * steps) if spec.second_order else steps
+
+
+def _search(
+    plan: RunPlan,
+    name: str,
+    steps: int,
+    theta: Theta,
+    dropped: int,
+    start: Start,
+    halves: Halves,
+    place: Path,
+    machine: Machine,
+) -> Found:
+    """One search, which every process makes for itself; that of the main one counts."""
+    spec, training = plan.pipeline.teacher, plan.pipeline.training
+    assert isinstance(spec, AutoSKD)
+    network, objective = start()
+    begun = False
+
+    def report(step: int, shares: list[float]) -> None:
+        nonlocal begun
+        if not begun:
+            machine.reporter.start(name, steps, step - 1)
+            begun = True
+        machine.reporter.advance(name, note=f"θ {_shown(shares)}")
+
+    faster_attention(network, machine.device)
+    student = TextStudent(plan, network, objective, halves.data, machine)
+    place.mkdir(parents=True, exist_ok=True)
+    found = Search(
+        student=student,
+        batches=halves,
+        theta=theta,
+        steps=steps,
+        dropped=dropped,
+        candidates=spec.candidates,
+        second_order=spec.second_order,
+        warmup=training.warmup,
+        seed=plan.seed,
+        folder=place,
+        checkpoint_seconds=machine.options.checkpoint_seconds,
+        report=report,
+    ).run(keep=machine.main)
+    machine.reporter.finish(name)
+    return found
 
 
 @dataclass(frozen=True)
-class Search:
-    """One search.
+class TriedOut:
+    """Students that were trained to be compared; of a run that does not search there is one.
 
     Args:
-        student: Trained on the way, and thrown away.
-        batches: Step → a batch for the student, and one for θ.
-        steps: Of both phases together.
-        dropped: m, members to drop after the first half of the steps.
-        candidates: Distributions to hand out in the second half.
-        warmup: Share of the steps in which the student's learning rate rises.
-        folder: Of the checkpoint.
-        checkpoint_seconds: Least time between two of them.
-        report: Called with each step and θ after it.
+        stage: The training of the best one, with its weights.
+        state: How it went.
+        candidates: Their distributions, with the scores so far.
+        examples: What they have all seen, repetitions counted.
     """
 
-    student: Student
-    batches: Callable[[int], tuple[Any, Any]]
-    theta: Theta
-    steps: int
-    dropped: int
-    candidates: int
-    second_order: bool
-    warmup: float
-    seed: int
-    folder: Path
-    checkpoint_seconds: float
-    report: Callable[[int, list[float]], None]
+    stage: Stage
+    state: LoopState
+    candidates: list[Candidate]
+    examples: int
 
-    def run(self, keep: bool = True) -> Found:
-        """Searches to the end, from the checkpoint where there is one.
 
-        Args:
-            keep: Whether this process writes checkpoints.
-        """
-        path, parts = self.folder / "checkpoint.pt", {"student": self.student, "theta": self.theta}
-        found = load_state(path, parts, Found) or Found()
-        clock, handed_out = Clock(self.checkpoint_seconds), handing_out(self.steps, self.candidates)
-        for step in range(len(found.history), self.steps):
-            if step == self.steps // 2:
-                found.dropped = self.theta.drop(self.dropped)
-            self._step(step)
-            found.history.append(self.theta.shares)
-            if step in handed_out:
-                found.candidates.append(self.theta.shares)
-            self.report(step + 1, self.theta.shares)
-            if keep and clock.checkpoint_due():
-                save_state(path, asdict(found), parts)
-                clock.checkpoint_saved()
-        return found
+def try_out(
+    distributions: Sequence[Sequence[float]],
+    start: Start,
+    stage_of: StageOf,
+    data: TrainingData,
+    folder: RunFolder,
+    machine: Machine,
+) -> TriedOut:
+    """Trains a student with each distribution.
 
-    def _step(self, step: int) -> None:
-        """θ by one step on its batch, then the student by one step on its own."""
-        theta, student = self.theta, self.student
-        train, validation = self.batches(step)
-        share = schedule(step, self.steps, self.warmup)
-        drawn = self._draw(step, FOR_THETA)
-        values = theta.leaf()
-        target = target_of(values, drawn, theta.update)
-        slope = gradient(student, values, target, train, validation, student.rate(share), self.second_order)
-        if student.gold:  # per unit of learning rate, with which weight decay and Adam's ε do not scale
-            slope = slope / student.rate(share)
-        if not torch.isfinite(slope).all():
-            raise NonFiniteLossError(step + 1, "validation")
-        theta.step(slope, drawn)
-        target = target_of(theta.leaf().detach(), self._draw(step, FOR_STUDENT), theta.update)
-        student.learn(train, target, share, step)
+    Where trainings pause, only those compete, for they have run equally long.
+    """
+    finished = [LoopState(**state) for state in folder.recall("candidates", [])]
+    states: list[LoopState] = []
+    paused: list[int] = []
+    for number, distribution in enumerate(distributions):
+        if number < len(finished):
+            states.append(finished[number])
+            continue
+        stage = _stage(number, distribution, start, stage_of, data, folder)
+        states.append(train(stage, machine))
+        if stage.paused(states[-1]):
+            paused.append(number)
+        elif machine.main:
+            folder.remember(candidates=[asdict(state) for state in states])
+            (stage.folder / "checkpoint.pt").unlink(missing_ok=True)
+    scores = [state.best_score for state in states if state.best_score is not None]  # every one has an epoch
+    best = max(paused or range(len(scores)), key=scores.__getitem__)
+    stage = _stage(best, distributions[best], start, stage_of, data, folder)
+    load_model(stage.student, best_file(stage.folder, states[best]))
+    candidates = [
+        Candidate(distribution=list(distribution), score=score)
+        for distribution, score in zip(distributions, scores, strict=True)
+    ]
+    return TriedOut(stage, states[best], candidates, sum(state.examples for state in states))
 
-    def _draw(self, step: int, purpose: int) -> int:
-        return self.theta.draw(np.random.default_rng([self.seed, step, purpose]))
+
+def _stage(
+    number: int,
+    distribution: Sequence[float],
+    start: Start,
+    stage_of: StageOf,
+    data: TrainingData,
+    folder: RunFolder,
+) -> Stage:
+    assert data.team is not None
+    team = replace(data.team, combination="drawn", distribution=tuple(distribution))
+    name = f"candidate {number + 1}"
+    return stage_of(name, folder.work / f"candidate-{number}", start(), replace(data, team=team))
+
+
+def write_history(path: Path, found: Sequence[Found], members: Sequence[Member]) -> None:
+    """Writes θ after each step of each search as CSV: search, step, and a column a member."""
+    with written_atomically(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["search", "step", *(member.name for member in members)])
+        for number, each in enumerate(found, start=1):
+            for step, shares in enumerate(each.history, start=1):
+                writer.writerow([number, step, *(f"{share:.6f}" for share in shares)])
+
+
+def _shown(shares: Sequence[float]) -> str:
+    return " ".join(f"{share:.3f}" for share in shares)

@@ -7,12 +7,12 @@ from itertools import product
 
 import numpy as np
 
-from autodistill.features.descriptors import Descriptors
-from autodistill.features.embedding import hashed_vectors
-from autodistill.features.known import Dataset
-from autodistill.features.words import count_words
-from autodistill.metadataset.frame import runs_frame
-from autodistill.predictors.runs import RunTable
+from autodistill.datasets.descriptors import Descriptors
+from autodistill.datasets.embedding import hashed_vectors
+from autodistill.datasets.known import Dataset
+from autodistill.datasets.words import count_words
+from autodistill.history.table import runs_frame
+from autodistill.ranking.past import RunTable
 
 Worth = Callable[[float, str, str, str], float]
 """Size of a dataset (−1 to 1), intermediate, mapping, prediction → what a pipeline is worth."""

@@ -14,15 +14,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from autodistill.calibration import calibrate, gaps, left_out_places
-from autodistill.features.known import Dataset
-from autodistill.features.words import count_words
-from autodistill.predictors import PREDICTORS
-from autodistill.predictors.datasets import DatasetSpace
-from autodistill.predictors.mixed import fit_mixed
-from autodistill.predictors.runs import OUTCOMES, Fit, Rank, RunTable
-from autodistill.predictors.runs import target as ranked
-from autodistill.validation import leave_one_out
+from autodistill.datasets.known import Dataset
+from autodistill.datasets.words import count_words
+from autodistill.evaluation.leave_one_out import leave_one_out
+from autodistill.ranking import PREDICTORS
+from autodistill.ranking.calibration import calibrate, gaps, left_out_places
+from autodistill.ranking.distances import DatasetSpace
+from autodistill.ranking.mixed import fit_mixed
+from autodistill.ranking.past import OUTCOMES, Fit, Rank, RunTable
+from autodistill.ranking.past import target as ranked
 from tests.autodistill.made_up import by_size, made_up
 
 HELD_OUT = "set1"

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from autodistill.race import Race, folder_name, rule, run_picks, rungs
-from autodistill.recommendation import Pick, Recommendation
+from autodistill.recommend.record import Pick, Recommendation
 from engine import Pipeline, distill
+from engine.base.errors import RunError
+from engine.base.options import FineTuning, RunOptions
+from engine.base.progress import SilentReporter
 from engine.data.task import Task
-from engine.errors import RunError
-from engine.options import FineTuning, RunOptions
-from engine.progress import SilentReporter
-from engine.result import RunResult
+from engine.run.result import RunResult
 from tests.records import lasting
 from tests.toys import toy_task
 
@@ -141,7 +141,7 @@ def test_a_pick_that_fails_does_not_stop_the_others(
             raise RunError("NaN")
         return distill(task, out=out, **more)
 
-    monkeypatch.setattr("engine.run.distill", failing)
+    monkeypatch.setattr("engine.distillation.distill", failing)
     outcomes = run_picks(whole, entrants)
     assert [(outcome.pick.rank, outcome.result.status) for outcome in outcomes] == [(2, "ok"), (1, "failed")]
 

@@ -9,15 +9,15 @@ import pytest
 from typer.testing import CliRunner
 
 from autodistill import AutoDistiller
-from autodistill.measured import SEARCH_STEP, Measured, MeasuredMember, cost_parts
-from autodistill.recommendation import Pick, Recommendation, in_words
-from autodistill.space import pipelines
-from autodistill.store import Store
+from autodistill.history.store import Store
+from autodistill.recommend.costs import SEARCH_STEP, Measured, MeasuredMember, cost_parts
+from autodistill.recommend.record import Pick, Recommendation, in_words
+from autodistill.recommend.space import pipelines
 from cli import app
 from engine import Pipeline
+from engine.base.options import FineTuning, RunOptions
 from engine.data.task import TASK_KINDS, Task, TaskKind
-from engine.options import FineTuning, RunOptions
-from engine.spec import Training, components
+from engine.pipeline import Training, components
 from tests.toys import toy_task
 
 MEMBERS = ("layers:1", "scratch:layers=1,hidden=16,heads=1")

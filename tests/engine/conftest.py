@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from engine import Pipeline, distill
+from engine.base.machine import Machine, machine_for
+from engine.base.options import RunOptions
 from engine.data.task import Task
-from engine.hardware import Machine, machine_for
-from engine.options import RunOptions
 from tests.engine.runs import RUNS, TEACHER, TRAINING, TUNING, Finished
 from tests.toys import save_tiny, toy_task
 

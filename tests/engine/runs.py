@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from engine import Pipeline, distill
+from engine.base.options import FineTuning, RunOptions
 from engine.data.task import Task
-from engine.options import FineTuning, RunOptions
-from engine.result import RunResult
+from engine.run.result import RunResult
 from tests.toys import toy_task
 
 TEACHER = "scratch:layers=2,hidden=64,heads=2"

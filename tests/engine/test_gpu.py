@@ -11,16 +11,16 @@ import pytest
 import torch
 
 from engine import distill
-from engine.data.encoding import encode
-from engine.hardware import choose_precision, device_name, machine_for, peak_memory_mb
-from engine.inference import logits_of
-from engine.models import build, for_task
-from engine.objective import TeacherNeeds
-from engine.options import FineTuning, RunOptions
-from engine.predict import load_predictor
-from engine.result import RunResult
-from engine.signal_store import SignalStore
-from engine.signals import OnlineSignals, signals_for
+from engine.base.machine import choose_precision, device_name, machine_for, peak_memory_mb
+from engine.base.options import FineTuning, RunOptions
+from engine.evaluation.inference import logits_of
+from engine.models.load import build, for_task
+from engine.objective.equation import TeacherNeeds
+from engine.run.predictor import load_predictor
+from engine.run.result import RunResult
+from engine.signals.signals import OnlineSignals, signals_for
+from engine.signals.store import SignalStore
+from engine.tokens.examples import encode
 from tests.records import lasting
 from tests.tokenizers import wordpiece
 from tests.toys import ROWS, perturb, tiny_config, toy_task

@@ -55,8 +55,8 @@ TRAINING = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "max_length": 2
 def main(folder: Path) -> None:
     """All runs, one after the other, in every process."""
     from engine import distill
-    from engine.errors import RunError
-    from engine.options import FineTuning, RunOptions
+    from engine.base.errors import RunError
+    from engine.base.options import FineTuning, RunOptions
 
     options = RunOptions(
         device="cpu", precision="float32", cache_dir=str(folder / "cache"), checkpoint_seconds=3600

@@ -122,8 +122,10 @@ def run(
     """The run itself, in the child."""
     import shutil
 
-    from engine import distill, files, run_folder
-    from engine.options import FineTuning, RunOptions
+    from engine import distill
+    from engine.base import files
+    from engine.base.options import FineTuning, RunOptions
+    from engine.run import folder as run_folder
     from tests.toys import toy_task
 
     killer = Killer(moment, folder / "log")
@@ -157,7 +159,7 @@ def run(
 
 def main(folder: Path, case: str) -> None:
     """The undisturbed run, then the killed one; prints the exit status of every attempt."""
-    import engine.run  # noqa: F401 - loaded before the forks
+    import engine.distillation  # noqa: F401 - loaded before the forks
 
     kills, pipeline = CASES[case]
     codes = {}

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from engine import distill, signals
-from engine.errors import InputError, NonFiniteLossError, RunError
-from engine.options import FineTuning, RunOptions
-from engine.result import RunResult
+from engine import distill
+from engine.base.errors import InputError, NonFiniteLossError, RunError
+from engine.base.options import FineTuning, RunOptions
+from engine.run.result import RunResult
+from engine.signals import signals
 from tests.engine.runs import (
     TEACHER,
     TRAINING,

@@ -10,8 +10,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from engine import distill
-from engine.models import save_model
-from engine.options import RunOptions
+from engine.base.options import RunOptions
+from engine.models.load import save_model
 from tests.engine.runs import (
     LEARNED,
     MI_ALPHA,

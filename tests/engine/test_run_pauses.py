@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import InputError, RunError
-from engine.options import RunOptions
-from engine.result import RunResult
+from engine.base.errors import InputError, RunError
+from engine.base.options import RunOptions
+from engine.run.result import RunResult
 from tests.engine.conftest import options_with
 from tests.engine.runs import MI_ALPHA, TRAINING, small
 from tests.records import TIMES, lasting
@@ -138,7 +138,7 @@ def test_a_baseline_in_a_pause(run: Run, ear, monkeypatch, tmp_path: Path) -> No
         def fail(*_: object) -> None:
             raise RunError("out of luck")
 
-        patch.setattr("engine.run.baseline_scores", fail)
+        patch.setattr("engine.distillation.baseline_scores", fail)
         run(1, with_baseline=True)
     assert RunResult.read(tmp_path / "run") == paused
     with_baseline = run(1, with_baseline=True, reporter=ear)

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from engine import distill
-from engine.data.encoding import encode
-from engine.models import depth_and_width, forward, load_config, load_pretrained, load_tokenizer
-from engine.options import FineTuning, RunOptions
-from engine.plan import plan_run
-from engine.predict import load_predictor
-from engine.presets import PRESETS
+from engine.base.options import FineTuning, RunOptions
+from engine.models.load import depth_and_width, forward, load_config, load_pretrained, load_tokenizer
+from engine.pipeline.presets import PRESETS
+from engine.run.plan import plan_run
+from engine.run.predictor import load_predictor
+from engine.tokens.examples import encode
 from tests.tasks import shared_task
 
 pytestmark = pytest.mark.shared

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autodistill.features.descriptors import Descriptors, describe
-from autodistill.features.words import count_words
-from autodistill.metadataset.load import read_runs
+from autodistill.datasets.descriptors import Descriptors, describe
+from autodistill.datasets.words import count_words
+from autodistill.history.read import read_runs
 from engine.data import load_task
 from engine.data.task import texts_of
-from engine.spec import components
+from engine.pipeline import components
 from meta_data import ARCHITECTURES, DATASETS, DATASHEET, PUBLISHED, WORDS
 
 READ = {"integer": "i", "number": "f", "text": "O", "true or false": "b"}

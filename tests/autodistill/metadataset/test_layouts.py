@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from autodistill.metadataset.authors import AuthorsRow
-from autodistill.metadataset.frame import GROUP, Runs, is_pipeline_column
-from autodistill.metadataset.load import read_runs
-from autodistill.metadataset.published import PublishedRow, sizes, task_kind
-from autodistill.predictors.runs import configuration_columns, configurations
-from engine.errors import InputError
-from engine.spec import components
+from autodistill.history.authors import AuthorsRow
+from autodistill.history.published import PublishedRow, sizes, task_kind
+from autodistill.history.read import read_runs
+from autodistill.history.table import GROUP, Runs, is_pipeline_column
+from autodistill.ranking.past import configuration_columns, configurations
+from engine.base.errors import InputError
+from engine.pipeline import components
 from meta_data import ARCHITECTURES, PUBLISHED
 
 BOM = "\ufeff"

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autodistill.predictors import PREDICTORS
-from autodistill.predictors.runs import Rank, RunTable
+from autodistill.ranking import PREDICTORS
+from autodistill.ranking.past import Rank, RunTable
 from tests.autodistill.made_up import everywhere_the_same, made_up
 
 NAMES = [pytest.param(name, marks=pytest.mark.slow) if name == "autogluon" else name for name in PREDICTORS]

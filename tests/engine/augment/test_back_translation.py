@@ -17,9 +17,9 @@ from transformers import AutoTokenizer, MarianConfig, MarianMTModel
 from engine.augment import back_translation
 from engine.augment.back_translation import BackTranslated, Translations
 from engine.augment.passages import passage_of
-from engine.errors import InputError
-from engine.hardware import Machine
-from engine.spec import BackTranslation
+from engine.base.errors import InputError
+from engine.base.machine import Machine
+from engine.pipeline import BackTranslation
 from tests.tokenizers import CORPUS
 from tests.toys import save_tiny, toy_task
 

@@ -14,11 +14,11 @@ from engine.augment import language_model
 from engine.augment.contextual import MaskedWords, whole_words
 from engine.augment.language_model import in_domain, load_language_model
 from engine.augment.passages import passage_of
+from engine.base.errors import InputError
+from engine.base.machine import Machine
 from engine.data.task import Task
-from engine.errors import InputError
-from engine.hardware import Machine
-from engine.models import save_model
-from engine.spec import Contextual
+from engine.models.load import save_model
+from engine.pipeline import Contextual
 from tests.tokenizers import byte_bpe, unigram, wordpiece
 from tests.toys import GOOD, save_tiny, tiny_config, toy_task
 

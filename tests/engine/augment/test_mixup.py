@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.augment.mixup import SHARES, blend, draw, mixed_alignment, mixed_inputs, mixed_targets
-from engine.data.encoding import NO_LABEL
 from engine.data.task import TaskKind
-from engine.models import HEADS, for_task, forward
-from engine.objectives.prediction import build_ce, hard_label_term, prediction_term
-from engine.objectives.reduction import reduce
-from engine.spec import Mixup, PredictionCE
+from engine.models.load import HEADS, for_task, forward
+from engine.objective.prediction import build_ce, hard_label_term, prediction_term
+from engine.objective.reduction import reduce
+from engine.pipeline import Mixup, PredictionCE
+from engine.tokens.examples import NO_LABEL
 from tests.tokenizers import wordpiece
 from tests.toys import ARCHITECTURES, tiny_config, toy_task
 

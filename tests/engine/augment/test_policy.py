@@ -11,7 +11,7 @@ import pytest
 from engine.augment.passages import Passage
 from engine.augment.policy import Policy
 from engine.data.task import TASK_KINDS, TaskKind
-from engine.spec import Mixup, Pipeline
+from engine.pipeline import Mixup, Pipeline
 
 KINDS = ("contextual", "random", "back_translation", "mixup")
 STACKS = [stack for size in range(1, 5) for stack in permutations(KINDS, size)]

@@ -12,8 +12,8 @@ from engine.augment import synonyms
 from engine.augment.passages import passage_of
 from engine.augment.random import RandomWords
 from engine.augment.synonyms import LEXNAMES, load_synonyms, neighbours, wordnet, wordnet_folder
-from engine.errors import InputError
-from engine.spec import Random
+from engine.base.errors import InputError
+from engine.pipeline import Random
 
 SYNSETS = {
     "noun": [("06", ["film", "movie", "picture_show"]), ("06", ["film", "plastic_film"]), ("18", ["actor"])],

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datasets
 import pytest
 
+from engine.base.errors import InputError
 from engine.data import hub, load_task
 from engine.data.benchmarks import BENCHMARKS, find
-from engine.errors import InputError
 from tests.engine.data import glue
 
 METRICS = {

@@ -13,9 +13,9 @@ import datasets
 import pandas as pd
 import pytest
 
+from engine.base.errors import InputError
 from engine.data import load_task
-from engine.data.raw import MAX_EXAMPLES
-from engine.errors import InputError
+from engine.data.rows import MAX_EXAMPLES
 from tests.clock import within
 from tests.conftest import ROOT, SHARED
 

@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.base.errors import InputError
 from engine.data import hub, load_task
-from engine.data.formats import read_file
-from engine.data.raw import Findings
+from engine.data.files import read_file
+from engine.data.rows import Findings
 from engine.data.sources import read_source, split_name
-from engine.errors import InputError
 
 ROWS = [
     {"text": 'a "quoted" film, and\na second line', "label": "bad"},

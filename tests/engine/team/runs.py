@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from engine import distill
-from engine.options import FineTuning, RunOptions
-from engine.result import RunResult
+from engine.base.options import FineTuning, RunOptions
+from engine.run.result import RunResult
 from tests.engine.conftest import Ear
 from tests.toys import toy_task
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import ResNetConfig, ResNetForImageClassification
 
-from engine.objectives.prediction import cross_entropy
-from engine.team.search import Search
+from engine.objective.prediction import cross_entropy
+from engine.team.phases import Search
 from engine.team.theta import Target, Theta, target_of
 
 BATCH, TRAINED, EPOCHS = 64, 1400, 6

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import BertForSequenceClassification
 
-from engine.options import RunOptions
+from engine.base.options import RunOptions
 from tests.engine.conftest import Ear
 from tests.engine.team.runs import OTHER, POLICIES, SMALL, quick, spec
 

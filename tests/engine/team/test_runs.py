@@ -11,14 +11,14 @@ import pytest
 from safetensors.numpy import load_file
 
 from engine import distill
-from engine.checkpoint import LoopState
-from engine.errors import InputError
-from engine.hardware import Machine
-from engine.loop import Stage
-from engine.options import FineTuning, RunOptions
-from engine.plan import plan_run
-from engine.spec import Pipeline
-from engine.team import autoskd
+from engine.base.errors import InputError
+from engine.base.machine import Machine
+from engine.base.options import FineTuning, RunOptions
+from engine.pipeline import Pipeline
+from engine.run.plan import plan_run
+from engine.team import search as autoskd
+from engine.training.loop import Stage
+from engine.training.state import LoopState
 from tests.engine.conftest import Ear
 from tests.engine.runs import LEARNED, TEACHER, TRAINING, TUNING
 from tests.engine.team.runs import OTHER, POLICIES, SMALL, quick, spec

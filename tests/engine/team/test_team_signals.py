@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.batches import StepPlan, TrainingData
-from engine.data.alignment import align, align_labels
-from engine.data.encoding import Encoded, encode
-from engine.models import Features
-from engine.objective import Objective
-from engine.objectives.prediction import IGNORED
-from engine.spec import Pipeline, Training
-from engine.team_signals import Colleague, TeamSignals
+from engine.models.load import Features
+from engine.objective.equation import Objective
+from engine.objective.prediction import IGNORED
+from engine.pipeline import Pipeline, Training
+from engine.signals.team import Colleague, TeamSignals
+from engine.tokens.alignment import align, align_labels
+from engine.tokens.examples import Encoded, encode
+from engine.training.batches import StepPlan, TrainingData
 from tests.tokenizers import byte_bpe, wordpiece
 from tests.toys import toy_task
 

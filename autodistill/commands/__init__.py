@@ -1,0 +1,1 @@
+"""The command line: options, requests, and what is shown."""

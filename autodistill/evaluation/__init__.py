@@ -1,0 +1,1 @@
+"""What the recommender is worth on datasets that it has not seen."""

@@ -1,0 +1,139 @@
+"""Figures, drawn to files: of an evaluation, after the paper's figures 4 and 5, and of a search for θ.
+
+Decided here: one small multiple per held-out dataset, the same colours everywhere, and nothing that needs a
+screen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from autodistill.evaluation.leave_one_out import TOP, HeldOut
+from autodistill.history.table import GROUP
+from autodistill.ranking.past import target
+from engine.run.result import RunResult, TeamResult
+
+INK, ACCENT, QUIET = "#1f2937", "#0f766e", "#9ca3af"
+COLUMNS = 4
+
+
+def draw(held_out: Sequence[HeldOut], folder: Path) -> list[Path]:
+    """Draws both figures; gives their files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = {"predicted.png": predicted_against_actual(held_out), "top_5.png": top_against_random(held_out)}
+    paths = []
+    for name, figure in figures.items():
+        path = folder / name
+        FigureCanvasAgg(figure)
+        figure.savefig(path, dpi=150, facecolor="white")
+        paths.append(path)
+    return paths
+
+
+def predicted_against_actual(held_out: Sequence[HeldOut]) -> Figure:
+    """Per held-out dataset: the predicted place of each run against the place it took, with Spearman's ρ."""
+    rows = math.ceil(len(held_out) / COLUMNS)
+    figure = Figure(figsize=(3 * min(COLUMNS, len(held_out)), 3 * rows), layout="constrained")
+    grid = figure.subplots(rows, min(COLUMNS, len(held_out)), squeeze=False)
+    for axes, found in zip(grid.flat, held_out, strict=False):
+        _scatter(axes, found)
+    for axes in grid.flat[len(held_out) :]:
+        axes.remove()
+    figure.supxlabel("predicted place in the order (standard deviations)", color=INK, fontsize=10)
+    figure.supylabel("actual place in the order", color=INK, fontsize=10)
+    return figure
+
+
+def _scatter(axes: Axes, found: HeldOut) -> None:
+    actual = target(found.runs)
+    axes.scatter(found.runs.predicted, actual, s=9, color=ACCENT, alpha=0.45, linewidths=0)
+    rho = found.measures.get("spearman")
+    _plain(axes, found.dataset if rho is None else f"{found.dataset}   ρ = {rho:.2f}")
+
+
+def top_against_random(held_out: Sequence[HeldOut]) -> Figure:
+    """Per held-out dataset: ratios of the five picks beside those of all configurations."""
+    figure = Figure(figsize=(1.1 * len(held_out) + 2, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for place, found in enumerate(held_out):
+        ratios = _by_configuration(found.runs)
+        axes.boxplot(
+            ratios.ratio.clip(lower=0),
+            positions=[place + 0.2],
+            widths=0.25,
+            showfliers=False,
+            medianprops={"color": QUIET},
+            boxprops={"color": QUIET},
+            whiskerprops={"color": QUIET},
+            capprops={"color": QUIET},
+        )
+        top = ratios.nlargest(TOP, "predicted").ratio
+        axes.scatter([place - 0.15] * len(top), top, s=16, color=ACCENT, linewidths=0, zorder=3)
+    axes.axhline(1.0, color=QUIET, linewidth=0.6, linestyle=":")
+    axes.set_xticks(range(len(held_out)), [found.dataset for found in held_out])
+    axes.set_ylabel("distillation ratio", color=INK)
+    _plain(axes, f"The {TOP} picks (dots) and any configuration (boxes)")
+    return figure
+
+
+def draw_team(result: RunResult, folder: Path) -> Path:
+    """Draws `search_for_theta` of a run into its folder, which holds `theta.csv`."""
+    assert result.team is not None
+    figure = search_for_theta(result.team, pd.read_csv(folder / "theta.csv"), result.metric)
+    path = folder / "theta.png"
+    FigureCanvasAgg(figure)
+    figure.savefig(path, dpi=150, facecolor="white")
+    return path
+
+
+def search_for_theta(team: TeamResult, history: pd.DataFrame, metric: str) -> Figure:
+    """θ over the steps of the search that found the best distribution; beside it the candidates' scores.
+
+    Args:
+        history: As `theta.csv` has it.
+    """
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[2, 1])
+    shares = history.iloc[:, 2:].to_numpy()
+    chosen = history.search.to_numpy()[np.abs(shares - team.distribution).max(1).argmin()]
+    search = history[history.search == chosen]
+    shades = colormaps["viridis"](np.linspace(0, 0.9, len(team.members)))
+    for place, (member, shade) in enumerate(zip(team.members, shades, strict=True)):
+        left.plot(search.step, search.iloc[:, 2 + place], color=shade, linewidth=1.4, label=member.name)
+    left.axvline(len(search) // 2 + 0.5, color=QUIET, linewidth=0.8, linestyle=":")
+    left.set_xlabel("step of the search; the dotted line is where members are dropped", color=INK, fontsize=9)
+    left.set_ylim(bottom=0)
+    left.legend(fontsize=7, frameon=False, loc="upper left")
+    searches = history.search.nunique()
+    which = f" (search {chosen} of {searches})" if searches > 1 else ""
+    _plain(left, f"θ, how often each member teaches{which}")
+    scores = [candidate.score for candidate in team.candidates]
+    colours = [ACCENT if score == max(scores) else QUIET for score in scores]
+    right.scatter(range(1, len(scores) + 1), scores, s=22, color=colours, linewidths=0)
+    right.xaxis.set_major_locator(MaxNLocator(integer=True))
+    right.set_xlabel("candidate", color=INK, fontsize=9)
+    _plain(right, f"{metric} of the candidates' students")
+    return figure
+
+
+def _by_configuration(runs: pd.DataFrame) -> pd.DataFrame:
+    """Repeats as one, in the largest comparable group of a dataset."""
+    _, group = max(runs.groupby(GROUP), key=lambda pair: len(pair[1]))
+    return group.groupby("configuration")[["predicted", "ratio"]].mean()
+
+
+def _plain(axes: Axes, title: str) -> None:
+    axes.set_title(title, color=INK, fontsize=10, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(QUIET)
+    axes.tick_params(colors=INK, labelsize=8)

@@ -1,0 +1,129 @@
+"""The layout of the table of runs that Distiller's authors published beside their code.
+
+Its known faults are said, not mended: rows are taken as given, but for exact repeats of a row.
+"""
+
+from __future__ import annotations
+
+from codecs import BOM_UTF8
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+from pydantic import Field
+
+from autodistill.history.published import sizes, task_kind
+from autodistill.history.table import Count, Name, TableRow, dataset_name
+
+MODELS = {
+    "TinyBERT4": "TinyBERT_4",
+    "TinyBERT6": "TinyBERT_6",
+    "Roberta-large": "RoBERTa_LARGE",
+    "ELECTRA-large": "ELECTRA_LARGE",
+}
+"""Names in the table → names in architectures.csv, where they differ."""
+
+FAR_OFF = 0.005
+"""Difference of two scores of one teacher that rounding cannot explain."""
+
+OBJECTIVES = {"mi": "mi_alpha"}
+OPERATORS = {"contextual": "contextual", "backtranslation": "back_translation", "random": "random"}
+
+
+class AuthorsRow(TableRow):
+    """One run; scores are 0 to 1, the Bi-LSTM's 0 to 100."""
+
+    Model: Name
+    Teacher: Name
+    intermediate_loss_type: Name
+    alpha: Annotated[float, Field(ge=0, le=1)]
+    intermediate_strategy: Name
+    kd_loss_type: Name
+    mixup: bool
+    repeated_aug: Count
+    aug_p: Annotated[float, Field(ge=0, le=1)]
+    examples: Annotated[int, Field(ge=1, alias="#example")]
+    score: Annotated[float, Field(ge=-1, le=1)]
+    task: Name
+    ratio: float
+    baseline_score: Annotated[float, Field(ge=-100, le=100)]
+    contextual: Annotated[int, Field(ge=0)]
+    backtranslation: Annotated[int, Field(ge=0)]
+    random: Annotated[int, Field(ge=0)]
+
+
+def convert(row: AuthorsRow) -> dict[str, Any]:
+    """The run in our layout; the teacher's score is the one that the printed ratio implies."""
+    name = dataset_name(row.task)
+    teacher, student = (MODELS.get(model, model) for model in (row.Teacher, row.Model))
+    objective = OBJECTIVES.get(row.intermediate_loss_type, row.intermediate_loss_type)
+    return {
+        "dataset": name,
+        "task_kind": task_kind(name),
+        "metric": "not stated",
+        "n_train": row.examples,
+        "teacher": teacher,
+        "student": student,
+        **sizes("teacher", teacher),
+        **sizes("student", student),
+        "intermediate": objective,
+        "intermediate.alpha": row.alpha if objective == "mi_alpha" else None,
+        "mapping": row.intermediate_strategy,
+        "prediction": row.kd_loss_type,
+        "team": "single",
+        **_augmentation(row),
+        "score": row.score,
+        "teacher_score": _implied_teacher_score(row),
+        "ratio": row.ratio,
+        "baseline_score": row.baseline_score / 100,
+        "source": "the authors' runs",
+    }
+
+
+def _implied_teacher_score(row: AuthorsRow) -> float | None:
+    return row.score / row.ratio if row.ratio else None
+
+
+def _augmentation(row: AuthorsRow) -> dict[str, Any]:
+    """The stack of operators in their order; mixup is the last one."""
+    places = {ours: getattr(row, theirs) for theirs, ours in OPERATORS.items() if getattr(row, theirs)}
+    stack = sorted(places, key=lambda operator: places[operator]) + ["mixup"] * row.mixup
+    found: dict[str, Any] = {"augmentation": "+".join(stack) or "none"}
+    found |= {f"augmentation.{operator}": place for place, operator in enumerate(stack, start=1)}
+    if places:
+        found |= {"augmentation.strength": row.aug_p, "augmentation.copies": row.repeated_aug}
+    return found
+
+
+def faults(rows: Sequence[AuthorsRow], path: Path) -> list[str]:
+    """What is wrong with the table, counted."""
+    same_pipeline = Counter(row.model_dump_json(exclude={"score", "ratio"}) for row in rows)
+    marked = [file.name for file in sorted(path.parent.glob("*.csv")) if file.read_bytes()[:3] == BOM_UTF8]
+    counts = {
+        "ratios are above 1": sum(row.ratio > 1 for row in rows),
+        "scores are 0 or below": sum(row.score <= 0 for row in rows),
+        "rows imply a teacher score half a point or more off teacher_baseline.csv": _other_teacher(
+            rows, path
+        ),
+        "configurations are repeated, without a seed": sum(count > 1 for count in same_pipeline.values()),
+    }
+    found = [f"{count} {what}" for what, count in counts.items() if count]
+    found.append("two scales: scores are 0 to 1, the Bi-LSTM's 0 to 100")
+    if marked:
+        found.append(f"a byte order mark begins {', '.join(marked)}")
+    return found
+
+
+def _other_teacher(rows: Sequence[AuthorsRow], path: Path) -> int:
+    """Rows whose ratio does not go with the table of teachers beside them, where there is one."""
+    table = path.with_name("teacher_baseline.csv")
+    if not table.is_file():
+        return 0
+    teachers = pd.read_csv(table, encoding="utf-8-sig").set_index(["task", "model"]).score / 100
+    implied = ((row, _implied_teacher_score(row)) for row in rows)
+    return sum(
+        score is not None and abs(score - teachers.get((row.task, row.Teacher), score)) > FAR_OFF
+        for row, score in implied
+    )

@@ -1,0 +1,207 @@
+"""The user's record of runs and datasets: SQLite by default, any database by its URL.
+
+Append-only: a run is added once and never changed. What is recommended, reported or exported is a view
+of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import (
+    Column,
+    Connection,
+    DateTime,
+    Engine,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    event,
+    func,
+    inspect,
+    select,
+)
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.pool import NullPool
+
+from autodistill.datasets.descriptors import Descriptors
+from autodistill.datasets.words import WordCounts
+from engine.base.errors import InputError
+from engine.run.result import RunResult
+
+ENVIRONMENT = "AUTODISTILLER_STORE"
+
+metadata = MetaData()
+
+RUNS = Table(
+    "runs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("identity", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("recorded_at", DateTime, nullable=False),
+    Column("task", String(200), nullable=False),
+    Column("dataset_fingerprint", String(64), nullable=False),
+    Column("folder", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    UniqueConstraint("identity", "status"),
+)
+"""A run a row; `record` is its result.json."""
+
+DATASETS = Table(
+    "datasets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("fingerprint", String(64), nullable=False, unique=True),
+    Column("recorded_at", DateTime, nullable=False),
+    Column("descriptors", Text, nullable=False),
+    Column("words", LargeBinary, nullable=False),
+)
+"""A dataset a row: its descriptors, and how often each word occurs in it."""
+
+
+def store_url(given: str | None = None) -> URL:
+    """Where the store is: as given, else `$AUTODISTILLER_STORE`, else a file in the user's data folder.
+
+    Example:
+        >>> store_url("runs.db"), store_url("postgresql+psycopg://localhost/runs")
+        (sqlite:///runs.db, postgresql+psycopg://localhost/runs)
+
+    Raises:
+        InputError: A URL is malformed.
+    """
+    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    chosen = given or os.environ.get(ENVIRONMENT) or str(data / "autodistiller" / "store.db")
+    if "://" not in chosen:
+        return URL.create("sqlite", database=str(Path(chosen).expanduser()))
+    try:
+        return make_url(chosen)
+    except (ArgumentError, ValueError) as error:  # neither says more; the text may hold a password
+        scheme = chosen.partition("://")[0]
+        raise InputError.of(
+            "--store", "the store cannot be opened: a malformed URL", f"{scheme}://…"
+        ) from error
+
+
+class Store:
+    """The record of runs and datasets in one database; its tables are made when absent.
+
+    Args:
+        url: A file or a database's URL; `store_url` says what is taken where it is absent.
+
+    Raises:
+        InputError: It cannot be opened.
+    """
+
+    def __init__(self, url: str | None = None):
+        self.url = store_url(url)
+        try:
+            if self.url.get_backend_name() == "sqlite" and self.url.database:
+                Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+            self._engine = _engine(self.url)
+            _make_tables(self._engine)
+        except (ArgumentError, DBAPIError, NoSuchModuleError, ModuleNotFoundError, OSError) as error:
+            shown = str(error).splitlines()[0]
+            where = self.url.render_as_string(hide_password=True)
+            raise InputError.of("--store", "the store cannot be opened", where, (), shown) from error
+
+    def add_run(self, result: RunResult, folder: Path) -> bool:
+        """Adds a run; False where it is there already."""
+        return self._add(
+            RUNS,
+            identity=result.identity,
+            status=result.status,
+            task=result.task,
+            dataset_fingerprint=result.dataset_fingerprint,
+            folder=str(folder.resolve()),
+            record=result.model_dump_json(),
+        )
+
+    def runs(self) -> list[RunResult]:
+        """All runs in the order in which they came."""
+        with self._connected() as connection:
+            records = connection.scalars(select(RUNS.c.record).order_by(RUNS.c.id)).all()
+        return [RunResult.model_validate_json(record) for record in records]
+
+    def count_runs(self) -> int:
+        """How many runs there are."""
+        with self._connected() as connection:
+            return connection.scalar(select(func.count()).select_from(RUNS)) or 0
+
+    def add_dataset(self, descriptors: Descriptors, words: WordCounts) -> bool:
+        """Adds a dataset; False where it is there already."""
+        return self._add(
+            DATASETS,
+            fingerprint=descriptors.fingerprint,
+            descriptors=descriptors.model_dump_json(),
+            words=_packed(words),
+        )
+
+    def datasets(self) -> list[tuple[Descriptors, WordCounts]]:
+        """All datasets in the order in which they came."""
+        with self._connected() as connection:
+            rows = connection.execute(
+                select(DATASETS.c.descriptors, DATASETS.c.words).order_by(DATASETS.c.id)
+            ).all()
+        return [
+            (Descriptors.model_validate(json.loads(row.descriptors)), _unpacked(row.words)) for row in rows
+        ]
+
+    def _add(self, table: Table, **values: object) -> bool:
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(
+                    table.insert().values(recorded_at=datetime.now(UTC).replace(tzinfo=None), **values)
+                )
+        except IntegrityError:
+            return False
+        return True
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        with self._engine.connect() as connection:
+            yield connection
+
+
+def _engine(url: URL) -> Engine:
+    engine = create_engine(url, poolclass=NullPool)  # a store is asked seldom, and by several processes
+    if engine.dialect.name == "sqlite":
+
+        @event.listens_for(engine, "connect")
+        def _patient(connection, _record) -> None:  # type: ignore[no-untyped-def]  # of the database driver
+            connection.execute("PRAGMA busy_timeout = 30000")  # runs in several processes share the file
+
+    return engine
+
+
+def _make_tables(engine: Engine) -> None:
+    for table in metadata.sorted_tables:
+        try:
+            table.create(engine, checkfirst=True)
+        except DBAPIError:  # as when another process makes it at the same moment
+            if not inspect(engine).has_table(table.name):
+                raise
+
+
+def _packed(words: WordCounts) -> bytes:
+    buffer = BytesIO()
+    np.savez_compressed(buffer, hashes=words.hashes, counts=words.counts.astype(np.uint32), total=words.total)
+    return buffer.getvalue()
+
+
+def _unpacked(data: bytes) -> WordCounts:
+    with np.load(BytesIO(data), allow_pickle=False) as parts:
+        return WordCounts(parts["hashes"], parts["counts"].astype(np.int64), int(parts["total"]))

@@ -1,0 +1,224 @@
+"""The one table of runs that everything in the meta layer reads, whatever the runs came from.
+
+One row a run; the score it reached, beside everything that was decided before it. Decided here: names
+and units of the columns, and how a pipeline becomes columns. It does so by its own keys
+(`intermediate`, `intermediate.alpha`, `mapping`, …), so a new component or a new knob is a new column
+without a line of code here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, TypeVar
+
+import pandas as pd
+from pydantic import ConfigDict, Field
+
+from engine.base.errors import InputError
+from engine.data.rows import Findings
+from engine.data.task import TaskKind
+from engine.pipeline import Pipeline, Spec
+from engine.pipeline.explain import NUMBER, TAGS, validated
+
+Score = Annotated[float, Field(ge=-1, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class TableRow(Spec):
+    """A row of a table of text: its cells may have to be read as numbers. `None`: not known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+
+
+Row = TypeVar("Row", bound=TableRow)
+
+
+class RunRow(TableRow):
+    """One run in our layout; its pipeline stands in columns beside these."""
+
+    dataset: Name
+    """Rows of one dataset are left out together; `dataset_name` gives the spelling."""
+    task_kind: TaskKind
+    metric: Name
+    held_out: str = "validation"
+    """The set that the scores are of."""
+    n_train: Count
+    """Training examples."""
+    teacher: Name
+    student: Name
+    teacher_layers: Count | None = None
+    teacher_hidden_size: Count | None = None
+    teacher_parameters: Count | None = None
+    student_layers: Count | None = None
+    student_hidden_size: Count | None = None
+    student_parameters: Count | None = None
+    seed: Annotated[int, Field(ge=0)] | None = None
+    score: Score
+    """Of the student, −1 to 1."""
+    teacher_score: Score | None = None
+    ratio: float | None = None
+    """Distillation ratio, no percentage; where absent it is score / teacher_score."""
+    baseline_score: Score | None = None
+    """Of a small Bi-LSTM on the dataset's gold labels (`features.baseline`)."""
+    seconds: Annotated[float, Field(ge=0)] | None = None
+    """Of the student's training."""
+    source: str = ""
+    """Where the row came from, for people."""
+
+
+COLUMNS = tuple(RunRow.model_fields)
+MODEL_COLUMNS = tuple(
+    f"{role}_{size}" for role in ("teacher", "student") for size in ("layers", "hidden_size", "parameters")
+)
+NUMBERS = (*MODEL_COLUMNS, "n_train", "seed", "score", "teacher_score", "ratio", "baseline_score", "seconds")
+STACKS = ("augmentation",)
+"""Components that are a stack of operators; the place of each operator has a column of its own."""
+STRENGTH = "strength"
+"""Knob that the operators of a stack share."""
+RENAMED = {"teacher": "team"}
+"""A component whose name a column of `RunRow` has → its column."""
+COMPONENTS = tuple(RENAMED.get(name, name) for name in Pipeline.model_fields)
+"""First words of the columns that come from a pipeline."""
+
+
+GROUP = ["dataset", "metric", "held_out"]
+"""Ratios are compared within one dataset, metric and held-out set."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs in one frame.
+
+    Args:
+        frame: A row a run: the columns of `RunRow` and those of the pipelines.
+        notes: What was noticed while it was read, one sentence each.
+    """
+
+    frame: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def datasets(self) -> list[str]:
+        """Names of the datasets, sorted."""
+        return sorted(self.frame.dataset.unique())
+
+
+def dataset_name(text: str) -> str:
+    """One spelling for a dataset's name.
+
+    Example:
+        >>> dataset_name("glue/SST-2"), dataset_name("STS-B"), dataset_name("ud_ewt_pos")
+        ('sst2', 'stsb', 'ud_ewt_pos')
+    """
+    word = re.sub(r"\W", "", text.rsplit("/", 1)[-1].lower())
+    return re.sub(r"(?<=\D)_+(?=\d)", "", word) or text
+
+
+def flat(pipeline: Mapping[str, Any]) -> dict[str, Any]:
+    """A pipeline as columns: a component's kind under its own name, its knobs under dotted names.
+
+    A stack of operators gives their order under the component's name, each operator's place in it, and one
+    strength, that of the strongest: one column for what past tables have one of. Of a list the column has the
+    count of names, or the only number; how many there are of several numbers has a column of its own.
+
+    Example:
+        >>> flat({"mapping": {"kind": "emd", "temperature": 1.0}, "weights": {"hard_label": 0.0}})
+        {'mapping': 'emd', 'mapping.temperature': 1.0, 'weights.hard_label': 0.0}
+        >>> flat({"augmentation": {"operators": [{"kind": "random"}, {"kind": "mixup"}]}})
+        {'augmentation': 'random+mixup', 'augmentation.random': 1, 'augmentation.mixup': 2}
+        >>> flat({"teacher": {"policy": "autoskd", "members": ["a", "b"], "dropped": [1]}})
+        {'team': 'autoskd', 'team.members': 2, 'team.dropped': 1}
+        >>> flat({"teacher": {"policy": "autoskd", "dropped": [1, 2]}})
+        {'team': 'autoskd', 'team.dropped.count': 2}
+    """
+    found: dict[str, Any] = {}
+    for component, value in pipeline.items():
+        _flatten(value, RENAMED.get(component, component), found)
+    empty = tuple(f"{name}." for name in STACKS if found.get(name) == "none")
+    return {name: value for name, value in found.items() if not name.startswith(empty)} if empty else found
+
+
+def _flatten(value: Any, place: str, found: dict[str, Any]) -> None:
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            _flatten(part, place if key in TAGS else f"{place}.{key}", found)
+    elif isinstance(value, Sequence) and not isinstance(value, str) and not _is_stack(value):
+        if isinstance(value[0], str):
+            found[place] = len(value)
+        elif len(value) == 1:
+            found[place] = value[0]
+        else:
+            found[f"{place}.count"] = len(value)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        component = place.rpartition(".")[0] or place
+        found[component] = "+".join(operator["kind"] for operator in value) or "none"
+        for position, operator in enumerate(value, start=1):
+            name = f"{component}.{operator['kind']}"
+            found[name] = position
+            own = {key: part for key, part in operator.items() if key not in (*TAGS, STRENGTH)}
+            _flatten(own, name, found)
+            if STRENGTH in operator:
+                together = f"{component}.{STRENGTH}"
+                found[together] = max(operator[STRENGTH], found.get(together, 0.0))
+    elif value is not None:
+        found[place] = value
+
+
+def _is_stack(value: Sequence[Any]) -> bool:
+    return all(isinstance(each, Mapping) for each in value)
+
+
+def runs_frame(rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> pd.DataFrame:
+    """Rows in our layout, checked, as a frame with the distillation ratio.
+
+    Args:
+        rows: Columns of `RunRow` and of pipelines; absent or None where not known.
+        places: Where each row stands, such as `runs.csv:7`.
+
+    Raises:
+        InputError: With every damaged row and its column.
+    """
+    findings = Findings()
+    checked: list[dict[str, Any]] = []
+    for row, place in zip(rows, places, strict=True):
+        pipeline = {name: cell(row[name]) for name in row if is_pipeline_column(name)}
+        known = {name: row[name] for name in row if name not in pipeline and row[name] is not None}
+        if row_checked := checked_row(RunRow, known, place, findings):
+            one_spelling = {"dataset": dataset_name(row_checked.dataset)}
+            checked.append({**row_checked.model_dump(), **one_spelling, **pipeline})
+    findings.check()
+    columns = dict.fromkeys([*COLUMNS, *(name for row in checked for name in row)])
+    frame = pd.DataFrame(checked, columns=list(columns)).astype(dict.fromkeys(NUMBERS, float))
+    derived = (frame.score / frame.teacher_score).where(frame.teacher_score > 0)
+    return frame.assign(ratio=frame.ratio.fillna(derived))
+
+
+def cell(value: Any) -> Any:
+    """A cell of a pipeline's column: what reads as a number is one.
+
+    Example:
+        >>> cell("0.9"), cell("emd"), cell(None)
+        (0.9, 'emd', None)
+    """
+    return float(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value
+
+
+def is_pipeline_column(name: str) -> bool:
+    """Whether a column holds a component of the pipeline or one of its knobs."""
+    return name not in COLUMNS and name.split(".")[0] in COMPONENTS
+
+
+def checked_row(model: type[Row], row: Mapping[str, Any], place: str, findings: Findings) -> Row | None:
+    """A row as a `model`; what is wrong with it goes to `findings`."""
+    try:
+        return validated(model, row)
+    except InputError as error:
+        for problem in error.problems:
+            findings.add(replace(problem, place=f"{place}, {problem.place}"), where=problem.place)
+        return None

@@ -1,0 +1,91 @@
+"""A predictor that is ready: fitted, calibrated, and compared with the mean rank on past datasets.
+
+Fitting takes seconds to a minute, so it is done once for a table of runs and kept. A pickle is loaded only
+from the tool's own cache, under a hash of everything that it was made from, and only if its own hash is
+the one that was written beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from autodistill.ranking import PREDICTORS
+from autodistill.ranking.calibration import Calibration, calibrate, left_out_places
+from autodistill.ranking.past import Rank, RunTable, agreement
+from autodistill.ranking.simple import mean_rank
+from engine.base.files import hash_of, hash_of_files, write_text, written_atomically
+from engine.base.progress import Reporter
+
+LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "lightgbm", "autogluon.tabular")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a recommendation is made with.
+
+    Args:
+        rank: Puts candidates in order.
+        calibration: Gives ratios to places in the order.
+        agreement: Rank correlation with what came out, mean over past datasets when each is left out.
+        baseline_agreement: The same of the mean rank of exact configurations.
+    """
+
+    rank: Rank
+    calibration: Calibration
+    agreement: float
+    baseline_agreement: float
+
+
+def fit_predictor(name: str, table: RunTable, cache: Path, reporter: Reporter) -> Fitted:
+    """The predictor for a table of runs, from the cache where it is there."""
+    kept = cache / "predictors" / f"{_identity(name, table)}.pickle"
+    if (known := _read(kept)) is not None:
+        return known
+    counted = f"{len(table.runs):,} runs of {len(table.names)} datasets"
+    reporter.message(f"fitting the predictor {name} on {counted}")
+    fit = PREDICTORS[name]
+    rank = fit(table)
+    places = left_out_places(fit, rank, table)
+    plain = left_out_places(mean_rank, mean_rank(table), table)
+    own, simple = (_mean(agreement(table.runs, found)) for found in (places, plain))
+    fitted = Fitted(rank, calibrate(table, places), own, simple)
+    _write(kept, fitted)
+    return fitted
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else 0.0
+
+
+def _identity(name: str, table: RunTable) -> str:
+    """Hash of runs, datasets, vectors, the code of the meta layer and the libraries."""
+    runs = table.runs.reindex(columns=sorted(table.runs.columns)).to_json(orient="split", double_precision=15)
+    known = [table.datasets[each].descriptors for each in table.names if each in table.datasets]
+    datasets = [descriptors.model_dump_json() for descriptors in known]
+    code = hash_of_files(list(Path(__file__).parents[1].rglob("*.py")))
+    versions = [version(library) for library in LIBRARIES]
+    return hash_of(name, runs, datasets, table.vectors.name, code, versions)
+
+
+def _write(path: Path, fitted: Fitted) -> None:
+    content = pickle.dumps(fitted)
+    with written_atomically(path) as aside:
+        aside.write_bytes(content)
+    write_text(path.with_suffix(".sha256"), hashlib.sha256(content).hexdigest())
+
+
+def _read(path: Path) -> Fitted | None:
+    """What was kept; None where there is nothing, or something else than was written."""
+    digest = path.with_suffix(".sha256")
+    if not (path.is_file() and digest.is_file()):
+        return None
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest.read_text("utf-8"):
+        return None
+    return pickle.loads(content)

@@ -1,0 +1,176 @@
+"""Predictors that are models of tables: ridge, LightGBM, and AutoGluon's ensemble.
+
+All three see the same table: a run's models and pipeline, the models' sizes, and the descriptors of its
+dataset. Decided here: their settings. Everything that they learn, scales included, is learned from the
+runs that they are fitted on.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import warnings
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from autodistill.history.table import MODEL_COLUMNS
+from autodistill.ranking.distances import DatasetSpace
+from autodistill.ranking.past import RunTable, as_words, configuration_columns, target
+
+RIDGE_PENALTY = 10.0
+LIGHTGBM = {
+    "n_estimators": 200,
+    "learning_rate": 0.05,
+    "num_leaves": 15,
+    "colsample_bytree": 0.5,
+    "reg_lambda": 1.0,
+}
+AUTOGLUON_MODELS: dict[str, Any] = {"RF": {}, "XT": {}, "GBM": {}, "LR": {}}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Runs as a table of words and numbers, learned from past ones.
+
+    A knob has few values, and no order of theirs needs to be the right one, so they count as words.
+
+    Args:
+        words: Columns of models and pipeline.
+        space: Scales of the datasets' descriptors.
+    """
+
+    words: list[str]
+    space: DatasetSpace
+
+    @classmethod
+    def of(cls, table: RunTable) -> Inputs:
+        """Of all columns that vary."""
+        runs = table.runs
+        columns = [name for name in configuration_columns(runs) if runs[name].nunique(dropna=False) > 1]
+        return cls(columns, DatasetSpace.of(table))
+
+    def __call__(self, table: RunTable) -> pd.DataFrame:
+        """The table (n, columns)."""
+        runs = table.runs.reindex(columns=["dataset", *self.words, *MODEL_COLUMNS])
+        sizes = runs[list(MODEL_COLUMNS)].astype(float).map(np.log)
+        places = {name: self.space.descriptors(table, name) for name in table.names}
+        about = pd.DataFrame([places[name] for name in runs["dataset"]], index=runs.index)
+        return as_words(runs[self.words]).join(sizes).join(about.add_prefix("descriptor "))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model of a table with what turns runs into one."""
+
+    inputs: Inputs
+    model: Any
+
+    def __call__(self, candidates: RunTable) -> np.ndarray:
+        """How high each candidate stands (n,)."""
+        return np.asarray(self.model.predict(self.inputs(candidates)), dtype=float)
+
+
+def _target(table: RunTable) -> np.ndarray:
+    return target(table.runs).fillna(0.0).to_numpy()
+
+
+def _columns(numbers: Any) -> Any:
+    """Names become one column each; numbers go through `numbers`."""
+    words = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    return make_column_transformer(
+        (words, make_column_selector(dtype_include=[object, "string"])),
+        (numbers, make_column_selector(dtype_include="number")),
+        verbose_feature_names_out=False,
+    ).set_output(transform="pandas")
+
+
+def ridge(table: RunTable) -> Model:
+    """A linear model: every component adds its share, whatever the others are."""
+    inputs = Inputs.of(table)
+    numbers = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
+    model = make_pipeline(_columns(numbers), Ridge(alpha=RIDGE_PENALTY))
+    return Model(inputs, model.fit(inputs(table), _target(table)))
+
+
+def lightgbm(table: RunTable) -> Model:
+    """Boosted trees on the ranked target."""
+    from lightgbm import LGBMRegressor
+
+    inputs = Inputs.of(table)
+    trees = LGBMRegressor(**LIGHTGBM, random_state=0, n_jobs=1, verbose=-1)
+    return Model(inputs, make_pipeline(_columns("passthrough"), trees).fit(inputs(table), _target(table)))
+
+
+# --- AutoGluon --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class AutoGluon:
+    """AutoGluon's predictor; its files are kept as one archive, so that it can be stored like the others."""
+
+    inputs: Inputs
+    archive: bytes
+
+    def __call__(self, candidates: RunTable) -> np.ndarray:
+        """How high each candidate stands (n,)."""
+        from autogluon.tabular import TabularPredictor
+
+        asked = self.inputs(candidates).assign(dataset=candidates.runs.dataset.astype(str))
+        with tempfile.TemporaryDirectory() as folder:
+            with zipfile.ZipFile(io.BytesIO(self.archive)) as files:
+                files.extractall(folder)
+            predictor = TabularPredictor.load(folder, verbosity=0)
+            return predictor.predict(asked).to_numpy(dtype=float)
+
+
+def autogluon(table: RunTable) -> AutoGluon:
+    """Random forests, extremely randomised trees, LightGBM and a linear model, weighted by AutoGluon.
+
+    Its folds are whole datasets, and the dataset's name is no input.
+    """
+    from autogluon.tabular import TabularPredictor
+
+    inputs = Inputs.of(table)
+    rows = inputs(table).assign(dataset=table.runs.dataset.astype(str), target=_target(table))
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the libraries below, about sizes that are as they should be
+        predictor = TabularPredictor(
+            "target",
+            problem_type="regression",
+            path=folder,
+            verbosity=0,
+            learner_kwargs={"ignored_columns": ["dataset"]},
+        )
+        predictor.fit(
+            rows,
+            hyperparameters=AUTOGLUON_MODELS,
+            num_bag_folds=min(8, len(table.names)),
+            num_bag_sets=1,
+            validation_structure={"group_on": "dataset"},
+            dynamic_stacking=False,
+            num_stack_levels=0,
+            refit_full=True,
+            set_best_to_refit_full=True,
+            save_bag_folds=False,
+            num_cpus=1,
+            ag_args_ensemble={"fold_fitting_strategy": "sequential_local"},
+        )
+        return AutoGluon(inputs, _archive(Path(folder)))
+
+
+def _archive(folder: Path) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as files:
+        for path in sorted(folder.rglob("*")):
+            files.write(path, path.relative_to(folder))
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""From a dataset, a teacher and students to the pipelines that should be run."""

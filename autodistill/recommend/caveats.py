@@ -1,0 +1,105 @@
+"""Where the evidence for a recommendation is thin, in sentences.
+
+Decided here: what counts as thin. A doubt never hides a recommendation; it stands beside it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from autodistill.datasets.embedding import DocumentFrequencies
+from autodistill.datasets.known import Dataset
+from autodistill.ranking.fitted import Fitted
+from autodistill.ranking.past import MODELS, RunTable
+from engine.data.task import Task
+
+FEW_DATASETS = 5
+FEW_ROWS = 200
+FEW_COMMON_WORDS = 0.5
+"""Share of a dataset's words that any past dataset has."""
+
+
+def doubts(
+    task: Task, dataset: Dataset, table: RunTable, candidates: pd.DataFrame, fitted: Fitted
+) -> list[str]:
+    """Every reason to trust a recommendation less, the weightiest first."""
+    found = [
+        _baseline(dataset, candidates),
+        _kind(task, table),
+        _datasets(table),
+        _agreement(fitted),
+        _rows(task),
+        _words(dataset, table),
+        _sizes(candidates, table),
+    ]
+    return [sentence for sentence in found if sentence]
+
+
+def _baseline(dataset: Dataset, candidates: pd.DataFrame) -> str:
+    """Whether the teacher is worth distilling."""
+    baseline, teacher = dataset.descriptors.baseline_score, float(candidates.teacher_score.iloc[0])
+    if baseline is None or baseline < teacher:
+        return ""
+    return (
+        f"A small Bi-LSTM reaches {baseline:.3f} without a teacher, and the teacher {teacher:.3f}: there is "
+        "nothing to distil, or the teacher is not trained well."
+    )
+
+
+def _kind(task: Task, table: RunTable) -> str:
+    kinds = table.runs.groupby("task_kind").dataset.nunique()
+    asked, named = int(kinds.get(task.kind, 0)), task.kind.replace("_", " ")
+    if asked == 0:
+        return f"No past run is of {named}: the order of pipelines is that of other kinds of tasks."
+    return f"Only one past dataset is of {named}." if asked == 1 and len(table.names) > 1 else ""
+
+
+def _datasets(table: RunTable) -> str:
+    count = len(table.names)
+    if count >= FEW_DATASETS:
+        return ""
+    return f"Past runs are of {count} dataset{'s' * (count != 1)} only: what holds elsewhere is hardly known."
+
+
+def _agreement(fitted: Fitted) -> str:
+    if fitted.agreement > fitted.baseline_agreement:
+        return ""
+    return (
+        "On past datasets left out, the predictor orders runs no better than the mean rank of each "
+        f"configuration does ({fitted.agreement:.2f} against {fitted.baseline_agreement:.2f}): nothing is "
+        "known to depend on the dataset."
+    )
+
+
+def _rows(task: Task) -> str:
+    counts = {"training": len(task.train), "held-out": len(next(iter(task.validation.values())))}
+    few = [f"{count:,} {what}" for what, count in counts.items() if count < FEW_ROWS]
+    return f"Only {' and '.join(few)} rows: scores move by several points from seed to seed." if few else ""
+
+
+def _words(dataset: Dataset, table: RunTable) -> str:
+    """Whether the words are those of past datasets; another language has few in common."""
+    names = (name for name in table.names if name in table.datasets and name != dataset.name)
+    others = [table.datasets[name].words for name in names]
+    if not others or not dataset.words.total:
+        return ""
+    known = np.isin(dataset.words.hashes, DocumentFrequencies.of(others).hashes)
+    share = dataset.words.counts[known].sum() / dataset.words.total
+    if share >= FEW_COMMON_WORDS:
+        return ""
+    return (
+        f"Only {share:.0%} of the words occur in any past dataset: another language or field, of which "
+        "nothing has been learned."
+    )
+
+
+def _sizes(candidates: pd.DataFrame, table: RunTable) -> str:
+    """Whether models are twice as large, or half as small, as any past one."""
+    outside = []
+    for role in MODELS:
+        past, asked = (runs[f"{role}_parameters"].dropna() / 1e6 for runs in (table.runs, candidates))
+        if len(past) and len(asked) and (asked.max() > 2 * past.max() or asked.min() < past.min() / 2):
+            covered = f"past ones {past.min():.3g} to {past.max():.3g} M"
+            outside.append(f"{role} of {asked.min():.3g} M parameters ({covered})")
+    return f"Outside of what past runs cover: {', '.join(outside)}." if outside else ""

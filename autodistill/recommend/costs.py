@@ -1,0 +1,232 @@
+"""What has to be measured before a recommendation: the dataset, the teacher's score, what runs cost here.
+
+Everything is measured once and kept: the teacher and its score by the engine, the costs here. So the second
+question about a dataset loads no model and needs no torch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from autodistill.datasets.descriptors import describe
+from autodistill.datasets.known import Dataset
+from autodistill.datasets.words import count_words
+from autodistill.history.store import Store
+from engine.base.files import hash_of, hash_of_files, write_text
+from engine.base.hub import MODEL_FILES, local_snapshot
+from engine.base.options import FineTuning, RunOptions
+from engine.base.progress import Reporter
+from engine.data.task import Task, texts_of
+from engine.models.names import parse_model
+from engine.pipeline import AutoSKD, AverageTeam, MIAlpha, Pipeline
+from engine.run.result import Member
+
+if TYPE_CHECKING:
+    from engine.base.machine import Machine
+    from engine.run.plan import RunPlan
+    from engine.run.teacher import Teacher
+
+SEARCH_STEP = 1.8
+"""A step of a search for θ in first order, in steps of a training (benchmarks/RESULTS.md)."""
+
+
+class MeasuredMember(Member):
+    """A member of a team beside the teacher, with what it costs to train it as an assistant and to ask it."""
+
+    training_seconds: float
+    signal_seconds: float
+
+
+class Measured(BaseModel):
+    """Scores, sizes, speeds and costs of a student beside its teacher on a dataset.
+
+    The costs are those of `engine.run.costs.Rehearsal`; steps are named by the keys of `cost_parts`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    teacher_score: float
+    teacher_warnings: list[str]
+    teacher_layers: int
+    teacher_hidden_size: int
+    teacher_parameters: int
+    teacher_size_mb: float
+    layers: int
+    hidden_size: int
+    parameters: int
+    size_mb: float
+    latency_ms: float
+    throughput: float
+    step_seconds: dict[str, float]
+    steps_per_epoch: int
+    signal_seconds: float
+    evaluation_seconds: float
+    members: list[MeasuredMember]
+
+    def seconds(self, pipeline: Pipeline) -> float:
+        """Predicted time of a run of the space: the teachers' signals, the steps, and an evaluation an epoch.
+
+        Of a team the members' signals too, every assistant's training, and autoskd's search and candidates,
+        of which there are no more than steps of its second phase.
+        """
+        base, *stack = cost_parts(pipeline)
+        step = self.step_seconds[base.key]
+        if stack:
+            plain, augmenting = (self.step_seconds[part.key] for part in stack)
+            step += max(augmenting - plain, 0.0)
+        epochs, team = pipeline.training.epochs or 1, pipeline.teacher
+        training = epochs * (self.steps_per_epoch * step + self.evaluation_seconds)
+        before = self.signal_seconds
+        if team.members:
+            before += sum(member.signal_seconds for member in self.members)
+        if team.policy == "assistants":
+            before += sum(member.training_seconds for member in self.members)
+        if isinstance(team, AutoSKD):
+            steps = epochs * self.steps_per_epoch
+            training *= min(team.candidates, steps - steps // 2)
+            training += SEARCH_STEP * steps * step
+        return before + training
+
+
+def cost_parts(pipeline: Pipeline) -> list[Pipeline]:
+    """The pipelines whose steps make up the cost of a step: without augmentation; then plain, and augmented.
+
+    α, the prediction loss and weights cost nothing, and augmented examples cost the same whatever is learned
+    of the originals.
+    """
+    intermediate = pipeline.intermediate
+    if isinstance(intermediate, MIAlpha):
+        intermediate = intermediate.model_copy(update={"alpha": MIAlpha().alpha})
+    parts = [Pipeline(intermediate=intermediate, mapping=pipeline.mapping, training=pipeline.training)]
+    if pipeline.augmentation.operators:
+        parts.append(Pipeline(training=pipeline.training))
+        parts.append(Pipeline(augmentation=pipeline.augmentation, training=pipeline.training))
+    return parts
+
+
+def measure(
+    task: Task,
+    teacher: str,
+    student: str,
+    members: Sequence[str],
+    pipelines: Sequence[Pipeline],
+    fine_tuning: FineTuning,
+    options: RunOptions,
+    reporter: Reporter,
+) -> Measured:
+    """Measures what is not known yet.
+
+    Args:
+        members: Of a team beside the teacher.
+        pipelines: Those that will be compared, with one training, resolved for the task.
+
+    Raises:
+        InputError: Teacher or student cannot be used.
+    """
+    kinds = {part.key: part for pipeline in pipelines for part in cost_parts(pipeline)}
+    models = {"teacher": [teacher], "student": [student], "members": list(members)}
+    identity = _identity(task, models, kinds, fine_tuning, options)
+    kept = options.cache / "measured" / f"{identity}.json"
+    if kept.is_file():
+        return Measured.model_validate_json(kept.read_text("utf-8"))
+
+    from engine.base.machine import machine_for  # loads torch
+    from engine.run.costs import rehearse
+    from engine.run.plan import plan_run
+    from engine.run.record import score_facts
+    from engine.run.teacher import prepare_teacher
+
+    machine = machine_for(options, reporter)
+    plans = {
+        name: plan_run(task, each, teacher, student, fine_tuning=fine_tuning, precision=machine.precision)
+        for name, each in kinds.items()
+    }
+    plan = next(iter(plans.values()))
+    if members:  # found before anything is trained
+        team = Pipeline(teacher=AverageTeam(members=tuple(members)), training=plan.pipeline.training)
+        plan = plan_run(task, team, teacher, student, fine_tuning=fine_tuning, precision=machine.precision)
+    ready = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
+    found = score_facts(task, {"teacher": ready.scores})
+    layers, hidden_size = plan.teacher.depth_and_width()
+    measured = Measured(
+        teacher_score=found["teacher_score"],
+        teacher_warnings=found["warnings"],
+        teacher_layers=layers,
+        teacher_hidden_size=hidden_size,
+        layers=plan.student.layers,
+        hidden_size=plan.student.width,
+        **asdict(rehearse(plans, ready, machine)),
+        members=_measured_members(members, plan, ready, machine),
+    )
+    write_text(kept, measured.model_dump_json(indent=2))
+    return measured
+
+
+def _measured_members(
+    names: Sequence[str], plan: RunPlan, teacher: Teacher, machine: Machine
+) -> list[MeasuredMember]:
+    """The colleagues of a plan, fine-tuned where they were not yet, as assistants of the teacher."""
+    from engine.run.costs import rehearse
+    from engine.run.teacher import prepare_teacher, training_of
+
+    task, measured = plan.task, []
+    held_out = next(iter(task.validation.values()))
+    for name, colleague in zip(names, plan.colleagues, strict=True):
+        ready = prepare_teacher(colleague, task, plan.pipeline.training, machine, label=name)
+        training = training_of(colleague, plan.pipeline.training)
+        chain = replace(plan, pipeline=Pipeline(training=training).for_task(task))
+        found = rehearse({name: chain}, teacher, machine, (ready.model, ready.tokenizer))
+        epoch = found.steps_per_epoch * found.step_seconds[name] + found.evaluation_seconds
+        measured.append(
+            MeasuredMember(
+                name=name,
+                parameters=found.parameters,
+                scores=ready.scores,
+                training_seconds=(training.epochs or 1) * epoch,
+                signal_seconds=found.evaluation_seconds * len(task.train) / len(held_out),
+            )
+        )
+    return measured
+
+
+def describe_dataset(
+    task: Task, description: str, store: Store, options: RunOptions, reporter: Reporter
+) -> Dataset:
+    """What the meta layer knows of a dataset: from the store, or counted and trained now and put there."""
+    for descriptors, words in store.datasets():
+        if descriptors.fingerprint == task.fingerprint and description in ("", descriptors.description):
+            return Dataset(descriptors, words)
+
+    from autodistill.datasets.bilstm import baseline_score  # loads torch
+    from engine.base.machine import machine_for
+
+    score = baseline_score(task, machine_for(options, reporter))
+    descriptors = describe(task, description).model_copy(update={"baseline_score": score})
+    words = count_words(texts_of(task))
+    store.add_dataset(descriptors, words)
+    return Dataset(descriptors, words)
+
+
+def _identity(
+    task: Task,
+    models: Mapping[str, Sequence[str]],
+    kinds: Mapping[str, Pipeline],
+    fine_tuning: FineTuning,
+    options: RunOptions,
+) -> str:
+    machine = (options.device, options.precision, os.cpu_count(), os.environ.get("OMP_NUM_THREADS"))
+    known = [[_model_identity(name, role) for name in names] for role, names in models.items()]
+    return hash_of(task.fingerprint, *known, sorted(kinds), fine_tuning.model_dump_json(), *machine)
+
+
+def _model_identity(name: str, role: str) -> str:
+    """Hash of a model's files, or the words of a name that builds one."""
+    if not isinstance(parse_model(name, role), str):
+        return name
+    folder = local_snapshot(name, role)
+    return hash_of_files([path for pattern in MODEL_FILES for path in folder.glob(pattern)])

@@ -1,0 +1,89 @@
+"""The search space: every pipeline that can be built from the components that are there.
+
+Decided here: which values a knob is tried at. Kinds are read off the specs, so a new kind of a component
+is in the space as soon as it has a spec, with its defaults; a row in `GRID` gives it more values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any
+
+from pydantic import ValidationError
+
+from engine import pipeline as spec
+from engine.data.task import TaskKind
+from engine.pipeline import Pipeline, Spec, Training, component_specs
+
+GRID: dict[type[Spec], dict[str, tuple[Any, ...]]] = {
+    spec.MIAlpha: {
+        "alpha": (0.0, 0.1, 0.5, 0.9, 1.0),
+        "critic": (spec.TransformerCritic(), spec.MLPCritic()),
+    },
+    spec.PredictionCE: {"temperature": (1.0, 2.0, 4.0)},
+    spec.Weights: {"hard_label": (0.0, 1.0)},
+    spec.AutoSKD: {"candidates": (5, 25), "update": ("sswo", "cr")},
+}
+"""Spec → knob → values that are tried; other knobs keep their defaults."""
+
+LEFT_OUT: tuple[type[Spec], ...] = (spec.PredictionKL,)
+"""Kinds that are not tried: kl has the gradient of ce."""
+
+STACKS = ("mixup", "random", "contextual", "random+mixup", "contextual+random+mixup")
+"""Augmentation policies that are tried, beside none: the operators that need no download, one by one, and the
+stacks of the paper's study (Distiller, tables 2 and 3) or a part of them."""
+
+COMPONENTS = ("intermediate", "mapping", "prediction")
+"""Components that are combined with each other, and with one of: weights, an augmentation, a team."""
+
+
+def pipelines(
+    kind: TaskKind,
+    training: Training = Training(),  # noqa: B008 - frozen
+    members: Sequence[str] = (),
+) -> Iterator[Pipeline]:
+    """Every pipeline of the space that can run on a task of this kind.
+
+    Args:
+        training: The same for all of them.
+        members: Further teachers; without any, nothing is taught by a team.
+
+    Example:
+        >>> len(list(pipelines("classification"))), len(list(pipelines("regression")))
+        (1288, 322)
+        >>> len(list(pipelines("classification", members=["layers:4", "layers:2"])))
+        2760
+    """
+    options = {component: list(_instances(component)) for component in COMPONENTS}
+    plain: list[dict[str, Any]] = [{"weights": weights} for weights in _variants(spec.Weights)]
+    augmented: list[dict[str, Any]] = [{"augmentation": stack} for stack in STACKS]
+    taught_by_teams: list[dict[str, Any]] = [{"teacher": team} for team in _teams(members)]
+    for beside in (*plain, *augmented, *taught_by_teams):
+        for parts in product(*options.values()):
+            try:
+                chosen: dict[str, Any] = dict(zip(options, parts, strict=True))
+                pipeline = Pipeline(**chosen, **beside, training=training)
+            except ValidationError:
+                continue  # parts that do not go together
+            if not pipeline.problems_with(kind):
+                yield pipeline
+
+
+def _instances(component: str) -> Iterator[Spec]:
+    for kind in component_specs()[component]:
+        if kind not in LEFT_OUT:
+            yield from _variants(kind)
+
+
+def _teams(members: Sequence[str]) -> Iterator[Spec]:
+    for kind in component_specs()["teacher"] if members else ():
+        if "members" in kind.model_fields:
+            yield from _variants(kind, members=tuple(members))
+
+
+def _variants(kind: type[Spec], **fixed: Any) -> Iterator[Any]:
+    """A spec with every combination of its values in `GRID`."""
+    grid = GRID.get(kind, {})
+    for values in product(*grid.values()):
+        yield kind(**fixed, **dict(zip(grid, values, strict=True)))

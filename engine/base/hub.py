@@ -1,0 +1,87 @@
+"""The model hub: whether it can be reached, and a local folder for any model name."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlparse
+
+from engine.base.errors import InputError, unknown_name
+from engine.models.names import place_of
+
+MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.spm", "*.tiktoken")
+
+
+@cache
+def hub_reachable(seconds: float = 1.0) -> bool:
+    """Whether the hub answers within `seconds`; asked once per process.
+
+    Libraries would retry an unreachable hub for minutes. A thread asks, because looking up a name
+    has no time limit of its own.
+    """
+    from huggingface_hub import constants
+
+    if constants.is_offline_mode():
+        return False
+    proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
+    address = urlparse(proxy or constants.ENDPOINT)
+    port = address.port or (80 if address.scheme == "http" else 443)
+    answers: list[bool] = []
+
+    def ask() -> None:
+        try:
+            socket.create_connection((address.hostname or "", port), timeout=seconds).close()
+        except OSError:
+            return
+        answers.append(True)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(seconds)
+    return bool(answers)
+
+
+def local_snapshot(name: str, role: str) -> Path:
+    """The folder of a model: `name` itself if it is one, otherwise the hub's, downloaded once.
+
+    Args:
+        name: A folder or a hub name.
+        role: `teacher`, `student`, `model`, or the key of a pipeline that names it; for the message.
+
+    Raises:
+        InputError: No such folder, no such hub model, or the hub cannot be reached.
+    """
+    from huggingface_hub.errors import HfHubHTTPError
+
+    place = place_of(role)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise InputError.of(place, "this folder holds no model (no config.json)", repr(name))
+        return folder
+    if name.startswith((".", "/", "~")) or name.count("/") > 1 or folder.is_file():
+        models = sorted(str(path.parent) for path in folder.parent.glob("*/config.json"))
+        raise InputError(unknown_name(place, "no such folder", name, models))
+    try:
+        return _downloaded(name)
+    except HfHubHTTPError as error:
+        raise InputError.of(place, "the hub has no such model, or it needs a login", repr(name)) from error
+    except Exception as error:  # a gateway in between may answer with anything
+        what = "no such folder, and the model hub cannot be reached to look for a model of this name"
+        raise InputError.of(place, what, repr(name)) from error
+
+
+@cache
+def _downloaded(name: str) -> Path:
+    """The hub model's local folder; asked for once per process, so that a run sees one revision.
+
+    Weights in other formats than safetensors stay where they are.
+    """
+    from huggingface_hub import snapshot_download
+
+    return Path(
+        snapshot_download(name, allow_patterns=list(MODEL_FILES), local_files_only=not hub_reachable())
+    )

@@ -1,0 +1,166 @@
+"""What this machine can do: devices, precisions, threads.
+
+Nothing here is stored in a pipeline. bf16 counts as available on a CPU only where the
+instructions exist (AMX or AVX512-BF16); emulated, it would be slower than float32.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
+from filelock import FileLock
+
+from engine.base.errors import InputError
+from engine.base.options import RunOptions
+from engine.base.progress import Reporter, SilentReporter
+
+T = TypeVar("T")
+MOST_WORKERS = 4
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a run works and whom it tells: devices and processes, options, the reporter."""
+
+    accelerator: Accelerator
+    options: RunOptions
+    reporter: Reporter
+
+    @property
+    def device(self) -> torch.device:
+        """The device of this process."""
+        return self.accelerator.device
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the process that writes files."""
+        return self.accelerator.is_main_process
+
+    @property
+    def precision(self) -> str:
+        """`bf16`, `fp16` or `float32`."""
+        return {"no": "float32"}.get(self.accelerator.mixed_precision, self.accelerator.mixed_precision)
+
+    @contextmanager
+    def alone(self, path: Path) -> Iterator[None]:
+        """Holds a lock beside `path` in the main process, so that no other run makes the same thing."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock") if self.main else nullcontext():
+            yield
+
+    def agreed(self, value: T) -> T:
+        """The main process's value, in all processes."""
+        return broadcast_object_list([value])[0]
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the CPU multiplies bf16 matrices in hardware."""
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
+
+
+def choose_precision(requested: str, device: torch.device) -> str:
+    """The precision of the forward passes: bf16, fp16 or float32.
+
+    Raises:
+        InputError: The device cannot do what was requested.
+    """
+    on_gpu = device.type == "cuda"
+    bf16 = torch.cuda.is_bf16_supported(including_emulation=False) if on_gpu else cpu_has_bf16()
+    if requested == "auto":
+        if bf16:
+            return "bf16"
+        return "fp16" if device.type == "cuda" else "float32"
+    if requested == "fp16" and device.type != "cuda":
+        raise InputError.of("--precision", "fp16 needs a GPU", "fp16", ("bf16", "float32"), "float32")
+    return requested
+
+
+def machine_for(options: RunOptions, reporter: Reporter | None = None) -> Machine:
+    """The machine of this process, in the precision that `options` ask for.
+
+    Raises:
+        InputError: A CUDA device was asked for where there is none, or the device has no such precision.
+    """
+    on_gpu = torch.cuda.is_available() and options.device != "cpu"
+    if options.device == "cuda" and not on_gpu:
+        raise InputError.of("--device", "this machine has no CUDA device", "cuda", ("auto", "cpu"), "cpu")
+    precision = choose_precision(options.precision, torch.device("cuda" if on_gpu else "cpu"))
+    share_threads()
+    # The main process may fine-tune a teacher for hours while the others wait.
+    patience = InitProcessGroupKwargs(timeout=timedelta(hours=24))
+    # Which parameters a step uses depends on the transport plan and the task.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    # accelerate has one state per process; an earlier run in it may have had another precision or device.
+    AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
+    mixed = {"float32": "no"}.get(precision, precision)
+    accelerator = Accelerator(mixed_precision=mixed, cpu=not on_gpu, kwargs_handlers=[patience, unused])
+    quiet = SilentReporter()
+    return Machine(accelerator, options, (reporter or quiet) if accelerator.is_main_process else quiet)
+
+
+@atexit.register
+def _leave_processes() -> None:
+    """Ends what several processes share; its threads would abort a process that ends before them."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def share_threads() -> None:
+    """Splits the cores among the processes of this machine.
+
+    Two processes with as many threads as cores each take several times longer than two that
+    share the cores, so this is not left to the user.
+    """
+    if local_processes() > 1:
+        torch.set_num_threads(max(1, cores() // local_processes()))
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def local_processes() -> int:
+    """Training processes on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def workers_for(machine: Machine) -> int:
+    """Processes that augment texts for this one, unless the options say how many.
+
+    A GPU must not wait, so it gets several. On a CPU one is enough: it takes the cores' time either way.
+    """
+    if machine.options.workers is not None:
+        return machine.options.workers
+    spare = cores() // local_processes() - 1
+    return min(spare, MOST_WORKERS if machine.device.type == "cuda" else 1)
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Most memory used so far, in 10^6 bytes: of the GPU, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def device_name(device: torch.device) -> str:
+    """A name for people, such as `cuda: NVIDIA H200` or `cpu, 2 threads`."""
+    if device.type == "cuda":
+        return f"cuda: {torch.cuda.get_device_name(device)}"
+    threads = torch.get_num_threads()
+    return f"{device.type}, {threads} thread{'s' if threads > 1 else ''}"

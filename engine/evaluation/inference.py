@@ -1,0 +1,139 @@
+"""Runs a model over a whole encoded split: logits, scores, latency."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from engine.base.progress import Reporter, SilentReporter
+from engine.data.task import Task, TaskKind
+from engine.evaluation.scores import predictions, scores
+from engine.models.load import accepted_inputs, forward
+from engine.pipeline import Training
+from engine.run.result import Scores
+from engine.tokens.examples import Encoded, encode
+from engine.tokens.order import sorted_batches
+
+EVALUATION_BATCH = 64
+LATENCY_RUNS = 20
+LATENCY_SECONDS = 3.0
+THROUGHPUT_BATCH = 32
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; the earlier mode comes back."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
+
+
+def logits_of(
+    model: nn.Module,
+    encoded: Encoded,
+    kind: TaskKind,
+    accelerator: Accelerator,
+    reporter: Reporter | None = None,
+) -> list[np.ndarray]:
+    """The logits of every example, cut to its own length; all processes share the work.
+
+    Shapes:
+        Returns: n arrays (C,), or (N, C) where the model answers per token.
+    """
+    accepted = accepted_inputs(model)
+    model.to(accelerator.device)
+    found: list[tuple[int, np.ndarray]] = []
+    batches = sorted_batches(encoded.lengths, EVALUATION_BATCH)
+    reporter = reporter or SilentReporter()
+    reporter.start("evaluation", len(encoded), unit="examples")
+    with evaluating(model), accelerator.autocast():
+        for ids in batches[accelerator.process_index :: accelerator.num_processes]:
+            inputs = {k: v.to(accelerator.device) for k, v in encoded.inputs(ids).items() if k in accepted}
+            logits = forward(model, inputs, kind).logits.float().cpu().numpy()
+            cut = (
+                logits
+                if logits.ndim == 2
+                else [row[:n] for row, n in zip(logits, encoded.lengths[ids], strict=True)]
+            )
+            found.extend(zip(ids.tolist(), cut, strict=True))
+            reporter.advance("evaluation", len(ids) * accelerator.num_processes)
+    reporter.finish("evaluation")
+    if accelerator.num_processes > 1:
+        found = gather_object(found)
+    ordered: dict[int, np.ndarray] = dict(found)
+    return [ordered[index] for index in range(len(encoded))]
+
+
+def encode_held_out(task: Task, tokenizer: PreTrainedTokenizerBase, training: Training) -> dict[str, Encoded]:
+    """Every held-out set of a task through a tokenizer."""
+    length, overlap = training.max_length or 0, training.window_overlap
+    return {name: encode(rows, task, tokenizer, length, overlap) for name, rows in task.validation.items()}
+
+
+def scores_on(
+    model: nn.Module,
+    task: Task,
+    held_out: Mapping[str, Encoded],
+    accelerator: Accelerator,
+    reporter: Reporter | None = None,
+) -> Scores:
+    """Held-out set → metric → score of a model.
+
+    Args:
+        held_out: The sets that are wanted, by their names in `task.validation`.
+    """
+    found = {}
+    for name, encoded in held_out.items():
+        answers = predictions(task, encoded, logits_of(model, encoded, task.kind, accelerator, reporter))
+        found[name] = scores(task, task.validation[name], answers)
+    return found
+
+
+def timing(model: nn.Module, encoded: Encoded, kind: TaskKind, device: torch.device) -> tuple[float, float]:
+    """How fast a model answers, in float32, tokenising not counted.
+
+    Returns:
+        Median milliseconds of one example at batch 1, and examples per second at batch 32.
+    """
+    accepted = accepted_inputs(model)
+    model.to(device)
+    spread = np.linspace(0, len(encoded) - 1, num=min(len(encoded), LATENCY_RUNS), dtype=int)
+    singles = [np.array([index]) for index in spread]
+    order = np.arange(len(encoded))[: 4 * THROUGHPUT_BATCH]
+    batches = [order[start : start + THROUGHPUT_BATCH] for start in range(0, len(order), THROUGHPUT_BATCH)]
+
+    def seconds(ids: np.ndarray) -> float:
+        inputs = {k: v.to(device) for k, v in encoded.inputs(ids).items() if k in accepted}
+        started = time.perf_counter()
+        forward(model, inputs, kind)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter() - started
+
+    with evaluating(model):
+        single, many = _within(seconds, singles), _within(seconds, batches)
+    rates = [len(ids) / taken for ids, taken in zip(batches, many, strict=False)]
+    return 1000 * float(np.median(single)), float(np.median(rates))
+
+
+def _within(seconds: Callable[[np.ndarray], float], batches: list[np.ndarray]) -> list[float]:
+    """Times of the batches, a first one not counted, as many as fit `LATENCY_SECONDS`."""
+    seconds(batches[0])
+    times: list[float] = []
+    for ids in batches:
+        times.append(seconds(ids))
+        if sum(times) > LATENCY_SECONDS:
+            break
+    return times

@@ -1,0 +1,247 @@
+"""From logits to predictions, and from predictions to scores.
+
+Decided here: scores are fractions (0 to 1, correlations −1 to 1). Where a score is undefined, as
+the correlation of a constant, it is 0. An answer is the span with the largest sum of start and end
+logit over all windows of the row, at most `MAX_ANSWER` tokens long. Words that truncation cut off
+are counted: they get `O`, or the most frequent tag of the training rows where there is no `O` (in
+prediction, which has no training rows, the first tag).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+from sklearn import metrics
+
+from engine.base.errors import RunError
+from engine.data.task import Task, TaskKind
+from engine.tokens.examples import Encoded
+from engine.tokens.tokenise import SECOND
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+MAX_ANSWER = 30
+"""Tokens of the longest answer that is considered (Devlin et al. 2019)."""
+STANDARD_ERRORS = 3
+"""How far above the trivial score a score is clearly better."""
+
+# --- logits → predictions --------------------------------------------------------------------
+
+
+def predictions(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[Any]:
+    """What a model answers for each row.
+
+    Args:
+        logits: One array for each example, cut to its own length.
+
+    Shapes:
+        logits: classification (C,), regression (1,), tagging (N, C), question answering (N, 2).
+        Returns: for each row the index of its class; its value; a list with a tag index for each
+            word; the text of its answer, empty where no window holds any context.
+
+    Raises:
+        RunError: A logit is not a finite number.
+    """
+    for row, values in zip(encoded.rows, logits, strict=True):
+        if not np.isfinite(values).all():
+            what = "the model's output is not a finite number, so it cannot be scored"
+            raise RunError(f"row {row + 1} of {task.name}: {what}")
+    return _PREDICT[task.kind](task, encoded, logits)
+
+
+def _classes(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[int]:
+    return [int(np.argmax(values)) for values in logits]
+
+
+def _values(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[float]:
+    return [float(values[0]) for values in logits]
+
+
+def _tags(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[list[int]]:
+    assert encoded.words is not None
+    lost = (encoded.words.values < 0).any()
+    filler = _tag_of_lost_words(task) if lost else 0
+    tagged = []
+    for example, values in enumerate(logits):
+        tokens = encoded.words[example]
+        tagged.append(np.where(tokens < 0, filler, values.argmax(axis=1)[tokens]).tolist())
+    return tagged
+
+
+def _tag_of_lost_words(task: Task) -> int:
+    """`O`, or the most frequent tag of the training rows; the first tag where these have none."""
+    if "O" in task.labels:
+        return task.labels.index("O")
+    if "tags" not in task.train.column_names:
+        return 0
+    seen = _flat(task.train["tags"][:])
+    return int(np.bincount(np.array(seen, dtype=int), minlength=1).argmax())
+
+
+def _answers(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[str]:
+    contexts = encoded.source["context"][:]
+    best = [(-math.inf, 0, 0)] * len(contexts)
+    for example, values in enumerate(logits):
+        inside = np.flatnonzero(encoded.places[example] == SECOND)
+        if len(inside) == 0:
+            continue
+        score, first, last = best_span(values[inside])
+        row = encoded.rows[example]
+        if score > best[row][0]:
+            starts, ends = encoded.starts[example], encoded.ends[example]
+            best[row] = score, int(starts[inside[first]]), int(ends[inside[last]])
+    return [context[begin:end].strip() for context, (_, begin, end) in zip(contexts, best, strict=True)]
+
+
+def best_span(logits: np.ndarray) -> tuple[float, int, int]:
+    """The span of at most `MAX_ANSWER` tokens with the largest start plus end logit.
+
+    Shapes:
+        logits: (N, 2), start and end.
+
+    Returns:
+        Its score, its first and its last token.
+
+    Example:
+        >>> best_span(np.array([[0.0, 9.0], [5.0, 0.0], [1.0, 2.0]]))
+        (9.0, 0, 0)
+    """
+    ends = np.concatenate([logits[:, 1], np.full(MAX_ANSWER - 1, -np.inf)])
+    table = logits[:, :1] + np.lib.stride_tricks.sliding_window_view(ends, MAX_ANSWER)
+    first, length = divmod(int(table.argmax()), MAX_ANSWER)
+    return float(table[first, length]), first, first + length
+
+
+_PREDICT: dict[TaskKind, Callable[[Task, Encoded, Sequence[np.ndarray]], list[Any]]] = {
+    "classification": _classes,
+    "regression": _values,
+    "tagging": _tags,
+    "question_answering": _answers,
+}
+
+# --- predictions → scores --------------------------------------------------------------------
+
+
+def scores(task: Task, rows: Dataset, predicted: Sequence[Any]) -> dict[str, float]:
+    """All metrics of the task, the deciding one first.
+
+    Args:
+        rows: With labels.
+        predicted: One for each row, as `predictions` gives them.
+
+    Raises:
+        RunError: A predicted value is not a finite number.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of undefined scores; they are 0 here, by the module's rule
+        if task.kind == "question_answering":
+            measured = _squad(rows["answers"][:], predicted)
+            return {name: measured[name] for name in task.metrics}
+        gold = rows["tags" if task.kind == "tagging" else "label"][:]
+        table = TAGGING_METRICS if task.kind == "tagging" else METRICS
+        return {name: float(table[name](task, gold, predicted)) for name in task.metrics}
+
+
+def _correlation(measure: Callable[..., Any], gold: Sequence[float], predicted: Sequence[float]) -> float:
+    """A correlation, 0 where one side is constant."""
+    one, other = np.asarray(gold, dtype=float), np.asarray(predicted, dtype=float)
+    if not np.isfinite(other).all():
+        raise RunError("a predicted value is not a finite number, so it cannot be scored")
+    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return 0.0
+    return measure(one, other).statistic
+
+
+def _f1(gold: Sequence[int], predicted: Sequence[int]) -> float:
+    """F1 of class 1."""
+    return metrics.f1_score(np.equal(gold, 1), np.equal(predicted, 1), zero_division=0)
+
+
+def _flat(rows: Sequence[Sequence[int]]) -> list[int]:
+    return [tag for row in rows for tag in row]
+
+
+def _seqeval_f1(task: Task, gold: Sequence[Sequence[int]], predicted: Sequence[Sequence[int]]) -> float:
+    """F1 of whole names: type, first and last word must agree."""
+    from seqeval.metrics import f1_score
+
+    named = [[[task.labels[tag] for tag in row] for row in rows] for rows in (gold, predicted)]
+    return f1_score(*named, zero_division=0)
+
+
+def _squad(answers: Sequence[dict[str, Any]], predicted: Sequence[str]) -> dict[str, float]:
+    """Mean over rows of the best agreement with any accepted answer (Rajpurkar et al. 2016)."""
+    from torchmetrics.functional.text import squad
+
+    given = [{"id": str(row), "prediction_text": text} for row, text in enumerate(predicted)]
+    accepted = [
+        {"id": str(row), "answers": {"text": list(answer["text"]) or [""], "answer_start": []}}
+        for row, answer in enumerate(answers)
+    ]
+    measured = squad(given, accepted)
+    return {"squad_f1": float(measured["f1"]) / 100, "exact_match": float(measured["exact_match"]) / 100}
+
+
+Metric = Callable[[Task, Sequence[Any], Sequence[Any]], float]
+
+METRICS: dict[str, Metric] = {
+    "accuracy": lambda task, gold, predicted: metrics.accuracy_score(gold, predicted),
+    "f1": lambda task, gold, predicted: _f1(gold, predicted),
+    "f1_macro": lambda task, gold, predicted: metrics.f1_score(
+        gold, predicted, average="macro", zero_division=0
+    ),
+    "mcc": lambda task, gold, predicted: metrics.matthews_corrcoef(gold, predicted),
+    "pearson": lambda task, gold, predicted: _correlation(stats.pearsonr, gold, predicted),
+    "spearman": lambda task, gold, predicted: _correlation(stats.spearmanr, gold, predicted),
+}
+TAGGING_METRICS: dict[str, Metric] = {
+    "accuracy": lambda task, gold, predicted: metrics.accuracy_score(_flat(gold), _flat(predicted)),
+    "seqeval_f1": _seqeval_f1,
+}
+
+# --- is a score worth anything? --------------------------------------------------------------
+
+
+def trivial_scores(task: Task, rows: Dataset) -> dict[str, float]:
+    """What always answering the most frequent class or tag of these rows, or their mean, scores.
+
+    Returns:
+        All metrics of the task; nothing for question answering, which has no such answer.
+    """
+    if task.kind == "question_answering":
+        return {}
+    if task.kind == "tagging":
+        gold = rows["tags"][:]
+        commonest = int(np.bincount(np.array(_flat(gold), dtype=int), minlength=1).argmax())
+        return scores(task, rows, [[commonest] * len(row) for row in gold])
+    gold = np.asarray(rows["label"][:])
+    answer = float(gold.mean()) if task.kind == "regression" else int(np.bincount(gold).argmax())
+    return scores(task, rows, [answer] * len(gold))
+
+
+def clearly_better(task: Task, rows: Dataset, score: float, trivial: float) -> bool:
+    """Whether a score on the task's metric lies about three standard errors above the trivial one.
+
+    Three, because the score is that of the best of several epochs, chosen on these very rows.
+
+    Equation: for correlations Fisher's z, error 1/√(n − 3); otherwise the interval of Agresti and
+        Coull (1998), which also holds for scores near 0 and 1. n is the number of rows, also where
+        a row has many words: they do not err independently.
+
+    Args:
+        score: Of the model on `rows`.
+        trivial: The same metric from `trivial_scores`; 0 where there is none.
+    """
+    n = len(rows)
+    if task.metric in ("mcc", "pearson", "spearman"):
+        z = [math.atanh(min(max(value, -1 + 1e-12), 1 - 1e-12)) for value in (score, trivial)]
+        return n > 3 and z[0] - STANDARD_ERRORS / math.sqrt(n - 3) > z[1]
+    size = n + STANDARD_ERRORS**2
+    share = (score * n + STANDARD_ERRORS**2 / 2) / size
+    return share - STANDARD_ERRORS * math.sqrt(share * (1 - share) / size) > trivial

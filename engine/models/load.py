@@ -1,0 +1,343 @@
+"""Teacher and student models: how they are loaded, built, and what one forward pass gives.
+
+Nothing here names an architecture, except that a model from scratch is a BERT encoder.
+Only safetensors are loaded; remote code never runs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from engine.augment.mixup import SHARES, mixed_inputs
+from engine.base.errors import InputError
+from engine.base.files import hash_of_files
+from engine.base.hub import MODEL_FILES, local_snapshot
+from engine.data.task import Task, TaskKind
+from engine.models.names import Scratch, place_of
+from engine.run.result import RESULT_FILE
+
+HEADS: dict[TaskKind, Any] = {
+    "classification": transformers.AutoModelForSequenceClassification,
+    "regression": transformers.AutoModelForSequenceClassification,
+    "tagging": transformers.AutoModelForTokenClassification,
+    "question_answering": transformers.AutoModelForQuestionAnswering,
+}
+HEAD_SUFFIX: dict[TaskKind, str] = {
+    "classification": "ForSequenceClassification",
+    "regression": "ForSequenceClassification",
+    "tagging": "ForTokenClassification",
+    "question_answering": "ForQuestionAnswering",
+}
+
+
+@dataclass
+class Features:
+    """What one forward pass of a model shows of a batch.
+
+    Shapes:
+        logits: (B, C), or (B, N, C) where the model answers per token.
+        hidden: layer index (1 is the first transformer layer) → (B, N, width). Holds only the
+            layers that were asked for. Where only first tokens were asked for, N is 1.
+        mask: (B, N), true where a token is real and not padding.
+        team: (m, B, C) or (m, B, N, C) logits of several teachers at the student's positions, which teach in
+            place of `logits`; None with one teacher.
+        paired: (B, N of the student), true where each of them has a token; None where all have its tokens.
+    """
+
+    logits: Tensor
+    hidden: Mapping[int, Tensor]
+    mask: Tensor
+    team: Tensor | None = None
+    paired: Tensor | None = None
+
+    def to(self, device: torch.device) -> Features:
+        """The same on another device."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Features:
+        """The same in page-locked memory, from which a GPU copies without waiting."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Features:
+        hidden = {layer: change(states) for layer, states in self.hidden.items()}
+        return Features(change(self.logits), hidden, change(self.mask))
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keeps transformers from printing load reports and bars; a fresh head is expected here."""
+    library = transformers.utils.logging
+    level, bar = library.get_verbosity(), library.is_progress_bar_enabled()
+    library.set_verbosity(logging.CRITICAL)
+    library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        library.set_verbosity(level)
+        if bar:
+            library.enable_progress_bar()
+
+
+def load_config(name: str, role: str) -> PretrainedConfig:
+    """The configuration of a pretrained model; weights are not touched.
+
+    Raises:
+        InputError: There is no such folder or hub model, or its configuration cannot be read.
+    """
+    folder = local_snapshot(name, role)
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise InputError.of(
+            place_of(role), f"the configuration of this model cannot be read ({error})", repr(name)
+        ) from error
+    if config.is_encoder_decoder:
+        what = "an encoder-decoder has two stacks of layers; an encoder is needed"
+        raise InputError.of(place_of(role), what, repr(name))
+    return config
+
+
+def weights_hash(name: str, role: str) -> str:
+    """A short hash of what decides a pretrained model's answers: weights, configuration, tokenizer.
+
+    Raises:
+        InputError: It has no safetensors weights.
+    """
+    folder = local_snapshot(name, role)
+    files = [path for pattern in MODEL_FILES for path in folder.glob(pattern) if path.name != RESULT_FILE]
+    if not any(path.suffix == ".safetensors" for path in files):
+        raise InputError.of(
+            place_of(role), "this model has no safetensors weights", repr(name), ("*.safetensors",)
+        )
+    return hash_of_files(files)
+
+
+def scratch_config(name: Scratch, vocabulary: int, pad: int) -> PretrainedConfig:
+    """A BERT configuration of the size that `scratch:` names; feed-forward is 4 times hidden."""
+    return AutoConfig.for_model(
+        "bert",
+        vocab_size=vocabulary,
+        pad_token_id=pad,
+        num_hidden_layers=name.layers,
+        hidden_size=name.hidden,
+        num_attention_heads=name.heads,
+        intermediate_size=4 * name.hidden,
+    )
+
+
+def load_tokenizer(name: str, role: str) -> PreTrainedTokenizerBase:
+    """The fast tokenizer of a pretrained model.
+
+    Raises:
+        InputError: It cannot be read, or has no fast form (character offsets need one).
+    """
+    folder = local_snapshot(name, role)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise InputError.of(
+            place_of(role), f"the tokenizer of this model cannot be read ({error})", repr(name)
+        ) from error
+    if not tokenizer.is_fast:
+        raise InputError.of(
+            place_of(role), "this model has no fast tokenizer, which character offsets need", repr(name)
+        )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    return tokenizer
+
+
+def for_task(config: PretrainedConfig, task: Task, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
+    """The configuration with the task's outputs and label names; changed in place."""
+    names = dict(enumerate(task.labels)) or {i: f"LABEL_{i}" for i in range(task.outputs)}
+    config.num_labels = task.outputs
+    config.id2label = names
+    config.label2id = {name: index for index, name in names.items()}
+    if task.kind == "regression":
+        config.problem_type = "regression"
+    if config.pad_token_id is None:
+        config.pad_token_id = tokenizer.pad_token_id
+    return config
+
+
+def has_head(config: PretrainedConfig, kind: TaskKind) -> bool:
+    """Whether the model was saved with a head for this kind of task, that is: fine-tuned."""
+    return any(name.endswith(HEAD_SUFFIX[kind]) for name in config.architectures or [])
+
+
+def build(config: PretrainedConfig, kind: TaskKind, seed: int) -> PreTrainedModel:
+    """A model with random weights, the same for the same seed."""
+    torch.manual_seed(seed)
+    with quiet_transformers():
+        return HEADS[kind].from_config(config)
+
+
+def load_pretrained(
+    name: str, config: PretrainedConfig, kind: TaskKind, seed: int, role: str, new_head: bool = True
+) -> PreTrainedModel:
+    """A pretrained encoder with a head for the task, in float32.
+
+    Args:
+        new_head: Whether a head of another size is replaced by a fresh one.
+
+    Raises:
+        InputError: There are no safetensors weights, or they do not fit.
+    """
+    folder = local_snapshot(name, role)
+    torch.manual_seed(seed)
+    try:
+        with quiet_transformers():
+            return HEADS[kind].from_pretrained(
+                folder,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=new_head,
+            )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        what = f"its weights cannot be loaded ({str(error).strip().splitlines()[0]})"
+        raise InputError.of(place_of(role), what, repr(name), ("a model with model.safetensors",)) from error
+
+
+def depth_and_width(config: PretrainedConfig) -> tuple[int, int]:
+    """Number of transformer layers and width of the hidden states.
+
+    Raises:
+        InputError: The configuration does not say them.
+    """
+    layers, width = getattr(config, "num_hidden_layers", None), getattr(config, "hidden_size", None)
+    if not isinstance(layers, int) or not isinstance(width, int):
+        raise InputError.of(
+            "model", "its configuration names no num_hidden_layers and hidden_size", config.model_type
+        )
+    return layers, width
+
+
+def reorder_labels(model: PreTrainedModel, labels: Sequence[str]) -> bool:
+    """Puts the outputs of a fine-tuned model into the dataset's order of labels, in place.
+
+    Returns:
+        Whether anything had to move.
+
+    Raises:
+        InputError: The model has these labels in another order and no single output layer.
+    """
+    names = [str(model.config.id2label[index]).lower() for index in range(model.config.num_labels)]
+    wanted = [label.lower() for label in labels]
+    if names == wanted or set(names) != set(wanted) or len(set(names)) != len(names):
+        return False
+    order = [names.index(label) for label in wanted]
+    heads = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == len(names)]
+    if len(heads) != 1:
+        raise InputError.of(
+            "--teacher", "its labels stand in another order than the dataset's", ", ".join(names), wanted
+        )
+    with torch.no_grad():
+        for parameter in heads[0].parameters(recurse=False):
+            parameter.copy_(parameter[order].clone())
+    model.config.id2label = dict(enumerate(labels))
+    model.config.label2id = {label: index for index, label in enumerate(labels)}
+    return True
+
+
+def forward(
+    model: nn.Module,
+    inputs: Mapping[str, Tensor],
+    kind: TaskKind,
+    layers: Sequence[int] = (),
+    first: bool = False,
+) -> Features:
+    """One forward pass.
+
+    Args:
+        inputs: (B, N) tensors of the tokenizer: `input_ids`, `attention_mask` and others; of pairs that are
+            to be mixed (2B, N), with their shares (`engine.augment.mixup`).
+        layers: Which layers' hidden states are wanted, 1 being the first transformer layer.
+        first: Whether hidden states of the first token suffice.
+    """
+    inputs = mixed_inputs(model, inputs) if SHARES in inputs else inputs
+    output = model(**inputs, output_hidden_states=bool(layers), return_dict=True)
+    if kind == "question_answering":
+        logits = torch.stack([output.start_logits, output.end_logits], dim=-1)
+    else:
+        logits = output.logits
+    width = slice(0, 1) if first else slice(None)
+    hidden = {layer: output.hidden_states[layer][:, width] for layer in layers}
+    return Features(logits, hidden, inputs["attention_mask"].bool())
+
+
+def faster_attention(model: PreTrainedModel, device: torch.device) -> str:
+    """Sets the attention that trains fastest on a device, in place.
+
+    With dropout, torch's fused attention is slower on CPUs than the plain one: by 5 to 15 % in bf16
+    (6 layers, width 384, 24 to 320 tokens).
+
+    Returns:
+        The attention that was set before.
+    """
+    before = model.config._attn_implementation
+    if device.type == "cpu":
+        model.set_attn_implementation("eager")
+    return before
+
+
+def accepted_inputs(model: nn.Module) -> set[str]:
+    """Names of the tensors that the model's forward takes."""
+    return set(inspect.signature(model.forward).parameters)
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Number of parameters; shared ones count once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def position_limit(config: PretrainedConfig) -> int | None:
+    """How many tokens the model can read, where its configuration says so.
+
+    Models after RoBERTa count positions from behind that of padding, so the first ones are lost.
+    """
+    limit = getattr(config, "max_position_embeddings", None)
+    if not isinstance(limit, int) or limit < 1:
+        return None
+    with torch.device("meta"), quiet_transformers():
+        model = AutoModel.from_config(config)
+    tables = (m for name, m in model.named_modules() if isinstance(m, nn.Embedding) and "position" in name)
+    return limit - max((m.padding_idx + 1 for m in tables if m.padding_idx is not None), default=0)
+
+
+def planned_size(config: PretrainedConfig, kind: TaskKind) -> int:
+    """Number of parameters of a model that is not built."""
+    with torch.device("meta"), quiet_transformers():
+        return parameter_count(HEADS[kind].from_config(config))
+
+
+def size_mb(model: PreTrainedModel) -> float:
+    """Size of the weights on disk, in 10^6 bytes."""
+    return sum(p.numel() * p.element_size() for p in model.parameters()) / 1e6
+
+
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Writes the ordinary `save_pretrained` layout."""
+    with quiet_transformers():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)

@@ -1,0 +1,70 @@
+"""A shallower model: some of the layers of another one.
+
+Decided here: which layers they are, and where a model keeps them, whatever its architecture: the transformer
+layers are the largest list of modules that is as long as the model is deep.
+"""
+
+from __future__ import annotations
+
+import copy
+
+from torch import nn
+from transformers import PretrainedConfig, PreTrainedModel
+
+from engine.models.load import depth_and_width, parameter_count, quiet_transformers
+
+
+def layer_stack(model: PreTrainedModel) -> str | None:
+    """Name of the list of the model's transformer layers: the largest one as long as it is deep.
+
+    Returns:
+        The name, or None where all layers share their weights (ALBERT).
+    """
+    depth, _ = depth_and_width(model.config)
+    sizes = {
+        name: parameter_count(module)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.ModuleList) and len(module) == depth
+    }
+    return max(sizes, key=lambda name: sizes[name], default=None)
+
+
+def layers_of(teacher: PreTrainedModel, count: int, config: PretrainedConfig) -> PreTrainedModel:
+    """A student that starts as `count` layers of its teacher, embeddings and head included.
+
+    Student layer i is a copy of teacher layer i·⌊teacher layers / count⌋, as the mapping `skip`
+    pairs them (BERT-PKD, Sun et al. 2019).
+
+    Args:
+        config: The teacher's configuration with `num_hidden_layers` set to `count`.
+    """
+    name = layer_stack(teacher)
+    step = depth_and_width(teacher.config)[0] // count
+    with quiet_transformers():
+        student = type(teacher)(config)
+    weights = teacher.state_dict()
+
+    def origin(key: str) -> str:
+        if name is None or not key.startswith(f"{name}."):
+            return key
+        index, _, rest = key.removeprefix(f"{name}.").partition(".")
+        return f"{name}.{(int(index) + 1) * step - 1}.{rest}"
+
+    student.load_state_dict({key: weights[origin(key)] for key in student.state_dict()})
+    return student
+
+
+def shallow_config(config: PretrainedConfig, count: int) -> PretrainedConfig:
+    """The teacher's configuration with `count` layers; per-layer lists are thinned alike.
+
+    A list counts as one if it is as long as the teacher is deep and either speaks of layers or holds numbers.
+    """
+    depth, _ = depth_and_width(config)
+    step = depth // count
+    shallow = copy.deepcopy(config)
+    shallow.num_hidden_layers = count
+    for key, value in config.to_dict().items():
+        as_deep = isinstance(value, list) and len(value) == depth
+        if as_deep and ("layer" in key or not isinstance(value[0], str)):
+            setattr(shallow, key, value[step - 1 :: step][:count])
+    return shallow

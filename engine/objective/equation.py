@@ -1,0 +1,232 @@
+"""Equation 1: the named, weighted terms that a student minimises.
+
+    L = Σ_ij m_ij · l_inter(student_i, teacher_j) + β1 · l_pred(x) + γ1 · l_hard(x)
+        + β2 · l_pred(x̂) + γ2 · l_hard(x̂),   x̂ an augmented example                (Distiller, eq. 1)
+
+Decided here: which terms a pipeline has, what each needs of the teacher, how the teacher's
+tokens are brought to the student's positions, and that the loss optimised is exactly the sum of
+the terms returned. The objective owns what is learned beside the student: projections, critics
+and the state of the layer mapping. The teacher is detached at the door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from engine.base.errors import InputError
+from engine.data.task import TaskKind
+from engine.models.load import Features
+from engine.objective import INTERMEDIATE, PREDICTION, IntermediateObjective
+from engine.objective.critics import StackedLinear
+from engine.objective.mapping import MAPPING, check_layers
+from engine.objective.prediction import hard_label_term, prediction_term
+from engine.objective.reduction import Term, at_positions, reduce
+from engine.pipeline import NoIntermediate, NoMapping, Pipeline, PredictionSpec, Weights
+
+
+@dataclass(frozen=True)
+class TeacherNeeds:
+    """What the teacher's signals must hold for a pipeline, beside the logits.
+
+    Args:
+        layers: Teacher layers, 1-based, that the mapping may use.
+        tokens: `first` where only token 0 of each sequence is read.
+    """
+
+    layers: tuple[int, ...]
+    tokens: Literal["all", "first"]
+
+
+class Objective(nn.Module):
+    """The loss of one pipeline on one kind of task.
+
+    Args:
+        pipeline: Only its components and weights are read.
+        kind: Of the task.
+        student_layers: Number of transformer layers, as `teacher_layers`.
+        student_width: D, as `teacher_width` is E.
+
+    Attributes:
+        needs: What the teacher's signals must hold.
+        student_layers_used: Hidden layers of the student that `forward` reads.
+        aligned: Whether `forward` needs an alignment when the tokenizers differ.
+
+    Raises:
+        InputError: These layers cannot be mapped.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        kind: TaskKind,
+        *,
+        student_layers: int,
+        student_width: int,
+        teacher_layers: int,
+        teacher_width: int,
+    ):
+        super().__init__()
+        self.kind, self.weights = kind, pipeline.weights
+        self.weighted = pipeline.teacher.policy == "weighted"
+        used = pipeline.weights.intermediate > 0
+        spec = pipeline.intermediate if used else NoIntermediate()
+        mapping = pipeline.mapping if used else NoMapping()
+        if problems := check_layers(mapping, student_layers, teacher_layers):
+            raise InputError(problems)
+        self.mapping = MAPPING[mapping.kind](mapping, student_layers, teacher_layers)
+        self.intermediate = INTERMEDIATE[spec.kind](
+            spec, kind, self.mapping.pairs, student_width, teacher_width
+        )
+        prediction = pipeline.prediction_for(kind)
+        self.prediction = PREDICTION[prediction.kind](prediction)
+        first_only = self.intermediate is not None and self.intermediate.first_token_only
+        layers = tuple(sorted({j for _, j in self.mapping.pairs}))
+        self.needs = TeacherNeeds(layers, "first" if first_only else "all")
+        self.student_layers_used = tuple(sorted({i for i, _ in self.mapping.pairs}))
+        predicting = self.weights.prediction + self.weights.augmented_prediction > 0
+        per_token = kind in ("tagging", "question_answering") and predicting
+        self.aligned = per_token or (self.intermediate is not None and self.intermediate.token_level)
+
+    def forward(
+        self,
+        student: Features,
+        teacher: Features | None,
+        labels: Tensor,
+        totals: Mapping[str, Tensor | float],
+        alignment: Tensor | None = None,
+        label_alignment: Tensor | None = None,
+        augmented: bool = False,
+    ) -> dict[str, Tensor]:
+        """Every term of the loss, weighted; what is minimised is exactly their sum.
+
+        Args:
+            student: Its gradient is wanted.
+            teacher: Never gets a gradient; may be `None` where only gold labels teach.
+            labels: As in `engine.objective.prediction.hard_label_term`.
+            totals: `examples`, and for tagging `tokens` (positions with a label): their counts over
+                the whole optimiser step, all micro-batches and processes.
+            alignment: Student position × teacher position; rows sum to 1, or to 0 for a student token
+                without partner. `None` where both sides have the same tokens.
+            label_alignment: The same for logits: tagging pairs the first tokens of words, which carry
+                the labels. `alignment` where it is `None`.
+            augmented: Whether the examples are augmented ones: nothing is learned from their hidden states,
+                and their terms have weights of their own.
+
+        Shapes:
+            labels: (B,), (B, N) or (B, 2); of mixed examples as in `engine.augment.mixup.mixed_targets`.
+            alignment, label_alignment: (B, N of the student, N of the teacher).
+
+        Returns:
+            Name (`intermediate`, `prediction`, `hard_label`; `augmented_prediction`,
+            `augmented_hard_label`) → scalar, for the terms with weight.
+        """
+        terms: dict[str, Term] = {}
+        student = replace(student, mask=student.mask.bool())
+        prefix = "augmented_" if augmented else ""
+        if self.intermediate is not None and not augmented:
+            terms["intermediate"] = self._intermediate_term(
+                self.intermediate, student, _detached(teacher), alignment
+            )
+        if getattr(self.weights, f"{prefix}prediction") > 0:
+            of_labels = alignment if label_alignment is None else label_alignment
+            terms[f"{prefix}prediction"] = self._prediction_term(
+                student, _detached(teacher), labels, of_labels
+            )
+        if getattr(self.weights, f"{prefix}hard_label") > 0:
+            terms[f"{prefix}hard_label"] = hard_label_term(self.kind, student.logits, student.mask, labels)
+        return {name: getattr(self.weights, name) * reduce(term, totals) for name, term in terms.items()}
+
+    def _intermediate_term(
+        self,
+        intermediate: IntermediateObjective,
+        student: Features,
+        teacher: Features,
+        alignment: Tensor | None,
+    ) -> Term:
+        if intermediate.token_level:
+            paired = _paired_mask(student.mask, alignment)
+            hidden = {j: at_positions(teacher.hidden[j], alignment) for j in self.needs.layers}
+            student = replace(student, mask=paired)
+            teacher = Features(teacher.logits, hidden, paired)
+        values: Tensor = intermediate(student, teacher)  # (pairs, B)
+        weights = self.mapping(values.mean(1))
+        total = (weights.unsqueeze(1) * values).sum(0)
+        return Term(total, torch.ones_like(total, dtype=torch.bool), "examples")
+
+    def _prediction_term(
+        self, student: Features, teacher: Features, labels: Tensor, alignment: Tensor | None
+    ) -> Term:
+        per_token = student.logits.ndim == 3
+        if teacher.team is None:
+            paired = _paired_mask(student.mask, alignment)
+            logits = at_positions(teacher.logits, alignment) if per_token else teacher.logits
+            return prediction_term(self.prediction, self.kind, student.logits, logits, paired, labels)
+        paired = student.mask if teacher.paired is None else student.mask & teacher.paired
+        terms = [
+            prediction_term(self.prediction, self.kind, student.logits, logits, paired, labels)
+            for logits in teacher.team
+        ]
+        return replace(terms[0], values=self._summed(terms, teacher.team, paired, labels))
+
+    def _summed(self, terms: Sequence[Term], team: Tensor, paired: Tensor, labels: Tensor) -> Tensor:
+        """Sum over a team; each member's loss over 1 + its own error where trust is weighted (MT-BERT)."""
+        values = [term.values for term in terms]
+        if self.weighted:
+            errors = [hard_label_term(self.kind, logits, paired, labels).values for logits in team]
+            values = [value / (1 + error) for value, error in zip(values, errors, strict=True)]
+        return torch.stack(values).sum(0)
+
+    def parameter_groups(self, weight_decay: float, learning_rate: float) -> list[dict[str, Any]]:
+        """What an optimiser must train beside the student; empty where there is nothing.
+
+        Weight decay falls on matrices only, not on biases and norms.
+
+        Args:
+            weight_decay: The student's.
+            learning_rate: The student's. Projections take it; critics have their own.
+        """
+        own_rate = self.intermediate.learning_rate if self.intermediate is not None else None
+        rate = learning_rate if own_rate is None else own_rate
+        matrices = {m.weight for m in self.modules() if isinstance(m, nn.Linear | StackedLinear)}
+        groups = (
+            ([p for p in self.parameters() if p in matrices], weight_decay),
+            ([p for p in self.parameters() if p not in matrices], 0.0),
+        )
+        return [
+            {"params": members, "lr": rate, "weight_decay": decay} for members, decay in groups if members
+        ]
+
+
+def hard_label_only(kind: TaskKind) -> Objective:
+    """The objective of plain fine-tuning: a teacher, or a student without one.
+
+    Example:
+        >>> logits, mask = torch.zeros(2, 3), torch.ones(2, 5, dtype=torch.bool)
+        >>> hard_label_only("classification")(
+        ...     Features(logits, {}, mask), None, torch.tensor([0, 2]), {"examples": 2})
+        {'hard_label': tensor(1.0986)}
+    """
+    return outputs_only(kind, None, Weights(prediction=0.0, hard_label=1.0))
+
+
+def outputs_only(kind: TaskKind, prediction: PredictionSpec | None, weights: Weights) -> Objective:
+    """An objective that reads no hidden states, and so needs to know nothing of the models."""
+    pipeline = Pipeline(prediction=prediction, weights=weights)
+    return Objective(pipeline, kind, student_layers=0, student_width=0, teacher_layers=0, teacher_width=0)
+
+
+def _detached(teacher: Features | None) -> Features:
+    if teacher is None:
+        raise ValueError("this pipeline learns from a teacher, and there is none")
+    hidden = {layer: states.detach() for layer, states in teacher.hidden.items()}
+    return replace(teacher, logits=teacher.logits.detach(), hidden=hidden, mask=teacher.mask.bool())
+
+
+def _paired_mask(mask: Tensor, alignment: Tensor | None) -> Tensor:
+    """(B, N of the student): true where a token is real and has a partner."""
+    return mask if alignment is None else mask & (alignment.sum(-1) > 0)

@@ -1,0 +1,206 @@
+"""Which student layer learns from which teacher layer, and the projections between their widths.
+
+Decided here: any mapping is one matrix m (student layers × teacher layers). `skip` and `last`
+know it beforehand, `emd` solves for it on every batch; the objective adds up m_ij · loss_ij over
+the pairs that may be non-zero, whatever the mapping. Layers are counted from 1; index 0 is the
+embedding output and is never mapped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import ot
+import torch
+from torch import Tensor, distributed, nn
+
+from engine.base.errors import Problem
+from engine.pipeline import EMD, Last, MappingSpec, NoMapping, Skip
+
+SMALLEST_WEIGHT = 1e-6
+"""No layer loses all its weight: at zero, its cost per weight would be 0 / 0 for ever after."""
+
+
+def check_layers(mapping: MappingSpec, student_layers: int, teacher_layers: int) -> list[Problem]:
+    """Why these layers cannot be mapped; empty when they can.
+
+    Example:
+        >>> print(*check_layers(Skip(), 6, 4))
+        mapping.kind: 'skip' needs a student that is not deeper than its teacher; got 6 student layers and \
+4 teacher layers. Take fewer student layers, or the mapping 'emd', which takes any depths.
+    """
+    if mapping.kind == "none":
+        return []
+    sides = (("student", student_layers), ("teacher", teacher_layers))
+    problems = [
+        Problem(
+            "mapping.kind", f"'{mapping.kind}' needs transformer layers, and the {side} has none", str(count)
+        )
+        for side, count in sides
+        if count < 1
+    ]
+    if not problems and mapping.kind != "emd" and student_layers > teacher_layers:
+        what = f"'{mapping.kind}' needs a student that is not deeper than its teacher"
+        got = f"{student_layers} student layers and {teacher_layers} teacher layers"
+        remedy = "Take fewer student layers, or the mapping 'emd', which takes any depths."
+        problems.append(Problem("mapping.kind", what, got, (), remedy))
+    return problems
+
+
+class FixedMapping(nn.Module):
+    """A mapping that is known beforehand: every pair has weight 1.
+
+    Args:
+        pairs: Student layer → teacher layer.
+    """
+
+    def __init__(self, pairs: Sequence[tuple[int, int]]):
+        super().__init__()
+        self.pairs = tuple(pairs)
+
+    def forward(self, costs: Tensor) -> Tensor:
+        """The weight of each pair.
+
+        Shapes:
+            costs: (pairs,) mean loss of each pair; no gradient flows through them.
+            Returns: (pairs,).
+        """
+        return torch.ones_like(costs)
+
+
+class TransportMapping(nn.Module):
+    """All pairs, weighted by optimal transport between the layers (BERT-EMD, Li et al. 2020).
+
+    Equation: W = argmin_W Σ_ij w_ij d_ij with the layer weights as marginals; m = W / Σ_ij w_ij.
+    After each batch the layer weights follow the cost attention, on both sides alike:
+    c_i = Σ_j w_ij d_ij / weight_i, weight ← softmax((Σ c / c_i) / temperature). A layer that is
+    cheap to transfer gains weight. They start uniform.
+
+    The attention needs positive costs, and mi_alpha's are minus a bound. Where a cost is negative
+    all are shifted so that the dearest pair costs twice the cheapest. W itself does not change under
+    a shift, because its marginals are fixed.
+
+    The layer weights are buffers, so a checkpoint holds them. Over several processes the costs are
+    averaged first, so that all solve the same problem.
+    """
+
+    student_weights: Tensor
+    teacher_weights: Tensor
+
+    def __init__(self, spec: EMD, student_layers: int, teacher_layers: int):
+        super().__init__()
+        self.spec = spec
+        self.shape = (student_layers, teacher_layers)
+        self.pairs = tuple((i, j) for i in range(1, student_layers + 1) for j in range(1, teacher_layers + 1))
+        for name, count in (("student_weights", student_layers), ("teacher_weights", teacher_layers)):
+            self.register_buffer(name, torch.full((count,), 1 / count, dtype=torch.float64))
+
+    def forward(self, costs: Tensor) -> Tensor:
+        """The weight of each pair; in training also the step of the layer weights.
+
+        Shapes:
+            costs: (pairs,) mean loss of each pair; no gradient flows through them.
+            Returns: (pairs,), summing to 1.
+        """
+        cost = _mean_over_processes(costs.detach().double()).cpu().reshape(self.shape)
+        student, teacher = self.student_weights.cpu(), self.teacher_weights.cpu()
+        if not cost.isfinite().all():  # the solver would not end; the guard against NaN names the term
+            return torch.outer(student, teacher).flatten().to(costs)
+        # A shift changes no flow, and the solver calls problems with negative costs infeasible.
+        flow = torch.from_numpy(ot.emd(student.numpy(), teacher.numpy(), (cost - cost.min()).numpy()))
+        if self.training and self.spec.layer_weights == "cost_attention":
+            transferred = flow * _positive(cost)
+            self.student_weights.copy_(self._attend(transferred.sum(1) / student))
+            self.teacher_weights.copy_(self._attend(transferred.sum(0) / teacher))
+        return (flow / flow.sum()).flatten().to(costs)
+
+    def _attend(self, layer_cost: Tensor) -> Tensor:
+        """The layer weights that follow from each layer's cost per weight."""
+        total = layer_cost.sum()
+        share = layer_cost / total if total > 0 else torch.full_like(layer_cost, 1 / len(layer_cost))
+        weights = torch.softmax(1 / share.clamp(min=SMALLEST_WEIGHT) / self.spec.temperature, 0)
+        weights = weights.clamp(min=SMALLEST_WEIGHT)
+        return weights / weights.sum()
+
+
+def _positive(cost: Tensor) -> Tensor:
+    """Costs as the cost attention needs them (see `TransportMapping`)."""
+    cheapest, dearest = cost.min(), cost.max()
+    return cost if cheapest >= 0 else cost - cheapest + (dearest - cheapest)
+
+
+def _mean_over_processes(values: Tensor) -> Tensor:
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return values
+    total = values.clone()
+    distributed.all_reduce(total)
+    return total / distributed.get_world_size()
+
+
+LayerMapping = FixedMapping | TransportMapping
+
+
+def build_none(spec: NoMapping, student_layers: int, teacher_layers: int) -> LayerMapping:
+    """No pair at all."""
+    return FixedMapping(())
+
+
+def build_skip(spec: Skip, student_layers: int, teacher_layers: int) -> LayerMapping:
+    """Student layer i → teacher layer i · ⌊teacher layers / student layers⌋ (Distiller, section 3.3.1).
+
+    Example:
+        >>> build_skip(Skip(), 3, 12).pairs
+        ((1, 4), (2, 8), (3, 12))
+    """
+    stride = teacher_layers // student_layers
+    return FixedMapping([(i, i * stride) for i in range(1, student_layers + 1)])
+
+
+def build_last(spec: Last, student_layers: int, teacher_layers: int) -> LayerMapping:
+    """Student layer i → teacher layer i + teacher layers − student layers (Distiller, section 3.3.1).
+
+    Example:
+        >>> build_last(Last(), 3, 12).pairs
+        ((1, 10), (2, 11), (3, 12))
+    """
+    return FixedMapping([(i, i + teacher_layers - student_layers) for i in range(1, student_layers + 1)])
+
+
+MAPPING: dict[str, Callable[..., LayerMapping]] = {
+    "none": build_none,
+    "skip": build_skip,
+    "last": build_last,
+    "emd": TransportMapping,
+}
+
+
+class Projections(nn.Module):
+    """One learned linear map D → E for each student layer; nothing where the widths agree.
+
+    They train with the student and are no part of it.
+
+    Args:
+        layers: Student layers that need one.
+        student_width: D.
+        teacher_width: E.
+        always: Also where D = E.
+    """
+
+    def __init__(self, layers: Sequence[int], student_width: int, teacher_width: int, always: bool = False):
+        super().__init__()
+        self.layers = tuple(layers)
+        needed = always or student_width != teacher_width
+        self.maps = nn.ModuleDict({str(i): nn.Linear(student_width, teacher_width) for i in layers if needed})
+
+    def forward(self, layer: int, hidden: Tensor) -> Tensor:
+        """`hidden` of a student layer in the teacher's width.
+
+        Shapes:
+            hidden: (B, N, D).
+            Returns: (B, N, E).
+        """
+        if str(layer) not in self.maps:
+            return hidden
+        projection = self.maps[str(layer)]
+        assert isinstance(projection, nn.Linear)
+        return projection(hidden.to(projection.weight.dtype))

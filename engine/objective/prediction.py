@@ -1,0 +1,163 @@
+"""Losses on the model's outputs: against the teacher's logits, and against the gold label.
+
+Decided here: what the class axis is for each kind of task, and in what unit its values count.
+
+    classification, regression   the C logits of an example     one value per example
+    tagging                      the C logits of a token        one value per labelled token
+    question_answering           the N positions, once for the  one value per example,
+                                 start and once for the end     the mean of start and end
+
+Everything is computed in float32 at least, also under mixed precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine.data.task import TaskKind
+from engine.objective.reduction import Term, full_precision
+from engine.pipeline import PredictionCE, PredictionKL, PredictionMSE
+
+IGNORED = -100
+"""Label of a position that has none."""
+
+
+def _only(logits: Tensor, valid: Tensor | None) -> Tensor:
+    """Logits that leave classes which are not valid without probability.
+
+    The lowest finite number, because minus infinity times a probability of zero is NaN.
+    """
+    return logits if valid is None else logits.masked_fill(~valid, torch.finfo(logits.dtype).min)
+
+
+def _log_softmax(logits: Tensor, temperature: float, valid: Tensor | None) -> Tensor:
+    return _only(full_precision(logits) / temperature, valid).log_softmax(-1)
+
+
+def cross_entropy(
+    student: Tensor, teacher: Tensor, temperature: float = 1.0, valid: Tensor | None = None
+) -> Tensor:
+    """Cross-entropy of the student's distribution against the teacher's.
+
+    Equation: temperature² · −Σ_c softmax(teacher / temperature)_c · log softmax(student / temperature)_c
+    (Hinton et al. 2015; the factor keeps the size of the gradient).
+
+    Shapes:
+        student, teacher: (..., C) logits.
+        valid: true where a class counts; broadcasts to (..., C).
+        Returns: (...).
+
+    Example:
+        >>> cross_entropy(torch.zeros(1, 2), torch.zeros(1, 2), temperature=2.0)
+        tensor([2.7726])
+    """
+    log_student = _log_softmax(student, temperature, valid)
+    target = _log_softmax(teacher, temperature, valid).exp()
+    return -(target * log_student).sum(-1) * temperature**2
+
+
+def kl(student: Tensor, teacher: Tensor, temperature: float = 1.0, valid: Tensor | None = None) -> Tensor:
+    """Kullback-Leibler divergence of the student's distribution from the teacher's.
+
+    Equation: temperature² · Σ_c p_c · (log p_c − log q_c), p the teacher's distribution and q the
+    student's at the temperature. It is the cross-entropy less the teacher's entropy, so the
+    gradient is the same and the value is zero where the two agree.
+
+    Shapes:
+        student, teacher, valid, Returns: as for `cross_entropy`.
+
+    Example:
+        >>> kl(torch.ones(1, 3), torch.zeros(1, 3))
+        tensor([0.])
+    """
+    log_student = _log_softmax(student, temperature, valid)
+    log_teacher = _log_softmax(teacher, temperature, valid)
+    return (log_teacher.exp() * (log_teacher - log_student)).sum(-1) * temperature**2
+
+
+def mse(student: Tensor, teacher: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Mean squared difference of the logits (Ba and Caruana 2014; Kim et al. 2021).
+
+    Equation: mean_c (student_c − teacher_c)², over the classes that count.
+
+    Shapes:
+        student, teacher, valid, Returns: as for `cross_entropy`.
+
+    Example:
+        >>> mse(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 4.0]]))
+        tensor([2.])
+    """
+    squared = (full_precision(student) - full_precision(teacher)).square()
+    if valid is None:
+        return squared.mean(-1)
+    return squared.masked_fill(~valid, 0).sum(-1) / valid.sum(-1).clamp(min=1)
+
+
+PredictionLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+
+def build_ce(spec: PredictionCE) -> PredictionLoss:
+    """`cross_entropy` at the temperature of the spec."""
+    return lambda student, teacher, valid: cross_entropy(student, teacher, spec.temperature, valid)
+
+
+def build_kl(spec: PredictionKL) -> PredictionLoss:
+    """`kl` at the temperature of the spec."""
+    return lambda student, teacher, valid: kl(student, teacher, spec.temperature, valid)
+
+
+def build_mse(spec: PredictionMSE) -> PredictionLoss:
+    """`mse`, which has no knob."""
+    return mse
+
+
+def prediction_term(
+    loss: PredictionLoss, kind: TaskKind, student: Tensor, teacher: Tensor, mask: Tensor, labels: Tensor
+) -> Term:
+    """The prediction loss in the form of a task.
+
+    Shapes:
+        student, teacher: (B, C), or (B, N, C) for tagging and (B, N, 2) for question answering.
+        mask: (B, N), true where the student's token is real and has a partner.
+        labels: as in `hard_label_term`; only tagging looks at them, for where a label stands, and of mixed
+            examples how much of one.
+    """
+    if kind == "question_answering":
+        values = loss(student.transpose(1, 2), teacher.transpose(1, 2), mask.unsqueeze(1))
+        return Term(values.mean(-1), mask.any(-1), "examples")
+    values = loss(student, teacher, None)
+    if kind == "tagging":
+        weights = labels.sum(-1) if labels.ndim == 3 else (labels != IGNORED).to(values.dtype)
+        return Term(values * weights, mask & (weights > 0), "tokens")
+    return Term(values, torch.ones_like(values, dtype=torch.bool), "examples")
+
+
+def hard_label_term(kind: TaskKind, logits: Tensor, mask: Tensor, labels: Tensor) -> Term:
+    """The loss against the gold label: cross-entropy, or the squared error for regression.
+
+    Shapes:
+        logits: (B, C), or (B, N, C) for tagging and (B, N, 2) for question answering.
+        mask: (B, N), true where the student's token is real.
+        labels: (B,) classes or targets; (B, N) tags with `IGNORED` where there is none;
+            (B, 2) positions of start and end, `IGNORED` where there is none. Of mixed examples distributions:
+            (B, C), (B, N, C) and (B, 2, N); a token whose numbers sum to less than 1 counts for less.
+    """
+    logits = full_precision(logits)
+    if kind == "regression":
+        values = (logits.squeeze(-1) - labels.to(logits.dtype)).square()
+        return Term(values, torch.ones_like(values, dtype=torch.bool), "examples")
+    if kind == "question_answering":
+        logits = _only(logits, mask.unsqueeze(-1))  # the N positions are the classes, and already axis 1
+    elif kind == "tagging":
+        logits = logits.transpose(1, 2)
+    mixed = labels.is_floating_point()
+    targets = labels.transpose(1, 2) if mixed and labels.ndim == 3 else labels  # their classes on axis 1
+    values = F.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="none")
+    if kind == "question_answering":
+        return Term(values.mean(-1), mask.any(-1), "examples")
+    counts = labels.sum(-1) > 0 if mixed else labels != IGNORED
+    return Term(values, counts, "tokens" if kind == "tagging" else "examples")

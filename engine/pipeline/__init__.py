@@ -1,0 +1,98 @@
+"""The pipeline: everything that decides what a distillation run computes, as frozen data.
+
+Decided here: names, ranges and defaults. Defaults are the paper's (Distiller, He et al. 2021,
+appendix G) unless a comment says otherwise. Not here: devices, workers, folders, seeds, teacher
+and student, which are arguments of a run. Nothing here imports torch or transformers.
+
+Each component is a tagged spec (`kind`, for the teacher `policy`), so a knob that belongs to
+another kind is an unknown key and therefore an error.
+"""
+
+from engine.base.spec import Spec
+from engine.pipeline.augmentation import (
+    IN_DOMAIN,
+    Augmentation,
+    BackTranslation,
+    Contextual,
+    Mixup,
+    OperatorSpec,
+    Random,
+)
+from engine.pipeline.components import (
+    CE,
+    EMD,
+    L2,
+    MSE,
+    PKD,
+    Cos,
+    CriticSpec,
+    IntermediateSpec,
+    Last,
+    MappingSpec,
+    MIAlpha,
+    MLPCritic,
+    NoIntermediate,
+    NoMapping,
+    PredictionCE,
+    PredictionKL,
+    PredictionMSE,
+    PredictionSpec,
+    Skip,
+    TransformerCritic,
+)
+from engine.pipeline.pipeline import Pipeline, component_specs, components
+from engine.pipeline.team import (
+    AssistantsTeam,
+    AutoSKD,
+    AverageTeam,
+    SingleTeacher,
+    StochasticTeam,
+    TeacherSpec,
+    WeightedTeam,
+)
+from engine.pipeline.training import PAPER_MAX_LENGTH, WITH_AUGMENTATION, Training, Weights
+
+__all__ = [
+    "CE",
+    "EMD",
+    "IN_DOMAIN",
+    "L2",
+    "MSE",
+    "PAPER_MAX_LENGTH",
+    "WITH_AUGMENTATION",
+    "PKD",
+    "AssistantsTeam",
+    "Augmentation",
+    "AutoSKD",
+    "AverageTeam",
+    "BackTranslation",
+    "Contextual",
+    "Cos",
+    "CriticSpec",
+    "IntermediateSpec",
+    "Last",
+    "MIAlpha",
+    "MLPCritic",
+    "MappingSpec",
+    "Mixup",
+    "NoIntermediate",
+    "NoMapping",
+    "OperatorSpec",
+    "Pipeline",
+    "PredictionCE",
+    "PredictionKL",
+    "PredictionMSE",
+    "PredictionSpec",
+    "Random",
+    "SingleTeacher",
+    "Skip",
+    "Spec",
+    "StochasticTeam",
+    "TeacherSpec",
+    "Training",
+    "TransformerCritic",
+    "WeightedTeam",
+    "Weights",
+    "component_specs",
+    "components",
+]

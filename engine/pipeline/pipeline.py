@@ -1,0 +1,174 @@
+"""One pipeline: its components, and what goes together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from pydantic import model_validator
+
+from engine.base.errors import Problem
+from engine.base.spec import Spec
+from engine.data.task import Task, TaskKind
+from engine.pipeline.augmentation import Augmentation, AugmentationSpec, OperatorSpec
+from engine.pipeline.components import (
+    CriticSpec,
+    IntermediateSpec,
+    MappingSpec,
+    NoIntermediate,
+    NoMapping,
+    PredictionCE,
+    PredictionKL,
+    PredictionMSE,
+    PredictionSpec,
+    Skip,
+)
+from engine.pipeline.team import AutoSKD, SingleTeacher, TeacherSpec
+from engine.pipeline.training import WITH_AUGMENTATION, Training, Weights
+
+WORD_LEVEL_ONLY: dict[TaskKind, str] = {
+    "tagging": "tags with their words",
+    "question_answering": "answer in its context",
+}
+"""Kinds of task whose labels stand at words → what would be lost."""
+
+
+class Pipeline(Spec):
+    """One complete distillation pipeline.
+
+    Example:
+        >>> from engine.pipeline import EMD, MIAlpha
+        >>> pipeline = Pipeline(intermediate=MIAlpha(alpha=0.5), mapping=EMD())
+        >>> pipeline.prediction_for("regression").kind, pipeline.mapping.kind
+        ('mse', 'emd')
+        >>> Pipeline.model_validate(pipeline.model_dump()) == pipeline
+        True
+    """
+
+    intermediate: IntermediateSpec = NoIntermediate()
+    mapping: MappingSpec = NoMapping()
+    prediction: PredictionSpec | None = None
+    """`None`: ce, and for regression, which has no classes, mse."""
+    augmentation: AugmentationSpec = Augmentation()
+    teacher: TeacherSpec = SingleTeacher()
+    weights: Weights = Weights()
+    training: Training = Training()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_mapping(cls, data: Any) -> Any:
+        """An intermediate objective without a mapping maps by `skip`, as the paper does."""
+        if not isinstance(data, dict) or "mapping" in data or "intermediate" not in data:
+            return data
+        given = data["intermediate"]
+        kind = given.get("kind") if isinstance(given, dict) else getattr(given, "kind", None)
+        return data if kind in (None, "none") else {**data, "mapping": Skip()}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_weights(cls, data: Any) -> Any:
+        """Weights that are not said are the paper's with augmentation or without."""
+        if not isinstance(data, dict) or not _augments(data.get("augmentation")):
+            return data
+        given = data.get("weights", {})
+        if isinstance(given, Weights):
+            given = {name: getattr(given, name) for name in given.model_fields_set}
+        return {**data, "weights": {**WITH_AUGMENTATION, **given}} if isinstance(given, Mapping) else data
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Pipeline:
+        problems, weights = [], self.weights
+        intermediate, mapping = self.intermediate.kind, self.mapping.kind
+        if (intermediate == "none") != (mapping == "none"):
+            problems.append(
+                "intermediate and mapping go together: both `none`, or neither; "
+                f"got intermediate {intermediate} and mapping {mapping}"
+            )
+        if weights.prediction + weights.hard_label + weights.intermediate * (intermediate != "none") == 0:
+            problems.append("all weights are 0: nothing would be learned")
+        if self.teacher.policy != "single" and weights.prediction == 0:
+            problems.append("a team teaches by its predictions, and their weight is 0")
+        if intermediate == "mi_alpha" and self.training.batch_size < 2:
+            problems.append("mi_alpha contrasts examples within a batch: batch_size must be at least 2")
+        augmented = weights.augmented_prediction + weights.augmented_hard_label
+        if self.augmentation.operators and augmented == 0:
+            problems.append("nothing is learned from augmented examples: both of their weights are 0")
+        if augmented and not self.augmentation.operators:
+            problems.append("augmented examples have a weight, and augmentation has no operators")
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @property
+    def key(self) -> str:
+        """Short hash of what the pipeline computes; the same for equal pipelines everywhere."""
+        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()[:12]
+
+    def prediction_for(self, kind: TaskKind) -> PredictionCE | PredictionMSE | PredictionKL:
+        """The prediction loss on a task of this kind."""
+        return self.prediction or (PredictionMSE() if kind == "regression" else PredictionCE())
+
+    def for_task(self, task: Task, from_scratch: bool = False) -> Pipeline:
+        """The same with every `None` resolved for this task and this kind of student."""
+        training = self.training.for_task(task, from_scratch)
+        return self.model_copy(update={"prediction": self.prediction_for(task.kind), "training": training})
+
+    def problems_with(self, kind: TaskKind) -> list[Problem]:
+        """Why this pipeline cannot run on a task of this kind; empty when it can."""
+        problems = []
+        chosen = self.prediction_for(kind).kind
+        if kind == "regression" and chosen != "mse":
+            what = "needs classes, and a regression task has none"
+            problems.append(Problem("prediction.kind", what, f"'{chosen}'", ("mse",), "mse"))
+        if kind != "question_answering" and self.training.window_overlap is not None:
+            what = f"only question answering has windows, and this task is {kind}"
+            overlap = str(self.training.window_overlap)
+            problems.append(Problem("training.window_overlap", what, overlap, (), "Remove the key."))
+        if kind == "regression" and isinstance(self.teacher, AutoSKD) and self.teacher.update == "sswo":
+            what = "θ scales the logits of the drawn member, and a scaled target is another target"
+            problems.append(Problem("teacher.update", what, "'sswo'", ("cr",)))
+        if kind in WORD_LEVEL_ONLY and "back_translation" in self.augmentation.kinds:
+            what = f"a translation keeps no {WORD_LEVEL_ONLY[kind]}"
+            others = ("contextual", "random", "mixup")
+            problems.append(Problem("augmentation.operators", what, "'back_translation'", others))
+        return problems
+
+
+def _augments(given: Any) -> bool:
+    """Whether what stands under `augmentation` holds operators, in any of its forms."""
+    if isinstance(given, Augmentation):
+        return bool(given.operators)
+    if isinstance(given, Mapping):
+        given = given.get("operators")
+    return bool(given) and given != "none"
+
+
+def component_specs() -> dict[str, tuple[type[Spec], ...]]:
+    """Every component with the specs of its kinds, in their order."""
+    unions: dict[str, Any] = {
+        "intermediate": IntermediateSpec,
+        "mapping": MappingSpec,
+        "prediction": PredictionSpec,
+        "augmentation": OperatorSpec,
+        "teacher": TeacherSpec,
+        "critic": CriticSpec,
+    }
+    return {
+        name: get_args(get_args(union)[0]) if get_args(union) else (union,) for name, union in unions.items()
+    }
+
+
+def components() -> dict[str, list[str]]:
+    """Every component with the names of its kinds, read off the specs.
+
+    Example:
+        >>> components()["mapping"]
+        ['none', 'skip', 'last', 'emd']
+    """
+    tag = {"teacher": "policy"}
+    return {
+        name: [spec.model_fields[tag.get(name, "kind")].default for spec in specs]
+        for name, specs in component_specs().items()
+    }

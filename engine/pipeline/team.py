@@ -1,0 +1,134 @@
+"""Who teaches: one teacher, or a team (AutoSKDBERT, Ding et al. 2023; MT-BERT, Wu et al. 2021)."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from engine.base.spec import Spec, Weight
+
+
+class SingleTeacher(Spec):
+    """One teacher."""
+
+    policy: Literal["single"] = "single"
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Nobody beside the teacher."""
+        return ()
+
+
+class _Team(Spec):
+    members: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    """The teacher's colleagues: hub names, folders, `scratch:…`, or `layers:K` of the teacher. The team is
+    the teacher and these, in this order; those not fine-tuned yet become so as the teacher does."""
+
+    @field_validator("members")
+    @classmethod
+    def _are_different(cls, members: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({name for name in members if members.count(name) > 1})
+        if twice:
+            raise ValueError(f"named twice: {', '.join(twice)}; a copy says nothing new")
+        return members
+
+
+class AverageTeam(_Team):
+    """The student learns from the mean of the team's logits (AvgKD)."""
+
+    policy: Literal["average"] = "average"
+
+
+class AssistantsTeam(_Team):
+    """A chain: from the strongest member to the weakest each learns from the one before, and the last one
+    teaches the student (TAKD, Mirzadeh et al. 2020)."""
+
+    policy: Literal["assistants"] = "assistants"
+
+
+class WeightedTeam(_Team):
+    """Every member teaches, the less on an example the more it errs there (MT-BERT, Wu et al. 2021)."""
+
+    policy: Literal["weighted"] = "weighted"
+
+
+class StochasticTeam(_Team):
+    """Each step draws one member, whose logits are scaled by its probability (AutoSKDBERT, equation 3)."""
+
+    policy: Literal["stochastic"] = "stochastic"
+    distribution: Annotated[tuple[Weight, ...], Field(strict=False)] | None = None
+    """A probability for the teacher and each member; uniform when absent."""
+
+    @model_validator(mode="after")
+    def _is_a_distribution(self) -> StochasticTeam:
+        if self.distribution is None:
+            return self
+        if len(self.distribution) != 1 + len(self.members):
+            raise ValueError(
+                f"distribution needs {1 + len(self.members)} numbers, for the teacher and its "
+                f"{len(self.members)} members; it has {len(self.distribution)}"
+            )
+        if not math.isclose(sum(self.distribution), 1, abs_tol=1e-4):
+            raise ValueError(f"distribution must sum to 1, and sums to {sum(self.distribution):g}")
+        return self
+
+
+def _several(given: Any) -> Any:
+    return given if given is None or isinstance(given, list | tuple) else (given,)
+
+
+Several = BeforeValidator(_several)
+"""One value stands for a list of one."""
+Rate = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class AutoSKD(_Team):
+    """As stochastic, with a distribution that is learned: θ is searched in two phases, members that help
+    little are dropped between them, and the second phase hands out candidates, each of which trains a student
+    (AutoSKDBERT). The best one stays."""
+
+    policy: Literal["autoskd"] = "autoskd"
+    candidates: Annotated[int, Field(ge=1)] = 25
+    """Distributions that phase 2 hands out, evenly over its steps (section 3.3)."""
+    theta_learning_rate: Annotated[tuple[Rate, ...], Field(strict=False, min_length=1), Several] | None = None
+    """1e-3, of the paper's 3e-4 to 1e-3 (appendix E), and more where a search is so short that no share could
+    come to nothing. Several: as many searches, whose candidates compete."""
+    dropped: Annotated[tuple[Count, ...], Field(strict=False, min_length=1), Several] | None = None
+    """m, members that are dropped after phase 1. When absent the number of those smaller than the student
+    (appendix A.1), but two stay. Several make several searches."""
+    search_epochs: Annotated[int, Field(ge=1)] | None = None
+    """Passes of a search over its half of the training set. When absent, as many steps as one training has
+    batches, in second order two thirds of them."""
+    theta_weight_decay: Weight = 1e-3
+    """Of θ (section 3.2)."""
+    student_weight_decay: Weight = 1e-4
+    """Of the student while θ is searched (section 3.2)."""
+    update: Literal["sswo", "cr"] = "sswo"
+    """Only the drawn member's θ (SSWO), or all at once through the mixture of logits (CR)."""
+    validation: Literal["prediction", "hard_label"] = "prediction"
+    """The loss that θ minimises on its half: the distillation loss, in which θ stands itself (the paper's),
+    or that against gold labels, on which θ acts through the student alone; it needs `second_order`."""
+    second_order: bool = False
+    """Whether the gradient goes through the student's step too, by finite differences (DARTS)."""
+
+    @model_validator(mode="after")
+    def _can_learn(self) -> AutoSKD:
+        if self.validation == "hard_label" and not self.second_order:
+            raise ValueError(
+                "validation = hard_label needs second_order = true: gold labels know θ by the student alone"
+            )
+        if self.dropped and max(self.dropped) > len(self.members):
+            raise ValueError(
+                f"dropped = {max(self.dropped)} leaves nobody: a team of {1 + len(self.members)} can drop "
+                f"{len(self.members)} at most"
+            )
+        return self
+
+
+TeacherSpec = Annotated[
+    SingleTeacher | AverageTeam | AssistantsTeam | WeightedTeam | StochasticTeam | AutoSKD,
+    Field(discriminator="policy"),
+]

@@ -1,0 +1,1 @@
+"""One run: its plan, teacher, folder and record."""

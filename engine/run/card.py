@@ -1,0 +1,140 @@
+"""The model card beside a student: what it is, how it was made, how good and how fast it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from engine.base.files import write_text
+from engine.data.task import Task, TaskKind
+from engine.models.load import HEADS
+from engine.pipeline import Pipeline
+from engine.pipeline.read import dump_pipeline
+from engine.run.result import RunResult
+
+HUB_TASKS: dict[TaskKind, str] = {
+    "classification": "text-classification",
+    "regression": "text-classification",
+    "tagging": "token-classification",
+    "question_answering": "question-answering",
+}
+
+TEXT = """---
+{data}
+---
+
+# {name}: a student of {teacher}{others}
+
+Distilled with AutoDistiller from `{teacher}`{others} on `{task}`.
+
+| | student | teacher |
+| --- | --- | --- |
+{rows}
+
+Distillation ratio (student {metric} / teacher {metric}): **{ratio}**.{baseline}
+{warnings}{team}
+Scores are of the held-out set, 0 to 1 (correlations −1 to 1). Latency is the median of one example,
+throughput is at batch 32, both in float32 on {device}, tokenising not counted.
+
+## Use
+
+```python
+from transformers import {auto}, AutoTokenizer
+
+model = {auto}.from_pretrained("path/to/this/folder")
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
+```
+
+## How it was made
+
+Training rows: {train_examples}; seed {seed}; student started as `{student}`; precision {precision}.
+
+```toml
+{pipeline}
+```
+"""
+
+
+def _rows(result: RunResult) -> str:
+    """The lines of the table, those without figures left out."""
+    lines = [
+        (result.metric, result.student_score, result.teacher_score, "{:.4f}"),
+        ("parameters", result.parameters, result.teacher_parameters, "{:,}"),
+        ("size (MB)", result.size_mb, result.teacher_size_mb, "{:.1f}"),
+        ("latency (ms)", result.latency_ms, result.teacher_latency_ms, "{:.2f}"),
+        ("throughput (examples/s)", result.throughput, result.teacher_throughput, "{:.0f}"),
+    ]
+    known = [line for line in lines if line[1] is not None and line[2] is not None]
+    return "\n".join(f"| {name} | {form.format(a)} | {form.format(b)} |" for name, a, b, form in known)
+
+
+def _team(result: RunResult) -> str:
+    """The table of a team: who taught, how good they are, and how often each was drawn."""
+    if result.team is None:
+        return ""
+    members, shares = result.team.members, result.team.distribution
+    lines = [
+        (f"`{_shown(member.name)}`", f"{member.parameters:,}", f"{member.score(result.metric):.4f}")
+        + (() if shares is None else (f"{shares[place]:.3f}",))
+        for place, member in enumerate(members)
+    ]
+    head = ("who taught", "parameters", result.metric) + (() if shares is None else ("share",))
+    table = [head, ("---",) * len(head), *lines]
+    return "\n" + "".join(f"| {' | '.join(line)} |\n" for line in table)
+
+
+def _pipeline(result: RunResult) -> Pipeline:
+    """The pipeline with its members named as others may see them."""
+    pipeline = Pipeline.model_validate(result.pipeline)
+    if not pipeline.teacher.members:
+        return pipeline
+    members = tuple(_shown(name) for name in pipeline.teacher.members)
+    return pipeline.model_copy(update={"teacher": pipeline.teacher.model_copy(update={"members": members})})
+
+
+def _shown(model: str) -> str:
+    """A model's name as others may see it: of a folder without the path to it."""
+    return Path(model).expanduser().resolve().name if Path(model).expanduser().is_dir() else model
+
+
+def write_card(folder: Path, result: RunResult, task: Task) -> None:
+    """Writes `README.md` with the figures of `result` into the student's folder."""
+    tag = HUB_TASKS[task.kind]
+    score = EvalResult(
+        task_type=tag,
+        dataset_type=task.name,
+        dataset_name=task.name,
+        metric_type=result.metric,
+        metric_value=result.student_score,
+    )
+    data = ModelCardData(
+        library_name="transformers",
+        pipeline_tag=tag,
+        tags=["autodistiller", "knowledge-distillation"],
+        model_name=folder.resolve().name,
+        eval_results=[score],
+    )
+    ratio = result.distillation_ratio
+    without = result.baseline_score
+    card = TEXT.format(
+        data=data.to_yaml(),
+        name=folder.resolve().name,
+        teacher=_shown(result.teacher),
+        others=f" and {len(result.team.members) - 1} more" if result.team else "",
+        team=_team(result),
+        task=task.name,
+        rows=_rows(result),
+        metric=result.metric,
+        ratio="undefined" if ratio is None else f"{ratio:.4f}",
+        baseline="" if without is None else f" The same student without a teacher reaches {without:.4f}.",
+        warnings="".join(f"\n> {warning}\n" for warning in result.warnings),
+        device=result.device,
+        auto=HEADS[task.kind].__name__,
+        train_examples=f"{result.train_examples:,}",
+        seed=result.seed,
+        student=_shown(result.student),
+        precision=result.precision,
+        pipeline=dump_pipeline(_pipeline(result), "toml").strip(),
+    )
+    write_text(folder / "README.md", str(ModelCard(card, ignore_metadata_errors=True)))

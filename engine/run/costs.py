@@ -1,0 +1,167 @@
+"""What runs will cost on this machine, measured on a few steps of each.
+
+Nothing is learned and nothing is written: the student's weights are thrown away. The figures are of the
+same code that trains, so they hold for whatever a pipeline consists of.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from engine.base.files import hash_of
+from engine.base.machine import Machine
+from engine.data.task import Task
+from engine.evaluation.inference import encode_held_out, logits_of, timing
+from engine.models.load import faster_attention, parameter_count, size_mb
+from engine.run.fine_tuning import Model
+from engine.run.plan import RunPlan
+from engine.run.prepare import objective_for, online_data
+from engine.run.student import make_student
+from engine.run.teacher import Teacher
+from engine.training.batches import StepPlan, steps_in_epoch
+from engine.training.loop import Stage, Trainee, optimise
+from engine.training.optimiser import optimizer_for
+
+STEPS = 2
+"""Steps that are timed after a first one that is not."""
+SLOW_SECONDS = 5.0
+"""A first step that takes longer is the measurement."""
+HELD_OUT = 64
+"""Held-out examples on which evaluation is timed."""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """Sizes, speeds and costs of a student beside its teacher.
+
+    Args:
+        parameters: Of the student; this and the sizes and speeds are as in `RunResult`.
+        step_seconds: Name of a plan → seconds of one optimiser step, the teacher not counted.
+        steps_per_epoch: Optimiser steps of one epoch.
+        signal_seconds: Of the teacher on all training examples, once.
+        evaluation_seconds: Of the student on the first held-out set, once.
+    """
+
+    parameters: int
+    teacher_parameters: int
+    size_mb: float
+    teacher_size_mb: float
+    latency_ms: float
+    throughput: float
+    step_seconds: dict[str, float]
+    steps_per_epoch: int
+    signal_seconds: float
+    evaluation_seconds: float
+
+
+def rehearse(
+    plans: Mapping[str, RunPlan], teacher: Teacher, machine: Machine, student: Model | None = None
+) -> Rehearsal:
+    """Takes a few steps of each plan.
+
+    Args:
+        plans: By name; all of one dataset, teacher, student and training.
+        student: In place of the plans' one; it is changed.
+    """
+    whole = next(iter(plans.values()))
+    task, rows = _sample(whole), len(whole.task.train)
+    if student is None:
+        student = make_student(whole.student, (teacher.model, teacher.tokenizer), task, whole.seed)
+    (name, held_out), *_ = encode_held_out(task, student[1], whole.pipeline.training).items()
+    latency, throughput = timing(student[0], held_out, task.kind, machine.device)
+    started = _now(machine)
+    logits_of(student[0], held_out, task.kind, machine.accelerator)
+    evaluation = _now(machine) - started
+    stages = {}
+    machine.reporter.start("rehearsal", len(plans), unit="kinds of step")
+    gc.freeze()  # every plan frees its memory, and need not look through the libraries' objects for it
+    for key, plan in plans.items():
+        stages[key] = _rehearse(replace(plan, task=task), plan.task, teacher, student, machine)
+        machine.reporter.advance("rehearsal")
+    gc.unfreeze()
+    machine.reporter.finish("rehearsal")
+    windows = stages[next(iter(plans))].examples / len(task.train)  # of question answering; else 1
+    return Rehearsal(
+        parameters=parameter_count(student[0]),
+        teacher_parameters=parameter_count(teacher.model),
+        size_mb=size_mb(student[0]),
+        teacher_size_mb=size_mb(teacher.model),
+        latency_ms=latency,
+        throughput=throughput,
+        step_seconds={key: stage.step_seconds for key, stage in stages.items()},
+        steps_per_epoch=steps_in_epoch(round(rows * windows), whole.pipeline.training),
+        signal_seconds=median(stage.signal_seconds for stage in stages.values()) * rows * windows,
+        evaluation_seconds=evaluation * len(whole.task.validation[name]) / len(task.validation[name]),
+    )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What a few steps of one plan took; `signal_seconds` of one example."""
+
+    step_seconds: float
+    signal_seconds: float
+    examples: int
+
+
+def _rehearse(plan: RunPlan, whole: Task, teacher: Teacher, student: Model, machine: Machine) -> _Measured:
+    """The first steps of a training, as the loop takes them."""
+    model, accelerator, training = student[0], machine.accelerator, plan.pipeline.training
+    objective = objective_for(plan, teacher, model)
+    data = online_data(plan, teacher, student, objective, machine, whole)
+    stage = Stage("rehearsal", Path(), plan.task, model, objective, data, training, plan.seed, {})
+    optimizer = optimizer_for(model, objective, training)
+    trainee, optimizer = accelerator.prepare(Trainee(model, objective, plan.task.kind), optimizer)
+    attention = faster_attention(model, machine.device)
+    trainee.train()
+    steps = StepPlan(data, training, plan.seed, 0, accelerator)
+    taught: list[float] = []
+    trained: list[float] = []
+    for number in range(min(STEPS + 1, len(steps))):
+        started = _now(machine)
+        batches = steps[number]
+        prepared = _now(machine) - started
+        originals = [batch for batch in batches if not batch.augmented]
+        for batch in originals:
+            data.view(batch)
+        seen = _now(machine)
+        optimise(batches, stage, trainee, optimizer, accelerator)
+        teaching, both = seen - started - prepared, _now(machine) - seen + prepared
+        taught.append(teaching / sum(len(batch.labels) for batch in originals))
+        trained.append(max(both - teaching, 0.0))
+        if both > SLOW_SECONDS:
+            break
+    model.set_attn_implementation(attention)
+    accelerator.free_memory(trainee, optimizer)
+    timed = slice(1 if len(trained) > 1 else 0, None)
+    return _Measured(median(trained[timed]), median(taught[timed]), len(data))
+
+
+def _sample(plan: RunPlan) -> Task:
+    """As many training rows as the steps take, and some held-out ones."""
+    training, random = plan.pipeline.training, np.random.default_rng(0)
+    enough = (STEPS + 1) * training.batch_size * training.gradient_accumulation
+    train = plan.task.train
+    name, held_out = next(iter(plan.task.validation.items()))
+    rows = np.sort(random.permutation(len(train))[:enough])
+    return replace(
+        plan.task,
+        train=train.select(rows),
+        validation={name: held_out.select(range(min(len(held_out), HELD_OUT)))},
+        fingerprint=hash_of(plan.task.fingerprint, "a sample"),  # nothing of it may be kept for the whole
+    )
+
+
+def _now(machine: Machine) -> float:
+    """The time at which everything that the device was given is done."""
+    if machine.device.type == "cuda":
+        torch.cuda.synchronize(machine.device)
+    return time.perf_counter()

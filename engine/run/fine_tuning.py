@@ -1,0 +1,88 @@
+"""Plain training on gold labels: of a teacher, and of the student without a teacher (the baseline).
+
+Both are kept in the cache, so that each is trained once for a dataset.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from engine.base.files import write_text
+from engine.base.machine import Machine
+from engine.data.task import Task
+from engine.evaluation.inference import encode_held_out
+from engine.models.load import accepted_inputs
+from engine.objective.equation import Objective, hard_label_only
+from engine.pipeline import Training
+from engine.run.result import Scores
+from engine.tokens.examples import encode
+from engine.training.batches import TrainingData
+from engine.training.loop import Stage, best_scores, train
+
+Model = tuple[PreTrainedModel, PreTrainedTokenizerBase]
+"""A model with its tokenizer."""
+
+
+def fine_tune(
+    name: str,
+    model: Model,
+    task: Task,
+    training: Training,
+    seed: int,
+    folder: Path,
+    machine: Machine,
+    taught: tuple[Objective, TrainingData] | None = None,
+) -> Scores:
+    """Trains a model, in place, and leaves it with its best weights.
+
+    Args:
+        name: Shown with the progress.
+        folder: For checkpoints; the caller removes it.
+        taught: What it learns and from what examples; gold labels when absent.
+
+    Returns:
+        Held-out set → metric → score.
+    """
+    network, tokenizer = model
+    if taught is None:
+        examples = encode(task.train, task, tokenizer, training.max_length or 0, training.window_overlap)
+        taught = hard_label_only(task.kind), TrainingData(examples, accepted_inputs(network))
+    stage = Stage(
+        name,
+        folder,
+        task,
+        network,
+        *taught,
+        training,
+        seed,
+        encode_held_out(task, tokenizer, training),
+    )
+    return best_scores(stage, train(stage, machine), machine)
+
+
+def baseline_scores(
+    start: Model, task: Task, training: Training, seed: int, key: str, machine: Machine
+) -> Scores:
+    """Scores of the student fine-tuned without a teacher, from the same start and for as long.
+
+    They do not depend on the pipeline's objective, so they serve every pipeline that trains alike.
+
+    Args:
+        start: The student as it starts.
+        key: Hash of everything that decides the scores.
+    """
+    record = machine.options.cache / "baselines" / f"{key}.json"
+    with machine.alone(record):
+        if machine.agreed(record.is_file()):
+            return json.loads(record.read_text("utf-8"))
+        work = record.with_suffix(".work")
+        scores = fine_tune("baseline", start, task, training, seed, work, machine)
+        if machine.main:
+            write_text(record, json.dumps(scores, indent=2))
+            shutil.rmtree(work)
+        machine.accelerator.wait_for_everyone()
+    return scores

@@ -1,0 +1,127 @@
+"""The folder of a run: which run it holds, how far it came, and what it leaves.
+
+    out/                the student (`save_pretrained` layout), result.json, pipeline.toml, README.md
+    out/.work/          while the run is under way or pauses: its identity, checkpoints, best weights
+
+A folder belongs to one run. Starting the same run in it again goes on where it stopped, or, when
+it is finished, gives back its result; another run in it is an error unless it may be overwritten.
+A run that pauses leaves `result.json` beside its work.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from engine.base.errors import InputError, RunError
+from engine.base.files import write_text
+from engine.run.result import RESULT_FILE, RunResult
+
+WORK = ".work"
+RECORD = "run.json"
+
+
+class RunFolder:
+    """A run's folder, opened for one identity.
+
+    Args:
+        path: The folder; made when absent.
+        identity: Hash of everything that decides the result.
+        overwrite: Whether another run in it is thrown away.
+
+    Raises:
+        InputError: The folder holds another run, or files that are no run's.
+        RunError: The run to be thrown away is under way in another process.
+    """
+
+    def __init__(self, path: str | Path, identity: str, overwrite: bool = False):
+        self.path, self.identity = Path(path).expanduser(), identity
+        self.work, self._over = self.path / WORK, self.path / f"{WORK}.over"
+        self._record: dict[str, Any] = {"identity": identity}
+        if self.path.is_file():
+            raise InputError.of("--out", "this is a file; a run needs a folder", repr(str(path)))
+        held = self._held()
+        if overwrite and held not in (None, identity):
+            with self.locked():  # who is at work in there is not robbed
+                shutil.rmtree(self.path)
+            held, self._record = None, {"identity": identity}
+        if held not in (None, identity):
+            what = "this folder holds another run (other pipeline, dataset, models, seed or precision)"
+            raise InputError.of("--out", what, repr(str(path)), (), "Name a new folder, or use --overwrite.")
+        foreign = held is None and self.path.is_dir() and {path.name for path in self.path.iterdir()} - {WORK}
+        if foreign:
+            what = "this folder is not empty and holds no run"
+            raise InputError.of("--out", what, repr(str(path)), (), "Name a new folder.")
+
+    def _held(self) -> str | None:
+        """Identity of the run in the folder."""
+        if (self.work / RECORD).is_file():
+            self._record = json.loads((self.work / RECORD).read_text("utf-8"))
+            return self._record["identity"]
+        result = RunResult.read(self.path)
+        return result.identity if result else None
+
+    def finished(self) -> RunResult | None:
+        """The result, where this run was finished before."""
+        result = RunResult.read(self.path)
+        return result if result and result.status == "ok" else None
+
+    def paused(self, epoch: int | None) -> RunResult | None:
+        """The result so far, where this run pauses after `epoch` or a later one."""
+        result = RunResult.read(self.path)
+        there = result and result.status == "pruned" and epoch is not None and len(result.history) >= epoch
+        return result if there else None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the folder, so that two processes do not write the same run.
+
+        Raises:
+            RunError: Another process holds it.
+        """
+        self.work.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.work / "lock", timeout=0)
+        try:
+            with lock:
+                self.remember()
+                yield
+        except Timeout as error:
+            raise RunError(f"another process is working in {self.path}") from error
+
+    def remember(self, **facts: Any) -> None:
+        """Keeps facts about the run for the process that may have to go on."""
+        self._record |= facts
+        write_text(self.work / RECORD, json.dumps(self._record, indent=2))
+
+    def recall(self, name: str, default: Any = None) -> Any:
+        """A fact that this or an earlier process kept."""
+        return self._record.get(name, default)
+
+    def write(self, result: RunResult) -> None:
+        """Writes the result; the work stays."""
+        write_text(self.path / RESULT_FILE, result.to_json() + "\n")
+
+    def close(self, result: RunResult) -> None:
+        """Writes the result and removes what only an unfinished run needs."""
+        if (log := self.work / "student" / "tensorboard").is_dir():
+            shutil.copytree(log, self.path / "tensorboard", dirs_exist_ok=True)
+        self.write(result)
+        self._clear()
+
+    def tidy(self) -> None:
+        """Removes what is left where a process was killed just after it had written the result."""
+        if self.work.exists():
+            with suppress(RunError), self.locked():
+                self._clear()
+        shutil.rmtree(self._over, ignore_errors=True)
+
+    def _clear(self) -> None:
+        shutil.rmtree(self._over, ignore_errors=True)
+        self.work.replace(self._over)  # at once: half a folder of work must not be gone on with
+        shutil.rmtree(self._over)

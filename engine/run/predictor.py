@@ -1,0 +1,193 @@
+"""Tries a finished model out: a folder with a student, and texts to answer.
+
+Rows have the normal form of `engine.data.task` without labels: `text` (and `text_pair`), `tokens`,
+or `question` and `context`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from scipy.special import softmax
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from engine.base.errors import InputError, Problem
+from engine.base.machine import Machine, machine_for
+from engine.base.options import RunOptions
+from engine.data.task import Task, TaskKind
+from engine.evaluation.inference import logits_of
+from engine.evaluation.scores import predictions
+from engine.models.load import (
+    HEAD_SUFFIX,
+    has_head,
+    load_config,
+    load_pretrained,
+    load_tokenizer,
+    position_limit,
+)
+from engine.pipeline import PAPER_MAX_LENGTH
+from engine.run.result import RunResult
+from engine.tokens.examples import encode
+
+FIELDS: dict[TaskKind, tuple[str, ...]] = {
+    "classification": ("text",),
+    "regression": ("text",),
+    "tagging": ("tokens",),
+    "question_answering": ("question", "context"),
+}
+DEFAULT_OVERLAP = 128
+MAX_PROBLEMS = 5
+
+
+@dataclass
+class Predictor:
+    """A model that answers rows of text.
+
+    Use:
+        predictor = load_predictor("runs/sst2")
+        predictor([{"text": "a gripping film"}])
+        [{'label': 'positive', 'score': 0.98, 'scores': {'negative': 0.02, 'positive': 0.98}}]
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    kind: TaskKind
+    labels: tuple[str, ...]
+    max_length: int
+    window_overlap: int | None
+    machine: Machine
+
+    def indices(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """Answers as metrics and leaderboard files take them: class or tag indices, values, texts."""
+        return self._answer(rows)[0] if rows else []
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """One answer a row, with names in place of indices.
+
+        Returns:
+            classification: `label`, `score` (its probability) and `scores` of all labels;
+            regression: `score`; tagging: `tokens` and `tags`; question answering: `answer`.
+
+        Raises:
+            InputError: A row lacks a field, or its field is not text.
+        """
+        if not rows:
+            return []
+        answers, logits = self._answer(rows)
+        if self.kind == "classification":
+            return [self._named(values, answer) for values, answer in zip(logits, answers, strict=True)]
+        if self.kind == "tagging":
+            names = [[self.labels[tag] for tag in tags] for tags in answers]
+            return [
+                {"tokens": list(row["tokens"]), "tags": tags} for row, tags in zip(rows, names, strict=True)
+            ]
+        key = "score" if self.kind == "regression" else "answer"
+        return [{key: answer} for answer in answers]
+
+    def _answer(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[Any], list[np.ndarray]]:
+        """Answers by index, and the logits of each example."""
+        pair = any("text_pair" in row for row in rows)
+        fields = (*FIELDS[self.kind], "text_pair") if pair else FIELDS[self.kind]
+        if problems := [p for number, row in enumerate(rows) for p in _problems(row, fields, number)]:
+            raise InputError(problems[:MAX_PROBLEMS])
+        source = Dataset.from_list([{field: row[field] for field in fields} for row in rows])
+        task = Task("input", self.kind, pair, self.labels, "", (), train=source, validation={})
+        encoded = encode(source, task, self.tokenizer, self.max_length, self.window_overlap)
+        logits = logits_of(self.model, encoded, self.kind, self.machine.accelerator)
+        return predictions(task, encoded, logits), logits
+
+    def _named(self, logits: np.ndarray, answer: int) -> dict[str, Any]:
+        shares = softmax(logits.astype(float)).tolist()
+        scores = dict(zip(self.labels, shares, strict=True))
+        return {"label": self.labels[answer], "score": shares[answer], "scores": scores}
+
+
+def _problems(row: Mapping[str, Any], fields: Sequence[str], number: int) -> list[Problem]:
+    """What is missing in a row, or is not text."""
+    found = [(field, row.get(field)) for field in fields]
+    return [
+        Problem(f"row {number}", f"{field} is missing" if value is None else f"{field} is not text")
+        for field, value in found
+        if not (_is_words(value) if field == "tokens" else isinstance(value, str))
+    ]
+
+
+def _is_words(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
+
+
+def load_predictor(model: str | Path, options: RunOptions | None = None) -> Predictor:
+    """A predictor from a folder that `distill` wrote, or from any fine-tuned model.
+
+    Args:
+        model: A folder or a hub name.
+        options: Device and precision; float32 where they say `auto`.
+
+    Raises:
+        InputError: There is no such model, or it has no head for a task that is known here.
+    """
+    name = str(model)
+    options = options or RunOptions()
+    if options.precision == "auto":
+        options = options.model_copy(update={"precision": "float32"})
+    config = load_config(name, "model")
+    result = RunResult.read(name) if Path(name).is_dir() else None
+    kind = _kind(name, config, result)
+    labels = tuple(str(config.id2label[index]) for index in range(config.num_labels))
+    training = result.pipeline["training"] if result else {}
+    usual = PAPER_MAX_LENGTH["question_answering" if kind == "question_answering" else "pair"]
+    return Predictor(
+        model=load_pretrained(name, config, kind, 0, "model", new_head=False),
+        tokenizer=load_tokenizer(name, "model"),
+        kind=kind,
+        labels=labels if kind in ("classification", "tagging") else (),
+        max_length=training.get("max_length") or min(usual, position_limit(config) or usual),
+        window_overlap=training.get("window_overlap", DEFAULT_OVERLAP)
+        if kind == "question_answering"
+        else None,
+        machine=machine_for(options),
+    )
+
+
+def _kind(name: str, config: Any, result: RunResult | None) -> TaskKind:
+    """What a model answers: from its record, otherwise from its head."""
+    if result is not None:
+        return result.task_kind
+    regression = config.num_labels == 1 or getattr(config, "problem_type", None) == "regression"
+    kinds = [kind for kind in HEAD_SUFFIX if has_head(config, kind) and (kind == "regression") <= regression]
+    if not kinds:
+        raise InputError.of(
+            "MODEL", "this model is not fine-tuned for a task", repr(name), tuple(HEAD_SUFFIX)
+        )
+    return "regression" if "regression" in kinds and regression else kinds[0]
+
+
+def rows_of_texts(
+    kind: TaskKind, texts: Sequence[str], pairs: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
+    """Rows from plain texts.
+
+    Args:
+        texts: A text each; words separated by spaces for tagging; questions for question answering.
+        pairs: Second texts; contexts for question answering.
+
+    Raises:
+        InputError: Question answering without contexts, or lists of different length.
+    """
+    if kind == "tagging":
+        return [{"tokens": text.split()} for text in texts]
+    if pairs is None:
+        if kind == "question_answering":
+            raise InputError.of("--text-pair", "a question needs the context that holds its answer")
+        return [{"text": text} for text in texts]
+    if len(texts) != len(pairs):
+        raise InputError.of(
+            "--text-pair", "needs as many texts as --text", str(len(pairs)), (str(len(texts)),)
+        )
+    first, second = ("question", "context") if kind == "question_answering" else ("text", "text_pair")
+    return [{first: a, second: b} for a, b in zip(texts, pairs, strict=True)]

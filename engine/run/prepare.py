@@ -1,0 +1,159 @@
+"""What the training of a student needs beside it: the objective, and examples with the teacher's view.
+
+Both follow from the plan and the loaded models; nothing is trained here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from engine.augment.build import policy_for
+from engine.augment.examples import Augmenter, Reader
+from engine.base.files import hash_of
+from engine.base.machine import Machine, workers_for
+from engine.data.task import Task
+from engine.models.load import accepted_inputs, depth_and_width, position_limit
+from engine.objective.equation import Objective, TeacherNeeds
+from engine.pipeline import Training
+from engine.run.fine_tuning import Model
+from engine.run.folder import RunFolder
+from engine.run.plan import RunPlan
+from engine.run.teacher import Teacher
+from engine.signals.signals import OnlineSignals, TeacherSignals, examples_to_pass, signals_for
+from engine.signals.store import SignalStore
+from engine.tokens.alignment import same_tokenizer
+from engine.tokens.examples import Encoded, encode
+from engine.training.batches import TrainingData
+
+LOGITS = TeacherNeeds(layers=(), tokens="all")
+
+
+def objective_for(plan: RunPlan, teacher: Teacher, student: PreTrainedModel) -> Objective:
+    """Equation 1 for these two models."""
+    layers, width = depth_and_width(student.config)
+    teacher_layers, teacher_width = depth_and_width(teacher.model.config)
+    torch.manual_seed(plan.seed)  # of projections and critics
+    return Objective(
+        plan.pipeline,
+        plan.task.kind,
+        student_layers=layers,
+        student_width=width,
+        teacher_layers=teacher_layers,
+        teacher_width=teacher_width,
+    )
+
+
+def online_data(
+    plan: RunPlan,
+    teacher: Teacher,
+    student: Model,
+    objective: Objective,
+    machine: Machine,
+    whole: Task | None = None,
+) -> TrainingData:
+    """Training examples for student and teacher, and what augments them; the teacher runs along.
+
+    Args:
+        whole: Where the plan's task is a sample, the task that it is of: operators learn from all its texts.
+    """
+    task, training = plan.task, plan.pipeline.training
+    model, tokenizer = student
+    length = training.max_length or 0
+    examples = encode(task.train, task, tokenizer, length, training.window_overlap)
+    other = seen_by(teacher, examples, tokenizer, task, training)
+    signals = signals_of(teacher, other or examples, task, machine, objective.needs)
+    data = TrainingData(examples, accepted_inputs(model), signals, other, objective.aligned)
+    policy = policy_for(plan.pipeline.augmentation, whole or task, machine)
+    if policy is None:
+        return data
+    augmenter = Augmenter(
+        task=task,
+        policy=policy,
+        copies=plan.pipeline.augmentation.copies,
+        examples=examples,
+        student=Reader(tokenizer, length),
+        teacher=None if other is None else Reader(teacher.tokenizer, _longest(teacher, length)),
+        accepted=data.accepted,
+        teacher_accepted=accepted_inputs(teacher.model),
+        aligned=objective.aligned,
+        workers=0 if policy.on_device else workers_for(machine),
+    )
+    return replace(data, augmenter=augmenter, online=replace(signals, needs=LOGITS))
+
+
+def seen_by(
+    teacher: Teacher, examples: Encoded, tokenizer: PreTrainedTokenizerBase, task: Task, training: Training
+) -> Encoded | None:
+    """Training examples of a student through a teacher's tokenizer; None where it is the student's.
+
+    Args:
+        tokenizer: The student's.
+    """
+    if same_tokenizer(tokenizer, teacher.tokenizer):
+        return None
+    limit = _longest(teacher, training.max_length or 0)
+    return encode(task.train, task, teacher.tokenizer, limit, None, examples.windows)
+
+
+def _longest(teacher: Teacher, length: int) -> int:
+    """Tokens that a teacher reads of a text of which the student reads `length`.
+
+    The same text may take more tokens here; what the teacher does not see has no partner.
+    """
+    return min(position_limit(teacher.model.config) or 2 * length, 2 * length)
+
+
+def signals_of(
+    teacher: Teacher, examples: Encoded, task: Task, machine: Machine, needs: TeacherNeeds = LOGITS
+) -> OnlineSignals:
+    """A teacher that answers as it is asked."""
+    return OnlineSignals(teacher.model, task.kind, examples, needs, machine.accelerator)
+
+
+class Passes:
+    """Counts the training examples that a run passes through its teachers, over all of its starts."""
+
+    def __init__(self, folder: RunFolder, machine: Machine):
+        self._folder, self._machine = folder, machine
+
+    def count(self, key: str, examples: int, anew: bool = False) -> None:
+        """The teacher `key` has yet to see so many; the first word counts, unless it is said anew."""
+        known = self._folder.recall("teacher_examples", {})
+        if self._machine.main and (anew or key not in known):
+            self._folder.remember(teacher_examples={**known, key: examples})
+
+    @property
+    def total(self) -> int:
+        """Of all teachers."""
+        return sum(self._folder.recall("teacher_examples", {}).values())
+
+
+def cached_signals(
+    online: OnlineSignals,
+    teacher: Teacher,
+    plan: RunPlan,
+    passes: Passes,
+    machine: Machine,
+    always: bool = False,
+) -> TeacherSignals:
+    """A teacher's signals from the cache where they fit the budget; what is missing is computed now.
+
+    Args:
+        always: Whether they are cached in any case, as logits can be.
+    """
+    length, tokens = plan.pipeline.training.max_length, online.encoded.tokens.values.tobytes()
+    store = SignalStore(
+        machine.options.cache / "signals" / hash_of(teacher.key, length, tokens),
+        online.encoded.lengths,
+        plan.task.outputs,
+        plan.task.token_level,
+        depth_and_width(teacher.model.config)[1],
+    )
+    passes.count(store.folder.name, examples_to_pass(store, online.needs))
+    signals = signals_for(online, store, machine, always)
+    if signals.source == "online":
+        passes.count(store.folder.name, 0, anew=True)  # it will see them while the student learns
+    return signals

@@ -1,0 +1,179 @@
+"""The record of a run: `RunResult`, written as `result.json` beside the student."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from engine.base.errors import InputError
+from engine.data.task import TaskKind
+
+RESULT_FILE = "result.json"
+
+Scores = dict[str, dict[str, float]]
+"""Held-out set → metric → score."""
+
+
+def distillation_ratio(student_score: float, teacher_score: float) -> float | None:
+    """Student score / teacher score on the same metric (Distiller, section 3.4).
+
+    Returns:
+        The ratio; None where the teacher's score is not above zero, or either is not finite:
+        there it is undefined.
+
+    Example:
+        >>> distillation_ratio(0.8, 0.9)
+        0.888888888888889
+        >>> distillation_ratio(0.8, 0.0) is None
+        True
+    """
+    if not (math.isfinite(student_score) and math.isfinite(teacher_score)) or teacher_score <= 0:
+        return None
+    return student_score / teacher_score
+
+
+def in_words(scores: Scores) -> str:
+    """Scores as a person reads them.
+
+    Example:
+        >>> in_words({"validation": {"accuracy": 0.912, "f1": 0.9}})
+        'accuracy 0.9120, f1 0.9000'
+    """
+    lines = (
+        ", ".join(f"{metric} {value:.4f}" for metric, value in found.items())
+        + (f" on {name}" if len(scores) > 1 else "")
+        for name, found in scores.items()
+    )
+    return "; ".join(lines)
+
+
+class Member(BaseModel):
+    """A member of a team of teachers, with its scores on the held-out sets."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str
+    parameters: int
+    scores: Scores
+
+    def score(self, metric: str) -> float:
+        """On the first held-out set."""
+        return next(iter(self.scores.values()))[metric]
+
+
+class Candidate(BaseModel):
+    """A distribution over a team, and the score of the student that it trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    distribution: list[float]
+    score: float
+
+
+class TeamResult(BaseModel):
+    """Who taught, how often, and what else was tried."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    members: list[Member]
+    """The teacher first."""
+    distribution: list[float] | None = None
+    """How often each was drawn; None where all teach at once, or the last assistant alone."""
+    candidates: list[Candidate] = []
+    """Of autoskd, in the order of the search."""
+
+
+class RunResult(BaseModel):
+    """What a run was and what came out. Scores are 0 to 1 (correlations −1 to 1)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    status: Literal["ok", "failed", "pruned"]
+    """`pruned`: stopped before the last epoch; the figures are those so far, and the run can go on."""
+    reason: str | None = None
+    """Why a run failed."""
+    identity: str
+    """Hash of pipeline, dataset, teacher, student, seed and precision: equal for equal runs."""
+    task: str
+    task_kind: TaskKind
+    dataset_fingerprint: str
+    labels: list[str]
+    train_examples: int
+    teacher: str
+    student: str
+    pipeline: dict[str, Any]
+    """With every default, resolved for the task."""
+    seed: int
+
+    metric: str
+    teacher_score: float | None = None
+    student_score: float | None = None
+    baseline_score: float | None = None
+    """Of the student fine-tuned without a teacher, where it was asked for."""
+    distillation_ratio: float | None = None
+    trivial_score: float | None = None
+    """Of always answering the majority class (the majority tag, the mean)."""
+    scores: dict[str, Scores] = {}
+    """`teacher`, `student`, `baseline` → held-out set → metric → score."""
+    warnings: list[str] = []
+    best_epoch: int | None = None
+    history: list[dict[str, Any]] = []
+    """Per epoch: the weighted terms of the loss and the scores."""
+
+    layers: int | None = None
+    """Transformer layers of the student."""
+    hidden_size: int | None = None
+    """Width of its hidden states."""
+    teacher_layers: int | None = None
+    teacher_hidden_size: int | None = None
+    parameters: int | None = None
+    teacher_parameters: int | None = None
+    size_mb: float | None = None
+    """Size of the weights on disk, in 10^6 bytes."""
+    teacher_size_mb: float | None = None
+    latency_ms: float | None = None
+    """Median time of one example at batch 1, in float32, tokenising not counted."""
+    teacher_latency_ms: float | None = None
+    throughput: float | None = None
+    """Examples per second at batch 32."""
+    teacher_throughput: float | None = None
+
+    team: TeamResult | None = None
+    """Where several teachers taught."""
+    teacher_examples: int = 0
+    """Training examples, augmented ones counted, that this run passed through its teachers."""
+    signals: Literal["cached", "online"] | None = None
+    examples_per_second: float | None = None
+    """Of the student's training, evaluation not counted."""
+    waiting_share: float | None = None
+    """Share of that time in which the training waited for its next batch."""
+    seconds: float = 0.0
+    """Wall time of the whole run, over all of its starts."""
+    stage_seconds: dict[str, float] = {}
+    finished_at: str | None = None
+    """When the record was written: ISO 8601, UTC."""
+    peak_memory_mb: float | None = None
+    device: str = ""
+    precision: str = ""
+    versions: dict[str, str] = {}
+
+    def to_json(self) -> str:
+        """The record as indented JSON."""
+        return json.dumps(self.model_dump(), indent=2, allow_nan=False)
+
+    @classmethod
+    def read(cls, folder: str | Path) -> RunResult | None:
+        """The record in `folder`, or None where there is none.
+
+        Raises:
+            InputError: The file is no record of a run.
+        """
+        path = Path(folder) / RESULT_FILE
+        try:
+            return cls.model_validate_json(path.read_text("utf-8")) if path.is_file() else None
+        except ValueError as error:
+            raise InputError.of(str(path), "not the record of a run", str(error).splitlines()[0]) from error

@@ -1,0 +1,153 @@
+"""Teacher signals: what the teacher says of each training example, computed or read.
+
+The training loop asks for a batch of example ids and does not know which of the two happens.
+Without augmentation the teacher's view of an example never changes, so it is computed once, kept
+on disk, and read again in every later epoch and by every later pipeline on the same teacher and
+dataset. Where the signals do not fit the budget, the teacher runs along with the student.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from transformers import PreTrainedModel
+
+from engine.base.files import folder_bytes
+from engine.base.machine import Machine
+from engine.data.task import TaskKind
+from engine.models.load import Features, accepted_inputs, forward
+from engine.objective.equation import TeacherNeeds
+from engine.signals.store import SignalPass, SignalReader, SignalStore, make_room, touch
+from engine.tokens.examples import Encoded
+
+FLUSH_EVERY = 50  # batches
+
+
+class TeacherSignals(Protocol):
+    """The teacher's view of training examples."""
+
+    source: Literal["cached", "online"]
+
+    def fetch(self, ids: np.ndarray) -> Any:
+        """What the host has to prepare for the examples `ids` (B,); may run in a worker process."""
+
+    def view(self, fetched: Any) -> Features:
+        """The teacher's features of a fetched batch, on the training device."""
+
+
+@dataclass
+class OnlineSignals:
+    """Runs the teacher on every batch."""
+
+    teacher: PreTrainedModel
+    kind: TaskKind
+    encoded: Encoded
+    needs: TeacherNeeds
+    accelerator: Accelerator
+    source: Literal["cached", "online"] = "online"
+
+    def __post_init__(self) -> None:
+        self.teacher.eval().requires_grad_(False)
+        self._accepted = accepted_inputs(self.teacher)
+
+    def fetch(self, ids: np.ndarray) -> Any:
+        inputs = self.encoded.inputs(ids)
+        return {name: tensor for name, tensor in inputs.items() if name in self._accepted}
+
+    @torch.no_grad()
+    def view(self, fetched: Mapping[str, torch.Tensor]) -> Features:
+        device = self.accelerator.device
+        if self.teacher.device != device:
+            self.teacher.to(device)
+        inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in fetched.items()}
+        with self.accelerator.autocast():
+            return forward(self.teacher, inputs, self.kind, self.needs.layers, self.needs.tokens == "first")
+
+
+@dataclass
+class CachedSignals:
+    """Reads what the teacher said from disk."""
+
+    reader: SignalReader
+    encoded: Encoded
+    device: torch.device
+    source: Literal["cached", "online"] = "cached"
+
+    def fetch(self, ids: np.ndarray) -> Any:
+        return self.reader.read(ids, self.encoded.padded_length(ids))
+
+    def view(self, fetched: Features) -> Features:
+        return fetched.to(self.device)
+
+
+def signals_for(
+    online: OnlineSignals, store: SignalStore, machine: Machine, always: bool = False
+) -> TeacherSignals:
+    """The teacher's signals on the training examples: from the cache where they fit, else online.
+
+    Args:
+        online: The teacher on these examples; it fills the cache.
+        store: Where its signals belong.
+        always: Whether they are cached whatever the options say.
+    """
+    options = machine.options
+    if options.signals == "online" and not always:
+        return online
+    if missing := machine.agreed(store.missing(online.needs)):
+        needed, budget = store.bytes(missing), int(options.cache_budget_gb * 1e9)
+        begun = folder_bytes(SignalPass(store, missing).folder)
+        fits = machine.main and make_room(store.folder.parent, store.folder, needed - begun, budget)
+        if not machine.agreed(fits) and not always:
+            machine.reporter.message(
+                f"The teacher's signals need {needed / 1e9:.1f} GB, above the budget of "
+                f"{options.cache_budget_gb:g} GB or the free disk: the teacher runs along with the student."
+            )
+            return online
+        fill(store, missing, online, machine)
+    touch(store)
+    online.teacher.cpu()  # its place on the GPU is the student's now
+    return CachedSignals(SignalReader(store, online.needs), online.encoded, machine.device)
+
+
+def fill(store: SignalStore, names: list[str], online: OnlineSignals, machine: Machine) -> None:
+    """Passes every example through the teacher once and stores the arrays `names`.
+
+    What an earlier process left half-done is finished, not repeated.
+    """
+    accelerator, reporter = machine.accelerator, machine.reporter
+    with machine.alone(store.folder):
+        if machine.main:
+            store.settle()
+        # Another run may have filled them while this one waited for the lock.
+        names = machine.agreed([name for name in names if not (store.folder / name).exists()])
+        if not names:
+            return
+        signal_pass = SignalPass(store, names)
+        if machine.main:
+            signal_pass.begin()
+        accelerator.wait_for_everyone()
+        reporter.start("teacher signals", len(store.lengths), signal_pass.examples_done, unit="examples")
+        writer = signal_pass.writer()
+        todo = signal_pass.todo(accelerator.process_index, accelerator.num_processes)
+        for count, (ids, number) in enumerate(todo, start=1):
+            writer.write(ids, number, online.view(online.fetch(ids)))
+            reporter.advance("teacher signals", len(ids) * accelerator.num_processes)
+            if count % FLUSH_EVERY == 0:
+                writer.flush()
+        writer.flush()
+        accelerator.wait_for_everyone()
+        if machine.main:
+            signal_pass.finish()
+        accelerator.wait_for_everyone()
+        reporter.finish("teacher signals")
+
+
+def examples_to_pass(store: SignalStore, needs: TeacherNeeds) -> int:
+    """How many examples the teacher has yet to see before its signals are whole."""
+    missing = store.missing(needs)
+    return len(store.lengths) - SignalPass(store, missing).examples_done if missing else 0

@@ -1,0 +1,264 @@
+"""Teacher signals on disk: one memory-mapped array per signal, in 16 bits where it is large.
+
+A folder belongs to one teacher, one dataset and one way of tokenising it. Arrays are added when a
+pipeline needs them and are shared by all later ones:
+
+    logits              float32  (n, C), or (tokens, C) where the model answers per token
+    hidden-LL-all       float16  (tokens, E)
+    hidden-LL-first     float16  (n, E), enough for objectives on the first token
+
+`tokens` counts the real tokens of all examples; padding is never stored. float16 rather than bf16:
+hidden states are small numbers, so its three further bits of precision are worth more than range;
+values beyond ±65504 are clamped.
+
+Arrays are filled in a folder `pass-…` beside a byte per batch that says which are done, and are
+moved into place once whole, so a process killed on the way loses one batch at most.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from engine.base.files import folder_bytes, hash_of, sync_folder
+from engine.models.load import Features
+from engine.objective.equation import TeacherNeeds
+
+LARGEST = float(np.finfo(np.float16).max)
+PASS_BATCH = 32
+"""Examples per forward pass of a pass over the data; fixed, so that a resumed pass goes on alike."""
+
+
+@dataclass(frozen=True)
+class SignalStore:
+    """The signals of one teacher on one encoded dataset.
+
+    Args:
+        folder: Where the arrays lie.
+        lengths: (n,) tokens of each example.
+        outputs: Width C of the logits.
+        per_token: Whether there are logits for each token.
+        width: Width E of the hidden states.
+    """
+
+    folder: Path
+    lengths: np.ndarray
+    outputs: int
+    per_token: bool
+    width: int
+
+    @property
+    def starts(self) -> np.ndarray:
+        """(n + 1,) where each example's tokens begin in arrays that have a row per token."""
+        return np.concatenate([[0], np.cumsum(self.lengths, dtype=np.int64)])
+
+    def names(self, needs: TeacherNeeds) -> list[str]:
+        """The arrays that serve these needs, each the smallest that will do or that is there."""
+        names = ["logits"]
+        for layer in needs.layers:
+            whole = f"hidden-{layer:02d}-all"
+            there = (self.folder / whole).exists()
+            names.append(whole if needs.tokens == "all" or there else f"hidden-{layer:02d}-first")
+        return names
+
+    def missing(self, needs: TeacherNeeds) -> list[str]:
+        """Those of `names` that are not on disk yet."""
+        return [name for name in self.names(needs) if not (self.folder / name).exists()]
+
+    def by_token(self, name: str) -> bool:
+        """Whether an array has a row per token rather than per example."""
+        return self.per_token if name == "logits" else name.endswith("all")
+
+    def shape(self, name: str) -> tuple[int, int]:
+        """Rows and columns of an array."""
+        rows = int(self.lengths.sum()) if self.by_token(name) else len(self.lengths)
+        return rows, self.outputs if name == "logits" else self.width
+
+    def dtype(self, name: str) -> type:
+        """Type of an array's numbers."""
+        return np.float32 if name == "logits" else np.float16
+
+    def bytes(self, names: Sequence[str]) -> int:
+        """Bytes that these arrays take on disk."""
+        return sum(int(np.prod(self.shape(name))) * np.dtype(self.dtype(name)).itemsize for name in names)
+
+    def settle(self) -> None:
+        """Moves the arrays of finished passes into place, also where a killed process had begun to."""
+        for done in self.folder.glob("pass-*/done"):
+            if all(done.read_bytes()):
+                for array in set(done.parent.iterdir()) - {done}:
+                    array.replace(self.folder / array.name)
+                shutil.rmtree(done.parent)
+                sync_folder(self.folder)
+
+    def open(self, name: str, folder: Path | None = None, mode: str = "r") -> np.memmap:
+        """An array, mapped into memory."""
+        path = (folder or self.folder) / name
+        return np.memmap(path, dtype=self.dtype(name), mode=mode, shape=self.shape(name))  # type: ignore[call-overload]
+
+
+@dataclass
+class SignalReader:
+    """Reads batches of signals from a store into padded tensors."""
+
+    store: SignalStore
+    needs: TeacherNeeds
+
+    def __post_init__(self) -> None:
+        self._starts = self.store.starts
+        self._arrays = {name: self.store.open(name) for name in self.store.names(self.needs)}
+
+    def read(self, ids: np.ndarray, length: int) -> Features:
+        """The teacher's view of some examples.
+
+        Args:
+            ids: (B,) which examples.
+            length: N, to which token positions are padded.
+        """
+        logits = self._gather("logits", ids, length)
+        hidden = {}
+        for layer, name in zip(self.needs.layers, list(self._arrays)[1:], strict=True):
+            if self.needs.tokens == "all":
+                hidden[layer] = self._gather(name, ids, length)
+            else:
+                rows = self._starts[ids] if self.store.by_token(name) else ids
+                hidden[layer] = torch.from_numpy(np.asarray(self._arrays[name][rows]))[:, None]
+        mask = torch.arange(length) < torch.from_numpy(self.store.lengths[ids].astype(np.int64))[:, None]
+        return Features(logits, hidden, mask)
+
+    def _gather(self, name: str, ids: np.ndarray, length: int) -> Tensor:
+        """(B, columns) of an array by example, (B, length, columns) of one by token, padded with zeros."""
+        array = self._arrays[name]
+        if not self.store.by_token(name):
+            return torch.from_numpy(np.asarray(array[ids]))
+        padded = np.zeros((len(ids), length, array.shape[1]), dtype=array.dtype)
+        for row, example in enumerate(ids):
+            start, stop = self._starts[example], self._starts[example + 1]
+            padded[row, : stop - start] = array[start:stop]
+        return torch.from_numpy(padded)
+
+
+class SignalPass:
+    """One pass of the teacher over the data, which fills arrays that are missing.
+
+    Several processes may fill one pass together: each takes the batches that are its own.
+    """
+
+    def __init__(self, store: SignalStore, names: Sequence[str]):
+        self.store, self.names = store, list(names)
+        self.folder = store.folder / f"pass-{hash_of(*names)}"
+        # Longest first: if memory does not suffice, that shows at once.
+        order = np.argsort(-store.lengths, kind="stable")
+        self.batches = [order[start : start + PASS_BATCH] for start in range(0, len(order), PASS_BATCH)]
+        self._starts = store.starts
+
+    def begin(self) -> None:
+        """Makes the files, unless an earlier process began this pass."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name in self.names:
+            size = self.store.bytes([name])
+            path = self.folder / name
+            if not path.exists() or path.stat().st_size != size:
+                with path.open("wb") as file:
+                    file.truncate(size)
+        done = self.folder / "done"
+        if not done.exists() or done.stat().st_size != len(self.batches):
+            done.write_bytes(bytes(len(self.batches)))
+
+    @property
+    def examples_done(self) -> int:
+        """Examples that an earlier process has passed through the teacher."""
+        path = self.folder / "done"
+        done = path.read_bytes() if path.exists() else b""
+        return sum(len(batch) for batch, flag in zip(self.batches, done, strict=False) if flag)
+
+    def todo(self, rank: int, processes: int) -> Iterator[tuple[np.ndarray, int]]:
+        """The batches of this process that are not done, as (example ids, batch number)."""
+        done = (self.folder / "done").read_bytes()
+        for number in range(rank, len(self.batches), processes):  # the others' flags may change by now
+            if not done[number]:
+                yield self.batches[number], number
+
+    def writer(self) -> SignalWriter:
+        """Opens the arrays of this pass for writing."""
+        return SignalWriter(self)
+
+    def finish(self) -> None:
+        """Moves the arrays into place."""
+        self.store.settle()
+
+
+class SignalWriter:
+    """Writes the teacher's features of whole batches into the arrays of a pass."""
+
+    def __init__(self, signal_pass: SignalPass):
+        store = signal_pass.store
+        self._store, self._starts = store, store.starts
+        self._arrays = {name: store.open(name, signal_pass.folder, "r+") for name in signal_pass.names}
+        self._done = np.memmap(signal_pass.folder / "done", dtype=np.uint8, mode="r+")
+
+    def write(self, ids: np.ndarray, number: int, features: Features) -> None:
+        """Stores batch `number`; it counts as done only after its values are in the file."""
+        for name, array in self._arrays.items():
+            values = features.logits if name == "logits" else features.hidden[int(name.split("-")[1])]
+            values = values.float() if name == "logits" else values.float().clamp(-LARGEST, LARGEST).half()
+            self._put(array, ids, values.cpu().numpy(), self._store.by_token(name))
+        self._done[number] = 1
+
+    def _put(self, array: np.memmap, ids: np.ndarray, values: np.ndarray, by_token: bool) -> None:
+        if not by_token:
+            array[ids] = values[:, 0] if values.ndim == 3 else values
+            return
+        for row, example in enumerate(ids):
+            start, stop = self._starts[example], self._starts[example + 1]
+            array[start:stop] = values[row, : stop - start]
+
+    def flush(self) -> None:
+        """Makes what was written survive a power cut."""
+        for array in self._arrays.values():
+            array.flush()
+        self._done.flush()
+
+
+def make_room(signals: Path, keep: Path, needed: int, budget: int) -> bool:
+    """Removes the signals that were used longest ago until `needed` more bytes fit the budget.
+
+    Args:
+        signals: The folder of all stores.
+        keep: The store that is about to grow.
+        needed: Bytes that it will grow by.
+        budget: Bytes that all stores together may take.
+
+    Returns:
+        Whether the bytes fit, on the disk too.
+    """
+    signals.mkdir(parents=True, exist_ok=True)
+    stores = sorted(
+        (path for path in signals.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime
+    )
+    sizes = {path: folder_bytes(path) for path in stores}
+    if sizes.get(keep, 0) + needed > budget:
+        return False
+    for path in stores:
+        if sum(sizes.values()) + needed <= budget:
+            break
+        if path != keep:
+            with suppress(Timeout), FileLock(f"{path}.lock", timeout=0):  # one that is being filled stays
+                shutil.rmtree(path, ignore_errors=True)
+                del sizes[path]
+    return sum(sizes.values()) + needed <= budget and needed < shutil.disk_usage(signals).free
+
+
+def touch(store: SignalStore) -> None:
+    """Marks a store as used now."""
+    store.folder.mkdir(parents=True, exist_ok=True)
+    os.utime(store.folder)

@@ -1,0 +1,245 @@
+"""One split seen through one tokenizer: from rows of text to padded tensors.
+
+Decided here: how examples are stored (flat numpy arrays with offsets), how a batch is padded, and
+where labels stand. A word's label stands at the first token that begins inside the word; the
+label of a question is the first and last token of its first answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.data.task import Task, TaskKind
+from engine.tokens.ragged import Ids, Ragged
+from engine.tokens.tokenise import CHUNK, FIRST, SECOND, tokenise
+from engine.tokens.windows import Windows, answer_spans, answer_tokens, context_spans
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+NO_LABEL = -100
+"""Label of tokens that have none; what torch's cross-entropy ignores."""
+
+
+class Spans(NamedTuple):
+    """Where the tokens of a batch come from; each (B, N), padding has place −1.
+
+    Args:
+        starts: First character within the token's text, 0 for special tokens.
+        ends: One behind the last character, 0 for special tokens.
+        places: which of the texts, or of the places around them (engine.tokens.tokenise).
+    """
+
+    starts: np.ndarray
+    ends: np.ndarray
+    places: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """One split through one tokenizer. An example is a row, or one window of a row (question answering).
+
+    Args:
+        source: The rows.
+        rows: (n,) the row that each example came from.
+        types: Token type ids where the model takes them.
+        targets: (n,) class or value, (n, 2) first and last answer token; None without labels and for tagging.
+        words: Tagging: for each word its first token, −1 where truncation or the tokenizer lost it.
+        tags: Tagging: for each word its label.
+        windows: Question answering: the piece of context in each example.
+    """
+
+    kind: TaskKind
+    source: Dataset
+    rows: np.ndarray
+    tokens: Ragged
+    types: Ragged | None
+    starts: Ragged
+    ends: Ragged
+    places: Ragged
+    pad: int
+    targets: np.ndarray | None = None
+    words: Ragged | None = None
+    tags: Ragged | None = None
+    windows: Windows | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(n,) tokens of each example, special ones included."""
+        return self.tokens.lengths
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the rows came with labels."""
+        return self.targets is not None or self.tags is not None
+
+    def padded_length(self, ids: Ids) -> int:
+        """N to which a batch is padded: its longest example, rounded up to a multiple of 8."""
+        ids = np.asarray(ids, dtype=np.int64)
+        longest = (self.tokens.offsets[ids + 1] - self.tokens.offsets[ids]).max(initial=1)
+        return int(-(-longest // 8) * 8)
+
+    def inputs(self, ids: Ids, length: int | None = None) -> dict[str, Tensor]:
+        """What the model takes of these examples.
+
+        Args:
+            length: N; `padded_length(ids)` unless given.
+
+        Shapes:
+            Returns: `input_ids`, `attention_mask` and, where the model takes them,
+                `token_type_ids`; each (B, N) int64.
+        """
+        width = length or self.padded_length(ids)
+        tokens = self.tokens.padded(ids, width, fill=-1)
+        mask = tokens >= 0
+        arrays = {"input_ids": np.where(mask, tokens, self.pad), "attention_mask": mask.astype(np.int64)}
+        if self.types is not None:
+            arrays["token_type_ids"] = self.types.padded(ids, width)
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+    def labels(self, ids: Ids) -> Tensor:
+        """The gold labels of these examples.
+
+        Shapes:
+            Returns: classification (B,) int64; regression (B,) float32; tagging (B, N) int64 with
+                `NO_LABEL` at tokens without one; question answering (B, 2) int64, first and last
+                token of the answer, both 0 where the window does not hold it.
+
+        Raises:
+            ValueError: The rows came without labels.
+        """
+        if not self.has_labels:
+            raise ValueError("these rows have no labels")
+        if self.targets is not None:
+            return torch.from_numpy(self.targets[np.asarray(ids, dtype=np.int64)])
+        assert self.words is not None
+        assert self.tags is not None
+        labels = np.full((len(ids), self.padded_length(ids)), NO_LABEL, dtype=np.int64)
+        positions = self.words.padded(ids, fill=-1)
+        example, word = np.nonzero(positions >= 0)
+        labels[example, positions[example, word]] = self.tags.padded(ids)[example, word]
+        return torch.from_numpy(labels)
+
+    def label_count(self, ids: Ids) -> int:
+        """How many labels these examples have: labelled tokens for tagging, otherwise examples."""
+        if self.words is None:
+            return len(ids)
+        return int((self.words.padded(ids, fill=-1) >= 0).sum())
+
+    def spans(self, ids: Ids, width: int | None = None) -> Spans:
+        """Where the tokens of these examples come from, padded to `width` (their longest)."""
+        starts, ends = self.starts.padded(ids, width), self.ends.padded(ids, width)
+        return Spans(starts, ends, self.places.padded(ids, width, fill=-1))
+
+
+def encode(
+    rows: Dataset,
+    task: Task,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    window_overlap: int | None = None,
+    windows: Windows | None = None,
+) -> Encoded:
+    """Tokenises rows of a task; rows without label columns give examples without labels.
+
+    Args:
+        max_length: Tokens of one example, special ones included; what is longer is truncated, for
+            question answering cut into windows.
+        window_overlap: Question answering: tokens that neighbouring windows share.
+        windows: Question answering through a second tokenizer: the windows of the first one's
+            `Encoded`. Gives the same examples in the same order.
+
+    Raises:
+        InputError: The tokenizer knows no character offsets.
+    """
+    flat = tokenise(rows, task, tokenizer, max_length, window_overlap, windows)
+    lengths = flat.lengths
+    types = Ragged.of(flat.types, lengths) if "token_type_ids" in tokenizer.model_input_names else None
+    pads = (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id, 0)
+    encoded = Encoded(
+        kind=task.kind,
+        source=rows,
+        rows=flat.rows,
+        tokens=Ragged.of(flat.ids, lengths),
+        types=types,
+        starts=Ragged.of(flat.starts, lengths),
+        ends=Ragged.of(flat.ends, lengths),
+        places=Ragged.of(flat.places, lengths),
+        pad=next(token for token in pads if token is not None),
+    )
+    return _FINISH[task.kind](encoded, windows)
+
+
+# --- labels, by kind -----------------------------------------------------------------------------
+
+
+def _with_targets(encoded: Encoded, dtype: type) -> Encoded:
+    """Classification and regression: the label column as it is."""
+    if "label" not in encoded.source.column_names:
+        return encoded
+    return replace(encoded, targets=np.array(encoded.source["label"][:], dtype=dtype))
+
+
+def _with_words(encoded: Encoded) -> Encoded:
+    """Tagging: the first token that begins in each word, and the words' tags."""
+    words = encoded.source["tokens"][:]
+    counts = np.array([len(row) for row in words], dtype=np.int64)
+    tagged = replace(encoded, words=Ragged.of(_first_tokens(encoded, words, counts), counts))
+    if "tags" not in encoded.source.column_names:
+        return tagged
+    tags = np.array([tag for row in encoded.source["tags"][:] for tag in row], dtype=np.int64)
+    return replace(tagged, tags=Ragged.of(tags, counts))
+
+
+def _first_tokens(encoded: Encoded, words: list[list[str]], counts: np.ndarray) -> np.ndarray:
+    """For each word of all rows the place of the first token that begins in it, −1 where there is none."""
+    if not counts.any():
+        return np.zeros(0, dtype=np.int64)
+    sizes = np.array([len(word) for row in words for word in row], dtype=np.int64)
+    indents = np.array(
+        [len(word) - len(word.lstrip() or word) for row in words for word in row], dtype=np.int64
+    )
+    word_starts = np.cumsum(sizes + 1) - sizes - 1  # all sentences one behind the other
+    row_starts = np.concatenate([word_starts, [sizes.sum() + len(sizes)]])[np.cumsum(counts) - counts]
+    position = np.arange(len(encoded.tokens.values)) - np.repeat(encoded.tokens.offsets[:-1], encoded.lengths)
+    starts = encoded.starts.values + np.repeat(row_starts, encoded.lengths)
+    owner = np.searchsorted(word_starts, starts, side="right") - 1
+    inside = (starts >= (word_starts + indents)[owner]) & (starts < (word_starts + sizes)[owner])
+    begins = np.flatnonzero((encoded.places.values == FIRST) & inside)
+    first = np.full(len(sizes), -1, dtype=np.int64)
+    first[owner[begins][::-1]] = position[begins][::-1]  # the last one written is the first in the text
+    return first
+
+
+def _with_answers(encoded: Encoded, windows: Windows | None) -> Encoded:
+    """Question answering: what each example sees of the context, and where the answer stands in it."""
+    source, n = encoded.source, len(encoded)
+    answers = answer_spans(source["answers"][:]) if "answers" in source.column_names else None
+    spans, targets = np.zeros((n, 2), dtype=np.int64), np.zeros((n, 2), dtype=np.int64)
+    for begin in range(0, n, CHUNK):
+        here = np.arange(begin, min(begin + CHUNK, n))
+        tokens = encoded.spans(here)
+        inside = tokens.places == SECOND
+        spans[here] = np.stack(context_spans(inside, tokens.starts, tokens.ends), axis=1)
+        if answers is not None:
+            targets[here] = answer_tokens(inside, tokens.starts, tokens.ends, answers[encoded.rows[here]])
+    windows = windows or Windows(encoded.rows, spans[:, 0], spans[:, 1])
+    return replace(encoded, windows=windows, targets=None if answers is None else targets)
+
+
+_FINISH: dict[TaskKind, Callable[[Encoded, Windows | None], Encoded]] = {
+    "classification": lambda encoded, _: _with_targets(encoded, np.int64),
+    "regression": lambda encoded, _: _with_targets(encoded, np.float32),
+    "tagging": lambda encoded, _: _with_words(encoded),
+    "question_answering": _with_answers,
+}

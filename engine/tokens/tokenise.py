@@ -1,0 +1,194 @@
+"""Tokens of text with the characters they came from, for any fast tokenizer.
+
+Decided here: everything goes through plain text with character offsets, so that one way serves
+every task and two tokenizers can be compared. Words of a tagged sentence are joined by one space.
+Spans carry no whitespace at their ends (byte-level and SentencePiece tokens bring their leading
+space along), unless the token is nothing but whitespace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tokenizers import Encoding, Tokenizer
+
+from engine.base.errors import InputError
+from engine.data.task import Task
+from engine.tokens.windows import Windows, encode_windows
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+CHUNK = 1024
+"""Examples that are worked on at once."""
+BEFORE, FIRST, BETWEEN, SECOND, AFTER = range(5)
+"""Places of a token: special before the texts, in the first text, special between them, and so on."""
+_SPACE = np.array([chr(code).isspace() for code in range(0x3002)])  # U+3000 is the last whitespace
+
+
+@dataclass(frozen=True, eq=False)
+class Flat:
+    """Tokenised examples, one behind the other.
+
+    Shapes:
+        rows, lengths: (n,) the row that each example came from, its number of tokens.
+        ids, types: (tokens,) token and token type ids.
+        starts, ends: (tokens,) characters within the token's text; 0 for special tokens.
+        places: (tokens,) `BEFORE`, `FIRST`, `BETWEEN`, `SECOND` or `AFTER`.
+    """
+
+    rows: np.ndarray
+    lengths: np.ndarray
+    ids: np.ndarray
+    types: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+    places: np.ndarray
+
+
+def tokenise(
+    rows: Dataset,
+    task: Task,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    window_overlap: int | None = None,
+    windows: Windows | None = None,
+) -> Flat:
+    """All rows of a task through a tokenizer; arguments as in `engine.tokens.examples.encode`.
+
+    Raises:
+        InputError: The tokenizer knows no character offsets.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        what = "has no fast version, and only those give character offsets"
+        raise InputError.of("tokenizer", what, type(tokenizer).__name__)
+    with _without_limits(tokenizer.backend_tokenizer) as backend:
+        if task.kind != "question_answering":
+            chunks = _read_texts(backend, rows, task, max_length)
+        elif windows is None:
+            chunks = _read_answering(backend, rows, max_length, window_overlap or 0)
+        else:
+            chunks = _read_windows(backend, rows, max_length, windows)
+        return _join(list(chunks))
+
+
+@contextmanager
+def _without_limits(backend: Tokenizer) -> Iterator[Tokenizer]:
+    """The tokenizer without truncation and padding, which come back afterwards."""
+    truncation, padding = backend.truncation, backend.padding
+    backend.no_truncation()
+    backend.no_padding()
+    try:
+        yield backend
+    finally:
+        backend.enable_truncation(**truncation) if truncation else backend.no_truncation()
+        backend.enable_padding(**padding) if padding else backend.no_padding()
+
+
+def _read_texts(backend: Tokenizer, rows: Dataset, task: Task, max_length: int) -> Iterator[Flat]:
+    """One example a row: one text, two texts, or words joined by spaces."""
+    columns = ["tokens"] if task.kind == "tagging" else ["text", "text_pair"][: 1 + task.pair]
+    plain = rows.select_columns(columns)
+    backend.enable_truncation(max_length, strategy="longest_first")
+    edges = _template(backend, task.pair)
+    for begin in range(0, len(rows), CHUNK):
+        first, *second = plain[begin : begin + CHUNK].values()
+        if task.kind == "tagging":
+            first = [" ".join(words) for words in first]
+        encodings = backend.encode_batch(list(zip(first, *second, strict=True)) if second else first)
+        yield _flatten(encodings, np.arange(len(first)), first, *second, edges=edges, begin=begin)
+
+
+def _read_answering(backend: Tokenizer, rows: Dataset, max_length: int, overlap: int) -> Iterator[Flat]:
+    """Windows of question and context, some to each row."""
+    plain = rows.select_columns(["question", "context"])
+    edges = _template(backend, pair=True)
+    for begin in range(0, len(rows), CHUNK):
+        chunk = plain[begin : begin + CHUNK]
+        windows = encode_windows(backend, chunk["question"], chunk["context"], max_length, overlap)
+        text_of = np.repeat(np.arange(len(windows)), [len(each) for each in windows])
+        encodings = list(chain.from_iterable(windows))
+        yield _flatten(encodings, text_of, chunk["question"], chunk["context"], edges=edges, begin=begin)
+
+
+def _read_windows(backend: Tokenizer, rows: Dataset, max_length: int, windows: Windows) -> Iterator[Flat]:
+    """Given windows: one example for each, whatever its number of tokens here."""
+    plain = rows.select_columns(["question", "context"])
+    edges = _template(backend, pair=True)
+    for begin in range(0, len(windows), CHUNK):
+        here = slice(begin, begin + CHUNK)
+        low = int(windows.rows[here][0])
+        chunk = plain[low : int(windows.rows[here][-1]) + 1]
+        cuts = list(zip(windows.rows[here] - low, windows.starts[here], windows.ends[here], strict=True))
+        questions = [chunk["question"][row] for row, _, _ in cuts]
+        contexts = [chunk["context"][row][start:end] for row, start, end in cuts]
+        encodings = [each[0] for each in encode_windows(backend, questions, contexts, max_length, 0)]
+        flat = _flatten(encodings, np.arange(len(cuts)), questions, contexts, edges=edges)
+        shift = np.repeat(windows.starts[here], flat.lengths) * (flat.places == SECOND)
+        yield replace(flat, rows=windows.rows[here], starts=flat.starts + shift, ends=flat.ends + shift)
+
+
+def _template(backend: Tokenizer, pair: bool) -> tuple[int, int]:
+    """How many special tokens the tokenizer puts before and after the texts."""
+    sequences = backend.encode("a", "a" if pair else None).sequence_ids
+    texts = [index for index, sequence in enumerate(sequences) if sequence is not None]
+    return (texts[0], len(sequences) - 1 - texts[-1]) if texts else (len(sequences), 0)
+
+
+def _flatten(
+    encodings: Sequence[Encoding],
+    text_of: np.ndarray,
+    *texts: Sequence[str],
+    edges: tuple[int, int],
+    begin: int = 0,
+) -> Flat:
+    """The arrays of some examples.
+
+    Args:
+        text_of: (n,) index into `texts` of each example.
+        texts: The first texts, and the second ones where there are pairs.
+        edges: Special tokens before and after the texts.
+        begin: The row of the first text.
+    """
+    lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
+    ids = np.array(list(chain.from_iterable(each.ids for each in encodings)), np.int64)
+    types = np.array(list(chain.from_iterable(each.type_ids for each in encodings)), np.int64)
+    offsets = np.array([span for each in encodings for span in each.offsets], np.int64).reshape(-1, 2)
+    sequences = chain.from_iterable(each.sequence_ids for each in encodings)
+    text = np.fromiter((-1 if sequence is None else sequence for sequence in sequences), np.int64, len(ids))
+    from_start = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    from_end = np.repeat(lengths, lengths) - 1 - from_start
+    cases = [text >= 0, from_start < edges[0], from_end < edges[1]]
+    places = np.select(cases, [2 * text + 1, BEFORE, AFTER], BETWEEN)
+    source = np.repeat(text_of, lengths) + len(texts[0]) * (text > 0)
+    starts, ends = _trimmed(offsets[:, 0], offsets[:, 1], source, list(chain.from_iterable(texts)))
+    starts, ends = np.where(text >= 0, starts, 0), np.where(text >= 0, ends, 0)
+    return Flat(begin + text_of, lengths, ids, types, starts, ends, places)
+
+
+def _trimmed(
+    starts: np.ndarray, ends: np.ndarray, source: np.ndarray, texts: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Spans without whitespace at their ends; a span of nothing else stays as it is."""
+    base = np.cumsum([0, *map(len, texts)])[source]
+    characters = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
+    solid = np.flatnonzero(~_SPACE[np.minimum(characters, len(_SPACE) - 1)])
+    low, high = np.searchsorted(solid, base + starts), np.searchsorted(solid, base + ends)
+    has_solid = np.flatnonzero(high > low)
+    starts, ends = starts.copy(), ends.copy()
+    starts[has_solid] = solid[low[has_solid]] - base[has_solid]
+    ends[has_solid] = solid[high[has_solid] - 1] + 1 - base[has_solid]
+    return starts, ends
+
+
+def _join(chunks: Sequence[Flat]) -> Flat:
+    """The arrays of all chunks, one behind the other."""
+    nothing = np.zeros(0, np.int64)
+    names = [each.name for each in fields(Flat)]
+    return Flat(*(np.concatenate([nothing, *(getattr(chunk, name) for chunk in chunks)]) for name in names))

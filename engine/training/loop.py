@@ -1,0 +1,212 @@
+"""The training loop: one for students, for students without a teacher, and for teachers.
+
+It reads from top to bottom. What it decides: equation 1 is optimised exactly as it is logged;
+nothing is fetched from the device per step for the sake of logging; the best epoch on the
+held-out set is kept; a kill at any moment costs time, never another result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_model, save_model
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from engine.base.files import written_atomically
+from engine.base.machine import Machine
+from engine.data.task import Task, TaskKind
+from engine.evaluation.inference import scores_on
+from engine.models.load import Features, faster_attention, forward
+from engine.objective.equation import Objective
+from engine.pipeline import Training
+from engine.run.result import Scores
+from engine.tokens.examples import Encoded
+from engine.training.batches import Batch, Stream, TrainingData, examples_in, steps_in_epoch
+from engine.training.meter import Clock, Meter
+from engine.training.optimiser import clip_gradients, optimizer_for, schedule, set_learning_rate, step_seed
+from engine.training.state import LoopState, best_file, load_checkpoint, save_checkpoint
+from engine.training.tracking import Tracker
+
+
+class Trainee(nn.Module):
+    """The student with its objective, as one module that processes can share."""
+
+    def __init__(self, student: nn.Module, objective: Objective, kind: TaskKind):
+        super().__init__()
+        self.student, self.objective, self.kind = student, objective, kind
+
+    def forward(self, batch: Batch, teacher: Features | None) -> dict[str, Tensor]:
+        """The weighted terms of equation 1, one scalar each."""
+        layers = () if batch.augmented else self.objective.student_layers_used
+        student = forward(self.student, batch.inputs, self.kind, layers)
+        return self.objective(
+            student,
+            teacher,
+            batch.labels,
+            batch.totals,
+            batch.alignment,
+            batch.label_alignment,
+            augmented=batch.augmented,
+        )
+
+
+@dataclass
+class Stage:
+    """One training: of the teacher, of the student, or of the student without a teacher.
+
+    Args:
+        name: Shown with the progress.
+        folder: Where the checkpoint and the best weights are kept.
+        held_out: Held-out sets; the first one decides which epoch is best.
+        until_epoch: After which epoch the training pauses. Its schedule stays that of all epochs.
+    """
+
+    name: str
+    folder: Path
+    task: Task
+    student: PreTrainedModel
+    objective: Objective
+    data: TrainingData
+    training: Training
+    seed: int
+    held_out: Mapping[str, Encoded]
+    until_epoch: int | None = None
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the whole training."""
+        return self.training.epochs or 1
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch after which the training is over or pauses."""
+        return min(self.epochs, self.until_epoch or self.epochs)
+
+    def paused(self, state: LoopState) -> bool:
+        """Whether epochs are left."""
+        return state.epoch < self.epochs
+
+
+def train(stage: Stage, machine: Machine) -> LoopState:
+    """Trains `stage.student` and leaves it with the weights of its best epoch.
+
+    A training that pauses leaves a checkpoint, from which the next call goes on.
+
+    Returns:
+        How the training went; `history` has an entry an epoch.
+
+    Raises:
+        NonFiniteLossError: A term of the loss became NaN or infinite.
+    """
+    accelerator, reporter = machine.accelerator, machine.reporter
+    training, student, objective = stage.training, stage.student, stage.objective
+    first = next(iter(stage.held_out))
+    optimizer = optimizer_for(student, objective, training)
+    trainee, optimizer = accelerator.prepare(Trainee(student, objective, stage.task.kind), optimizer)
+    parts = {"student": student, "objective": objective, "optimizer": optimizer}
+    if accelerator.scaler is not None:
+        accelerator.scaler.load_state_dict(torch.amp.GradScaler().state_dict())  # not the last training's
+        parts["scaler"] = accelerator.scaler
+    checkpoint = stage.folder / "checkpoint.pt"
+    state = load_checkpoint(checkpoint, parts) or LoopState()
+    epochs, per_epoch = stage.epochs, steps_in_epoch(len(stage.data), training)
+    clock = Clock(machine.options.checkpoint_seconds)
+    tracker = Tracker(stage.folder / "tensorboard" if machine.options.tensorboard else None, accelerator)
+    reporter.start(stage.name, stage.last_epoch * per_epoch, state.step)
+    attention = faster_attention(student, machine.device)
+    steps = Stream(stage.data, training, stage.seed, stage.last_epoch, accelerator).from_step(state.step)
+
+    while state.epoch < stage.last_epoch:
+        meter = Meter(state.term_sums)
+        trainee.train()
+        started = time.perf_counter()
+        for batches in islice(steps, per_epoch - state.step_in_epoch):
+            state.waited += time.perf_counter() - started
+            # A step's random numbers depend on nothing but its place, so a resumed run repeats them.
+            torch.manual_seed(step_seed(stage.seed, state.step, accelerator.process_index))
+            set_learning_rate(optimizer, schedule(state.step, epochs * per_epoch, training.warmup))
+
+            losses = optimise(batches, stage, trainee, optimizer, accelerator)
+
+            state.step += 1
+            state.step_in_epoch += 1
+            state.examples += examples_in(batches)
+            now = time.perf_counter()
+            state.seconds, started = state.seconds + now - started, now
+            meter.add(losses, state.step)
+            note = ""
+            if accelerator.is_main_process and clock.report_due():
+                means = meter.means(state.step_in_epoch)
+                note = f"loss {sum(means.values()):.4f}"
+                tracker.log("loss", means, state.step)
+            reporter.advance(stage.name, note=note)
+            if accelerator.is_main_process and clock.checkpoint_due():
+                state.term_sums = meter.sums()
+                save_checkpoint(checkpoint, state, parts)
+                clock.checkpoint_saved()
+
+        terms = meter.means(state.step_in_epoch)
+        scores = scores_on(student, stage.task, {first: stage.held_out[first]}, accelerator, reporter)[first]
+        score = scores[stage.task.metric]
+        state.epoch, state.step_in_epoch, state.term_sums = state.epoch + 1, 0, {}
+        state.history.append({"epoch": state.epoch, "loss": terms, "scores": scores})
+        tracker.log("score", scores, state.epoch)
+        reporter.message(f"{stage.name}: epoch {state.epoch} of {epochs}, {stage.task.metric} {score:.4f}")
+        if state.best_score is None or score > state.best_score:
+            state.best_score, state.best_epoch = score, state.epoch
+            if accelerator.is_main_process:
+                with written_atomically(best_file(stage.folder, state)) as aside:
+                    save_model(student, str(aside))
+
+    if accelerator.is_main_process and stage.paused(state):
+        save_checkpoint(checkpoint, state, parts)
+    student.set_attn_implementation(attention)
+    tracker.close()
+    reporter.finish(stage.name)
+    accelerator.wait_for_everyone()
+    load_model(student, best_file(stage.folder, state))
+    accelerator.wait_for_everyone()  # the main process may remove the folder now
+    accelerator.free_memory(trainee, optimizer)
+    return state
+
+
+def optimise(
+    batches: Sequence[Batch],
+    stage: Stage,
+    trainee: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    accelerator: Accelerator,
+) -> list[dict[str, Tensor]]:
+    """One optimiser step; the weighted terms of each of its forward passes."""
+    losses = []
+    for batch in batches:
+        teacher = stage.data.view(batch)
+        with nullcontext() if batch is batches[-1] else accelerator.no_sync(trainee):
+            terms = trainee(batch.to(accelerator.device), teacher)
+            # Processes average their gradients; the terms' totals count the whole step.
+            accelerator.backward(sum(terms.values()) * accelerator.num_processes)
+        losses.append(terms)
+    accelerator.unscale_gradients()
+    clip_gradients(stage.student, stage.objective, stage.training.max_grad_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+    return losses
+
+
+def best_scores(stage: Stage, state: LoopState, machine: Machine) -> Scores:
+    """Scores of the weights that `train` left on every held-out set; the first set's are known.
+
+    A training that paused is scored on the first set alone.
+    """
+    first, *others = stage.held_out
+    known = {first: state.history[(state.best_epoch or 1) - 1]["scores"]}
+    rest = {} if stage.paused(state) else {name: stage.held_out[name] for name in others}
+    return known | scores_on(stage.student, stage.task, rest, machine.accelerator, machine.reporter)

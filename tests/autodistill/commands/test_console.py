@@ -1,0 +1,115 @@
+"""What a person sees: exit codes, messages, progress on a terminal and in a log."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+
+import pytest
+from rich.console import Console
+
+from autodistill.commands import console
+from engine.base.errors import InputError, NonFiniteLossError, Problem
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def act() -> None:
+        raise error
+
+    return act
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (
+            InputError([Problem("a", "is wrong"), Problem("b", "is too")]),
+            2,
+            "Error: a: is wrong\nError: b: is too",
+        ),
+        (
+            NonFiniteLossError(3, "intermediate"),
+            1,
+            "Error: the intermediate loss is not a finite number at step 3",
+        ),
+        (PermissionError(13, "Permission denied", "/out"), 1, "Error: /out: Permission denied"),
+        (KeyboardInterrupt(), 130, "Stopped. Go on like this."),
+    ],
+)
+def test_what_went_wrong_has_a_message_and_a_code(
+    error: BaseException, code: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped, console.handled(resume="Go on like this."):
+        raising(error)()
+    assert stopped.value.code == code
+    said = capsys.readouterr()
+    assert words in said.err
+    assert said.out == ""
+
+
+def test_the_unforeseen_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError), console.handled():
+        raising(ZeroDivisionError())()
+
+
+def test_wrong_input_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), console.handled(as_json=True):
+        raising(InputError(Problem("mapping.kind", "unknown kind", "'skp'", ("skip",), "skip")))()
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert problem == {
+        "place": "mapping.kind",
+        "what": "unknown kind",
+        "got": "'skp'",
+        "allowed": ["skip"],
+        "suggestion": "skip",
+    }
+
+
+def test_lines_for_a_log(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(console.time, "monotonic", lambda: now)
+    reporter = console.LineReporter()
+    reporter.message("columns: [text] → text")
+    reporter.start("student", total=100, done=40)
+    for now in (1.0, 2.0, 12.0):  # noqa: B007 - read by the clock above
+        reporter.advance("student", 10, note="loss 0.5000")
+    now = 22.0
+    reporter.advance("student", 30)
+    reporter.finish("student")
+    assert capsys.readouterr().err.splitlines() == [
+        "columns: [text] → text",
+        "student: 70 of 100 steps, 2.5 steps/s, 12 s left, loss 0.5000",
+        "student: 100 of 100 steps, 2.7 steps/s, loss 0.5000",
+    ]
+
+
+def test_a_short_stage_makes_no_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = console.LineReporter()
+    reporter.start("evaluation", total=2)
+    reporter.advance("evaluation", 2)
+    reporter.finish("evaluation")
+    assert capsys.readouterr().err == ""
+
+
+def test_bars_for_a_terminal() -> None:
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, width=120)
+    with console.progress_bars(terminal) as progress:
+        reporter = console.BarReporter(progress)
+        for _ in range(2):  # the same stage twice has one bar
+            reporter.start("teacher signals", total=10, done=4, unit="examples")
+            reporter.advance("teacher signals", 6, note="half way")
+            reporter.finish("teacher signals")
+        reporter.message("a [bracket] stays")
+        assert len(progress.tasks) == 1
+    shown = screen.getvalue()
+    assert "teacher signals" in shown
+    assert "10/10" in shown
+    assert "half way" in shown
+    assert "a [bracket] stays" in shown
+
+
+def test_reporting_chooses_lines_without_a_terminal() -> None:
+    with console.reporting() as reporter:
+        assert isinstance(reporter, console.LineReporter)

@@ -1,0 +1,95 @@
+"""Figures of an evaluation: a panel a dataset, and the points that belong there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+
+from autodistill.evaluation.figures import (
+    draw,
+    predicted_against_actual,
+    search_for_theta,
+    top_against_random,
+)
+from autodistill.evaluation.leave_one_out import HeldOut, leave_one_out
+from autodistill.ranking.past import target
+from autodistill.ranking.simple import mean_rank
+from engine.run.result import Candidate, Member, TeamResult
+from tests.autodistill.made_up import everywhere_the_same, made_up
+
+
+def held_out(datasets: int, repeats: int = 1) -> list[HeldOut]:
+    return leave_one_out(mean_rank, made_up(everywhere_the_same, datasets=datasets, repeats=repeats))
+
+
+@pytest.fixture(name="five", scope="module")
+def _five() -> list[HeldOut]:
+    return held_out(5, repeats=2)
+
+
+def test_the_files_are_pictures(tmp_path: Path, five: list[HeldOut]) -> None:
+    paths = draw(five, tmp_path / "new" / "folder")
+    assert [path.name for path in paths] == ["predicted.png", "top_5.png"]
+    for path in paths:
+        pixels = matplotlib.image.imread(path)
+        assert min(pixels.shape[:2]) > 300
+        ink = pixels[..., :3].min(axis=2) < 0.95
+        assert 0.005 < ink.mean() < 0.5
+        assert ink[:, : ink.shape[1] // 2].any()
+        assert ink[:, ink.shape[1] // 2 :].any()
+
+
+@pytest.mark.parametrize("datasets", [2, 4, 5, 9])
+def test_every_dataset_has_one_panel_with_its_name_and_figure(datasets: int) -> None:
+    found = held_out(datasets)
+    titles = [axes.get_title(loc="left") for axes in predicted_against_actual(found).axes]
+    assert titles == [f"{each.dataset}   ρ = {each.measures['spearman']:.2f}" for each in found]
+
+
+def test_a_panel_shows_where_each_run_was_put_and_where_it_came(five: list[HeldOut]) -> None:
+    figure = predicted_against_actual(five)
+    for axes, each in zip(figure.axes, five, strict=True):
+        (points,) = axes.collections
+        expected = np.stack([each.runs.predicted, target(each.runs)], axis=1)
+        np.testing.assert_allclose(np.asarray(points.get_offsets()), expected)
+
+
+def test_without_a_figure_the_name_stands_alone(five: list[HeldOut]) -> None:
+    first = HeldOut("few", five[0].runs, {}, five[0].rank)
+    (axes,) = predicted_against_actual([first]).axes
+    assert axes.get_title(loc="left") == "few"
+
+
+def test_the_five_picks_stand_beside_all_configurations(five: list[HeldOut]) -> None:
+    (axes,) = top_against_random(five).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == [each.dataset for each in five]
+    assert len(axes.collections) == len(five)
+    for points, each in zip(axes.collections, five, strict=True):
+        means = each.runs.groupby("configuration")[["predicted", "ratio"]].mean()
+        top = means.sort_values("predicted", ascending=False).ratio[:5]
+        assert len(means) == 12
+        np.testing.assert_allclose(sorted(np.asarray(points.get_offsets())[:, 1]), sorted(top))
+        assert (pd.Series(np.asarray(points.get_offsets())[:, 0]).nunique()) == 1
+
+
+def test_the_search_that_found_the_best_distribution_is_drawn() -> None:
+    first, second = [0.5, 0.6, 0.7, 0.8], [0.5, 0.4, 0.3, 0.2]
+    history = pd.DataFrame({"search": [1] * 4 + [2] * 4, "step": [1, 2, 3, 4] * 2, "a": first + second})
+    history["b"] = 1 - history.a
+    members = [Member(name=name, parameters=1, scores={}) for name in "ab"]
+    tried = [
+        Candidate(distribution=[0.8, 0.2], score=0.7),
+        Candidate(distribution=[0.2, 0.8], score=0.9),
+    ]
+    team = TeamResult(members=members, distribution=[0.2, 0.8], candidates=tried)
+    theta, scores = search_for_theta(team, history, "accuracy").axes
+    assert [line.get_label() for line in theta.lines[:2]] == ["a", "b"]
+    assert np.allclose(theta.lines[0].get_ydata(), second)
+    assert "search 2 of 2" in theta.get_title("left")
+    assert np.allclose(scores.collections[0].get_offsets(), [[1, 0.7], [2, 0.9]])
+    alone = search_for_theta(team, history[history.search == 2], "accuracy").axes[0]
+    assert "search" not in alone.get_title("left")

@@ -1,0 +1,200 @@
+"""The measures of a validation against slow ones, and what noise allows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
+
+from autodistill.evaluation.leave_one_out import (
+    commonest_pair,
+    first_pick_percentile,
+    interval_of,
+    leave_one_out,
+    mean_of,
+    measures,
+    noise_ceiling,
+    oracle,
+    regret,
+    spearman,
+)
+from autodistill.ranking.past import RunTable, gaussian_ranks
+from autodistill.ranking.simple import mean_rank, random_order
+from tests.autodistill.made_up import everywhere_the_same, made_up
+
+pairs = st.lists(
+    st.tuples(st.integers(0, 60), st.integers(0, 20)), min_size=5, max_size=30, unique_by=lambda pair: pair[0]
+).filter(lambda found: len({ratio for _, ratio in found}) > 1)
+"""Predicted places, no two alike, and ratios."""
+
+
+def group(found: list[tuple[int, int]]) -> pd.DataFrame:
+    """Predicted place and ratio of configurations that were each run once."""
+    rows = pd.DataFrame(found, columns=["predicted", "ratio"]).astype(float)
+    return rows.assign(configuration=[str(place) for place in range(len(rows))])
+
+
+@given(pairs)
+def test_spearman(found: list[tuple[int, int]]) -> None:
+    rows = group(found)
+    assert spearman(rows) == pytest.approx(spearmanr(rows.predicted, rows.ratio)[0])
+    assert spearman(rows.assign(predicted=1.0)) == 0
+
+
+@given(pairs, st.integers(1, 10))
+def test_regret(found: list[tuple[int, int]], picks: int) -> None:
+    rows = group(found)
+    best, middle = max(rows.ratio), float(np.median(rows.ratio))
+    order = sorted(range(len(rows)), key=lambda row: -rows.predicted[row])
+    got = max(rows.ratio[row] for row in order[:picks])
+    value = regret(rows, picks)
+    if best == middle:
+        assert np.isnan(value)
+    else:
+        assert value == pytest.approx(min(1.0, max(0.0, (best - got) / (best - middle))))
+
+
+@given(pairs)
+def test_a_perfect_prediction_regrets_nothing(found: list[tuple[int, int]]) -> None:
+    rows = group(found)
+    rows = rows.assign(predicted=rows.ratio)
+    assert np.nan_to_num(regret(rows, 1)) == 0
+    assert first_pick_percentile(rows) == 1
+
+
+@settings(max_examples=30)
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=40, unique=True))
+def test_gaussian_ranks_keep_the_order_and_have_no_level(values: list[float]) -> None:
+    ranks = gaussian_ranks(pd.Series(values))
+    assert list(np.argsort(ranks)) == list(np.argsort(values))
+    assert abs(ranks.mean()) < 1e-9
+
+
+def test_repeats_count_as_one_configuration() -> None:
+    rows = pd.DataFrame(
+        {
+            "predicted": [3.0, 3.0, 2.0, 1.0, 0.5, 0.2],
+            "ratio": [0.2, 0.8, 0.6, 0.5, 0.4, 0.1],
+            "configuration": ["a", "a", "b", "c", "d", "e"],
+        }
+    )
+    assert regret(rows, 1) == pytest.approx((0.6 - 0.5) / (0.6 - 0.5))
+    assert regret(rows, 2) == 0
+
+
+def test_ratios_of_two_metrics_are_not_compared() -> None:
+    table = made_up(everywhere_the_same, datasets=3)
+    other = table.runs.assign(metric="f1", ratio=table.runs.ratio / 2)
+    both = pd.concat([table.runs, other], ignore_index=True)
+    found = measures(both[both.dataset == "set0"].assign(predicted=both.ratio, configuration="x"))
+    assert found["spearman"] == pytest.approx(1.0, abs=0.2)
+    perfect = oracle(RunTable(both, table.datasets, table.vectors))
+    assert perfect["spearman"] == pytest.approx(1.0)
+
+
+def test_within_the_commonest_pair_the_models_do_not_count() -> None:
+    table = made_up(everywhere_the_same, datasets=4)
+    small = table.runs.iloc[::2].assign(student="tiny", ratio=table.runs.ratio - 0.5)
+    both = RunTable(pd.concat([table.runs, small], ignore_index=True), table.datasets, table.vectors)
+    pair = commonest_pair(both.runs)
+    assert pair == ("large", "small")
+    found = leave_one_out(mean_rank, both, pair)
+    assert (mean_of(found, "spearman") or 0) > (mean_of(found, "within_pair_spearman") or 0)
+
+
+def test_a_random_order_is_worth_nothing() -> None:
+    found = leave_one_out(random_order, made_up(everywhere_the_same, datasets=12))
+    low, high = interval_of(found, "spearman") or (1.0, 1.0)
+    assert low < 0 < high or abs(mean_of(found, "spearman") or 0) < 0.3
+
+
+def test_the_interval_holds_the_mean() -> None:
+    found = leave_one_out(mean_rank, made_up(everywhere_the_same))
+    low, high = interval_of(found, "spearman") or (1.0, 0.0)
+    assert low <= (mean_of(found, "spearman") or 0) <= high
+    assert interval_of(found[:2], "spearman") is None
+
+
+@pytest.mark.parametrize(("noise", "expected"), [(0.01, 1.0), (0.5, 0.75), (2.0, 0.24)])
+def test_the_ceiling_is_the_correlation_of_the_truth_with_one_run(noise: float, expected: float) -> None:
+    runs = made_up(everywhere_the_same, datasets=6, repeats=6, noise=noise).runs
+    ceiling = float(np.mean(list(noise_ceiling(runs).values())))
+    worth = [
+        everywhere_the_same(0, *parts)
+        for parts in zip(runs.intermediate, runs.mapping, runs.prediction, strict=True)
+    ]
+    each = runs.assign(worth=worth).groupby("dataset")
+    truth = float(np.mean([spearmanr(found.worth, found.ratio)[0] for _, found in each]))
+    assert ceiling == pytest.approx(expected, abs=0.2)
+    assert ceiling == pytest.approx(truth, abs=0.15)
+
+
+def test_without_repeats_there_is_no_ceiling() -> None:
+    assert noise_ceiling(made_up(everywhere_the_same, datasets=3).runs) == {}
+
+
+tied = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=5, max_size=30).filter(
+    lambda found: all(len(set(values)) > 1 for values in zip(*found, strict=True))
+)
+"""Predicted places and ratios, many of them equal."""
+
+
+@given(tied)
+def test_equal_values_share_a_rank(found: list[tuple[int, int]]) -> None:
+    rows = group(found)
+    assert spearman(rows) == pytest.approx(spearmanr(rows.predicted, rows.ratio)[0])
+
+
+def test_equal_ratios_have_no_order() -> None:
+    assert np.isnan(spearman(group([(place, 1) for place in range(6)])))
+    assert np.isnan(regret(group([(place, 1) for place in range(6)]), 1))
+
+
+@given(pairs)
+def test_percentile_and_top_five(found: list[tuple[int, int]]) -> None:
+    rows = group(found).assign(dataset="a", metric="m", held_out="v", teacher="t", student="s")
+    got = measures(rows)
+    order = sorted(range(len(rows)), key=lambda row: -rows.predicted[row])
+    first = rows.ratio[order[0]]
+    assert got["first_pick_percentile"] == pytest.approx(sum(rows.ratio <= first) / len(rows))
+    assert got["top_5_ratio"] == pytest.approx(sum(rows.ratio[row] for row in order[:5]) / 5)
+    assert got["random_5_ratio"] == pytest.approx(sum(rows.ratio) / len(rows))
+
+
+def test_groups_count_by_their_runs_and_tiny_ones_not_at_all() -> None:
+    def part(metric: str, ratios: list[float]) -> pd.DataFrame:
+        places = list(range(len(ratios)))
+        return pd.DataFrame(
+            {
+                "dataset": "a",
+                "metric": metric,
+                "held_out": "v",
+                "teacher": "t",
+                "student": "s",
+                "predicted": [float(place) for place in places],
+                "ratio": ratios,
+                "configuration": [str(place) for place in places],
+            }
+        )
+
+    right, wrong = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0.5, 0.4, 0.3, 0.2, 0.1]
+    both = pd.concat([part("f1", right), part("accuracy", wrong)], ignore_index=True)
+    assert measures(both)["spearman"] == pytest.approx((6 * 1 + 5 * -1) / 11)
+    assert measures(both)["regret_at_1"] == pytest.approx((6 * 0 + 5 * 1) / 11)
+    tiny = pd.concat([both, part("other", [9.0, 8.0, 7.0, 6.0])], ignore_index=True)
+    assert measures(tiny) == measures(both)
+    assert measures(part("f1", right[:4])) == {}
+    assert "within_pair_spearman" not in measures(both)
+    assert "within_pair_spearman" not in measures(both, ("t", "another"))
+    assert measures(both, ("t", "s"))["within_pair_spearman"] == measures(both)["spearman"]
+
+
+def test_the_interval_draws_datasets_again() -> None:
+    found = leave_one_out(mean_rank, made_up(everywhere_the_same, noise=1.0))
+    values = np.array([each.measures["spearman"] for each in found])
+    dice = np.random.default_rng(1)
+    drawn = [dice.choice(values, len(values)).mean() for _ in range(20_000)]
+    assert interval_of(found, "spearman") == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.01)

@@ -1,0 +1,133 @@
+"""Evaluations: what is reported, in figures, words and pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from autodistill.commands.advice import evaluation_lines, evaluation_tables
+from autodistill.evaluation.figures import draw
+from autodistill.evaluation.report import evaluate
+from autodistill.ranking.fitted import fit_predictor
+from cli import app
+from engine.base.errors import InputError
+from engine.base.progress import SilentReporter
+from tests.autodistill.made_up import by_size, everywhere_the_same, made_up
+
+QUICK = ("ridge", "mean_rank", "random")
+
+
+def test_an_evaluation() -> None:
+    table = made_up(everywhere_the_same, datasets=6, repeats=2)
+    found, held_out = evaluate(table, "made up", SilentReporter(), "mixed", QUICK)
+    assert found.runs == 6 * 24
+    assert set(found.datasets) == set(table.names) == {each.dataset for each in held_out}
+    assert list(found.baselines) == ["mixed", *QUICK, "oracle"]
+    assert found.mean_spearman == found.baselines["mixed"]["spearman"]
+    assert found.interval is not None
+    assert found.interval[0] <= found.mean_spearman <= found.interval[1]
+    assert found.baselines["oracle"]["spearman"] == pytest.approx(1)
+    assert found.baselines["oracle"]["regret_at_1"] == 0
+    assert found.noise_ceiling is not None
+    assert found.mean_spearman < found.noise_ceiling + 0.1
+    assert 0.5 < (found.interval_coverage or 0) <= 1
+    assert any("mean rank of configurations" in note for note in found.notes)
+    assert any("nothing is known to depend on the dataset" in note for note in found.notes)
+
+
+def test_it_says_so_where_it_does_not_beat_the_mean_rank() -> None:
+    table = made_up(everywhere_the_same, datasets=6)
+    found, _ = evaluate(table, "made up", SilentReporter(), "random", ("mean_rank",))
+    assert any(note.startswith("random does not beat the mean rank") for note in found.notes)
+
+
+@pytest.mark.parametrize("predictor", ["mixed", "ridge", "mean_rank"])
+def test_two_datasets_are_enough(predictor: str) -> None:
+    table = made_up(everywhere_the_same, datasets=2)
+    found, _ = evaluate(table, "made up", SilentReporter(), predictor, ("mean_rank",))
+    assert set(found.datasets) == set(table.names)
+    assert found.mean_spearman is not None
+    assert found.interval is None
+    assert found.interval_coverage is None
+
+
+def test_one_dataset_cannot_be_left_out() -> None:
+    with pytest.raises(InputError, match="at least two"):
+        evaluate(made_up(everywhere_the_same, datasets=1), "made up", SilentReporter(), "ridge", ())
+
+
+def test_every_row_of_a_table_is_as_wide_as_its_head() -> None:
+    found, _ = evaluate(made_up(by_size, datasets=4), "made up", SilentReporter(), "ridge", ("random",))
+    for _, columns, rows in evaluation_tables(found):
+        assert {len(row) for row in rows} == {len(columns)}
+    assert all(evaluation_lines(found))
+
+
+def test_the_figures(tmp_path: Path) -> None:
+    _, held_out = evaluate(made_up(by_size, datasets=5), "made up", SilentReporter(), "ridge", ())
+    paths = draw(held_out, tmp_path)
+    assert [path.name for path in paths] == ["predicted.png", "top_5.png"]
+    for path in paths:
+        content = path.read_bytes()
+        assert content.startswith(b"\x89PNG")
+        assert len(content) > 10_000
+
+
+def test_from_the_command_line(tmp_path: Path) -> None:
+    made_up(everywhere_the_same, datasets=3).runs.to_csv(tmp_path / "runs.csv", index=False)
+    arguments = [
+        "evaluate",
+        "--meta-data",
+        str(tmp_path / "runs.csv"),
+        "--cache-dir",
+        str(tmp_path),
+        "--json",
+    ]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    expected = {"mean_spearman", "mean_within_pair_spearman", "datasets", "baselines", "noise_ceiling"}
+    assert expected <= set(found)
+    assert {"spearman", "regret_at_5"} <= set(found["datasets"]["set0"])
+
+
+# --- what is kept of a fit ---------------------------------------------------------------------------
+
+
+def test_a_fit_is_kept_and_used_again(tmp_path: Path) -> None:
+    table, told = made_up(by_size, datasets=4), SilentReporter()
+    first = fit_predictor("ridge", table, tmp_path, told)
+    (kept,) = (tmp_path / "predictors").glob("*.pickle")
+    written = kept.stat().st_mtime_ns
+    again = fit_predictor("ridge", table, tmp_path, told)
+    assert kept.stat().st_mtime_ns == written
+    assert again.agreement == first.agreement
+    fit_predictor("ridge", made_up(by_size, datasets=5), tmp_path, told)
+    assert len(list((tmp_path / "predictors").glob("*.pickle"))) == 2
+
+
+def test_a_pickle_that_is_not_ours_is_not_loaded(tmp_path: Path) -> None:
+    table, told = made_up(by_size, datasets=4), SilentReporter()
+    first = fit_predictor("ridge", table, tmp_path, told)
+    (kept,) = (tmp_path / "predictors").glob("*.pickle")
+    kept.write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
+    assert fit_predictor("ridge", table, tmp_path, told).agreement == first.agreement
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_the_authors_runs(shared: Path, tmp_path: Path) -> None:
+    """The goal of the recommender: 0.42 over all runs, where the paper prints 0.33."""
+    from autodistill.evaluation.leave_one_out import commonest_pair, leave_one_out, mean_of
+    from autodistill.history.store import Store
+    from autodistill.ranking.knowledge import load_knowledge
+    from autodistill.ranking.mixed import fit_mixed
+
+    table, _ = load_knowledge([str(shared / "published" / "authors_runs")], Store(str(tmp_path / "s.db")))
+    found = leave_one_out(lambda past: fit_mixed(past, (), 600), table, commonest_pair(table.runs))
+    assert (mean_of(found, "spearman") or 0) > 0.45
+    assert min(each.measures["spearman"] for each in found) > 0.2
+    assert (mean_of(found, "within_pair_spearman") or 0) > 0.3

@@ -1,0 +1,248 @@
+"""The record of runs and datasets: append-only, shared by processes, and polite about passwords."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import numpy as np
+import pytest
+from sqlalchemy import URL
+
+from autodistill.datasets.descriptors import describe
+from autodistill.datasets.words import WordCounts, count_words
+from autodistill.history.store import Store, store_url
+from engine.base.errors import InputError
+from engine.data.task import texts_of
+from tests import postgresql
+from tests.conftest import ROOT
+from tests.records import made_record
+from tests.toys import toy_task
+
+
+@pytest.fixture(name="server", scope="module")
+def _server() -> Iterator[URL]:
+    if reason := postgresql.missing():
+        pytest.skip(reason)
+    with postgresql.server() as address:
+        yield address
+
+
+@pytest.fixture(name="url", params=["sqlite", "postgresql"])
+def _url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return str(tmp_path / "store.db")
+    return postgresql.new_database(request.getfixturevalue("server"))
+
+
+@pytest.fixture(name="store")
+def _store(url: str) -> Store:
+    return Store(url)
+
+
+def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    """What another program sees in the file."""
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+# --- runs --------------------------------------------------------------------------------------
+
+
+def test_a_new_store_is_empty(store: Store) -> None:
+    assert (store.runs(), store.datasets(), store.count_runs()) == ([], [], 0)
+
+
+def test_a_run_is_added_once_and_never_changed(store: Store, tmp_path: Path) -> None:
+    assert store.add_run(made_record("a"), tmp_path)
+    assert not store.add_run(made_record("a", student_score=0.1), tmp_path)
+    assert store.add_run(made_record("b"), tmp_path)
+    assert store.runs() == [made_record("a"), made_record("b")]
+    assert store.count_runs() == 2
+
+
+def test_a_record_comes_back_as_it_went(store: Store, tmp_path: Path) -> None:
+    record = made_record(
+        task="评论",
+        pipeline={"intermediate": {"kind": "mi_alpha", "alpha": 0.5, "critic": {"kind": "mlp"}}},
+        scores={"student": {"validation": {"accuracy": 1 / 3}}},
+        history=[{"epoch": 1, "loss": 0.25}],
+        warnings=["a 'quoted' \"one\"\n"],
+        stage_seconds={"student": 1e-9},
+    )
+    store.add_run(record, tmp_path)
+    assert store.runs() == [record]
+
+
+def test_a_run_that_was_stopped_and_later_finished_is_there_twice(store: Store, tmp_path: Path) -> None:
+    assert store.add_run(made_record(status="pruned"), tmp_path)
+    assert store.add_run(made_record(), tmp_path)
+    assert [run.status for run in store.runs()] == ["pruned", "ok"]
+
+
+def test_a_store_outlives_the_process_and_says_where_runs_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "store.db"
+    Store(str(path)).add_run(made_record("a"), Path("runs/a"))
+    assert [run.identity for run in Store(str(path)).runs()] == ["a"]
+    assert rows(path, "select identity, status, task, folder from runs") == [
+        ("a", "ok", "toy", str(tmp_path / "runs" / "a"))
+    ]
+
+
+# --- datasets ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["pair", "regression", "tagging", "question_answering"])
+def test_datasets_come_back_as_they_went(store: Store, name: str) -> None:
+    task = toy_task(name, rows=20, held_out=5)
+    descriptors, words = describe(task, "Say which."), count_words(texts_of(task))
+    assert store.add_dataset(descriptors, words)
+    assert not store.add_dataset(descriptors.model_copy(update={"description": "Other."}), words)
+    ((known, counts),) = store.datasets()
+    assert known == descriptors
+    assert_same(counts, words)
+
+
+def assert_same(one: WordCounts, other: WordCounts) -> None:
+    np.testing.assert_array_equal(one.hashes, other.hashes)
+    np.testing.assert_array_equal(one.counts, other.counts)
+    assert (one.hashes.dtype, one.counts.dtype) == (other.hashes.dtype, other.counts.dtype)
+    assert one.total == other.total
+
+
+def test_a_word_that_occurs_very_often_is_counted_as_often(store: Store) -> None:
+    words = WordCounts(np.array([7], dtype=np.uint32), np.array([4_000_000_000]), 5_000_000_000)
+    store.add_dataset(describe(toy_task("single", rows=5, held_out=5)), words)
+    assert_same(store.datasets()[0][1], words)
+
+
+def test_two_versions_of_a_dataset_are_both_kept(store: Store) -> None:
+    for rows_of_it in (10, 20):
+        task = toy_task("single", rows=rows_of_it, held_out=5)
+        assert store.add_dataset(describe(task), count_words(texts_of(task)))
+    assert [descriptors.n_train for descriptors, _ in store.datasets()] == [10, 20]
+
+
+def test_a_dataset_without_words(store: Store) -> None:
+    store.add_dataset(describe(toy_task("single", rows=5, held_out=5)), count_words([]))
+    assert len(store.datasets()[0][1]) == 0
+
+
+# --- several at once ---------------------------------------------------------------------------
+
+ADD = """
+import sys
+from pathlib import Path
+from autodistill.history.store import Store
+from engine.run.result import RunResult
+store, name, record = Store(sys.argv[1]), sys.argv[2], RunResult.model_validate_json(sys.argv[3])
+for place in range(20):
+    store.add_run(record.model_copy(update={"identity": f"{name}-{place}"}), Path("."))
+    store.add_run(record.model_copy(update={"identity": f"both-{place}"}), Path("."))
+"""
+
+
+def test_processes_share_it(url: str) -> None:
+    arguments = [sys.executable, "-c", ADD, url]
+    both = [subprocess.Popen([*arguments, name, made_record().model_dump_json()], cwd=ROOT) for name in "xy"]
+    assert [process.wait(120) for process in both] == [0, 0]
+    found = sorted(run.identity for run in Store(url).runs())
+    assert found == sorted(f"{name}-{place}" for name in ("x", "y", "both") for place in range(20))
+
+
+def test_it_may_be_made_by_several_at_once(tmp_path: Path) -> None:
+    for attempt in range(5):
+        open_together(str(tmp_path / f"{attempt}.db"))
+
+
+def test_it_may_be_made_by_several_at_once_on_a_server(server: URL) -> None:
+    for _ in range(5):
+        open_together(postgresql.new_database(server))
+
+
+def open_together(url: str, count: int = 8) -> None:
+    together = Barrier(count)
+
+    def opened(_: int) -> int:
+        together.wait()
+        return Store(url).count_runs()
+
+    with ThreadPoolExecutor(count) as threads:
+        assert list(threads.map(opened, range(count))) == [0] * count
+
+
+# --- where it is -------------------------------------------------------------------------------
+
+
+def test_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTODISTILLER_STORE", "elsewhere.db")
+    assert str(store_url()) == "sqlite:///elsewhere.db"
+    assert str(store_url("here.db")) == "sqlite:///here.db"
+    monkeypatch.delenv("AUTODISTILLER_STORE")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert str(store_url()) == f"sqlite:///{tmp_path}/autodistiller/store.db"
+    monkeypatch.setenv("XDG_DATA_HOME", "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert str(store_url()) == f"sqlite:///{tmp_path}/.local/share/autodistiller/store.db"
+    assert str(store_url("~/mine.db")) == f"sqlite:///{tmp_path}/mine.db"
+
+
+def test_it_is_made_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "not" / "yet" / "store.db"
+    monkeypatch.setenv("AUTODISTILLER_STORE", str(path))
+    Store().add_run(made_record(), tmp_path)
+    assert path.is_file()
+    assert Store(f"sqlite:///{path}").count_runs() == 1
+
+
+@pytest.mark.parametrize("name", ["a b.db", "a#b.db", "runs.of.today", "评论.db", "what?.db", "50%20.db"])
+def test_a_file_of_any_name(tmp_path: Path, name: str) -> None:
+    Store(str(tmp_path / name)).add_run(made_record(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert Store(str(tmp_path / name)).count_runs() == 1
+
+
+# --- what cannot be opened ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense://user:secret@host/db",
+        "postgresql://user:secret@127.0.0.1:1/none",
+        "mysql+none://user:secret@host/db",
+        "://user:secret@host",
+        "postgresql://user:secret@host:port/db",
+    ],
+)
+def test_one_that_cannot_be_opened_is_refused_without_the_password(url: str) -> None:
+    with pytest.raises(InputError, match="--store: the store cannot be opened") as caught:
+        Store(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("these are notes, and no database at all\n" * 50, "utf-8")
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"the store cannot be opened; .*notes\.txt"):
+        Store(str(path))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("path", ["", "file/store.db"], ids=["a folder", "below a file"])
+def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path, path: str) -> None:
+    (tmp_path / "file").write_text("no folder", "utf-8")
+    with pytest.raises(InputError, match="the store cannot be opened"):
+        Store(f"sqlite:///{tmp_path}/{path}")

@@ -1,0 +1,98 @@
+"""Ratios and their intervals: what they are made of, and that they hold what they promise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from autodistill.evaluation.leave_one_out import leave_one_out
+from autodistill.ranking.calibration import calibrate, gaps, left_out_places, quantiles, weighted_quantiles
+from autodistill.ranking.mixed import fit_mixed
+from autodistill.ranking.past import RunTable, target
+from autodistill.ranking.simple import mean_rank
+from tests.autodistill.made_up import everywhere_the_same, made_up
+
+
+@pytest.fixture(name="table", scope="module")
+def _table() -> RunTable:
+    return made_up(everywhere_the_same, datasets=12, noise=0.6)
+
+
+def test_equal_weights_give_plain_quantiles() -> None:
+    values = np.random.default_rng(0).standard_normal(4001)
+    found = weighted_quantiles(values, np.ones(4001), [0.1, 0.5, 0.9])
+    np.testing.assert_allclose(found, np.quantile(values, [0.1, 0.5, 0.9]), atol=1e-2)
+
+
+def test_a_weight_of_two_is_a_value_twice() -> None:
+    values, weights = np.array([1.0, 2.0, 3.0, 10.0]), np.array([1.0, 2.0, 1.0, 1.0])
+    (median,) = weighted_quantiles(values, weights, [0.5])
+    assert median == pytest.approx(2.25, abs=0.3)
+
+
+def test_the_gap_is_the_way_from_baseline_to_teacher(table: RunTable) -> None:
+    np.testing.assert_allclose(gaps(table), 1 - 0.7 / 0.9)
+    own = replace(table, runs=table.runs.assign(baseline_score=0.45))
+    np.testing.assert_allclose(gaps(own), 0.5)
+
+
+@pytest.mark.parametrize("baseline", [np.nan, 0.9, 0.95])
+def test_without_a_way_between_them_the_gap_is_unknown(table: RunTable, baseline: float) -> None:
+    runs = table.runs.assign(baseline_score=baseline)
+    datasets = {} if np.isnan(baseline) else table.datasets
+    assert np.isnan(gaps(replace(table, runs=runs, datasets=datasets))).all()
+    ratios = calibrate(table, target(table.runs).to_numpy())(np.zeros(3), np.full(3, np.nan))
+    assert np.isfinite(ratios).all()
+
+
+def test_a_higher_place_gets_a_higher_ratio(table: RunTable) -> None:
+    calibration = calibrate(table, target(table.runs).to_numpy())
+    ratios = calibration(np.array([-1.5, 0.0, 1.5]), np.full(3, 0.2))
+    assert (np.diff(ratios[:, 1]) > 0).all()
+    assert (ratios[:, 0] <= ratios[:, 1]).all()
+    assert (ratios[:, 1] <= ratios[:, 2]).all()
+
+
+def test_a_wider_gap_loses_more(table: RunTable) -> None:
+    past = calibrate(table, target(table.runs).to_numpy()).past
+    near, far = quantiles(past, np.zeros(2), np.array([0.1, 0.3]))
+    np.testing.assert_allclose(1 - far, 3 * (1 - near))
+
+
+def test_with_too_few_datasets_there_is_no_interval(table: RunTable) -> None:
+    few = replace(table, runs=table.runs[table.runs.dataset.isin(["set0", "set1"])])
+    ratios = calibrate(few, target(few.runs).to_numpy())(np.zeros(2), np.full(2, 0.2))
+    assert np.isnan(ratios[:, [0, 2]]).all()
+    assert np.isfinite(ratios[:, 1]).all()
+
+
+def test_a_single_run_of_a_dataset_counts_little(table: RunTable) -> None:
+    runs = table.runs.copy()
+    first = runs[runs.dataset == "set0"].index
+    runs.loc[first, "ratio"] = 0.1
+    alone = replace(table, runs=runs.drop(first[1:]))
+    many = replace(table, runs=runs)
+    lows = []
+    for given in (alone, many):
+        calibration = calibrate(given, target(given.runs).to_numpy())
+        lows.append(calibration(np.zeros(1), np.full(1, 0.2))[0, 0])
+    assert lows[1] < lows[0]
+
+
+def test_intervals_hold_what_they_promise(table: RunTable) -> None:
+    held = []
+    for found in leave_one_out(fit_mixed, table):
+        past = table.without(found.dataset)
+        calibration = calibrate(past, left_out_places(fit_mixed, found.rank, past))
+        low, _, high = calibration(found.runs.predicted.to_numpy(), np.full(len(found.runs), 1 - 0.7 / 0.9)).T
+        held.append(((low <= found.runs.ratio) & (found.runs.ratio <= high)).mean())
+    assert 0.7 <= np.mean(held) <= 0.9
+
+
+def test_predictors_that_know_no_left_out_places_are_fitted_again(table: RunTable) -> None:
+    places = left_out_places(mean_rank, mean_rank(table), table)
+    for found in leave_one_out(mean_rank, table):
+        inside = (table.runs.dataset == found.dataset).to_numpy()
+        np.testing.assert_array_equal(places[inside], found.runs.predicted)

@@ -1,0 +1,177 @@
+"""Fitted predictors that are kept: when one is used again, and that nothing else is ever loaded."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autodistill.datasets.known import Dataset
+from autodistill.evaluation.leave_one_out import leave_one_out, mean_of
+from autodistill.ranking import PREDICTORS
+from autodistill.ranking import fitted as module
+from autodistill.ranking.fitted import Fitted, fit_predictor
+from autodistill.ranking.past import Rank, RunTable
+from engine.base.progress import SilentReporter
+from tests.autodistill.made_up import by_size, made_up
+
+
+class Told(SilentReporter):
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+
+@pytest.fixture(name="table", scope="module")
+def _table() -> RunTable:
+    return made_up(by_size, datasets=4)
+
+
+@pytest.fixture(name="fits")
+def _fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the predictors that were fitted, one entry a recommendation."""
+    found: list[str] = []
+
+    def watched(name: str) -> Callable[[RunTable], Rank]:
+        honest = PREDICTORS[name]
+
+        def fit(table: RunTable) -> Rank:
+            if len(table.names) == 4:
+                found.append(name)
+            return honest(table)
+
+        return fit
+
+    monkeypatch.setattr(module, "PREDICTORS", {name: watched(name) for name in ("ridge", "mean_rank")})
+    return found
+
+
+def fitted(folder: Path, table: RunTable, name: str = "ridge") -> Fitted:
+    return fit_predictor(name, table, folder, SilentReporter())
+
+
+def pickles(folder: Path) -> list[Path]:
+    return sorted((folder / "predictors").glob("*.pickle"))
+
+
+def test_it_is_fitted_once_and_says_when(tmp_path: Path, table: RunTable, fits: list[str]) -> None:
+    told = Told()
+    first = fit_predictor("ridge", table, tmp_path, told)
+    again = fit_predictor("ridge", table, tmp_path, told)
+    assert fits == ["ridge"]
+    assert told.messages == ["fitting the predictor ridge on 48 runs of 4 datasets"]
+    asked = table.of("set0")
+    places = first.rank(asked)
+    np.testing.assert_array_equal(again.rank(asked), places)
+    gaps = np.full(len(places), 0.2)
+    np.testing.assert_array_equal(again.calibration(places, gaps), first.calibration(places, gaps))
+
+
+def test_its_worth_is_that_of_a_validation(tmp_path: Path, table: RunTable) -> None:
+    found = fitted(tmp_path, table)
+    for name, value in (("ridge", found.agreement), ("mean_rank", found.baseline_agreement)):
+        expected = mean_of(leave_one_out(PREDICTORS[name], table), "spearman")
+        assert value == pytest.approx(expected, abs=0.02)
+
+
+CHANGES: dict[str, Callable[[RunTable], RunTable]] = {
+    "a score": lambda table: replace(table, runs=table.runs.assign(ratio=table.runs.ratio + 1e-12)),
+    "a run": lambda table: replace(table, runs=table.runs.iloc[1:]),
+    "a column": lambda table: replace(table, runs=table.runs.assign(**{"mapping.temperature": 1.0})),
+    "a dataset": lambda table: replace(table, datasets={**table.datasets, "set0": larger(table)}),
+    "vectors": lambda table: replace(table, vectors=replace(table.vectors, name="others")),
+}
+
+
+def larger(table: RunTable) -> Dataset:
+    known = table.datasets["set0"]
+    return Dataset(known.descriptors.model_copy(update={"labels": 9}), known.words)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_it_is_fitted_again_when_something_changed(
+    change: str, tmp_path: Path, table: RunTable, fits: list[str]
+) -> None:
+    fitted(tmp_path, table)
+    fitted(tmp_path, CHANGES[change](table))
+    assert fits == ["ridge", "ridge"]
+    assert len(pickles(tmp_path)) == 2
+
+
+def test_another_predictor_is_another_fit(tmp_path: Path, table: RunTable, fits: list[str]) -> None:
+    fitted(tmp_path, table)
+    fitted(tmp_path, table, "mean_rank")
+    assert fits == ["ridge", "mean_rank"]
+
+
+@pytest.mark.parametrize(("part", "value"), [("hash_of_files", "other code"), ("version", "99.0")])
+def test_other_code_or_another_library_fits_again(
+    part: str, value: str, tmp_path: Path, table: RunTable, fits: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted(tmp_path, table)
+    monkeypatch.setattr(module, part, lambda *_: value)
+    fitted(tmp_path, table)
+    assert fits == ["ridge", "ridge"]
+
+
+def test_the_order_of_columns_and_other_datasets_do_not_matter(
+    tmp_path: Path, table: RunTable, fits: list[str]
+) -> None:
+    fitted(tmp_path, table)
+    others = {**table.datasets, "never run": larger(table)}
+    fitted(tmp_path, replace(table, runs=table.runs[sorted(table.runs)], datasets=others))
+    assert fits == ["ridge"]
+
+
+class Harmful:
+    """A pickle of it makes a folder when it is loaded."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.folder),)
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "cut short": lambda kept: kept.write_bytes(kept.read_bytes()[:-100]),
+    "one bit": lambda kept: kept.write_bytes(bytes([kept.read_bytes()[0] ^ 1]) + kept.read_bytes()[1:]),
+    "empty": lambda kept: kept.write_bytes(b""),
+    "another": lambda kept: kept.write_bytes(pickle.dumps(Harmful(kept.parent / "harm"))),
+    "no hash": lambda kept: kept.with_suffix(".sha256").unlink(),
+    "another hash": lambda kept: kept.with_suffix(".sha256").write_text(sha256(b"").hexdigest()),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_what_is_not_what_was_written_is_not_loaded(
+    damage: str, tmp_path: Path, table: RunTable, fits: list[str]
+) -> None:
+    fitted(tmp_path, table)
+    (kept,) = pickles(tmp_path)
+    DAMAGE[damage](kept)
+    again = fitted(tmp_path, table)
+    assert fits == ["ridge", "ridge"]
+    assert not (kept.parent / "harm").exists()
+    assert np.isfinite(again.rank(table.of("set0"))).all()
+    fitted(tmp_path, table)
+    assert fits == ["ridge", "ridge"], "the damaged file was not replaced"
+
+
+@pytest.mark.parametrize("name", ["mixed", "ridge", "lightgbm", "mean_rank", "portfolio", "nearest"])
+def test_runs_of_a_single_dataset_are_enough(name: str, tmp_path: Path, table: RunTable) -> None:
+    """The store after its first runs: nothing can be left out, and a recommendation is made all the same."""
+    only = replace(table, runs=table.runs[table.runs.dataset == "set0"])
+    found = fitted(tmp_path, only, name)
+    places = found.rank(table.of("set1"))
+    low, middle, high = found.calibration(places, np.full(len(places), 0.2)).T
+    assert np.isfinite(middle).all()
+    assert np.isnan([low, high]).all()

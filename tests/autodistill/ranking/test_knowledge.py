@@ -1,0 +1,110 @@
+"""What is known before anything is run: past runs of every source, and datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from autodistill.datasets.descriptors import describe
+from autodistill.datasets.known import Dataset, shipped_datasets
+from autodistill.datasets.words import count_words
+from autodistill.history.store import Store
+from autodistill.ranking.knowledge import load_knowledge
+from engine.base.errors import InputError
+from engine.base.options import RunOptions
+from engine.data.task import texts_of
+from tests.records import made_record, made_row
+from tests.toys import toy_task
+
+
+@pytest.fixture(name="store")
+def _store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "mine.db"))
+
+
+def described(name: str = "mine", rows: int = 10, **more: Any) -> Dataset:
+    task = toy_task("single", rows=rows, held_out=5)
+    return Dataset(describe(task).model_copy(update={"dataset": name, **more}), count_words(texts_of(task)))
+
+
+def added(store: Store, dataset: Dataset) -> None:
+    assert store.add_dataset(dataset.descriptors, dataset.words)
+
+
+def table_of_runs(folder: Path, *rows: dict[str, Any]) -> str:
+    pd.DataFrame(rows).to_csv(folder / "runs.csv", index=False)
+    return str(folder / "runs.csv")
+
+
+def test_published_figures_and_the_user_s_runs_are_one_table(store: Store, tmp_path: Path) -> None:
+    alone, _ = load_knowledge(store=store)
+    for identity, status in (("a", "ok"), ("b", "failed"), ("c", "pruned"), ("d", "ok")):
+        store.add_run(made_record(identity, task="mine", status=status), tmp_path)
+    both, notes = load_knowledge(store=store)
+    assert len(alone.runs) == 504
+    assert len(both.runs) == 506
+    assert both.runs[both.runs.dataset == "mine"].source.tolist() == ["run a", "run d"]
+    assert set(both.names) == {*alone.names, "mine"}
+    assert notes == ("published.csv: 2 figures of students without a teacher are left out",)
+
+
+def test_only_the_sources_that_are_named_count(store: Store, tmp_path: Path) -> None:
+    store.add_run(made_record(task="mine"), tmp_path)
+    table, notes = load_knowledge(["store"], store)
+    assert (table.names, notes) == (["mine"], ())
+    path = table_of_runs(tmp_path, made_row(dataset="theirs"))
+    assert load_knowledge([path, "store"], store)[0].runs.dataset.tolist() == ["theirs", "mine"]
+
+
+def test_a_run_of_a_known_dataset_is_of_that_dataset(store: Store, tmp_path: Path) -> None:
+    """However the user called it: its rows must be left out together."""
+    store.add_run(made_record(task="glue/SST-2"), tmp_path)
+    path = table_of_runs(tmp_path, made_row(dataset="SST-2"))
+    assert load_knowledge(["store", path], store)[0].names == ["sst2"]
+
+
+def test_without_a_store_the_user_s_own_is_opened(tmp_path: Path) -> None:
+    Store().add_run(made_record(task="mine"), tmp_path)
+    assert load_knowledge(["store"])[0].names == ["mine"]
+
+
+def test_datasets_of_the_store_are_known_whatever_runs_are_learned_from(store: Store) -> None:
+    mine = described()
+    added(store, mine)
+    table, _ = load_knowledge(["published"], store)
+    assert set(table.datasets) == {*shipped_datasets(), "mine"}
+    assert table.datasets["mine"].descriptors == mine.descriptors
+
+
+def test_a_dataset_that_is_given_counts_before_one_of_the_store_and_a_shipped_one(store: Store) -> None:
+    added(store, described("sst2", rows=10))
+    assert load_knowledge(["published"], store)[0].datasets["sst2"].descriptors.n_train == 10
+    given = described("sst2", rows=20)
+    table, _ = load_knowledge(["published"], store, others=[given])
+    assert table.datasets["sst2"] is given
+
+
+def test_the_vectors_are_those_that_are_named(store: Store, tmp_path: Path) -> None:
+    assert load_knowledge(["published"], store)[0].vectors.name == "hashed"
+    (tmp_path / "glove.txt").write_text("film 1 2 3\n", "utf-8")
+    options = RunOptions(cache_dir=str(tmp_path / "cache"))
+    table, _ = load_knowledge(["published"], store, str(tmp_path / "glove.txt"), options)
+    assert table.vectors.matrix.tolist() == [[1, 2, 3]]
+    assert list(tmp_path.glob("cache/**/*.npz"))
+
+
+@pytest.mark.parametrize("status", [None, "failed"])
+def test_no_runs_are_nothing_to_learn_from(store: Store, tmp_path: Path, status: str | None) -> None:
+    if status:
+        store.add_run(made_record(status=status), tmp_path)
+    with pytest.raises(InputError, match="--meta-data: no runs to learn from; got store") as caught:
+        load_knowledge(["store"], store)
+    assert "autodistill run" in str(caught.value)
+
+
+def test_a_source_that_is_not_there_is_refused(store: Store) -> None:
+    with pytest.raises(InputError, match="no such file or folder; got 'publshed'; allowed: published, store"):
+        load_knowledge(["publshed"], store)

@@ -1,0 +1,143 @@
+"""Warnings beside a recommendation: each where it is due, and none where nothing is amiss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from autodistill.datasets.known import Dataset
+from autodistill.datasets.words import count_words
+from autodistill.ranking.calibration import calibrate
+from autodistill.ranking.fitted import Fitted
+from autodistill.ranking.past import RunTable
+from autodistill.ranking.simple import random_order
+from autodistill.recommend.caveats import doubts
+from engine.data.task import Task, TaskKind
+from tests.autodistill.made_up import everywhere_the_same, made_up
+from tests.tasks import make_task
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A recommendation without any reason to doubt it, but for what is changed.
+
+    Args:
+        row: What is changed in the candidates.
+        worth: Of the predictor and of the mean rank on past datasets.
+    """
+
+    datasets: int = 6
+    kind: TaskKind = "classification"
+    kinds: tuple[TaskKind, ...] = ("classification",) * 6
+    rows: tuple[int, int] = (200, 200)
+    words: str = "word1 word2 word3 word4"
+    baseline: float | None = 0.7
+    row: dict[str, Any] = field(default_factory=dict)
+    worth: tuple[float, float] = (0.5, 0.4)
+
+    def doubts(self) -> list[str]:
+        made = made_up(everywhere_the_same, datasets=self.datasets)
+        kinds = dict(zip(made.names, self.kinds, strict=False))
+        table = replace(made, runs=made.runs.assign(task_kind=made.runs.dataset.map(kinds)))
+        first = table.datasets["set0"]
+        asked = first.descriptors.model_copy(update={"dataset": "asked", "baseline_score": self.baseline})
+        candidates = table.of("set0").runs.assign(**{"dataset": "asked", **self.row})
+        known = {**table.datasets, "asked": Dataset(asked, count_words([self.words]))}
+        return doubts(
+            self.task(), known["asked"], replace(table, datasets=known), candidates, self.fitted(table)
+        )
+
+    def task(self) -> Task:
+        rows = [{"text": f"text {place}", "label": place % 2} for place in range(max(self.rows))]
+        train, held_out = (rows[:count] for count in self.rows)
+        return make_task(self.kind, train, held_out, ("no", "yes"))
+
+    def fitted(self, table: RunTable) -> Fitted:
+        calibration = calibrate(table, np.zeros(len(table.runs)))
+        return Fitted(random_order(table), calibration, *self.worth)
+
+
+def test_where_nothing_is_amiss_nothing_is_said() -> None:
+    assert Situation().doubts() == []
+
+
+KINDS: tuple[TaskKind, ...] = ("tagging", *("classification",) * 5)
+
+
+@pytest.mark.parametrize(
+    ("situation", "said"),
+    [
+        (
+            Situation(baseline=0.95),
+            "A small Bi-LSTM reaches 0.950 without a teacher, and the teacher 0.900",
+        ),
+        (Situation(baseline=0.9), "nothing to distil"),
+        (Situation(kind="question_answering"), "No past run is of question answering"),
+        (Situation(kind="tagging", kinds=KINDS), "Only one past dataset is of tagging."),
+        (Situation(datasets=4), "Past runs are of 4 datasets only"),
+        (Situation(datasets=1), "Past runs are of 1 dataset only"),
+        (Situation(worth=(0.4, 0.4)), "nothing is known to depend on the dataset"),
+        (Situation(worth=(0.31, 0.42)), "0.31 against 0.42"),
+        (Situation(rows=(199, 200)), "Only 199 training rows"),
+        (Situation(rows=(200, 40)), "Only 40 held-out rows"),
+        (Situation(rows=(50, 40)), "Only 50 training and 40 held-out rows"),
+        (Situation(words="word1 gut schlecht mäßig"), "Only 25% of the words occur in any past dataset"),
+        (Situation(row={"student_parameters": 11e6}), "student of 11 M parameters (past ones 5 to 5 M)"),
+        (Situation(row={"student_parameters": 2e6}), "student of 2 M parameters"),
+        (
+            Situation(row={"teacher_parameters": 335e6}),
+            "teacher of 335 M parameters (past ones 110",
+        ),
+    ],
+)
+def test_each_doubt_is_said_and_no_other(situation: Situation, said: str) -> None:
+    (found,) = situation.doubts()
+    assert said in found
+    assert found.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "situation",
+    [
+        Situation(baseline=None),
+        Situation(baseline=0.899),
+        Situation(kind="tagging", kinds=("tagging", "tagging", *("classification",) * 4)),
+        Situation(datasets=5),
+        Situation(words="word1 word2 gut schlecht"),
+        Situation(words=""),
+        Situation(row={"student_parameters": 10e6}),
+        Situation(row={"student_parameters": 2.5e6}),
+        Situation(row={"student_parameters": np.nan}),
+    ],
+)
+def test_what_is_just_enough_is_not_doubted(situation: Situation) -> None:
+    assert situation.doubts() == []
+
+
+def test_the_weightiest_doubt_comes_first() -> None:
+    found = Situation(
+        baseline=0.95,
+        kind="tagging",
+        datasets=2,
+        worth=(0.1, 0.4),
+        rows=(40, 20),
+        words="gut schlecht",
+        row={"student_parameters": 1e9},
+    ).doubts()
+    starts = ["A small Bi-LSTM", "No past run", "Past runs", "On past", "Only 40", "Only 0%", "Outside"]
+    assert [sentence.startswith(start) for sentence, start in zip(found, starts, strict=True)] == [True] * 7
+
+
+def test_the_dataset_itself_does_not_make_its_words_known() -> None:
+    """A dataset with runs of its own, in a language that no other one has."""
+    table = made_up(everywhere_the_same, datasets=6)
+    foreign = Dataset(table.datasets["set0"].descriptors, count_words(["gut schlecht mäßig"]))
+    known = replace(table, datasets={**table.datasets, "set0": foreign})
+    situation = Situation()
+    candidates: pd.DataFrame = table.of("set0").runs
+    (found,) = doubts(situation.task(), foreign, known, candidates, situation.fitted(table))
+    assert "another language or field" in found

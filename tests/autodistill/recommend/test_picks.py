@@ -1,0 +1,58 @@
+"""Picks that differ, what speaks for them, and what is neither better nor cheaper."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autodistill.recommend.picks import contributions, diverse, pareto, unseen_kinds
+
+FRAME = pd.DataFrame(
+    [
+        {"teacher": "t", "student": "s", "intermediate": kind, "mapping": mapping, "prediction": prediction}
+        for kind in ("mse", "mi_alpha")
+        for mapping in ("skip", "emd")
+        for prediction in ("ce", "mse")
+    ]
+)
+PLACES = np.array([1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3])
+
+
+def test_the_first_pick_is_the_best_and_the_second_is_unlike_it() -> None:
+    first, second = diverse(PLACES, FRAME, 2)
+    assert first == 0
+    assert (FRAME.iloc[first] != FRAME.iloc[second]).sum() >= 2
+
+
+def test_where_places_differ_enough_likeness_does_not_matter() -> None:
+    assert diverse(10 * PLACES, FRAME, 3) == [0, 1, 2]
+
+
+def test_there_are_no_more_picks_than_candidates() -> None:
+    assert sorted(diverse(PLACES, FRAME, 20)) == list(range(8))
+
+
+def test_contributions_are_differences_to_what_differs_in_one_component() -> None:
+    found = contributions(PLACES, FRAME, 0)
+    assert list(found) == ["intermediate", "mapping", "prediction"]
+    np.testing.assert_allclose(list(found.values()), [1.0 - 0.6, 1.0 - 0.8, 1.0 - 0.9])
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), min_size=1, max_size=20))
+def test_the_front(pairs: list[tuple[int, int]]) -> None:
+    places, seconds = (np.array(values, dtype=float) for values in zip(*pairs, strict=True))
+    front = pareto(places, seconds)
+    for row in range(len(pairs)):
+        no_worse = (places >= places[row]) & (seconds <= seconds[row])
+        beaten = (no_worse & ((places > places[row]) | (seconds < seconds[row]))).any()
+        twin = any(places[row] == places[other] and seconds[row] == seconds[other] for other in front)
+        assert twin == (not beaten)
+    assert list(seconds[front]) == sorted(seconds[front])
+
+
+def test_kinds_without_any_past_run_are_named() -> None:
+    past = FRAME[FRAME.intermediate == "mse"]
+    assert unseen_kinds(FRAME.iloc[-1], past) == ["intermediate"]
+    assert unseen_kinds(FRAME.iloc[0], past) == []

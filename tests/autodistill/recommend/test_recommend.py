@@ -1,0 +1,232 @@
+"""Recommendations on real toy datasets with tiny models: what they say, keep, doubt and refuse."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from autodistill import AutoDistiller, Limits
+from autodistill.history.store import Store
+from autodistill.recommend.record import Recommendation, in_words
+from autodistill.recommend.space import pipelines
+from engine import Pipeline, load_task
+from engine.base.errors import InputError
+from engine.base.options import FineTuning, RunOptions
+from engine.base.progress import SilentReporter
+from engine.data.task import Task
+from engine.pipeline import Training
+from tests.toys import toy_task
+
+TEACHER, STUDENT = "scratch:layers=2,hidden=32,heads=2", "layers:1"
+TRAINING = Training(epochs=4, batch_size=8)
+TUNING = FineTuning(epochs=2, learning_rate=1e-3)
+
+
+class Told(SilentReporter):
+    """Remembers the stages that it was told of."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+
+    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps") -> None:
+        self.stages.append(stage)
+
+
+def distiller(folder: Path, predictor: str = "ridge", **more: object) -> AutoDistiller:
+    options = RunOptions(device="cpu", precision="float32", cache_dir=str(folder / "cache"))
+    return AutoDistiller(
+        meta_data=["published", "store"],
+        predictor=predictor,
+        options=options,
+        store=str(folder / "s.db"),
+        **more,
+    )
+
+
+def recommend(folder: Path, task: Task, told: Told | None = None, **more: object) -> Recommendation:
+    asked = {"teacher": TEACHER, "student": STUDENT, "training": TRAINING, "fine_tuning": TUNING} | more
+    return distiller(folder, reporter=told or Told()).recommend(task, **asked)
+
+
+@pytest.fixture(name="folder", scope="module")
+def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("recommended")
+
+
+@pytest.fixture(name="task", scope="module")
+def _task() -> Task:
+    return toy_task("single", rows=96, held_out=32)
+
+
+@pytest.fixture(name="found", scope="module")
+def _found(folder: Path, task: Task) -> Recommendation:
+    return recommend(folder, task)
+
+
+def test_it_says_what_each_pick_gives_and_costs(found: Recommendation) -> None:
+    assert [pick.rank for pick in found.picks] == [1, 2, 3, 4, 5]
+    for pick in found.picks:
+        assert Pipeline.model_validate(pick.pipeline).key == pick.key
+        assert pick.pipeline["training"]["epochs"] == 4
+        assert pick.seconds > 0
+        assert pick.ratio_low is not None
+        assert pick.ratio_high is not None
+        assert pick.ratio_low <= pick.ratio <= pick.ratio_high
+        assert {"intermediate", "prediction"} <= set(pick.contributions)
+
+
+def test_the_whole_space_was_compared(found: Recommendation) -> None:
+    assert found.candidates == len(list(pipelines("classification")))
+
+
+def test_picks_differ(found: Recommendation) -> None:
+    assert len({pick.key for pick in found.picks}) == 5
+    assert len({pick.pipeline["intermediate"]["kind"] for pick in found.picks}) > 1
+
+
+def test_dearer_ones_on_the_pareto_front_are_better(found: Recommendation) -> None:
+    seconds, places = zip(*((pick.seconds, pick.place) for pick in found.pareto), strict=True)
+    assert list(seconds) == sorted(seconds)
+    assert list(places) == sorted(places)
+    assert max(places) == max(pick.place for pick in found.picks)
+
+
+def test_scores_sizes_and_neighbours_are_measured(found: Recommendation) -> None:
+    (student,) = found.students
+    assert 0 < student.parameters < found.teacher_parameters
+    assert student.latency_ms > 0
+    assert 0 <= found.teacher_score <= 1
+    assert found.baseline_score is not None
+    assert len(found.nearest) == 3
+    assert set(found.nearest) <= set(found.past_datasets)
+
+
+def test_the_second_question_loads_no_model_and_gives_the_same(
+    folder: Path, task: Task, found: Recommendation
+) -> None:
+    told = Told()
+    assert recommend(folder, task, told) == found
+    assert told.stages == []
+
+
+def test_the_record_is_read_back(tmp_path: Path, found: Recommendation) -> None:
+    assert Recommendation.read(found.write(tmp_path)) == found
+
+
+@pytest.mark.parametrize("content", ["", "{}", json.dumps({"data": 1})])
+def test_a_damaged_record_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "recommendation.json"
+    path.write_text(content, "utf-8")
+    with pytest.raises(InputError, match="not the record of a recommendation"):
+        Recommendation.read(path)
+
+
+def test_what_is_too_dear_is_left_out(folder: Path, task: Task, found: Recommendation) -> None:
+    cheapest = found.pareto[0].seconds
+    limited = recommend(folder, task, limits=Limits(seconds=cheapest * 1.0001))
+    assert limited.candidates < found.candidates
+    assert {pick.seconds for pick in limited.picks} == {cheapest}
+
+
+@pytest.mark.parametrize(
+    ("limits", "place"),
+    [
+        (Limits(seconds=1e-6), "--budget"),
+        (Limits(parameters=10), "--max-params"),
+        (Limits(latency_ms=1e-6), "--max-latency"),
+    ],
+)
+def test_a_limit_that_nothing_keeps_says_what_the_least_is(
+    folder: Path, task: Task, limits: Limits, place: str
+) -> None:
+    with pytest.raises(InputError, match="The least is") as caught:
+        recommend(folder, task, limits=limits)
+    assert caught.value.problems[0].place == place
+
+
+def test_several_students_are_compared(folder: Path, task: Task, found: Recommendation) -> None:
+    students = [STUDENT, "scratch:layers=1,hidden=16,heads=2"]
+    both = recommend(folder, task, student=students)
+    assert both.candidates == 2 * found.candidates
+    assert len(both.students) == 2
+    smaller = min(student.parameters for student in both.students)
+    limited = recommend(
+        folder,
+        task,
+        student=[STUDENT, "scratch:layers=1,hidden=16,heads=2"],
+        limits=Limits(parameters=smaller),
+    )
+    assert {pick.student for pick in limited.picks} == {"scratch:layers=1,hidden=16,heads=2"}
+
+
+def test_an_unknown_predictor_is_refused() -> None:
+    with pytest.raises(InputError, match="Did you mean ridge"):
+        AutoDistiller(predictor="rigde")
+
+
+def test_the_default_predictor_recommends_too(folder: Path, task: Task) -> None:
+    found = distiller(folder, "mixed").recommend(
+        task, teacher=TEACHER, student=STUDENT, training=TRAINING, fine_tuning=TUNING
+    )
+    assert found.agreement > found.baseline_agreement
+    assert found.picks[0].place == max(pick.place for pick in found.picks)
+
+
+# --- datasets unlike the past ones ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["tagging", "question_answering", "regression"])
+def test_other_kinds_of_tasks(tmp_path: Path, name: str) -> None:
+    task = toy_task(name, rows=64, held_out=32)
+    found = recommend(tmp_path, task)
+    assert len(found.picks) == 5
+    for pick in found.picks:
+        assert not Pipeline.model_validate(pick.pipeline).problems_with(task.kind)
+    if name == "tagging":
+        assert any("No past run is of tagging" in warning for warning in found.warnings)
+
+
+def test_forty_rows(tmp_path: Path) -> None:
+    found = recommend(tmp_path, toy_task("single", rows=40, held_out=20))
+    assert any("Only 40 training and 20 held-out rows" in warning for warning in found.warnings)
+
+
+def test_another_language(tmp_path: Path) -> None:
+    words = {"gut": "wunderbar herrlich großartig", "schlecht": "furchtbar langweilig scheußlich"}
+    rows = [
+        f"Das Essen schmeckte {word} und die Bedienung verhielt sich ebenso {word}\t{label}"
+        for label, listed in words.items()
+        for word in listed.split()
+    ]
+    path = tmp_path / "german.tsv"
+    path.write_text("\n".join(["text\tlabel", *rows * 16]), "utf-8")
+    found = recommend(tmp_path, load_task(str(path)))
+    assert any("another language or field" in warning for warning in found.warnings)
+
+
+def test_a_run_is_in_the_next_recommendation(folder: Path, task: Task, found: Recommendation) -> None:
+    store = Store(str(folder / "s.db"))
+    before = len(store.runs())
+    outcomes = distiller(folder).run(found, dataset=task, out=folder / "runs", pick=1, fine_tuning=TUNING)
+    assert outcomes[0].result.status == "ok"
+    assert len(store.runs()) == before + 1
+    after = recommend(folder, task)
+    assert after.past_runs == found.past_runs + 1
+    assert "toysingle" in {name.replace("_", "") for name in after.past_datasets}
+
+
+def test_pipelines_in_words_tell_all_picks_apart() -> None:
+    words = {in_words(pipeline.model_dump()) for pipeline in pipelines("regression")}
+    assert len(words) == len(list(pipelines("regression")))
+
+
+def test_a_dataset_that_changed_is_not_run(folder: Path, found: Recommendation) -> None:
+    with pytest.raises(InputError, match="made for other data"):
+        distiller(folder).run(found, dataset=toy_task("single", rows=96, seed=1), out=folder / "other")
+
+
+def test_made_by_hand_tasks_get_a_fingerprint(folder: Path, task: Task, found: Recommendation) -> None:
+    assert recommend(folder, replace(task, fingerprint="")).dataset_fingerprint not in ("", task.fingerprint)

@@ -1,0 +1,212 @@
+"""Augmented batches: what student and teacher see of them, and a stream that depends on the seed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine import distill
+from engine.augment.mixup import SHARES
+from engine.base.errors import InputError
+from engine.base.machine import Machine, workers_for
+from engine.base.options import FineTuning, RunOptions
+from engine.pipeline.read import load_pipeline
+from engine.run.plan import RunPlan, plan_run
+from engine.run.prepare import objective_for, online_data
+from engine.run.student import make_student
+from engine.run.teacher import prepare_teacher
+from engine.tokens.examples import NO_LABEL
+from engine.training.batches import Batch, StepPlan, Stream, TrainingData
+from tests.tokenizers import byte_bpe, wordpiece
+from tests.toys import save_tiny, toy_task
+
+KINDS = ["single", "pair", "regression", "tagging", "question_answering"]
+Made = tuple[TrainingData, RunPlan]
+
+
+@pytest.fixture(name="prepared")
+def _prepared(tmp_path: Path, machine: Machine) -> Callable[..., Made]:
+    """Gives the training data of a tiny student, with a policy."""
+
+    def prepared(name: str, policy: str, other_tokenizer: bool = False, **changes: object) -> Made:
+        task = toy_task(name, rows=40, held_out=8)
+        folders = tmp_path / "teacher", tmp_path / "student"
+        save_tiny(folders[0], task, "bert", wordpiece())
+        save_tiny(folders[1], task, "bert", byte_bpe() if other_tokenizer else wordpiece(), layers=2)
+        pipeline = load_pipeline(
+            {
+                "augmentation": {"operators": policy, **changes},
+                "training": {"epochs": 1, "batch_size": 8, "max_length": 64},
+            }
+        )
+        plan = plan_run(task, pipeline, str(folders[0]), str(folders[1]), precision="float32")
+        training = plan.pipeline.training
+        teacher = prepare_teacher(plan.teacher, task, training, machine)
+        student = make_student(plan.student, (teacher.model, teacher.tokenizer), task, 0)
+        objective = objective_for(plan, teacher, student[0])
+        return online_data(plan, teacher, student, objective, machine), plan
+
+    return prepared
+
+
+def steps(made: Made, machine: Machine, workers: int = 0, start: int = 0) -> list[list[Batch]]:
+    data, plan = made
+    assert data.augmenter is not None
+    data = replace(data, augmenter=replace(data.augmenter, workers=workers))
+    return list(Stream(data, plan.pipeline.training, 0, 1, machine.accelerator).from_step(start))
+
+
+def same(one: Batch, other: Batch) -> bool:
+    tensors = [
+        {"labels": batch.labels, **batch.inputs, **{f"teacher {k}": v for k, v in batch.fetched.items()}}
+        for batch in (one, other)
+    ]
+    return tensors[0].keys() == tensors[1].keys() and all(
+        torch.equal(value, tensors[1][name]) for name, value in tensors[0].items()
+    )
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("policy", ["random", "mixup", "random+mixup", "mixup+random"])
+@pytest.mark.parametrize("other_tokenizer", [False, True], ids=["one tokenizer", "two tokenizers"])
+def test_each_original_has_an_augmented_copy(
+    prepared: Callable[..., Made], machine: Machine, name: str, policy: str, other_tokenizer: bool
+) -> None:
+    made = prepared(name, policy, other_tokenizer)
+    for original, augmented in steps(made, machine):
+        assert (original.augmented, augmented.augmented) == (False, True)
+        count = len(original.labels)
+        assert len(augmented.labels) == count
+        assert original.totals == augmented.totals
+        for inputs in (augmented.inputs, augmented.fetched):
+            assert (SHARES in inputs) == ("mixup" in policy)
+            assert len(inputs["input_ids"]) == count * (1 + ("mixup" in policy))
+        if "mixup" not in policy and name in ("single", "pair", "regression"):
+            assert torch.equal(augmented.labels, original.labels)
+        view = made[0].view(augmented)
+        assert view is not None
+        assert len(view.logits) == count
+        assert torch.isfinite(view.logits).all()
+
+
+def test_words_are_those_of_the_original(prepared: Callable[..., Made], machine: Machine) -> None:
+    """Words that change places leave the bag of tokens as it was."""
+    moved = 0
+    for original, augmented in steps(prepared("single", "random"), machine):
+        tokens = [batch.inputs["input_ids"] for batch in (original, augmented)]
+        assert all(sorted(a) == sorted(b) for a, b in zip(*(each.tolist() for each in tokens), strict=True))
+        moved += int((tokens[0] != tokens[1]).any(dim=1).sum())
+    assert moved > 20
+
+
+def test_tags_stay_with_their_words(prepared: Callable[..., Made], machine: Machine) -> None:
+    for original, augmented in steps(prepared("tagging", "random"), machine):
+        pairs = [
+            [
+                sorted((token, tag) for token, tag in zip(*row, strict=True) if tag != NO_LABEL)
+                for row in zip(batch.inputs["input_ids"].tolist(), batch.labels.tolist(), strict=True)
+            ]
+            for batch in (original, augmented)
+        ]
+        assert pairs[0] == pairs[1]
+
+
+def test_answers_are_found_again(prepared: Callable[..., Made], machine: Machine) -> None:
+    for original, augmented in steps(prepared("question_answering", "random"), machine):
+        for row in range(len(original.labels)):
+            answers = [
+                batch.inputs["input_ids"][row, first : last + 1].tolist()
+                for batch in (original, augmented)
+                for first, last in [batch.labels[row].tolist()]
+            ]
+            assert answers[0] == answers[1]
+            assert augmented.labels[row, 0] > 0
+
+
+def test_copies(prepared: Callable[..., Made], machine: Machine) -> None:
+    made = prepared("single", "random", copies=3)
+    for original, *augmented in steps(made, machine):
+        assert len(augmented) == 3
+        assert all(batch.totals["examples"] == 3 * original.totals["examples"] for batch in augmented)
+        assert not same(augmented[0], augmented[1])
+
+
+@pytest.mark.parametrize("name", ["pair", "tagging"])
+def test_the_stream_is_the_same_for_any_number_of_workers(
+    prepared: Callable[..., Made], machine: Machine, name: str
+) -> None:
+    made = prepared(name, "random+mixup")
+    streams = [steps(made, machine, workers) for workers in (0, 1, 4)]
+    for other in streams[1:]:
+        assert len(other) == len(streams[0])
+        for one_step, other_step in zip(streams[0], other, strict=True):
+            assert all(same(one, two) for one, two in zip(one_step, other_step, strict=True))
+
+
+def test_the_stream_goes_on_from_any_step(prepared: Callable[..., Made], machine: Machine) -> None:
+    made = prepared("single", "random+mixup")
+    whole = steps(made, machine)
+    for workers in (0, 2):
+        for one, other in zip(whole[3:], steps(made, machine, workers, start=3), strict=True):
+            assert all(same(*pair) for pair in zip(one, other, strict=True))
+
+
+def test_every_epoch_and_seed_has_a_stream_of_its_own(
+    prepared: Callable[..., Made], machine: Machine
+) -> None:
+    data, plan = prepared("single", "mixup")
+    shares = [
+        StepPlan(data, plan.pipeline.training, seed, epoch, machine.accelerator)[0][1].inputs[SHARES]
+        for seed, epoch in ((0, 0), (0, 1), (1, 0))
+    ]
+    assert not torch.equal(shares[0], shares[1])
+    assert not torch.equal(shares[0], shares[2])
+
+
+def test_options_say_how_many_workers(machine: Machine) -> None:
+    assert workers_for(replace(machine, options=RunOptions(workers=3))) == 3
+    assert workers_for(replace(machine, options=RunOptions(workers=0))) == 0
+    assert workers_for(machine) in (0, 1)
+
+
+# --- whole runs ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_student_learns_with_augmentation(name: str, tmp_path: Path, warm: RunOptions) -> None:
+    result = distill(
+        toy_task(name),
+        teacher="scratch:layers=2,hidden=32,heads=2",
+        student="scratch:layers=2,hidden=32,heads=2",
+        pipeline={
+            "augmentation": "random+mixup",
+            "training": {"epochs": 6, "batch_size": 8, "learning_rate": 3e-3},
+        },
+        out=tmp_path / "run",
+        fine_tuning=FineTuning(epochs=5, batch_size=8, learning_rate=3e-3),
+        options=warm,
+    )
+    terms = {"prediction", "hard_label", "augmented_prediction", "augmented_hard_label"}
+    assert set(result.history[-1]["loss"]) == terms
+    losses = [epoch["loss"]["augmented_hard_label"] for epoch in (result.history[0], result.history[-1])]
+    assert losses[1] < losses[0]
+    assert result.signals == "cached"
+    assert result.teacher_examples >= 6 * result.train_examples
+    assert 0 < (result.waiting_share or 0) < 1
+    assert (result.student_score or 0) > (result.trivial_score or 0) + 0.1
+
+
+def test_a_policy_that_does_not_suit_the_task_is_refused_first(tmp_path: Path, options: RunOptions) -> None:
+    with pytest.raises(InputError, match=r"augmentation\.operators: a translation keeps no tags"):
+        distill(
+            toy_task("tagging"),
+            teacher="./none",
+            student="layers:1",
+            pipeline={"augmentation": "back_translation"},
+            out=tmp_path,
+            options=options,
+        )

@@ -1,0 +1,326 @@
+"""Models: how they are loaded and built, and what one forward pass of any encoder gives."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, BertModel, PreTrainedTokenizerFast
+
+from engine.base.errors import InputError
+from engine.models.load import (
+    HEADS,
+    accepted_inputs,
+    build,
+    depth_and_width,
+    for_task,
+    forward,
+    has_head,
+    load_config,
+    load_pretrained,
+    load_tokenizer,
+    parameter_count,
+    position_limit,
+    reorder_labels,
+    save_model,
+    scratch_config,
+    size_mb,
+    weights_hash,
+)
+from engine.models.names import Scratch
+from engine.tokens.examples import encode
+from tests.tokenizers import bare_bpe, byte_bpe, wordpiece
+from tests.toys import ARCHITECTURES, ROWS, perturb, save_tiny, tiny_config, toy_task
+
+KINDS = [name for name in ROWS if name != "pair"]
+
+
+def batch(task, tokenizer=None, ids=(0, 1, 2)):
+    encoded = encode(task.train, task, tokenizer or wordpiece(), 32, 8 if task.name.endswith("ing") else None)
+    return encoded.inputs(ids)
+
+
+# --- one forward pass --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_hidden_states_are_counted_from_the_first_layer(architecture: str) -> None:
+    task = toy_task("single")
+    config = for_task(tiny_config(architecture), task, wordpiece())
+    model = build(config, task.kind, seed=0).eval()
+    accepted = accepted_inputs(model)
+    inputs = {name: value for name, value in batch(task).items() if name in accepted}
+    features = forward(model, inputs, task.kind, layers=(1, 4))
+    whole = model(**inputs, output_hidden_states=True)
+    assert depth_and_width(model.config) == (4, 16)
+    assert features.logits.shape == (3, 3)
+    assert [*features.hidden] == [1, 4]
+    assert all(torch.equal(features.hidden[layer], whole.hidden_states[layer]) for layer in (1, 4))
+    assert not torch.equal(features.hidden[1], whole.hidden_states[0])
+    assert len(whole.hidden_states) == 5
+    assert features.mask.dtype == torch.bool
+    assert torch.equal(features.mask, inputs["attention_mask"] == 1)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_has_its_logits(name: str) -> None:
+    task = toy_task(name)
+    model = build(for_task(tiny_config(), task, wordpiece()), task.kind, seed=0).eval()
+    inputs = batch(task)
+    features = forward(model, inputs, task.kind, layers=(2,), first=True)
+    per_token = inputs["input_ids"].shape[1:] if task.token_level else ()
+    assert features.logits.shape == (3, *per_token, task.outputs)
+    assert features.hidden[2].shape == (3, 1, 16)
+    if task.kind == "question_answering":
+        answered = model(**inputs)
+        assert torch.equal(features.logits[..., 0], answered.start_logits)
+        assert torch.equal(features.logits[..., 1], answered.end_logits)
+
+
+def test_hidden_states_are_only_made_when_wanted() -> None:
+    task = toy_task("single")
+    model = build(for_task(tiny_config(), task, wordpiece()), task.kind, seed=0)
+    asked = []
+    model.register_forward_pre_hook(
+        lambda _, __, kwargs: asked.append(kwargs["output_hidden_states"]), with_kwargs=True
+    )
+    assert forward(model, batch(task), task.kind).hidden == {}
+    forward(model, batch(task), task.kind, layers=(1,))
+    assert asked == [False, True]
+
+
+# --- configurations ----------------------------------------------------------------------------------
+
+
+def test_scratch_has_the_size_of_its_name() -> None:
+    task = toy_task("single")
+    config = scratch_config(Scratch(layers=3, hidden=24, heads=2), vocabulary=50, pad=7)
+    model = build(for_task(config, task, wordpiece()), task.kind, seed=0)
+    assert (config.num_hidden_layers, config.hidden_size, config.num_attention_heads) == (3, 24, 2)
+    assert (config.intermediate_size, config.vocab_size, config.pad_token_id) == (96, 50, 7)
+    assert parameter_count(model) == sum(value.numel() for value in model.state_dict().values())
+    assert size_mb(model) == pytest.approx(4 * parameter_count(model) / 1e6)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_configuration_says_the_labels(name: str) -> None:
+    task = toy_task(name)
+    config = for_task(tiny_config(pad_token_id=None), task, wordpiece())
+    assert config.num_labels == task.outputs
+    assert tuple(config.id2label.values()) == (task.labels or tuple(config.id2label.values()))
+    assert {name: index for index, name in config.id2label.items()} == config.label2id
+    assert config.pad_token_id == wordpiece().pad_token_id
+    assert (config.problem_type == "regression") == (task.kind == "regression")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_head_is_known_by_its_kind(name: str) -> None:
+    task = toy_task(name)
+    config = tiny_config()
+    assert not has_head(config, task.kind)
+    config.architectures = ["BertModel"]
+    assert not has_head(config, task.kind)
+    config.architectures = [HEADS[task.kind].from_config(config).__class__.__name__]
+    alike = {"classification": "regression", "regression": "classification"}.get(task.kind)
+    for other in HEADS:
+        assert has_head(config, other) == (other in (task.kind, alike))
+
+
+def test_a_model_without_depth_and_width() -> None:
+    config = AutoConfig.for_model("funnel")
+    config.hidden_size = None
+    with pytest.raises(InputError, match="names no num_hidden_layers and hidden_size"):
+        depth_and_width(config)
+
+
+def test_position_limits() -> None:
+    assert position_limit(tiny_config("bert")) == 64
+    assert position_limit(tiny_config("modernbert")) == 64
+    assert position_limit(AutoConfig.for_model("xlnet")) is None
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_position_limit_can_be_read_to_its_end(architecture: str) -> None:
+    task = toy_task("single")
+    config = for_task(tiny_config(architecture, pad_token_id=1), task, wordpiece())
+    limit = position_limit(config)
+    assert limit == 64
+    ids = torch.full((1, limit), 9)
+    model = build(config, task.kind, seed=0).eval()
+    assert (
+        forward(model, {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, task.kind)
+        .logits.isfinite()
+        .all()
+    )
+
+
+# --- random weights and weights from disk ------------------------------------------------------------
+
+
+def test_the_seed_decides_random_weights(saved: Callable[..., Path]) -> None:
+    task = toy_task("pair")
+    config = for_task(tiny_config(), task, wordpiece())
+    folder = str(saved("single"))
+
+    def head(model: torch.nn.Module) -> torch.Tensor:
+        return next(value for name, value in model.named_parameters() if "classifier" in name)
+
+    made = [head(build(config, task.kind, seed)) for seed in (0, 0, 1)]
+    assert torch.equal(made[0], made[1])
+    assert not torch.equal(made[0], made[2])
+    loaded = [head(load_pretrained(folder, config, task.kind, seed, "student")) for seed in (0, 0, 1)]
+    assert torch.equal(loaded[0], loaded[1])
+    assert not torch.equal(loaded[0], loaded[2])
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_saved_and_loaded_again(name: str, tmp_path: Path) -> None:
+    task = toy_task(name)
+    model = save_tiny(tmp_path, task).eval()
+    loaded = load_pretrained(
+        str(tmp_path), load_config(str(tmp_path), "teacher"), task.kind, 0, "teacher", new_head=False
+    ).eval()
+    inputs = batch(task)
+    assert torch.equal(forward(loaded, inputs, task.kind).logits, forward(model, inputs, task.kind).logits)
+    assert loaded.config.id2label == model.config.id2label
+
+
+def test_an_encoder_gets_a_new_head_and_keeps_its_weights(tmp_path: Path) -> None:
+    config = tiny_config()
+    encoder = BertModel(config)
+    perturb(encoder)
+    encoder.save_pretrained(tmp_path)
+    task = toy_task("pair")
+    loaded = load_pretrained(
+        str(tmp_path), for_task(config, task, wordpiece()), task.kind, 0, "teacher", new_head=True
+    )
+    assert all(
+        torch.equal(value, loaded.bert.state_dict()[name]) for name, value in encoder.state_dict().items()
+    )
+    assert loaded.classifier.out_features == 2
+
+
+def test_half_precision_weights_become_float32(tmp_path: Path) -> None:
+    task = toy_task("single")
+    save_tiny(tmp_path, task).half().save_pretrained(tmp_path)
+    config = load_config(str(tmp_path), "teacher")
+    loaded = load_pretrained(str(tmp_path), config, task.kind, 0, "teacher")
+    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
+
+
+def test_a_head_of_another_size(saved: Callable[..., Path]) -> None:
+    task = toy_task("pair")
+    folder = str(saved("single"))
+    config = for_task(load_config(folder, "teacher"), task, wordpiece())
+    assert load_pretrained(folder, config, task.kind, 0, "teacher").classifier.out_features == 2
+    with pytest.raises(InputError, match="--teacher: its weights cannot be loaded"):
+        load_pretrained(folder, config, task.kind, 0, "teacher", new_head=False)
+
+
+def test_only_safetensors_are_loaded(tmp_path: Path, saved: Callable[..., Path]) -> None:
+    task = toy_task("single")
+    shutil.copytree(saved("single"), tmp_path, dirs_exist_ok=True)
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"no safetensors weights.*allowed: \*\.safetensors"):
+        weights_hash(str(tmp_path), "teacher")
+    with pytest.raises(InputError, match="its weights cannot be loaded"):
+        load_pretrained(str(tmp_path), model.config, task.kind, 0, "teacher")
+
+
+def test_damaged_files(tmp_path: Path, saved: Callable[..., Path]) -> None:
+    shutil.copytree(saved("single"), tmp_path, dirs_exist_ok=True)
+    config = load_config(str(tmp_path), "teacher")
+    (tmp_path / "model.safetensors").write_bytes(b"nothing of the kind")
+    with pytest.raises(InputError, match="its weights cannot be loaded"):
+        load_pretrained(str(tmp_path), config, "classification", 0, "teacher")
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(InputError, match="the tokenizer of this model cannot be read"):
+        load_tokenizer(str(tmp_path), "teacher")
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(InputError, match="the configuration of this model cannot be read"):
+        load_config(str(tmp_path), "teacher")
+
+
+def test_remote_code_never_runs(tmp_path: Path, saved: Callable[..., Path]) -> None:
+    shutil.copytree(saved("single"), tmp_path, dirs_exist_ok=True)
+    own = '{"model_type": "mine", "auto_map": {"AutoConfig": "mine.Mine"}}'
+    (tmp_path / "config.json").write_text(own)
+    (tmp_path / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Mine: pass\n")
+    with pytest.raises(InputError, match="the configuration of this model cannot be read"):
+        load_config(str(tmp_path), "teacher")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_hash_follows_the_weights(tmp_path: Path) -> None:
+    task = toy_task("single")
+    hashes = []
+    for seed, folder in ((0, "a"), (0, "b"), (1, "c")):
+        save_tiny(tmp_path / folder, task, seed=seed)
+        hashes.append(weights_hash(str(tmp_path / folder), "teacher"))
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+# --- tokenizers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("build_tokenizer", [wordpiece, byte_bpe, bare_bpe])
+def test_every_tokenizer_can_pad(
+    build_tokenizer: Callable[[], PreTrainedTokenizerFast], tmp_path: Path
+) -> None:
+    save_tiny(tmp_path, toy_task("single"), tokenizer=build_tokenizer())
+    loaded = load_tokenizer(str(tmp_path), "teacher")
+    assert loaded.pad_token is not None
+    assert loaded.get_vocab() == build_tokenizer().get_vocab()
+
+
+# --- the order of labels -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["single", "tagging"])
+def test_labels_in_another_order_are_moved(name: str) -> None:
+    task = toy_task(name)
+    model = build(for_task(tiny_config(), task, wordpiece()), task.kind, seed=0).eval()
+    perturb(model)
+    before = forward(model, batch(task), task.kind).logits
+    turned = (task.labels[2], task.labels[0], task.labels[1])
+    assert reorder_labels(model, turned)
+    assert torch.equal(forward(model, batch(task), task.kind).logits, before[..., [2, 0, 1]])
+    assert tuple(model.config.id2label.values()) == turned
+    assert model.config.label2id[turned[0]] == 0
+    assert not reorder_labels(model, turned)
+
+
+@pytest.mark.parametrize(
+    "labels", [("bad", "dull", "good"), ("BAD", "Dull", "good"), ("x", "y", "z"), ("good", "bad", "x"), ()]
+)
+def test_labels_that_agree_or_are_strange_stay(labels: tuple[str, ...]) -> None:
+    task = toy_task("single")
+    model = build(for_task(tiny_config(), task, wordpiece()), task.kind, seed=0)
+    before = model.classifier.weight.clone()
+    assert not reorder_labels(model, labels)
+    assert torch.equal(model.classifier.weight, before)
+
+
+def test_labels_that_cannot_be_moved() -> None:
+    task = toy_task("single")
+    config = for_task(tiny_config(hidden_size=18, intermediate_size=3), task, wordpiece())
+    model = build(config, task.kind, seed=0)
+    with pytest.raises(InputError, match="its labels stand in another order than the dataset's"):
+        reorder_labels(model, ("good", "bad", "dull"))
+
+
+def test_saving_leaves_the_ordinary_layout(tmp_path: Path) -> None:
+    task = toy_task("single")
+    model = build(for_task(tiny_config(), task, wordpiece()), task.kind, seed=0)
+    save_model(model, wordpiece(), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }

@@ -1,0 +1,154 @@
+"""Prediction and hard-label losses: against loops over floats, for every kind of task."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from engine.data.task import TASK_KINDS
+from engine.objective import PREDICTION
+from engine.objective.prediction import IGNORED, cross_entropy, hard_label_term, kl, mse, prediction_term
+from engine.objective.reduction import reduce
+from engine.pipeline import PredictionCE, PredictionKL, PredictionMSE
+from tests.reference import objectives as naive
+
+LOSSES = [
+    ("ce", PredictionCE(), 1.0),
+    ("ce", PredictionCE(temperature=4.0), 4.0),
+    ("kl", PredictionKL(temperature=0.5), 0.5),
+    ("kl", PredictionKL(temperature=4.0), 4.0),
+    ("mse", PredictionMSE(), 1.0),
+]
+PRECISIONS = {torch.float64: 1e-12, torch.float32: 2e-5, torch.bfloat16: 2e-5}
+
+
+def batch(kind, dtype=torch.float64):
+    """Logits of student and teacher, mask, labels and totals of three examples."""
+    generator = torch.Generator().manual_seed(1)
+    mask = torch.arange(5) < torch.tensor([5, 3, 4])[:, None]
+    tags = torch.tensor([[0, 1, -100, 2, 1], [-100, 2, 0, -100, -100], [1, 1, 1, -100, -100]])
+    shape, labels = {
+        "classification": ((3, 4), torch.tensor([3, 0, 1])),
+        "regression": ((3, 1), torch.tensor([0.5, -1.0, 2.0])),
+        "tagging": ((3, 5, 3), tags),
+        "question_answering": ((3, 5, 2), torch.tensor([[0, 4], [1, 2], [3, 3]])),
+    }[kind]
+    student, teacher = (2 * torch.randn(2, *shape, generator=generator, dtype=torch.float64)).to(dtype)
+    totals = {"examples": 3, "tokens": int((tags != IGNORED).sum())}
+    return student, teacher, mask, labels, totals
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS, ids=str)
+@pytest.mark.parametrize("task", TASK_KINDS)
+@pytest.mark.parametrize(("kind", "spec", "temperature"), LOSSES)
+def test_prediction_equals_the_loop(kind, spec, temperature, task, dtype):
+    student, teacher, mask, labels, totals = batch(task, dtype)
+    term = prediction_term(PREDICTION[kind](spec), task, student, teacher, mask, labels)
+    value = reduce(term, totals)
+    expected = naive.prediction_of_task(task, kind, student, teacher, mask, labels, temperature)
+    assert value.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    assert value.item() == pytest.approx(expected, abs=PRECISIONS[dtype] * max(1, temperature**2))
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS, ids=str)
+@pytest.mark.parametrize("task", TASK_KINDS)
+def test_hard_label_equals_the_loop(task, dtype):
+    student, _, mask, labels, totals = batch(task, dtype)
+    value = reduce(hard_label_term(task, student, mask, labels), totals)
+    expected = naive.hard_label_of_task(task, student, mask, labels)
+    assert value.item() == pytest.approx(expected, abs=PRECISIONS[dtype])
+
+
+def test_kl_is_zero_and_cross_entropy_the_entropy_where_both_agree():
+    logits = batch("classification")[0]
+    entropy = torch.distributions.Categorical(logits=logits / 3).entropy()
+    torch.testing.assert_close(kl(logits, logits, 3.0), torch.zeros(3, dtype=torch.float64))
+    torch.testing.assert_close(cross_entropy(logits, logits, 3.0), 9 * entropy)
+    torch.testing.assert_close(mse(logits, logits), torch.zeros(3, dtype=torch.float64))
+
+
+def test_cross_entropy_and_kl_have_the_same_gradient():
+    student, teacher, *_ = batch("classification")
+    gradients = []
+    for loss in (cross_entropy, kl):
+        leaf = student.clone().requires_grad_()
+        loss(leaf, teacher, 2.0).sum().backward()
+        gradients.append(leaf.grad)
+    torch.testing.assert_close(*gradients)
+
+
+def test_temperature_squared_keeps_the_gradient_near_that_of_mse():
+    student, teacher, *_ = batch("classification")
+    student, teacher = (logits - logits.mean(-1, keepdim=True) for logits in (student, teacher))
+    leaf = student.clone().requires_grad_()
+    cross_entropy(leaf, teacher, 1e4).sum().backward()
+    torch.testing.assert_close(leaf.grad, (student - teacher) / 4, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "spec", "temperature"), LOSSES)
+def test_answers_look_at_valid_positions_only(kind, spec, temperature):
+    student, teacher, mask, labels, totals = batch("question_answering")
+    loss = PREDICTION[kind](spec)
+    garbage = (~mask).unsqueeze(-1) * 50.0
+    clean = prediction_term(loss, "question_answering", student, teacher, mask, labels)
+    leaf = (student + garbage).requires_grad_()
+    dirty = prediction_term(loss, "question_answering", leaf, teacher - garbage, mask, labels)
+    torch.testing.assert_close(dirty.values, clean.values)
+    reduce(dirty, totals).backward()
+    assert leaf.grad is not None
+    assert leaf.grad.isfinite().all()
+    assert not leaf.grad[~mask].any()
+
+
+@pytest.mark.parametrize(("kind", "spec", "temperature"), LOSSES)
+def test_an_example_without_any_valid_position_counts_nothing(kind, spec, temperature):
+    student, teacher, mask, labels, totals = batch("question_answering")
+    mask[1] = False
+    leaf = student.clone().requires_grad_()
+    value = reduce(
+        prediction_term(PREDICTION[kind](spec), "question_answering", leaf, teacher, mask, labels), totals
+    )
+    value.backward()
+    rest = [0, 2]
+    expected = naive.prediction_of_task(
+        "question_answering", kind, student[rest], teacher[rest], mask[rest], labels, temperature
+    )
+    assert value.item() == pytest.approx(expected * 2 / 3)
+    assert leaf.grad is not None
+    assert leaf.grad.isfinite().all()
+    assert not leaf.grad[1].any()
+
+
+def test_tags_outside_the_student_or_without_partner_do_not_count():
+    student, teacher, mask, labels, totals = batch("tagging")
+    loss = PREDICTION["mse"](PredictionMSE())
+    partnered = mask.clone()
+    partnered[0, 1] = False
+    whole, part = (
+        reduce(prediction_term(loss, "tagging", student, teacher, m, labels), totals)
+        for m in (mask, partnered)
+    )
+    lost = naive.prediction("mse", student[0, 1].tolist(), teacher[0, 1].tolist()) / totals["tokens"]
+    assert (whole - part).item() == pytest.approx(lost)
+
+
+def test_a_batch_without_any_label_costs_nothing():
+    student, _, mask, labels, _ = batch("tagging")
+    term = hard_label_term("tagging", student, mask, torch.full_like(labels, IGNORED))
+    assert reduce(term, {"examples": 3, "tokens": 0}) == 0
+
+
+@pytest.mark.parametrize("task", TASK_KINDS)
+@pytest.mark.parametrize(("kind", "spec", "temperature"), LOSSES)
+def test_gradient_is_the_derivative(kind, spec, temperature, task):
+    student, teacher, mask, labels, totals = batch(task)
+    leaf = student.clone().requires_grad_()
+
+    def value(logits):
+        both = (
+            prediction_term(PREDICTION[kind](spec), task, logits, teacher, mask, labels),
+            hard_label_term(task, logits, mask, labels),
+        )
+        return sum(reduce(term, totals) for term in both)
+
+    assert torch.autograd.gradcheck(value, leaf)

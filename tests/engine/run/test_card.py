@@ -1,0 +1,131 @@
+"""The model card says what the record says, in every case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+
+from engine.data.task import TASK_KINDS
+from engine.models.load import HEADS
+from engine.pipeline.presets import PRESETS
+from engine.run.card import write_card
+from engine.run.result import RunResult
+from tests.toys import ROWS, toy_task
+
+FACTS = {
+    "status": "ok",
+    "identity": "i",
+    "dataset_fingerprint": "f",
+    "labels": [],
+    "train_examples": 12345,
+    "seed": 7,
+    "student_score": 0.81234,
+    "teacher_score": 0.9,
+    "distillation_ratio": 0.9026,
+    "parameters": 1_000_000,
+    "teacher_parameters": 4_000_000,
+    "size_mb": 4.0,
+    "teacher_size_mb": 16.0,
+    "latency_ms": 1.25,
+    "teacher_latency_ms": 5.0,
+    "throughput": 100.0,
+    "teacher_throughput": 25.0,
+    "device": "cpu, 2 threads",
+    "precision": "bf16",
+}
+
+
+def card_for(folder: Path, name: str = "single", **facts: object) -> ModelCard:
+    task = toy_task(name, rows=4, held_out=4)
+    own = {
+        "task": task.name,
+        "task_kind": task.kind,
+        "metric": task.metric,
+        "teacher": "org/big",
+        "student": "layers:3",
+    }
+    pipeline = PRESETS["tinybert"].pipeline.for_task(task).model_dump()
+    result = RunResult.model_validate({**FACTS, **own, "pipeline": pipeline, **facts})
+    folder.mkdir(exist_ok=True)
+    write_card(folder, result, task)
+    return ModelCard.load(folder / "README.md")
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_figures(name: str, tmp_path: Path) -> None:
+    card, task = card_for(tmp_path / "student", name), toy_task(name)
+    tags = {"tagging": "token-classification", "question_answering": "question-answering"}
+    assert card.data.pipeline_tag == tags.get(name, "text-classification")
+    assert (card.data.eval_results[0].metric_type, card.data.eval_results[0].metric_value) == (
+        task.metric,
+        0.81234,
+    )
+    assert f"| {task.metric} | 0.8123 | 0.9000 |" in card.text
+    assert "| parameters | 1,000,000 | 4,000,000 |" in card.text
+    assert "| latency (ms) | 1.25 | 5.00 |" in card.text
+    assert "**0.9026**" in card.text
+    assert "Training rows: 12,345; seed 7; student started as `layers:3`; precision bf16." in card.text
+    assert f"{HEADS[task.kind].__name__}.from_pretrained" in card.text
+    assert 'kind = "mse"' in card.text
+    assert "None" not in card.text
+
+
+def test_what_is_unknown_is_left_out(tmp_path: Path) -> None:
+    card = card_for(tmp_path / "student", distillation_ratio=None, latency_ms=None, teacher_size_mb=None)
+    assert "**undefined**" in card.text
+    assert "latency (ms)" not in card.text
+    assert "size (MB)" not in card.text
+    assert "without a teacher" not in card.text
+
+
+def test_baseline_and_warnings_are_told(tmp_path: Path) -> None:
+    card = card_for(
+        tmp_path / "student", baseline_score=0.7, warnings=["The ratio means {little} here: *so*."]
+    )
+    assert "The same student without a teacher reaches 0.7000." in card.text
+    assert "> The ratio means {little} here: *so*." in card.text
+
+
+@pytest.mark.parametrize("name", ["plain", "with: colon", "#hash", "- dash", "'quote", "ümlaut {brace}"])
+def test_any_name_makes_valid_metadata(name: str, tmp_path: Path) -> None:
+    card = card_for(tmp_path / name, task=name)
+    assert card.data.model_name == name
+    assert f"# {name}: a student of org/big" in card.text
+
+
+def test_local_models_are_named_without_their_paths(tmp_path: Path) -> None:
+    for name in ("big", "small"):
+        (tmp_path / name).mkdir()
+    card = card_for(tmp_path / "student", teacher=str(tmp_path / "big"), student=str(tmp_path / "small"))
+    assert "from `big`" in card.text
+    assert "started as `small`" in card.text
+    assert str(tmp_path) not in card.text
+
+
+def test_who_taught_is_told(tmp_path: Path) -> None:
+    homes = [tmp_path / name / "bert" for name in ("one", "other")]
+    for home in homes:
+        home.mkdir(parents=True)
+    names = ["org/big", *map(str, homes)]
+    members = [
+        {"name": name, "parameters": 1000 * place, "scores": {"validation": {"accuracy": place / 10}}}
+        for place, name in enumerate(names, start=1)
+    ]
+    pipeline = {"teacher": {"policy": "stochastic", "members": names[1:]}}
+    team = {"members": members, "distribution": [0.5, 0.5, 0.0]}
+    card = card_for(tmp_path / "student", team=team, pipeline=pipeline)
+    assert "from `org/big` and 2 more on" in card.text
+    assert "| who taught | parameters | accuracy | share |" in card.text
+    assert "| `org/big` | 1,000 | 0.1000 | 0.500 |" in card.text
+    assert "| `bert` | 3,000 | 0.3000 | 0.000 |" in card.text
+    assert str(tmp_path) not in card.text
+    everyone = card_for(tmp_path / "student", team={**team, "distribution": None}, pipeline=pipeline)
+    assert "| who taught | parameters | accuracy |\n| --- | --- | --- |\n| `org/big` |" in everyone.text
+
+
+def test_every_kind_has_a_card() -> None:
+    from engine.run.card import HUB_TASKS
+
+    assert set(HUB_TASKS) == set(TASK_KINDS)

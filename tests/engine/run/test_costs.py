@@ -1,0 +1,94 @@
+"""Rehearsals: what they measure, and that they leave nothing behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from engine import Pipeline
+from engine.augment import language_model
+from engine.base.machine import machine_for
+from engine.base.options import FineTuning, RunOptions
+from engine.models.vocabulary import train_tokenizer
+from engine.run.costs import Rehearsal, rehearse
+from engine.run.plan import RunPlan, plan_run
+from engine.run.teacher import Teacher, prepare_teacher
+from tests.toys import ROWS, save_tiny, toy_task
+
+KINDS = {
+    "plain": {"training": {"batch_size": 4}},
+    "mse": {"training": {"batch_size": 4}, "intermediate": {"kind": "mse"}},
+    "mi_alpha": {
+        "training": {"batch_size": 4},
+        "intermediate": {"kind": "mi_alpha"},
+        "mapping": {"kind": "emd"},
+    },
+}
+
+
+def rehearsed(name: str, folder: Path) -> tuple[Rehearsal, RunPlan, Teacher]:
+    task = toy_task(name, rows=60, held_out=30)
+    machine = machine_for(RunOptions(device="cpu", precision="float32", cache_dir=str(folder)))
+    plans = {
+        kind: plan_run(
+            task,
+            Pipeline.model_validate(spec if name != "regression" else spec | {"prediction": {"kind": "mse"}}),
+            "scratch:layers=2,hidden=32,heads=2",
+            "layers:1",
+            fine_tuning=FineTuning(epochs=1),
+        )
+        for kind, spec in KINDS.items()
+    }
+    plan = plans["plain"]
+    teacher = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
+    weights = {key: value.clone() for key, value in teacher.model.state_dict().items()}
+    found = rehearse(plans, teacher, machine)
+    for key, value in teacher.model.state_dict().items():
+        torch.testing.assert_close(value, weights[key], rtol=0, atol=0)
+    return found, plan, teacher
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_kind_of_task_and_step_is_measured(tmp_path: Path, name: str) -> None:
+    found, _, _ = rehearsed(name, tmp_path)
+    assert set(found.step_seconds) == set(KINDS)
+    assert all(seconds > 0 for seconds in found.step_seconds.values())
+    assert found.signal_seconds > 0
+    assert found.evaluation_seconds > 0
+    assert 0 < found.parameters < found.teacher_parameters
+    assert found.latency_ms > 0
+    assert found.steps_per_epoch >= 15  # 60 rows of 4; windows may add some
+
+
+def test_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    rehearsed("single", tmp_path / "cache")
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_operators_learn_from_all_texts_and_nothing_of_a_sample_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The language model that a rehearsal trains is the one that runs find in the cache."""
+    monkeypatch.setattr(language_model, "EXAMPLES", 300)
+    task = toy_task("single", rows=200, held_out=30)
+    save_tiny(tmp_path / "teacher", task)
+    machine = machine_for(RunOptions(device="cpu", precision="float32", cache_dir=str(tmp_path / "cache")))
+    pipeline = Pipeline.model_validate(
+        {"augmentation": "contextual", "training": {"batch_size": 4, "epochs": 1}}
+    )
+    plan = plan_run(task, pipeline, str(tmp_path / "teacher"), "layers:1")
+    teacher = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
+    rehearse({"augmented": plan}, teacher, machine)
+    (vocabulary,) = [path for path in (tmp_path / "cache" / "vocabularies").iterdir() if path.is_dir()]
+    assert vocabulary.name == task.fingerprint
+    kept = AutoTokenizer.from_pretrained(vocabulary)
+    assert kept.get_vocab() == train_tokenizer(task).get_vocab()
+    model, _ = language_model.in_domain(task, machine)
+    afresh = language_model._trained(task, kept, machine)
+    for name, value in afresh.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], value)

@@ -1,0 +1,140 @@
+"""A run is settled and checked before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from transformers import AutoConfig, AutoModel
+
+from engine.base.errors import InputError
+from engine.base.options import FineTuning
+from engine.models.load import save_model
+from engine.pipeline import EMD, MSE, Pipeline, PredictionCE, PredictionMSE, Training
+from engine.run.plan import RunPlan, plan_run
+from tests.tokenizers import wordpiece
+from tests.toys import ROWS, save_tiny, toy_task
+
+TEACHER, STUDENT = "scratch:layers=4,hidden=16,heads=2", "scratch:layers=2,hidden=8,heads=1"
+
+
+def plan(task="single", teacher=TEACHER, student=STUDENT, pipeline=None, **more) -> RunPlan:
+    task = toy_task(task, rows=8, held_out=8) if isinstance(task, str) else task
+    return plan_run(task, pipeline or Pipeline(), teacher, student, **more)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_kind_of_task_has_a_plan_without_open_values(name: str) -> None:
+    training = plan(name).pipeline.training
+    assert training.epochs == (30 if name == "question_answering" else 20)
+    assert training.max_length == {"single": 64, "regression": 64, "question_answering": 320}.get(name, 128)
+    assert training.window_overlap == (128 if name == "question_answering" else None)
+    assert training.learning_rate is not None
+    assert plan(name).pipeline.prediction is not None
+
+
+def test_what_decides_the_identity() -> None:
+    single = toy_task("single", rows=8, held_out=8)
+    own = plan(single)
+    assert plan(single).identity == own.identity
+    others = [
+        plan(replace(single, fingerprint="other")),
+        plan(single, teacher="scratch:layers=5,hidden=16,heads=2"),
+        plan(single, student="layers:2"),
+        plan(single, student="layers:3"),
+        plan(single, pipeline=Pipeline(prediction=PredictionMSE())),
+        plan(single, pipeline=Pipeline(training=Training(epochs=3))),
+        plan(single, seed=1),
+        plan(single, precision="bf16"),
+        plan(single, fine_tuning=FineTuning(epochs=9)),
+        plan(single, fine_tuning=FineTuning(seed=1)),
+    ]
+    assert len({own.identity, *(other.identity for other in others)}) == 1 + len(others)
+    # The defaults in words are the defaults.
+    spelt = own.pipeline.training
+    assert plan(single, pipeline=Pipeline(training=spelt)).identity == own.identity
+    assert plan(single, fine_tuning=FineTuning(policy="always")).identity == own.identity
+
+
+def test_the_weights_are_part_of_the_identity_and_the_place_is_not(
+    saved: Callable[..., Path], tmp_path: Path
+) -> None:
+    import shutil
+
+    shutil.copytree(saved(), tmp_path / "copy")
+    one, copy, other = (plan(teacher=str(path)) for path in (saved(), tmp_path / "copy", saved(seed=1)))
+    assert one.identity == copy.identity != other.identity
+
+
+@pytest.mark.parametrize(
+    "more, words",
+    [
+        ({"teacher": "layers:2"}, "--teacher: layers:K is a way to start a student"),
+        ({"student": "layers:5"}, "--student: the teacher has only 4 layers"),
+        ({"student": ""}, "--student: no model was named"),
+        (
+            {"task": "regression", "pipeline": Pipeline(prediction=PredictionCE())},
+            "prediction.kind: needs classes, and a regression task has none",
+        ),
+        ({"pipeline": Pipeline(training=Training(window_overlap=8))}, "training.window_overlap"),
+        (
+            {"pipeline": Pipeline(intermediate=MSE()), "student": "scratch:layers=5,hidden=8,heads=1"},
+            "needs a student that is not deeper than its teacher",
+        ),
+        ({"pipeline": Pipeline(training=Training(max_length=513))}, "the teacher reads at most 512 tokens"),
+        (
+            {"fine_tuning": FineTuning(policy="never")},
+            "--fine-tune: a teacher from scratch has to be trained",
+        ),
+    ],
+)
+def test_what_does_not_go_together(more: dict, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        plan(**more)
+
+
+@pytest.mark.parametrize(
+    "architecture, sizes, words",
+    [
+        ("mamba", {"state_size": 4}, "transformers has no head for tagging for models of this type"),
+        ("fnet", {"intermediate_size": 8}, "models of this type take no attention mask, so padding would"),
+    ],
+)
+def test_a_model_that_cannot_do_this(architecture: str, sizes: dict, words: str, tmp_path: Path) -> None:
+    config = AutoConfig.for_model(architecture, vocab_size=300, hidden_size=8, num_hidden_layers=2, **sizes)
+    save_model(AutoModel.from_config(config), wordpiece(), tmp_path)
+    with pytest.raises(InputError) as caught:
+        plan("tagging", teacher=str(tmp_path), student=str(tmp_path))
+    assert [problem.place for problem in caught.value.problems] == ["--teacher", "--student"]
+    assert all(words in problem.what and problem.got == architecture for problem in caught.value.problems)
+
+
+def test_mixup_needs_models_that_take_embeddings(tmp_path: Path) -> None:
+    """ModernBERT's head for question answering takes words alone."""
+    task = toy_task("question_answering")
+    save_tiny(tmp_path, task, "modernbert")
+    mixing = Pipeline.model_validate({"augmentation": "mixup", "training": {"max_length": 64}})
+    with pytest.raises(
+        InputError, match="--teacher: .*take no embeddings in place of words, which mixup mixes"
+    ):
+        plan("question_answering", teacher=str(tmp_path), pipeline=mixing)
+    plan("question_answering", teacher=str(tmp_path), pipeline=Pipeline(training=Training(max_length=64)))
+
+
+def test_a_deeper_student_under_transport_is_fine() -> None:
+    found = plan(
+        student="scratch:layers=5,hidden=8,heads=1", pipeline=Pipeline(intermediate=MSE(), mapping=EMD())
+    )
+    assert found.student.layers == 5
+
+
+def test_all_that_is_wrong_at_once() -> None:
+    pipeline = Pipeline(intermediate=MSE(), training=Training(max_length=1000))
+    with pytest.raises(InputError) as caught:
+        plan(student="scratch:layers=9,hidden=8,heads=1", pipeline=pipeline)
+    assert [problem.place for problem in caught.value.problems] == [
+        "mapping.kind",
+        *["training.max_length"] * 2,
+    ]

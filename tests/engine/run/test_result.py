@@ -1,0 +1,49 @@
+"""The record of a run is read as it was written, also by later versions."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from engine.run.record import now
+from engine.run.result import RunResult
+
+FIRST = {
+    "status": "ok",
+    "identity": "0",
+    "task": "sst2",
+    "task_kind": "classification",
+    "dataset_fingerprint": "1",
+    "labels": ["bad", "good"],
+    "train_examples": 1234,
+    "teacher": "big",
+    "student": "small",
+    "pipeline": {},
+    "seed": 0,
+    "metric": "accuracy",
+    "student_score": 0.81,
+    "parameters": 14_350_000,
+    "stage_seconds": {"student": 2.5},
+}
+"""As the first version wrote it, without the fields that came later."""
+
+
+def test_an_older_record(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text(json.dumps(FIRST), encoding="utf-8")
+    result = RunResult.read(tmp_path)
+    assert {key: value for key, value in result.model_dump().items() if key in FIRST} == FIRST
+    later = ("layers", "hidden_size", "teacher_layers", "teacher_hidden_size", "finished_at")
+    assert [getattr(result, key) for key in later] == [None] * len(later)
+
+
+def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
+    result = RunResult.model_validate(FIRST | {"status": "pruned", "layers": 3, "finished_at": now()})
+    (tmp_path / "result.json").write_text(result.to_json(), encoding="utf-8")
+    assert RunResult.read(tmp_path) == result
+
+
+def test_the_date_is_one_in_utc() -> None:
+    written = datetime.fromisoformat(now())
+    assert written.utcoffset() == timedelta(0)
+    assert abs(datetime.now(written.tzinfo) - written) < timedelta(minutes=1)

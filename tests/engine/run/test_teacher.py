@@ -1,0 +1,195 @@
+"""The teacher: used as it is or fine-tuned once, scored once, and found again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from engine.base.errors import InputError
+from engine.base.machine import Machine, machine_for
+from engine.base.options import FineTuning, RunOptions
+from engine.evaluation.inference import encode_held_out, scores_on
+from engine.models.load import save_model
+from engine.models.names import parse_model
+from engine.pipeline import Training
+from engine.run.teacher import plan_teacher, prepare_teacher, scratch_tokenizer
+from tests.tokenizers import wordpiece
+from tests.toys import ROWS, save_tiny, toy_task
+
+SCRATCH = "scratch:layers=2,hidden=16,heads=2"
+QUICK = FineTuning(epochs=2, batch_size=8, learning_rate=1e-3)
+KINDS = [name for name in ROWS if name != "pair"]
+
+
+def training_for(task):
+    return Training(epochs=1, batch_size=8).for_task(task)
+
+
+def prepared(
+    name: str, task, machine: Machine, fine_tuning: FineTuning = QUICK, training: Training | None = None
+):
+    plan = plan_teacher(parse_model(name, "teacher"), task, fine_tuning)
+    return prepare_teacher(plan, task, training or training_for(task), machine)
+
+
+def weights(model: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([parameter.flatten() for parameter in model.parameters()])
+
+
+# --- used as it is -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_fine_tuned_teacher_is_used_as_it_is(name: str, tmp_path: Path, machine: Machine, ear) -> None:
+    task = toy_task(name, rows=16, held_out=16)
+    model = save_tiny(tmp_path / "teacher", task)
+    teacher = prepared(str(tmp_path / "teacher"), task, machine)
+    held_out = encode_held_out(task, wordpiece(), training_for(task))
+    assert torch.equal(weights(teacher.model), weights(model))
+    assert teacher.scores == scores_on(model, task, held_out, machine.accelerator)
+    assert not ear.worked
+    assert not [*(machine.options.cache / "teachers").rglob("model.safetensors")]
+
+
+def test_labels_in_another_order_change_no_score(tmp_path: Path, machine: Machine) -> None:
+    task = toy_task("single", held_out=48)
+    teacher = prepared(
+        "scratch:layers=2,hidden=64,heads=2", task, machine, QUICK.model_copy(update={"epochs": 6})
+    )
+    assert teacher.scores["validation"]["accuracy"] > 0.6
+    turned = replace(task, labels=("good", "bad", "dull"), fingerprint="turned")
+    there = {"good": 0, "bad": 1, "dull": 2}
+    moved = {
+        name: rows.map(lambda row: {"label": there[task.labels[row["label"]]]})
+        for name, rows in {"train": task.train, **task.validation}.items()
+    }
+    turned = replace(turned, train=moved["train"], validation={"validation": moved["validation"]})
+    save_model(teacher.model, teacher.tokenizer, tmp_path / "teacher")
+    again = prepared(str(tmp_path / "teacher"), turned, machine)
+    assert again.scores == teacher.scores
+    assert tuple(again.model.config.id2label.values()) == turned.labels
+
+
+def test_scores_of_a_known_teacher_are_not_computed_again(
+    tmp_path: Path, machine: Machine, ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = toy_task("single", rows=16, held_out=16)
+    save_tiny(tmp_path / "teacher", task)
+    first = prepared(str(tmp_path / "teacher"), task, machine)
+    monkeypatch.setattr("engine.run.teacher.scores_on", lambda *_: pytest.fail("scored again"))
+    second = prepared(str(tmp_path / "teacher"), task, machine)
+    assert (second.scores, second.key) == (first.scores, first.key)
+    assert "known on this dataset" in ear.messages[-1]
+
+
+# --- refused -----------------------------------------------------------------------------------------
+
+
+def refused(name: str, task, words: str, policy: str = "auto") -> None:
+    with pytest.raises(InputError, match=words):
+        plan_teacher(parse_model(name, "teacher"), task, FineTuning(policy=policy))
+
+
+def test_another_number_of_labels(saved: Callable[..., Path]) -> None:
+    words = "--teacher: it was fine-tuned for 2 labels, and toy-single has 3.*Use --fine-tune always"
+    refused(str(saved("pair")), toy_task("single"), words)
+    refused(str(saved("single")), toy_task("regression"), "fine-tuned for 3 labels, and toy-regression has 1")
+    assert plan_teacher(str(saved("pair")), toy_task("single"), FineTuning(policy="always")).fine_tune
+
+
+@pytest.mark.parametrize("other", ["tagging", "question_answering"])
+def test_a_head_for_another_kind_is_no_head(other: str, saved: Callable[..., Path]) -> None:
+    assert plan_teacher(str(saved(other)), toy_task("single"), FineTuning()).fine_tune
+    refused(str(saved(other)), toy_task("single"), "no head for classification, so it must be", "never")
+
+
+def test_no_head_and_no_fine_tuning(saved: Callable[..., Path], tmp_path: Path) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(saved())
+    save_model(model.bert, wordpiece(), tmp_path)
+    refused(str(tmp_path), toy_task("question_answering"), "no head for question answering", "never")
+    refused(SCRATCH, toy_task("single"), "--fine-tune: a teacher from scratch has to be trained", "never")
+
+
+def test_weights_in_pickles_are_refused_before_anything_is_loaded(
+    saved: Callable[..., Path], tmp_path: Path
+) -> None:
+    shutil.copytree(saved(), tmp_path, dirs_exist_ok=True)
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "pytorch_model.bin").write_bytes(b"")
+    refused(str(tmp_path), toy_task("single"), "this model has no safetensors weights")
+
+
+# --- fine-tuned here ---------------------------------------------------------------------------------
+
+
+def test_a_base_model_is_fine_tuned_once_and_kept(
+    saved: Callable[..., Path], tmp_path: Path, options: RunOptions, ear
+) -> None:
+    task = toy_task("single", rows=16, held_out=16)
+    base = AutoModelForSequenceClassification.from_pretrained(saved()).bert
+    save_model(base, wordpiece(), tmp_path / "base")
+    machine = machine_for(options, ear)
+    first = prepared(str(tmp_path / "base"), task, machine)
+    assert ear.worked == {"teacher": 4}  # 2 epochs of 2 steps
+    assert not torch.equal(
+        first.model.bert.encoder.layer[3].output.dense.weight, base.encoder.layer[3].output.dense.weight
+    )
+    assert tuple(first.model.config.id2label.values()) == task.labels
+    second = prepared(str(tmp_path / "base"), task, machine)
+    assert ear.worked == {"teacher": 4}
+    assert torch.equal(weights(second.model), weights(first.model))
+    assert second.scores == first.scores
+    assert second.tokenizer.get_vocab() == first.tokenizer.get_vocab()
+    assert not [*options.cache.rglob("*.work")]
+    held_out = encode_held_out(task, second.tokenizer, training_for(task))
+    assert scores_on(second.model, task, held_out, machine.accelerator) == second.scores
+
+
+def test_what_makes_another_teacher(machine: Machine, ear) -> None:
+    task = toy_task("single", rows=8, held_out=8)
+    once = FineTuning(epochs=1, batch_size=8, learning_rate=1e-3)
+    own = training_for(task)
+    other_data = replace(task, fingerprint="other")
+    same = [
+        (task, once, own),
+        (task, once.model_copy(update={"policy": "always"}), own),
+        (task, once, own.model_copy(update={"epochs": 9, "batch_size": 4, "learning_rate": 1.0})),
+        (task, once, own.model_copy(update={"warmup": 0.9, "weight_decay": 9.0, "max_grad_norm": 1e-9})),
+    ]
+    different = [
+        (other_data, once, own),
+        (task, once.model_copy(update={"seed": 1}), own),
+        (task, once.model_copy(update={"epochs": 2}), own),
+        (task, once.model_copy(update={"batch_size": 4}), own),
+        (task, once.model_copy(update={"learning_rate": 1e-2}), own),
+        (task, once, own.model_copy(update={"max_length": 8})),
+    ]
+    keys = [prepared(SCRATCH, data, machine, tuning, training).key for data, tuning, training in same]
+    assert len(set(keys)) == 1
+    assert ear.worked == {"teacher": 1}
+    keys += [prepared(SCRATCH, data, machine, tuning, training).key for data, tuning, training in different]
+    assert len(set(keys)) == 1 + len(different)
+
+
+def test_the_seed_decides_a_teacher_from_scratch(tmp_path: Path, options: RunOptions) -> None:
+    task = toy_task("single", rows=16, held_out=8)
+
+    def made(cache: str, seed: int) -> torch.Tensor:
+        machine = machine_for(options.model_copy(update={"cache_dir": str(tmp_path / cache)}))
+        return weights(prepared(SCRATCH, task, machine, QUICK.model_copy(update={"seed": seed})).model)
+
+    assert torch.equal(made("a", 0), made("b", 0))
+    assert not torch.equal(made("a", 0), made("a", 1))
+
+
+def test_a_vocabulary_is_trained_once(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = toy_task("pair")
+    first = scratch_tokenizer(task, machine)
+    monkeypatch.setattr("engine.run.teacher.train_tokenizer", lambda _: pytest.fail("trained again"))
+    assert scratch_tokenizer(task, machine).get_vocab() == first.get_vocab()

@@ -1,0 +1,269 @@
+"""Teacher signals on disk: what is written is what is read, once, within the budget."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+import torch
+from filelock import FileLock
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.models.load import Features
+from engine.objective.equation import TeacherNeeds
+from engine.signals.store import LARGEST, PASS_BATCH, SignalPass, SignalReader, SignalStore, make_room, touch
+
+
+def store_in(folder: Path, lengths: list[int] | range, per_token: bool = False) -> SignalStore:
+    return SignalStore(folder, np.array(lengths), outputs=3, per_token=per_token, width=4)
+
+
+def teacher_says(store: SignalStore, ids: np.ndarray, needs: TeacherNeeds) -> Features:
+    """Numbers that say where they belong: example, token, layer, column."""
+    length = int(store.lengths[ids].max())
+    example = torch.from_numpy(ids).float()[:, None, None]
+    token = torch.arange(length).float()[None, :, None]
+    width = 1 if needs.tokens == "first" else length
+    hidden = {
+        layer: (example + token / 16 + layer / 128 + torch.arange(4) / 1024)[:, :width]
+        for layer in needs.layers
+    }
+    logits = (example + token / 16 if store.per_token else example[:, 0]) + torch.arange(3) / 1e6
+    mask = torch.arange(length) < torch.from_numpy(store.lengths[ids])[:, None]
+    return Features(logits, hidden, mask)
+
+
+def fill(store: SignalStore, needs: TeacherNeeds, processes: int = 1, stop_after: int | None = None) -> int:
+    """A pass as `engine.signals.signals.fill` makes one; gives the examples that passed the teacher."""
+    store.settle()
+    if not store.missing(needs):
+        return 0
+    signal_pass = SignalPass(store, store.missing(needs))
+    signal_pass.begin()
+    passed = 0
+    for rank in range(processes):
+        writer = signal_pass.writer()
+        for ids, number in signal_pass.todo(rank, processes):
+            if stop_after is not None and passed >= stop_after:
+                return passed
+            writer.write(ids, number, teacher_says(store, ids, needs))
+            passed += len(ids)
+        writer.flush()
+    signal_pass.finish()
+    return passed
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+@given(
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=80),
+    per_token=st.booleans(),
+    tokens=st.sampled_from(["all", "first"]),
+    processes=st.integers(1, 3),
+    data=st.data(),
+)
+@settings(max_examples=30, deadline=None)
+def test_what_is_written_is_read(
+    lengths: list[int], per_token: bool, tokens: str, processes: int, data: st.DataObject
+) -> None:
+    with TemporaryDirectory() as folder:
+        store, needs = store_in(Path(folder) / "a", lengths, per_token), TeacherNeeds((2, 11), tokens)
+        assert fill(store, needs, processes) == len(lengths)
+        check_reading(store, needs, data)
+
+
+def check_reading(store: SignalStore, needs: TeacherNeeds, data: st.DataObject) -> None:
+    lengths = store.lengths
+    ids = np.array(data.draw(st.lists(st.integers(0, len(lengths) - 1), min_size=1, max_size=8)))
+    length = int(store.lengths[ids].max()) + data.draw(st.integers(0, 3))
+    read, said = SignalReader(store, needs).read(ids, length), teacher_says(store, ids, needs)
+    known = said.mask.shape[1]
+    assert torch.equal(read.mask[:, :known], said.mask)
+    assert not read.mask[:, known:].any()
+    assert read.logits.dtype == torch.float32
+    if store.per_token:
+        assert torch.equal(read.logits[:, :known], said.logits * said.mask[..., None])
+        assert not read.logits[:, known:].any()
+    else:
+        assert torch.equal(read.logits, said.logits)
+    for layer in needs.layers:
+        if needs.tokens == "first":
+            assert read.hidden[layer].shape == (len(ids), 1, 4)
+            torch.testing.assert_close(read.hidden[layer].float(), said.hidden[layer], rtol=1e-3, atol=1e-3)
+        else:
+            expected = said.hidden[layer] * said.mask[..., None]
+            torch.testing.assert_close(read.hidden[layer][:, :known].float(), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_only_what_is_needed_is_on_disk_in_as_many_bytes_as_said(tmp_path: Path) -> None:
+    store = store_in(tmp_path / "a", range(1, 11))
+    needs = TeacherNeeds((2, 11), "all")
+    assert store.missing(needs) == ["logits", "hidden-02-all", "hidden-11-all"]
+    assert store.bytes(store.missing(needs)) == 10 * 3 * 4 + 2 * 55 * 4 * 2
+    fill(store, needs)
+    assert {name: len(data) for name, data in contents(tmp_path / "a").items()} == {
+        "logits": 120,
+        "hidden-02-all": 440,
+        "hidden-11-all": 440,
+    }
+    assert store.missing(needs) == []
+    assert store_in(tmp_path / "b", range(1, 11), per_token=True).bytes(["logits"]) == 55 * 3 * 4
+
+
+def test_needs_share_arrays(tmp_path: Path) -> None:
+    store = store_in(tmp_path / "a", range(1, 41))
+    assert fill(store, TeacherNeeds((2,), "all")) == 40
+    before = contents(tmp_path / "a")
+    assert store.missing(TeacherNeeds((), "first")) == []
+    assert store.missing(TeacherNeeds((2,), "first")) == []  # the first tokens are among all
+    assert store.missing(TeacherNeeds((2, 4), "all")) == ["hidden-04-all"]
+    assert store.missing(TeacherNeeds((2, 4), "first")) == ["hidden-04-first"]
+    fill(store, TeacherNeeds((2, 4), "first"))
+    assert before.items() < contents(tmp_path / "a").items()
+    ids, needs = np.array([5, 0, 39]), TeacherNeeds((2, 4), "first")
+    read, said = SignalReader(store, needs).read(ids, 40), teacher_says(store, ids, needs)
+    for layer in (2, 4):
+        torch.testing.assert_close(read.hidden[layer].float(), said.hidden[layer], rtol=1e-3, atol=1e-3)
+    assert store.missing(TeacherNeeds((4,), "all")) == ["hidden-04-all"]  # all are not among the first
+
+
+@pytest.mark.parametrize("stop_after", [0, PASS_BATCH, 3 * PASS_BATCH])
+@pytest.mark.parametrize("first, second", [(1, 1), (2, 1), (1, 3)])
+def test_a_pass_that_was_cut_off_is_finished(
+    tmp_path: Path, stop_after: int, first: int, second: int
+) -> None:
+    lengths, needs = [1 + number % 7 for number in range(5 * PASS_BATCH + 3)], TeacherNeeds((1,), "all")
+    whole, cut = store_in(tmp_path / "whole", lengths), store_in(tmp_path / "cut", lengths)
+    fill(whole, needs)
+    passed = fill(cut, needs, first, stop_after)
+    assert cut.missing(needs) == ["logits", "hidden-01-all"]
+    assert SignalPass(cut, cut.missing(needs)).examples_done == passed
+    assert passed + fill(cut, needs, second) == len(lengths)
+    assert contents(cut.folder) == contents(whole.folder)
+
+
+def test_processes_that_start_at_different_times_leave_no_gap(tmp_path: Path) -> None:
+    store, needs = store_in(tmp_path / "a", [3] * (6 * PASS_BATCH)), TeacherNeeds((1,), "all")
+    signal_pass = SignalPass(store, store.missing(needs))
+    signal_pass.begin()
+    writer = signal_pass.writer()
+    shares = [[number for _, number in signal_pass.todo(rank, 2)] for rank in (0, 1)]
+    assert sorted(shares[0] + shares[1]) == [*range(6)]
+    slow = signal_pass.todo(1, 2)
+    for ids, number in signal_pass.todo(0, 2):
+        writer.write(ids, number, teacher_says(store, ids, needs))
+    for ids, number in slow:  # looks at what is done only now
+        writer.write(ids, number, teacher_says(store, ids, needs))
+    assert signal_pass.examples_done == len(store.lengths)
+
+
+def test_a_pass_that_was_cut_off_while_it_was_put_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs = TeacherNeeds((1, 2), "all")
+    whole, cut = store_in(tmp_path / "whole", range(1, 70)), store_in(tmp_path / "cut", range(1, 70))
+    fill(whole, needs)
+    moved = []
+
+    def replace(path: Path, target: Path) -> None:
+        if moved:
+            raise KeyboardInterrupt
+        moved.append(path.name)
+        os.replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(KeyboardInterrupt):
+        fill(cut, needs)
+    monkeypatch.undo()
+    assert fill(cut, needs) == 0
+    assert contents(cut.folder) == contents(whole.folder)
+
+
+def test_values_that_float16_does_not_hold_are_clamped(tmp_path: Path) -> None:
+    store, needs = store_in(tmp_path / "a", [1, 1]), TeacherNeeds((1,), "all")
+    signal_pass = SignalPass(store, store.missing(needs))
+    signal_pass.begin()
+    hidden = torch.tensor([1e6, -1e6, 65504.0, 1e-3]).expand(2, 1, 4)
+    features = Features(torch.full((2, 3), 1e6), {1: hidden}, torch.ones(2, 1, dtype=torch.bool))
+    for ids, number in signal_pass.todo(0, 1):
+        signal_pass.writer().write(ids, number, features)
+    signal_pass.finish()
+    read = SignalReader(store, needs).read(np.array([0]), 1)
+    assert read.hidden[1][0, 0, :3].tolist() == [LARGEST, -LARGEST, LARGEST]
+    assert read.logits[0].tolist() == [1e6] * 3
+
+
+# --- the budget --------------------------------------------------------------------------------------
+
+
+def stored(signals: Path, name: str, size: int, age: int) -> Path:
+    (signals / name).mkdir(parents=True)
+    (signals / name / "logits").write_bytes(bytes(size))
+    os.utime(signals / name, (1_000_000 - age, 1_000_000 - age))
+    return signals / name
+
+
+def stores(signals: Path) -> set[str]:
+    return {path.name for path in signals.iterdir() if path.is_dir()}
+
+
+@pytest.mark.parametrize(
+    "needed, budget, fits, left",
+    [
+        (100, 1000, True, "abc"),
+        (400, 1000, True, "abc"),
+        (401, 1000, True, "bc"),
+        (601, 1000, True, "c"),
+        (801, 1000, True, ""),
+        (1000, 1000, True, ""),
+        (1001, 1000, False, "abc"),
+    ],
+)
+def test_the_signals_used_longest_ago_make_room(
+    tmp_path: Path, needed: int, budget: int, fits: bool, left: str
+) -> None:
+    for name, age in (("b", 20), ("c", 10), ("a", 30)):
+        stored(tmp_path, name, 200, age)
+    assert make_room(tmp_path, tmp_path / "new", needed, budget) == fits
+    assert "".join(sorted(stores(tmp_path))) == left
+
+
+def test_the_store_that_grows_is_never_thrown_away(tmp_path: Path) -> None:
+    for name, age in (("old", 30), ("keep", 20), ("new", 10)):
+        stored(tmp_path, name, 200, age)
+    assert make_room(tmp_path, tmp_path / "keep", needed=300, budget=600)
+    assert stores(tmp_path) == {"keep"}
+    assert not make_room(tmp_path, tmp_path / "keep", needed=401, budget=600)
+    assert stores(tmp_path) == {"keep"}
+
+
+def test_signals_that_are_being_made_stay(tmp_path: Path) -> None:
+    for name, age in (("old", 30), ("new", 10)):
+        stored(tmp_path, name, 200, age)
+    with FileLock(tmp_path / "old.lock"):
+        assert make_room(tmp_path, tmp_path / "mine", needed=300, budget=500)
+        assert stores(tmp_path) == {"old"}
+        assert not make_room(tmp_path, tmp_path / "mine", needed=301, budget=500)
+        assert stores(tmp_path) == {"old"}
+    assert make_room(tmp_path, tmp_path / "mine", needed=301, budget=500)
+    assert stores(tmp_path) == set()
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    assert not make_room(tmp_path / "signals", tmp_path / "signals" / "new", needed=10**18, budget=10**19)
+
+
+def test_use_renews(tmp_path: Path) -> None:
+    for name, age in (("a", 30), ("b", 20)):
+        stored(tmp_path, name, 200, age)
+    touch(store_in(tmp_path / "a", [1]))
+    make_room(tmp_path, tmp_path / "new", needed=300, budget=500)
+    assert stores(tmp_path) == {"a"}

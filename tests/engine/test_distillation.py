@@ -1,0 +1,397 @@
+"""Whole runs: every kind of task is learned for real, and what is left is what was promised."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from safetensors.torch import load_file
+from transformers import AutoTokenizer
+
+from engine import Pipeline
+from engine.base.errors import InputError, RunError
+from engine.base.options import FineTuning, RunOptions
+from engine.evaluation.scores import scores
+from engine.models.load import HEADS
+from engine.pipeline.read import load_pipeline
+from engine.run.predictor import load_predictor
+from engine.run.result import RunResult
+from engine.signals import signals
+from tests.engine.runs import (
+    LEARNED,
+    TRAINING,
+    TUNING,
+    Finished,
+    again,
+    small,
+)
+from tests.records import lasting
+from tests.toys import ROWS, toy_task
+
+# --- every kind of task ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_student_has_learned(name: str, finished: Callable[[str], Finished]) -> None:
+    result = finished(name).result
+    assert result.status == "ok"
+    assert result.teacher_score > LEARNED[name]
+    assert result.student_score > LEARNED[name]
+    assert (result.trivial_score or 0) < 0.6
+    assert result.distillation_ratio == pytest.approx(result.student_score / result.teacher_score)
+    assert not result.warnings
+    assert result.best_epoch == 1 + int(
+        np.argmax([entry["scores"][result.metric] for entry in result.history])
+    )
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_record_is_complete(name: str, finished: Callable[[str], Finished]) -> None:
+    run = finished(name)
+    text = (run.folder / "result.json").read_text("utf-8")
+    record = json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} in result.json"))
+    assert RunResult.model_validate(record) == run.result
+    demanded = {
+        "teacher_score",
+        "student_score",
+        "baseline_score",
+        "metric",
+        "distillation_ratio",
+        "parameters",
+        "teacher_parameters",
+        "latency_ms",
+        "teacher_latency_ms",
+        "seconds",
+        "teacher_examples",
+        "pipeline",
+        "seed",
+        "status",
+    }
+    assert demanded <= record.keys()
+    assert {key for key in demanded if record[key] is None} == {"baseline_score"}
+    assert {key for key, value in record.items() if value is None} <= {
+        "baseline_score",
+        "reason",
+        "team",
+        "trivial_score",
+    }
+    assert record["seconds"] == pytest.approx(sum(record["stage_seconds"].values()))
+    assert record["scores"].keys() == {"teacher", "student"}
+    assert record["student_score"] == record["scores"]["student"]["validation"][record["metric"]]
+    assert [entry["epoch"] for entry in record["history"]] == [1, 2, 3, 4, 5, 6]
+    config = json.loads((run.folder / "config.json").read_text())
+    assert (record["layers"], record["hidden_size"]) == (config["num_hidden_layers"], config["hidden_size"])
+    assert (record["teacher_layers"], record["teacher_hidden_size"]) == (2, 64)
+    assert record["labels"] == list(run.task.labels)
+    assert record["precision"] == "float32"
+    assert Pipeline.model_validate(record["pipeline"]) == load_pipeline(run.folder / "pipeline.toml")
+    assert (run.folder / "model.safetensors").stat().st_size == pytest.approx(
+        1e6 * record["size_mb"], rel=0.1
+    )
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_nothing_but_the_student_and_its_record_is_left(
+    name: str, finished: Callable[[str], Finished]
+) -> None:
+    names = {path.name for path in finished(name).folder.iterdir()}
+    model = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    assert names == model | {"result.json", "pipeline.toml", "README.md"}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_teacher_saw_each_example_once(name: str, finished: Callable[[str], Finished]) -> None:
+    run = finished(name)
+    assert run.result.signals == "cached"
+    assert run.result.teacher_examples == run.stages["teacher signals"] == len(run.task.train)
+    assert run.stages["student"] == 6 * math.ceil(len(run.task.train) / 8)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_plain_transformers_load_the_student(name: str, finished: Callable[[str], Finished]) -> None:
+    """Its answers, made by hand with its own tokenizer, are those of the predictor and of the score."""
+    run = finished(name)
+    rows = run.task.validation["validation"]
+    model = HEADS[run.task.kind].from_pretrained(run.folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(run.folder)
+    texts = {
+        "tagging": ("tokens",),
+        "question_answering": ("question", "context"),
+        "pair": ("text", "text_pair"),
+    }
+    fields = texts.get(name, ("text",))
+    by_hand, confidence = [], []
+    for row in rows:
+        inputs = tokenizer(
+            *[row[field] for field in fields], is_split_into_words=name == "tagging", return_tensors="pt"
+        )
+        offsets = inputs.encodings[0]
+        with torch.no_grad():
+            output = model(**inputs)
+        if name == "tagging":
+            first = {
+                word: place for place, word in reversed([*enumerate(offsets.word_ids)]) if word is not None
+            }
+            by_hand.append(
+                [output.logits[0, first[word]].argmax().item() for word in range(len(row["tokens"]))]
+            )
+        elif name == "question_answering":
+            inside = [place for place, text in enumerate(offsets.sequence_ids) if text == 1]
+            start, end = output.start_logits[0], output.end_logits[0]
+            _, first, last = max((start[a] + end[b], a, b) for a in inside for b in inside if a <= b)
+            by_hand.append(row["context"][offsets.offsets[first][0] : offsets.offsets[last][1]])
+        elif name == "regression":
+            by_hand.append(output.logits[0, 0].item())
+        else:
+            by_hand.append(output.logits[0].argmax().item())
+            confidence.append(output.logits[0].softmax(0).max().item())
+    predictor = load_predictor(run.folder, RunOptions(device="cpu"))
+    asked = [{field: row[field] for field in fields} for row in rows]
+    indices = predictor.indices(asked)
+    assert indices == (pytest.approx(by_hand, abs=1e-4) if name == "regression" else by_hand)
+    assert scores(run.task, rows, indices)[run.task.metric] == pytest.approx(
+        run.result.student_score, abs=1e-4
+    )
+    if confidence:
+        assert [answer["score"] for answer in predictor(asked)] == pytest.approx(confidence, abs=1e-4)
+        assert [answer["label"] for answer in predictor(asked)] == [
+            run.task.labels[index] for index in by_hand
+        ]
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_configuration_says_what_the_outputs_are(name: str, finished: Callable[[str], Finished]) -> None:
+    run = finished(name)
+    config = json.loads((run.folder / "config.json").read_text())
+    assert config["architectures"][0].endswith(HEADS[run.task.kind].__name__.removeprefix("AutoModel"))
+    if run.task.labels:
+        assert config["id2label"] == {str(index): label for index, label in enumerate(run.task.labels)}
+        assert config["label2id"] == {label: index for index, label in enumerate(run.task.labels)}
+    assert config["vocab_size"] == len(AutoTokenizer.from_pretrained(run.folder))
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_model_card(name: str, finished: Callable[[str], Finished]) -> None:
+    run = finished(name)
+    card = ModelCard.load(run.folder / "README.md")
+    (evaluation,) = card.data.eval_results
+    assert evaluation.metric_value == run.result.student_score
+    assert evaluation.metric_type == run.result.metric
+    assert evaluation.dataset_name == run.task.name
+    assert card.data.library_name == "transformers"
+    assert f"{run.result.student_score:.4f}" in card.text
+    assert f"{run.result.teacher_score:.4f}" in card.text
+    assert f"{run.result.parameters:,}" in card.text
+    assert HEADS[run.task.kind].__name__ in card.text
+    pipeline = card.text.split("```toml\n")[1].split("```")[0]
+    assert pipeline.strip() == (run.folder / "pipeline.toml").read_text().strip()
+
+
+# --- the same run again, and other runs on the same teacher ------------------------------------------
+
+
+def test_a_finished_run_is_never_repeated(finished: Callable[[str], Finished], warm: RunOptions, ear) -> None:
+    run = finished("single")
+    before = {path: path.stat().st_mtime_ns for path in run.folder.iterdir()}
+    assert again(run, warm, run.folder, ear) == run.result
+    assert not ear.stages
+    assert "finished" in ear.messages[-1]
+    assert {path: path.stat().st_mtime_ns for path in run.folder.iterdir()} == before
+
+
+def test_another_run_in_the_same_folder(finished: Callable[[str], Finished], warm: RunOptions) -> None:
+    run = finished("single")
+    for changes in (
+        {"seed": 1},
+        {"student": "layers:2"},
+        {"fine_tuning": TUNING.model_copy(update={"seed": 1})},
+    ):
+        with pytest.raises(InputError, match="this folder holds another run"):
+            again(run, warm, run.folder, **changes)
+    assert RunResult.read(run.folder) == run.result
+
+
+@pytest.mark.parametrize("name", ["single", "tagging"])
+def test_the_same_run_elsewhere_is_the_same_bit_for_bit(
+    name: str, finished: Callable[[str], Finished], options: RunOptions, tmp_path: Path
+) -> None:
+    """With nothing in the cache, not even the vocabulary."""
+    run = finished(name)
+    repeated = again(run, options, tmp_path / "out")
+    assert lasting(repeated.model_dump()) == lasting(run.result.model_dump())
+    for file in ("model.safetensors", "tokenizer.json", "config.json", "pipeline.toml"):
+        assert (tmp_path / "out" / file).read_bytes() == (run.folder / file).read_bytes()
+
+
+def test_what_the_cache_knew_changes_nothing(
+    finished: Callable[[str], Finished], warm: RunOptions, tmp_path: Path, ear
+) -> None:
+    """Neither the teacher nor its signals are made again; projections and critics start alike."""
+    run = finished("single")
+    repeated = again(run, warm, tmp_path / "out", ear)
+    assert ear.worked.keys() == {"student"}
+    known, found = lasting(run.result.model_dump()), lasting(repeated.model_dump())
+    assert {key for key in known if known[key] != found[key]} == {"teacher_examples"}
+    for file in ("model.safetensors", "tokenizer.json", "config.json"):
+        assert (tmp_path / "out" / file).read_bytes() == (run.folder / file).read_bytes()
+
+
+def test_another_seed_is_another_student_of_the_same_teacher(
+    finished: Callable[[str], Finished], warm: RunOptions, tmp_path: Path, ear
+) -> None:
+    run = finished("single")
+    other = again(run, warm, tmp_path / "out", ear, seed=1)
+    assert other.teacher_examples == 0
+    assert ear.worked.keys() == {"student"}
+    assert other.teacher_score == run.result.teacher_score
+    assert other.history != run.result.history
+    one, two = (load_file(folder / "model.safetensors") for folder in (run.folder, tmp_path / "out"))
+    assert any(not torch.equal(value, two[key]) for key, value in one.items())
+
+
+@dataclass
+class Passes:
+    """Counts the examples that pass a teacher, wherever the engine asks it for signals."""
+
+    count: int = 0
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> Passes:
+        forward = signals.forward
+
+        def counted(model: Any, inputs: Any, *more: Any) -> Any:
+            self.count += len(inputs["input_ids"])
+            return forward(model, inputs, *more)
+
+        monkeypatch.setattr(signals, "forward", counted)
+        return self
+
+
+def test_teacher_passes_are_what_the_record_says(
+    options: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five epochs cost one pass, a second pipeline costs none, a new layer costs one."""
+    passes, counts = Passes().install(monkeypatch), []
+    training = TRAINING | {"epochs": 5}
+    pipelines = [
+        {"intermediate": {"kind": "mse"}, "mapping": {"kind": "last"}},
+        {"intermediate": {"kind": "pkd"}, "mapping": {"kind": "last"}, "prediction": {"kind": "mse"}},
+        {},
+        {"intermediate": {"kind": "cos"}, "mapping": {"kind": "emd"}},
+    ]
+    for number, components in enumerate(pipelines):
+        result = small(options, tmp_path / str(number), pipeline=components | {"training": training})
+        counts.append((result.teacher_examples, passes.count))
+        passes.count = 0
+    assert counts == [(24, 24), (0, 0), (0, 0), (24, 24)]
+    stored = {path.name for path in (options.cache / "signals").glob("*/*")}
+    assert stored == {"logits", "hidden-01-all", "hidden-02-all"}
+
+
+def test_online_the_teacher_sees_every_epoch(
+    finished: Callable[[str], Finished], warm: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, passes = finished("single"), Passes().install(monkeypatch)
+    pipeline = run.result.pipeline | {"training": TRAINING | {"epochs": 2}}
+    results = {
+        signals: again(run, warm.model_copy(update=change), tmp_path / signals, pipeline=pipeline)
+        for signals, change in (("online", {"signals": "online"}), ("cached", {}))
+    }
+    online, cached = results["online"], results["cached"]
+    assert (online.signals, online.teacher_examples, passes.count) == (
+        "online",
+        *[2 * len(run.task.train)] * 2,
+    )
+    assert (cached.signals, cached.teacher_examples) == ("cached", 0)
+    for one, other in zip(online.history, cached.history, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=0.02)
+
+
+# --- the student without a teacher -------------------------------------------------------------------
+
+
+def test_the_baseline_is_trained_once_for_all_pipelines(
+    finished: Callable[[str], Finished], warm: RunOptions, tmp_path: Path, ear
+) -> None:
+    run = finished("pair")
+    results = []
+    for number, prediction in enumerate(("mse", "ce")):
+        pipeline = {"prediction": {"kind": prediction}, "training": TRAINING}
+        results.append(again(run, warm, tmp_path / str(number), ear, pipeline=pipeline, with_baseline=True))
+    assert ear.advanced["baseline"] == 6 * 24
+    assert results[0].baseline_score == results[1].baseline_score > LEARNED["pair"]
+    assert results[0].scores["baseline"]["validation"]["accuracy"] == results[0].baseline_score
+    assert (
+        f"without a teacher reaches {results[0].baseline_score:.4f}"
+        in (tmp_path / "0" / "README.md").read_text()
+    )
+
+
+def test_what_makes_another_baseline(options: RunOptions, tmp_path: Path) -> None:
+    other_teacher = FineTuning(epochs=1, learning_rate=1e-3, seed=1)
+    training = TRAINING | {"epochs": 1}
+    same: list[dict[str, Any]] = [{}, {"pipeline": {"prediction": {"kind": "mse"}, "training": training}}]
+    different: list[dict[str, Any]] = [
+        {"student": "layers:1"},
+        {"student": "layers:1", "fine_tuning": other_teacher},
+        {"seed": 1},
+        {"pipeline": {"training": training | {"warmup": 0.5}}},
+        {"data": toy_task("single", rows=24, held_out=8, seed=1)},
+    ]
+    for number, case in enumerate(same + different):
+        small(options, tmp_path / str(number), with_baseline=True, **case)
+    assert len([*(options.cache / "baselines").glob("*.json")]) == 1 + len(different)
+    assert not [*(options.cache / "baselines").glob("*.work")]
+
+
+def test_a_baseline_is_added_to_a_finished_run(
+    finished: Callable[[str], Finished], warm: RunOptions, tmp_path: Path, ear
+) -> None:
+    run = finished("pair")
+    pipeline = {"training": TRAINING | {"epochs": 2}}
+    first = again(run, warm, tmp_path, pipeline=pipeline)
+    weights = (tmp_path / "model.safetensors").read_bytes()
+    second = again(run, warm, tmp_path, ear, pipeline=pipeline, with_baseline=True)
+    assert ear.worked.keys() == {"baseline"}
+    assert second.baseline_score is not None
+    known, added = lasting(first.model_dump()), lasting(second.model_dump())
+    assert {key for key in known if known[key] != added[key]} == {"baseline_score", "scores"}
+    assert second.latency_ms == first.latency_ms
+    assert second.seconds > first.seconds
+    assert (tmp_path / "model.safetensors").read_bytes() == weights
+    assert "without a teacher reaches" in (tmp_path / "README.md").read_text()
+    assert again(run, warm, tmp_path, pipeline=pipeline) == second
+
+
+def test_a_baseline_that_fails_leaves_the_finished_run(
+    options: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = small(options, tmp_path / "run")
+
+    def fail(*_: object) -> None:
+        raise RunError("out of luck")
+
+    monkeypatch.setattr("engine.distillation.baseline_scores", fail)
+    with pytest.raises(RunError, match="out of luck"):
+        small(options, tmp_path / "run", with_baseline=True)
+    assert RunResult.read(tmp_path / "run") == first
+    assert small(options, tmp_path / "run") == first
+
+
+def test_bf16_on_the_cpu(finished: Callable[[str], Finished], warm: RunOptions, tmp_path: Path) -> None:
+    run = finished("regression")
+    result = again(run, warm.model_copy(update={"precision": "bf16"}), tmp_path / "out")
+    assert result.precision == "bf16"
+    assert result.identity != run.result.identity
+    assert result.student_score > LEARNED["regression"]
+    assert {value.dtype for value in load_file(tmp_path / "out" / "model.safetensors").values()} == {
+        torch.float32
+    }
+    assert len(load_predictor(tmp_path / "out", RunOptions(device="cpu"))([{"text": "great"}])) == 1

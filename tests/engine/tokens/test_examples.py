@@ -1,0 +1,386 @@
+"""From rows to tensors: against the tokenizers' own output, and back to the words and answers."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+from datasets import Dataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.base.errors import InputError
+from engine.tokens import examples as encoding
+from engine.tokens import tokenise as tokenising
+from engine.tokens.examples import NO_LABEL, encode
+from engine.tokens.tokenise import SECOND
+from tests.tasks import make_task, shared_task
+from tests.tokenizers import CORPUS, KINDS, bare_bpe, byte_bpe, unigram, wordpiece
+
+kinds = pytest.mark.parametrize("build", KINDS.values(), ids=KINDS)
+
+SENTENCE = ["I", "don't", "like", "  naïve", "café", "中文", "🙂👍🏽", "unbelievably", "3.5", "ok"]
+CONTEXT = " ".join(CORPUS) + " Naïve 中文 readers 🙂 met at the café.\n" + " ".join(reversed(CORPUS))
+
+
+def words(*tokens: str) -> dict:
+    return {"tokens": list(tokens), "tags": [index % 3 for index in range(len(tokens))]}
+
+
+def question(text: str, answer: str, context: str = CONTEXT) -> dict:
+    answers = {"text": [answer], "answer_start": [context.index(answer)]}
+    return {"id": text, "question": text, "context": context, "answers": answers}
+
+
+QUESTIONS = [
+    question("Who met at the café?", "Naïve 中文 readers 🙂"),
+    question("Which animal jumps?", "The quick brown fox"),
+    question("Where had he lived?", "Vienna, where"),
+    question("When?", "tomorrow", "tomorrow"),
+]
+
+
+# --- texts -----------------------------------------------------------------------------------------
+
+
+@kinds
+def test_inputs_are_what_the_tokenizer_itself_gives(build):
+    texts = [
+        {"text": text, "text_pair": other} for text, other in zip(CORPUS, ("I", *CORPUS[:-1]), strict=True)
+    ]
+    task, tokenizer = make_task("classification", texts), build()
+    got = encode(task.train, task, tokenizer, max_length=24).inputs(range(len(texts)))
+    want = tokenizer(
+        [row["text"] for row in texts],
+        [row["text_pair"] for row in texts],
+        truncation="longest_first",
+        max_length=24,
+        padding="longest",
+        return_tensors="pt",
+    )
+    assert set(got) == set(tokenizer.model_input_names)
+    assert ("token_type_ids" in got) == (build is wordpiece)
+    for name, tensor in got.items():
+        assert tensor.tolist() == want[name].tolist()
+
+
+@kinds
+def test_batches_are_padded_to_multiples_of_8(build):
+    rows = [{"text": " ".join(["fox"] * count)} for count in (1, 3, 9, 60)]
+    task = make_task("classification", rows)
+    encoded = encode(task.train, task, build(), max_length=30)
+    assert encoded.lengths.max() == 30
+    for ids in ([0], [1, 2], [0, 3], np.array([2])):
+        inputs = encoded.inputs(ids)
+        longest = max(encoded.lengths[list(ids)])
+        n = inputs["input_ids"].shape[1]
+        assert n % 8 == 0
+        assert longest <= n < longest + 8
+        assert inputs["attention_mask"].sum(1).tolist() == encoded.lengths[list(ids)].tolist()
+        padding = inputs["input_ids"][inputs["attention_mask"] == 0]
+        assert (padding == build().pad_token_id).all()
+    assert encoded.inputs([0], length=16)["input_ids"].shape == (1, 16)
+
+
+def test_padding_falls_back_to_the_end_token():
+    task = make_task("classification", [{"text": "fox"}, {"text": "the quick brown fox"}])
+    tokenizer = bare_bpe()
+    assert tokenizer.pad_token_id is None
+    inputs = encode(task.train, task, tokenizer, max_length=16).inputs([0, 1])
+    assert (inputs["input_ids"][inputs["attention_mask"] == 0] == tokenizer.eos_token_id).all()
+
+
+def test_labels_have_the_type_of_the_task():
+    rows = [{"text": "a", "label": 2}, {"text": "b", "label": 0}]
+    task = make_task("classification", rows, labels=("x", "y", "z"))
+    labels = encode(task.train, task, wordpiece(), 16).labels([1, 0, 1])
+    assert (str(labels.dtype), labels.tolist()) == ("torch.int64", [0, 2, 0])
+    task = make_task("regression", [{"text": "a", "label": 2.5}, {"text": "b", "label": 0.0}])
+    encoded = encode(task.train, task, wordpiece(), 16)
+    assert (str(encoded.labels([0]).dtype), encoded.labels([0]).tolist()) == ("torch.float32", [2.5])
+    assert encoded.label_count([0, 1]) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [
+        ("classification", {"text": "the fox"}),
+        ("regression", {"text": "the fox", "text_pair": "a fox"}),
+        ("tagging", {"tokens": ["the", "fox"]}),
+        ("question_answering", {"question": "who", "context": "the fox"}),
+    ],
+)
+def test_rows_without_labels_can_be_predicted_but_not_trained_on(kind, row):
+    task = make_task(kind, [row, row])
+    encoded = encode(task.train, task, wordpiece(), 16)
+    assert len(encoded) == 2
+    assert not encoded.has_labels
+    assert encoded.inputs([0, 1])["input_ids"].shape[0] == 2
+    with pytest.raises(ValueError, match="no labels"):
+        encoded.labels([0])
+
+
+@pytest.mark.parametrize("kind", ["classification", "tagging", "question_answering"])
+def test_no_rows_give_no_examples(kind):
+    empty = Dataset.from_dict({name: [] for name in ("text", "label", "tokens", "tags")})
+    empty = empty.add_column("question", []).add_column("context", []).add_column("answers", [])
+    task = make_task(kind, [{"text": "a"}])
+    encoded = encode(empty, task, wordpiece(), 16)
+    assert len(encoded) == len(encoded.lengths) == 0
+
+
+def test_the_tokenizer_keeps_its_own_settings():
+    tokenizer = unigram()
+    backend = tokenizer.backend_tokenizer
+    backend.enable_truncation(7, stride=2, strategy="only_first")
+    backend.enable_padding(length=9)
+    before = backend.truncation, backend.padding
+    task = make_task("classification", [{"text": "the quick brown fox jumps over the lazy dog"}])
+    assert encode(task.train, task, tokenizer, 64).lengths[0] > 9
+    assert (backend.truncation, backend.padding) == before
+    backend.no_truncation()
+    backend.no_padding()
+
+
+def test_a_tokenizer_without_offsets_is_refused():
+    class Slow:
+        is_fast = False
+
+    task = make_task("classification", [{"text": "a"}])
+    with pytest.raises(InputError, match=r"tokenizer: has no fast version.*Slow"):
+        encode(task.train, task, Slow(), 16)
+
+
+@kinds
+def test_spans_have_no_whitespace_at_their_ends(build):
+    text = "  The quick\tbrown \n\n fox,  naïve café 🙂 中文 "
+    task = make_task("classification", [{"text": text}])
+    encoded = encode(task.train, task, build(), 64)
+    pieces = [text[start:end] for start, end in zip(encoded.starts[0], encoded.ends[0], strict=True)]
+    assert all(piece == piece.strip() or not piece.strip() for piece in pieces)
+    covered = {c for s, e in zip(encoded.starts[0], encoded.ends[0], strict=True) for c in range(s, e)}
+    assert {index for index, character in enumerate(text) if not character.isspace()} <= covered
+
+
+# --- tagging ---------------------------------------------------------------------------------------
+
+
+@kinds
+def test_each_word_has_its_label_at_its_first_token(build):
+    task = make_task("tagging", [words("Hi"), words(*SENTENCE), words()], labels=("A", "B", "C"))
+    encoded = encode(task.train, task, build(), 128)
+    text, first = " ".join(SENTENCE), encoded.words[1]
+    assert (np.diff(first) > 0).all()
+    begins = np.cumsum([0, *(len(word) + 1 for word in SENTENCE)])[:-1]
+    for word, begin, token in zip(SENTENCE, begins, first, strict=True):
+        start = encoded.starts[1][token]
+        assert text[start] == word.strip()[0]
+        assert begin <= start < begin + len(word)
+        assert encoded.ends[1][token - 1] <= start  # the token before belongs to something else
+    labels = encoded.labels([1, 0, 2])
+    assert labels.shape == encoded.inputs([1, 0, 2])["input_ids"].shape
+    assert labels[0][labels[0] != NO_LABEL].tolist() == [index % 3 for index in range(len(SENTENCE))]
+    assert labels[0][first].tolist() == [index % 3 for index in range(len(SENTENCE))]
+    assert (labels != NO_LABEL).sum(1).tolist() == [len(SENTENCE), 1, 0]
+    assert encoded.label_count([1, 0, 2]) == len(SENTENCE) + 1
+
+
+@kinds
+def test_words_beyond_truncation_have_no_label(build):
+    task = make_task("tagging", [words(*SENTENCE * 3), words(*SENTENCE)], labels=("A", "B", "C"))
+    encoded = encode(task.train, task, build(), 20)
+    assert encoded.lengths[0] == 20
+    kept = encoded.words[0] >= 0
+    assert 0 < kept.sum() < len(SENTENCE) * 3
+    assert (np.diff(kept.astype(int)) <= 0).all()  # only words at the end are lost
+    assert (encoded.labels([0]) != NO_LABEL).sum() == encoded.label_count([0]) == kept.sum()
+
+
+@kinds
+@settings(max_examples=25, deadline=None)
+@given(tokens=st.lists(st.text("abcé中🙂\u0301\u200b.' \u00a0", max_size=5), max_size=12))
+def test_any_words_get_at_most_one_token_each(build, tokens):
+    task = make_task("tagging", [words("fox"), words(*tokens), words("dog")], labels=("A", "B", "C"))
+    encoded = encode(task.train, task, build(), 128)
+    first = encoded.words[1]
+    assert len(first) == len(tokens)
+    own = first[first >= 0]
+    assert (np.diff(own) > 0).all()
+    plain = [any(character in "abc.'中🙂" for character in word) for word in tokens]
+    assert (first[np.array(plain, dtype=bool)] >= 0).all()
+    assert (encoded.words[0] >= 0).all()
+    assert (encoded.words[2] >= 0).all()
+
+
+# --- question answering ----------------------------------------------------------------------------
+
+
+def spans_of(encoded, example):
+    inside = encoded.places[example] == SECOND
+    return list(zip(encoded.starts[example][inside], encoded.ends[example][inside], strict=True))
+
+
+@kinds
+@pytest.mark.parametrize("overlap", [0, 8, 500])
+def test_windows_cover_the_whole_context(build, overlap):
+    task = make_task("question_answering", QUESTIONS)
+    encoded = encode(task.train, task, build(), 48, overlap)
+    assert len(encoded) > 8
+    assert encoded.lengths.max() == 48
+    assert (np.diff(encoded.rows) >= 0).all()
+    for row, source in enumerate(QUESTIONS):
+        examples = np.flatnonzero(encoded.rows == row)
+        covered = {c for example in examples for s, e in spans_of(encoded, example) for c in range(s, e)}
+        text = source["context"]
+        assert {index for index, character in enumerate(text) if not character.isspace()} <= covered
+        for example in examples:
+            spans = spans_of(encoded, example)
+            assert encoded.windows.starts[example] == spans[0][0]
+            assert encoded.windows.ends[example] == spans[-1][1]
+        for example in examples[:-1]:
+            shared = set(spans_of(encoded, example)) & set(spans_of(encoded, example + 1))
+            assert (len(shared) > 0) == (overlap > 0)
+            assert len(shared) <= 48 // 2
+
+
+def test_neighbouring_windows_share_the_overlap():
+    task = make_task("question_answering", QUESTIONS[:1])
+    encoded = encode(task.train, task, wordpiece(), 64, 20)
+    shared = set(spans_of(encoded, 0)) & set(spans_of(encoded, 1))
+    assert len(shared) == 20
+
+
+@kinds
+def test_answers_are_recovered_from_their_tokens(build):
+    task = make_task("question_answering", QUESTIONS)
+    encoded = encode(task.train, task, build(), 64, 24)
+    labels = encoded.labels(range(len(encoded))).numpy()
+    assert labels.shape == (len(encoded), 2)
+    for row, source in enumerate(QUESTIONS):
+        answer, start = source["answers"]["text"][0], source["answers"]["answer_start"][0]
+        held = [example for example in np.flatnonzero(encoded.rows == row) if labels[example].any()]
+        assert held
+        for example in np.flatnonzero(encoded.rows == row):
+            whole = encoded.windows.starts[example] <= start and encoded.windows.ends[example] >= start + len(
+                answer
+            )
+            assert (example in held) == whole
+        for example in held:
+            first, last = labels[example]
+            assert encoded.places[example][first] == encoded.places[example][last] == SECOND
+            text = source["context"][encoded.starts[example][first] : encoded.ends[example][last]]
+            assert text == answer or (build is byte_bpe and answer in text)
+
+
+@kinds
+def test_an_answer_at_the_edge_of_a_window_is_whole_or_not_there(build):
+    positions = [index for index, character in enumerate(CONTEXT) if character == " "][5:60]
+    answers = [CONTEXT[a + 1 : b] for a, b in zip(positions, positions[3:], strict=False)]
+    rows = [question("Who?", answers[0]) for _ in answers]
+    for row, answer, start in zip(rows, answers, positions, strict=False):
+        row["answers"] = {"text": [answer], "answer_start": [start + 1]}
+    task = make_task("question_answering", rows)
+    encoded = encode(task.train, task, build(), 48, 0)
+    found = 0
+    for example, (first, last) in enumerate(encoded.labels(range(len(encoded))).tolist()):
+        begin, text = positions[encoded.rows[example]] + 1, answers[encoded.rows[example]]
+        whole = encoded.windows.starts[example] <= begin
+        whole &= encoded.windows.ends[example] >= begin + len(text)
+        assert ((first, last) != (0, 0)) == whole
+        if whole:
+            found += 1
+            assert encoded.starts[example][first] <= begin < encoded.ends[example][first]
+            assert encoded.starts[example][last] < begin + len(text) <= encoded.ends[example][last]
+    assert 0 < found < len(rows)
+
+
+@pytest.mark.parametrize("answers", [{"text": [], "answer_start": []}, {"text": ["  "], "answer_start": [3]}])
+def test_a_row_without_an_answer_points_to_the_first_token(answers):
+    row = question("Who?", "fox", "the fox  ran") | {"answers": answers}
+    task = make_task("question_answering", [question("Who?", "fox", "the fox  ran"), row])
+    labels = encode(task.train, task, wordpiece(), 32).labels([0, 1])
+    assert labels[0].tolist() != [0, 0]
+    assert labels[1].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("other", [wordpiece, byte_bpe, unigram, bare_bpe])
+@kinds
+def test_a_second_tokenizer_sees_the_same_windows(build, other):
+    task = make_task("question_answering", QUESTIONS)
+    student = encode(task.train, task, build(), 64, 16)
+    teacher = encode(task.train, task, other(), 512, windows=student.windows)
+    assert teacher.rows.tolist() == student.rows.tolist()
+    assert teacher.windows is student.windows
+    for example, row in enumerate(student.rows):
+        context = QUESTIONS[row]["context"]
+        theirs, mine = spans_of(teacher, example), spans_of(student, example)
+        assert (teacher.labels([example]).any() == student.labels([example]).any()).item()
+        assert context[theirs[0][0] : theirs[-1][1]].strip() == context[mine[0][0] : mine[-1][1]].strip()
+
+
+@kinds
+def test_a_question_longer_than_the_model_is_cut(build, caplog):
+    long = [question("Who " + "unbelievably quick " * 200 + "jumps?", "Naïve 中文 readers 🙂"), QUESTIONS[1]]
+    task = make_task("question_answering", long)
+    with caplog.at_level(logging.WARNING, logger="autodistiller"):
+        encoded = encode(task.train, task, build(), 40, 30)
+        teacher = encode(task.train, task, bare_bpe(), 40, windows=encoded.windows)
+    assert caplog.text.count("1 question(s) were cut to 20 tokens") == 2
+    assert encoded.lengths.max() == 40
+    assert teacher.lengths.max() <= 40
+    assert len(teacher) == len(encoded)
+    covered = {
+        c for e in np.flatnonzero(encoded.rows == 0) for s, t in spans_of(encoded, e) for c in range(s, t)
+    }
+    assert {index for index, character in enumerate(CONTEXT) if not character.isspace()} <= covered
+
+
+def test_the_shortest_length_still_leaves_room_for_context():
+    task = make_task("question_answering", [question("who is the quick brown fox", "fox", "the fox")])
+    for build in KINDS.values():
+        encoded = encode(task.train, task, build(), 8, 4)
+        assert encoded.lengths.max() <= 8
+        assert all(spans_of(encoded, example) for example in range(len(encoded)))
+
+
+# --- many rows ---
+
+
+@pytest.mark.parametrize("rows", [QUESTIONS, [words("a"), words(), words(*SENTENCE), words("b", "c")]])
+def test_rows_are_the_same_in_small_chunks(rows, monkeypatch):
+    task = make_task("tagging" if "tags" in rows[0] else "question_answering", rows, labels=("A", "B", "C"))
+
+    def through_both():
+        first = encode(task.train, task, wordpiece(), 40, 8)
+        return first, encode(task.train, task, unigram(), 80, windows=first.windows)
+
+    whole = through_both()
+    monkeypatch.setattr(tokenising, "CHUNK", 2)
+    monkeypatch.setattr(encoding, "CHUNK", 3)
+    for one, other in zip(whole, through_both(), strict=True):
+        ids = range(len(one))
+        assert one.rows.tolist() == other.rows.tolist()
+        assert all((a == b).all() for a, b in zip(one.spans(ids), other.spans(ids), strict=True))
+        assert one.labels(ids).tolist() == other.labels(ids).tolist()
+        assert one.inputs(ids)["input_ids"].tolist() == other.inputs(ids)["input_ids"].tolist()
+
+
+# --- real data -------------------------------------------------------------------------------------
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["squad", "ud_ewt_pos", "wnut17_ner"])
+def test_labels_of_real_data_are_found(shared, name):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(shared / "models" / "all-MiniLM-L6-v2")
+    task = shared_task(shared / "datasets" / name, limit=500)
+    if task.kind == "question_answering":
+        encoded = encode(task.train, task, tokenizer, 320, 128)
+        found = np.unique(encoded.rows[encoded.targets.any(axis=1)])
+        assert len(found) == len(task.train)
+    else:
+        encoded = encode(task.train, task, tokenizer, 128)
+        share = encoded.label_count(range(len(encoded))) / sum(map(len, task.train["tokens"]))
+        assert share > 0.995

@@ -1,0 +1,150 @@
+"""How a step is cut: neither the pieces nor the processes change which examples it sees."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.models.load import Features
+from engine.pipeline import Training
+from engine.tokens.alignment import align, align_labels
+from engine.tokens.examples import NO_LABEL, encode
+from engine.training.batches import Batch, StepPlan, Stream, TrainingData, examples_in, steps_in_epoch
+from tests.tokenizers import byte_bpe, wordpiece
+from tests.toys import ROWS, toy_task
+
+ACCEPTED = {"input_ids", "attention_mask", "token_type_ids"}
+
+
+class Echo:
+    """Teacher signals that are the ids of the examples."""
+
+    source = "cached"
+
+    def fetch(self, ids: np.ndarray) -> Features:
+        return Features(torch.from_numpy(ids.copy()), {}, torch.ones(len(ids), 1))
+
+    def view(self, fetched: Features) -> Features:
+        return fetched
+
+
+def encoded(name: str, tokenizer=None, rows: int = 37):
+    task = toy_task(name, rows=rows, held_out=1)
+    overlap = 4 if task.kind == "question_answering" else None
+    return encode(task.train, task, tokenizer or wordpiece(), 64, overlap)
+
+
+def plan(data: TrainingData, size: int, accumulation: int, rank: int = 0, processes: int = 1, epoch: int = 0):
+    place = SimpleNamespace(process_index=rank, num_processes=processes, device=torch.device("cpu"))
+    return StepPlan(data, Training(batch_size=size, gradient_accumulation=accumulation), 0, epoch, place)
+
+
+@given(st.integers(1, 9), st.integers(1, 4), st.integers(1, 4))
+@settings(max_examples=25, deadline=None)
+def test_every_cut_sees_the_same_steps(size: int, accumulation: int, processes: int) -> None:
+    data = TrainingData(encoded("tagging"), ACCEPTED, Echo())
+    plans = [plan(data, size, accumulation, rank, processes) for rank in range(processes)]
+    whole = plan(data, size * accumulation, 1)
+    assert len(whole) == steps_in_epoch(37, Training(batch_size=size, gradient_accumulation=accumulation))
+    assert sorted(np.concatenate(whole.steps).tolist()) == list(range(37))
+    for number in range(len(whole)):
+        (expected,) = whole[number]
+        parts = [batch for each in plans for batch in each[number]]
+        assert len({len(each[number]) for each in plans}) == 1  # all processes take as many passes
+        counted = [batch for batch in parts if math.isfinite(batch.totals["examples"])]
+        assert all(len(batch.labels) <= size for batch in parts)
+        seen = torch.cat([batch.fetched.logits for batch in counted])
+        assert sorted(seen.tolist()) == sorted(expected.fetched.logits.tolist())
+        assert all(batch.totals == expected.totals for batch in counted)
+        assert expected.totals["examples"] == len(seen)
+        assert expected.totals["tokens"] == sum((batch.labels != NO_LABEL).sum().item() for batch in counted)
+        for batch in set(map(id, parts)) - set(map(id, counted)):
+            (spare,) = [each for each in parts if id(each) == batch]
+            assert set(spare.totals.values()) == {math.inf}
+
+
+def test_epochs_differ_and_repeat() -> None:
+    data = TrainingData(encoded("single"), ACCEPTED, Echo())
+    first, again, second = (plan(data, 8, 1, epoch=epoch).steps for epoch in (0, 0, 1))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_a_training_may_begin_within_an_epoch() -> None:
+    data = TrainingData(encoded("single"), ACCEPTED, Echo())
+    training = Training(batch_size=4, gradient_accumulation=2)
+    place = SimpleNamespace(process_index=0, num_processes=1, device=torch.device("cpu"))
+    stream = Stream(data, training, 0, 2, place)
+    whole, late = (
+        [[b.fetched.logits.tolist() for b in step] for step in stream.from_step(start)] for start in (0, 7)
+    )
+    assert len(stream) == len(whole) == 10
+    epochs = [plan(data, 4, 2, epoch=epoch) for epoch in (0, 1)]
+    assert whole == [
+        [b.fetched.logits.tolist() for b in epoch[number]] for epoch in epochs for number in range(5)
+    ]
+    assert whole[7:] == late
+    assert [*stream.from_step(10)] == []
+
+
+def test_the_examples_of_a_step() -> None:
+    data = TrainingData(encoded("single"), ACCEPTED, Echo())
+    for processes in (1, 3):
+        counts = [
+            [examples_in(plan(data, 4, 2, rank, processes)[number]) for number in range(5)]
+            for rank in range(processes)
+        ]
+        assert counts[0] == [len(ids) for ids in plan(data, 4, 2).steps]
+        assert all(set(other) <= {0, *counts[0]} for other in counts)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_batch_holds_what_student_and_objective_take(name: str) -> None:
+    student = encoded(name)
+    data = TrainingData(student, {"input_ids", "attention_mask"}, Echo())
+    ids = np.array([3, 0, 7])
+    batch = data.batch(ids, {"examples": 3.0})
+    assert batch.inputs.keys() == {"input_ids", "attention_mask"}
+    assert torch.equal(batch.inputs["input_ids"], student.inputs(ids)["input_ids"])
+    assert torch.equal(batch.labels, student.labels(ids))
+    assert batch.fetched.logits.tolist() == [3, 0, 7]
+    assert batch.alignment is batch.label_alignment is None
+    assert TrainingData(student, ACCEPTED).batch(ids, {}).fetched is None
+
+
+@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("aligned", [True, False])
+def test_tokens_are_aligned_where_tokenizers_differ_and_it_matters(name: str, aligned: bool) -> None:
+    task = toy_task(name, rows=9, held_out=1)
+    student = encoded(name, rows=9)
+    windows = student.windows
+    teacher = encode(task.train, task, byte_bpe(), 128, None, windows)
+    ids = np.array([3, 0, 7])
+    batch = TrainingData(student, ACCEPTED, Echo(), teacher, aligned).batch(ids, {})
+    if not aligned:
+        assert batch.alignment is batch.label_alignment is None
+        return
+    sizes = batch.inputs["input_ids"].shape[1], teacher.padded_length(ids)
+    assert batch.alignment is not None
+    assert torch.equal(batch.alignment, align(student, teacher, ids, *sizes))
+    assert batch.alignment.shape == (3, *sizes)
+    assert (batch.label_alignment is None) == (name != "tagging")
+    if name == "tagging":
+        assert torch.equal(batch.label_alignment, align_labels(student, teacher, ids, *sizes))
+        assert not torch.equal(batch.label_alignment, batch.alignment)
+
+
+def test_a_batch_moves_as_a_whole() -> None:
+    tensor = torch.ones(2)
+    batch = Batch({"input_ids": tensor}, tensor, "fetched", tensor, tensor, {"examples": 2.0})
+    moved = batch.to(torch.device("meta"))
+    tensors = [*moved.inputs.values(), moved.labels, moved.alignment, moved.label_alignment]
+    assert {each.device.type for each in tensors} == {"meta"}
+    assert (moved.fetched, moved.totals) == ("fetched", {"examples": 2.0})
+    assert Batch({}, tensor, None, None, None, {}).to(torch.device("meta")).alignment is None
