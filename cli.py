@@ -69,7 +69,7 @@ def run(
     set_: args.Sets = None,
     out: args.Out = None,
     seed: args.Seed = 0,
-    with_baseline: args.Baseline = False,
+    student_alone: args.StudentAlone = False,
     text: args.TextColumn = None,
     text_pair: args.PairColumn = None,
     label: args.LabelColumn = None,
@@ -110,7 +110,7 @@ def run(
                 student=student,
                 pipeline=pipeline or "mi_alpha",
                 seed=seed,
-                with_baseline=with_baseline,
+                student_alone=student_alone,
             )
             with console.reporting() as reporter:
                 result, folder = runs.run(request, reporter)
@@ -122,7 +122,7 @@ def run(
                 console.show_lines([*summary.closing_lines(result), f"student and result: {folder}"])
             return
         wish = recommending.Wish(**asked, students=[student] if student else ())
-        choice = recommending.Choice(pick, top, seed, with_baseline, pipeline)
+        choice = recommending.Choice(pick, top, seed, student_alone, pipeline)
         with console.reporting() as reporter:
             outcomes = recommending.run_picks(wish, choice, reporter)
         if json:

@@ -65,7 +65,7 @@ class Race:
     recommendation: Recommendation
     out: Path
     seed: int
-    with_baseline: bool
+    student_alone: bool
     fine_tuning: FineTuning
     options: RunOptions
     reporter: Reporter
@@ -140,7 +140,7 @@ def _run(race: Race, pick: Pick, until_epoch: int | None) -> Outcome:
             pipeline=pick.pipeline,
             out=folder,
             seed=race.seed,
-            with_baseline=race.with_baseline,
+            student_alone=race.student_alone,
             until_epoch=until_epoch,
             fine_tuning=race.fine_tuning,
             options=race.options,

@@ -38,12 +38,12 @@ def main() -> None:
     given = parser.parse_args()
     training = {"epochs": given.epochs, "learning_rate": given.learning_rate}
 
-    def run(name: str, teacher: dict[str, Any]) -> RunResult:
+    def run(name: str, team: dict[str, Any]) -> RunResult:
         return distill(
             given.data,
             teacher=given.teacher,
             student=given.student,
-            pipeline={"teacher": {"members": given.members, **teacher}, "training": training},
+            pipeline={"team": {"members": given.members, **team}, "training": training},
             out=given.out / name,
             seed=given.seed,
             max_train=given.max_train,
@@ -57,7 +57,7 @@ def main() -> None:
         print(source, *(f"{share:.3f}" for share in distribution), f"{score:.4f}", flush=True)
 
     for update in ("sswo", "cr"):
-        result = run(update, {"policy": "autoskd", "update": update, "candidates": given.count})
+        result = run(update, {"kind": "autoskd", "update": update, "candidates": given.count})
         for candidate in result.team.candidates if result.team else ():
             note(f"{update}, phase 2", candidate.distribution, candidate.score)
     plain = {
@@ -68,7 +68,7 @@ def main() -> None:
         for number, distribution in enumerate(distributions):
             shares = [float(share) for share in distribution]
             result = run(
-                f"{source.replace(', ', '-')}-{number}", {"policy": "stochastic", "distribution": shares}
+                f"{source.replace(', ', '-')}-{number}", {"kind": "stochastic", "distribution": shares}
             )
             assert result.student_score is not None
             note(source, shares, result.student_score)

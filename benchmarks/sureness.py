@@ -36,11 +36,11 @@ def main() -> None:
     rows = []
     for data in given.data:
         task = load_task(data, max_train=given.max_train)
-        team = Pipeline(teacher=AverageTeam(members=tuple(given.members)))
+        team = Pipeline(team=AverageTeam(members=tuple(given.members)))
         plan = plan_run(task, team, given.teacher, given.teacher, precision=machine.precision)
         training = plan.pipeline.training
         labels = torch.tensor(task.train["label"])
-        plans = zip([given.teacher, *given.members], [plan.teacher, *plan.colleagues], strict=True)
+        plans = zip([given.teacher, *given.members], [plan.teacher, *plan.members], strict=True)
         for name, each in plans:
             member = prepare_teacher(each, task, training, machine, label=name)
             encoded = encode(task.train, task, member.tokenizer, training.max_length or 0)

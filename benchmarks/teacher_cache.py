@@ -66,7 +66,7 @@ def steps_per_second(task: Task, folder: Path, signals: str, precision: str, run
             intermediate=MSE(), prediction=PredictionCE(temperature=4.0), training=Training(epochs=1)
         ),
         out=folder / run,
-        fine_tuning=FineTuning(policy="never"),
+        fine_tuning=FineTuning(when="never"),
         options=RunOptions(signals=signals, precision=precision, cache_dir=str(folder / "cache")),
     )
     assert result.signals == ("cached" if signals == "auto" else "online")

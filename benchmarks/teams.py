@@ -1,6 +1,6 @@
 """What teams of teachers give beside the best single one, and what they cost.
 
-Every policy is run with each seed, everything else alike. Runs that are finished are not repeated.
+Every kind of team is run with each seed, everything else alike. Runs that are finished are not repeated.
 
     python benchmarks/teams.py DATA … --teacher MODEL --members NAME … [--student layers:3] [--seeds 3]
 """
@@ -14,7 +14,7 @@ import pandas as pd
 
 from engine import RunOptions, distill
 
-POLICIES = ("single", "average", "assistants", "weighted", "stochastic", "autoskd")
+KINDS = ("single", "average", "assistants", "weighted", "stochastic", "autoskd")
 
 
 def main() -> None:
@@ -38,16 +38,16 @@ def main() -> None:
     rows = []
     for data in given.data:
         for seed in range(given.seeds):
-            for policy in POLICIES:
-                spec = {"policy": policy}
-                spec |= {"members": given.members} if policy != "single" else {}
-                spec |= {"candidates": given.candidates} if policy == "autoskd" else {}
+            for kind in KINDS:
+                spec = {"kind": kind}
+                spec |= {"members": given.members} if kind != "single" else {}
+                spec |= {"candidates": given.candidates} if kind == "autoskd" else {}
                 result = distill(
                     data,
                     teacher=given.teacher,
                     student=given.student,
                     pipeline={"teacher": spec, "training": training},
-                    out=given.out / f"{Path(data).name}-{policy}-{seed}",
+                    out=given.out / f"{Path(data).name}-{kind}-{seed}",
                     seed=seed,
                     max_train=given.max_train,
                     options=RunOptions(cache_dir=given.cache_dir),
@@ -56,21 +56,21 @@ def main() -> None:
                 rows.append(
                     {
                         "dataset": f"{result.task} ({result.metric})",
-                        "policy": policy,
+                        "team": kind,
                         "score": result.student_score,
                         "search": stages.get("search", 0.0),
                         "training": stages["student"],
                     }
                 )
                 print(*rows[-1].values(), f"seed {seed}", flush=True)
-                if result.team and policy == "autoskd":
-                    shares = zip(result.team.members, result.team.distribution or (), strict=True)
+                if result.team and kind == "autoskd":
+                    shares = zip(result.team.teachers, result.team.distribution or (), strict=True)
                     print(
                         "kept:", *(f"{each.name} {share:.2f}" for each, share in shares if share), flush=True
                     )
-                if result.team and policy == "average" and seed == 0:
-                    print(*(f"{each.name} {each.score(result.metric):.4f}" for each in result.team.members))
-    table = pd.DataFrame(rows).groupby(["dataset", "policy"], sort=False)
+                if result.team and kind == "average" and seed == 0:
+                    print(*(f"{each.name} {each.score(result.metric):.4f}" for each in result.team.teachers))
+    table = pd.DataFrame(rows).groupby(["dataset", "team"], sort=False)
     found = table.agg(
         mean=("score", "mean"),
         deviation=("score", "std"),

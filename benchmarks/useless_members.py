@@ -51,7 +51,7 @@ def main() -> None:
     for loss, how in SEARCHES.items():
         for seed in range(given.seeds):
             teacher = {
-                "policy": "autoskd",
+                "kind": "autoskd",
                 "members": members,
                 "candidates": 1,
                 "dropped": given.useless,

@@ -31,7 +31,7 @@ from engine.models.load import (
 from engine.pipeline import Pipeline
 from engine.pipeline.read import dump_pipeline, load_pipeline
 from engine.run.card import write_card
-from engine.run.fine_tuning import Model, baseline_scores
+from engine.run.fine_tuning import Model, gold_scores
 from engine.run.folder import RunFolder
 from engine.run.plan import RunPlan, check_batch, plan_run
 from engine.run.record import Watch, now, score_facts, training_facts, versions
@@ -53,7 +53,7 @@ def distill(
     pipeline: Pipeline | str | Path | Mapping[str, Any] = "mi_alpha",
     out: str | Path,
     seed: int = 0,
-    with_baseline: bool = False,
+    student_alone: bool = False,
     until_epoch: int | None = None,
     fine_tuning: FineTuning = FineTuning(),  # noqa: B008 - frozen
     options: RunOptions = RunOptions(),  # noqa: B008 - frozen
@@ -69,7 +69,7 @@ def distill(
         pipeline: A `Pipeline`, a preset's name, a file or a mapping.
         out: Folder of the run. The same run started again there goes on where it stopped.
         seed: Of the student's start, the order of examples and dropout.
-        with_baseline: Whether the student is also fine-tuned without a teacher, to compare.
+        student_alone: Whether the student is also fine-tuned without a teacher, to compare.
         until_epoch: The epoch after which the student's training pauses. Its schedule stays that of all
             epochs, so the same call with a later epoch, or none, goes on as if it had never paused.
         fine_tuning: How a teacher that is not fine-tuned yet becomes one.
@@ -99,7 +99,7 @@ def distill(
     with machine.accelerator.main_process_first():  # one empties the folder, where that was asked for
         folder = RunFolder(out, plan.identity, options.overwrite)
     known = folder.finished() or folder.paused(until_epoch)
-    if known and not _lacks(known, with_baseline):
+    if known and not _lacks(known, student_alone):
         over = known.status == "ok"
         if machine.main and over:
             folder.tidy()
@@ -107,10 +107,10 @@ def distill(
         machine.reporter.message(f"This run {state}: its result is in {folder.path}.")
         return known
     if not machine.main:
-        return _execute(plan, folder, machine, with_baseline, until_epoch)
+        return _execute(plan, folder, machine, student_alone, until_epoch)
     with folder.locked():
         try:
-            return _execute(plan, folder, machine, with_baseline, until_epoch)
+            return _execute(plan, folder, machine, student_alone, until_epoch)
         except torch.OutOfMemoryError as error:
             what = "the memory does not suffice; a smaller training.batch_size with more "
             raise RunError(f"{what}training.gradient_accumulation takes less") from error
@@ -121,19 +121,19 @@ def distill(
 
 
 def _execute(
-    plan: RunPlan, folder: RunFolder, machine: Machine, with_baseline: bool, until_epoch: int | None
+    plan: RunPlan, folder: RunFolder, machine: Machine, student_alone: bool, until_epoch: int | None
 ) -> RunResult:
     """The stages of a run, in order."""
     if known := folder.finished():  # perhaps by another process, just before the lock was ours
-        return _with_baseline(known, plan, folder, machine) if _lacks(known, with_baseline) else known
+        return _with_student_alone(known, plan, folder, machine) if _lacks(known, student_alone) else known
     task, training = plan.task, plan.pipeline.training
     watch = Watch(folder, keep=machine.main)
     teacher = prepare_teacher(plan.teacher, task, training, machine)
     watch.lap("teacher")
     scores = {"teacher": teacher.scores}
-    if with_baseline:
-        scores["baseline"] = _baseline(plan, machine)
-        watch.lap("baseline")
+    if student_alone:
+        scores["student_alone"] = _student_alone(plan, machine)
+        watch.lap("student_alone")
 
     taught = teach(plan, teacher, folder, watch, until_epoch, machine)
     stage, state = taught.stage, taught.state
@@ -146,21 +146,21 @@ def _execute(
         return _pause(_record(plan, folder, machine, status="pruned", **facts), folder, machine)
     facts |= _speeds(plan, folder, teacher, (stage.student, taught.tokenizer), stage.held_out, machine)
     if taught.team and taught.found and machine.main:
-        write_history(folder.path / "theta.csv", taught.found, taught.team.members)
+        write_history(folder.path / "theta.csv", taught.found, taught.team.teachers)
     watch.lap("measuring")
     return _finish(_record(plan, folder, machine, status="ok", **facts), plan, folder, machine)
 
 
-def _lacks(known: RunResult, with_baseline: bool) -> bool:
-    """Whether a finished run is asked for a baseline that it does not have."""
-    return with_baseline and known.baseline_score is None
+def _lacks(known: RunResult, student_alone: bool) -> bool:
+    """Whether a finished run is asked for a score of the student alone that it does not have."""
+    return student_alone and known.student_alone_score is None
 
 
-def _with_baseline(known: RunResult, plan: RunPlan, folder: RunFolder, machine: Machine) -> RunResult:
+def _with_student_alone(known: RunResult, plan: RunPlan, folder: RunFolder, machine: Machine) -> RunResult:
     """A finished run with the student without a teacher beside it; nothing else is done again."""
     watch = Watch(folder, keep=machine.main)
-    scores = known.scores | {"baseline": _baseline(plan, machine)}
-    watch.lap("baseline")
+    scores = known.scores | {"student_alone": _student_alone(plan, machine)}
+    watch.lap("student_alone")
     stages = known.stage_seconds | watch.laps
     times = {"stage_seconds": stages, "seconds": sum(stages.values()), "finished_at": now()}
     result = RunResult.model_validate(known.model_dump() | score_facts(plan.task, scores) | times)
@@ -183,11 +183,11 @@ def _finish(result: RunResult, plan: RunPlan, folder: RunFolder, machine: Machin
     return machine.agreed(result)
 
 
-def _baseline(plan: RunPlan, machine: Machine) -> Scores:
+def _student_alone(plan: RunPlan, machine: Machine) -> Scores:
     """Scores of the student without a teacher: fine-tuned on gold labels, as long and as fast.
 
     A student of `layers:K` starts from the teacher as it was named, before it was fine-tuned here:
-    what the teacher has learned of the task is what the baseline goes without.
+    what the teacher has learned of the task is what it goes without.
     """
     task, training = plan.task, plan.pipeline.training
     named = load_start(plan.teacher, task, machine)
@@ -199,8 +199,8 @@ def _baseline(plan: RunPlan, machine: Machine) -> Scores:
         plan.teacher.fine_tuning.seed,
     )
     key = hash_of(task.fingerprint, *start_of, training.model_dump_json(), plan.seed, plan.precision)
-    scores = baseline_scores(start, task, training, plan.seed, key, machine)
-    machine.reporter.message(f"student without a teacher: {in_words(scores)}")
+    scores = gold_scores("student alone", start, task, training, plan.seed, key, machine)
+    machine.reporter.message(f"student alone: {in_words(scores)}")
     return scores
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from autodistill.datasets.bilstm import baseline_score
+from autodistill.datasets.bilstm import bilstm_score
 from autodistill.datasets.descriptors import describe
 from autodistill.datasets.words import count_words
 from engine.base.machine import machine_for
@@ -53,15 +53,13 @@ def main() -> None:
         task = load_task(str(folder / name))
         described = describe(task, description)
         counts = count_words(texts_of(task), SHIPPED_WORDS)
-        rows.append(
-            described.model_copy(update={"baseline_score": baseline_score(task, machine)}).model_dump()
-        )
+        rows.append(described.model_copy(update={"bilstm_score": bilstm_score(task, machine)}).model_dump())
         words |= {
             f"{name}.hashes": counts.hashes,
             f"{name}.counts": counts.counts.astype(np.uint16 if counts.counts.max() < 2**16 else np.uint32),
             f"{name}.total": np.int64(counts.total),
         }
-        print(f"{name}: baseline {rows[-1]['baseline_score']:.4f}", flush=True)
+        print(f"{name}: baseline {rows[-1]['bilstm_score']:.4f}", flush=True)
     pd.DataFrame(rows).round(6).to_csv(DATASETS, index=False)
     np.savez_compressed(WORDS, **words)
 

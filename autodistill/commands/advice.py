@@ -79,7 +79,7 @@ def duration(seconds: float) -> str:
 def lines_about(found: Recommendation) -> list[str]:
     """What the recommendation rests on, and what to doubt, one sentence each."""
     near = ", ".join(f"{name} {value:.2f}" for name, value in found.nearest.items())
-    baseline = MISSING if found.baseline_score is None else f"{found.baseline_score:.3f}"
+    baseline = MISSING if found.bilstm_score is None else f"{found.bilstm_score:.3f}"
     lines = [
         f"{found.task}: {found.task_kind.replace('_', ' ')}, {found.train_examples:,} training examples; "
         f"{found.metric}: teacher {found.teacher_score:.3f}, a small Bi-LSTM {baseline}",
@@ -97,7 +97,7 @@ def lines_about(found: Recommendation) -> list[str]:
     lines.append(
         f"{found.candidates:,} pipelines compared by {found.predictor} with {found.past_runs:,} past runs on "
         f"{len(found.past_datasets)} datasets; left out one at a time, it orders theirs with a rank "
-        f"correlation of {found.agreement:.2f} (mean rank of configurations: {found.baseline_agreement:.2f})"
+        f"correlation of {found.agreement:.2f} (mean rank of configurations: {found.mean_rank_agreement:.2f})"
     )
     used = " and ".join(found.features) or "none: what holds on every dataset predicts new ones best"
     lines.append(f"features of the dataset that the order depends on: {used}")
@@ -169,7 +169,7 @@ def race_lines(outcomes: Sequence[Outcome]) -> list[str]:
 
 def evaluation_tables(found: Evaluation) -> list[tuple[str, Row, list[Row]]]:
     """Title, columns and rows: the predictors, then the held-out datasets."""
-    predictors = _measure_rows(found.baselines)
+    predictors = _measure_rows(found.predictors)
     datasets = _measure_rows(found.datasets)
     for row, name in zip(datasets, found.datasets, strict=True):
         row.append(_figure(found.noise_ceilings.get(name), ".2f"))

@@ -16,7 +16,7 @@ from engine.base.files import folder_bytes
 from engine.base.options import RunOptions
 
 PACKAGES = ("autodistiller", "torch", "transformers", "datasets", "accelerate", "numpy", "POT", "tensorboard")
-CACHES = ("teachers", "baselines", "signals", "vocabularies")
+CACHES = ("teachers", "gold_scores", "signals", "vocabularies")
 
 
 def examine(options: RunOptions) -> dict[str, Any]:

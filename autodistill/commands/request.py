@@ -33,7 +33,7 @@ MODEL_EXAMPLES = {
     "layers:3 of the teacher, or scratch:layers=2,hidden=128.",
 }
 OPTION_NAMES = {
-    "policy": "--fine-tune",
+    "when": "--fine-tune",
     "epochs": "--teacher-epochs",
     "learning_rate": "--teacher-learning-rate",
 }
@@ -59,7 +59,7 @@ class Request:
     sets: Sequence[str] = ()
     out: Path | None = None
     seed: int = 0
-    with_baseline: bool = False
+    student_alone: bool = False
     store: str | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
     fine_tuning: Mapping[str, Any] = field(default_factory=dict)
@@ -94,7 +94,7 @@ def run(request: Request, reporter: Reporter) -> tuple[RunResult, Path]:
         pipeline=pipeline,
         out=out,
         seed=request.seed,
-        with_baseline=request.with_baseline,
+        student_alone=request.student_alone,
         fine_tuning=fine_tuning,
         options=options,
         reporter=reporter,

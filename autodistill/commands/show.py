@@ -13,7 +13,7 @@ from engine.pipeline import Pipeline, component_specs, components
 from engine.pipeline.presets import PRESETS
 from engine.run.result import RunResult
 
-ROLES = {"teacher": "teacher", "student": "student", "baseline": "student without teacher"}
+ROLES = {"teacher": "teacher", "student": "student", "student_alone": "student alone"}
 MISSING = "–"
 
 Row = list[str]
@@ -54,7 +54,7 @@ def team_rows(result: RunResult) -> list[Row]:
     """Who taught, how good they are themselves, and how often each was drawn; empty with one teacher."""
     if result.team is None:
         return []
-    nobody: list[float | None] = [None] * len(result.team.members)
+    nobody: list[float | None] = [None] * len(result.team.teachers)
     shares = result.team.distribution or nobody
     return [
         [
@@ -63,7 +63,7 @@ def team_rows(result: RunResult) -> list[Row]:
             f"{member.score(result.metric):.4f}",
             MISSING if share is None else f"{share:.3f}",
         ]
-        for member, share in zip(result.team.members, shares, strict=True)
+        for member, share in zip(result.team.teachers, shares, strict=True)
     ]
 
 
@@ -174,7 +174,7 @@ def preset_rows() -> list[Row]:
 
 
 def _roles(result: RunResult) -> list[str]:
-    return [role for role in ROLES if role != "baseline" or result.baseline_score is not None]
+    return [role for role in ROLES if role != "student_alone" or result.student_alone_score is not None]
 
 
 def _score_rows(result: RunResult, roles: list[str]) -> Iterator[Row]:

@@ -30,7 +30,7 @@ class Wish:
     """What somebody typed.
 
     Args:
-        members: Colleagues of the teacher; some of its layers where none are named.
+        members: The others of the team; some of the teacher's layers where none are named.
         columns: Keyword arguments of `load_task`.
         options: Fields of `RunOptions`.
     """
@@ -69,14 +69,14 @@ class Suggestion:
     update: Literal["cr"] | None = None
 
     def record(self) -> dict[str, Any]:
-        """As JSON holds it; `teacher` is what a pipeline takes."""
+        """As JSON holds it; `team` is what a pipeline takes."""
         members = [vars(member) for member in self.members]
-        return {"members": members, "student_parameters": self.student_parameters, "teacher": self.table()}
+        return {"members": members, "student_parameters": self.student_parameters, "team": self.table()}
 
     def table(self) -> dict[str, Any]:
-        """The table `[teacher]` of a pipeline."""
+        """The table `[team]` of a pipeline."""
         names = [member.name for member in self.members[1:]]
-        table = {"policy": "autoskd", "members": names, "dropped": self.dropped}
+        table = {"kind": "autoskd", "members": names, "dropped": self.dropped}
         return table if self.update is None else {**table, "update": self.update}
 
 
@@ -103,11 +103,11 @@ def suggest(wish: Wish, reporter: Reporter) -> Suggestion:
 
     machine = machine_for(options, reporter)
     names = list(wish.members) or _layers(plan_run(task, Pipeline(), **models).teacher.depth_and_width()[0])
-    team = validated(AverageTeam, {"members": names})  # of any policy; its members count here
-    pipeline = Pipeline(teacher=team)
+    team = validated(AverageTeam, {"members": names})  # of any kind; its members count here
+    pipeline = Pipeline(team=team)
     plan = plan_run(task, pipeline, **models, fine_tuning=FineTuning())
     sizes = [
-        planned_size(config_of(each, task, machine), task.kind) for each in (plan.teacher, *plan.colleagues)
+        planned_size(config_of(each, task, machine), task.kind) for each in (plan.teacher, *plan.members)
     ]
     teacher = config_of(plan.teacher, task, machine), tokenizer_of(plan.teacher, task, machine)
     student = planned_size(student_config(plan.student, *teacher, task), task.kind)
@@ -163,4 +163,4 @@ def lines(found: Suggestion) -> list[str]:
 
 def snippet(found: Suggestion) -> str:
     """The table of a pipeline file."""
-    return tomli_w.dumps({"teacher": found.table()})
+    return tomli_w.dumps({"team": found.table()})

@@ -1,4 +1,4 @@
-"""The baseline score of a dataset: what a small Bi-LSTM learns from its gold labels (Distiller, table 7).
+"""The Bi-LSTM score of a dataset: what a small Bi-LSTM learns from its gold labels (Distiller, table 7).
 
 Decided here: one network for all kinds of task, on random word vectors, which the engine trains and scores as
 it does teachers and students. Of a large dataset a sample is read, so that the score costs seconds and can be
@@ -27,13 +27,13 @@ from engine.data import identified
 from engine.data.splits import sample
 from engine.data.task import Task
 from engine.pipeline import Training
-from engine.run.fine_tuning import baseline_scores
+from engine.run.fine_tuning import gold_scores
 from engine.run.result import in_words
 from engine.run.teacher import scratch_tokenizer
 
 
 @dataclass(frozen=True)
-class BaselineSettings:
+class BiLSTMSettings:
     """Size and training of the network, and how much of a dataset it reads.
 
     The values are ours, found on a dozen public datasets of up to 3,000 rows. States of 100, dropout of 0.5
@@ -70,10 +70,10 @@ class BaselineSettings:
         ).for_task(task)
 
 
-DEFAULTS = BaselineSettings()
+DEFAULTS = BiLSTMSettings()
 
 
-def baseline_score(task: Task, machine: Machine, settings: BaselineSettings = DEFAULTS) -> float:
+def bilstm_score(task: Task, machine: Machine, settings: BiLSTMSettings = DEFAULTS) -> float:
     """What the Bi-LSTM scores on a dataset; it is trained once and its score kept in the cache.
 
     Returns:
@@ -87,13 +87,13 @@ def baseline_score(task: Task, machine: Machine, settings: BaselineSettings = DE
     key = hash_of("bi_lstm", settings, training.model_dump_json(), task.fingerprint)
     start = network, tokenizer
     with one_thread():
-        scores = baseline_scores(start, standardised(task), training, settings.seed, key, machine)
-    machine.reporter.message(f"baseline (Bi-LSTM): {in_words(scores)}")
+        scores = gold_scores("Bi-LSTM", start, standardised(task), training, settings.seed, key, machine)
+    machine.reporter.message(f"Bi-LSTM: {in_words(scores)}")
     (measured,) = scores.values()
     return measured[task.metric]
 
 
-def sampled(task: Task, settings: BaselineSettings) -> Task:
+def sampled(task: Task, settings: BiLSTMSettings) -> Task:
     """The task with its first held-out set alone, and no more rows than the settings allow."""
     task = identified(task)
     name, held_out = next(iter(task.validation.items()))
@@ -157,7 +157,7 @@ class BiLSTM(PreTrainedModel):
         vocabulary: Number of word vectors.
     """
 
-    def __init__(self, task: Task, vocabulary: int, settings: BaselineSettings):
+    def __init__(self, task: Task, vocabulary: int, settings: BiLSTMSettings):
         super().__init__(PretrainedConfig())
         shape = task.kind if task.token_level else "pair" if task.pair else "single"
         self.kind, self.two_texts = task.kind, shape in ("pair", "question_answering")

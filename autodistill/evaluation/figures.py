@@ -107,8 +107,8 @@ def search_for_theta(team: TeamResult, history: pd.DataFrame, metric: str) -> Fi
     shares = history.iloc[:, 2:].to_numpy()
     chosen = history.search.to_numpy()[np.abs(shares - team.distribution).max(1).argmin()]
     search = history[history.search == chosen]
-    shades = colormaps["viridis"](np.linspace(0, 0.9, len(team.members)))
-    for place, (member, shade) in enumerate(zip(team.members, shades, strict=True)):
+    shades = colormaps["viridis"](np.linspace(0, 0.9, len(team.teachers)))
+    for place, (member, shade) in enumerate(zip(team.teachers, shades, strict=True)):
         left.plot(search.step, search.iloc[:, 2 + place], color=shade, linewidth=1.4, label=member.name)
     left.axvline(len(search) // 2 + 0.5, color=QUIET, linewidth=0.8, linestyle=":")
     left.set_xlabel("step of the search; the dotted line is where members are dropped", color=INK, fontsize=9)

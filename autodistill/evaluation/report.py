@@ -46,7 +46,7 @@ class Evaluation(BaseModel):
     mean_within_pair_spearman: float | None
     datasets: dict[str, dict[str, float]]
     """Held-out dataset → what `validation.measures` gives."""
-    baselines: dict[str, dict[str, float]]
+    predictors: dict[str, dict[str, float]]
     """Predictor → means of the measures over datasets; the recommender's own stands first."""
     noise_ceiling: float | None
     """Mean over datasets of the rank correlation that a perfect prediction would have with single runs."""
@@ -104,7 +104,7 @@ def evaluate(
         pair=f"{pair[1]} ← {pair[0]}",
         mean_within_pair_spearman=means[predictor].get("within_pair_spearman"),
         datasets={found.dataset: dict(found.measures) for found in own},
-        baselines=means | {ORACLE: validation.oracle(table, pair)},
+        predictors=means | {ORACLE: validation.oracle(table, pair)},
         noise_ceiling=float(np.mean(list(ceilings.values()))) if ceilings else None,
         noise_ceilings=ceilings,
         interval_coverage=_mean_known(coverages.values()),

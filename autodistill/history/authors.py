@@ -77,7 +77,7 @@ def convert(row: AuthorsRow) -> dict[str, Any]:
         "score": row.score,
         "teacher_score": _implied_teacher_score(row),
         "ratio": row.ratio,
-        "baseline_score": row.baseline_score / 100,
+        "bilstm_score": row.baseline_score / 100,
         "source": "the authors' runs",
     }
 

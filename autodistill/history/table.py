@@ -20,7 +20,7 @@ from engine.base.errors import InputError
 from engine.data.rows import Findings
 from engine.data.task import TaskKind
 from engine.pipeline import Pipeline, Spec
-from engine.pipeline.explain import NUMBER, TAGS, validated
+from engine.pipeline.explain import NUMBER, TAG, validated
 
 Score = Annotated[float, Field(ge=-1, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -61,7 +61,7 @@ class RunRow(TableRow):
     teacher_score: Score | None = None
     ratio: float | None = None
     """Distillation ratio, no percentage; where absent it is score / teacher_score."""
-    baseline_score: Score | None = None
+    bilstm_score: Score | None = None
     """Of a small Bi-LSTM on the dataset's gold labels (`features.baseline`)."""
     seconds: Annotated[float, Field(ge=0)] | None = None
     """Of the student's training."""
@@ -73,14 +73,12 @@ COLUMNS = tuple(RunRow.model_fields)
 MODEL_COLUMNS = tuple(
     f"{role}_{size}" for role in ("teacher", "student") for size in ("layers", "hidden_size", "parameters")
 )
-NUMBERS = (*MODEL_COLUMNS, "n_train", "seed", "score", "teacher_score", "ratio", "baseline_score", "seconds")
+NUMBERS = (*MODEL_COLUMNS, "n_train", "seed", "score", "teacher_score", "ratio", "bilstm_score", "seconds")
 STACKS = ("augmentation",)
 """Components that are a stack of operators; the place of each operator has a column of its own."""
 STRENGTH = "strength"
 """Knob that the operators of a stack share."""
-RENAMED = {"teacher": "team"}
-"""A component whose name a column of `RunRow` has → its column."""
-COMPONENTS = tuple(RENAMED.get(name, name) for name in Pipeline.model_fields)
+COMPONENTS = tuple(Pipeline.model_fields)
 """First words of the columns that come from a pipeline."""
 
 
@@ -132,14 +130,14 @@ def flat(pipeline: Mapping[str, Any]) -> dict[str, Any]:
         {'mapping': 'emd', 'mapping.temperature': 1.0, 'weights.hard_label': 0.0}
         >>> flat({"augmentation": {"operators": [{"kind": "random"}, {"kind": "mixup"}]}})
         {'augmentation': 'random+mixup', 'augmentation.random': 1, 'augmentation.mixup': 2}
-        >>> flat({"teacher": {"policy": "autoskd", "members": ["a", "b"], "dropped": [1]}})
+        >>> flat({"team": {"kind": "autoskd", "members": ["a", "b"], "dropped": [1]}})
         {'team': 'autoskd', 'team.members': 2, 'team.dropped': 1}
-        >>> flat({"teacher": {"policy": "autoskd", "dropped": [1, 2]}})
+        >>> flat({"team": {"kind": "autoskd", "dropped": [1, 2]}})
         {'team': 'autoskd', 'team.dropped.count': 2}
     """
     found: dict[str, Any] = {}
     for component, value in pipeline.items():
-        _flatten(value, RENAMED.get(component, component), found)
+        _flatten(value, component, found)
     empty = tuple(f"{name}." for name in STACKS if found.get(name) == "none")
     return {name: value for name, value in found.items() if not name.startswith(empty)} if empty else found
 
@@ -147,7 +145,7 @@ def flat(pipeline: Mapping[str, Any]) -> dict[str, Any]:
 def _flatten(value: Any, place: str, found: dict[str, Any]) -> None:
     if isinstance(value, Mapping):
         for key, part in value.items():
-            _flatten(part, place if key in TAGS else f"{place}.{key}", found)
+            _flatten(part, place if key == TAG else f"{place}.{key}", found)
     elif isinstance(value, Sequence) and not isinstance(value, str) and not _is_stack(value):
         if isinstance(value[0], str):
             found[place] = len(value)
@@ -161,7 +159,7 @@ def _flatten(value: Any, place: str, found: dict[str, Any]) -> None:
         for position, operator in enumerate(value, start=1):
             name = f"{component}.{operator['kind']}"
             found[name] = position
-            own = {key: part for key, part in operator.items() if key not in (*TAGS, STRENGTH)}
+            own = {key: part for key, part in operator.items() if key not in (TAG, STRENGTH)}
             _flatten(own, name, found)
             if STRENGTH in operator:
                 together = f"{component}.{STRENGTH}"

@@ -112,11 +112,9 @@ def gaps(table: RunTable) -> np.ndarray:
     """
     runs = table.runs
     known = {
-        name: table.datasets[name].descriptors.baseline_score
-        for name in table.names
-        if name in table.datasets
+        name: table.datasets[name].descriptors.bilstm_score for name in table.names if name in table.datasets
     }
-    own = runs.baseline_score.astype(float) if "baseline_score" in runs else pd.Series(np.nan, runs.index)
+    own = runs.bilstm_score.astype(float) if "bilstm_score" in runs else pd.Series(np.nan, runs.index)
     baseline = own.fillna(runs.dataset.map(known).astype(float))
     teacher = runs.teacher_score.astype(float)
     found = 1 - baseline / teacher.where(teacher > 0)

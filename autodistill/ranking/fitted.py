@@ -33,13 +33,13 @@ class Fitted:
         rank: Puts candidates in order.
         calibration: Gives ratios to places in the order.
         agreement: Rank correlation with what came out, mean over past datasets when each is left out.
-        baseline_agreement: The same of the mean rank of exact configurations.
+        mean_rank_agreement: The same of the mean rank of exact configurations.
     """
 
     rank: Rank
     calibration: Calibration
     agreement: float
-    baseline_agreement: float
+    mean_rank_agreement: float
 
 
 def fit_predictor(name: str, table: RunTable, cache: Path, reporter: Reporter) -> Fitted:

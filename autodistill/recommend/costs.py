@@ -79,12 +79,12 @@ class Measured(BaseModel):
         if stack:
             plain, augmenting = (self.step_seconds[part.key] for part in stack)
             step += max(augmenting - plain, 0.0)
-        epochs, team = pipeline.training.epochs or 1, pipeline.teacher
+        epochs, team = pipeline.training.epochs or 1, pipeline.team
         training = epochs * (self.steps_per_epoch * step + self.evaluation_seconds)
         before = self.signal_seconds
         if team.members:
             before += sum(member.signal_seconds for member in self.members)
-        if team.policy == "assistants":
+        if team.kind == "assistants":
             before += sum(member.training_seconds for member in self.members)
         if isinstance(team, AutoSKD):
             steps = epochs * self.steps_per_epoch
@@ -148,7 +148,7 @@ def measure(
     }
     plan = next(iter(plans.values()))
     if members:  # found before anything is trained
-        team = Pipeline(teacher=AverageTeam(members=tuple(members)), training=plan.pipeline.training)
+        team = Pipeline(team=AverageTeam(members=tuple(members)), training=plan.pipeline.training)
         plan = plan_run(task, team, teacher, student, fine_tuning=fine_tuning, precision=machine.precision)
     ready = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
     found = score_facts(task, {"teacher": ready.scores})
@@ -170,15 +170,15 @@ def measure(
 def _measured_members(
     names: Sequence[str], plan: RunPlan, teacher: Teacher, machine: Machine
 ) -> list[MeasuredMember]:
-    """The colleagues of a plan, fine-tuned where they were not yet, as assistants of the teacher."""
+    """The members of a plan, fine-tuned where they were not yet, as assistants of the teacher."""
     from engine.run.costs import rehearse
     from engine.run.teacher import prepare_teacher, training_of
 
     task, measured = plan.task, []
     held_out = next(iter(task.validation.values()))
-    for name, colleague in zip(names, plan.colleagues, strict=True):
-        ready = prepare_teacher(colleague, task, plan.pipeline.training, machine, label=name)
-        training = training_of(colleague, plan.pipeline.training)
+    for name, member in zip(names, plan.members, strict=True):
+        ready = prepare_teacher(member, task, plan.pipeline.training, machine, label=name)
+        training = training_of(member, plan.pipeline.training)
         chain = replace(plan, pipeline=Pipeline(training=training).for_task(task))
         found = rehearse({name: chain}, teacher, machine, (ready.model, ready.tokenizer))
         epoch = found.steps_per_epoch * found.step_seconds[name] + found.evaluation_seconds
@@ -202,11 +202,11 @@ def describe_dataset(
         if descriptors.fingerprint == task.fingerprint and description in ("", descriptors.description):
             return Dataset(descriptors, words)
 
-    from autodistill.datasets.bilstm import baseline_score  # loads torch
+    from autodistill.datasets.bilstm import bilstm_score  # loads torch
     from engine.base.machine import machine_for
 
-    score = baseline_score(task, machine_for(options, reporter))
-    descriptors = describe(task, description).model_copy(update={"baseline_score": score})
+    score = bilstm_score(task, machine_for(options, reporter))
+    descriptors = describe(task, description).model_copy(update={"bilstm_score": score})
     words = count_words(texts_of(task))
     store.add_dataset(descriptors, words)
     return Dataset(descriptors, words)

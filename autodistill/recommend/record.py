@@ -71,7 +71,7 @@ class Recommendation(_Record):
     teacher_score: float
     teacher_parameters: int
     teacher_size_mb: float
-    baseline_score: float | None
+    bilstm_score: float | None
     """Of a small Bi-LSTM on the gold labels."""
     members: list[Member]
     """Further teachers of the teams that were compared."""
@@ -84,7 +84,7 @@ class Recommendation(_Record):
     past_datasets: list[str]
     agreement: float
     """Rank correlation of the predictor on past datasets when each is left out, mean."""
-    baseline_agreement: float
+    mean_rank_agreement: float
     """The same of the mean rank of exact configurations."""
     candidates: int
     """Pipelines that were compared, those that a limit rules out not counted."""
@@ -149,7 +149,7 @@ def in_words(pipeline: Mapping[str, Any]) -> str:
         'mi_alpha (alpha 0.9, critic mlp), emd, ce (temperature 2), hard labels, random+mixup'
         >>> in_words({"intermediate": {"kind": "none"}, "mapping": {"kind": "none"},
         ...           "prediction": {"kind": "mse"}, "weights": {"hard_label": 0.0},
-        ...           "teacher": {"policy": "autoskd", "candidates": 5, "update": "sswo"}})
+        ...           "team": {"kind": "autoskd", "candidates": 5, "update": "sswo"}})
         'mse, team autoskd (candidates 5, update sswo)'
     """
     parts = [_component_in_words(pipeline[name]) for name in ("intermediate", "mapping", "prediction")]
@@ -159,9 +159,9 @@ def in_words(pipeline: Mapping[str, Any]) -> str:
         parts.append("hard labels")
     if stack := [operator["kind"] for operator in pipeline.get("augmentation", {}).get("operators", ())]:
         parts.append("+".join(stack))
-    team = pipeline.get("teacher", {"policy": "single"})
-    if team["policy"] != "single":
-        parts.append(f"team {_component_in_words({'kind': team['policy'], **team})}")
+    team = pipeline.get("team", {"kind": "single"})
+    if team["kind"] != "single":
+        parts.append(f"team {_component_in_words(team)}")
     return ", ".join(parts)
 
 

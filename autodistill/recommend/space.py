@@ -58,7 +58,7 @@ def pipelines(
     options = {component: list(_instances(component)) for component in COMPONENTS}
     plain: list[dict[str, Any]] = [{"weights": weights} for weights in _variants(spec.Weights)]
     augmented: list[dict[str, Any]] = [{"augmentation": stack} for stack in STACKS]
-    taught_by_teams: list[dict[str, Any]] = [{"teacher": team} for team in _teams(members)]
+    taught_by_teams: list[dict[str, Any]] = [{"team": team} for team in _teams(members)]
     for beside in (*plain, *augmented, *taught_by_teams):
         for parts in product(*options.values()):
             try:
@@ -77,7 +77,7 @@ def _instances(component: str) -> Iterator[Spec]:
 
 
 def _teams(members: Sequence[str]) -> Iterator[Spec]:
-    for kind in component_specs()["teacher"] if members else ():
+    for kind in component_specs()["team"] if members else ():
         if "members" in kind.model_fields:
             yield from _variants(kind, members=tuple(members))
 

@@ -22,7 +22,7 @@ class FineTuning(Spec):
     `None` means: that paper's value, and for a teacher from scratch, which it does not know, ours.
     """
 
-    policy: Literal["auto", "always", "never"] = "auto"
+    when: Literal["auto", "always", "never"] = "auto"
     """`auto`: only a model without a head for the task is fine-tuned."""
     epochs: Annotated[int, Field(ge=1)] | None = None
     """4; from scratch 10."""
@@ -52,7 +52,7 @@ class RunOptions(Spec):
     signals: Literal["auto", "online"] = "auto"
     """`auto`: the teacher's signals are cached where they fit the budget."""
     cache_dir: str | None = None
-    """Teachers, baselines, signals, vocabularies.
+    """Teachers, scores, signals, vocabularies.
 
     `$AUTODISTILLER_CACHE` or ~/.cache/autodistiller when absent.
     """

@@ -72,7 +72,7 @@ class Objective(nn.Module):
     ):
         super().__init__()
         self.kind, self.weights = kind, pipeline.weights
-        self.weighted = pipeline.teacher.policy == "weighted"
+        self.weighted = pipeline.team.kind == "weighted"
         used = pipeline.weights.intermediate > 0
         spec = pipeline.intermediate if used else NoIntermediate()
         mapping = pipeline.mapping if used else NoMapping()

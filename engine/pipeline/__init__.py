@@ -4,7 +4,7 @@ Decided here: names, ranges and defaults. Defaults are the paper's (Distiller, H
 appendix G) unless a comment says otherwise. Not here: devices, workers, folders, seeds, teacher
 and student, which are arguments of a run. Nothing here imports torch or transformers.
 
-Each component is a tagged spec (`kind`, for the teacher `policy`), so a knob that belongs to
+Each component is a tagged spec (its tag is `kind`), so a knob that belongs to
 another kind is an unknown key and therefore an error.
 """
 
@@ -47,7 +47,7 @@ from engine.pipeline.team import (
     AverageTeam,
     SingleTeacher,
     StochasticTeam,
-    TeacherSpec,
+    TeamSpec,
     WeightedTeam,
 )
 from engine.pipeline.training import PAPER_MAX_LENGTH, WITH_AUGMENTATION, Training, Weights
@@ -88,7 +88,7 @@ __all__ = [
     "Skip",
     "Spec",
     "StochasticTeam",
-    "TeacherSpec",
+    "TeamSpec",
     "Training",
     "TransformerCritic",
     "WeightedTeam",

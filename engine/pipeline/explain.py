@@ -18,8 +18,8 @@ from pydantic_core import ErrorDetails
 
 from engine.base.errors import InputError, Problem, unknown_name
 
-TAGS = ("kind", "policy")
-"""The keys that say which kind of a component a table is."""
+TAG = "kind"
+"""The key that says which kind of a component a table is."""
 
 NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 """A number as YAML 1.2, JSON and people write it."""
@@ -106,7 +106,7 @@ def _models(annotation: Any) -> tuple[type[BaseModel], ...]:
 
 def _tag(model: type[BaseModel]) -> str | None:
     """The registered name of a component's kind."""
-    return next((model.model_fields[tag].default for tag in TAGS if tag in model.model_fields), None)
+    return model.model_fields[TAG].default if TAG in model.model_fields else None
 
 
 def _without(data: Mapping[str, Any], error: ValidationError) -> tuple[dict[str, Any], bool]:
@@ -118,7 +118,7 @@ def _without(data: Mapping[str, Any], error: ValidationError) -> tuple[dict[str,
         table: Any = pruned
         *path, last = details["loc"]
         section = not path and isinstance(details["input"], Mapping)
-        if last in TAGS or section:
+        if last == TAG or section:
             return pruned, False
         for part in path:
             if isinstance(table, dict) and part in table:  # a union's tag is not a key of the data
@@ -179,12 +179,13 @@ def _unknown_key(spot: _Spot, details: ErrorDetails) -> Problem:
     owners = [str(_tag(kind)) for kind in spot.siblings if key in kind.model_fields]
     if owners:
         what = f"{_tag(owner)} has no {key}; it belongs to {' and '.join(owners)}"
-        tag = next(tag for tag in TAGS if tag in owner.model_fields)
-        place = ".".join((*spot.keys[:-1], tag))
+        place = ".".join((*spot.keys[:-1], TAG))
         names = " or ".join(owners)
         return Problem(
             spot.place, what, _shown(details["input"]), (), f"Remove it, or set {place} to {names}."
         )
+    if renamed := getattr(owner, "RENAMED", {}).get(key):
+        return Problem(spot.place, renamed, _shown(details["input"]))
     problem = unknown_name(spot.place, "unknown key", key, owner.model_fields)
     elsewhere = [path for path in _paths(spot.root) if path.rsplit(".", 1)[-1] == key]
     if problem.suggestion or not elsewhere:
@@ -203,30 +204,23 @@ def _paths(model: type[BaseModel], prefix: str = "") -> list[str]:
 
 
 def _unknown_kind(spot: _Spot, details: ErrorDetails) -> Problem:
-    tag = details["ctx"]["discriminator"].strip("'")
     names = [str(_tag(kind)) for kind in _models(spot.field.annotation)] if spot.field else []
-    return unknown_name(f"{spot.place}.{tag}", f"unknown {tag}", details["ctx"]["tag"], names)
+    return unknown_name(f"{spot.place}.{TAG}", f"unknown {TAG}", details["ctx"]["tag"], names)
 
 
 def _missing_kind(spot: _Spot, details: ErrorDetails) -> Problem:
-    tag = details["ctx"]["discriminator"].strip("'")
     names = [str(_tag(kind)) for kind in _models(spot.field.annotation)] if spot.field else []
-    return Problem(f"{spot.place}.{tag}", f"this table has no {tag}", "", tuple(names))
+    return Problem(f"{spot.place}.{TAG}", f"this table has no {TAG}", "", tuple(names))
 
 
 def _not_a_table(spot: _Spot, details: ErrorDetails) -> Problem:
-    tag = (
-        next(tag for tag in TAGS if tag in _models(spot.field.annotation)[0].model_fields)
-        if spot.field
-        else ""
-    )
-    hint = f"The name goes to {spot.place}.{tag}." if isinstance(details["input"], str) else ""
-    return Problem(spot.place, f"a table with the key {tag} is needed", _shown(details["input"]), (), hint)
+    hint = f"The name goes to {spot.place}.{TAG}." if isinstance(details["input"], str) else ""
+    return Problem(spot.place, f"a table with the key {TAG} is needed", _shown(details["input"]), (), hint)
 
 
 def _not_allowed(spot: _Spot, details: ErrorDetails) -> Problem:
     names = tuple(str(name) for name in _literals(spot.field.annotation)) if spot.field else ()
-    what = f"unknown {spot.keys[-1]}" if spot.keys[-1] in TAGS else "unknown value"
+    what = f"unknown {TAG}" if spot.keys[-1] == TAG else "unknown value"
     given = details["input"]
     if isinstance(given, str):
         return unknown_name(spot.place, what, given, names)

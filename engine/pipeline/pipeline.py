@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 from pydantic import model_validator
 
@@ -25,7 +25,7 @@ from engine.pipeline.components import (
     PredictionSpec,
     Skip,
 )
-from engine.pipeline.team import AutoSKD, SingleTeacher, TeacherSpec
+from engine.pipeline.team import AutoSKD, SingleTeacher, TeamSpec
 from engine.pipeline.training import WITH_AUGMENTATION, Training, Weights
 
 WORD_LEVEL_ONLY: dict[TaskKind, str] = {
@@ -47,12 +47,15 @@ class Pipeline(Spec):
         True
     """
 
+    RENAMED: ClassVar[dict[str, str]] = {"teacher": "the table is called team now, and its key policy kind"}
+    """Keys of older files → what became of them."""
+
     intermediate: IntermediateSpec = NoIntermediate()
     mapping: MappingSpec = NoMapping()
     prediction: PredictionSpec | None = None
     """`None`: ce, and for regression, which has no classes, mse."""
     augmentation: AugmentationSpec = Augmentation()
-    teacher: TeacherSpec = SingleTeacher()
+    team: TeamSpec = SingleTeacher()
     weights: Weights = Weights()
     training: Training = Training()
 
@@ -88,7 +91,7 @@ class Pipeline(Spec):
             )
         if weights.prediction + weights.hard_label + weights.intermediate * (intermediate != "none") == 0:
             problems.append("all weights are 0: nothing would be learned")
-        if self.teacher.policy != "single" and weights.prediction == 0:
+        if self.team.kind != "single" and weights.prediction == 0:
             problems.append("a team teaches by its predictions, and their weight is 0")
         if intermediate == "mi_alpha" and self.training.batch_size < 2:
             problems.append("mi_alpha contrasts examples within a batch: batch_size must be at least 2")
@@ -126,9 +129,9 @@ class Pipeline(Spec):
             what = f"only question answering has windows, and this task is {kind}"
             overlap = str(self.training.window_overlap)
             problems.append(Problem("training.window_overlap", what, overlap, (), "Remove the key."))
-        if kind == "regression" and isinstance(self.teacher, AutoSKD) and self.teacher.update == "sswo":
+        if kind == "regression" and isinstance(self.team, AutoSKD) and self.team.update == "sswo":
             what = "θ scales the logits of the drawn member, and a scaled target is another target"
-            problems.append(Problem("teacher.update", what, "'sswo'", ("cr",)))
+            problems.append(Problem("team.update", what, "'sswo'", ("cr",)))
         if kind in WORD_LEVEL_ONLY and "back_translation" in self.augmentation.kinds:
             what = f"a translation keeps no {WORD_LEVEL_ONLY[kind]}"
             others = ("contextual", "random", "mixup")
@@ -152,7 +155,7 @@ def component_specs() -> dict[str, tuple[type[Spec], ...]]:
         "mapping": MappingSpec,
         "prediction": PredictionSpec,
         "augmentation": OperatorSpec,
-        "teacher": TeacherSpec,
+        "team": TeamSpec,
         "critic": CriticSpec,
     }
     return {
@@ -167,8 +170,5 @@ def components() -> dict[str, list[str]]:
         >>> components()["mapping"]
         ['none', 'skip', 'last', 'emd']
     """
-    tag = {"teacher": "policy"}
-    return {
-        name: [spec.model_fields[tag.get(name, "kind")].default for spec in specs]
-        for name, specs in component_specs().items()
-    }
+    found = component_specs().items()
+    return {name: [spec.model_fields["kind"].default for spec in specs] for name, specs in found}

@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from engine.base.errors import InputError, Problem, unknown_name
 from engine.pipeline import WITH_AUGMENTATION, Pipeline
-from engine.pipeline.explain import NUMBER, TAGS, validated
+from engine.pipeline.explain import NUMBER, TAG, validated
 from engine.pipeline.presets import PRESETS
 
 Format = Literal["toml", "yaml", "json"]
@@ -71,7 +71,7 @@ def _kinds_first(value: Any) -> Any:
     """Every table with what it is before its knobs."""
     if not isinstance(value, dict):
         return value
-    return {key: _kinds_first(value[key]) for key in sorted(value, key=lambda key: key not in TAGS)}
+    return {key: _kinds_first(value[key]) for key in sorted(value, key=lambda key: key != TAG)}
 
 
 def _placed(problem: Problem, where: str, changes: Mapping[str, Any]) -> Problem:
@@ -223,7 +223,7 @@ def _value(text: str) -> Any:
 def _apply(changes: Mapping[str, Any], document: dict[str, Any]) -> None:
     """Puts `changes` into `document`: kinds first, outer ones before inner ones."""
     problems = []
-    for key in sorted(changes, key=lambda key: (key.rsplit(".", 1)[-1] not in TAGS, key.count("."))):
+    for key in sorted(changes, key=lambda key: (key.rsplit(".", 1)[-1] != TAG, key.count("."))):
         problems += _put(document, key.split("."), changes[key])
     if problems:
         raise InputError(problems)
@@ -256,7 +256,7 @@ def _put(document: dict[str, Any], keys: list[str], value: Any) -> list[Problem]
         if not isinstance(table, dict):
             place = ".".join(keys[:depth])
             return [Problem(f"--set {'.'.join(keys)}", f"{place} is a value, not a table", repr(table))]
-    if keys[-1] in TAGS and len(keys) > 1 and table.get(keys[-1]) != value:
+    if keys[-1] == TAG and len(keys) > 1 and table.get(keys[-1]) != value:
         table.clear()
     table[keys[-1]] = value
     return []

@@ -13,7 +13,7 @@ from engine.base.spec import Spec, Weight
 class SingleTeacher(Spec):
     """One teacher."""
 
-    policy: Literal["single"] = "single"
+    kind: Literal["single"] = "single"
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -38,26 +38,26 @@ class _Team(Spec):
 class AverageTeam(_Team):
     """The student learns from the mean of the team's logits (AvgKD)."""
 
-    policy: Literal["average"] = "average"
+    kind: Literal["average"] = "average"
 
 
 class AssistantsTeam(_Team):
     """A chain: from the strongest member to the weakest each learns from the one before, and the last one
     teaches the student (TAKD, Mirzadeh et al. 2020)."""
 
-    policy: Literal["assistants"] = "assistants"
+    kind: Literal["assistants"] = "assistants"
 
 
 class WeightedTeam(_Team):
     """Every member teaches, the less on an example the more it errs there (MT-BERT, Wu et al. 2021)."""
 
-    policy: Literal["weighted"] = "weighted"
+    kind: Literal["weighted"] = "weighted"
 
 
 class StochasticTeam(_Team):
     """Each step draws one member, whose logits are scaled by its probability (AutoSKDBERT, equation 3)."""
 
-    policy: Literal["stochastic"] = "stochastic"
+    kind: Literal["stochastic"] = "stochastic"
     distribution: Annotated[tuple[Weight, ...], Field(strict=False)] | None = None
     """A probability for the teacher and each member; uniform when absent."""
 
@@ -90,7 +90,7 @@ class AutoSKD(_Team):
     little are dropped between them, and the second phase hands out candidates, each of which trains a student
     (AutoSKDBERT). The best one stays."""
 
-    policy: Literal["autoskd"] = "autoskd"
+    kind: Literal["autoskd"] = "autoskd"
     candidates: Annotated[int, Field(ge=1)] = 25
     """Distributions that phase 2 hands out, evenly over its steps (section 3.3)."""
     theta_learning_rate: Annotated[tuple[Rate, ...], Field(strict=False, min_length=1), Several] | None = None
@@ -128,7 +128,7 @@ class AutoSKD(_Team):
         return self
 
 
-TeacherSpec = Annotated[
+TeamSpec = Annotated[
     SingleTeacher | AverageTeam | AssistantsTeam | WeightedTeam | StochasticTeam | AutoSKD,
-    Field(discriminator="policy"),
+    Field(discriminator="kind"),
 ]

@@ -73,7 +73,7 @@ def _team(result: RunResult) -> str:
     """The table of a team: who taught, how good they are, and how often each was drawn."""
     if result.team is None:
         return ""
-    members, shares = result.team.members, result.team.distribution
+    members, shares = result.team.teachers, result.team.distribution
     lines = [
         (f"`{_shown(member.name)}`", f"{member.parameters:,}", f"{member.score(result.metric):.4f}")
         + (() if shares is None else (f"{shares[place]:.3f}",))
@@ -87,10 +87,10 @@ def _team(result: RunResult) -> str:
 def _pipeline(result: RunResult) -> Pipeline:
     """The pipeline with its members named as others may see them."""
     pipeline = Pipeline.model_validate(result.pipeline)
-    if not pipeline.teacher.members:
+    if not pipeline.team.members:
         return pipeline
-    members = tuple(_shown(name) for name in pipeline.teacher.members)
-    return pipeline.model_copy(update={"teacher": pipeline.teacher.model_copy(update={"members": members})})
+    members = tuple(_shown(name) for name in pipeline.team.members)
+    return pipeline.model_copy(update={"team": pipeline.team.model_copy(update={"members": members})})
 
 
 def _shown(model: str) -> str:
@@ -116,12 +116,12 @@ def write_card(folder: Path, result: RunResult, task: Task) -> None:
         eval_results=[score],
     )
     ratio = result.distillation_ratio
-    without = result.baseline_score
+    without = result.student_alone_score
     card = TEXT.format(
         data=data.to_yaml(),
         name=folder.resolve().name,
         teacher=_shown(result.teacher),
-        others=f" and {len(result.team.members) - 1} more" if result.team else "",
+        others=f" and {len(result.team.teachers) - 1} more" if result.team else "",
         team=_team(result),
         task=task.name,
         rows=_rows(result),

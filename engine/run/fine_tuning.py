@@ -1,6 +1,6 @@
-"""Plain training on gold labels: of a teacher, and of the student without a teacher (the baseline).
+"""Plain training on gold labels: of a teacher, of the student alone, and of a dataset's Bi-LSTM.
 
-Both are kept in the cache, so that each is trained once for a dataset.
+What comes out is kept in the cache, so that each is trained once for a dataset.
 """
 
 from __future__ import annotations
@@ -64,23 +64,24 @@ def fine_tune(
     return best_scores(stage, train(stage, machine), machine)
 
 
-def baseline_scores(
-    start: Model, task: Task, training: Training, seed: int, key: str, machine: Machine
+def gold_scores(
+    name: str, start: Model, task: Task, training: Training, seed: int, key: str, machine: Machine
 ) -> Scores:
-    """Scores of the student fine-tuned without a teacher, from the same start and for as long.
+    """Scores of a model that learns from gold labels alone; it is trained once and its scores are kept.
 
-    They do not depend on the pipeline's objective, so they serve every pipeline that trains alike.
+    They do not depend on a pipeline's objective, so they serve every pipeline that trains alike.
 
     Args:
-        start: The student as it starts.
+        name: Shown with the progress.
+        start: The model as it starts.
         key: Hash of everything that decides the scores.
     """
-    record = machine.options.cache / "baselines" / f"{key}.json"
+    record = machine.options.cache / "gold_scores" / f"{key}.json"
     with machine.alone(record):
         if machine.agreed(record.is_file()):
             return json.loads(record.read_text("utf-8"))
         work = record.with_suffix(".work")
-        scores = fine_tune("baseline", start, task, training, seed, work, machine)
+        scores = fine_tune(name, start, task, training, seed, work, machine)
         if machine.main:
             write_text(record, json.dumps(scores, indent=2))
             shutil.rmtree(work)

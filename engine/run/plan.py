@@ -19,7 +19,7 @@ from engine.pipeline import Pipeline
 from engine.run.student import StudentPlan, length_problems, plan_student
 from engine.run.teacher import TeacherPlan, plan_teacher
 
-MEMBERS = "teacher.members"
+MEMBERS = "team.members"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class RunPlan:
         pipeline: With the paper's values for this task in place of every `None`.
         teacher_name: How the teacher was named; `student_name` likewise.
         precision: Of the forward passes.
-        colleagues: The other members of the teacher's team.
+        members: The other members of the teacher's team.
     """
 
     task: Task
@@ -41,16 +41,16 @@ class RunPlan:
     student: StudentPlan
     seed: int
     precision: str
-    colleagues: tuple[TeacherPlan, ...] = ()
+    members: tuple[TeacherPlan, ...] = ()
 
     @cached_property
     def identity(self) -> str:
         """Hash of everything that decides the result; a folder belongs to one."""
         models = [self.teacher.identity, self.student.identity, self.teacher.tuned]
-        models += [fact for each in self.colleagues for fact in (each.identity, each.tuned)]
-        if self.pipeline.teacher.policy == "assistants":  # which trains fine-tuned members, too
-            team = (self.teacher, *self.colleagues)
-            models += [each.fine_tuning.model_dump_json(exclude={"policy"}) for each in team]
+        models += [fact for each in self.members for fact in (each.identity, each.tuned)]
+        if self.pipeline.team.kind == "assistants":  # which trains fine-tuned members, too
+            team = (self.teacher, *self.members)
+            models += [each.fine_tuning.model_dump_json(exclude={"when"}) for each in team]
         return hash_of(self.pipeline.key, self.task.fingerprint, *models, self.seed, self.precision)
 
 
@@ -73,12 +73,12 @@ def plan_run(
     if problems := pipeline.problems_with(task.kind):
         raise InputError(problems)
     settled = pipeline.for_task(task, from_scratch=isinstance(names[1], Scratch))
-    others = [parse_model(name, MEMBERS) for name in settled.teacher.members]
+    others = [parse_model(name, MEMBERS) for name in settled.team.members]
     for role, name in (("teacher", names[0]), ("student", names[1]), *((MEMBERS, name) for name in others)):
         if isinstance(name, str):
             load_tokenizer(name, role)
     teacher_plan = plan_teacher(names[0], task, fine_tuning)
-    colleagues = tuple(plan_teacher(name, task, fine_tuning, MEMBERS, teacher_plan) for name in others)
+    members = tuple(plan_teacher(name, task, fine_tuning, MEMBERS, teacher_plan) for name in others)
     student_plan = plan_student(names[1], teacher_plan)
     length = settled.training.max_length or 0
     problems = check_layers(settled.mapping, student_plan.layers, teacher_plan.depth_and_width()[0])
@@ -86,13 +86,13 @@ def plan_run(
     for role, config, mixed in (
         ("teacher", teacher_plan.config, mixing),
         ("student", student_plan.config, mixing),
-        *((MEMBERS, each.config, False) for each in colleagues),
+        *((MEMBERS, each.config, False) for each in members),
     ):
         problems += head_problems(config, task.kind, role, mixed)
         problems += length_problems(config, "team's member" if role == MEMBERS else role, length)
     if problems:
         raise InputError(list(dict.fromkeys(problems)))
-    return RunPlan(task, settled, teacher, student, teacher_plan, student_plan, seed, precision, colleagues)
+    return RunPlan(task, settled, teacher, student, teacher_plan, student_plan, seed, precision, members)
 
 
 NEEDED = {

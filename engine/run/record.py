@@ -21,7 +21,7 @@ def score_facts(task: Task, scores: dict[str, Scores]) -> dict[str, Any]:
     """The figures of a record that follow from the scores.
 
     Args:
-        scores: `teacher`, `student`, `baseline` → held-out set → metric → score, as far as known.
+        scores: `teacher`, `student`, `student_alone` → held-out set → metric → score, as far as known.
     """
     first, metric = next(iter(task.validation)), task.metric
     found = {who: sets[first][metric] for who, sets in scores.items()}
@@ -31,7 +31,7 @@ def score_facts(task: Task, scores: dict[str, Scores]) -> dict[str, Any]:
         "scores": scores,
         "teacher_score": teacher,
         "student_score": student,
-        "baseline_score": found.get("baseline"),
+        "student_alone_score": found.get("student_alone"),
         "distillation_ratio": None
         if teacher is None or student is None
         else distillation_ratio(student, teacher),

@@ -52,7 +52,7 @@ def in_words(scores: Scores) -> str:
 
 
 class Member(BaseModel):
-    """A member of a team of teachers, with its scores on the held-out sets."""
+    """A teacher of a team, with its scores on the held-out sets."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -79,8 +79,8 @@ class TeamResult(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    members: list[Member]
-    """The teacher first."""
+    teachers: list[Member]
+    """The teacher first, then the members."""
     distribution: list[float] | None = None
     """How often each was drawn; None where all teach at once, or the last assistant alone."""
     candidates: list[Candidate] = []
@@ -112,13 +112,13 @@ class RunResult(BaseModel):
     metric: str
     teacher_score: float | None = None
     student_score: float | None = None
-    baseline_score: float | None = None
+    student_alone_score: float | None = None
     """Of the student fine-tuned without a teacher, where it was asked for."""
     distillation_ratio: float | None = None
     trivial_score: float | None = None
     """Of always answering the majority class (the majority tag, the mean)."""
     scores: dict[str, Scores] = {}
-    """`teacher`, `student`, `baseline` → held-out set → metric → score."""
+    """`teacher`, `student`, `student_alone` → held-out set → metric → score."""
     warnings: list[str] = []
     best_epoch: int | None = None
     history: list[dict[str, Any]] = []

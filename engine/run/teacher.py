@@ -93,7 +93,7 @@ class TeacherPlan:
     @property
     def tuned(self) -> str:
         """How it is fine-tuned, in words; empty where it is not."""
-        return self.fine_tuning.model_dump_json(exclude={"policy"}) if self.fine_tune else ""
+        return self.fine_tuning.model_dump_json(exclude={"when"}) if self.fine_tune else ""
 
 
 def plan_teacher(
@@ -113,7 +113,7 @@ def plan_teacher(
         InputError: It cannot be read, was fine-tuned for another number of labels, or has no head
             and must not be fine-tuned.
     """
-    if not isinstance(name, str) and fine_tuning.policy == "never":
+    if not isinstance(name, str) and fine_tuning.when == "never":
         what = f"a teacher {'from scratch' if isinstance(name, Scratch) else 'of layers'} has to be trained"
         raise InputError.of("--fine-tune", what, "never", ("auto", "always"))
     if isinstance(name, Scratch):
@@ -126,10 +126,10 @@ def plan_teacher(
     fine_tuning = fine_tuning.resolved(from_scratch=False)
     config = load_config(name, role)
     ready = has_head(config, task.kind)
-    if not ready and fine_tuning.policy == "never":
+    if not ready and fine_tuning.when == "never":
         what = f"this model has no head for {task.kind.replace('_', ' ')}, so it must be fine-tuned first"
         raise InputError.of(place_of(role), what, repr(name), (), "Use --fine-tune auto.")
-    fine_tune = not ready or fine_tuning.policy == "always"
+    fine_tune = not ready or fine_tuning.when == "always"
     if not fine_tune and task.kind != "question_answering" and config.num_labels != task.outputs:
         what = f"it was fine-tuned for {config.num_labels} labels, and {task.name} has {task.outputs}"
         raise InputError.of(

@@ -1,7 +1,7 @@
 """What a team says of training examples: the members' logits, each at the student's positions.
 
-Decided here: how a policy makes of them what the student learns from. Who is drawn depends on nothing but the
-place of a step, so every process, and a run that goes on, draws the same member.
+Decided here: what each kind of team makes of them. Who is drawn depends on nothing but the place of a
+step, so every process, and a run that goes on, draws the same member.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Combination = Literal["all", "average", "drawn"]
 
 
 @dataclass(frozen=True)
-class Colleague:
+class MemberSignals:
     """A member of a team beside the teacher.
 
     Args:
@@ -36,13 +36,13 @@ class Colleague:
 
 
 @dataclass(frozen=True)
-class Said:
+class TeamBatch:
     """The host's part of what a team says of a batch.
 
     Args:
         drawn: The one member that was asked; None for all.
-        fetched: Of each colleague that was asked.
-        alignments: (B, N of the student, N of the colleague) of each; None where the tokenizers agree.
+        fetched: Of each member that was asked.
+        alignments: (B, N of the student, N of the member) of each; None where the tokenizers agree.
     """
 
     drawn: int | None
@@ -62,7 +62,7 @@ class TeamSignals:
         distribution: A probability for each member, the teacher first.
     """
 
-    colleagues: tuple[Colleague, ...]
+    members: tuple[MemberSignals, ...]
     student: Encoded
     per_token: bool
     combination: Combination
@@ -75,41 +75,41 @@ class TeamSignals:
         chances = np.asarray(self.distribution)
         return int(np.random.default_rng(place).choice(len(chances), p=chances / chances.sum()))
 
-    def fetch(self, ids: np.ndarray, drawn: int | None) -> Said:
+    def fetch(self, ids: np.ndarray, drawn: int | None) -> TeamBatch:
         """What the host has to prepare for some examples (B,); may run in a worker process."""
         asked = self._asked(drawn)
-        fetched = [colleague.signals.fetch(ids) for colleague in asked]
-        return Said(drawn, fetched, [self._alignment(colleague, ids) for colleague in asked])
+        fetched = [member.signals.fetch(ids) for member in asked]
+        return TeamBatch(drawn, fetched, [self._alignment(member, ids) for member in asked])
 
-    def _asked(self, drawn: int | None) -> tuple[Colleague, ...]:
-        """The colleagues that answer: all, the drawn one, or none where the teacher was drawn."""
-        return self.colleagues if drawn is None else self.colleagues[max(drawn - 1, 0) : drawn]
+    def _asked(self, drawn: int | None) -> tuple[MemberSignals, ...]:
+        """The members that answer: all, the drawn one, or none where the teacher was drawn."""
+        return self.members if drawn is None else self.members[max(drawn - 1, 0) : drawn]
 
-    def _alignment(self, colleague: Colleague, ids: np.ndarray) -> Tensor | None:
-        other = colleague.encoded
+    def _alignment(self, member: MemberSignals, ids: np.ndarray) -> Tensor | None:
+        other = member.encoded
         if other is None or not self.per_token:
             return None
         lengths = self.student.padded_length(ids), other.padded_length(ids)
         pair = align_labels if self.student.kind == "tagging" else align
         return pair(self.student, other, ids, *lengths)
 
-    def view(self, said: Said, teacher: Features, alignment: Tensor | None) -> Features:
+    def view(self, fetched: TeamBatch, teacher: Features, alignment: Tensor | None) -> Features:
         """The teacher's features with the logits that teach in place of its own.
 
         Args:
             alignment: Of the teacher's logits; on the training device.
         """
         device = teacher.logits.device
-        alignments = [None if each is None else each.to(device) for each in said.alignments]
+        alignments = [None if each is None else each.to(device) for each in fetched.alignments]
         alignment = alignment if self.per_token else None
-        answers = zip(self._asked(said.drawn), said.fetched, strict=True)
-        logits = [colleague.signals.view(fetched).logits for colleague, fetched in answers]
-        if not said.drawn:  # nobody was drawn, or the teacher
+        answers = zip(self._asked(fetched.drawn), fetched.fetched, strict=True)
+        logits = [member.signals.view(own).logits for member, own in answers]
+        if not fetched.drawn:  # nobody was drawn, or the teacher
             logits, alignments = [teacher.logits, *logits], [alignment, *alignments]
         logits = [at_positions(*pair) for pair in zip(logits, alignments, strict=True)]
         partners = [each.sum(-1) > 0 for each in alignments if each is not None]
         paired = torch.stack(partners).all(0) if partners else None
-        return replace(teacher, team=self._combined(torch.stack(logits), said.drawn), paired=paired)
+        return replace(teacher, team=self._combined(torch.stack(logits), fetched.drawn), paired=paired)
 
     def _combined(self, logits: Tensor, drawn: int | None) -> Tensor:
         if self.combination == "average":

@@ -45,7 +45,7 @@ class TextStudent:
         data: TrainingData,
         machine: Machine,
     ):
-        spec, training, kind = plan.pipeline.teacher, plan.pipeline.training, plan.task.kind
+        spec, training, kind = plan.pipeline.team, plan.pipeline.training, plan.task.kind
         assert isinstance(spec, AutoSKD)
         assert training.learning_rate is not None
         self.peak, self.max_grad_norm, self.seed = training.learning_rate, training.max_grad_norm, plan.seed

@@ -1,6 +1,6 @@
 """The members of a team: made ready one after the other, asked once for all training examples.
 
-Decided here: a colleague's weights are needed only until its logits are in the cache. Of a chain of
+Decided here: a member's weights are needed only until its logits are in the cache. Of a chain of
 assistants only the last one teaches.
 """
 
@@ -15,13 +15,13 @@ from engine.base.files import hash_of
 from engine.base.machine import Machine
 from engine.models.load import accepted_inputs, parameter_count
 from engine.objective.equation import outputs_only
-from engine.pipeline import AutoSKD, StochasticTeam, TeacherSpec, Weights
+from engine.pipeline import AutoSKD, StochasticTeam, TeamSpec, Weights
 from engine.run.fine_tuning import Model, fine_tune
 from engine.run.plan import RunPlan
 from engine.run.prepare import Passes, cached_signals, seen_by, signals_of
 from engine.run.result import Member, Scores
 from engine.run.teacher import Teacher, TeacherPlan, kept_teacher, load_start, prepare_teacher, training_of
-from engine.signals.team import Colleague, Combination, TeamSignals
+from engine.signals.team import Combination, MemberSignals, TeamSignals
 from engine.tokens.examples import encode
 from engine.training.batches import TrainingData
 
@@ -40,11 +40,11 @@ class Team:
     """A team that is ready to teach.
 
     Args:
-        members: In the order of the pipeline, the teacher first.
+        teachers: The teacher, and the members in the order of the pipeline.
         signals: What they say of the training examples.
     """
 
-    members: list[Member]
+    teachers: list[Member]
     signals: TeamSignals
 
 
@@ -57,28 +57,28 @@ def gather(
         data: The training examples through the student's tokenizer.
         passes: Counts what goes through a member.
     """
-    spec, training = plan.pipeline.teacher, plan.pipeline.training
-    members = [_member(plan.teacher_name, teacher)]
-    colleagues: list[Colleague] = []
-    ask = partial(_colleague, plan, data, student, passes, machine)
-    for each, name in zip(plan.colleagues, spec.members, strict=True):
+    spec, training = plan.pipeline.team, plan.pipeline.training
+    teachers = [_member(plan.teacher_name, teacher)]
+    members: list[MemberSignals] = []
+    ask = partial(_signals_of_member, plan, data, student, passes, machine)
+    for each, name in zip(plan.members, spec.members, strict=True):
         ready = prepare_teacher(each, plan.task, training, machine, label=name)
-        members.append(_member(name, ready))
-        if spec.policy != "assistants":
-            colleagues.append(ask(ready))
-    if spec.policy == "assistants":
-        colleagues = [ask(_last_assistant(plan, teacher, members, passes, machine))]
+        teachers.append(_member(name, ready))
+        if spec.kind != "assistants":
+            members.append(ask(ready))
+    if spec.kind == "assistants":
+        members = [ask(_last_assistant(plan, teacher, teachers, passes, machine))]
     signals = TeamSignals(
-        tuple(colleagues), data.student, plan.task.token_level, COMBINATIONS[spec.policy], _distribution(spec)
+        tuple(members), data.student, plan.task.token_level, COMBINATIONS[spec.kind], _distribution(spec)
     )
-    return Team(members, signals)
+    return Team(teachers, signals)
 
 
 def _member(name: str, ready: Teacher) -> Member:
     return Member(name=name, parameters=parameter_count(ready.model), scores=ready.scores)
 
 
-def _distribution(spec: TeacherSpec) -> tuple[float, ...]:
+def _distribution(spec: TeamSpec) -> tuple[float, ...]:
     """Who is drawn how often, where somebody is."""
     if isinstance(spec, StochasticTeam):
         count = 1 + len(spec.members)
@@ -86,27 +86,27 @@ def _distribution(spec: TeacherSpec) -> tuple[float, ...]:
     return () if isinstance(spec, AutoSKD) else (0.0, 1.0)  # nobody but the last assistant
 
 
-def _colleague(
+def _signals_of_member(
     plan: RunPlan, data: TrainingData, student: Model, passes: Passes, machine: Machine, ready: Teacher
-) -> Colleague:
+) -> MemberSignals:
     """What a member says of the training examples."""
     other = seen_by(ready, data.student, student[1], plan.task, plan.pipeline.training)
     online = signals_of(ready, other or data.student, plan.task, machine)
-    return Colleague(cached_signals(online, ready, plan, passes, machine, always=True), other)
+    return MemberSignals(cached_signals(online, ready, plan, passes, machine, always=True), other)
 
 
 def _last_assistant(
-    plan: RunPlan, teacher: Teacher, members: Sequence[Member], passes: Passes, machine: Machine
+    plan: RunPlan, teacher: Teacher, teachers: Sequence[Member], passes: Passes, machine: Machine
 ) -> Teacher:
     """The end of the chain that begins with the strongest member (TAKD)."""
     metric = plan.task.metric
-    plans = [plan.teacher, *plan.colleagues]
-    order = sorted(range(len(plans)), key=lambda place: -members[place].score(metric))
+    plans = [plan.teacher, *plan.members]
+    order = sorted(range(len(plans)), key=lambda place: -teachers[place].score(metric))
     strongest, *others = order
     training = plan.pipeline.training
     before = teacher if strongest == 0 else prepare_teacher(plans[strongest], plan.task, training, machine)
     for place in others:
-        before = _assistant(plan, plans[place], before, members[place].name, passes, machine)
+        before = _assistant(plan, plans[place], before, teachers[place].name, passes, machine)
     return before
 
 
@@ -117,7 +117,7 @@ def _assistant(
     task, pipeline, training = plan.task, plan.pipeline, training_of(own, plan.pipeline.training)
     weights = Weights(prediction=pipeline.weights.prediction, hard_label=pipeline.weights.hard_label)
     how = [part.model_dump_json() for part in (weights, training, pipeline.prediction_for(task.kind))]
-    key = hash_of(before.key, own.identity, own.fine_tuning.model_dump_json(exclude={"policy"}), *how)
+    key = hash_of(before.key, own.identity, own.fine_tuning.model_dump_json(exclude={"when"}), *how)
 
     def learn(model: Model, work: Path) -> Scores:
         objective = outputs_only(task.kind, pipeline.prediction, weights)

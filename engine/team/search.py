@@ -48,7 +48,7 @@ StageOf = Callable[[str, Path, Made, TrainingData], Stage]
 
 def search(
     plan: RunPlan,
-    members: Sequence[Member],
+    teachers: Sequence[Member],
     start: Start,
     data: TrainingData,
     folder: RunFolder,
@@ -58,15 +58,15 @@ def search(
     """One search for each learning rate of θ and each number of members to drop.
 
     Args:
-        data: The training examples with all members' logits.
+        data: The training examples with all teachers' logits.
         passes: Counts what goes through a teacher that runs along.
     """
-    spec = plan.pipeline.teacher
+    spec = plan.pipeline.team
     assert isinstance(spec, AutoSKD)
     steps = search_steps(spec, plan.pipeline.training, len(data))
     rates = spec.theta_learning_rate or (max(RATE, 2 / steps),)
     size = parameter_count(start()[0])
-    drops = spec.dropped or (weaker([member.parameters for member in members], size),)
+    drops = spec.dropped or (weaker([teacher.parameters for teacher in teachers], size),)
     found = []
     for number, (rate, dropped) in enumerate(product(rates, drops)):
         place = folder.work / f"search-{number}"
@@ -76,14 +76,14 @@ def search(
         record = place / "found.json"
         if not machine.agreed(record.is_file()):
             name = "search for θ" if number == 0 else f"search {number + 1} for θ"
-            theta = Theta(len(members), rate, spec.theta_weight_decay, spec.update)
+            theta = Theta(len(teachers), rate, spec.theta_weight_decay, spec.update)
             searched = _search(plan, name, steps, theta, dropped, start, halves, place, machine)
             if machine.main:
                 write_text(record, json.dumps(asdict(searched)))
                 (place / "checkpoint.pt").unlink(missing_ok=True)
             machine.accelerator.wait_for_everyone()
         found.append(Found(**json.loads(record.read_text("utf-8"))))
-        left = ", ".join(members[place].name for place in found[-1].dropped) or "nobody"
+        left = ", ".join(teachers[place].name for place in found[-1].dropped) or "nobody"
         machine.reporter.message(f"θ ends at {_shown(found[-1].history[-1])}; dropped: {left}")
     return found
 
@@ -128,7 +128,7 @@ def _search(
     machine: Machine,
 ) -> Found:
     """One search, which every process makes for itself; that of the main one counts."""
-    spec, training = plan.pipeline.teacher, plan.pipeline.training
+    spec, training = plan.pipeline.team, plan.pipeline.training
     assert isinstance(spec, AutoSKD)
     network, objective = start()
     begun = False
@@ -229,11 +229,11 @@ def _stage(
     return stage_of(name, folder.work / f"candidate-{number}", start(), replace(data, team=team))
 
 
-def write_history(path: Path, found: Sequence[Found], members: Sequence[Member]) -> None:
-    """Writes θ after each step of each search as CSV: search, step, and a column a member."""
+def write_history(path: Path, found: Sequence[Found], teachers: Sequence[Member]) -> None:
+    """Writes θ after each step of each search as CSV: search, step, and a column a teacher."""
     with written_atomically(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["search", "step", *(member.name for member in members)])
+        writer.writerow(["search", "step", *(teacher.name for teacher in teachers)])
         for number, each in enumerate(found, start=1):
             for step, shares in enumerate(each.history, start=1):
                 writer.writerow([number, step, *(f"{share:.6f}" for share in shares)])

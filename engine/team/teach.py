@@ -80,12 +80,12 @@ def teach(
         return Stage(name, place, task, *made, data, training, plan.seed, held_out, until_epoch)
 
     team = None
-    if plan.colleagues:
+    if plan.members:
         team = gather(plan, teacher, data, (student, tokenizer), passes, machine)
         data = replace(data, team=team.signals)
     watch.lap("signals")
-    if team and plan.pipeline.teacher.policy == "autoskd":
-        found = search(plan, team.members, start, data, folder, passes, machine)
+    if team and plan.pipeline.team.kind == "autoskd":
+        found = search(plan, team.teachers, start, data, folder, passes, machine)
         watch.lap("search")
         distributions = list(dict.fromkeys(tuple(shares) for each in found for shares in each.candidates))
         tried = try_out(distributions, start, stage_of, data, folder, machine)
@@ -100,6 +100,6 @@ def teach(
 
 def _team_result(plan: RunPlan, team: Team, tried: TriedOut) -> TeamResult:
     """Who taught the best student, how often where somebody is drawn, and what else was tried."""
-    drawn, said = plan.pipeline.teacher.policy in ("stochastic", "autoskd"), tried.stage.data.team
-    shares = list(said.distribution) if drawn and said else None
-    return TeamResult(members=team.members, distribution=shares, candidates=tried.candidates)
+    drawn, signals = plan.pipeline.team.kind in ("stochastic", "autoskd"), tried.stage.data.team
+    shares = list(signals.distribution) if drawn and signals else None
+    return TeamResult(teachers=team.teachers, distribution=shares, candidates=tried.candidates)

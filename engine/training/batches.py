@@ -27,7 +27,7 @@ from engine.augment.examples import Augmenter
 from engine.models.load import Features
 from engine.pipeline import Training
 from engine.signals.signals import OnlineSignals, TeacherSignals
-from engine.signals.team import Said, TeamSignals
+from engine.signals.team import TeamBatch, TeamSignals
 from engine.tokens.alignment import align, align_labels
 from engine.tokens.examples import Encoded
 from engine.tokens.order import step_batches
@@ -57,7 +57,7 @@ class Batch:
     alignment: Tensor | None
     label_alignment: Tensor | None
     totals: dict[str, float]
-    team: Said | None = None
+    team: TeamBatch | None = None
     augmented: bool = False
 
     def to(self, device: torch.device) -> Batch:

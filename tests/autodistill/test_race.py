@@ -65,7 +65,7 @@ def race(task: Task, folder: Path, ear: Ear | None = None, record: list[RunResul
         recommendation=Recommendation.model_construct(**known),
         out=folder,
         seed=0,
-        with_baseline=False,
+        student_alone=False,
         fine_tuning=TUNING,
         options=RunOptions(device="cpu", precision="float32", cache_dir=str(folder.parent / "cache")),
         reporter=ear or Ear(),

@@ -23,7 +23,7 @@ from tests.toys import toy_task
 MEMBERS = ("layers:1", "scratch:layers=1,hidden=16,heads=1")
 TRAINING = Training(epochs=2, batch_size=8)
 TUNING = FineTuning(epochs=2, learning_rate=1e-3)
-TEAMS = set(components()["teacher"]) - {"single"}
+TEAMS = set(components()["team"]) - {"single"}
 
 
 # --- the space -------------------------------------------------------------------------------------
@@ -34,14 +34,14 @@ def test_members_add_every_kind_of_team_and_change_nothing_else(kind: TaskKind) 
     alone, both = list(pipelines(kind)), list(pipelines(kind, members=MEMBERS))
     added = both[len(alone) :]
     assert both[: len(alone)] == alone
-    assert {pipeline.teacher.policy for pipeline in added} == TEAMS
-    assert {pipeline.teacher.members for pipeline in added} == {MEMBERS}
+    assert {pipeline.team.kind for pipeline in added} == TEAMS
+    assert {pipeline.team.members for pipeline in added} == {MEMBERS}
     assert not [problem for pipeline in added for problem in pipeline.problems_with(kind)]
     assert len({pipeline.key for pipeline in both}) == len(both)
 
 
 def test_in_regression_theta_is_learned_through_the_mixture() -> None:
-    searched = [p.teacher for p in pipelines("regression", members=MEMBERS) if p.teacher.policy == "autoskd"]
+    searched = [p.teacher for p in pipelines("regression", members=MEMBERS) if p.team.kind == "autoskd"]
     assert {spec.update for spec in searched} == {"cr"}
 
 
@@ -73,20 +73,20 @@ def costs(teacher: dict[str, object]) -> float:
 @pytest.mark.parametrize(
     ("teacher", "seconds"),
     [
-        ({"policy": "single"}, 4 + 33),
-        ({"policy": "average"}, 4 + 2 * 2 + 33),
-        ({"policy": "weighted"}, 4 + 2 * 2 + 33),
-        ({"policy": "stochastic"}, 4 + 2 * 2 + 33),
-        ({"policy": "assistants"}, 4 + 2 * 2 + 2 * 15 + 33),
-        ({"policy": "autoskd", "candidates": 5}, 4 + 2 * 2 + SEARCH_STEP * 30 + 5 * 33),
-        ({"policy": "autoskd", "candidates": 25}, 4 + 2 * 2 + SEARCH_STEP * 30 + 15 * 33),
+        ({"kind": "single"}, 4 + 33),
+        ({"kind": "average"}, 4 + 2 * 2 + 33),
+        ({"kind": "weighted"}, 4 + 2 * 2 + 33),
+        ({"kind": "stochastic"}, 4 + 2 * 2 + 33),
+        ({"kind": "assistants"}, 4 + 2 * 2 + 2 * 15 + 33),
+        ({"kind": "autoskd", "candidates": 5}, 4 + 2 * 2 + SEARCH_STEP * 30 + 5 * 33),
+        ({"kind": "autoskd", "candidates": 25}, 4 + 2 * 2 + SEARCH_STEP * 30 + 15 * 33),
     ],
 )
 def test_a_team_costs_its_members_its_search_and_its_candidates(
     teacher: dict[str, object], seconds: float
 ) -> None:
     """25 candidates are 15 where the second phase has no more steps."""
-    named = teacher if teacher["policy"] == "single" else teacher | {"members": ["m", "n"]}
+    named = teacher if teacher["kind"] == "single" else teacher | {"members": ["m", "n"]}
     assert costs(named) == pytest.approx(seconds)
 
 
@@ -123,7 +123,7 @@ def _found(distiller: AutoDistiller, task: Task) -> Recommendation:
 
 
 def policy(pick: Pick) -> str:
-    return str(pick.pipeline["teacher"]["policy"])
+    return str(pick.pipeline["teacher"]["kind"])
 
 
 def test_a_team_is_picked_run_and_known_afterwards(

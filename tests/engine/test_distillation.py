@@ -62,7 +62,7 @@ def test_the_record_is_complete(name: str, finished: Callable[[str], Finished]) 
     demanded = {
         "teacher_score",
         "student_score",
-        "baseline_score",
+        "student_alone_score",
         "metric",
         "distillation_ratio",
         "parameters",
@@ -76,9 +76,9 @@ def test_the_record_is_complete(name: str, finished: Callable[[str], Finished]) 
         "status",
     }
     assert demanded <= record.keys()
-    assert {key for key in demanded if record[key] is None} == {"baseline_score"}
+    assert {key for key in demanded if record[key] is None} == {"student_alone_score"}
     assert {key for key, value in record.items() if value is None} <= {
-        "baseline_score",
+        "student_alone_score",
         "reason",
         "team",
         "trivial_score",
@@ -324,12 +324,12 @@ def test_the_baseline_is_trained_once_for_all_pipelines(
     results = []
     for number, prediction in enumerate(("mse", "ce")):
         pipeline = {"prediction": {"kind": prediction}, "training": TRAINING}
-        results.append(again(run, warm, tmp_path / str(number), ear, pipeline=pipeline, with_baseline=True))
-    assert ear.advanced["baseline"] == 6 * 24
-    assert results[0].baseline_score == results[1].baseline_score > LEARNED["pair"]
-    assert results[0].scores["baseline"]["validation"]["accuracy"] == results[0].baseline_score
+        results.append(again(run, warm, tmp_path / str(number), ear, pipeline=pipeline, student_alone=True))
+    assert ear.advanced["student alone"] == 6 * 24
+    assert results[0].student_alone_score == results[1].student_alone_score > LEARNED["pair"]
+    assert results[0].scores["student_alone"]["validation"]["accuracy"] == results[0].student_alone_score
     assert (
-        f"without a teacher reaches {results[0].baseline_score:.4f}"
+        f"without a teacher reaches {results[0].student_alone_score:.4f}"
         in (tmp_path / "0" / "README.md").read_text()
     )
 
@@ -346,9 +346,9 @@ def test_what_makes_another_baseline(options: RunOptions, tmp_path: Path) -> Non
         {"data": toy_task("single", rows=24, held_out=8, seed=1)},
     ]
     for number, case in enumerate(same + different):
-        small(options, tmp_path / str(number), with_baseline=True, **case)
-    assert len([*(options.cache / "baselines").glob("*.json")]) == 1 + len(different)
-    assert not [*(options.cache / "baselines").glob("*.work")]
+        small(options, tmp_path / str(number), student_alone=True, **case)
+    assert len([*(options.cache / "gold_scores").glob("*.json")]) == 1 + len(different)
+    assert not [*(options.cache / "gold_scores").glob("*.work")]
 
 
 def test_a_baseline_is_added_to_a_finished_run(
@@ -358,11 +358,11 @@ def test_a_baseline_is_added_to_a_finished_run(
     pipeline = {"training": TRAINING | {"epochs": 2}}
     first = again(run, warm, tmp_path, pipeline=pipeline)
     weights = (tmp_path / "model.safetensors").read_bytes()
-    second = again(run, warm, tmp_path, ear, pipeline=pipeline, with_baseline=True)
-    assert ear.worked.keys() == {"baseline"}
-    assert second.baseline_score is not None
+    second = again(run, warm, tmp_path, ear, pipeline=pipeline, student_alone=True)
+    assert ear.worked.keys() == {"student alone"}
+    assert second.student_alone_score is not None
     known, added = lasting(first.model_dump()), lasting(second.model_dump())
-    assert {key for key in known if known[key] != added[key]} == {"baseline_score", "scores"}
+    assert {key for key in known if known[key] != added[key]} == {"student_alone_score", "scores"}
     assert second.latency_ms == first.latency_ms
     assert second.seconds > first.seconds
     assert (tmp_path / "model.safetensors").read_bytes() == weights
@@ -378,9 +378,9 @@ def test_a_baseline_that_fails_leaves_the_finished_run(
     def fail(*_: object) -> None:
         raise RunError("out of luck")
 
-    monkeypatch.setattr("engine.distillation.baseline_scores", fail)
+    monkeypatch.setattr("engine.distillation.student_alone_scores", fail)
     with pytest.raises(RunError, match="out of luck"):
-        small(options, tmp_path / "run", with_baseline=True)
+        small(options, tmp_path / "run", student_alone=True)
     assert RunResult.read(tmp_path / "run") == first
     assert small(options, tmp_path / "run") == first
 

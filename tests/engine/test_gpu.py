@@ -132,25 +132,25 @@ def test_online_and_cached_learn_the_same(on_gpu: RunOptions, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "policy",
+    "team",
     [
-        {"policy": "average"},
-        {"policy": "assistants"},
-        {"policy": "weighted"},
-        {"policy": "stochastic"},
-        {"policy": "autoskd", "candidates": 2},
-        {"policy": "autoskd", "candidates": 2, "update": "cr", "second_order": True},
+        {"kind": "average"},
+        {"kind": "assistants"},
+        {"kind": "weighted"},
+        {"kind": "stochastic"},
+        {"kind": "autoskd", "candidates": 2},
+        {"kind": "autoskd", "candidates": 2, "update": "cr", "second_order": True},
     ],
-    ids=lambda policy: " ".join(map(str, policy.values())),
+    ids=lambda team: " ".join(map(str, team.values())),
 )
 @pytest.mark.parametrize("name", ["single", "tagging"])
-def test_a_team_teaches(name: str, policy: dict[str, Any], on_gpu: RunOptions, tmp_path: Path) -> None:
-    team = policy | {"members": ["layers:1", "scratch:layers=1,hidden=32,heads=1"]}
+def test_a_team_teaches(name: str, team: dict[str, Any], on_gpu: RunOptions, tmp_path: Path) -> None:
+    team = team | {"members": ["layers:1", "scratch:layers=1,hidden=32,heads=1"]}
     plain = {"intermediate": {"kind": "none"}, "mapping": {"kind": "none"}}
-    result = run(name, on_gpu, tmp_path / "out", teacher=team, **plain)
-    lost = 0.2 if policy["policy"] == "assistants" else 0.1
+    result = run(name, on_gpu, tmp_path / "out", team=team, **plain)
+    lost = 0.2 if team["kind"] == "assistants" else 0.1
     assert result.student_score > LEARNED[name] - lost
-    assert len(result.team.members) == 3
+    assert len(result.team.teachers) == 3
 
 
 def test_a_gpu_agrees_with_the_cpu(options: RunOptions, on_gpu: RunOptions) -> None:

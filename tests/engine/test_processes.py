@@ -38,7 +38,7 @@ PIPELINES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "team": (
         "single",
-        {"teacher": {"policy": "autoskd", "members": ["layers:3", "layers:1"], "candidates": 2}},
+        {"team": {"kind": "autoskd", "members": ["layers:3", "layers:1"], "candidates": 2}},
     ),
 }
 CRITIC = {"kind": "mlp", "width": 8, "layers": 2, "feed_forward": 8}
@@ -75,8 +75,8 @@ def main(folder: Path) -> None:
             student="layers:2",
             pipeline={**components, "training": training},
             out=folder / name,
-            with_baseline=name == "soft labels",
-            fine_tuning=FineTuning(policy="always", epochs=1, batch_size=8, learning_rate=1e-3),
+            student_alone=name == "soft labels",
+            fine_tuning=FineTuning(when="always", epochs=1, batch_size=8, learning_rate=1e-3),
             options=options,
         )
         try:
@@ -177,7 +177,7 @@ def test_a_search_of_two_processes_is_that_of_one(ended: Path) -> None:
 
 def test_the_baseline_agrees_too(ended: Path) -> None:
     one, two = records(ended, "soft labels")
-    assert two["baseline_score"] == pytest.approx(one["baseline_score"], abs=0.02)
+    assert two["student_alone_score"] == pytest.approx(one["student_alone_score"], abs=0.02)
 
 
 def test_signals_are_filled_by_both_and_agree(ended: Path) -> None:

@@ -25,7 +25,7 @@ MOMENTS = {
     "in the first epoch of the teacher": ("advance", "teacher", 10),
     "in a later epoch of the teacher": ("advance", "teacher", 45),
     "when the teacher is trained and not yet kept": ("message", "teacher: accuracy", 1),
-    "in the baseline": ("advance", "baseline", 30),
+    "in the student alone": ("advance", "student alone", 30),
     "in the pass over the data": ("advance", "teacher signals", 2),
     "in the first epoch of the student": ("advance", "student", 10),
     "when it pauses and the record does not say so yet": ("write", "result.json", 1),
@@ -62,8 +62,8 @@ CASES = {
     "team": (
         TEAM_MOMENTS,
         {
-            "teacher": {
-                "policy": "autoskd",
+            "team": {
+                "kind": "autoskd",
                 "members": ["layers:1", "scratch:layers=1,hidden=16,heads=1"],
                 "dropped": 1,
                 "candidates": 2,
@@ -147,7 +147,7 @@ def run(
         student="scratch:layers=1,hidden=32,heads=2",
         pipeline=pipeline | {"training": {"epochs": 3, "batch_size": 8, "learning_rate": 1e-3}},
         out=folder / "out",
-        with_baseline=True,
+        student_alone=True,
         until_epoch=until_epoch,
         fine_tuning=FineTuning(epochs=3, batch_size=8, learning_rate=1e-3),
         options=RunOptions(
@@ -231,7 +231,7 @@ def test_the_signals_are_the_same_bit_for_bit(ended: Ended) -> None:
 
 
 STAGES = {
-    "one teacher": {"teacher": 3, "baseline": 1, "teacher signals": 1, "student": 6},
+    "one teacher": {"teacher": 3, "student alone": 1, "teacher signals": 1, "student": 6},
     "team": {"layers:1": 1, "search for θ": 2, "candidate 1": 2, "candidate 2": 2},
 }
 """Stage → how often it is taken up again."""

@@ -138,14 +138,14 @@ def test_a_baseline_in_a_pause(run: Run, ear, monkeypatch, tmp_path: Path) -> No
         def fail(*_: object) -> None:
             raise RunError("out of luck")
 
-        patch.setattr("engine.distillation.baseline_scores", fail)
-        run(1, with_baseline=True)
+        patch.setattr("engine.distillation.student_alone_scores", fail)
+        run(1, student_alone=True)
     assert RunResult.read(tmp_path / "run") == paused
-    with_baseline = run(1, with_baseline=True, reporter=ear)
-    assert with_baseline.baseline_score is not None
-    assert with_baseline.history == paused.history
-    assert ear.worked.keys() == {"baseline"}
-    assert run().baseline_score is None
+    student_alone = run(1, student_alone=True, reporter=ear)
+    assert student_alone.student_alone_score is not None
+    assert student_alone.history == paused.history
+    assert ear.worked.keys() == {"student alone"}
+    assert run().student_alone_score is None
 
 
 def test_a_pause_before_the_first_epoch(run: Run, options: RunOptions, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_other_data_need_both_models() -> None:
 
 def test_the_same_command_comes_back_to_its_folder() -> None:
     request = Request("data/sst2.csv", pipeline="examples/mi_alpha.toml")
-    assert folder_of(request) == folder_of(replace(request, with_baseline=False))
+    assert folder_of(request) == folder_of(replace(request, student_alone=False))
     assert str(folder_of(request)).startswith("runs/sst2-mi_alpha-")
 
 
@@ -59,7 +59,7 @@ def test_another_run_has_another_folder(changed: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"with_baseline": True}, {"options": {"device": "cpu", "overwrite": True}}]
+    "changed", [{"student_alone": True}, {"options": {"device": "cpu", "overwrite": True}}]
 )
 def test_what_does_not_change_the_run_does_not_change_the_folder(changed: dict[str, object]) -> None:
     request = Request("data/sst2.csv")

@@ -79,9 +79,9 @@ def test_a_lack_of_weak_or_middle_ones_is_said(data: str, tmp_path: Path) -> Non
 def test_what_is_suggested_is_a_pipeline(data: str, tmp_path: Path) -> None:
     found = suggested(data, tmp_path, "layers:4")
     pipeline = Pipeline.model_validate(tomllib.loads(snippet(found)))
-    assert pipeline.teacher.policy == "autoskd"
-    assert pipeline.teacher.members == tuple(member.name for member in found.members[1:])
-    assert pipeline.teacher.dropped == (found.dropped,)
+    assert pipeline.team.kind == "autoskd"
+    assert pipeline.team.members == tuple(member.name for member in found.members[1:])
+    assert pipeline.team.dropped == (found.dropped,)
 
 
 def test_a_suggestion_for_regression_is_one_that_runs(tmp_path: Path) -> None:
@@ -111,15 +111,15 @@ def invoked(*arguments: str) -> Any:
 def test_the_command(data: str, tmp_path: Path) -> None:
     common = ["team", data, "--teacher", DEEP, "--student", "layers:4", "--cache-dir", str(tmp_path)]
     found = json.loads(invoked(*common, "--members", "layers:2", "--members", SMALL, "--json"))
-    assert found["teacher"] == {"policy": "autoskd", "members": ["layers:2", SMALL], "dropped": 1}
+    assert found["team"] == {"kind": "autoskd", "members": ["layers:2", SMALL], "dropped": 1}
     shown = invoked(*common)
     assert "layers:2" in shown
-    assert "[teacher]" in shown
+    assert "[team]" in shown
 
 
 def test_a_run_with_a_team_shows_and_draws_it(data: str, tmp_path: Path) -> None:
     (tmp_path / "team.toml").write_text(
-        f'[teacher]\npolicy = "autoskd"\nmembers = ["layers:1", "{SMALL}"]\ncandidates = 3\n'
+        f'[team]\nkind = "autoskd"\nmembers = ["layers:1", "{SMALL}"]\ncandidates = 3\n'
         "[training]\nepochs = 2\n",
         "utf-8",
     )

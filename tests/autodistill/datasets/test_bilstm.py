@@ -15,9 +15,9 @@ from torch import nn
 from autodistill.datasets.bilstm import (
     DEFAULTS,
     READ,
-    BaselineSettings,
     BiLSTM,
-    baseline_score,
+    BiLSTMSettings,
+    bilstm_score,
     found_in_other,
     sampled,
     standardised,
@@ -33,7 +33,7 @@ from tests.tasks import shared_task
 from tests.tokenizers import wordpiece
 from tests.toys import ROWS, WORDS, toy_task
 
-QUICK = BaselineSettings(width=24, hidden=16, learning_rate=1e-2, most_epochs=12)
+QUICK = BiLSTMSettings(width=24, hidden=16, learning_rate=1e-2, most_epochs=12)
 HASTY = replace(QUICK, most_epochs=1)
 
 
@@ -143,26 +143,26 @@ def test_weights_that_are_views_of_one_tensor_can_be_saved(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ROWS)
 def test_it_learns_every_kind_of_task(name: str, machine: Machine) -> None:
-    assert baseline_score(toy_task(name), machine, QUICK) > LEARNED[name]
+    assert bilstm_score(toy_task(name), machine, QUICK) > LEARNED[name]
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", ROWS)
 def test_it_learns_every_kind_of_task_on_a_gpu(name: str, tmp_path: Path) -> None:
     machine = machine_for(RunOptions(device="cuda", cache_dir=str(tmp_path)))
-    assert baseline_score(toy_task(name), machine, QUICK) > LEARNED[name]
+    assert bilstm_score(toy_task(name), machine, QUICK) > LEARNED[name]
 
 
 @pytest.mark.shared
 def test_it_learns_trec(shared: Path, machine: Machine) -> None:
-    assert baseline_score(shared_task(shared / "datasets" / "trec"), machine) > 0.78
+    assert bilstm_score(shared_task(shared / "datasets" / "trec"), machine) > 0.78
 
 
 def test_it_is_trained_once(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     task = toy_task("single", rows=32, held_out=16)
-    first = baseline_score(task, machine, HASTY)
+    first = bilstm_score(task, machine, HASTY)
     monkeypatch.setattr("engine.run.fine_tuning.fine_tune", lambda *_: pytest.fail("trained again"))
-    assert baseline_score(task, machine, HASTY) == first
+    assert bilstm_score(task, machine, HASTY) == first
 
 
 def test_other_settings_and_other_data_are_another_score(
@@ -181,7 +181,7 @@ def test_other_settings_and_other_data_are_another_score(
     asked = [(task, replace(HASTY, **change)) for change in changes]
     asked.append((replace(task, fingerprint="other"), HASTY))
     for _ in range(2):
-        assert [baseline_score(data, machine, settings) for data, settings in asked] == trained
+        assert [bilstm_score(data, machine, settings) for data, settings in asked] == trained
     assert len(trained) == len(asked)
 
 
@@ -190,9 +190,9 @@ def test_the_same_seed_gives_the_same_score(tmp_path: Path) -> None:
     settings = replace(QUICK, most_epochs=3)
     caches = [RunOptions(device="cpu", cache_dir=str(tmp_path / name)) for name in ("a", "b", "c")]
     machines = [machine_for(cache) for cache in caches]
-    a, b = (baseline_score(task, machine, settings) for machine in machines[:2])
+    a, b = (bilstm_score(task, machine, settings) for machine in machines[:2])
     assert a == b
-    assert baseline_score(task, machines[2], replace(settings, seed=1)) != a
+    assert bilstm_score(task, machines[2], replace(settings, seed=1)) != a
 
 
 def test_the_number_of_threads_changes_nothing(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_the_number_of_threads_changes_nothing(tmp_path: Path) -> None:
         for threads in (1, 2):
             torch.set_num_threads(threads)
             machine = machine_for(RunOptions(device="cpu", cache_dir=str(tmp_path / str(threads))))
-            scores.append(baseline_score(task, machine, replace(QUICK, most_epochs=2)))
+            scores.append(bilstm_score(task, machine, replace(QUICK, most_epochs=2)))
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
@@ -213,7 +213,7 @@ def test_the_scale_of_the_targets_does_not_matter(machine: Machine) -> None:
     task = toy_task("regression", rows=48, held_out=32)
     larger = {name: rows.map(_larger) for name, rows in (("train", task.train), *task.validation.items())}
     scaled = replace(task, train=larger.pop("train"), validation=larger, fingerprint="scaled")
-    ours, theirs = (baseline_score(each, machine, replace(QUICK, most_epochs=3)) for each in (task, scaled))
+    ours, theirs = (bilstm_score(each, machine, replace(QUICK, most_epochs=3)) for each in (task, scaled))
     assert theirs == pytest.approx(ours, abs=1e-3)
 
 

@@ -85,7 +85,7 @@ def test_the_search_that_found_the_best_distribution_is_drawn() -> None:
         Candidate(distribution=[0.8, 0.2], score=0.7),
         Candidate(distribution=[0.2, 0.8], score=0.9),
     ]
-    team = TeamResult(members=members, distribution=[0.2, 0.8], candidates=tried)
+    team = TeamResult(teachers=members, distribution=[0.2, 0.8], candidates=tried)
     theta, scores = search_for_theta(team, history, "accuracy").axes
     assert [line.get_label() for line in theta.lines[:2]] == ["a", "b"]
     assert np.allclose(theta.lines[0].get_ydata(), second)

@@ -25,12 +25,12 @@ def test_an_evaluation() -> None:
     found, held_out = evaluate(table, "made up", SilentReporter(), "mixed", QUICK)
     assert found.runs == 6 * 24
     assert set(found.datasets) == set(table.names) == {each.dataset for each in held_out}
-    assert list(found.baselines) == ["mixed", *QUICK, "oracle"]
-    assert found.mean_spearman == found.baselines["mixed"]["spearman"]
+    assert list(found.predictors) == ["mixed", *QUICK, "oracle"]
+    assert found.mean_spearman == found.predictors["mixed"]["spearman"]
     assert found.interval is not None
     assert found.interval[0] <= found.mean_spearman <= found.interval[1]
-    assert found.baselines["oracle"]["spearman"] == pytest.approx(1)
-    assert found.baselines["oracle"]["regret_at_1"] == 0
+    assert found.predictors["oracle"]["spearman"] == pytest.approx(1)
+    assert found.predictors["oracle"]["regret_at_1"] == 0
     assert found.noise_ceiling is not None
     assert found.mean_spearman < found.noise_ceiling + 0.1
     assert 0.5 < (found.interval_coverage or 0) <= 1
@@ -89,7 +89,7 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
-    expected = {"mean_spearman", "mean_within_pair_spearman", "datasets", "baselines", "noise_ceiling"}
+    expected = {"mean_spearman", "mean_within_pair_spearman", "datasets", "predictors", "noise_ceiling"}
     assert expected <= set(found)
     assert {"spearman", "regret_at_5"} <= set(found["datasets"]["set0"])
 

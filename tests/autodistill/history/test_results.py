@@ -68,7 +68,7 @@ def test_what_a_record_says_of_its_run() -> None:
 
 
 def test_the_student_without_a_teacher_is_not_the_bi_lstm() -> None:
-    assert "baseline_score" not in row(baseline_score=0.7)
+    assert "student_alone_score" not in row(student_alone_score=0.7)
 
 
 @pytest.mark.parametrize("kind", TASK_KINDS)

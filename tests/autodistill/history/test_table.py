@@ -144,7 +144,7 @@ def test_what_reads_as_a_number_is_one(text: object, value: object) -> None:
 def test_every_column_is_there_and_what_is_not_known_is_missing() -> None:
     frame = frame_of(made_row(), made_row(**{"intermediate.alpha": 0.5}))
     assert list(frame.columns) == [*COLUMNS, "intermediate", "mapping", "intermediate.alpha"]
-    assert frame[[*MODEL_COLUMNS, "seed", "baseline_score", "seconds"]].isna().all(axis=None)
+    assert frame[[*MODEL_COLUMNS, "seed", "bilstm_score", "seconds"]].isna().all(axis=None)
     assert {str(kind) for kind in frame.dtypes[list(NUMBERS)]} == {"float64"}
     assert frame["intermediate.alpha"].isna().tolist() == [True, False]
 

@@ -34,13 +34,13 @@ def test_a_weight_of_two_is_a_value_twice() -> None:
 
 def test_the_gap_is_the_way_from_baseline_to_teacher(table: RunTable) -> None:
     np.testing.assert_allclose(gaps(table), 1 - 0.7 / 0.9)
-    own = replace(table, runs=table.runs.assign(baseline_score=0.45))
+    own = replace(table, runs=table.runs.assign(bilstm_score=0.45))
     np.testing.assert_allclose(gaps(own), 0.5)
 
 
 @pytest.mark.parametrize("baseline", [np.nan, 0.9, 0.95])
 def test_without_a_way_between_them_the_gap_is_unknown(table: RunTable, baseline: float) -> None:
-    runs = table.runs.assign(baseline_score=baseline)
+    runs = table.runs.assign(bilstm_score=baseline)
     datasets = {} if np.isnan(baseline) else table.datasets
     assert np.isnan(gaps(replace(table, runs=runs, datasets=datasets))).all()
     ratios = calibrate(table, target(table.runs).to_numpy())(np.zeros(3), np.full(3, np.nan))

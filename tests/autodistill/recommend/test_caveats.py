@@ -44,7 +44,7 @@ class Situation:
         kinds = dict(zip(made.names, self.kinds, strict=False))
         table = replace(made, runs=made.runs.assign(task_kind=made.runs.dataset.map(kinds)))
         first = table.datasets["set0"]
-        asked = first.descriptors.model_copy(update={"dataset": "asked", "baseline_score": self.baseline})
+        asked = first.descriptors.model_copy(update={"dataset": "asked", "bilstm_score": self.baseline})
         candidates = table.of("set0").runs.assign(**{"dataset": "asked", **self.row})
         known = {**table.datasets, "asked": Dataset(asked, count_words([self.words]))}
         return doubts(

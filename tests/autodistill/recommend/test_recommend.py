@@ -99,7 +99,7 @@ def test_scores_sizes_and_neighbours_are_measured(found: Recommendation) -> None
     assert 0 < student.parameters < found.teacher_parameters
     assert student.latency_ms > 0
     assert 0 <= found.teacher_score <= 1
-    assert found.baseline_score is not None
+    assert found.bilstm_score is not None
     assert len(found.nearest) == 3
     assert set(found.nearest) <= set(found.past_datasets)
 
@@ -171,7 +171,7 @@ def test_the_default_predictor_recommends_too(folder: Path, task: Task) -> None:
     found = distiller(folder, "mixed").recommend(
         task, teacher=TEACHER, student=STUDENT, training=TRAINING, fine_tuning=TUNING
     )
-    assert found.agreement > found.baseline_agreement
+    assert found.agreement > found.mean_rank_agreement
     assert found.picks[0].place == max(pick.place for pick in found.picks)
 
 

@@ -212,7 +212,12 @@ WRONG = [
     ({"weights": {"prediction": float("nan")}}, "weights.prediction", "a finite number is needed"),
     ({"trainin": {"epochs": 3}}, "trainin", "Did you mean training?"),
     ({"learning_rate": 1e-4}, "learning_rate", "Did you mean training.learning_rate?"),
-    ({"teacher": {"policy": "stochastik"}}, "teacher.policy", "unknown policy"),
+    ({"team": {"kind": "stochastik"}}, "team.kind", "unknown kind"),
+    (
+        {"teacher": {"policy": "average", "members": ["a"]}},
+        "teacher",
+        "called team now, and its key policy kind",
+    ),
     (
         {"mapping": {"kind": "emd", "layer_weights": "unifrm"}},
         "mapping.layer_weights",

@@ -82,7 +82,7 @@ def test_what_is_unknown_is_left_out(tmp_path: Path) -> None:
 
 def test_baseline_and_warnings_are_told(tmp_path: Path) -> None:
     card = card_for(
-        tmp_path / "student", baseline_score=0.7, warnings=["The ratio means {little} here: *so*."]
+        tmp_path / "student", student_alone_score=0.7, warnings=["The ratio means {little} here: *so*."]
     )
     assert "The same student without a teacher reaches 0.7000." in card.text
     assert "> The ratio means {little} here: *so*." in card.text
@@ -113,8 +113,8 @@ def test_who_taught_is_told(tmp_path: Path) -> None:
         {"name": name, "parameters": 1000 * place, "scores": {"validation": {"accuracy": place / 10}}}
         for place, name in enumerate(names, start=1)
     ]
-    pipeline = {"teacher": {"policy": "stochastic", "members": names[1:]}}
-    team = {"members": members, "distribution": [0.5, 0.5, 0.0]}
+    pipeline = {"team": {"kind": "stochastic", "members": names[1:]}}
+    team = {"teachers": members, "distribution": [0.5, 0.5, 0.0]}
     card = card_for(tmp_path / "student", team=team, pipeline=pipeline)
     assert "from `org/big` and 2 more on" in card.text
     assert "| who taught | parameters | accuracy | share |" in card.text

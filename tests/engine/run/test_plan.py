@@ -55,7 +55,7 @@ def test_what_decides_the_identity() -> None:
     # The defaults in words are the defaults.
     spelt = own.pipeline.training
     assert plan(single, pipeline=Pipeline(training=spelt)).identity == own.identity
-    assert plan(single, fine_tuning=FineTuning(policy="always")).identity == own.identity
+    assert plan(single, fine_tuning=FineTuning(when="always")).identity == own.identity
 
 
 def test_the_weights_are_part_of_the_identity_and_the_place_is_not(
@@ -85,7 +85,7 @@ def test_the_weights_are_part_of_the_identity_and_the_place_is_not(
         ),
         ({"pipeline": Pipeline(training=Training(max_length=513))}, "the teacher reads at most 512 tokens"),
         (
-            {"fine_tuning": FineTuning(policy="never")},
+            {"fine_tuning": FineTuning(when="never")},
             "--fine-tune: a teacher from scratch has to be trained",
         ),
     ],

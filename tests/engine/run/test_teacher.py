@@ -93,14 +93,14 @@ def test_scores_of_a_known_teacher_are_not_computed_again(
 
 def refused(name: str, task, words: str, policy: str = "auto") -> None:
     with pytest.raises(InputError, match=words):
-        plan_teacher(parse_model(name, "teacher"), task, FineTuning(policy=policy))
+        plan_teacher(parse_model(name, "teacher"), task, FineTuning(when=policy))
 
 
 def test_another_number_of_labels(saved: Callable[..., Path]) -> None:
     words = "--teacher: it was fine-tuned for 2 labels, and toy-single has 3.*Use --fine-tune always"
     refused(str(saved("pair")), toy_task("single"), words)
     refused(str(saved("single")), toy_task("regression"), "fine-tuned for 3 labels, and toy-regression has 1")
-    assert plan_teacher(str(saved("pair")), toy_task("single"), FineTuning(policy="always")).fine_tune
+    assert plan_teacher(str(saved("pair")), toy_task("single"), FineTuning(when="always")).fine_tune
 
 
 @pytest.mark.parametrize("other", ["tagging", "question_answering"])
@@ -158,7 +158,7 @@ def test_what_makes_another_teacher(machine: Machine, ear) -> None:
     other_data = replace(task, fingerprint="other")
     same = [
         (task, once, own),
-        (task, once.model_copy(update={"policy": "always"}), own),
+        (task, once.model_copy(update={"kind": "always"}), own),
         (task, once, own.model_copy(update={"epochs": 9, "batch_size": 4, "learning_rate": 1.0})),
         (task, once, own.model_copy(update={"warmup": 0.9, "weight_decay": 9.0, "max_grad_norm": 1e-9})),
     ]

@@ -14,23 +14,23 @@ from transformers import BertForSequenceClassification
 
 from engine.base.options import RunOptions
 from tests.engine.conftest import Ear
-from tests.engine.team.runs import OTHER, POLICIES, SMALL, quick, spec
+from tests.engine.team.runs import OTHER, SMALL, TEAM_KINDS, quick, spec
 
 MODELS = {"teacher": "scratch:layers=2,hidden=24,heads=2", "student": "scratch:layers=1,hidden=8,heads=1"}
 """Told apart by their width from each other and from the members."""
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("team_kind", TEAM_KINDS)
 def test_every_member_sees_every_example_once(
-    policy: str, options: RunOptions, tmp_path: Path, ear: Ear
+    team_kind: str, options: RunOptions, tmp_path: Path, ear: Ear
 ) -> None:
-    result = quick(options, tmp_path / "run", spec(policy), ear)
+    result = quick(options, tmp_path / "run", spec(team_kind), ear)
     # In a chain the strongest teaches the next one, and so on; the last one teaches the student.
-    teaching = 4 if policy == "assistants" and _first_twice(ear) else 3
+    teaching = 4 if team_kind == "assistants" and _first_twice(ear) else 3
     assert result.teacher_examples == teaching * 24
     assert ear.advanced["teacher signals"] == result.teacher_examples
-    for again in POLICIES:
-        if again not in (policy, "assistants") and policy != "assistants":
+    for again in TEAM_KINDS:
+        if again not in (team_kind, "assistants") and team_kind != "assistants":
             assert quick(options, tmp_path / again, spec(again)).teacher_examples == 0
 
 
@@ -55,12 +55,12 @@ def asked() -> Iterator[Counter[int]]:
     hook.remove()
 
 
-@pytest.mark.parametrize("policy, students", [("stochastic", 1), ("autoskd", 2)])
+@pytest.mark.parametrize("team_kind, students", [("stochastic", 1), ("autoskd", 2)])
 def test_augmented_examples_are_the_teacher_s(
-    policy: str, students: int, options: RunOptions, tmp_path: Path, asked: Counter[int]
+    team_kind: str, students: int, options: RunOptions, tmp_path: Path, asked: Counter[int]
 ) -> None:
     """Of every candidate's training; the members, of width 32 and 16, are not asked."""
-    plain = {"training": {"epochs": 2, "batch_size": 8}, "teacher": spec(policy, members=[SMALL, OTHER])}
+    plain = {"training": {"epochs": 2, "batch_size": 8}, "team": spec(team_kind, members=[SMALL, OTHER])}
     found = []
     for name, pipeline in (("first", plain), ("plain", plain), ("more", plain | {"augmentation": "random"})):
         asked.clear()
@@ -90,6 +90,6 @@ def test_a_teacher_that_runs_along_sees_each_batch_of_a_search_once(
 
 def test_a_search_sees_as_many_examples_whatever_is_accumulated(options: RunOptions, tmp_path: Path) -> None:
     training = {"epochs": 2, "batch_size": 4, "gradient_accumulation": 2, "learning_rate": 1e-3}
-    quick(options, tmp_path / "run", {}, pipeline={"teacher": spec("autoskd"), "training": training})
+    quick(options, tmp_path / "run", {}, pipeline={"team": spec("autoskd"), "training": training})
     rows = (tmp_path / "run" / "theta.csv").read_text("utf-8").splitlines()[1:]
     assert len(rows) == 2 * 24 / 4

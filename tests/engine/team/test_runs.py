@@ -1,4 +1,4 @@
-"""Whole runs with a team: every policy on every kind of task, what is asked once, what the record says."""
+"""Whole runs with a team: every team_kind on every kind of task, what is asked once, what the record says."""
 
 from __future__ import annotations
 
@@ -21,56 +21,56 @@ from engine.training.loop import Stage
 from engine.training.state import LoopState
 from tests.engine.conftest import Ear
 from tests.engine.runs import LEARNED, TEACHER, TRAINING, TUNING
-from tests.engine.team.runs import OTHER, POLICIES, SMALL, quick, spec
+from tests.engine.team.runs import OTHER, SMALL, TEAM_KINDS, quick, spec
 from tests.tokenizers import byte_bpe
 from tests.toys import ROWS, save_tiny, toy_task
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("team_kind", TEAM_KINDS)
 @pytest.mark.parametrize("kind", [kind for kind in ROWS if kind != "pair"])
-def test_a_student_learns_from_a_team(kind: str, policy: str, warm: RunOptions, tmp_path: Path) -> None:
+def test_a_student_learns_from_a_team(kind: str, team_kind: str, warm: RunOptions, tmp_path: Path) -> None:
     training = TRAINING | {"learning_rate": 2e-3}
     weights = {"hard_label": 1.0} if kind == "regression" else {}
     result = distill(
         toy_task(kind),
         teacher=TEACHER,
         student="layers:1",
-        pipeline={"teacher": spec(policy, kind), "training": training, "weights": weights},
+        pipeline={"team": spec(team_kind, kind), "training": training, "weights": weights},
         out=tmp_path / "run",
         fine_tuning=TUNING,
         options=warm,
     )
-    lost = 0.2 if policy == "assistants" else 0.1  # every link of a chain loses something
+    lost = 0.2 if team_kind == "assistants" else 0.1  # every link of a chain loses something
     assert result.student_score > LEARNED[kind] - lost
-    assert [member.name for member in result.team.members] == [TEACHER, "layers:1", SMALL]
-    assert result.team.members[0].scores == result.scores["teacher"]
+    assert [member.name for member in result.team.teachers] == [TEACHER, "layers:1", SMALL]
+    assert result.team.teachers[0].scores == result.scores["teacher"]
 
 
 def test_the_chain_goes_from_the_strongest_to_the_weakest(
     options: RunOptions, tmp_path: Path, ear: Ear
 ) -> None:
     members = [SMALL, OTHER, "layers:1"]
-    result = quick(options, tmp_path / "run", {"policy": "assistants", "members": members}, ear)
-    scores = {member.name: member.score("accuracy") for member in result.team.members}
+    result = quick(options, tmp_path / "run", {"kind": "assistants", "members": members}, ear)
+    scores = {member.name: member.score("accuracy") for member in result.team.teachers}
     order = sorted(scores, key=lambda name: -scores[name])
     taught = [stage.removesuffix(" as assistant") for stage, *_ in ear.stages if stage.endswith("assistant")]
     assert taught == order[1:]
     trained = [stage for stage, *_ in ear.stages]
     assert trained.index("student") > max(trained.index(f"{name} as assistant") for name in order[1:])
     ear.stages.clear()
-    quick(options, tmp_path / "again", {"policy": "assistants", "members": members}, ear, seed=1)
+    quick(options, tmp_path / "again", {"kind": "assistants", "members": members}, ear, seed=1)
     assert not [stage for stage, *_ in ear.stages if stage.endswith("assistant")]
 
 
 def test_the_last_assistant_is_the_one_that_teaches(options: RunOptions, tmp_path: Path) -> None:
     """A chain teaches what a run with its last link as the only teacher does."""
     cache, student = tmp_path / "cache" / "teachers", "scratch:layers=1,hidden=16,heads=1"
-    quick(options, tmp_path / "team", {"policy": "average", "members": [OTHER]}, student=student)
+    quick(options, tmp_path / "team", {"kind": "average", "members": [OTHER]}, student=student)
     before = {path.name for path in cache.iterdir() if path.is_dir()}
-    chain = quick(options, tmp_path / "chain", {"policy": "assistants", "members": [OTHER]}, student=student)
+    chain = quick(options, tmp_path / "chain", {"kind": "assistants", "members": [OTHER]}, student=student)
     (last,) = [path for path in cache.iterdir() if path.is_dir() and path.name not in before]
-    alone = quick(options, tmp_path / "alone", {"policy": "single"}, teacher=str(last), student=student)
+    alone = quick(options, tmp_path / "alone", {"kind": "single"}, teacher=str(last), student=student)
     assert chain.history == alone.history
 
 
@@ -78,7 +78,7 @@ def test_autoskd_writes_what_it_did(options: RunOptions, tmp_path: Path, ear: Ea
     folder = tmp_path / "run"
     result = quick(options, folder, spec("autoskd", candidates=2, dropped=1), ear)
     rows = list(csv.DictReader((folder / "theta.csv").read_text("utf-8").splitlines()))
-    names = [member.name for member in result.team.members]
+    names = [member.name for member in result.team.teachers]
     shares = np.array([[float(row[name]) for name in names] for row in rows])
     assert len(rows) == ear.advanced["search for θ"] == 6  # as many steps as one training
     assert np.allclose(shares.sum(1), 1, atol=1e-5)
@@ -106,7 +106,7 @@ def test_members_smaller_than_the_student_are_dropped_by_default(options: RunOpt
     student = "scratch:layers=1,hidden=24,heads=1"
     members = [SMALL, OTHER, "scratch:layers=2,hidden=8,heads=1"]
     result = quick(options, tmp_path / "run", spec("autoskd", members=members), student=student)
-    smaller = sum(member.parameters < result.parameters for member in result.team.members)
+    smaller = sum(member.parameters < result.parameters for member in result.team.teachers)
     assert smaller == 3
     for each in result.team.candidates:
         assert sum(share == 0 for share in each.distribution) == 2  # two stay
@@ -147,9 +147,9 @@ def test_members_with_their_own_tokenizers(kind: str, options: RunOptions, tmp_p
     training = {"epochs": 1, "batch_size": 8, "max_length": 32}
     if kind == "question_answering":
         training |= {"window_overlap": 8}
-    for policy in ("average", "weighted", "autoskd", "assistants"):
-        pipeline = {"teacher": spec(policy, kind, members=members), "training": training}
-        result = quick(options, tmp_path / policy, {}, data=task, pipeline=pipeline)
+    for team_kind in ("average", "weighted", "autoskd", "assistants"):
+        pipeline = {"team": spec(team_kind, kind, members=members), "training": training}
+        result = quick(options, tmp_path / team_kind, {}, data=task, pipeline=pipeline)
         assert result.student_score is not None
 
 
@@ -157,9 +157,9 @@ def test_an_intermediate_objective_reads_the_teacher(options: RunOptions, tmp_pa
     """The loss of the first step's hidden states is what the teacher alone makes of it."""
     plain = {"training": {"epochs": 1, "batch_size": 24}, "intermediate": {"kind": "mse"}}
     alone, *teams = (
-        quick(options, tmp_path / policy, {}, pipeline=plain | {"teacher": teacher})
-        for policy, teacher in (
-            ("single", {"policy": "single"}),
+        quick(options, tmp_path / team_kind, {}, pipeline=plain | {"team": teacher})
+        for team_kind, teacher in (
+            ("single", {"kind": "single"}),
             ("average", spec("average", members=[OTHER, SMALL])),
             ("autoskd", spec("autoskd", members=[OTHER, SMALL])),
         )
@@ -202,7 +202,7 @@ def test_assistants_of_ready_made_members_learn_as_they_are_told(options: RunOpt
         quick(
             options,
             tmp_path / f"run-{place}",
-            {"policy": "assistants", "members": [str(tmp_path / "member")]},
+            {"kind": "assistants", "members": [str(tmp_path / "member")]},
             teacher=str(tmp_path / "teacher"),
             student="layers:1",
             fine_tuning=FineTuning(epochs=1, learning_rate=1e-3, seed=seed),
@@ -217,12 +217,12 @@ def test_another_team_is_another_run() -> None:
     task = toy_task("single", rows=24, held_out=8)
 
     def identity(teacher: dict[str, Any], **more: Any) -> str:
-        pipeline = Pipeline.model_validate({"teacher": teacher})
+        pipeline = Pipeline.model_validate({"team": teacher})
         return plan_run(task, pipeline, TEACHER, "layers:1", **more).identity
 
     found = [
-        identity({"policy": "single"}),
-        *(identity(spec(policy)) for policy in POLICIES),
+        identity({"kind": "single"}),
+        *(identity(spec(team_kind)) for team_kind in TEAM_KINDS),
         identity(spec("average", members=["layers:1"])),
         identity(spec("average", members=[SMALL, "layers:1"])),
         identity(spec("average"), fine_tuning=FineTuning(epochs=9)),
@@ -231,22 +231,22 @@ def test_another_team_is_another_run() -> None:
 
 
 BAD = {
-    "nobody": ({"policy": "average"}, ["teacher.members"]),
-    "an empty team": ({"policy": "average", "members": []}, ["teacher.members"]),
+    "nobody": ({"kind": "average"}, ["team.members"]),
+    "an empty team": ({"kind": "average", "members": []}, ["team.members"]),
     "a copy": (spec("average", members=["layers:1", SMALL, "layers:1"]), ["named twice: layers:1"]),
-    "a knob of another policy": (spec("average", candidates=3), ["candidates"]),
+    "a knob of another team_kind": (spec("average", candidates=3), ["candidates"]),
     "too many layers": (
         spec("average", members=["layers:9"]),
-        ["teacher.members", "only 2 layers", "1 to 2"],
+        ["team.members", "only 2 layers", "1 to 2"],
     ),
-    "no such folder": (spec("average", members=["./nowhere"]), ["teacher.members", "no such folder"]),
-    "a misspelt scratch": (spec("average", members=["scratch:layer=1"]), ["teacher.members", "layers"]),
+    "no such folder": (spec("average", members=["./nowhere"]), ["team.members", "no such folder"]),
+    "a misspelt scratch": (spec("average", members=["scratch:layer=1"]), ["team.members", "layers"]),
     "probabilities for too few": (spec("stochastic", distribution=[0.5, 0.5]), ["3 numbers", "it has 2"]),
     "probabilities beyond 1": (spec("stochastic", distribution=[0.5, 0.5, 0.5]), ["must sum to 1"]),
     "a negative one": (spec("stochastic", distribution=[-0.5, 1.0, 0.5]), ["distribution"]),
     "nobody is left": (spec("autoskd", dropped=3), ["leaves nobody", "2 at most"]),
     "gold labels in first order": (spec("autoskd", validation="hard_label"), ["second_order = true"]),
-    "an unknown policy": (spec("averge"), ["average"]),
+    "an unknown team_kind": (spec("averge"), ["average"]),
 }
 
 
@@ -270,6 +270,4 @@ def test_a_target_cannot_be_scaled(options: RunOptions, tmp_path: Path) -> None:
 
 def test_a_team_needs_a_prediction_loss() -> None:
     with pytest.raises(ValueError, match="a team teaches by its predictions, and their weight is 0"):
-        Pipeline.model_validate(
-            {"teacher": spec("average"), "weights": {"prediction": 0.0, "hard_label": 1.0}}
-        )
+        Pipeline.model_validate({"team": spec("average"), "weights": {"prediction": 0.0, "hard_label": 1.0}})

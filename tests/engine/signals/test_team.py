@@ -15,7 +15,7 @@ from engine.models.load import Features
 from engine.objective.equation import Objective
 from engine.objective.prediction import IGNORED
 from engine.pipeline import Pipeline, Training
-from engine.signals.team import Colleague, TeamSignals
+from engine.signals.team import MemberSignals, TeamSignals
 from engine.tokens.alignment import align, align_labels
 from engine.tokens.examples import Encoded, encode
 from engine.training.batches import StepPlan, TrainingData
@@ -25,7 +25,7 @@ from tests.toys import toy_task
 ROWS, MEMBERS = 12, 4
 KINDS = ["single", "regression", "tagging", "question_answering"]
 DISTRIBUTION = (0.1, 0.4, 0.3, 0.2)
-POLICIES = {"average": "average", "weighted": "all", "stochastic": "drawn"}
+TEAM_KINDS = {"average": "average", "weighted": "all", "stochastic": "drawn"}
 
 
 class Sayings:
@@ -60,9 +60,9 @@ class Sayings:
 
 
 class Team:
-    """A teacher and three colleagues, two of which have another tokenizer."""
+    """A teacher and three members, two of which have another tokenizer."""
 
-    def __init__(self, kind: str, policy: str):
+    def __init__(self, kind: str, team_kind: str):
         self.task = toy_task(kind, rows=ROWS, held_out=1)
         overlap = 4 if self.task.kind == "question_answering" else None
         self.student = encode(self.task.train, self.task, wordpiece(), 64, overlap)
@@ -73,15 +73,15 @@ class Team:
             Sayings(encoding or self.student, outputs, per_token, seed)
             for seed, encoding in enumerate(self.encodings)
         ]
-        colleagues = tuple(map(Colleague, self.sayings[1:], self.encodings[1:]))
-        shares = DISTRIBUTION if policy == "stochastic" else ()
-        self.signals = TeamSignals(colleagues, self.student, per_token, POLICIES[policy], shares)
+        members = tuple(map(MemberSignals, self.sayings[1:], self.encodings[1:]))
+        shares = DISTRIBUTION if team_kind == "stochastic" else ()
+        self.signals = TeamSignals(members, self.student, per_token, TEAM_KINDS[team_kind], shares)
         accepted = {"input_ids", "attention_mask"}
         self.data = TrainingData(self.student, accepted, self.sayings[0], team=self.signals)
         members = ["m1", "m2", "m3"]
         prediction = {"prediction": {"kind": "mse"}} if kind == "regression" else {}
-        teacher = {"policy": policy, "members": members}
-        self.pipeline = Pipeline.model_validate({"teacher": teacher, **prediction})
+        spec = {"kind": team_kind, "members": members}
+        self.pipeline = Pipeline.model_validate({"team": spec, **prediction})
 
     def at_student(self, member: int, ids: np.ndarray) -> Tensor:
         """A member's logits where the student's are."""
@@ -133,9 +133,9 @@ def error(kind: str, logits: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("policy", POLICIES)
-def test_a_team_teaches_as_its_equation_says(kind: str, policy: str) -> None:
-    team = Team(kind, policy)
+@pytest.mark.parametrize("team_kind", TEAM_KINDS)
+def test_a_team_teaches_as_its_equation_says(kind: str, team_kind: str) -> None:
+    team = Team(kind, team_kind)
     objective, plan = team.objective(), plan_of(team.data)
     for number, ids in enumerate(plan.steps):
         (batch,) = plan[number]
@@ -146,9 +146,9 @@ def test_a_team_teaches_as_its_equation_says(kind: str, policy: str) -> None:
         found = objective(Features(student, {}, mask), features, batch.labels, batch.totals)["prediction"]
 
         paired = mask if features.paired is None else mask & features.paired
-        if policy == "average":
+        if team_kind == "average":
             targets, trust = [says.mean(0)], [1.0]
-        elif policy == "stochastic":
+        elif team_kind == "stochastic":
             drawn = team.signals.draw([0, 0, number])
             scale = 1.0 if kind == "regression" else DISTRIBUTION[drawn]
             targets, trust = [scale * says[drawn]], [1.0]
@@ -210,7 +210,7 @@ def test_processes_and_pieces_of_a_step_have_the_same_teacher() -> None:
 def test_theta_keeps_its_gradient() -> None:
     """The teacher's own logits are cut off, what a target makes of the team's is not."""
     team = Team("single", "weighted")
-    objective = replace_policy(team)
+    objective = searched(team)
     batch = team.data.batch(np.arange(4), {"examples": 4.0})
     features = team.data.view(batch)
     theta = torch.full((MEMBERS,), 0.25, requires_grad=True)
@@ -223,6 +223,6 @@ def test_theta_keeps_its_gradient() -> None:
     assert (slope != 0).all()
 
 
-def replace_policy(team: Team) -> Objective:
-    team.pipeline = Pipeline.model_validate({"teacher": {"policy": "autoskd", "members": ["a"]}})
+def searched(team: Team) -> Objective:
+    team.pipeline = Pipeline.model_validate({"team": {"kind": "autoskd", "members": ["a"]}})
     return team.objective()
