@@ -19,18 +19,10 @@ from engine.base.hub import local_snapshot
 from engine.base.options import RunOptions
 from engine.data.files import SUFFIXES, read_file, read_text
 from engine.data.rows import Findings
-from engine.data.task import Task, TaskKind
+from engine.data.task import KINDS, Task, TaskKind
 
 if TYPE_CHECKING:
     from engine.run.predictor import Predictor
-
-FIELDS: dict[TaskKind, tuple[str, str]] = {
-    "classification": ("text", "text_pair"),
-    "regression": ("text", "text_pair"),
-    "tagging": ("tokens", ""),
-    "question_answering": ("question", "context"),
-}
-"""Kind of task → its first and second field in a file."""
 
 Row = dict[str, Any]
 
@@ -150,7 +142,7 @@ def _standard_input() -> list[str]:
 
 def _of_columns(kind: TaskKind, columns: Mapping[str, list[Any]], question: Question) -> list[Row]:
     """Rows of a file, in the fields of the task."""
-    first, second = FIELDS[kind]
+    first, second = (*KINDS[kind].fields, "")[:2]
     only = next(iter(columns)) if len(columns) == 1 else None
     chosen = {first: question.columns[0] or (first if first in columns else only or first)}
     if second and (question.columns[1] or second in columns):

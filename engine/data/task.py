@@ -19,12 +19,71 @@ if TYPE_CHECKING:
 
 TaskKind = Literal["classification", "regression", "tagging", "question_answering"]
 TASK_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
-TEXT_FIELDS: dict[TaskKind, tuple[str, ...]] = {
-    "classification": ("text", "text_pair"),
-    "regression": ("text", "text_pair"),
-    "tagging": ("tokens",),
-    "question_answering": ("question", "context"),
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What all tasks of a kind have in common.
+
+    Args:
+        columns: What a user calls a column (`text`, `text_pair`, `label`) → the field that it becomes.
+        target: The field that is predicted.
+        texts: The fields that a row must have to be answered.
+        head: How the names of transformers' classes with a fitting head end.
+        hub_tag: The task's name on the hub.
+        per_token: Whether the model answers per token.
+        outputs: Width C of the logits; None: one for each label.
+        at_words: What a row would lose if its words were moved; empty where labels do not stand at words.
+        max_length: Tokens of an example (Distiller, appendix G; that of tagging is ours).
+        epochs: Of a student (Distiller, appendix G).
+    """
+
+    columns: Mapping[str, str]
+    target: str
+    texts: tuple[str, ...]
+    head: str
+    hub_tag: str
+    per_token: bool = False
+    outputs: int | None = None
+    at_words: str = ""
+    max_length: int = 64
+    epochs: int = 20
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that hold texts, those that a row may lack too."""
+        return tuple(field for role, field in self.columns.items() if role != "label")
+
+
+_TEXTS = {"text": "text", "text_pair": "text_pair", "label": "label"}
+_CLASSIFIER = ("ForSequenceClassification", "text-classification")
+KINDS: Mapping[TaskKind, Kind] = {
+    "classification": Kind(_TEXTS, "label", ("text",), *_CLASSIFIER),
+    "regression": Kind(_TEXTS, "label", ("text",), *_CLASSIFIER, outputs=1),
+    "tagging": Kind(
+        {"text": "tokens", "label": "tags"},
+        "tags",
+        ("tokens",),
+        "ForTokenClassification",
+        "token-classification",
+        per_token=True,
+        at_words="tags with their words",
+        max_length=128,
+    ),
+    "question_answering": Kind(
+        {"text": "question", "text_pair": "context", "label": "answers"},
+        "answers",
+        ("question", "context"),
+        "ForQuestionAnswering",
+        "question-answering",
+        per_token=True,
+        outputs=2,
+        at_words="answer in its context",
+        max_length=320,
+        epochs=30,
+    ),
 }
+"""The one table of what depends on the kind of task alone."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +122,17 @@ class Task:
     @property
     def token_level(self) -> bool:
         """Whether the model answers per token (tagging, question answering)."""
-        return self.kind in ("tagging", "question_answering")
+        return KINDS[self.kind].per_token
 
     @property
     def outputs(self) -> int:
         """Width C of the model's logits: classes, tags, 1 for regression, 2 for span ends."""
-        return {"regression": 1, "question_answering": 2}.get(self.kind, len(self.labels))
+        return KINDS[self.kind].outputs or len(self.labels)
 
 
 def texts_of(task: Task) -> Iterator[str]:
     """Every text of the training rows; a tagged sentence as one text."""
-    for name in TEXT_FIELDS[task.kind]:
+    for name in KINDS[task.kind].fields:
         if name in task.train.column_names:
             yield from (_joined(value) for value in task.train[name])
 

@@ -31,21 +31,12 @@ from engine.augment.mixup import SHARES, mixed_inputs
 from engine.base.errors import InputError
 from engine.base.files import hash_of_files
 from engine.base.hub import MODEL_FILES, local_snapshot
-from engine.data.task import Task, TaskKind
+from engine.data.task import KINDS, Task, TaskKind
 from engine.models.names import Scratch, place_of
 from engine.run.result import RESULT_FILE
 
 HEADS: dict[TaskKind, Any] = {
-    "classification": transformers.AutoModelForSequenceClassification,
-    "regression": transformers.AutoModelForSequenceClassification,
-    "tagging": transformers.AutoModelForTokenClassification,
-    "question_answering": transformers.AutoModelForQuestionAnswering,
-}
-HEAD_SUFFIX: dict[TaskKind, str] = {
-    "classification": "ForSequenceClassification",
-    "regression": "ForSequenceClassification",
-    "tagging": "ForTokenClassification",
-    "question_answering": "ForQuestionAnswering",
+    name: getattr(transformers, f"AutoModel{kind.head}") for name, kind in KINDS.items()
 }
 
 
@@ -181,7 +172,7 @@ def for_task(config: PretrainedConfig, task: Task, tokenizer: PreTrainedTokenize
 
 def has_head(config: PretrainedConfig, kind: TaskKind) -> bool:
     """Whether the model was saved with a head for this kind of task, that is: fine-tuned."""
-    return any(name.endswith(HEAD_SUFFIX[kind]) for name in config.architectures or [])
+    return any(name.endswith(KINDS[kind].head) for name in config.architectures or [])
 
 
 def build(config: PretrainedConfig, kind: TaskKind, seed: int) -> PreTrainedModel:

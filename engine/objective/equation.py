@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.base.errors import InputError
-from engine.data.task import TaskKind
+from engine.data.task import KINDS, TaskKind
 from engine.models.load import Features
 from engine.objective import INTERMEDIATE, PREDICTION, IntermediateObjective
 from engine.objective.critics import StackedLinear
@@ -89,7 +89,7 @@ class Objective(nn.Module):
         self.needs = TeacherNeeds(layers, "first" if first_only else "all")
         self.student_layers_used = tuple(sorted({i for i, _ in self.mapping.pairs}))
         predicting = self.weights.prediction + self.weights.augmented_prediction > 0
-        per_token = kind in ("tagging", "question_answering") and predicting
+        per_token = KINDS[kind].per_token and predicting
         self.aligned = per_token or (self.intermediate is not None and self.intermediate.token_level)
 
     def forward(

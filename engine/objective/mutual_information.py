@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from engine.data.task import TaskKind
+from engine.data.task import KINDS, TaskKind
 from engine.models.load import Features
 from engine.objective.critics import CRITIC, StackedLinear
 from engine.objective.reduction import full_precision, masked_mean
@@ -126,7 +126,7 @@ class MutualInformation(nn.Module):
         super().__init__()
         self.alpha, self.max_tokens = spec.alpha, spec.max_tokens
         self.learning_rate: float | None = spec.critic.learning_rate
-        by_token = kind in ("tagging", "question_answering")
+        by_token = KINDS[kind].per_token
         self.token_level = spec.level == "token" or (spec.level == "auto" and by_token)
         self.student_layers = sorted({i for i, _ in pairs})
         self.teacher_layers = sorted({j for _, j in pairs})

@@ -50,7 +50,7 @@ from engine.pipeline.team import (
     TeamSpec,
     WeightedTeam,
 )
-from engine.pipeline.training import PAPER_MAX_LENGTH, WITH_AUGMENTATION, Training, Weights
+from engine.pipeline.training import WITH_AUGMENTATION, Training, Weights
 
 __all__ = [
     "CE",
@@ -58,7 +58,6 @@ __all__ = [
     "IN_DOMAIN",
     "L2",
     "MSE",
-    "PAPER_MAX_LENGTH",
     "WITH_AUGMENTATION",
     "PKD",
     "AssistantsTeam",

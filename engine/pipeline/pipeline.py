@@ -11,7 +11,7 @@ from pydantic import model_validator
 
 from engine.base.errors import Problem
 from engine.base.spec import Spec
-from engine.data.task import Task, TaskKind
+from engine.data.task import KINDS, Task, TaskKind
 from engine.pipeline.augmentation import Augmentation, AugmentationSpec, OperatorSpec
 from engine.pipeline.components import (
     CriticSpec,
@@ -27,12 +27,6 @@ from engine.pipeline.components import (
 )
 from engine.pipeline.team import AutoSKD, SingleTeacher, TeamSpec
 from engine.pipeline.training import WITH_AUGMENTATION, Training, Weights
-
-WORD_LEVEL_ONLY: dict[TaskKind, str] = {
-    "tagging": "tags with their words",
-    "question_answering": "answer in its context",
-}
-"""Kinds of task whose labels stand at words → what would be lost."""
 
 
 class Pipeline(Spec):
@@ -132,8 +126,8 @@ class Pipeline(Spec):
         if kind == "regression" and isinstance(self.team, AutoSKD) and self.team.update == "sswo":
             what = "θ scales the logits of the drawn member, and a scaled target is another target"
             problems.append(Problem("team.update", what, "'sswo'", ("cr",)))
-        if kind in WORD_LEVEL_ONLY and "back_translation" in self.augmentation.kinds:
-            what = f"a translation keeps no {WORD_LEVEL_ONLY[kind]}"
+        if KINDS[kind].at_words and "back_translation" in self.augmentation.kinds:
+            what = f"a translation keeps no {KINDS[kind].at_words}"
             others = ("contextual", "random", "mixup")
             problems.append(Problem("augmentation.operators", what, "'back_translation'", others))
         return problems

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from engine.base.spec import Spec, Weight
-from engine.data.task import Task
+from engine.data.task import KINDS, Task
 
 
 class Weights(Spec):
@@ -24,8 +24,9 @@ WITH_AUGMENTATION = {"hard_label": 0.5, "augmented_prediction": 1.0, "augmented_
 """Weights of a pipeline that augments and does not say them (Distiller, appendix G)."""
 
 
-PAPER_EPOCHS: dict[str, int] = {"question_answering": 30, "cola": 50}
-PAPER_MAX_LENGTH: dict[str, int] = {"question_answering": 320, "pair": 128, "single": 64, "tagging": 128}
+COLA_EPOCHS = 50
+"""The paper's, of the one dataset that is small and hard."""
+PAIR_MAX_LENGTH = 128
 
 
 class Training(Spec):
@@ -50,11 +51,11 @@ class Training(Spec):
 
     def for_task(self, task: Task, from_scratch: bool = False) -> Training:
         """The same with the value for this task, and this kind of student, in place of every `None`."""
-        shape = task.kind if task.token_level else "pair" if task.pair else "single"
+        kind = KINDS[task.kind]
         defaults: dict[str, Any] = {
-            "epochs": PAPER_EPOCHS.get(task.kind) or PAPER_EPOCHS.get(task.name.rsplit("/")[-1], 20),
+            "epochs": COLA_EPOCHS if task.name.rsplit("/")[-1] == "cola" else kind.epochs,
             "learning_rate": 5e-4 if from_scratch else 5e-5,
-            "max_length": PAPER_MAX_LENGTH[shape],
+            "max_length": PAIR_MAX_LENGTH if task.pair else kind.max_length,
             "window_overlap": 128 if task.kind == "question_answering" else None,
         }
         return self.model_copy(update={k: v for k, v in defaults.items() if getattr(self, k) is None})

@@ -7,18 +7,11 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from engine.base.files import write_text
-from engine.data.task import Task, TaskKind
+from engine.data.task import KINDS, Task
 from engine.models.load import HEADS
 from engine.pipeline import Pipeline
 from engine.pipeline.read import dump_pipeline
 from engine.run.result import RunResult
-
-HUB_TASKS: dict[TaskKind, str] = {
-    "classification": "text-classification",
-    "regression": "text-classification",
-    "tagging": "token-classification",
-    "question_answering": "question-answering",
-}
 
 TEXT = """---
 {data}
@@ -100,7 +93,7 @@ def _shown(model: str) -> str:
 
 def write_card(folder: Path, result: RunResult, task: Task) -> None:
     """Writes `README.md` with the figures of `result` into the student's folder."""
-    tag = HUB_TASKS[task.kind]
+    tag = KINDS[task.kind].hub_tag
     score = EvalResult(
         task_type=tag,
         dataset_type=task.name,

@@ -19,27 +19,20 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from engine.base.errors import InputError, Problem
 from engine.base.machine import Machine, machine_for
 from engine.base.options import RunOptions
-from engine.data.task import Task, TaskKind
+from engine.data.task import KINDS, Task, TaskKind
 from engine.evaluation.inference import logits_of
 from engine.evaluation.scores import predictions
 from engine.models.load import (
-    HEAD_SUFFIX,
     has_head,
     load_config,
     load_pretrained,
     load_tokenizer,
     position_limit,
 )
-from engine.pipeline import PAPER_MAX_LENGTH
+from engine.pipeline.training import PAIR_MAX_LENGTH
 from engine.run.result import RunResult
 from engine.tokens.examples import encode
 
-FIELDS: dict[TaskKind, tuple[str, ...]] = {
-    "classification": ("text",),
-    "regression": ("text",),
-    "tagging": ("tokens",),
-    "question_answering": ("question", "context"),
-}
 DEFAULT_OVERLAP = 128
 MAX_PROBLEMS = 5
 
@@ -92,7 +85,7 @@ class Predictor:
     def _answer(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[Any], list[np.ndarray]]:
         """Answers by index, and the logits of each example."""
         pair = any("text_pair" in row for row in rows)
-        fields = (*FIELDS[self.kind], "text_pair") if pair else FIELDS[self.kind]
+        fields = (*KINDS[self.kind].texts, *["text_pair"] * pair)
         if problems := [p for number, row in enumerate(rows) for p in _problems(row, fields, number)]:
             raise InputError(problems[:MAX_PROBLEMS])
         source = Dataset.from_list([{field: row[field] for field in fields} for row in rows])
@@ -140,7 +133,7 @@ def load_predictor(model: str | Path, options: RunOptions | None = None) -> Pred
     kind = _kind(name, config, result)
     labels = tuple(str(config.id2label[index]) for index in range(config.num_labels))
     training = result.pipeline["training"] if result else {}
-    usual = PAPER_MAX_LENGTH["question_answering" if kind == "question_answering" else "pair"]
+    usual = max(KINDS[kind].max_length, PAIR_MAX_LENGTH)
     return Predictor(
         model=load_pretrained(name, config, kind, 0, "model", new_head=False),
         tokenizer=load_tokenizer(name, "model"),
@@ -159,11 +152,9 @@ def _kind(name: str, config: Any, result: RunResult | None) -> TaskKind:
     if result is not None:
         return result.task_kind
     regression = config.num_labels == 1 or getattr(config, "problem_type", None) == "regression"
-    kinds = [kind for kind in HEAD_SUFFIX if has_head(config, kind) and (kind == "regression") <= regression]
+    kinds = [kind for kind in KINDS if has_head(config, kind) and (kind == "regression") <= regression]
     if not kinds:
-        raise InputError.of(
-            "MODEL", "this model is not fine-tuned for a task", repr(name), tuple(HEAD_SUFFIX)
-        )
+        raise InputError.of("MODEL", "this model is not fine-tuned for a task", repr(name), tuple(KINDS))
     return "regression" if "regression" in kinds and regression else kinds[0]
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
-from engine.data.task import TASK_KINDS
 from engine.models.load import HEADS
 from engine.pipeline.presets import PRESETS
 from engine.run.card import write_card
@@ -123,9 +122,3 @@ def test_who_taught_is_told(tmp_path: Path) -> None:
     assert str(tmp_path) not in card.text
     everyone = card_for(tmp_path / "student", team={**team, "distribution": None}, pipeline=pipeline)
     assert "| who taught | parameters | accuracy |\n| --- | --- | --- |\n| `org/big` |" in everyone.text
-
-
-def test_every_kind_has_a_card() -> None:
-    from engine.run.card import HUB_TASKS
-
-    assert set(HUB_TASKS) == set(TASK_KINDS)
