@@ -23,7 +23,7 @@ from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter, SilentReporter
 from engine.data import identified, load_task
 from engine.data.task import Task
-from engine.pipeline import Training
+from engine.pipeline.training import Training
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from engine.base.options import FineTuning, RunOptions
     from engine.data.load import load_task
     from engine.distillation import distill
-    from engine.pipeline import Pipeline
+    from engine.pipeline.pipeline import Pipeline
     from engine.run.predictor import load_predictor
     from engine.run.result import RunResult
 

@@ -21,6 +21,7 @@ from engine.base.machine import Machine, device_name, machine_for, peak_memory_m
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter
 from engine.data import identified, load_task
+from engine.data.metrics import Scores, in_words
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out, timing
 from engine.models.load import (
@@ -28,14 +29,14 @@ from engine.models.load import (
     save_model,
     size_mb,
 )
-from engine.pipeline import Pipeline
+from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.read import dump_pipeline, load_pipeline
 from engine.run.card import write_card
 from engine.run.fine_tuning import Model, gold_scores
 from engine.run.folder import RunFolder
 from engine.run.plan import RunPlan, check_batch, plan_run
 from engine.run.record import Watch, now, score_facts, training_facts, versions
-from engine.run.result import RunResult, Scores, in_words
+from engine.run.result import RunResult
 from engine.run.student import make_student
 from engine.run.teacher import Teacher, load_start, prepare_teacher
 from engine.team.search import write_history

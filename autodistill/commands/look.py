@@ -111,7 +111,7 @@ def components(json: args.Json = False) -> None:
     """Lists the kinds of every component, and the presets."""
     from autodistill.commands import console
     from autodistill.commands import show as summary
-    from engine.pipeline import components as kinds
+    from engine.pipeline.pipeline import components as kinds
 
     with console.handled(json):
         if json:

@@ -25,8 +25,9 @@ from autodistill.recommend.record import RECOMMENDATION_FILE, Recommendation
 from engine.base.errors import InputError
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter
-from engine.pipeline import Pipeline, Training
+from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.read import load_pipeline
+from engine.pipeline.training import Training
 
 MULTIPLES = {"k": 1e3, "m": 1e6, "g": 1e9}
 

@@ -16,15 +16,17 @@ from typing import Any, TypeVar
 
 from autodistill.history.store import Store
 from engine.base.errors import InputError, Problem
+from engine.base.files import RESULT_FILE
 from engine.base.hub import local_snapshot
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter
+from engine.base.spec import Spec
 from engine.data.task import Task
 from engine.models.names import parse_model
-from engine.pipeline import Pipeline, Spec
 from engine.pipeline.explain import validated
+from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.read import load_pipeline
-from engine.run.result import RESULT_FILE, RunResult
+from engine.run.result import RunResult
 
 DEMO_MODELS = {"teacher": "scratch:layers=4,hidden=256", "student": "scratch:layers=2,hidden=128"}
 MODEL_EXAMPLES = {

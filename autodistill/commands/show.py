@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from engine.data.task import Task
-from engine.pipeline import Pipeline, component_specs, components
+from engine.pipeline.pipeline import Pipeline, component_specs, components
 from engine.pipeline.presets import PRESETS
 from engine.run.result import RunResult
 

@@ -16,8 +16,8 @@ from autodistill.commands.show import Row, large
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter
 from engine.data import load_task
-from engine.pipeline import AverageTeam
 from engine.pipeline.explain import validated
+from engine.pipeline.team import AverageTeam
 
 Role = Literal["strongest", "assistant", "as large as the student", "weak"]
 COLUMNS = ["member", "parameters", "role"]
@@ -95,7 +95,7 @@ def suggest(wish: Wish, reporter: Reporter) -> Suggestion:
 
     from engine.base.machine import machine_for  # loads torch
     from engine.models.load import planned_size
-    from engine.pipeline import Pipeline
+    from engine.pipeline.pipeline import Pipeline
     from engine.run.plan import plan_run
     from engine.run.student import student_config
     from engine.run.teacher import config_of, tokenizer_of

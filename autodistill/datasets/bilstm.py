@@ -24,12 +24,12 @@ from transformers.modeling_outputs import QuestionAnsweringModelOutput, TokenCla
 from engine.base.files import hash_of
 from engine.base.machine import Machine
 from engine.data import identified
+from engine.data.metrics import in_words
 from engine.data.splits import sample
 from engine.data.task import Task
-from engine.pipeline import Training
+from engine.models.vocabulary import scratch_tokenizer
+from engine.pipeline.training import Training
 from engine.run.fine_tuning import gold_scores
-from engine.run.result import in_words
-from engine.run.teacher import scratch_tokenizer
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,10 @@ from autodistill.history.table import (
     runs_frame,
 )
 from engine.base.errors import InputError, unknown_name
+from engine.base.files import RESULT_FILE
 from engine.data.files import SUFFIXES, read_file
 from engine.data.rows import Findings, RawSplit, is_missing
-from engine.run.result import RESULT_FILE, RunResult
+from engine.run.result import RunResult
 from meta_data import PUBLISHED
 
 

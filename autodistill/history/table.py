@@ -17,10 +17,11 @@ import pandas as pd
 from pydantic import ConfigDict, Field
 
 from engine.base.errors import InputError
+from engine.base.spec import Spec
 from engine.data.rows import Findings
 from engine.data.task import TaskKind
-from engine.pipeline import Pipeline, Spec
 from engine.pipeline.explain import NUMBER, TAG, validated
+from engine.pipeline.pipeline import Pipeline
 
 Score = Annotated[float, Field(ge=-1, le=1)]
 Count = Annotated[int, Field(ge=1)]

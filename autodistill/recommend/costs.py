@@ -23,7 +23,9 @@ from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter
 from engine.data.task import Task, texts_of
 from engine.models.names import parse_model
-from engine.pipeline import AutoSKD, AverageTeam, MIAlpha, Pipeline
+from engine.pipeline.components import MIAlpha
+from engine.pipeline.pipeline import Pipeline
+from engine.pipeline.team import AutoSKD, AverageTeam
 from engine.run.result import Member
 
 if TYPE_CHECKING:

@@ -32,8 +32,10 @@ from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter
 from engine.data.task import Task
 from engine.models.names import Scratch, parse_model
-from engine.pipeline import AverageTeam, Pipeline, Training
 from engine.pipeline.explain import validated
+from engine.pipeline.pipeline import Pipeline
+from engine.pipeline.team import AverageTeam
+from engine.pipeline.training import Training
 from engine.run.result import Member
 
 NEAREST = 3

@@ -13,8 +13,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine import pipeline as spec
+from engine.base.spec import Spec
 from engine.data.task import TaskKind
-from engine.pipeline import Pipeline, Spec, Training, component_specs
+from engine.pipeline.pipeline import Pipeline, component_specs
+from engine.pipeline.training import Training
 
 GRID: dict[type[Spec], dict[str, tuple[Any, ...]]] = {
     spec.MIAlpha: {

@@ -17,7 +17,7 @@ from engine.base.files import hash_of, hash_of_files
 from engine.base.hub import MODEL_FILES, local_snapshot
 from engine.base.machine import Machine
 from engine.models.load import quiet_transformers
-from engine.pipeline import BackTranslation
+from engine.pipeline.augmentation import BackTranslation
 
 BATCH = 32
 LONGEST = 256

@@ -13,7 +13,7 @@ from engine.augment.random import RandomWords
 from engine.augment.synonyms import load_synonyms
 from engine.base.machine import Machine
 from engine.data.task import Task
-from engine.pipeline import Augmentation, BackTranslation, Contextual, Mixup, Random
+from engine.pipeline.augmentation import Augmentation, BackTranslation, Contextual, Mixup, Random
 
 
 def policy_for(spec: Augmentation, task: Task, machine: Machine) -> Policy | None:

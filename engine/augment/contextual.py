@@ -13,7 +13,7 @@ from engine.augment.passages import CORE, Passage, with_core
 from engine.base.errors import InputError
 from engine.base.machine import Machine
 from engine.models.load import position_limit
-from engine.pipeline import Contextual
+from engine.pipeline.augmentation import Contextual
 
 BATCH = 64
 """Texts in one forward pass."""

@@ -19,9 +19,10 @@ from datasets.table import InMemoryTable
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from engine.augment.mixup import SHARES, mixed_alignment, mixed_targets
+from engine.augment.mixup import mixed_alignment, mixed_targets
 from engine.augment.policy import Policy
 from engine.data.task import Task
+from engine.models.forward import SHARES
 from engine.tokens.alignment import align, align_labels
 from engine.tokens.examples import Encoded, encode
 from engine.tokens.windows import Windows, answer_spans

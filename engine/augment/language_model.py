@@ -23,8 +23,8 @@ from engine.base.machine import Machine
 from engine.data.task import Task, texts_of
 from engine.models.load import load_config, load_tokenizer, quiet_transformers, save_model, scratch_config
 from engine.models.names import Scratch
-from engine.pipeline import IN_DOMAIN
-from engine.run.teacher import scratch_tokenizer
+from engine.models.vocabulary import scratch_tokenizer
+from engine.pipeline.augmentation import IN_DOMAIN
 from engine.tokens.order import step_batches
 from engine.training.optimiser import schedule, step_seed
 

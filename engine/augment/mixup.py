@@ -3,26 +3,21 @@
     x̂ = λ·x + (1 − λ)·x',   ŷ = λ·y + (1 − λ)·y'
 
 Decided here: a batch of pairs holds the first partners and behind them the second ones, row i and row n + i
-being mixed with λ_i. Word embeddings are mixed, of each model its own; a position that either partner has is
-there; token types are the first one's; targets are mixed as distributions, in tagging at every token, in
-question answering over the positions.
+being mixed with λ_i. What a model makes of them is `engine.models.forward`'s; targets are mixed as
+distributions, in tagging at every token, in question answering over the positions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from engine.data.task import TaskKind
-from engine.pipeline import Mixup
+from engine.models.forward import blend
+from engine.pipeline.augmentation import Mixup
 from engine.tokens.examples import NO_LABEL
-
-SHARES = "mixup_shares"
-"""Name of λ (n,) among a model's inputs; the others have 2n rows then."""
 
 
 def draw(spec: Mixup, count: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -31,41 +26,6 @@ def draw(spec: Mixup, count: int, generator: np.random.Generator) -> tuple[np.nd
     partners = np.empty(count, dtype=np.int64)
     partners[ring] = np.roll(ring, -1)
     return partners, generator.beta(spec.a, spec.a, count)
-
-
-def blend(values: Tensor, shares: Tensor) -> Tensor:
-    """λ·first + (1 − λ)·second.
-
-    Shapes:
-        values: (2n, ...).
-        shares: (n,) λ.
-        Returns: (n, ...).
-
-    Example:
-        >>> blend(torch.tensor([[1.0], [3.0]]), torch.tensor([0.75]))
-        tensor([[1.5000]])
-    """
-    first, second = values.chunk(2)
-    weight = shares.to(values.dtype).reshape(-1, *[1] * (values.ndim - 1))
-    return weight * first + (1 - weight) * second
-
-
-def mixed_inputs(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What the model takes in place of pairs: embeddings of mixed words.
-
-    Args:
-        inputs: (2n, N) tensors of the tokenizer, and λ under `SHARES`.
-    """
-    shares = inputs[SHARES]
-    half = len(shares)
-    rest = {name: values[:half] for name, values in inputs.items() if name not in ("input_ids", SHARES)}
-    embedding: nn.Module = model.get_input_embeddings()  # type: ignore[operator]  # a method of transformers' models
-    words = embedding(inputs["input_ids"])
-    mask = blend(inputs["attention_mask"].float(), shares) > 0
-    return rest | {
-        "inputs_embeds": blend(words, shares),
-        "attention_mask": mask.to(inputs["attention_mask"].dtype),
-    }
 
 
 def mixed_targets(labels: Tensor, shares: Tensor, kind: TaskKind, classes: int, length: int) -> Tensor:

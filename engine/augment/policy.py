@@ -16,7 +16,7 @@ import numpy as np
 from engine.augment.mixup import draw
 from engine.augment.passages import Passage, Row, passages_of, row_of
 from engine.data.task import TaskKind
-from engine.pipeline import Mixup
+from engine.pipeline.augmentation import Mixup
 
 Operator = Callable[[Sequence[Passage], np.random.Generator], list[Passage]]
 """Texts → other forms of them, of the same number."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.augment.passages import Passage, core_of, with_core
 from engine.augment.synonyms import Synonyms
-from engine.pipeline import Random
+from engine.pipeline.augmentation import Random
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+RESULT_FILE = "result.json"
+"""The record beside a student."""
+
 
 @contextmanager
 def written_atomically(path: Path) -> Iterator[Path]:

@@ -10,9 +10,20 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 from engine.base.errors import InputError, unknown_name
-from engine.models.names import place_of
 
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.spm", "*.tiktoken")
+
+
+def place_of(role: str) -> str:
+    """Where a user names the model of this role.
+
+    Example:
+        >>> place_of("teacher"), place_of("model"), place_of("augmentation.contextual.model")
+        ('--teacher', 'MODEL', 'augmentation.contextual.model')
+    """
+    if "." in role:
+        return role
+    return "MODEL" if role == "model" else f"--{role}"
 
 
 @cache

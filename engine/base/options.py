@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.pipeline import Spec
+from engine.base.spec import Spec
 
 
 class FineTuning(Spec):

@@ -12,6 +12,10 @@ from collections.abc import Sequence
 from engine.base.errors import InputError, unknown_name
 from engine.data.task import TaskKind
 
+Scores = dict[str, dict[str, float]]
+"""Held-out set → metric → score."""
+
+
 ALIASES = {
     "acc": "accuracy",
     "matthews_correlation": "mcc",
@@ -80,3 +84,18 @@ def choose_metrics(
         what = f"no metric of {kind.replace('_', ' ')}{classes}"
         raise InputError(unknown_name(place, what, wanted, allowed))
     return (name, *(metric for metric in fitting if metric != name))
+
+
+def in_words(scores: Scores) -> str:
+    """Scores as a person reads them.
+
+    Example:
+        >>> in_words({"validation": {"accuracy": 0.912, "f1": 0.9}})
+        'accuracy 0.9120, f1 0.9000'
+    """
+    lines = (
+        ", ".join(f"{metric} {value:.4f}" for metric, value in found.items())
+        + (f" on {name}" if len(scores) > 1 else "")
+        for name, found in scores.items()
+    )
+    return "; ".join(lines)

@@ -14,11 +14,11 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from engine.base.progress import Reporter, SilentReporter
+from engine.data.metrics import Scores
 from engine.data.task import Task, TaskKind
 from engine.evaluation.scores import predictions, scores
-from engine.models.load import accepted_inputs, forward
-from engine.pipeline import Training
-from engine.run.result import Scores
+from engine.models.forward import accepted_inputs, forward
+from engine.pipeline.training import Training
 from engine.tokens.examples import Encoded, encode
 from engine.tokens.order import sorted_batches
 

@@ -1,4 +1,4 @@
-"""Teacher and student models: how they are loaded, built, and what one forward pass gives.
+"""Teacher and student models: how they are loaded and built.
 
 Nothing here names an architecture, except that a model from scratch is a BERT encoder.
 Only safetensors are loaded; remote code never runs.
@@ -6,18 +6,16 @@ Only safetensors are loaded; remote code never runs.
 
 from __future__ import annotations
 
-import inspect
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -27,50 +25,15 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from engine.augment.mixup import SHARES, mixed_inputs
 from engine.base.errors import InputError
-from engine.base.files import hash_of_files
-from engine.base.hub import MODEL_FILES, local_snapshot
+from engine.base.files import RESULT_FILE, hash_of_files
+from engine.base.hub import MODEL_FILES, local_snapshot, place_of
 from engine.data.task import KINDS, Task, TaskKind
-from engine.models.names import Scratch, place_of
-from engine.run.result import RESULT_FILE
+from engine.models.names import Scratch
 
 HEADS: dict[TaskKind, Any] = {
     name: getattr(transformers, f"AutoModel{kind.head}") for name, kind in KINDS.items()
 }
-
-
-@dataclass
-class Features:
-    """What one forward pass of a model shows of a batch.
-
-    Shapes:
-        logits: (B, C), or (B, N, C) where the model answers per token.
-        hidden: layer index (1 is the first transformer layer) → (B, N, width). Holds only the
-            layers that were asked for. Where only first tokens were asked for, N is 1.
-        mask: (B, N), true where a token is real and not padding.
-        team: (m, B, C) or (m, B, N, C) logits of several teachers at the student's positions, which teach in
-            place of `logits`; None with one teacher.
-        paired: (B, N of the student), true where each of them has a token; None where all have its tokens.
-    """
-
-    logits: Tensor
-    hidden: Mapping[int, Tensor]
-    mask: Tensor
-    team: Tensor | None = None
-    paired: Tensor | None = None
-
-    def to(self, device: torch.device) -> Features:
-        """The same on another device."""
-        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
-
-    def pin_memory(self) -> Features:
-        """The same in page-locked memory, from which a GPU copies without waiting."""
-        return self._each(Tensor.pin_memory)
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Features:
-        hidden = {layer: change(states) for layer, states in self.hidden.items()}
-        return Features(change(self.logits), hidden, change(self.mask))
 
 
 @contextmanager
@@ -249,52 +212,6 @@ def reorder_labels(model: PreTrainedModel, labels: Sequence[str]) -> bool:
     model.config.id2label = dict(enumerate(labels))
     model.config.label2id = {label: index for index, label in enumerate(labels)}
     return True
-
-
-def forward(
-    model: nn.Module,
-    inputs: Mapping[str, Tensor],
-    kind: TaskKind,
-    layers: Sequence[int] = (),
-    first: bool = False,
-) -> Features:
-    """One forward pass.
-
-    Args:
-        inputs: (B, N) tensors of the tokenizer: `input_ids`, `attention_mask` and others; of pairs that are
-            to be mixed (2B, N), with their shares (`engine.augment.mixup`).
-        layers: Which layers' hidden states are wanted, 1 being the first transformer layer.
-        first: Whether hidden states of the first token suffice.
-    """
-    inputs = mixed_inputs(model, inputs) if SHARES in inputs else inputs
-    output = model(**inputs, output_hidden_states=bool(layers), return_dict=True)
-    if kind == "question_answering":
-        logits = torch.stack([output.start_logits, output.end_logits], dim=-1)
-    else:
-        logits = output.logits
-    width = slice(0, 1) if first else slice(None)
-    hidden = {layer: output.hidden_states[layer][:, width] for layer in layers}
-    return Features(logits, hidden, inputs["attention_mask"].bool())
-
-
-def faster_attention(model: PreTrainedModel, device: torch.device) -> str:
-    """Sets the attention that trains fastest on a device, in place.
-
-    With dropout, torch's fused attention is slower on CPUs than the plain one: by 5 to 15 % in bf16
-    (6 layers, width 384, 24 to 320 tokens).
-
-    Returns:
-        The attention that was set before.
-    """
-    before = model.config._attn_implementation
-    if device.type == "cpu":
-        model.set_attn_implementation("eager")
-    return before
-
-
-def accepted_inputs(model: nn.Module) -> set[str]:
-    """Names of the tensors that the model's forward takes."""
-    return set(inspect.signature(model.forward).parameters)
 
 
 def parameter_count(model: nn.Module) -> int:

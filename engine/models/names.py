@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.base.errors import InputError, Problem
+from engine.base.hub import place_of
 
 HEAD_WIDTH = 64  # of an attention head where `scratch:` does not name their number
 SCRATCH_FORM = "scratch:layers=4,hidden=256"
@@ -31,18 +32,6 @@ class LayersOfTeacher:
 
 
 ModelName = str | Scratch | LayersOfTeacher
-
-
-def place_of(role: str) -> str:
-    """Where a user names the model of this role.
-
-    Example:
-        >>> place_of("teacher"), place_of("model"), place_of("augmentation.contextual.model")
-        ('--teacher', 'MODEL', 'augmentation.contextual.model')
-    """
-    if "." in role:
-        return role
-    return "MODEL" if role == "model" else f"--{role}"
 
 
 def parse_model(text: str, role: str) -> ModelName:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 from tokenizers.trainers import WordPieceTrainer
-from transformers import BertTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerBase
 
+from engine.base.files import folder_written_atomically
+from engine.base.machine import Machine
 from engine.data.task import Task, texts_of
 
 VOCABULARY_SIZE = 8000
@@ -36,3 +38,14 @@ def train_tokenizer(task: Task, size: int = VOCABULARY_SIZE) -> PreTrainedTokeni
     tokenizer = BertTokenizer(vocab=backend.get_vocab(), do_lower_case=True)
     tokenizer.model_max_length = 512
     return tokenizer
+
+
+def scratch_tokenizer(task: Task, machine: Machine) -> PreTrainedTokenizerBase:
+    """The WordPiece tokenizer of a task, trained once."""
+    folder = machine.options.cache / "vocabularies" / task.fingerprint
+    with machine.alone(folder):
+        if machine.main and not folder.exists():
+            with folder_written_atomically(folder) as aside:
+                train_tokenizer(task).save_pretrained(aside)
+        machine.accelerator.wait_for_everyone()
+    return AutoTokenizer.from_pretrained(folder)

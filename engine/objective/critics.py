@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.objective.reduction import full_precision
-from engine.pipeline import MLPCritic, TransformerCritic
+from engine.pipeline.components import MLPCritic, TransformerCritic
 
 
 class StackedLinear(nn.Module):

@@ -12,34 +12,23 @@ and the state of the layer mapping. The teacher is detached at the door.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from engine.base.errors import InputError
 from engine.data.task import KINDS, TaskKind
-from engine.models.load import Features
+from engine.models.forward import Features, TeacherNeeds
 from engine.objective import INTERMEDIATE, PREDICTION, IntermediateObjective
 from engine.objective.critics import StackedLinear
 from engine.objective.mapping import MAPPING, check_layers
 from engine.objective.prediction import hard_label_term, prediction_term
 from engine.objective.reduction import Term, at_positions, reduce
-from engine.pipeline import NoIntermediate, NoMapping, Pipeline, PredictionSpec, Weights
-
-
-@dataclass(frozen=True)
-class TeacherNeeds:
-    """What the teacher's signals must hold for a pipeline, beside the logits.
-
-    Args:
-        layers: Teacher layers, 1-based, that the mapping may use.
-        tokens: `first` where only token 0 of each sequence is read.
-    """
-
-    layers: tuple[int, ...]
-    tokens: Literal["all", "first"]
+from engine.pipeline.components import NoIntermediate, NoMapping, PredictionSpec
+from engine.pipeline.pipeline import Pipeline
+from engine.pipeline.training import Weights
 
 
 class Objective(nn.Module):

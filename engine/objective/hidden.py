@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.data.task import TaskKind
-from engine.models.load import Features
+from engine.models.forward import Features
 from engine.objective.mapping import Projections
 from engine.objective.reduction import full_precision, masked_mean
-from engine.pipeline import CE, L2, MSE, PKD, Cos
+from engine.pipeline.components import CE, L2, MSE, PKD, Cos
 
 
 def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:

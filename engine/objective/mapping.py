@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from engine.base.errors import Problem
-from engine.pipeline import EMD, Last, MappingSpec, NoMapping, Skip
+from engine.pipeline.components import EMD, Last, MappingSpec, NoMapping, Skip
 
 SMALLEST_WEIGHT = 1e-6
 """No layer loses all its weight: at zero, its cost per weight would be 0 / 0 for ever after."""

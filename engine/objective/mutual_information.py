@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from engine.data.task import KINDS, TaskKind
-from engine.models.load import Features
+from engine.models.forward import Features
 from engine.objective.critics import CRITIC, StackedLinear
 from engine.objective.reduction import full_precision, masked_mean
-from engine.pipeline import MIAlpha
+from engine.pipeline.components import MIAlpha
 
 
 def _log(value: float) -> float:

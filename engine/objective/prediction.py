@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from engine.data.task import TaskKind
 from engine.objective.reduction import Term, full_precision
-from engine.pipeline import PredictionCE, PredictionKL, PredictionMSE
+from engine.pipeline.components import PredictionCE, PredictionKL, PredictionMSE
 
 IGNORED = -100
 """Label of a position that has none."""

@@ -9,19 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.pipeline import (
-    EMD,
-    MSE,
-    PKD,
-    Augmentation,
-    Contextual,
-    MIAlpha,
-    Mixup,
-    Pipeline,
-    PredictionCE,
-    Skip,
-    Weights,
-)
+from engine.pipeline.augmentation import Augmentation, Contextual, Mixup
+from engine.pipeline.components import EMD, MSE, PKD, MIAlpha, PredictionCE, Skip
+from engine.pipeline.pipeline import Pipeline
+from engine.pipeline.training import Weights
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,10 @@ import yaml
 from pydantic import BaseModel
 
 from engine.base.errors import InputError, Problem, unknown_name
-from engine.pipeline import WITH_AUGMENTATION, Pipeline
 from engine.pipeline.explain import NUMBER, TAG, validated
+from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.presets import PRESETS
+from engine.pipeline.training import WITH_AUGMENTATION
 
 Format = Literal["toml", "yaml", "json"]
 FORMATS: tuple[Format, ...] = get_args(Format)

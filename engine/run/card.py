@@ -9,7 +9,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from engine.base.files import write_text
 from engine.data.task import KINDS, Task
 from engine.models.load import HEADS
-from engine.pipeline import Pipeline
+from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.read import dump_pipeline
 from engine.run.result import RunResult
 

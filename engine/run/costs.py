@@ -20,7 +20,8 @@ from engine.base.files import hash_of
 from engine.base.machine import Machine
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out, logits_of, timing
-from engine.models.load import faster_attention, parameter_count, size_mb
+from engine.models.forward import faster_attention
+from engine.models.load import parameter_count, size_mb
 from engine.run.fine_tuning import Model
 from engine.run.plan import RunPlan
 from engine.run.prepare import objective_for, online_data

@@ -13,12 +13,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.base.files import write_text
 from engine.base.machine import Machine
+from engine.data.metrics import Scores
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out
-from engine.models.load import accepted_inputs
+from engine.models.forward import accepted_inputs
 from engine.objective.equation import Objective, hard_label_only
-from engine.pipeline import Training
-from engine.run.result import Scores
+from engine.pipeline.training import Training
 from engine.tokens.examples import encode
 from engine.training.batches import TrainingData
 from engine.training.loop import Stage, best_scores, train

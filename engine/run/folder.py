@@ -20,8 +20,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from engine.base.errors import InputError, RunError
-from engine.base.files import write_text
-from engine.run.result import RESULT_FILE, RunResult
+from engine.base.files import RESULT_FILE, write_text
+from engine.run.result import RunResult
 
 WORK = ".work"
 RECORD = "run.json"

@@ -10,12 +10,13 @@ from transformers import PretrainedConfig
 
 from engine.base.errors import InputError, Problem
 from engine.base.files import hash_of
+from engine.base.hub import place_of
 from engine.base.options import FineTuning
 from engine.data.task import Task, TaskKind
 from engine.models.load import HEADS, load_tokenizer
-from engine.models.names import Scratch, parse_model, place_of
+from engine.models.names import Scratch, parse_model
 from engine.objective.mapping import check_layers
-from engine.pipeline import Pipeline
+from engine.pipeline.pipeline import Pipeline
 from engine.run.student import StudentPlan, length_problems, plan_student
 from engine.run.teacher import TeacherPlan, plan_teacher
 

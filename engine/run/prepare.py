@@ -15,9 +15,10 @@ from engine.augment.examples import Augmenter, Reader
 from engine.base.files import hash_of
 from engine.base.machine import Machine, workers_for
 from engine.data.task import Task
-from engine.models.load import accepted_inputs, depth_and_width, position_limit
-from engine.objective.equation import Objective, TeacherNeeds
-from engine.pipeline import Training
+from engine.models.forward import TeacherNeeds, accepted_inputs
+from engine.models.load import depth_and_width, position_limit
+from engine.objective.equation import Objective
+from engine.pipeline.training import Training
 from engine.run.fine_tuning import Model
 from engine.run.folder import RunFolder
 from engine.run.plan import RunPlan

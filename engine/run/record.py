@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from engine.data.metrics import Scores
 from engine.data.task import Task
 from engine.evaluation.scores import clearly_better, trivial_scores
 from engine.run.folder import RunFolder
-from engine.run.result import Scores, distillation_ratio
+from engine.run.result import distillation_ratio
 from engine.training.batches import TrainingData
 from engine.training.state import LoopState
 

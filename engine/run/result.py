@@ -10,12 +10,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from engine.base.errors import InputError
+from engine.base.files import RESULT_FILE
+from engine.data.metrics import Scores
 from engine.data.task import TaskKind
-
-RESULT_FILE = "result.json"
-
-Scores = dict[str, dict[str, float]]
-"""Held-out set → metric → score."""
 
 
 def distillation_ratio(student_score: float, teacher_score: float) -> float | None:
@@ -34,21 +31,6 @@ def distillation_ratio(student_score: float, teacher_score: float) -> float | No
     if not (math.isfinite(student_score) and math.isfinite(teacher_score)) or teacher_score <= 0:
         return None
     return student_score / teacher_score
-
-
-def in_words(scores: Scores) -> str:
-    """Scores as a person reads them.
-
-    Example:
-        >>> in_words({"validation": {"accuracy": 0.912, "f1": 0.9}})
-        'accuracy 0.9120, f1 0.9000'
-    """
-    lines = (
-        ", ".join(f"{metric} {value:.4f}" for metric, value in found.items())
-        + (f" on {name}" if len(scores) > 1 else "")
-        for name, found in scores.items()
-    )
-    return "; ".join(lines)
 
 
 class Member(BaseModel):

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from transformers import AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.base.errors import InputError
 from engine.base.files import folder_written_atomically, hash_of
+from engine.base.hub import place_of
 from engine.base.machine import Machine
 from engine.base.options import FineTuning
+from engine.data.metrics import Scores, in_words
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out, scores_on
 from engine.models.load import (
@@ -35,12 +37,11 @@ from engine.models.load import (
     scratch_config,
     weights_hash,
 )
-from engine.models.names import LayersOfTeacher, ModelName, Scratch, place_of
+from engine.models.names import LayersOfTeacher, ModelName, Scratch
 from engine.models.shallow import layers_of, shallow_config
-from engine.models.vocabulary import train_tokenizer
-from engine.pipeline import Training
+from engine.models.vocabulary import scratch_tokenizer
+from engine.pipeline.training import Training
 from engine.run.fine_tuning import Model, fine_tune
-from engine.run.result import Scores, in_words
 
 RECORD = "teacher.json"
 READING = ("max_length", "window_overlap")
@@ -147,17 +148,6 @@ def check_depth(name: LayersOfTeacher, depth: int, role: str) -> None:
     if name.count > depth:
         what = f"the teacher has only {depth} layers"
         raise InputError.of(place_of(role), what, f"layers:{name.count}", (f"1 to {depth}",))
-
-
-def scratch_tokenizer(task: Task, machine: Machine) -> PreTrainedTokenizerBase:
-    """The WordPiece tokenizer of a task, trained once."""
-    folder = machine.options.cache / "vocabularies" / task.fingerprint
-    with machine.alone(folder):
-        if machine.main and not folder.exists():
-            with folder_written_atomically(folder) as aside:
-                train_tokenizer(task).save_pretrained(aside)
-        machine.accelerator.wait_for_everyone()
-    return AutoTokenizer.from_pretrained(folder)
 
 
 def prepare_teacher(

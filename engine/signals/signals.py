@@ -20,8 +20,7 @@ from transformers import PreTrainedModel
 from engine.base.files import folder_bytes
 from engine.base.machine import Machine
 from engine.data.task import TaskKind
-from engine.models.load import Features, accepted_inputs, forward
-from engine.objective.equation import TeacherNeeds
+from engine.models.forward import Features, TeacherNeeds, accepted_inputs, forward
 from engine.signals.store import SignalPass, SignalReader, SignalStore, make_room, touch
 from engine.tokens.examples import Encoded
 

@@ -30,8 +30,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from engine.base.files import folder_bytes, hash_of, sync_folder
-from engine.models.load import Features
-from engine.objective.equation import TeacherNeeds
+from engine.models.forward import Features, TeacherNeeds
 
 LARGEST = float(np.finfo(np.float16).max)
 PASS_BATCH = 32

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.models.load import Features
+from engine.models.forward import Features
 from engine.objective.reduction import at_positions
 from engine.signals.signals import TeacherSignals
 from engine.tokens.alignment import align, align_labels

@@ -13,9 +13,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from engine.base.machine import Machine
-from engine.models.load import Features
+from engine.models.forward import Features
 from engine.objective.equation import Objective, hard_label_only, outputs_only
-from engine.pipeline import AutoSKD, Weights
+from engine.pipeline.team import AutoSKD
+from engine.pipeline.training import Weights
 from engine.run.plan import RunPlan
 from engine.team.theta import Target
 from engine.tokens.examples import Encoded

@@ -13,13 +13,16 @@ from pathlib import Path
 
 from engine.base.files import hash_of
 from engine.base.machine import Machine
-from engine.models.load import accepted_inputs, parameter_count
+from engine.data.metrics import Scores
+from engine.models.forward import accepted_inputs
+from engine.models.load import parameter_count
 from engine.objective.equation import outputs_only
-from engine.pipeline import AutoSKD, StochasticTeam, TeamSpec, Weights
+from engine.pipeline.team import AutoSKD, StochasticTeam, TeamSpec
+from engine.pipeline.training import Weights
 from engine.run.fine_tuning import Model, fine_tune
 from engine.run.plan import RunPlan
 from engine.run.prepare import Passes, cached_signals, seen_by, signals_of
-from engine.run.result import Member, Scores
+from engine.run.result import Member
 from engine.run.teacher import Teacher, TeacherPlan, kept_teacher, load_start, prepare_teacher, training_of
 from engine.signals.team import Combination, MemberSignals, TeamSignals
 from engine.tokens.examples import encode

@@ -19,9 +19,11 @@ from transformers import PreTrainedModel
 
 from engine.base.files import write_text, written_atomically
 from engine.base.machine import Machine
-from engine.models.load import faster_attention, parameter_count
+from engine.models.forward import faster_attention
+from engine.models.load import parameter_count
 from engine.objective.equation import Objective
-from engine.pipeline import AutoSKD, Training
+from engine.pipeline.team import AutoSKD
+from engine.pipeline.training import Training
 from engine.run.folder import RunFolder
 from engine.run.plan import RunPlan
 from engine.run.prepare import Passes

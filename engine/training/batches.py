@@ -24,8 +24,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from engine.augment.examples import Augmenter
-from engine.models.load import Features
-from engine.pipeline import Training
+from engine.models.forward import Features
+from engine.pipeline.training import Training
 from engine.signals.signals import OnlineSignals, TeacherSignals
 from engine.signals.team import TeamBatch, TeamSignals
 from engine.tokens.alignment import align, align_labels

@@ -22,12 +22,12 @@ from transformers import PreTrainedModel
 
 from engine.base.files import written_atomically
 from engine.base.machine import Machine
+from engine.data.metrics import Scores
 from engine.data.task import Task, TaskKind
 from engine.evaluation.inference import scores_on
-from engine.models.load import Features, faster_attention, forward
+from engine.models.forward import Features, faster_attention, forward
 from engine.objective.equation import Objective
-from engine.pipeline import Training
-from engine.run.result import Scores
+from engine.pipeline.training import Training
 from engine.tokens.examples import Encoded
 from engine.training.batches import Batch, Stream, TrainingData, examples_in, steps_in_epoch
 from engine.training.meter import Clock, Meter

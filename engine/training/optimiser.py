@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from engine.objective.equation import Objective
-from engine.pipeline import Training
+from engine.pipeline.training import Training
 
 
 def optimizer_for(student: nn.Module, objective: Objective, training: Training) -> torch.optim.Optimizer:

@@ -14,8 +14,8 @@ from engine import distill
 from engine.base.machine import choose_precision, device_name, machine_for, peak_memory_mb
 from engine.base.options import FineTuning, RunOptions
 from engine.evaluation.inference import logits_of
+from engine.models.forward import TeacherNeeds
 from engine.models.load import build, for_task
-from engine.objective.equation import TeacherNeeds
 from engine.run.predictor import load_predictor
 from engine.run.result import RunResult
 from engine.signals.signals import OnlineSignals, signals_for

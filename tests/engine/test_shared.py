@@ -10,7 +10,8 @@ import torch
 
 from engine import distill
 from engine.base.options import FineTuning, RunOptions
-from engine.models.load import depth_and_width, forward, load_config, load_pretrained, load_tokenizer
+from engine.models.forward import forward
+from engine.models.load import depth_and_width, load_config, load_pretrained, load_tokenizer
 from engine.pipeline.presets import PRESETS
 from engine.run.plan import plan_run
 from engine.run.predictor import load_predictor

@@ -26,7 +26,7 @@ from engine.base.machine import Machine, machine_for
 from engine.base.options import RunOptions
 from engine.data.task import Task
 from engine.evaluation.inference import evaluating
-from engine.models.load import forward
+from engine.models.forward import forward
 from engine.tokens.examples import Encoded, encode
 from tests.engine.runs import LEARNED
 from tests.tasks import shared_task

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from engine import distill
-from engine.augment.mixup import SHARES
 from engine.base.errors import InputError
 from engine.base.machine import Machine, workers_for
 from engine.base.options import FineTuning, RunOptions
+from engine.models.forward import SHARES
 from engine.pipeline.read import load_pipeline
 from engine.run.plan import RunPlan, plan_run
 from engine.run.prepare import objective_for, online_data

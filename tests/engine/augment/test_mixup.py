@@ -8,9 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.augment.mixup import SHARES, blend, draw, mixed_alignment, mixed_inputs, mixed_targets
+from engine.augment.mixup import draw, mixed_alignment, mixed_targets
 from engine.data.task import TaskKind
-from engine.models.load import HEADS, for_task, forward
+from engine.models.forward import SHARES, blend, forward, mixed_inputs
+from engine.models.load import HEADS, for_task
 from engine.objective.prediction import build_ce, hard_label_term, prediction_term
 from engine.objective.reduction import reduce
 from engine.pipeline import Mixup, PredictionCE

@@ -11,7 +11,8 @@ from engine.base.options import RunOptions
 from engine.evaluation import inference
 from engine.evaluation.inference import encode_held_out, evaluating, logits_of, scores_on, timing
 from engine.evaluation.scores import predictions, scores
-from engine.models.load import accepted_inputs, build, for_task, forward
+from engine.models.forward import accepted_inputs, forward
+from engine.models.load import build, for_task
 from engine.pipeline import Training
 from engine.tokens.examples import encode
 from tests.tokenizers import wordpiece

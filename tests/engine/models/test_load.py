@@ -11,13 +11,12 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertModel, PreTrainedTokenizerFast
 
 from engine.base.errors import InputError
+from engine.models.forward import accepted_inputs, forward
 from engine.models.load import (
     HEADS,
-    accepted_inputs,
     build,
     depth_and_width,
     for_task,
-    forward,
     has_head,
     load_config,
     load_pretrained,

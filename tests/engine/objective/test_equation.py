@@ -9,8 +9,8 @@ import torch
 
 from engine.base.errors import InputError
 from engine.data.task import TASK_KINDS
-from engine.models.load import Features
-from engine.objective.equation import Objective, TeacherNeeds, hard_label_only
+from engine.models.forward import Features, TeacherNeeds
+from engine.objective.equation import Objective, hard_label_only
 from engine.pipeline import (
     CE,
     EMD,

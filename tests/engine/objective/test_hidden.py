@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.models.load import Features
+from engine.models.forward import Features
 from engine.objective.hidden import HIDDEN, HiddenObjective
 from engine.pipeline import MSE, PKD
 from tests.reference import objectives as naive

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from engine.models.load import Features
+from engine.models.forward import Features
 from engine.objective.hidden import HIDDEN
 from engine.objective.mutual_information import MutualInformation, bound_per_sample, interpolated_bound
 from engine.pipeline import MIAlpha, MLPCritic, TransformerCritic

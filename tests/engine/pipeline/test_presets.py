@@ -11,7 +11,7 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor, nn
 
-from engine.models.load import Features
+from engine.models.forward import Features
 from engine.objective.equation import Objective
 from engine.pipeline import Pipeline, Weights
 from engine.pipeline.presets import PRESETS

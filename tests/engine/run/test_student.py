@@ -12,7 +12,8 @@ from transformers import AutoConfig
 
 from engine.base.errors import InputError
 from engine.base.options import FineTuning
-from engine.models.load import accepted_inputs, build, for_task, forward, load_pretrained, parameter_count
+from engine.models.forward import accepted_inputs, forward
+from engine.models.load import build, for_task, load_pretrained, parameter_count
 from engine.models.names import parse_model
 from engine.models.shallow import shallow_config
 from engine.run.student import length_problems, make_student, plan_student

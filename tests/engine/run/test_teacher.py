@@ -17,8 +17,9 @@ from engine.base.options import FineTuning, RunOptions
 from engine.evaluation.inference import encode_held_out, scores_on
 from engine.models.load import save_model
 from engine.models.names import parse_model
+from engine.models.vocabulary import scratch_tokenizer
 from engine.pipeline import Training
-from engine.run.teacher import plan_teacher, prepare_teacher, scratch_tokenizer
+from engine.run.teacher import plan_teacher, prepare_teacher
 from tests.tokenizers import wordpiece
 from tests.toys import ROWS, save_tiny, toy_task
 

@@ -12,7 +12,7 @@ import torch
 from engine.base.files import folder_bytes
 from engine.base.machine import Machine, machine_for
 from engine.base.options import RunOptions
-from engine.objective.equation import TeacherNeeds
+from engine.models.forward import TeacherNeeds
 from engine.signals.signals import CachedSignals, OnlineSignals, examples_to_pass, signals_for
 from engine.signals.store import PASS_BATCH, SignalPass, SignalStore, SignalWriter
 from engine.tokens.examples import encode

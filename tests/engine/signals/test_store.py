@@ -13,8 +13,7 @@ from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.models.load import Features
-from engine.objective.equation import TeacherNeeds
+from engine.models.forward import Features, TeacherNeeds
 from engine.signals.store import LARGEST, PASS_BATCH, SignalPass, SignalReader, SignalStore, make_room, touch
 
 

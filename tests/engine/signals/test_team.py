@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.models.load import Features
+from engine.models.forward import Features
 from engine.objective.equation import Objective
 from engine.objective.prediction import IGNORED
 from engine.pipeline import Pipeline, Training

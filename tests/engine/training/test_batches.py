@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.models.load import Features
+from engine.models.forward import Features
 from engine.pipeline import Training
 from engine.tokens.alignment import align, align_labels
 from engine.tokens.examples import NO_LABEL, encode

@@ -15,7 +15,8 @@ import torch
 from engine.base.errors import InputError, NonFiniteLossError, RunError
 from engine.base.machine import Machine, machine_for
 from engine.evaluation.inference import encode_held_out, scores_on
-from engine.models.load import Features, accepted_inputs, build, for_task, forward
+from engine.models.forward import Features, accepted_inputs, forward
+from engine.models.load import build, for_task
 from engine.objective.equation import Objective
 from engine.pipeline import (
     EMD,
