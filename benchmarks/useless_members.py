@@ -15,8 +15,8 @@ from engine import Pipeline, RunOptions, distill
 from engine.base.machine import machine_for
 from engine.data import load_task
 from engine.data.task import Task
+from engine.models.start import tokenizer_of
 from engine.run.plan import plan_run
-from engine.run.teacher import tokenizer_of
 
 SEARCHES = {
     "distillation loss": {},
@@ -43,7 +43,7 @@ def main() -> None:
     options = RunOptions(cache_dir=given.cache_dir)
     task = load_task(given.data, max_train=given.max_train)
     plan = plan_run(task, Pipeline(), given.teacher, given.student)
-    tokenizer = tokenizer_of(plan.teacher, task, machine_for(options))
+    tokenizer = tokenizer_of(plan.teacher.start, task, machine_for(options))
     members = [str(given.out / f"member-{seed}") for seed in range(given.useless)]
     for seed, folder in enumerate(members):
         _useless(Path(folder), task, tokenizer, seed)

@@ -8,42 +8,43 @@ written last, whole.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import PreTrainedModel
 
 from engine.base.errors import InputError, RunError
-from engine.base.files import folder_written_atomically, hash_of, write_text
-from engine.base.machine import Machine, device_name, machine_for, peak_memory_mb
+from engine.base.files import hash_of, write_text
+from engine.base.machine import machine_for
 from engine.base.options import FineTuning, RunOptions
-from engine.base.progress import Reporter
-from engine.data import identified, load_task
+from engine.data.load import identified, load_task
 from engine.data.metrics import Scores, in_words
 from engine.data.task import Task
-from engine.evaluation.inference import encode_held_out, timing
-from engine.models.load import (
-    parameter_count,
-    save_model,
-    size_mb,
-)
-from engine.pipeline.pipeline import Pipeline
+from engine.evaluation.inference import encode_held_out
+from engine.models.start import begin
 from engine.pipeline.read import dump_pipeline, load_pipeline
 from engine.run.card import write_card
-from engine.run.fine_tuning import Model, gold_scores
+from engine.run.fine_tuning import gold_scores
 from engine.run.folder import RunFolder
 from engine.run.plan import RunPlan, check_batch, plan_run
-from engine.run.record import Watch, now, score_facts, training_facts, versions
-from engine.run.result import RunResult
-from engine.run.student import make_student
-from engine.run.teacher import Teacher, load_start, prepare_teacher
-from engine.team.search import write_history
-from engine.team.teach import teach
-from engine.tokens.alignment import same_tokenizer
-from engine.tokens.examples import Encoded
-from engine.training.loop import best_scores
+from engine.run.prepare import cached_signals, objective_for, online_data
+from engine.run.record import now, record_of, score_facts, sizes, speeds, training_facts
+from engine.run.result import RunResult, TeamResult
+from engine.run.state import Run
+from engine.run.teacher import Teacher, prepare_teacher
+from engine.signals.signals import OnlineSignals
+from engine.team.members import Team, gather
+from engine.team.search import Made, Tried, search, try_out, write_history
+from engine.training.loop import Stage, best_scores, train
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from engine.base.progress import Reporter
+    from engine.pipeline.pipeline import Pipeline
+    from engine.team.phases import Found
+    from engine.training.batches import TrainingData
 
 
 def distill(
@@ -76,7 +77,7 @@ def distill(
         fine_tuning: How a teacher that is not fine-tuned yet becomes one.
         options: Device, precision, caches.
         columns: `text`, `text_pair`, `label`, `kind`, `metric`, `max_train`, `max_validation`
-            of `engine.data.load_task`.
+            of `engine.data.load.load_task`.
 
     Returns:
         The record of the run, which is also in `out/result.json`. Where the training pauses, its status
@@ -107,49 +108,19 @@ def distill(
         state = "is finished" if over else f"pauses after epoch {len(known.history)}"
         machine.reporter.message(f"This run {state}: its result is in {folder.path}.")
         return known
+    run = Run(plan, folder, machine)
     if not machine.main:
-        return _execute(plan, folder, machine, student_alone, until_epoch)
+        return _carry_out(run, student_alone, until_epoch)
     with folder.locked():
         try:
-            return _execute(plan, folder, machine, student_alone, until_epoch)
+            return _carry_out(run, student_alone, until_epoch)
         except torch.OutOfMemoryError as error:
             what = "the memory does not suffice; a smaller training.batch_size with more "
             raise RunError(f"{what}training.gradient_accumulation takes less") from error
         except RunError as error:
             if known is None:
-                folder.close(_record(plan, folder, machine, status="failed", reason=str(error)))
+                folder.close(record_of(run, status="failed", reason=str(error)))
             raise
-
-
-def _execute(
-    plan: RunPlan, folder: RunFolder, machine: Machine, student_alone: bool, until_epoch: int | None
-) -> RunResult:
-    """The stages of a run, in order."""
-    if known := folder.finished():  # perhaps by another process, just before the lock was ours
-        return _with_student_alone(known, plan, folder, machine) if _lacks(known, student_alone) else known
-    task, training = plan.task, plan.pipeline.training
-    watch = Watch(folder, keep=machine.main)
-    teacher = prepare_teacher(plan.teacher, task, training, machine)
-    watch.lap("teacher")
-    scores = {"teacher": teacher.scores}
-    if student_alone:
-        scores["student_alone"] = _student_alone(plan, machine)
-        watch.lap("student_alone")
-
-    taught = teach(plan, teacher, folder, watch, until_epoch, machine)
-    stage, state = taught.stage, taught.state
-    scores["student"] = best_scores(stage, state, machine)
-    machine.reporter.message(f"student: {in_words(scores['student'])}")
-
-    facts = score_facts(task, scores) | _sizes(stage.student) | _sizes(teacher.model, "teacher_")
-    facts |= training_facts(state, stage.data, taught.passed, taught.examples) | {"team": taught.team}
-    if stage.paused(state):
-        return _pause(_record(plan, folder, machine, status="pruned", **facts), folder, machine)
-    facts |= _speeds(plan, folder, teacher, (stage.student, taught.tokenizer), stage.held_out, machine)
-    if taught.team and taught.found and machine.main:
-        write_history(folder.path / "theta.csv", taught.found, taught.team.teachers)
-    watch.lap("measuring")
-    return _finish(_record(plan, folder, machine, status="ok", **facts), plan, folder, machine)
 
 
 def _lacks(known: RunResult, student_alone: bool) -> bool:
@@ -157,121 +128,134 @@ def _lacks(known: RunResult, student_alone: bool) -> bool:
     return student_alone and known.student_alone_score is None
 
 
-def _with_student_alone(known: RunResult, plan: RunPlan, folder: RunFolder, machine: Machine) -> RunResult:
-    """A finished run with the student without a teacher beside it; nothing else is done again."""
-    watch = Watch(folder, keep=machine.main)
-    scores = known.scores | {"student_alone": _student_alone(plan, machine)}
-    watch.lap("student_alone")
-    stages = known.stage_seconds | watch.laps
-    times = {"stage_seconds": stages, "seconds": sum(stages.values()), "finished_at": now()}
-    result = RunResult.model_validate(known.model_dump() | score_facts(plan.task, scores) | times)
-    return _finish(result, plan, folder, machine)
+def _carry_out(run: Run, student_alone: bool, until_epoch: int | None) -> RunResult:
+    """The stages of a run, in order."""
+    if known := run.folder.finished():  # perhaps by another process, just before the lock was ours
+        return _with_student_alone(known, run) if _lacks(known, student_alone) else known
+    plan, machine = run.plan, run.machine
+    teacher = prepare_teacher(plan.teacher, plan.task, plan.pipeline.training, machine)
+    run.lap("teacher")
+    scores = {"teacher": teacher.scores}
+    if student_alone:
+        scores["student_alone"] = _student_alone(run)
+        run.lap("student_alone")
+
+    trained = train_student(run, teacher, until_epoch)
+    stage, state = trained.best.stage, trained.best.state
+    scores["student"] = best_scores(stage, state, machine)
+    machine.reporter.message(f"student: {in_words(scores['student'])}")
+
+    facts = score_facts(plan.task, scores) | sizes(stage.student) | sizes(teacher.model, "teacher_")
+    facts |= training_facts(run, trained.best) | {"team": trained.team}
+    if stage.paused(state):
+        return _pause(record_of(run, status="pruned", **facts), run)
+    facts |= speeds(run, teacher, (stage.student, trained.tokenizer), stage.held_out)
+    if trained.team and trained.searches and machine.main:
+        write_history(run.folder.path / "theta.csv", trained.searches, trained.team.teachers)
+    run.lap("measuring")
+    return _finish(record_of(run, status="ok", **facts), run)
 
 
-def _pause(result: RunResult, folder: RunFolder, machine: Machine) -> RunResult:
-    """Writes the record so far beside the work, which stays."""
-    if machine.main:
-        folder.write(result)
-    return machine.agreed(result)
+@dataclass
+class Trained:
+    """A student that has been trained, or whose training pauses.
+
+    Args:
+        best: Its training, or of several students that were tried the best one's.
+        team: Who taught, where it was not one teacher alone.
+        searches: For who should teach.
+    """
+
+    best: Tried
+    tokenizer: PreTrainedTokenizerBase
+    team: TeamResult | None
+    searches: list[Found]
 
 
-def _finish(result: RunResult, plan: RunPlan, folder: RunFolder, machine: Machine) -> RunResult:
-    """Writes what lies beside the student, the record last."""
-    if machine.main:
-        write_text(folder.path / "pipeline.toml", dump_pipeline(plan.pipeline, "toml"))
-        write_card(folder.path, result, plan.task)
-        folder.close(result)
-    return machine.agreed(result)
+def train_student(run: Run, teacher: Teacher, until_epoch: int | None) -> Trained:
+    """Trains the student of a run, or goes on training it: from a teacher, or a team.
+
+    Args:
+        until_epoch: After which epoch the training pauses; that of each candidate, where there are some.
+    """
+    plan, machine = run.plan, run.machine
+    task, training = plan.task, plan.pipeline.training
+
+    def start() -> Made:
+        network, _ = begin(plan.student, task, plan.seed, machine, teacher.as_model)
+        return network, objective_for(plan, teacher, network)
+
+    def stage_of(name: str, folder: Path, made: Made, data: TrainingData) -> Stage:
+        return Stage(name, folder, task, *made, data, training, plan.seed, held_out, until_epoch)
+
+    student, tokenizer = begin(plan.student, task, plan.seed, machine, teacher.as_model)
+    held_out = encode_held_out(task, tokenizer, training)
+    objective = objective_for(plan, teacher, student)
+    data = online_data(plan, teacher, (student, tokenizer), objective, machine)
+    assert isinstance(data.signals, OnlineSignals)
+    data = replace(data, signals=cached_signals(data.signals, teacher, run))
+    team = None
+    if plan.members:
+        team = gather(run, teacher, data, (student, tokenizer))
+        data = replace(data, team=team.signals)
+    run.lap("signals")
+    searches: list[Found] = []
+    if team and plan.pipeline.team.kind == "autoskd":
+        searches = search(run, team.teachers, start, data)
+        run.lap("search")
+        distributions = list(dict.fromkeys(tuple(shares) for each in searches for shares in each.candidates))
+        best = try_out(run, distributions, start, stage_of, data)
+    else:
+        stage = stage_of("student", run.folder.work / "student", (student, objective), data)
+        state = train(stage, machine)
+        best = Tried(stage, state, [], state.examples)
+    run.lap("student")
+    return Trained(best, tokenizer, None if team is None else _team_result(plan, team, best), searches)
 
 
-def _student_alone(plan: RunPlan, machine: Machine) -> Scores:
+def _team_result(plan: RunPlan, team: Team, best: Tried) -> TeamResult:
+    """Who taught the best student, how often where somebody is drawn, and what else was tried."""
+    drawn, signals = plan.pipeline.team.kind in ("stochastic", "autoskd"), best.stage.data.team
+    shares = list(signals.distribution) if drawn and signals else None
+    return TeamResult(teachers=team.teachers, distribution=shares, candidates=best.candidates)
+
+
+def _student_alone(run: Run) -> Scores:
     """Scores of the student without a teacher: fine-tuned on gold labels, as long and as fast.
 
     A student of `layers:K` starts from the teacher as it was named, before it was fine-tuned here:
     what the teacher has learned of the task is what it goes without.
     """
-    task, training = plan.task, plan.pipeline.training
-    named = load_start(plan.teacher, task, machine)
-    start = make_student(plan.student, named, task, plan.seed)
-    start_of = (
-        plan.student.identity,
-        plan.teacher.identity,
-        plan.teacher.fine_tune,
-        plan.teacher.fine_tuning.seed,
-    )
-    key = hash_of(task.fingerprint, *start_of, training.model_dump_json(), plan.seed, plan.precision)
+    plan, machine = run.plan, run.machine
+    task, teacher, training = plan.task, plan.teacher, plan.pipeline.training
+    start = begin(plan.student, task, plan.seed, machine, teacher.begin(task, machine))
+    models = (plan.student.identity, teacher.start.identity, teacher.fine_tune, teacher.fine_tuning.seed)
+    key = hash_of(task.fingerprint, *models, training.model_dump_json(), plan.seed, plan.precision)
     scores = gold_scores("student alone", start, task, training, plan.seed, key, machine)
     machine.reporter.message(f"student alone: {in_words(scores)}")
     return scores
 
 
-def _sizes(model: PreTrainedModel, prefix: str = "") -> dict[str, Any]:
-    """Parameters and bytes of a model, as the record names them."""
-    return {f"{prefix}parameters": parameter_count(model), f"{prefix}size_mb": size_mb(model)}
+def _with_student_alone(known: RunResult, run: Run) -> RunResult:
+    """A finished run with the student alone beside it; nothing else is done again."""
+    scores = known.scores | {"student_alone": _student_alone(run)}
+    run.lap("student_alone")
+    stages = known.stage_seconds | run.stage_seconds
+    times = {"stage_seconds": stages, "seconds": sum(stages.values()), "finished_at": now()}
+    return _finish(RunResult(**known.model_dump() | score_facts(run.plan.task, scores) | times), run)
 
 
-def _speeds(
-    plan: RunPlan,
-    folder: RunFolder,
-    teacher: Teacher,
-    student: Model,
-    held_out: Mapping[str, Encoded],
-    machine: Machine,
-) -> dict[str, Any]:
-    """Saves the student; latency and throughput of it and of the teacher."""
-    if not machine.main:
-        return {}
-    device, task = machine.device, plan.task
-    first = next(iter(held_out))
-    seen = {first: held_out[first]}
-    if not same_tokenizer(student[1], teacher.tokenizer):
-        only_first = replace(task, validation={first: task.validation[first]})
-        seen = encode_held_out(only_first, teacher.tokenizer, plan.pipeline.training)
-    _save(student, folder)
-    facts: dict[str, Any] = {}
-    for prefix, model, encoded in (
-        ("", student[0], held_out[first]),
-        ("teacher_", teacher.model, seen[first]),
-    ):
-        latency, throughput = timing(model, encoded, task.kind, device)
-        facts |= {f"{prefix}latency_ms": latency, f"{prefix}throughput": throughput}
-    return facts
+def _pause(result: RunResult, run: Run) -> RunResult:
+    """Writes the record so far beside the work, which stays."""
+    if run.machine.main:
+        run.folder.write(result)
+    return run.machine.agreed(result)
 
 
-def _save(student: Model, folder: RunFolder) -> None:
-    """Puts the student's files into the run's folder, each of them whole."""
-    with folder_written_atomically(folder.work / "saved") as aside:
-        save_model(*student, aside)
-    for path in (folder.work / "saved").iterdir():
-        path.replace(folder.path / path.name)
-
-
-def _record(plan: RunPlan, folder: RunFolder, machine: Machine, **facts: Any) -> RunResult:
-    """The record of the run, as far as it came."""
-    laps = folder.recall("stage_seconds", {})
-    teacher_layers, teacher_hidden_size = plan.teacher.depth_and_width()
-    return RunResult(
-        identity=plan.identity,
-        task=plan.task.name,
-        task_kind=plan.task.kind,
-        dataset_fingerprint=plan.task.fingerprint,
-        labels=list(plan.task.labels),
-        train_examples=len(plan.task.train),
-        teacher=plan.teacher_name,
-        student=plan.student_name,
-        pipeline=plan.pipeline.model_dump(mode="json"),
-        seed=plan.seed,
-        metric=plan.task.metric,
-        layers=plan.student.layers,
-        hidden_size=plan.student.width,
-        teacher_layers=teacher_layers,
-        teacher_hidden_size=teacher_hidden_size,
-        seconds=sum(laps.values()),
-        stage_seconds=laps,
-        finished_at=now(),
-        peak_memory_mb=peak_memory_mb(machine.device),
-        device=device_name(machine.device),
-        precision=plan.precision,
-        versions=versions(),
-        **facts,
-    )
+def _finish(result: RunResult, run: Run) -> RunResult:
+    """Writes what lies beside the student, the record last."""
+    if run.machine.main:
+        write_text(run.folder.path / "pipeline.toml", dump_pipeline(run.plan.pipeline, "toml"))
+        write_card(run.folder.path, result, run.plan.task)
+        run.folder.close(result)
+    return run.machine.agreed(result)

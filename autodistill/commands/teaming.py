@@ -94,23 +94,18 @@ def suggest(wish: Wish, reporter: Reporter) -> Suggestion:
     check_models(**models)
 
     from engine.base.machine import machine_for  # loads torch
-    from engine.models.load import planned_size
+    from engine.models.start import planned_parameters
     from engine.pipeline.pipeline import Pipeline
     from engine.run.plan import plan_run
-    from engine.run.student import student_config
-    from engine.run.teacher import config_of, tokenizer_of
     from engine.team.search import weaker
 
     machine = machine_for(options, reporter)
-    names = list(wish.members) or _layers(plan_run(task, Pipeline(), **models).teacher.depth_and_width()[0])
+    names = list(wish.members) or _layers(plan_run(task, Pipeline(), **models).teacher.start.layers)
     team = validated(AverageTeam, {"members": names})  # of any kind; its members count here
     pipeline = Pipeline(team=team)
     plan = plan_run(task, pipeline, **models, fine_tuning=FineTuning())
-    sizes = [
-        planned_size(config_of(each, task, machine), task.kind) for each in (plan.teacher, *plan.members)
-    ]
-    teacher = config_of(plan.teacher, task, machine), tokenizer_of(plan.teacher, task, machine)
-    student = planned_size(student_config(plan.student, *teacher, task), task.kind)
+    sizes = [planned_parameters(each.start, task, machine) for each in plan.team]
+    student = planned_parameters(plan.student, task, machine, plan.teacher.start)
     members = [
         SuggestedMember(name, size, _role(size, student, max(sizes)))
         for name, size in zip([models["teacher"], *names], sizes, strict=True)

@@ -154,12 +154,11 @@ def measure(
         plan = plan_run(task, team, teacher, student, fine_tuning=fine_tuning, precision=machine.precision)
     ready = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
     found = score_facts(task, {"teacher": ready.scores})
-    layers, hidden_size = plan.teacher.depth_and_width()
     measured = Measured(
         teacher_score=found["teacher_score"],
         teacher_warnings=found["warnings"],
-        teacher_layers=layers,
-        teacher_hidden_size=hidden_size,
+        teacher_layers=plan.teacher.start.layers,
+        teacher_hidden_size=plan.teacher.start.width,
         layers=plan.student.layers,
         hidden_size=plan.student.width,
         **asdict(rehearse(plans, ready, machine)),

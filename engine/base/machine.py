@@ -15,17 +15,17 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
-from accelerate import Accelerator, InitProcessGroupKwargs
-from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 from filelock import FileLock
 
 from engine.base.errors import InputError
 from engine.base.options import RunOptions
 from engine.base.progress import Reporter, SilentReporter
+
+if TYPE_CHECKING:
+    import torch
+    from accelerate import Accelerator
 
 T = TypeVar("T")
 MOST_WORKERS = 4
@@ -63,11 +63,15 @@ class Machine:
 
     def agreed(self, value: T) -> T:
         """The main process's value, in all processes."""
+        from accelerate.utils import broadcast_object_list
+
         return broadcast_object_list([value])[0]
 
 
 def cpu_has_bf16() -> bool:
     """Whether the CPU multiplies bf16 matrices in hardware."""
+    import torch
+
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
 
@@ -78,6 +82,8 @@ def choose_precision(requested: str, device: torch.device) -> str:
     Raises:
         InputError: The device cannot do what was requested.
     """
+    import torch
+
     on_gpu = device.type == "cuda"
     bf16 = torch.cuda.is_bf16_supported(including_emulation=False) if on_gpu else cpu_has_bf16()
     if requested == "auto":
@@ -95,6 +101,11 @@ def machine_for(options: RunOptions, reporter: Reporter | None = None) -> Machin
     Raises:
         InputError: A CUDA device was asked for where there is none, or the device has no such precision.
     """
+    import torch
+    from accelerate import Accelerator, InitProcessGroupKwargs
+    from accelerate.state import AcceleratorState
+    from accelerate.utils import DistributedDataParallelKwargs
+
     on_gpu = torch.cuda.is_available() and options.device != "cpu"
     if options.device == "cuda" and not on_gpu:
         raise InputError.of("--device", "this machine has no CUDA device", "cuda", ("auto", "cpu"), "cpu")
@@ -115,7 +126,8 @@ def machine_for(options: RunOptions, reporter: Reporter | None = None) -> Machin
 @atexit.register
 def _leave_processes() -> None:
     """Ends what several processes share; its threads would abort a process that ends before them."""
-    if torch.distributed.is_initialized():
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
@@ -126,6 +138,8 @@ def share_threads() -> None:
     share the cores, so this is not left to the user.
     """
     if local_processes() > 1:
+        import torch
+
         torch.set_num_threads(max(1, cores() // local_processes()))
 
 
@@ -153,6 +167,8 @@ def workers_for(machine: Machine) -> int:
 def peak_memory_mb(device: torch.device) -> float:
     """Most memory used so far, in 10^6 bytes: of the GPU, or of this process."""
     if device.type == "cuda":
+        import torch
+
         return torch.cuda.max_memory_allocated(device) / 1e6
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
@@ -160,6 +176,8 @@ def peak_memory_mb(device: torch.device) -> float:
 
 def device_name(device: torch.device) -> str:
     """A name for people, such as `cuda: NVIDIA H200` or `cpu, 2 threads`."""
+    import torch
+
     if device.type == "cuda":
         return f"cuda: {torch.cuda.get_device_name(device)}"
     threads = torch.get_num_threads()

@@ -233,7 +233,7 @@ def position_limit(config: PretrainedConfig) -> int | None:
     return limit - max((m.padding_idx + 1 for m in tables if m.padding_idx is not None), default=0)
 
 
-def planned_size(config: PretrainedConfig, kind: TaskKind) -> int:
+def parameters_of(config: PretrainedConfig, kind: TaskKind) -> int:
     """Number of parameters of a model that is not built."""
     with torch.device("meta"), quiet_transformers():
         return parameter_count(HEADS[kind].from_config(config))

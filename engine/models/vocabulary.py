@@ -7,6 +7,7 @@ from collections import Counter
 from tokenizers.trainers import WordPieceTrainer
 from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerBase
 
+from engine.base.cache import kept
 from engine.base.files import folder_written_atomically
 from engine.base.machine import Machine
 from engine.data.task import Task, texts_of
@@ -42,7 +43,7 @@ def train_tokenizer(task: Task, size: int = VOCABULARY_SIZE) -> PreTrainedTokeni
 
 def scratch_tokenizer(task: Task, machine: Machine) -> PreTrainedTokenizerBase:
     """The WordPiece tokenizer of a task, trained once."""
-    folder = machine.options.cache / "vocabularies" / task.fingerprint
+    folder = kept(machine.options.cache, "vocabularies", task.fingerprint)
     with machine.alone(folder):
         if machine.main and not folder.exists():
             with folder_written_atomically(folder) as aside:

@@ -22,10 +22,9 @@ from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out, logits_of, timing
 from engine.models.forward import faster_attention
 from engine.models.load import parameter_count, size_mb
-from engine.run.fine_tuning import Model
+from engine.models.start import Model, begin
 from engine.run.plan import RunPlan
 from engine.run.prepare import objective_for, online_data
-from engine.run.student import make_student
 from engine.run.teacher import Teacher
 from engine.training.batches import StepPlan, steps_in_epoch
 from engine.training.loop import Stage, Trainee, optimise
@@ -75,7 +74,7 @@ def rehearse(
     whole = next(iter(plans.values()))
     task, rows = _sample(whole), len(whole.task.train)
     if student is None:
-        student = make_student(whole.student, (teacher.model, teacher.tokenizer), task, whole.seed)
+        student = begin(whole.student, task, whole.seed, machine, (teacher.model, teacher.tokenizer))
     (name, held_out), *_ = encode_held_out(task, student[1], whole.pipeline.training).items()
     latency, throughput = timing(student[0], held_out, task.kind, machine.device)
     started = _now(machine)

@@ -9,22 +9,19 @@ import json
 import shutil
 from pathlib import Path
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
+from engine.base.cache import kept
 from engine.base.files import write_text
 from engine.base.machine import Machine
 from engine.data.metrics import Scores
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out
 from engine.models.forward import accepted_inputs
+from engine.models.start import Model
 from engine.objective.equation import Objective, hard_label_only
 from engine.pipeline.training import Training
 from engine.tokens.examples import encode
 from engine.training.batches import TrainingData
 from engine.training.loop import Stage, best_scores, train
-
-Model = tuple[PreTrainedModel, PreTrainedTokenizerBase]
-"""A model with its tokenizer."""
 
 
 def fine_tune(
@@ -76,7 +73,7 @@ def gold_scores(
         start: The model as it starts.
         key: Hash of everything that decides the scores.
     """
-    record = machine.options.cache / "gold_scores" / f"{key}.json"
+    record = kept(machine.options.cache, "gold_scores", key).with_suffix(".json")
     with machine.alone(record):
         if machine.agreed(record.is_file()):
             return json.loads(record.read_text("utf-8"))

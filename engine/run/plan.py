@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from transformers import PretrainedConfig
@@ -11,16 +11,77 @@ from transformers import PretrainedConfig
 from engine.base.errors import InputError, Problem
 from engine.base.files import hash_of
 from engine.base.hub import place_of
+from engine.base.machine import Machine
 from engine.base.options import FineTuning
 from engine.data.task import Task, TaskKind
-from engine.models.load import HEADS, load_tokenizer
-from engine.models.names import Scratch, parse_model
+from engine.models.load import HEADS, has_head
+from engine.models.names import ModelName, Scratch, parse_model
+from engine.models.start import Model, Start, begin, start_of
 from engine.objective.mapping import check_layers
 from engine.pipeline.pipeline import Pipeline
-from engine.run.student import StudentPlan, length_problems, plan_student
-from engine.run.teacher import TeacherPlan, plan_teacher
 
 MEMBERS = "team.members"
+"""Role of the members of a team."""
+
+
+@dataclass(frozen=True)
+class TeacherPlan:
+    """What will be done to get a teacher.
+
+    Args:
+        fine_tuning: With a value in place of every `None`.
+    """
+
+    start: Start
+    fine_tune: bool
+    fine_tuning: FineTuning
+
+    @property
+    def training(self) -> str:
+        """How it is fine-tuned, in words."""
+        return self.fine_tuning.model_dump_json(exclude={"when"})
+
+    def begin(self, task: Task, machine: Machine) -> Model:
+        """The teacher as it was named: pretrained, fine-tuned before or random, with a head for the task."""
+        return begin(self.start, task, self.fine_tuning.seed, machine)
+
+    @property
+    def tuned(self) -> str:
+        """The same; empty where it is not fine-tuned here."""
+        return self.training if self.fine_tune else ""
+
+
+def plan_teacher(
+    name: ModelName, task: Task, fine_tuning: FineTuning, role: str = "teacher", whole: Start | None = None
+) -> TeacherPlan:
+    """Decides whether a teacher has to be fine-tuned.
+
+    Args:
+        role: Where it was named, for messages.
+        whole: The teacher whose layers a member of its team may take.
+
+    Raises:
+        InputError: It cannot be read, was fine-tuned for another number of labels, or has no head
+            and must not be fine-tuned.
+    """
+    if not isinstance(name, str) and fine_tuning.when == "never":
+        what = f"a teacher {'from scratch' if isinstance(name, Scratch) else 'of layers'} has to be trained"
+        raise InputError.of("--fine-tune", what, "never", ("auto", "always"))
+    start = start_of(name, role, whole)
+    resolved = fine_tuning.resolved(start.from_scratch)
+    if not isinstance(name, str) or start.config is None:
+        return TeacherPlan(start, True, resolved)
+    ready = has_head(start.config, task.kind)
+    if not ready and fine_tuning.when == "never":
+        what = f"this model has no head for {task.kind.replace('_', ' ')}, so it must be fine-tuned first"
+        raise InputError.of(place_of(role), what, repr(name), (), "Use --fine-tune auto.")
+    if not ready or fine_tuning.when == "always":
+        return TeacherPlan(start, True, resolved)
+    if task.kind != "question_answering" and start.config.num_labels != task.outputs:
+        what = f"it was fine-tuned for {start.config.num_labels} labels, and {task.name} has {task.outputs}"
+        hint = "Use --fine-tune always to give it a new head."
+        raise InputError.of(place_of(role), what, repr(name), (), hint)
+    return TeacherPlan(replace(start, ready=True), False, resolved)
 
 
 @dataclass(frozen=True)
@@ -39,19 +100,23 @@ class RunPlan:
     teacher_name: str
     student_name: str
     teacher: TeacherPlan
-    student: StudentPlan
+    student: Start
     seed: int
     precision: str
     members: tuple[TeacherPlan, ...] = ()
 
+    @property
+    def team(self) -> tuple[TeacherPlan, ...]:
+        """The teacher and the members."""
+        return (self.teacher, *self.members)
+
     @cached_property
     def identity(self) -> str:
         """Hash of everything that decides the result; a folder belongs to one."""
-        models = [self.teacher.identity, self.student.identity, self.teacher.tuned]
-        models += [fact for each in self.members for fact in (each.identity, each.tuned)]
+        models = [self.student.identity]
+        models += [fact for each in self.team for fact in (each.start.identity, each.tuned)]
         if self.pipeline.team.kind == "assistants":  # which trains fine-tuned members, too
-            team = (self.teacher, *self.members)
-            models += [each.fine_tuning.model_dump_json(exclude={"when"}) for each in team]
+            models += [each.training for each in self.team]
         return hash_of(self.pipeline.key, self.task.fingerprint, *models, self.seed, self.precision)
 
 
@@ -74,26 +139,40 @@ def plan_run(
     if problems := pipeline.problems_with(task.kind):
         raise InputError(problems)
     settled = pipeline.for_task(task, from_scratch=isinstance(names[1], Scratch))
-    others = [parse_model(name, MEMBERS) for name in settled.team.members]
-    for role, name in (("teacher", names[0]), ("student", names[1]), *((MEMBERS, name) for name in others)):
-        if isinstance(name, str):
-            load_tokenizer(name, role)
     teacher_plan = plan_teacher(names[0], task, fine_tuning)
-    members = tuple(plan_teacher(name, task, fine_tuning, MEMBERS, teacher_plan) for name in others)
-    student_plan = plan_student(names[1], teacher_plan)
-    length = settled.training.max_length or 0
-    problems = check_layers(settled.mapping, student_plan.layers, teacher_plan.depth_and_width()[0])
-    mixing = "mixup" in settled.augmentation.kinds
-    for role, config, mixed in (
-        ("teacher", teacher_plan.config, mixing),
-        ("student", student_plan.config, mixing),
-        *((MEMBERS, each.config, False) for each in members),
-    ):
-        problems += head_problems(config, task.kind, role, mixed)
-        problems += length_problems(config, "team's member" if role == MEMBERS else role, length)
+    whole = teacher_plan.start
+    others = (parse_model(name, MEMBERS) for name in settled.team.members)
+    members = tuple(plan_teacher(name, task, fine_tuning, MEMBERS, whole) for name in others)
+    plan = RunPlan(
+        task,
+        settled,
+        teacher,
+        student,
+        teacher_plan,
+        start_of(names[1], "student", whole),
+        seed,
+        precision,
+        members,
+    )
+    problems = check_layers(settled.mapping, plan.student.layers, whole.layers)
+    for start in (*(each.start for each in plan.team), plan.student):
+        mixing = "mixup" in settled.augmentation.kinds and start.role != MEMBERS
+        problems += head_problems(start.config, task.kind, start.role, mixing)
+        problems += length_problems(start, settled.training.max_length or 0)
     if problems:
         raise InputError(list(dict.fromkeys(problems)))
-    return RunPlan(task, settled, teacher, student, teacher_plan, student_plan, seed, precision, members)
+    return plan
+
+
+def length_problems(start: Start, max_length: int) -> list[Problem]:
+    """Whether a model can read texts of `max_length` tokens."""
+    limit = start.positions
+    readable = max_length if limit is None else limit // 8 * 8  # batches are padded to a multiple of 8
+    if max_length <= readable:
+        return []
+    who = "team's member" if start.role == MEMBERS else start.role
+    what = f"the {who} reads at most {readable} tokens"
+    return [Problem("training.max_length", what, str(max_length), (f"8 to {readable}",))]
 
 
 NEEDED = {

@@ -12,16 +12,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.augment.build import policy_for
 from engine.augment.examples import Augmenter, Reader
-from engine.base.files import hash_of
+from engine.base.cache import kept
 from engine.base.machine import Machine, workers_for
 from engine.data.task import Task
 from engine.models.forward import TeacherNeeds, accepted_inputs
 from engine.models.load import depth_and_width, position_limit
+from engine.models.start import Model
 from engine.objective.equation import Objective
 from engine.pipeline.training import Training
-from engine.run.fine_tuning import Model
-from engine.run.folder import RunFolder
 from engine.run.plan import RunPlan
+from engine.run.state import Run
 from engine.run.teacher import Teacher
 from engine.signals.signals import OnlineSignals, TeacherSignals, examples_to_pass, signals_for
 from engine.signals.store import SignalStore
@@ -114,30 +114,10 @@ def signals_of(
     return OnlineSignals(teacher.model, task.kind, examples, needs, machine.accelerator)
 
 
-class Passes:
-    """Counts the training examples that a run passes through its teachers, over all of its starts."""
-
-    def __init__(self, folder: RunFolder, machine: Machine):
-        self._folder, self._machine = folder, machine
-
-    def count(self, key: str, examples: int, anew: bool = False) -> None:
-        """The teacher `key` has yet to see so many; the first word counts, unless it is said anew."""
-        known = self._folder.recall("teacher_examples", {})
-        if self._machine.main and (anew or key not in known):
-            self._folder.remember(teacher_examples={**known, key: examples})
-
-    @property
-    def total(self) -> int:
-        """Of all teachers."""
-        return sum(self._folder.recall("teacher_examples", {}).values())
-
-
 def cached_signals(
     online: OnlineSignals,
     teacher: Teacher,
-    plan: RunPlan,
-    passes: Passes,
-    machine: Machine,
+    run: Run,
     always: bool = False,
 ) -> TeacherSignals:
     """A teacher's signals from the cache where they fit the budget; what is missing is computed now.
@@ -145,16 +125,17 @@ def cached_signals(
     Args:
         always: Whether they are cached in any case, as logits can be.
     """
+    plan, machine = run.plan, run.machine
     length, tokens = plan.pipeline.training.max_length, online.encoded.tokens.values.tobytes()
     store = SignalStore(
-        machine.options.cache / "signals" / hash_of(teacher.key, length, tokens),
+        kept(machine.options.cache, "signals", teacher.key, length, tokens),
         online.encoded.lengths,
         plan.task.outputs,
         plan.task.token_level,
         depth_and_width(teacher.model.config)[1],
     )
-    passes.count(store.folder.name, examples_to_pass(store, online.needs))
+    run.count_passed(store.folder.name, examples_to_pass(store, online.needs))
     signals = signals_for(online, store, machine, always)
     if signals.source == "online":
-        passes.count(store.folder.name, 0, anew=True)  # it will see them while the student learns
+        run.count_passed(store.folder.name, 0, anew=True)  # it will see them while the student learns
     return signals

@@ -1,19 +1,32 @@
-"""From what a run found to its record: scores, ratio, warnings in words, versions."""
+"""From what a run measured to its record: scores, ratio, warnings in words, sizes, speeds, versions."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from transformers import PreTrainedModel
+
+from engine.base.files import folder_written_atomically
+from engine.base.machine import device_name, peak_memory_mb
 from engine.data.metrics import Scores
 from engine.data.task import Task
+from engine.evaluation.inference import encode_held_out, timing
 from engine.evaluation.scores import clearly_better, trivial_scores
-from engine.run.folder import RunFolder
-from engine.run.result import distillation_ratio
-from engine.training.batches import TrainingData
-from engine.training.state import LoopState
+from engine.models.load import parameter_count, save_model, size_mb
+from engine.run.result import RunResult, distillation_ratio
+from engine.tokens.alignment import same_tokenizer
+
+if TYPE_CHECKING:
+    from engine.models.start import Model
+    from engine.run.folder import RunFolder
+    from engine.run.state import Run
+    from engine.run.teacher import Teacher
+    from engine.team.search import Tried
+    from engine.tokens.examples import Encoded
 
 LIBRARIES = ("autodistiller", "torch", "transformers", "datasets", "accelerate", "numpy")
 
@@ -55,18 +68,14 @@ def _warnings(task: Task, teacher: float | None, trivial: float | None) -> list[
     return [f"{named}, not clearly above {what} ({trivial:.3f}): the distillation ratio means little here."]
 
 
-def training_facts(state: LoopState, data: TrainingData, passed: int, examples: int) -> dict[str, Any]:
-    """The figures of a record that follow from the student's training.
-
-    Args:
-        passed: Examples that this run passed through its teachers before the student's training.
-        examples: What students have seen, repetitions counted.
-    """
+def training_facts(run: Run, best: Tried) -> dict[str, Any]:
+    """The figures of a record that follow from the student's training."""
+    state, data, examples = best.state, best.stage.data, best.examples
     assert data.signals is not None
     source = data.signals.source
     augmented = examples * data.augmenter.copies if data.augmenter else 0
     return {
-        "teacher_examples": passed + examples * (source == "online") + augmented,
+        "teacher_examples": run.passed + examples * (source == "online") + augmented,
         "signals": source,
         "best_epoch": state.best_epoch,
         "history": state.history,
@@ -91,22 +100,65 @@ def versions() -> dict[str, str]:
     return found
 
 
-class Watch:
-    """Time of the stages of a run, kept in its folder so that a resumed run adds to it."""
+def sizes(model: PreTrainedModel, prefix: str = "") -> dict[str, Any]:
+    """Parameters and bytes of a model, as the record names them."""
+    return {f"{prefix}parameters": parameter_count(model), f"{prefix}size_mb": size_mb(model)}
 
-    def __init__(self, folder: RunFolder, keep: bool):
-        self._folder, self._keep, self._last = folder, keep, time.monotonic()
 
-    def lap(self, stage: str) -> None:
-        """The stage that began at the last lap is over."""
-        now = time.monotonic()
-        laps = self.laps
-        laps[stage] = laps.get(stage, 0.0) + now - self._last
-        self._last = now
-        if self._keep:
-            self._folder.remember(stage_seconds=laps)
+def speeds(run: Run, teacher: Teacher, student: Model, held_out: Mapping[str, Encoded]) -> dict[str, Any]:
+    """Saves the student; latency and throughput of it and of the teacher."""
+    if not run.machine.main:
+        return {}
+    device, task = run.machine.device, run.plan.task
+    first = next(iter(held_out))
+    seen = {first: held_out[first]}
+    if not same_tokenizer(student[1], teacher.tokenizer):
+        only_first = replace(task, validation={first: task.validation[first]})
+        seen = encode_held_out(only_first, teacher.tokenizer, run.plan.pipeline.training)
+    _save(student, run.folder)
+    facts: dict[str, Any] = {}
+    for prefix, model, encoded in (
+        ("", student[0], held_out[first]),
+        ("teacher_", teacher.model, seen[first]),
+    ):
+        latency, throughput = timing(model, encoded, task.kind, device)
+        facts |= {f"{prefix}latency_ms": latency, f"{prefix}throughput": throughput}
+    return facts
 
-    @property
-    def laps(self) -> dict[str, float]:
-        """Stage → seconds, over all processes that worked on the run."""
-        return dict(self._folder.recall("stage_seconds", {}))
+
+def _save(student: Model, folder: RunFolder) -> None:
+    """Puts the student's files into the run's folder, each of them whole."""
+    with folder_written_atomically(folder.work / "saved") as aside:
+        save_model(*student, aside)
+    for path in (folder.work / "saved").iterdir():
+        path.replace(folder.path / path.name)
+
+
+def record_of(run: Run, **facts: Any) -> RunResult:
+    """The record of the run, as far as it came."""
+    plan, machine, seconds = run.plan, run.machine, run.stage_seconds
+    return RunResult(
+        identity=plan.identity,
+        task=plan.task.name,
+        task_kind=plan.task.kind,
+        dataset_fingerprint=plan.task.fingerprint,
+        labels=list(plan.task.labels),
+        train_examples=len(plan.task.train),
+        teacher=plan.teacher_name,
+        student=plan.student_name,
+        pipeline=plan.pipeline.model_dump(mode="json"),
+        seed=plan.seed,
+        metric=plan.task.metric,
+        layers=plan.student.layers,
+        hidden_size=plan.student.width,
+        teacher_layers=plan.teacher.start.layers,
+        teacher_hidden_size=plan.teacher.start.width,
+        seconds=sum(seconds.values()),
+        stage_seconds=seconds,
+        finished_at=now(),
+        peak_memory_mb=peak_memory_mb(machine.device),
+        device=device_name(machine.device),
+        precision=plan.precision,
+        versions=versions(),
+        **facts,
+    )

@@ -33,6 +33,44 @@ def distillation_ratio(student_score: float, teacher_score: float) -> float | No
     return student_score / teacher_score
 
 
+LAYOUT = 2
+"""Of the record. The first said `baseline` for the student alone, `[teacher] policy` for `[team] kind`."""
+
+
+def upgraded(record: Any) -> Any:
+    """A record in today's layout, whichever it was written in.
+
+    Raises:
+        ValueError: It was written by a newer version.
+
+    Example:
+        >>> upgraded({"baseline_score": 0.7, "pipeline": {"teacher": {"policy": "single"}}})
+        {'pipeline': {'team': {'kind': 'single'}}, 'student_alone_score': 0.7, 'layout': 2}
+    """
+    layout = record.get("layout", 1) if isinstance(record, dict) else LAYOUT
+    if layout > LAYOUT:
+        raise ValueError(f"it was written by a newer version (layout {layout}, and {LAYOUT} is known)")
+    if layout == LAYOUT:
+        return record
+    record = {**record, "pipeline": upgraded_pipeline(record.get("pipeline", {}))}
+    if "baseline_score" in record:
+        record["student_alone_score"] = record.pop("baseline_score")
+    for name in {"scores", "stage_seconds"} & record.keys():
+        record[name] = {"student_alone" if key == "baseline" else key: v for key, v in record[name].items()}
+    if record.get("team"):
+        record["team"] = {"teachers" if key == "members" else key: v for key, v in record["team"].items()}
+    return record | {"layout": LAYOUT}
+
+
+def upgraded_pipeline(pipeline: dict[str, Any]) -> dict[str, Any]:
+    """A pipeline of the first layout with its team under today's keys."""
+    rest = {key: value for key, value in pipeline.items() if key != "teacher"}
+    if "teacher" not in pipeline:
+        return rest
+    team = {"kind" if key == "policy" else key: value for key, value in pipeline["teacher"].items()}
+    return rest | {"team": team}
+
+
 class Member(BaseModel):
     """A teacher of a team, with its scores on the held-out sets."""
 
@@ -74,6 +112,7 @@ class RunResult(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    layout: int = LAYOUT
     status: Literal["ok", "failed", "pruned"]
     """`pruned`: stopped before the last epoch; the figures are those so far, and the run can go on."""
     reason: str | None = None
@@ -148,6 +187,15 @@ class RunResult(BaseModel):
         return json.dumps(self.model_dump(), indent=2, allow_nan=False)
 
     @classmethod
+    def parse(cls, text: str) -> RunResult:
+        """The record in a JSON text; one of an older layout in today's.
+
+        Raises:
+            ValueError: It is no record of a run, or one of a newer version.
+        """
+        return cls.model_validate(upgraded(json.loads(text)))
+
+    @classmethod
     def read(cls, folder: str | Path) -> RunResult | None:
         """The record in `folder`, or None where there is none.
 
@@ -156,6 +204,6 @@ class RunResult(BaseModel):
         """
         path = Path(folder) / RESULT_FILE
         try:
-            return cls.model_validate_json(path.read_text("utf-8")) if path.is_file() else None
+            return cls.parse(path.read_text("utf-8")) if path.is_file() else None
         except ValueError as error:
             raise InputError.of(str(path), "not the record of a run", str(error).splitlines()[0]) from error

@@ -18,16 +18,14 @@ from safetensors.torch import load_model
 from transformers import PreTrainedModel
 
 from engine.base.files import write_text, written_atomically
-from engine.base.machine import Machine
 from engine.models.forward import faster_attention
 from engine.models.load import parameter_count
 from engine.objective.equation import Objective
 from engine.pipeline.team import AutoSKD
 from engine.pipeline.training import Training
 from engine.run.folder import RunFolder
-from engine.run.plan import RunPlan
-from engine.run.prepare import Passes
 from engine.run.result import Candidate, Member
+from engine.run.state import Run
 from engine.team.learner import Halves, TextStudent
 from engine.team.phases import Found, Search
 from engine.team.theta import Theta
@@ -48,21 +46,13 @@ StageOf = Callable[[str, Path, Made, TrainingData], Stage]
 """Makes the training of a student: its name, its folder, the student, what it is taught."""
 
 
-def search(
-    plan: RunPlan,
-    teachers: Sequence[Member],
-    start: Start,
-    data: TrainingData,
-    folder: RunFolder,
-    passes: Passes,
-    machine: Machine,
-) -> list[Found]:
+def search(run: Run, teachers: Sequence[Member], start: Start, data: TrainingData) -> list[Found]:
     """One search for each learning rate of θ and each number of members to drop.
 
     Args:
         data: The training examples with all teachers' logits.
-        passes: Counts what goes through a teacher that runs along.
     """
+    plan, machine = run.plan, run.machine
     spec = plan.pipeline.team
     assert isinstance(spec, AutoSKD)
     steps = search_steps(spec, plan.pipeline.training, len(data))
@@ -71,15 +61,15 @@ def search(
     drops = spec.dropped or (weaker([teacher.parameters for teacher in teachers], size),)
     found = []
     for number, (rate, dropped) in enumerate(product(rates, drops)):
-        place = folder.work / f"search-{number}"
+        place = run.folder.work / f"search-{number}"
         halves = Halves(data, plan.pipeline.training.batch_size, plan.seed)
         if data.signals and data.signals.source == "online":
-            passes.count(place.name, halves.examples(steps))
+            run.count_passed(place.name, halves.examples(steps))
         record = place / "found.json"
         if not machine.agreed(record.is_file()):
             name = "search for θ" if number == 0 else f"search {number + 1} for θ"
             theta = Theta(len(teachers), rate, spec.theta_weight_decay, spec.update)
-            searched = _search(plan, name, steps, theta, dropped, start, halves, place, machine)
+            searched = _search(run, name, steps, theta, dropped, start, halves, place)
             if machine.main:
                 write_text(record, json.dumps(asdict(searched)))
                 (place / "checkpoint.pt").unlink(missing_ok=True)
@@ -119,7 +109,7 @@ def search_steps(spec: AutoSKD, training: Training, examples: int) -> int:
 
 
 def _search(
-    plan: RunPlan,
+    run: Run,
     name: str,
     steps: int,
     theta: Theta,
@@ -127,9 +117,9 @@ def _search(
     start: Start,
     halves: Halves,
     place: Path,
-    machine: Machine,
 ) -> Found:
     """One search, which every process makes for itself; that of the main one counts."""
+    plan, machine = run.plan, run.machine
     spec, training = plan.pipeline.team, plan.pipeline.training
     assert isinstance(spec, AutoSKD)
     network, objective = start()
@@ -164,7 +154,7 @@ def _search(
 
 
 @dataclass(frozen=True)
-class TriedOut:
+class Tried:
     """Students that were trained to be compared; of a run that does not search there is one.
 
     Args:
@@ -181,17 +171,13 @@ class TriedOut:
 
 
 def try_out(
-    distributions: Sequence[Sequence[float]],
-    start: Start,
-    stage_of: StageOf,
-    data: TrainingData,
-    folder: RunFolder,
-    machine: Machine,
-) -> TriedOut:
+    run: Run, distributions: Sequence[Sequence[float]], start: Start, stage_of: StageOf, data: TrainingData
+) -> Tried:
     """Trains a student with each distribution.
 
     Where trainings pause, only those compete, for they have run equally long.
     """
+    machine, folder = run.machine, run.folder
     finished = [LoopState(**state) for state in folder.recall("candidates", [])]
     states: list[LoopState] = []
     paused: list[int] = []
@@ -214,7 +200,7 @@ def try_out(
         Candidate(distribution=list(distribution), score=score)
         for distribution, score in zip(distributions, scores, strict=True)
     ]
-    return TriedOut(stage, states[best], candidates, sum(state.examples for state in states))
+    return Tried(stage, states[best], candidates, sum(state.examples for state in states))
 
 
 def _stage(

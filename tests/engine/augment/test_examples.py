@@ -14,10 +14,10 @@ from engine.base.errors import InputError
 from engine.base.machine import Machine, workers_for
 from engine.base.options import FineTuning, RunOptions
 from engine.models.forward import SHARES
+from engine.models.start import begin
 from engine.pipeline.read import load_pipeline
 from engine.run.plan import RunPlan, plan_run
 from engine.run.prepare import objective_for, online_data
-from engine.run.student import make_student
 from engine.run.teacher import prepare_teacher
 from engine.tokens.examples import NO_LABEL
 from engine.training.batches import Batch, StepPlan, Stream, TrainingData
@@ -46,7 +46,7 @@ def _prepared(tmp_path: Path, machine: Machine) -> Callable[..., Made]:
         plan = plan_run(task, pipeline, str(folders[0]), str(folders[1]), precision="float32")
         training = plan.pipeline.training
         teacher = prepare_teacher(plan.teacher, task, training, machine)
-        student = make_student(plan.student, (teacher.model, teacher.tokenizer), task, 0)
+        student = begin(plan.student, task, 0, machine, (teacher.model, teacher.tokenizer))
         objective = objective_for(plan, teacher, student[0])
         return online_data(plan, teacher, student, objective, machine), plan
 

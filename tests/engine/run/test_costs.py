@@ -10,6 +10,7 @@ from transformers import AutoTokenizer
 
 from engine import Pipeline
 from engine.augment import language_model
+from engine.base.cache import kept
 from engine.base.machine import machine_for
 from engine.base.options import FineTuning, RunOptions
 from engine.models.vocabulary import train_tokenizer
@@ -85,10 +86,10 @@ def test_operators_learn_from_all_texts_and_nothing_of_a_sample_is_kept(
     teacher = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
     rehearse({"augmented": plan}, teacher, machine)
     (vocabulary,) = [path for path in (tmp_path / "cache" / "vocabularies").iterdir() if path.is_dir()]
-    assert vocabulary.name == task.fingerprint
-    kept = AutoTokenizer.from_pretrained(vocabulary)
-    assert kept.get_vocab() == train_tokenizer(task).get_vocab()
+    assert vocabulary == kept(tmp_path / "cache", "vocabularies", task.fingerprint)
+    tokenizer = AutoTokenizer.from_pretrained(vocabulary)
+    assert tokenizer.get_vocab() == train_tokenizer(task).get_vocab()
     model, _ = language_model.in_domain(task, machine)
-    afresh = language_model._trained(task, kept, machine)
+    afresh = language_model._trained(task, tokenizer, machine)
     for name, value in afresh.state_dict().items():
         torch.testing.assert_close(model.state_dict()[name], value)

@@ -19,7 +19,8 @@ from engine.models.load import save_model
 from engine.models.names import parse_model
 from engine.models.vocabulary import scratch_tokenizer
 from engine.pipeline import Training
-from engine.run.teacher import plan_teacher, prepare_teacher
+from engine.run.plan import plan_teacher
+from engine.run.teacher import prepare_teacher
 from tests.tokenizers import wordpiece
 from tests.toys import ROWS, save_tiny, toy_task
 
@@ -192,5 +193,5 @@ def test_the_seed_decides_a_teacher_from_scratch(tmp_path: Path, options: RunOpt
 def test_a_vocabulary_is_trained_once(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     task = toy_task("pair")
     first = scratch_tokenizer(task, machine)
-    monkeypatch.setattr("engine.run.teacher.train_tokenizer", lambda _: pytest.fail("trained again"))
+    monkeypatch.setattr("engine.models.vocabulary.train_tokenizer", lambda _: pytest.fail("trained again"))
     assert scratch_tokenizer(task, machine).get_vocab() == first.get_vocab()

@@ -11,13 +11,14 @@ import torch
 from transformers import AutoConfig
 
 from engine.base.errors import InputError
-from engine.base.options import FineTuning
+from engine.base.machine import machine_for
+from engine.base.options import RunOptions
 from engine.models.forward import accepted_inputs, forward
 from engine.models.load import build, for_task, load_pretrained, parameter_count
 from engine.models.names import parse_model
 from engine.models.shallow import shallow_config
-from engine.run.student import length_problems, make_student, plan_student
-from engine.run.teacher import plan_teacher
+from engine.models.start import Start, begin, start_of
+from engine.run.plan import length_problems
 from engine.tokens.examples import encode
 from tests.clock import within
 from tests.tokenizers import byte_bpe, wordpiece
@@ -37,17 +38,16 @@ ORIGIN = {1: [6], 2: [3, 6], 3: [2, 4, 6], 4: [1, 2, 3, 4], 6: [1, 2, 3, 4, 5, 6
 """Student layers → the layers of a teacher with 6 that they start from, by `i * (6 // count)`."""
 
 
-def plans(teacher: str, student: str, task=None):
-    """The plans of two models that are named as on the command line."""
-    task = task or toy_task("single")
-    of_teacher = plan_teacher(parse_model(teacher, "teacher"), task, FineTuning())
-    return of_teacher, plan_student(parse_model(student, "student"), of_teacher)
+def starts(teacher: str, student: str) -> tuple[Start, Start]:
+    """What two models start as that are named as on the command line."""
+    of_teacher = start_of(parse_model(teacher, "teacher"), "teacher")
+    return of_teacher, start_of(parse_model(student, "student"), "student", of_teacher)
 
 
 def started(teacher, tokenizer, student: str, task, folder: Path, seed: int = 0):
     """The student that starts from a teacher's model and tokenizer, and its own tokenizer."""
-    _, plan = plans(str(folder), student, task)
-    return make_student(plan, (teacher, tokenizer), task, seed)
+    machine = machine_for(RunOptions(device="cpu", precision="float32"))
+    return begin(starts(str(folder), student)[1], task, seed, machine, (teacher, tokenizer))
 
 
 @pytest.mark.parametrize("count", ORIGIN)
@@ -135,7 +135,7 @@ def test_a_teacher_that_is_not_deep_enough(teacher: str, saved: Callable[..., Pa
     with pytest.raises(
         InputError, match=r"--student: the teacher has only 2 layers; got layers:3; allowed: 1 to 2"
     ):
-        plans(name, "layers:3")
+        starts(name, "layers:3")
 
 
 def test_a_student_from_scratch_speaks_the_teachers_tokens(tmp_path: Path) -> None:
@@ -170,31 +170,31 @@ def test_a_student_from_a_folder_keeps_its_encoder_and_tokenizer(tmp_path: Path)
 def test_plans_know_depth_width_and_what_a_student_is(saved: Callable[..., Path]) -> None:
     folder, other = str(saved()), str(saved(seed=1))
     names = ["scratch:layers=2,hidden=8,heads=1", "layers:3", folder, other]
-    found = [plans(folder, name)[1] for name in names]
-    assert [(plan.layers, plan.width) for plan in found] == [(2, 8), (3, 16), (4, 16), (4, 16)]
-    assert len({plan.identity for plan in found}) == 4
+    found = [starts(folder, name)[1] for name in names]
+    assert [(start.layers, start.width) for start in found] == [(2, 8), (3, 16), (4, 16), (4, 16)]
+    assert len({start.identity for start in found}) == 4
 
 
 def test_a_hub_student_that_cannot_be_fetched_is_named_at_once(saved: Callable[..., Path]) -> None:
     refused = pytest.raises(InputError, match=r"--student: .*the model hub cannot be reached.*'org/student'")
     with within(10, time.monotonic), refused:
-        plans(str(saved()), "org/student")
+        starts(str(saved()), "org/student")
 
 
 @pytest.mark.parametrize("architecture, limit", [("bert", 64), ("roberta", 64), ("modernbert", 64)])
 def test_texts_that_are_longer_than_a_model_reads(architecture: str, limit: int) -> None:
-    config = tiny_config(architecture, pad_token_id=1)
-    assert length_problems(config, "teacher", limit) == []
-    (problem,) = length_problems(config, "teacher", limit + 1)
+    start = Start("any", "teacher", "", 2, 16, tiny_config(architecture, pad_token_id=1))
+    assert length_problems(start, limit) == []
+    (problem,) = length_problems(start, limit + 1)
     what = f"the teacher reads at most {limit} tokens"
     assert str(problem) == f"training.max_length: {what}; got {limit + 1}; allowed: 8 to {limit}"
 
 
 def test_layers_of_the_teacher_read_as_far_as_the_teacher(saved: Callable[..., Path]) -> None:
     far = saved(architecture="modernbert", max_position_embeddings=2048)
-    _, plan = plans(str(far), "layers:2")
-    assert length_problems(plan.config, "student", 2048) == []
-    assert length_problems(plan.config, "student", 2049) != []
+    _, plan = starts(str(far), "layers:2")
+    assert length_problems(plan, 2048) == []
+    assert length_problems(plan, 2049) != []
 
 
 def test_a_student_can_be_saved_and_loaded(tmp_path: Path) -> None:

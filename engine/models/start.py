@@ -1,0 +1,171 @@
+"""What a model starts as: pretrained, from scratch, or some layers of another one.
+
+Decided here: teacher, members of a team and student start in the same three ways. A start is settled before a
+weight is loaded, and `begin` makes the model. What a model takes of another one (`layers:K` its layers, a
+student from scratch its vocabulary) it takes of the donor that is given with it.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from engine.base.errors import InputError
+from engine.base.files import hash_of
+from engine.base.hub import place_of
+from engine.models.load import (
+    build,
+    depth_and_width,
+    for_task,
+    load_config,
+    load_pretrained,
+    load_tokenizer,
+    parameters_of,
+    position_limit,
+    reorder_labels,
+    scratch_config,
+    weights_hash,
+)
+from engine.models.names import LayersOfTeacher, ModelName, Scratch
+from engine.models.shallow import layers_of, shallow_config
+from engine.models.vocabulary import scratch_tokenizer
+
+if TYPE_CHECKING:
+    from engine.base.machine import Machine
+    from engine.data.task import Task
+
+Model = tuple[PreTrainedModel, PreTrainedTokenizerBase]
+"""A model with its tokenizer."""
+SCRATCH_POSITIONS = 512
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a model will start as, settled before anything is loaded.
+
+    Args:
+        role: Where it was named (`teacher`, `student`, `team.members`), for messages.
+        identity: Hash of its weights, or of the words that say how it starts.
+        layers: Transformer layers; `width` is that of their hidden states.
+        config: Of the pretrained model that it comes from; None where all weights are random.
+        whole: The model of which it takes layers.
+        ready: Whether it keeps the head that it was fine-tuned with.
+    """
+
+    name: ModelName
+    role: str
+    identity: str
+    layers: int
+    width: int
+    config: PretrainedConfig | None = None
+    whole: Start | None = field(default=None, repr=False)
+    ready: bool = False
+
+    @property
+    def from_scratch(self) -> bool:
+        """Whether all of its weights are random."""
+        return self.config is None
+
+    @property
+    def positions(self) -> int | None:
+        """Tokens that it can read; None where nothing limits them."""
+        return SCRATCH_POSITIONS if self.config is None else position_limit(self.config)
+
+
+def start_of(name: ModelName, role: str, whole: Start | None = None) -> Start:
+    """Settles what a model starts as.
+
+    Args:
+        whole: The teacher, whose layers `layers:K` takes.
+
+    Raises:
+        InputError: It cannot be read, or the teacher has too few layers for it.
+    """
+    if isinstance(name, Scratch):
+        return Start(name, role, repr(name), name.layers, name.hidden)
+    if isinstance(name, LayersOfTeacher):
+        assert whole is not None
+        if name.count > whole.layers:
+            what, got = f"the teacher has only {whole.layers} layers", f"layers:{name.count}"
+            raise InputError.of(place_of(role), what, got, (f"1 to {whole.layers}",))
+        identity = hash_of(repr(name), whole.identity)
+        return Start(name, role, identity, name.count, whole.width, whole.config, whole)
+    load_tokenizer(name, role)
+    config = load_config(name, role)
+    return Start(name, role, weights_hash(name, role), *depth_and_width(config), config)
+
+
+def tokenizer_of(
+    start: Start, task: Task, machine: Machine, donor: PreTrainedTokenizerBase | None = None
+) -> PreTrainedTokenizerBase:
+    """The tokenizer that a model reads with: its own, the donor's, or one made of the task's texts."""
+    if isinstance(start.name, str):
+        return load_tokenizer(start.name, start.role)
+    if donor is not None:
+        return donor
+    return tokenizer_of(start.whole, task, machine) if start.whole else scratch_tokenizer(task, machine)
+
+
+def configuration(
+    start: Start, task: Task, tokenizer: PreTrainedTokenizerBase, donor: PretrainedConfig | None
+) -> PretrainedConfig:
+    """The configuration of a model with a head for the task; a head that stays keeps its own."""
+    if isinstance(start.name, Scratch):
+        config = scratch_config(start.name, len(tokenizer), tokenizer.pad_token_id or 0)
+    elif isinstance(start.name, LayersOfTeacher):
+        assert donor is not None
+        config = shallow_config(donor, start.name.count)
+    else:
+        config = copy.deepcopy(start.config)
+    return config if start.ready else for_task(config, task, tokenizer)
+
+
+def begin(start: Start, task: Task, seed: int, machine: Machine, donor: Model | None = None) -> Model:
+    """The model as it starts, with its tokenizer; the same for the same seed.
+
+    Args:
+        donor: Gives `layers:K` its layers (when absent: the whole model as it starts), and a student from
+            scratch its tokenizer.
+    """
+    if donor is None and start.whole is not None:
+        donor = begin(start.whole, task, seed, machine)
+    network, vocabulary = donor or (None, None)
+    tokenizer = tokenizer_of(start, task, machine, vocabulary)
+    config = configuration(start, task, tokenizer, None if network is None else network.config)
+    if isinstance(start.name, Scratch):
+        return build(config, task.kind, seed), tokenizer
+    if isinstance(start.name, LayersOfTeacher):
+        assert network is not None
+        return layers_of(network, start.name.count, config), tokenizer
+    model = load_pretrained(start.name, config, task.kind, seed, start.role, new_head=not start.ready)
+    if start.ready:
+        _match_labels(model, task, machine)
+    return model, tokenizer
+
+
+def _match_labels(model: PreTrainedModel, task: Task, machine: Machine) -> None:
+    """Puts the outputs of a fine-tuned model into the dataset's order, and says so where the names differ."""
+    reorder_labels(model, task.labels)
+    theirs = [str(model.config.id2label[index]) for index in range(len(task.labels))]
+    if {name.lower() for name in theirs} != {label.lower() for label in task.labels}:
+        ours = ", ".join(task.labels)
+        machine.reporter.message(f"teacher: its labels {', '.join(theirs)} are taken as {ours}")
+
+
+def planned_parameters(start: Start, task: Task, machine: Machine, teacher: Start | None = None) -> int:
+    """Number of parameters of a model that is not built.
+
+    Args:
+        teacher: Of a student, which may take its vocabulary.
+    """
+    return parameters_of(_planned(start, task, machine, teacher), task.kind)
+
+
+def _planned(start: Start, task: Task, machine: Machine, teacher: Start | None) -> PretrainedConfig:
+    vocabulary = None if teacher is None else tokenizer_of(teacher, task, machine)
+    tokenizer = tokenizer_of(start, task, machine, vocabulary)
+    whole = None if start.whole is None else _planned(start.whole, task, machine, None)
+    return configuration(start, task, tokenizer, whole)
