@@ -146,7 +146,7 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None) -> RunRes
     machine.reporter.message(f"student: {in_words(scores['student'])}")
 
     facts = score_facts(plan.task, scores) | sizes(stage.student) | sizes(teacher.model, "teacher_")
-    facts |= training_facts(run, trained.best) | {"team": trained.team}
+    facts |= training_facts(run, stage.data, state, trained.best.examples) | {"team": trained.team}
     if stage.paused(state):
         return _pause(record_of(run, status="pruned", **facts), run)
     facts |= speeds(run, teacher, (stage.student, trained.tokenizer), stage.held_out)

@@ -11,39 +11,39 @@ from pathlib import Path
 
 import pytest
 
+from scripts.house import PLAN, House
+
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("engine", "autodistill", "meta_data")
-MAY_IMPORT = {
-    "engine": set(),
-    "meta_data": set(),
-    "autodistill": {"engine", "meta_data"},
-    "cli": {"engine", "autodistill", "meta_data"},
-}
-WITHOUT_TORCH = (
-    *("base.errors", "base.options", "base.progress", "models.names", "run.result"),
-    *("pipeline", "pipeline.presets", "pipeline.read"),
+HOUSE = House(ROOT)
+ORDER = (
+    *("meta_data",),
+    *("engine.base", "engine.data", "engine.pipeline", "engine.tokens", "engine.models", "engine.objective"),
+    *(
+        "engine.augment",
+        "engine.evaluation",
+        "engine.signals",
+        "engine.training",
+        "engine.run",
+        "engine.team",
+    ),
+    *("engine.distillation", "engine"),
+    *("autodistill.datasets", "autodistill.history", "autodistill.ranking", "autodistill.evaluation"),
+    *("autodistill.recommend", "autodistill.race", "autodistill.api", "autodistill", "autodistill.commands"),
+    *("cli",),
 )
+"""Every room; each imports only from those that stand before it."""
+MAY_IMPORT = {"engine": set(), "meta_data": set(), "autodistill": {"engine", "meta_data"}}
+LIGHT = ("engine.base", "engine.pipeline", "engine.data.task", "engine.models.names", "engine.run.result")
+"""What loads neither torch nor transformers."""
 SHOWS = {"cli", "autodistill.commands.options", "autodistill.commands.console", "autodistill.commands.look"}
-FILE_LINES, FUNCTION_LINES = 350, 40
+FUNCTION_LINES = 40
 LONGER = {"engine.training.loop.train": 80}
-
-
-def modules() -> dict[str, Path]:
-    """Every module of the project by its dotted name."""
-    files = [
-        ROOT / "cli.py",
-        *(file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))),
-    ]
-    dotted = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in files}
-    return {name.removesuffix(".__init__"): file for name, file in dotted.items()}
-
-
-MODULES = modules()
+MODULES = {**HOUSE.files, "meta_data": ROOT / "meta_data" / "__init__.py", "cli": ROOT / "cli.py"}
 TREES = {name: ast.parse(file.read_text("utf-8")) for name, file in MODULES.items()}
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
-    """The dotted names that a tree imports; of ours, the module and not a name inside it."""
+    """The dotted names that a tree imports, inside functions too; of ours, the module and not a name inside it."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -54,14 +54,20 @@ def imported(tree: ast.AST) -> Iterator[str]:
                 yield full if full in MODULES else str(node.module)
 
 
-def test_all_packages_are_looked_at() -> None:
-    assert {name.split(".")[0] for name in MODULES} == {"cli", *PACKAGES}
+def test_all_rooms_are_ordered() -> None:
+    assert {HOUSE.room(name) for name in MODULES} == set(ORDER)
 
 
 @pytest.mark.parametrize("module", MODULES)
+def test_a_room_imports_only_from_those_before_it(module: str) -> None:
+    ours = {HOUSE.room(name) for name in imported(TREES[module]) if name in MODULES}
+    assert not [room for room in ours if ORDER.index(room) > ORDER.index(HOUSE.room(module))]
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "cli"])
 def test_directions_between_packages(module: str) -> None:
     package = module.split(".")[0]
-    ours = {name.split(".")[0] for name in imported(TREES[module])} & {"cli", "tests", *PACKAGES}
+    ours = {name.split(".")[0] for name in imported(TREES[module])} & {"cli", "tests", "scripts", *MAY_IMPORT}
     assert ours <= MAY_IMPORT[package] | {package}
 
 
@@ -70,11 +76,14 @@ def test_no_import_cycles() -> None:
     TopologicalSorter(graph).prepare()
 
 
-@pytest.mark.parametrize("module", WITHOUT_TORCH)
-def test_the_light_modules_import_neither_torch_nor_transformers(module: str) -> None:
-    code = f"import sys, engine.{module}; print(*{{'torch', 'transformers'}} & sys.modules.keys())"
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert not found.stdout.split()
+@pytest.mark.parametrize("package", LIGHT)
+def test_what_is_light_loads_neither_torch_nor_transformers(package: str) -> None:
+    modules = [name for name in MODULES if f"{name}.".startswith(f"{package}.")]
+    code = f"import sys, {', '.join(modules)}; print(*{{'torch', 'transformers'}} & sys.modules.keys())"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not loaded.stdout.split()
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -88,7 +97,6 @@ def test_only_the_console_prints(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_sizes(module: str) -> None:
-    assert len(MODULES[module].read_text("utf-8").splitlines()) <= FILE_LINES
     long = {}
     for node in ast.walk(TREES[module]):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -97,3 +105,18 @@ def test_sizes(module: str) -> None:
             if lines > LONGER.get(f"{module}.{node.name}", FUNCTION_LINES):
                 long[node.name] = lines
     assert not long
+
+
+@pytest.mark.parametrize("figure", PLAN)
+def test_the_house_keeps_to_its_plan(figure: str) -> None:
+    measured = HOUSE.figures()[figure]
+    print(f"{figure}: {measured:,} (plan: {PLAN[figure]:,})")  # seen with pytest -s
+    assert measured <= PLAN[figure]
+
+
+@pytest.mark.parametrize(
+    "module", [name for name in HOUSE.files if not HOUSE.files[name].name.startswith("__")]
+)
+def test_tests_mirror_the_tree(module: str) -> None:
+    folder, _, name = module.replace(".", "/").rpartition("/")
+    assert (ROOT / "tests" / folder / f"test_{name}.py").is_file()

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from engine.run.folder import RunFolder
     from engine.run.state import Run
     from engine.run.teacher import Teacher
-    from engine.team.search import Tried
     from engine.tokens.examples import Encoded
+    from engine.training.batches import TrainingData
+    from engine.training.state import LoopState
 
 LIBRARIES = ("autodistiller", "torch", "transformers", "datasets", "accelerate", "numpy")
 
@@ -68,9 +69,12 @@ def _warnings(task: Task, teacher: float | None, trivial: float | None) -> list[
     return [f"{named}, not clearly above {what} ({trivial:.3f}): the distillation ratio means little here."]
 
 
-def training_facts(run: Run, best: Tried) -> dict[str, Any]:
-    """The figures of a record that follow from the student's training."""
-    state, data, examples = best.state, best.stage.data, best.examples
+def training_facts(run: Run, data: TrainingData, state: LoopState, examples: int) -> dict[str, Any]:
+    """The figures of a record that follow from the student's training.
+
+    Args:
+        examples: What students have seen, repetitions and every other candidate's counted.
+    """
     assert data.signals is not None
     source = data.signals.source
     augmented = examples * data.augmenter.copies if data.augmenter else 0
