@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
 from pydantic import Field
 
-from autodistill.history.published import sizes, task_kind
-from autodistill.history.table import Count, Name, TableRow, dataset_name
+from autodistill.datasets.descriptors import dataset_name
+from autodistill.datasets.known import shipped_datasets
+from autodistill.history.table import Runs, checked_row, runs_frame
+from engine.base.spec import Count, Name, TableRow
+from engine.data.rows import Findings
+from meta_data import ARCHITECTURES
 
 MODELS = {
     "TinyBERT4": "TinyBERT_4",
@@ -54,8 +59,31 @@ class AuthorsRow(TableRow):
     random: Annotated[int, Field(ge=0)]
 
 
-def convert(row: AuthorsRow) -> dict[str, Any]:
-    """The run in our layout; the teacher's score is the one that the printed ratio implies."""
+def runs_of_authors(cells: Mapping[str, Mapping[str, Any]], path: Path) -> Runs:
+    """The table in our layout, with its faults as notes.
+
+    Args:
+        cells: Place of a row → its cells.
+        path: Of the table; the authors' other tables may lie beside it.
+
+    Raises:
+        InputError: With every damaged row and its column.
+    """
+    findings = Findings()
+    once: dict[AuthorsRow, str] = {}
+    for place, given in cells.items():
+        if row := checked_row(AuthorsRow, given, place, findings):
+            once.setdefault(row, place)
+    findings.check()
+    notes = _faults(list(once), path)
+    if repeats := len(cells) - len(once):
+        notes.insert(0, f"{repeats} rows repeat another one exactly and are left out")
+    frame = runs_frame([_in_our_layout(row) for row in once], list(once.values()))
+    return Runs(frame, tuple(f"{path.name}: {note}" for note in notes))
+
+
+def _in_our_layout(row: AuthorsRow) -> dict[str, Any]:
+    """The run; the teacher's score is the one that the printed ratio implies."""
     name = dataset_name(row.task)
     teacher, student = (MODELS.get(model, model) for model in (row.Teacher, row.Model))
     objective = OBJECTIVES.get(row.intermediate_loss_type, row.intermediate_loss_type)
@@ -66,8 +94,7 @@ def convert(row: AuthorsRow) -> dict[str, Any]:
         "n_train": row.examples,
         "teacher": teacher,
         "student": student,
-        **sizes("teacher", teacher),
-        **sizes("student", student),
+        **sizes(teacher=teacher, student=student),
         "intermediate": objective,
         "intermediate.alpha": row.alpha if objective == "mi_alpha" else None,
         "mapping": row.intermediate_strategy,
@@ -80,6 +107,32 @@ def convert(row: AuthorsRow) -> dict[str, Any]:
         "baseline_score": row.baseline_score / 100,
         "source": "the authors' runs",
     }
+
+
+def task_kind(dataset: str) -> str:
+    """The kind of task of a dataset that the project knows; others are taken for classification."""
+    known = shipped_datasets().get(dataset)
+    return known.descriptors.task_kind if known else "classification"
+
+
+@cache
+def _architectures() -> dict[Any, dict[Any, Any]]:
+    return pd.read_csv(ARCHITECTURES).set_index("model").to_dict("index")
+
+
+def sizes(**models: str) -> dict[str, int]:
+    """Layers, width and parameters of models that the paper describes, as columns of their roles.
+
+    Example:
+        >>> sizes(student="TinyBERT_4")["student_layers"]
+        4
+    """
+    found: dict[str, int] = {}
+    for role, model in models.items():
+        if facts := _architectures().get(model):
+            found |= {f"{role}_{size}": facts[size] for size in ("layers", "hidden_size")}
+            found[f"{role}_parameters"] = facts["parameters_millions"] * 1_000_000
+    return found
 
 
 def _implied_teacher_score(row: AuthorsRow) -> float | None:
@@ -97,16 +150,15 @@ def _augmentation(row: AuthorsRow) -> dict[str, Any]:
     return found
 
 
-def faults(rows: Sequence[AuthorsRow], path: Path) -> list[str]:
+def _faults(rows: Sequence[AuthorsRow], path: Path) -> list[str]:
     """What is wrong with the table, counted."""
     same_pipeline = Counter(row.model_dump_json(exclude={"score", "ratio"}) for row in rows)
     marked = [file.name for file in sorted(path.parent.glob("*.csv")) if file.read_bytes()[:3] == BOM_UTF8]
+    strange = _other_teacher(rows, path)
     counts = {
         "ratios are above 1": sum(row.ratio > 1 for row in rows),
         "scores are 0 or below": sum(row.score <= 0 for row in rows),
-        "rows imply a teacher score half a point or more off teacher_baseline.csv": _other_teacher(
-            rows, path
-        ),
+        "rows imply a teacher score half a point or more off teacher_baseline.csv": strange,
         "configurations are repeated, without a seed": sum(count > 1 for count in same_pipeline.values()),
     }
     found = [f"{count} {what}" for what, count in counts.items() if count]

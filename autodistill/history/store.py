@@ -6,10 +6,7 @@ of it.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -17,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import (
     Column,
-    Connection,
     DateTime,
     Engine,
     Integer,
@@ -29,7 +25,6 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
-    func,
     inspect,
     select,
 )
@@ -132,14 +127,9 @@ class Store:
 
     def runs(self) -> list[RunResult]:
         """All runs in the order in which they came."""
-        with self._connected() as connection:
+        with self._engine.connect() as connection:
             records = connection.scalars(select(RUNS.c.record).order_by(RUNS.c.id)).all()
         return [RunResult.model_validate_json(record) for record in records]
-
-    def count_runs(self) -> int:
-        """How many runs there are."""
-        with self._connected() as connection:
-            return connection.scalar(select(func.count()).select_from(RUNS)) or 0
 
     def add_dataset(self, descriptors: Descriptors, words: WordCounts) -> bool:
         """Adds a dataset; False where it is there already."""
@@ -152,28 +142,19 @@ class Store:
 
     def datasets(self) -> list[tuple[Descriptors, WordCounts]]:
         """All datasets in the order in which they came."""
-        with self._connected() as connection:
-            rows = connection.execute(
-                select(DATASETS.c.descriptors, DATASETS.c.words).order_by(DATASETS.c.id)
-            ).all()
-        return [
-            (Descriptors.model_validate(json.loads(row.descriptors)), _unpacked(row.words)) for row in rows
-        ]
+        with self._engine.connect() as connection:
+            chosen = select(DATASETS.c.descriptors, DATASETS.c.words).order_by(DATASETS.c.id)
+            rows = connection.execute(chosen).all()
+        return [(Descriptors.model_validate_json(known), _unpacked(words)) for known, words in rows]
 
     def _add(self, table: Table, **values: object) -> bool:
         try:
             with self._engine.begin() as connection:
-                connection.execute(
-                    table.insert().values(recorded_at=datetime.now(UTC).replace(tzinfo=None), **values)
-                )
+                now = datetime.now(UTC).replace(tzinfo=None)
+                connection.execute(table.insert().values(recorded_at=now, **values))
         except IntegrityError:
             return False
         return True
-
-    @contextmanager
-    def _connected(self) -> Iterator[Connection]:
-        with self._engine.connect() as connection:
-            yield connection
 
 
 def _engine(url: URL) -> Engine:

@@ -8,30 +8,23 @@ without a line of code here.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import pandas as pd
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
+from autodistill.datasets.descriptors import dataset_name
 from engine.base.errors import InputError
+from engine.base.spec import Count, Name, Score, TableRow
 from engine.data.rows import Findings
 from engine.data.task import TaskKind
-from engine.pipeline import Pipeline, Spec
 from engine.pipeline.explain import NUMBER, TAGS, validated
+from engine.pipeline.pipeline import Pipeline
 
-Score = Annotated[float, Field(ge=-1, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(min_length=1)]
-
-
-class TableRow(Spec):
-    """A row of a table of text: its cells may have to be read as numbers. `None`: not known."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
-
+if TYPE_CHECKING:
+    from engine.run.result import RunResult
 
 Row = TypeVar("Row", bound=TableRow)
 
@@ -62,7 +55,7 @@ class RunRow(TableRow):
     ratio: float | None = None
     """Distillation ratio, no percentage; where absent it is score / teacher_score."""
     baseline_score: Score | None = None
-    """Of a small Bi-LSTM on the dataset's gold labels (`features.baseline`)."""
+    """Of a small Bi-LSTM on the dataset's gold labels (`datasets.bilstm`)."""
     seconds: Annotated[float, Field(ge=0)] | None = None
     """Of the student's training."""
     source: str = ""
@@ -74,6 +67,11 @@ MODEL_COLUMNS = tuple(
     f"{role}_{size}" for role in ("teacher", "student") for size in ("layers", "hidden_size", "parameters")
 )
 NUMBERS = (*MODEL_COLUMNS, "n_train", "seed", "score", "teacher_score", "ratio", "baseline_score", "seconds")
+SAME = (
+    *("task_kind", "metric", "teacher", "student", "seed", "teacher_score"),
+    *(name for name in MODEL_COLUMNS if name.startswith("teacher")),
+)
+"""Columns that the record of a run has under the same name."""
 STACKS = ("augmentation",)
 """Components that are a stack of operators; the place of each operator has a column of its own."""
 STRENGTH = "strength"
@@ -107,17 +105,6 @@ class Runs:
     def datasets(self) -> list[str]:
         """Names of the datasets, sorted."""
         return sorted(self.frame.dataset.unique())
-
-
-def dataset_name(text: str) -> str:
-    """One spelling for a dataset's name.
-
-    Example:
-        >>> dataset_name("glue/SST-2"), dataset_name("STS-B"), dataset_name("ud_ewt_pos")
-        ('sst2', 'stsb', 'ud_ewt_pos')
-    """
-    word = re.sub(r"\W", "", text.rsplit("/", 1)[-1].lower())
-    return re.sub(r"(?<=\D)_+(?=\d)", "", word) or text
 
 
 def flat(pipeline: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,6 +161,31 @@ def _is_stack(value: Sequence[Any]) -> bool:
     return all(isinstance(each, Mapping) for each in value)
 
 
+def row_of_result(result: RunResult) -> dict[str, Any] | None:
+    """A run of this project in our layout; None for one without a final score: it failed or was stopped."""
+    if result.status != "ok" or result.student_score is None:
+        return None
+    return {
+        "dataset": dataset_name(result.task),
+        "held_out": f"validation of {result.dataset_fingerprint}",
+        "n_train": result.train_examples,
+        "student_layers": result.layers,
+        "student_hidden_size": result.hidden_size,
+        "student_parameters": result.parameters,
+        "score": result.student_score,
+        "seconds": result.stage_seconds.get("student"),
+        "source": f"run {result.identity}",
+        **{name: getattr(result, name) for name in SAME},
+        **flat(result.pipeline),
+    }
+
+
+def runs_of_results(results: Iterable[RunResult]) -> Runs:
+    """The finished ones of this project's runs."""
+    rows = [row for result in results if (row := row_of_result(result))]
+    return Runs(runs_frame(rows, [str(row["source"]) for row in rows]))
+
+
 def runs_frame(rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> pd.DataFrame:
     """Rows in our layout, checked, as a frame with the distillation ratio.
 
@@ -188,7 +200,7 @@ def runs_frame(rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> pd.D
     checked: list[dict[str, Any]] = []
     for row, place in zip(rows, places, strict=True):
         pipeline = {name: cell(row[name]) for name in row if is_pipeline_column(name)}
-        known = {name: row[name] for name in row if name not in pipeline and row[name] is not None}
+        known = {name: row[name] for name in row if name not in pipeline}
         if row_checked := checked_row(RunRow, known, place, findings):
             one_spelling = {"dataset": dataset_name(row_checked.dataset)}
             checked.append({**row_checked.model_dump(), **one_spelling, **pipeline})
@@ -209,15 +221,20 @@ def cell(value: Any) -> Any:
     return float(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value
 
 
+def required_columns(model: type[TableRow]) -> list[str]:
+    """The columns that a table of such rows must have, by which it is recognised."""
+    return [field.alias or name for name, field in model.model_fields.items() if field.is_required()]
+
+
 def is_pipeline_column(name: str) -> bool:
     """Whether a column holds a component of the pipeline or one of its knobs."""
     return name not in COLUMNS and name.split(".")[0] in COMPONENTS
 
 
 def checked_row(model: type[Row], row: Mapping[str, Any], place: str, findings: Findings) -> Row | None:
-    """A row as a `model`; what is wrong with it goes to `findings`."""
+    """A row as a `model`, its empty cells left out; what is wrong with it goes to `findings`."""
     try:
-        return validated(model, row)
+        return validated(model, {name: value for name, value in row.items() if value is not None})
     except InputError as error:
         for problem in error.problems:
             findings.add(replace(problem, place=f"{place}, {problem.place}"), where=problem.place)

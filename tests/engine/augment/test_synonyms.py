@@ -11,7 +11,7 @@ import pytest
 from engine.augment import synonyms
 from engine.augment.passages import passage_of
 from engine.augment.random import RandomWords
-from engine.augment.synonyms import LEXNAMES, load_synonyms, neighbours, wordnet, wordnet_folder
+from engine.augment.synonyms import LEXNAMES, load_synonyms, wordnet, wordnet_folder
 from engine.base.errors import InputError
 from engine.pipeline import Random
 
@@ -127,9 +127,37 @@ def test_neighbours_among_word_vectors(tmp_path: Path) -> None:
     assert found("tax") == found("unheard") == ()
 
 
-def test_the_nearest_come_first_and_a_zero_vector_has_none() -> None:
-    found = neighbours(["a", "b", "c", "d"], np.array([[1, 0], [1, 0.5], [1, 0.1], [0, 0]], dtype=np.float32))
-    assert found("a") == ("c", "b")
+def naive_neighbours(word: str, vectors: dict[str, np.ndarray]) -> list[str]:
+    """The five nearest words, and of these the alphabetic ones with a cosine of 0.6 or more."""
+    cosines = {
+        other: float(vectors[word] @ vector / np.linalg.norm(vectors[word]) / np.linalg.norm(vector))
+        for other, vector in vectors.items()
+        if other != word
+    }
+    nearest = sorted(cosines, key=lambda other: -cosines[other])[:5]
+    return [other for other in nearest if cosines[other] >= 0.6 and other.isalpha()]
+
+
+def test_neighbours_are_those_of_a_naive_search(tmp_path: Path) -> None:
+    dice = np.random.default_rng(0)
+    names = [f"w{chr(97 + place // 26)}{chr(97 + place % 26)}" for place in range(300)]
+    names[::7] = [f"{name}1" for name in names[::7]]
+    vectors = {name: dice.standard_normal(4).astype(np.float32) * dice.uniform(0.1, 9) for name in names}
+    path = tmp_path / "vectors.txt"
+    path.write_text("".join(f"{name} {' '.join(map(str, vectors[name]))}\n" for name in names), "utf-8")
+    found = load_synonyms(str(path))
+    assert found is not None
+    expected = {name: naive_neighbours(name, vectors) for name in names}
+    assert {name: list(found(name)) for name in names} == expected
+    assert {len(near) for near in expected.values()} >= {2, 3, 4, 5}
+
+
+def test_the_nearest_come_first_and_a_zero_vector_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "vectors.txt"
+    path.write_text("a 1 0\nb 1 0.5\nc 1 0.1\nA 1 0\nd 0 0\n", "utf-8")
+    found = load_synonyms(str(path))
+    assert found is not None
+    assert found("a") == ("c", "b")  # and not itself in capitals
     assert found("d") == ()
 
 
