@@ -5,6 +5,7 @@ Its known faults are said, not mended: rows are taken as given, but for exact re
 
 from __future__ import annotations
 
+import math
 from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,8 @@ FAR_OFF = 0.005
 
 OBJECTIVES = {"mi": "mi_alpha"}
 OPERATORS = {"contextual": "contextual", "backtranslation": "back_translation", "random": "random"}
+Share = Annotated[float, Field(ge=0, le=1)]
+Place = Annotated[int, Field(ge=0)]
 
 
 class AuthorsRow(TableRow):
@@ -43,20 +46,20 @@ class AuthorsRow(TableRow):
     Model: Name
     Teacher: Name
     intermediate_loss_type: Name
-    alpha: Annotated[float, Field(ge=0, le=1)]
+    alpha: Share
     intermediate_strategy: Name
     kd_loss_type: Name
     mixup: bool
     repeated_aug: Count
-    aug_p: Annotated[float, Field(ge=0, le=1)]
+    aug_p: Share
     examples: Annotated[int, Field(ge=1, alias="#example")]
     score: Annotated[float, Field(ge=-1, le=1)]
     task: Name
     ratio: float
     baseline_score: Annotated[float, Field(ge=-100, le=100)]
-    contextual: Annotated[int, Field(ge=0)]
-    backtranslation: Annotated[int, Field(ge=0)]
-    random: Annotated[int, Field(ge=0)]
+    contextual: Place
+    backtranslation: Place
+    random: Place
 
 
 def runs_of_authors(cells: Mapping[str, Mapping[str, Any]], path: Path) -> Runs:
@@ -102,7 +105,7 @@ def _in_our_layout(row: AuthorsRow) -> dict[str, Any]:
         "team": "single",
         **_augmentation(row),
         "score": row.score,
-        "teacher_score": _implied_teacher_score(row),
+        "teacher_score": row.score / row.ratio if row.ratio else None,
         "ratio": row.ratio,
         "baseline_score": row.baseline_score / 100,
         "source": "the authors' runs",
@@ -135,10 +138,6 @@ def sizes(**models: str) -> dict[str, int]:
     return found
 
 
-def _implied_teacher_score(row: AuthorsRow) -> float | None:
-    return row.score / row.ratio if row.ratio else None
-
-
 def _augmentation(row: AuthorsRow) -> dict[str, Any]:
     """The stack of operators in their order; mixup is the last one."""
     places = {ours: getattr(row, theirs) for theirs, ours in OPERATORS.items() if getattr(row, theirs)}
@@ -154,7 +153,7 @@ def _faults(rows: Sequence[AuthorsRow], path: Path) -> list[str]:
     """What is wrong with the table, counted."""
     same_pipeline = Counter(row.model_dump_json(exclude={"score", "ratio"}) for row in rows)
     marked = [file.name for file in sorted(path.parent.glob("*.csv")) if file.read_bytes()[:3] == BOM_UTF8]
-    strange = _other_teacher(rows, path)
+    strange = _other_teacher(rows, path.with_name("teacher_baseline.csv"))
     counts = {
         "ratios are above 1": sum(row.ratio > 1 for row in rows),
         "scores are 0 or below": sum(row.score <= 0 for row in rows),
@@ -163,19 +162,16 @@ def _faults(rows: Sequence[AuthorsRow], path: Path) -> list[str]:
     }
     found = [f"{count} {what}" for what, count in counts.items() if count]
     found.append("two scales: scores are 0 to 1, the Bi-LSTM's 0 to 100")
-    if marked:
-        found.append(f"a byte order mark begins {', '.join(marked)}")
-    return found
+    return found + ([f"a byte order mark begins {', '.join(marked)}"] if marked else [])
 
 
-def _other_teacher(rows: Sequence[AuthorsRow], path: Path) -> int:
-    """Rows whose ratio does not go with the table of teachers beside them, where there is one."""
-    table = path.with_name("teacher_baseline.csv")
+def _other_teacher(rows: Sequence[AuthorsRow], table: Path) -> int:
+    """Rows whose ratio does not go with the table of teachers, where there is one."""
     if not table.is_file():
         return 0
     teachers = pd.read_csv(table, encoding="utf-8-sig").set_index(["task", "model"]).score / 100
-    implied = ((row, _implied_teacher_score(row)) for row in rows)
     return sum(
-        score is not None and abs(score - teachers.get((row.task, row.Teacher), score)) > FAR_OFF
-        for row, score in implied
+        abs(row.score / row.ratio - teachers.get((row.task, row.Teacher), math.nan)) > FAR_OFF
+        for row in rows
+        if row.ratio
     )

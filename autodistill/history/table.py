@@ -80,8 +80,6 @@ RENAMED = {"teacher": "team"}
 """A component whose name a column of `RunRow` has → its column."""
 COMPONENTS = tuple(RENAMED.get(name, name) for name in Pipeline.model_fields)
 """First words of the columns that come from a pipeline."""
-
-
 GROUP = ["dataset", "metric", "held_out"]
 """Ratios are compared within one dataset, metric and held-out set."""
 
@@ -100,11 +98,6 @@ class Runs:
 
     def __len__(self) -> int:
         return len(self.frame)
-
-    @property
-    def datasets(self) -> list[str]:
-        """Names of the datasets, sorted."""
-        return sorted(self.frame.dataset.unique())
 
 
 def flat(pipeline: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,30 +128,24 @@ def _flatten(value: Any, place: str, found: dict[str, Any]) -> None:
     if isinstance(value, Mapping):
         for key, part in value.items():
             _flatten(part, place if key in TAGS else f"{place}.{key}", found)
-    elif isinstance(value, Sequence) and not isinstance(value, str) and not _is_stack(value):
-        if isinstance(value[0], str):
-            found[place] = len(value)
-        elif len(value) == 1:
-            found[place] = value[0]
-        else:
-            found[f"{place}.count"] = len(value)
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        component = place.rpartition(".")[0] or place
-        found[component] = "+".join(operator["kind"] for operator in value) or "none"
-        for position, operator in enumerate(value, start=1):
-            name = f"{component}.{operator['kind']}"
-            found[name] = position
-            own = {key: part for key, part in operator.items() if key not in (*TAGS, STRENGTH)}
-            _flatten(own, name, found)
-            if STRENGTH in operator:
-                together = f"{component}.{STRENGTH}"
-                found[together] = max(operator[STRENGTH], found.get(together, 0.0))
-    elif value is not None:
-        found[place] = value
+    elif isinstance(value, str) or not isinstance(value, Sequence):
+        found |= {} if value is None else {place: value}
+    elif all(isinstance(each, Mapping) for each in value):
+        _flatten_stack(value, place.rpartition(".")[0] or place, found)
+    elif isinstance(value[0], str):
+        found[place] = len(value)
+    else:
+        found |= {place: value[0]} if len(value) == 1 else {f"{place}.count": len(value)}
 
 
-def _is_stack(value: Sequence[Any]) -> bool:
-    return all(isinstance(each, Mapping) for each in value)
+def _flatten_stack(operators: Sequence[Mapping[str, Any]], component: str, found: dict[str, Any]) -> None:
+    found[component] = "+".join(operator["kind"] for operator in operators) or "none"
+    for position, operator in enumerate(operators, start=1):
+        found[name := f"{component}.{operator['kind']}"] = position
+        _flatten({key: part for key, part in operator.items() if key not in (*TAGS, STRENGTH)}, name, found)
+        if STRENGTH in operator:
+            together = f"{component}.{STRENGTH}"
+            found[together] = max(operator[STRENGTH], found.get(together, 0.0))
 
 
 def row_of_result(result: RunResult) -> dict[str, Any] | None:

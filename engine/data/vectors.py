@@ -34,7 +34,6 @@ REFUSED = {
     b"\x80": "a pickle, which may run code when it is loaded, is never read",
     b"PK": "a packed file must be unpacked first",
     b"\x1f\x8b": "a packed file must be unpacked first",
-    b"\x93NUMPY": "an array without its words",
 }
 """How a file begins → why it is refused."""
 

@@ -200,7 +200,7 @@ def test_sets_of_runs_are_joined_with_all_their_columns_and_notes() -> None:
     first = Runs(runs_frame([made_row(weights="a")], ["a"]), ("one",))
     second = Runs(runs_frame([made_row(dataset="other", team="single")], ["b"]), ("two", "three"))
     both = joined([first, second])
-    assert both.datasets == ["other", "toy"]
+    assert both.frame.dataset.tolist() == ["toy", "other"]
     assert both.notes == ("one", "two", "three")
     assert both.frame.weights.notna().tolist() == [True, False]
     assert both.frame.team.notna().tolist() == [False, True]
@@ -210,5 +210,4 @@ def test_sets_of_runs_are_joined_with_all_their_columns_and_notes() -> None:
 def test_no_runs_at_all_are_a_table_without_rows(count: int) -> None:
     empty = joined([Runs(runs_frame([], []), ("noticed",))] * count)
     assert len(empty) == 0
-    assert empty.datasets == []
     assert empty.notes == ("noticed",) * count

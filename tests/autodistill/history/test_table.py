@@ -18,7 +18,6 @@ from autodistill.history.table import (
     COLUMNS,
     MODEL_COLUMNS,
     NUMBERS,
-    Runs,
     cell,
     flat,
     is_pipeline_column,
@@ -194,11 +193,6 @@ def test_of_many_damaged_cells_in_one_column_the_first_are_shown_and_all_are_cou
     *shown, last = caught.value.problems
     assert [problem.place for problem in shown] == [f"row {place}, score" for place in range(5)]
     assert (last.place, "8 rows in all" in last.what) == ("score", True)
-
-
-def test_the_datasets_of_runs() -> None:
-    runs = Runs(frame_of(made_row(dataset="b"), made_row(dataset="a"), made_row(dataset="b")))
-    assert (len(runs), runs.datasets) == (3, ["a", "b"])
 
 
 # --- records of runs ---------------------------------------------------------------------------

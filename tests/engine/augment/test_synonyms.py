@@ -28,7 +28,7 @@ def small_wordnet(folder: Path, lexnames: bool = True, more: int = 0) -> Path:
     """A dictionary of a few words in WordNet's own files (wndb(5WN)), and of `more` pairs of nouns."""
     folder.mkdir(parents=True)
     if lexnames:
-        (folder / "lexnames").write_text("\n".join(LEXNAMES) + "\n", "utf-8")
+        (folder / "lexnames").write_text(f"{LEXNAMES}\n", "utf-8")
     nouns = [("06", [f"noun{number}", "filler"]) for number in range(more)]
     for part, synsets in (SYNSETS | {"noun": SYNSETS["noun"] + nouns}).items():
         text, places = "", {}
@@ -74,16 +74,6 @@ def test_a_forked_process_does_not_move_in_the_files_of_its_parent(tmp_path: Pat
         os._exit(0 if found("noun19999") == ("filler",) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert places("data.noun") == before
-
-
-def test_the_names_of_wordnet_s_files() -> None:
-    assert len(LEXNAMES) == 45
-    assert (LEXNAMES[0], LEXNAMES[3], LEXNAMES[29], LEXNAMES[44]) == (
-        "00\tadj.all\t3",
-        "03\tnoun.Tops\t1",
-        "29\tverb.body\t2",
-        "44\tadj.ppl\t3",
-    )
 
 
 def test_nltk_s_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

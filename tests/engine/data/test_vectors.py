@@ -191,7 +191,7 @@ def test_no_pickle_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protoco
     [
         (gzip.compress(GLOVE), "a packed file must be unpacked first"),
         (b"PK\x03\x04" + bytes(30), "a packed file must be unpacked first"),
-        (b"\x93NUMPY\x01\x00" + bytes(64), "an array without its words"),
+        (b"\x93NUMPY\x01\x00" + bytes(64), "neither text nor word2vec's binary form"),
         (bytes(range(256)) * 8, "neither text nor word2vec's binary form"),
     ],
     ids=["gzip", "zip", "numpy", "other"],
