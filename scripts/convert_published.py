@@ -49,8 +49,8 @@ def run_of(row: dict[str, Any]) -> dict[str, Any]:
         **{ours: row[theirs] for theirs, ours in COMPONENTS.items()},
         "team": "single",
         **{f"augmentation.{operator}": place for place, operator in enumerate(operators, start=1)},
-        "score": round(row["score"] / 100, 6),
-        "teacher_score": round(row["teacher_score"] / 100, 6),
+        "score": row["score"] / 100,
+        "teacher_score": row["teacher_score"] / 100,
         "source": f"published, table {row['table']}",
     }
 

@@ -98,9 +98,10 @@ def _check_words(path: Path, place: str, binary: bool, header: tuple[int, int] |
     if header and len(lengths) != header[0]:
         what = "not as many word vectors as its first line says"
         raise InputError.of(place, what, f"{len(lengths):,} in {got}", (f"{header[0]:,}",))
-    for line, found in enumerate(lengths, start=2 if header else 1):
+    unit, first = ("word", 1) if binary else ("line", 2 if header else 1)
+    for number, found in enumerate(lengths, start=first):
         if found != length:
-            what = f"vectors of different lengths: {length} numbers at first, {found} in line {line}"
+            what = f"vectors of different lengths: {length} numbers at first, {found} in {unit} {number}"
             raise InputError.of(place, what, got)
 
 
@@ -111,9 +112,9 @@ def _text_lengths(path: Path, header: tuple[int, int] | None) -> list[int]:
 
 
 def _binary_lengths(path: Path, length: int) -> list[int]:
-    """The length of each vector that is there in full."""
+    """The length of each vector that is there in full; 0 stands for what is left over."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         words, at = 0, data.find(b"\n") + 1
         while (blank := data.find(b" ", at)) >= 0:
             words, at = words + 1, blank + 1 + 4 * length
-        return [length] * (words - (at > len(data)))
+        return [length] * (words - (at > len(data))) + [0] * bool(data[at:].strip())

@@ -114,8 +114,9 @@ def test_no_vectors_in_it(tmp_path: Path, content: bytes) -> None:
         binary(header="2 3"),
         binary(header="9 3"),
         binary()[:-1],
+        binary(header="3 2"),
     ],
-    ids=["more lines", "fewer lines", "more in binary", "fewer in binary", "cut off"],
+    ids=["more lines", "fewer lines", "more in binary", "fewer in binary", "cut off", "longer vectors"],
 )
 def test_not_as_many_as_the_first_line_says(tmp_path: Path, content: bytes) -> None:
     said = refusal(written(tmp_path, content))
@@ -130,6 +131,7 @@ def test_not_as_many_as_the_first_line_says(tmp_path: Path, content: bytes) -> N
         (b"the 1 2 3\nfilm 1\n", "3 numbers at first, 1 in line 2"),
         (b"the 1 2 3\nfilm 1 2 3 4\n", "3 numbers at first, 4 in line 2"),
         (b"2 3\nthe 1\nfilm 1\n", "3 numbers at first, 1 in line 2"),
+        (binary(header="3 4"), "4 numbers at first, 0 in word 3"),
         (b"the 1 2 3\n\nfilm 1 2 3\n", "3 numbers at first, 0 in line 2"),
         (b". . 1 2 3\nthe 1 2 3\n", "4 numbers at first, 3 in line 2"),
     ],
@@ -138,6 +140,7 @@ def test_not_as_many_as_the_first_line_says(tmp_path: Path, content: bytes) -> N
         "one number only",
         "a number too many",
         "header",
+        "binary",
         "blank line",
         "a blank in a word",
     ],
