@@ -135,7 +135,7 @@ def test_two_versions_of_a_dataset_are_both_kept(store: Store) -> None:
 
 def test_a_dataset_without_words(store: Store) -> None:
     store.add_dataset(describe(toy_task("single", rows=5, held_out=5)), count_words([]))
-    assert len(store.datasets()[0][1]) == 0
+    assert len(store.datasets()[0][1].hashes) == 0
 
 
 # --- several at once ---------------------------------------------------------------------------
