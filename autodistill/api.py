@@ -119,7 +119,7 @@ class AutoDistiller:
         pick: int | None = None,
         top: int | None = None,
         seed: int = 0,
-        with_baseline: bool = False,
+        student_alone: bool = False,
         fine_tuning: FineTuning = FineTuning(),  # noqa: B008 - frozen
     ) -> list[Outcome]:
         """Runs one pick, or several of which the hopeless ones are stopped early (`race`).
@@ -144,7 +144,7 @@ class AutoDistiller:
             recommendation=recommendation,
             out=Path(out),
             seed=seed,
-            with_baseline=with_baseline,
+            student_alone=student_alone,
             fine_tuning=fine_tuning,
             options=self.options,
             reporter=self.reporter,

@@ -70,8 +70,8 @@ Student = Annotated[
 ]
 Out = Annotated[Path | None, option("--out", help="Folder of the run. Default: runs/…", panel=_models)]
 Seed = Annotated[int, typer.Option(min=0, rich_help_panel=_models)]
-Baseline = Annotated[
-    bool, option("--with-baseline", help="Also fine-tune the student without a teacher.", panel=_models)
+StudentAlone = Annotated[
+    bool, option("--student-alone", help="Also fine-tune the student without a teacher.", panel=_models)
 ]
 TextColumn = Annotated[str | None, option("--text", help="Column of the text.", panel=_data)]
 PairColumn = Annotated[str | None, option("--text-pair", help="Column of the second text.", panel=_data)]

@@ -114,7 +114,7 @@ class Choice:
     pick: int | None
     top: int | None
     seed: int = 0
-    with_baseline: bool = False
+    student_alone: bool = False
     pipeline: str | None = None
 
     def check(self) -> None:
@@ -148,7 +148,7 @@ def run_picks(wish: Wish, choice: Choice, reporter: Reporter) -> list[Outcome]:
         pick=choice.pick,
         top=choice.top,
         seed=choice.seed,
-        with_baseline=choice.with_baseline,
+        student_alone=choice.student_alone,
         fine_tuning=fine_tuning,
     )
 

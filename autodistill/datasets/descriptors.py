@@ -44,7 +44,7 @@ class Descriptors(TableRow):
     words_deviation: NonNegative
     type_token_ratio: Annotated[float, Field(ge=0, le=1)]
     """Different words among the first 10,000."""
-    baseline_score: Score | None = None
+    bilstm_score: Score | None = None
     """Of a small Bi-LSTM on the gold labels (`datasets.bilstm`)."""
 
 

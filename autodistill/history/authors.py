@@ -107,7 +107,7 @@ def _in_our_layout(row: AuthorsRow) -> dict[str, Any]:
         "score": row.score,
         "teacher_score": row.score / row.ratio if row.ratio else None,
         "ratio": row.ratio,
-        "baseline_score": row.baseline_score / 100,
+        "bilstm_score": row.baseline_score / 100,
         "source": "the authors' runs",
     }
 

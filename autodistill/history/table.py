@@ -54,7 +54,7 @@ class RunRow(TableRow):
     teacher_score: Score | None = None
     ratio: float | None = None
     """Distillation ratio, no percentage; where absent it is score / teacher_score."""
-    baseline_score: Score | None = None
+    bilstm_score: Score | None = None
     """Of a small Bi-LSTM on the dataset's gold labels (`datasets.bilstm`)."""
     seconds: Annotated[float, Field(ge=0)] | None = None
     """Of the student's training."""
@@ -66,7 +66,7 @@ COLUMNS = tuple(RunRow.model_fields)
 MODEL_COLUMNS = tuple(
     f"{role}_{size}" for role in ("teacher", "student") for size in ("layers", "hidden_size", "parameters")
 )
-NUMBERS = (*MODEL_COLUMNS, "n_train", "seed", "score", "teacher_score", "ratio", "baseline_score", "seconds")
+NUMBERS = (*MODEL_COLUMNS, "n_train", "seed", "score", "teacher_score", "ratio", "bilstm_score", "seconds")
 SAME = (
     *("task_kind", "metric", "teacher", "student", "seed", "teacher_score"),
     *(name for name in MODEL_COLUMNS if name.startswith("teacher")),
@@ -112,9 +112,9 @@ def flat(pipeline: Mapping[str, Any]) -> dict[str, Any]:
         {'mapping': 'emd', 'mapping.temperature': 1.0, 'weights.hard_label': 0.0}
         >>> flat({"augmentation": {"operators": [{"kind": "random"}, {"kind": "mixup"}]}})
         {'augmentation': 'random+mixup', 'augmentation.random': 1, 'augmentation.mixup': 2}
-        >>> flat({"teacher": {"policy": "autoskd", "members": ["a", "b"], "dropped": [1]}})
+        >>> flat({"team": {"kind": "autoskd", "members": ["a", "b"], "dropped": [1]}})
         {'team': 'autoskd', 'team.members': 2, 'team.dropped': 1}
-        >>> flat({"teacher": {"policy": "autoskd", "dropped": [1, 2]}})
+        >>> flat({"team": {"kind": "autoskd", "dropped": [1, 2]}})
         {'team': 'autoskd', 'team.dropped.count': 2}
     """
     found: dict[str, Any] = {}

@@ -71,7 +71,7 @@ def _numbers(dataset: Dataset) -> np.ndarray:
     """The descriptors that datasets are compared by (F,); NaN for what is not known."""
     known = dataset.descriptors
     sizes = (known.n_train, 1 + known.labels, 1 + known.words_mean, 1 + known.words_deviation)
-    baseline = np.nan if known.baseline_score is None else known.baseline_score
+    baseline = np.nan if known.bilstm_score is None else known.bilstm_score
     kinds = [float(known.task_kind == kind) for kind in TASK_KINDS]
     return np.array(
         [*np.log(sizes), known.label_entropy, known.type_token_ratio, baseline, known.pair, *kinds]

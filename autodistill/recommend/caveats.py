@@ -37,7 +37,7 @@ def doubts(
 
 def _baseline(dataset: Dataset, candidates: pd.DataFrame) -> str:
     """Whether the teacher is worth distilling."""
-    baseline, teacher = dataset.descriptors.baseline_score, float(candidates.teacher_score.iloc[0])
+    baseline, teacher = dataset.descriptors.bilstm_score, float(candidates.teacher_score.iloc[0])
     if baseline is None or baseline < teacher:
         return ""
     return (
@@ -62,11 +62,11 @@ def _datasets(table: RunTable) -> str:
 
 
 def _agreement(fitted: Fitted) -> str:
-    if fitted.agreement > fitted.baseline_agreement:
+    if fitted.agreement > fitted.mean_rank_agreement:
         return ""
     return (
         "On past datasets left out, the predictor orders runs no better than the mean rank of each "
-        f"configuration does ({fitted.agreement:.2f} against {fitted.baseline_agreement:.2f}): nothing is "
+        f"configuration does ({fitted.agreement:.2f} against {fitted.mean_rank_agreement:.2f}): nothing is "
         "known to depend on the dataset."
     )
 

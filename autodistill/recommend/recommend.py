@@ -139,7 +139,7 @@ def _candidates(
         "metric": question.task.metric,
         "n_train": len(question.task.train),
         "teacher": question.teacher,
-        "baseline_score": dataset.descriptors.baseline_score,
+        "bilstm_score": dataset.descriptors.bilstm_score,
     }
     rows = [
         {
@@ -218,7 +218,7 @@ def _record(
         teacher_score=first.teacher_score,
         teacher_parameters=first.teacher_parameters,
         teacher_size_mb=first.teacher_size_mb,
-        baseline_score=dataset.descriptors.baseline_score,
+        bilstm_score=dataset.descriptors.bilstm_score,
         members=[_member_facts(member) for member in first.members],
         students=[_student_facts(name, facts) for name, facts in measured.items()],
         predictor=question.predictor,
@@ -227,7 +227,7 @@ def _record(
         past_runs=len(table.runs),
         past_datasets=table.names,
         agreement=fitted.agreement,
-        baseline_agreement=fitted.baseline_agreement,
+        mean_rank_agreement=fitted.mean_rank_agreement,
         candidates=len(allowed),
         picks=[_pick(allowed, table.runs, row, rank) for rank, row in enumerate(chosen, start=1)],
         pareto=[_pick(allowed, table.runs, row, rank) for rank, row in enumerate(best_for_cost, start=1)],

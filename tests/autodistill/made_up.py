@@ -97,7 +97,7 @@ def _dataset(name: str, n_train: int, dice: np.random.Generator) -> Dataset:
         words_mean=10.0,
         words_deviation=3.0,
         type_token_ratio=0.3,
-        baseline_score=0.7,
+        bilstm_score=0.7,
     )
     return Dataset(descriptors, words)
 
@@ -110,6 +110,6 @@ def _with_other_descriptors(dataset: Dataset, dice: np.random.Generator) -> Data
         "words_deviation": dice.uniform(1, 20),
         "type_token_ratio": dice.uniform(0.1, 0.6),
         "pair": bool(dice.integers(2)),
-        "baseline_score": dice.uniform(0.6, 0.8),
+        "bilstm_score": dice.uniform(0.6, 0.8),
     }
     return Dataset(dataset.descriptors.model_copy(update=drawn), dataset.words)

@@ -49,7 +49,7 @@ def test_every_kind_of_task_is_counted(name: str) -> None:
     assert (found.dataset, found.fingerprint) == (f"toy{name}", task.fingerprint)
     assert (found.task_kind, found.metric, found.pair) == (task.kind, task.metric, task.pair)
     assert (found.n_train, found.labels) == (40, len(task.labels))
-    assert found.baseline_score is None
+    assert found.bilstm_score is None
 
 
 @pytest.mark.parametrize("name", ["single", "tagging"])
@@ -121,7 +121,7 @@ def test_label_names_are_words() -> None:
 
 def test_descriptors_come_back_from_text() -> None:
     """As a table of text holds them."""
-    found = describe(toy_task("pair", rows=10, held_out=5)).model_copy(update={"baseline_score": 0.75})
+    found = describe(toy_task("pair", rows=10, held_out=5)).model_copy(update={"bilstm_score": 0.75})
     assert Descriptors.model_validate({key: str(value) for key, value in found.model_dump().items()}) == found
 
 

@@ -34,7 +34,7 @@ def test_a_shipped_dataset_is_described_in_full(name: str) -> None:
     assert dataset.name == found.dataset == name
     assert found.fingerprint
     assert found.description.endswith(".")
-    assert found.baseline_score is not None
+    assert found.bilstm_score is not None
     assert found.task_kind in TASK_KINDS
     assert bool(found.labels) == (found.task_kind == "classification")
 

@@ -86,7 +86,7 @@ def test_an_authors_row_in_our_layout(tmp_path: Path) -> None:
         "score": 0.6,
         "teacher_score": pytest.approx(0.75),  # what the ratio implies
         "ratio": 0.8,
-        "baseline_score": pytest.approx(0.541),
+        "bilstm_score": pytest.approx(0.541),
         "source": "the authors' runs",
     }
 

@@ -126,7 +126,7 @@ def test_what_reads_as_a_number_is_one(text: object, value: object) -> None:
 def test_every_column_is_there_and_what_is_not_known_is_missing() -> None:
     frame = frame_of(made_row(), made_row(**{"intermediate.alpha": 0.5}))
     assert list(frame.columns) == [*COLUMNS, "intermediate", "mapping", "intermediate.alpha"]
-    assert frame[[*MODEL_COLUMNS, "seed", "baseline_score", "seconds"]].isna().all(axis=None)
+    assert frame[[*MODEL_COLUMNS, "seed", "bilstm_score", "seconds"]].isna().all(axis=None)
     assert {str(kind) for kind in frame.dtypes[list(NUMBERS)]} == {"float64"}
     assert frame["intermediate.alpha"].isna().tolist() == [True, False]
 
@@ -252,7 +252,7 @@ def test_what_a_record_says_of_its_run() -> None:
 
 
 def test_the_student_without_a_teacher_is_not_the_bi_lstm() -> None:
-    assert "baseline_score" not in result_row(baseline_score=0.7)
+    assert "bilstm_score" not in result_row(bilstm_score=0.7)
 
 
 @pytest.mark.parametrize("kind", TASK_KINDS)

@@ -50,10 +50,10 @@ def test_sizes_are_compared_by_their_logarithms() -> None:
 
 
 def test_a_baseline_that_is_not_known_is_an_average_one(table: RunTable) -> None:
-    scores = {name: known.descriptors.baseline_score for name, known in table.datasets.items()}
-    some = changed(table, "set0", baseline_score=None)
+    scores = {name: known.descriptors.bilstm_score for name, known in table.datasets.items()}
+    some = changed(table, "set0", bilstm_score=None)
     average = float(np.mean([scores[name] for name in table.names if name != "set0"]))
-    mean = changed(some, "set0", baseline_score=average)
+    mean = changed(some, "set0", bilstm_score=average)
     space = DatasetSpace.of(some)
     np.testing.assert_allclose(space.descriptors(some, "set0"), space.descriptors(mean, "set0"), atol=1e-12)
 
@@ -61,9 +61,9 @@ def test_a_baseline_that_is_not_known_is_an_average_one(table: RunTable) -> None
 def test_where_no_baseline_is_known_it_says_nothing(table: RunTable) -> None:
     none = table
     for name in table.names:
-        none = changed(none, name, baseline_score=None)
+        none = changed(none, name, bilstm_score=None)
     assert np.isfinite(places(none)).all()
-    one = changed(none, "set0", baseline_score=0.9)
+    one = changed(none, "set0", bilstm_score=0.9)
     assert np.isfinite(DatasetSpace.of(none).descriptors(one, "set0")).all()
 
 
