@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from autodistill.commands.request import record
-from autodistill.datasets.embedding import HASHED
+from autodistill.datasets.embedding import GLOVE
 from autodistill.evaluation.leave_one_out import HeldOut
 from autodistill.evaluation.report import Evaluation, evaluate
 from autodistill.history.store import Store
@@ -33,7 +33,7 @@ class AutoDistiller:
     Args:
         meta_data: Where past runs are: `published`, `store`, tables, folders of runs.
         store: The user's record of runs: a file or a database's URL.
-        vectors: Word vectors that datasets are embedded with: `hashed`, a file of GloVe's form, or
+        vectors: Word vectors that datasets are embedded with: `glove`, a file, or
             `owner/repository:file` of the hub.
         predictor: A name of `predictors.PREDICTORS`.
         options: Device, precision, caches.
@@ -50,7 +50,7 @@ class AutoDistiller:
 
     meta_data: Sequence[str] = DEFAULT_SOURCES
     store: str | None = None
-    vectors: str = HASHED
+    vectors: str = GLOVE
     predictor: str = DEFAULT
     options: RunOptions = field(default_factory=RunOptions)
     reporter: Reporter = field(default_factory=SilentReporter)

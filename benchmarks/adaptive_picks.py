@@ -123,7 +123,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("runs")
-    parser.add_argument("--vectors", default="hashed")
+    parser.add_argument("--vectors", default="glove")
     parser.add_argument("--first", type=int, default=3)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,6 @@
 """Where the project's own tables lie. Their datasheet is the README.md beside them.
 
-Decided here: names only. The tables are read with pandas by whoever needs them, with
-`keep_default_na` as it is, so that an empty cell means "the paper does not say".
+Decided here: names only. An empty cell means "the paper does not say".
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 
 PUBLISHED = FOLDER / "published.csv"
-"""506 published figures of Distiller, one per row."""
+"""504 published figures of Distiller, one run a row."""
 
 ARCHITECTURES = FOLDER / "architectures.csv"
 """The sizes of Distiller's teachers and students."""
@@ -21,6 +20,9 @@ DATASETS = FOLDER / "datasets.csv"
 
 WORDS = FOLDER / "words.npz"
 """How often each word occurs in these datasets; words are hashes."""
+
+GLOVE = FOLDER / "glove.bin"
+"""Vectors of GloVe's most frequent words, in word2vec's binary form."""
 
 DATASHEET = FOLDER / "README.md"
 """What the tables hold, column by column, and where it comes from."""

@@ -43,7 +43,7 @@ TREES = {name: ast.parse(file.read_text("utf-8")) for name, file in MODULES.item
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
-    """The dotted names that a tree imports, inside functions too; of ours, the module and not a name inside it."""
+    """The dotted names that a tree imports, inside functions too; of ours, the module, not a name in it."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

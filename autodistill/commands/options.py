@@ -155,7 +155,7 @@ StoreUrl = Annotated[
 ]
 Vectors = Annotated[
     str | None,
-    option("--vectors", help="Word vectors: hashed, a GloVe file, or owner/repo:file.", panel=_advice),
+    option("--vectors", help="Word vectors: glove (default), a file, or owner/repo:file.", panel=_advice),
 ]
 PredictorName = Annotated[
     str | None, option("--predictor", help="What orders the pipelines. Default: mixed.", panel=_advice)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from autodistill.api import AutoDistiller
 from autodistill.commands.request import check_models, folder_word, models_for, options_from, together
-from autodistill.datasets.embedding import HASHED
+from autodistill.datasets.embedding import GLOVE
 from autodistill.evaluation.report import Evaluation
 from autodistill.race import Outcome
 from autodistill.ranking import DEFAULT
@@ -176,7 +176,7 @@ def _distiller(wish: Wish, reporter: Reporter) -> AutoDistiller:
     return AutoDistiller(
         meta_data=tuple(wish.meta_data) or DEFAULT_SOURCES,
         store=wish.store,
-        vectors=wish.vectors or HASHED,
+        vectors=wish.vectors or GLOVE,
         predictor=wish.predictor or DEFAULT,
         options=options_from(RunOptions, wish.options),
         reporter=reporter,

@@ -6,6 +6,7 @@ holds text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import chain, islice
 from typing import Annotated
@@ -14,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from autodistill.datasets.words import words_of
-from autodistill.history.table import Count, Name, Score, TableRow, dataset_name
+from engine.base.spec import Count, Name, Score, TableRow
 from engine.data.task import Task, TaskKind, texts_of
 
 VARIETY_WORDS = 10_000
@@ -44,7 +45,18 @@ class Descriptors(TableRow):
     type_token_ratio: Annotated[float, Field(ge=0, le=1)]
     """Different words among the first 10,000."""
     bilstm_score: Score | None = None
-    """Of a small Bi-LSTM on the gold labels (`features.baseline`)."""
+    """Of a small Bi-LSTM on the gold labels (`datasets.bilstm`)."""
+
+
+def dataset_name(text: str) -> str:
+    """One spelling for a dataset's name.
+
+    Example:
+        >>> dataset_name("glue/SST-2"), dataset_name("STS-B"), dataset_name("ud_ewt_pos")
+        ('sst2', 'stsb', 'ud_ewt_pos')
+    """
+    word = re.sub(r"\W", "", text.rsplit("/", 1)[-1].lower())
+    return re.sub(r"(?<=\D)_+(?=\d)", "", word) or text
 
 
 def describe(task: Task, description: str = "") -> Descriptors:

@@ -30,20 +30,17 @@ class Dataset:
 @cache
 def shipped_datasets() -> Mapping[str, Dataset]:
     """Name → dataset, of those that the project's own tables speak of."""
-    table = pd.read_csv(DATASETS).astype(object)
-    records = table.where(table.notna(), None).to_dict("records")
+    rows = pd.read_csv(DATASETS).to_dict("records")
     with np.load(WORDS, allow_pickle=False) as parts:
-        words = {
-            name: WordCounts(
-                parts[f"{name}.hashes"], parts[f"{name}.counts"].astype(np.int64), int(parts[f"{name}.total"])
-            )
-            for name in table.dataset
+        return {
+            row["dataset"]: Dataset(Descriptors.model_validate(row), _words(parts, row["dataset"]))
+            for row in rows
         }
-    described = (
-        Descriptors.model_validate({key: value for key, value in row.items() if value is not None})
-        for row in records
-    )
-    return {known.dataset: Dataset(known, words[known.dataset]) for known in described}
+
+
+def _words(parts: Mapping[str, np.ndarray], name: str) -> WordCounts:
+    hashes, counts, total = (parts[f"{name}.{part}"] for part in ("hashes", "counts", "total"))
+    return WordCounts(hashes, counts.astype(np.int64), int(total))
 
 
 def known_datasets(own: Iterable[Dataset]) -> dict[str, Dataset]:

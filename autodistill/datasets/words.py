@@ -34,9 +34,6 @@ class WordCounts:
     counts: np.ndarray
     total: int
 
-    def __len__(self) -> int:
-        return len(self.hashes)
-
 
 def word_hashes(words: Iterable[str]) -> np.ndarray:
     """The hash of each word, uint32 (W,)."""

@@ -5,17 +5,23 @@ Its known faults are said, not mended: rows are taken as given, but for exact re
 
 from __future__ import annotations
 
+import math
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
 from pydantic import Field
 
-from autodistill.history.published import sizes, task_kind
-from autodistill.history.table import Count, Name, TableRow, dataset_name
+from autodistill.datasets.descriptors import dataset_name
+from autodistill.datasets.known import shipped_datasets
+from autodistill.history.table import Runs, checked_row, runs_frame
+from engine.base.spec import Count, Name, TableRow
+from engine.data.rows import Findings
+from meta_data import ARCHITECTURES
 
 MODELS = {
     "TinyBERT4": "TinyBERT_4",
@@ -30,6 +36,8 @@ FAR_OFF = 0.005
 
 OBJECTIVES = {"mi": "mi_alpha"}
 OPERATORS = {"contextual": "contextual", "backtranslation": "back_translation", "random": "random"}
+Share = Annotated[float, Field(ge=0, le=1)]
+Place = Annotated[int, Field(ge=0)]
 
 
 class AuthorsRow(TableRow):
@@ -38,24 +46,47 @@ class AuthorsRow(TableRow):
     Model: Name
     Teacher: Name
     intermediate_loss_type: Name
-    alpha: Annotated[float, Field(ge=0, le=1)]
+    alpha: Share
     intermediate_strategy: Name
     kd_loss_type: Name
     mixup: bool
     repeated_aug: Count
-    aug_p: Annotated[float, Field(ge=0, le=1)]
+    aug_p: Share
     examples: Annotated[int, Field(ge=1, alias="#example")]
     score: Annotated[float, Field(ge=-1, le=1)]
     task: Name
     ratio: float
     baseline_score: Annotated[float, Field(ge=-100, le=100)]
-    contextual: Annotated[int, Field(ge=0)]
-    backtranslation: Annotated[int, Field(ge=0)]
-    random: Annotated[int, Field(ge=0)]
+    contextual: Place
+    backtranslation: Place
+    random: Place
 
 
-def convert(row: AuthorsRow) -> dict[str, Any]:
-    """The run in our layout; the teacher's score is the one that the printed ratio implies."""
+def runs_of_authors(cells: Mapping[str, Mapping[str, Any]], path: Path) -> Runs:
+    """The table in our layout, with its faults as notes.
+
+    Args:
+        cells: Place of a row → its cells.
+        path: Of the table; the authors' other tables may lie beside it.
+
+    Raises:
+        InputError: With every damaged row and its column.
+    """
+    findings = Findings()
+    once: dict[AuthorsRow, str] = {}
+    for place, given in cells.items():
+        if row := checked_row(AuthorsRow, given, place, findings):
+            once.setdefault(row, place)
+    findings.check()
+    notes = _faults(list(once), path)
+    if repeats := len(cells) - len(once):
+        notes.insert(0, f"{repeats} rows repeat another one exactly and are left out")
+    frame = runs_frame([_in_our_layout(row) for row in once], list(once.values()))
+    return Runs(frame, tuple(f"{path.name}: {note}" for note in notes))
+
+
+def _in_our_layout(row: AuthorsRow) -> dict[str, Any]:
+    """The run; the teacher's score is the one that the printed ratio implies."""
     name = dataset_name(row.task)
     teacher, student = (MODELS.get(model, model) for model in (row.Teacher, row.Model))
     objective = OBJECTIVES.get(row.intermediate_loss_type, row.intermediate_loss_type)
@@ -66,8 +97,7 @@ def convert(row: AuthorsRow) -> dict[str, Any]:
         "n_train": row.examples,
         "teacher": teacher,
         "student": student,
-        **sizes("teacher", teacher),
-        **sizes("student", student),
+        **sizes(teacher=teacher, student=student),
         "intermediate": objective,
         "intermediate.alpha": row.alpha if objective == "mi_alpha" else None,
         "mapping": row.intermediate_strategy,
@@ -75,15 +105,37 @@ def convert(row: AuthorsRow) -> dict[str, Any]:
         "team": "single",
         **_augmentation(row),
         "score": row.score,
-        "teacher_score": _implied_teacher_score(row),
+        "teacher_score": row.score / row.ratio if row.ratio else None,
         "ratio": row.ratio,
         "bilstm_score": row.baseline_score / 100,
         "source": "the authors' runs",
     }
 
 
-def _implied_teacher_score(row: AuthorsRow) -> float | None:
-    return row.score / row.ratio if row.ratio else None
+def task_kind(dataset: str) -> str:
+    """The kind of task of a dataset that the project knows; others are taken for classification."""
+    known = shipped_datasets().get(dataset)
+    return known.descriptors.task_kind if known else "classification"
+
+
+@cache
+def _architectures() -> dict[Any, dict[Any, Any]]:
+    return pd.read_csv(ARCHITECTURES).set_index("model").to_dict("index")
+
+
+def sizes(**models: str) -> dict[str, int]:
+    """Layers, width and parameters of models that the paper describes, as columns of their roles.
+
+    Example:
+        >>> sizes(student="TinyBERT_4")["student_layers"]
+        4
+    """
+    found: dict[str, int] = {}
+    for role, model in models.items():
+        if facts := _architectures().get(model):
+            found |= {f"{role}_{size}": facts[size] for size in ("layers", "hidden_size")}
+            found[f"{role}_parameters"] = facts["parameters_millions"] * 1_000_000
+    return found
 
 
 def _augmentation(row: AuthorsRow) -> dict[str, Any]:
@@ -97,33 +149,29 @@ def _augmentation(row: AuthorsRow) -> dict[str, Any]:
     return found
 
 
-def faults(rows: Sequence[AuthorsRow], path: Path) -> list[str]:
+def _faults(rows: Sequence[AuthorsRow], path: Path) -> list[str]:
     """What is wrong with the table, counted."""
     same_pipeline = Counter(row.model_dump_json(exclude={"score", "ratio"}) for row in rows)
     marked = [file.name for file in sorted(path.parent.glob("*.csv")) if file.read_bytes()[:3] == BOM_UTF8]
+    strange = _other_teacher(rows, path.with_name("teacher_baseline.csv"))
     counts = {
         "ratios are above 1": sum(row.ratio > 1 for row in rows),
         "scores are 0 or below": sum(row.score <= 0 for row in rows),
-        "rows imply a teacher score half a point or more off teacher_baseline.csv": _other_teacher(
-            rows, path
-        ),
+        "rows imply a teacher score half a point or more off teacher_baseline.csv": strange,
         "configurations are repeated, without a seed": sum(count > 1 for count in same_pipeline.values()),
     }
     found = [f"{count} {what}" for what, count in counts.items() if count]
     found.append("two scales: scores are 0 to 1, the Bi-LSTM's 0 to 100")
-    if marked:
-        found.append(f"a byte order mark begins {', '.join(marked)}")
-    return found
+    return found + ([f"a byte order mark begins {', '.join(marked)}"] if marked else [])
 
 
-def _other_teacher(rows: Sequence[AuthorsRow], path: Path) -> int:
-    """Rows whose ratio does not go with the table of teachers beside them, where there is one."""
-    table = path.with_name("teacher_baseline.csv")
+def _other_teacher(rows: Sequence[AuthorsRow], table: Path) -> int:
+    """Rows whose ratio does not go with the table of teachers, where there is one."""
     if not table.is_file():
         return 0
     teachers = pd.read_csv(table, encoding="utf-8-sig").set_index(["task", "model"]).score / 100
-    implied = ((row, _implied_teacher_score(row)) for row in rows)
     return sum(
-        score is not None and abs(score - teachers.get((row.task, row.Teacher), score)) > FAR_OFF
-        for row, score in implied
+        abs(row.score / row.ratio - teachers.get((row.task, row.Teacher), math.nan)) > FAR_OFF
+        for row in rows
+        if row.ratio
     )

@@ -6,57 +6,29 @@ and column before anything is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from autodistill.history import authors, published
-from autodistill.history.results import row_of_result
+from autodistill.history import authors
 from autodistill.history.table import (
     COLUMNS,
     RunRow,
     Runs,
-    TableRow,
-    checked_row,
     is_pipeline_column,
+    required_columns,
     runs_frame,
+    runs_of_results,
 )
 from engine.base.errors import InputError, unknown_name
 from engine.base.files import RESULT_FILE
+from engine.base.spec import TableRow
 from engine.data.files import SUFFIXES, read_file
-from engine.data.rows import Findings, RawSplit, is_missing
+from engine.data.rows import Findings, is_missing
 from engine.run.result import RunResult
 from meta_data import PUBLISHED
-
-
-@dataclass(frozen=True)
-class Layout:
-    """One way to write runs as a table.
-
-    Args:
-        row: Its columns; those without a default are how it is recognised.
-        convert: A row of it in our layout, or None where it is no run.
-        faults: What is wrong with a table as a whole, one sentence each.
-    """
-
-    row: type[TableRow]
-    convert: Callable[[Any], dict[str, Any] | None]
-    faults: Callable[[Any, Path], list[str]]
-
-    @property
-    def required(self) -> set[str]:
-        """Columns that a table of this layout must have."""
-        return {f.alias or name for name, f in self.row.model_fields.items() if f.is_required()}
-
-
-FOREIGN = {
-    "published": Layout(published.PublishedRow, published.convert, published.faults),
-    "authors": Layout(authors.AuthorsRow, authors.convert, authors.faults),
-}
-"""Layouts that are converted to ours."""
 
 
 def read_runs(source: str | Path) -> Runs:
@@ -71,9 +43,8 @@ def read_runs(source: str | Path) -> Runs:
     if path.is_file():
         return _read_table(path)
     if not path.is_dir():
-        raise InputError.of(
-            "--meta-data", "no such file or folder", repr(str(source)), ("published", "store")
-        )
+        allowed = ("published", "store")
+        raise InputError.of("--meta-data", "no such file or folder", repr(str(source)), allowed)
     return _read_folder(path)
 
 
@@ -86,74 +57,53 @@ def joined(parts: Sequence[Runs]) -> Runs:
 
 def _read_folder(folder: Path) -> Runs:
     tables = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
-    parts = [_read_table(path) for path in tables if _layout_of(path) is not None]
+    parts = [_read_table(path) for path in tables if _is_table_of_runs(path)]
     if results := [RunResult.read(path.parent) for path in sorted(folder.rglob(RESULT_FILE))]:
-        rows = [row for result in results if result and (row := row_of_result(result))]
-        parts.append(Runs(runs_frame(rows, [str(row["source"]) for row in rows])))
+        parts.append(runs_of_results(filter(None, results)))
     if not parts:
-        raise InputError.of(
-            "--meta-data", "this folder holds neither a table of runs nor runs", repr(str(folder))
-        )
+        what = "this folder holds neither a table of runs nor runs"
+        raise InputError.of("--meta-data", what, repr(str(folder)))
     return joined(parts)
 
 
-def _columns(path: Path) -> tuple[RawSplit, Findings]:
-    findings = Findings()
-    return read_file(path, findings), findings
-
-
-def _layout_of(path: Path) -> str | None:
-    """Which layout a file has; None where it is no table of runs."""
+def _is_table_of_runs(path: Path) -> bool:
     try:
-        return _recognised(_columns(path)[0].columns)
+        return _layout_of(read_file(path, Findings()).columns) is not None
     except InputError:
-        return None
+        return False
 
 
-def _recognised(columns: Any) -> str | None:
-    ours = {name for name, field in RunRow.model_fields.items() if field.is_required()}
-    known = {"ours": ours, **{name: layout.required for name, layout in FOREIGN.items()}}
-    return next((name for name, required in known.items() if required <= set(columns)), None)
+def _layout_of(columns: Iterable[str]) -> type[TableRow] | None:
+    return next((layout for layout in LAYOUTS if set(required_columns(layout)) <= set(columns)), None)
 
 
 def _read_table(path: Path) -> Runs:
-    split, findings = _columns(path)
+    findings = Findings()
+    split = read_file(path, findings)
     findings.check()
-    layout = _recognised(split.columns)
+    layout = _layout_of(split.columns)
     if layout is None:
-        required = [name for name, field in RunRow.model_fields.items() if field.is_required()]
-        missing = ", ".join(name for name in required if name not in split.columns)
+        missing = ", ".join(name for name in required_columns(RunRow) if name not in split.columns)
         raise InputError.of(str(path), "no table of runs", f"no column {missing}", COLUMNS)
-    cells = [
-        {name: None if is_missing(values[row]) else values[row] for name, values in split.columns.items()}
+    cells = {
+        split.place(row): {
+            name: None if is_missing(values[row]) else values[row] for name, values in split.columns.items()
+        }
         for row in range(len(split))
-    ]
-    places = [split.place(row) for row in range(len(split))]
-    if layout == "ours":
-        _check_columns(path, split.columns)
-        return Runs(runs_frame(cells, places))
-    return _converted(FOREIGN[layout], cells, places, path)
+    }
+    return LAYOUTS[layout](cells, path)
 
 
-def _check_columns(path: Path, columns: Any) -> None:
+def _runs_in_our_layout(cells: Mapping[str, Mapping[str, Any]], path: Path) -> Runs:
+    columns = next(iter(cells.values()), ())
     unknown = [name for name in columns if name not in COLUMNS and not is_pipeline_column(name)]
     if unknown:
         raise InputError([unknown_name(str(path), "unknown column", name, COLUMNS) for name in unknown])
+    return Runs(runs_frame(list(cells.values()), list(cells)))
 
 
-def _converted(layout: Layout, cells: list[dict[str, Any]], places: list[str], path: Path) -> Runs:
-    findings = Findings()
-    given = {
-        place: checked_row(layout.row, {k: v for k, v in row.items() if v is not None}, place, findings)
-        for place, row in zip(places, cells, strict=True)
-    }
-    findings.check()
-    rows = {place: row for place, row in given.items() if row is not None}
-    once: dict[TableRow, str] = {}
-    for place, row in rows.items():
-        once.setdefault(row, place)
-    ours = {place: found for row, place in once.items() if (found := layout.convert(row))}
-    notes = layout.faults(list(once), path)
-    if repeats := len(rows) - len(once):
-        notes.insert(0, f"{repeats} rows repeat another one exactly and are left out")
-    return Runs(runs_frame(list(ours.values()), list(ours)), tuple(f"{path.name}: {note}" for note in notes))
+LAYOUTS: dict[type[TableRow], Callable[[Mapping[str, Mapping[str, Any]], Path], Runs]] = {
+    RunRow: _runs_in_our_layout,
+    authors.AuthorsRow: authors.runs_of_authors,
+}
+"""Columns of a table → what reads its rows, given as place → cells, and its path."""

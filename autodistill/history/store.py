@@ -6,33 +6,13 @@ of it.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import (
-    Column,
-    Connection,
-    DateTime,
-    Engine,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-    create_engine,
-    event,
-    func,
-    inspect,
-    select,
-)
+import sqlalchemy as sql
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
@@ -44,31 +24,31 @@ from engine.run.result import RunResult
 
 ENVIRONMENT = "AUTODISTILLER_STORE"
 
-metadata = MetaData()
+metadata = sql.MetaData()
 
-RUNS = Table(
+RUNS = sql.Table(
     "runs",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("identity", String(64), nullable=False),
-    Column("status", String(16), nullable=False),
-    Column("recorded_at", DateTime, nullable=False),
-    Column("task", String(200), nullable=False),
-    Column("dataset_fingerprint", String(64), nullable=False),
-    Column("folder", Text, nullable=False),
-    Column("record", Text, nullable=False),
-    UniqueConstraint("identity", "status"),
+    sql.Column("id", sql.Integer, primary_key=True),
+    sql.Column("identity", sql.String(64), nullable=False),
+    sql.Column("status", sql.String(16), nullable=False),
+    sql.Column("recorded_at", sql.DateTime, nullable=False),
+    sql.Column("task", sql.String(200), nullable=False),
+    sql.Column("dataset_fingerprint", sql.String(64), nullable=False),
+    sql.Column("folder", sql.Text, nullable=False),
+    sql.Column("record", sql.Text, nullable=False),
+    sql.UniqueConstraint("identity", "status"),
 )
 """A run a row; `record` is its result.json."""
 
-DATASETS = Table(
+DATASETS = sql.Table(
     "datasets",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("fingerprint", String(64), nullable=False, unique=True),
-    Column("recorded_at", DateTime, nullable=False),
-    Column("descriptors", Text, nullable=False),
-    Column("words", LargeBinary, nullable=False),
+    sql.Column("id", sql.Integer, primary_key=True),
+    sql.Column("fingerprint", sql.String(64), nullable=False, unique=True),
+    sql.Column("recorded_at", sql.DateTime, nullable=False),
+    sql.Column("descriptors", sql.Text, nullable=False),
+    sql.Column("words", sql.LargeBinary, nullable=False),
 )
 """A dataset a row: its descriptors, and how often each word occurs in it."""
 
@@ -132,14 +112,9 @@ class Store:
 
     def runs(self) -> list[RunResult]:
         """All runs in the order in which they came."""
-        with self._connected() as connection:
-            records = connection.scalars(select(RUNS.c.record).order_by(RUNS.c.id)).all()
+        with self._engine.connect() as connection:
+            records = connection.scalars(sql.select(RUNS.c.record).order_by(RUNS.c.id)).all()
         return [RunResult.model_validate_json(record) for record in records]
-
-    def count_runs(self) -> int:
-        """How many runs there are."""
-        with self._connected() as connection:
-            return connection.scalar(select(func.count()).select_from(RUNS)) or 0
 
     def add_dataset(self, descriptors: Descriptors, words: WordCounts) -> bool:
         """Adds a dataset; False where it is there already."""
@@ -152,47 +127,38 @@ class Store:
 
     def datasets(self) -> list[tuple[Descriptors, WordCounts]]:
         """All datasets in the order in which they came."""
-        with self._connected() as connection:
-            rows = connection.execute(
-                select(DATASETS.c.descriptors, DATASETS.c.words).order_by(DATASETS.c.id)
-            ).all()
-        return [
-            (Descriptors.model_validate(json.loads(row.descriptors)), _unpacked(row.words)) for row in rows
-        ]
+        with self._engine.connect() as connection:
+            chosen = sql.select(DATASETS.c.descriptors, DATASETS.c.words).order_by(DATASETS.c.id)
+            rows = connection.execute(chosen).all()
+        return [(Descriptors.model_validate_json(known), _unpacked(words)) for known, words in rows]
 
-    def _add(self, table: Table, **values: object) -> bool:
+    def _add(self, table: sql.Table, **values: object) -> bool:
         try:
             with self._engine.begin() as connection:
-                connection.execute(
-                    table.insert().values(recorded_at=datetime.now(UTC).replace(tzinfo=None), **values)
-                )
+                now = datetime.now(UTC).replace(tzinfo=None)
+                connection.execute(table.insert().values(recorded_at=now, **values))
         except IntegrityError:
             return False
         return True
 
-    @contextmanager
-    def _connected(self) -> Iterator[Connection]:
-        with self._engine.connect() as connection:
-            yield connection
 
-
-def _engine(url: URL) -> Engine:
-    engine = create_engine(url, poolclass=NullPool)  # a store is asked seldom, and by several processes
+def _engine(url: URL) -> sql.Engine:
+    engine = sql.create_engine(url, poolclass=NullPool)  # a store is asked seldom, and by several processes
     if engine.dialect.name == "sqlite":
 
-        @event.listens_for(engine, "connect")
+        @sql.event.listens_for(engine, "connect")
         def _patient(connection, _record) -> None:  # type: ignore[no-untyped-def]  # of the database driver
             connection.execute("PRAGMA busy_timeout = 30000")  # runs in several processes share the file
 
     return engine
 
 
-def _make_tables(engine: Engine) -> None:
+def _make_tables(engine: sql.Engine) -> None:
     for table in metadata.sorted_tables:
         try:
             table.create(engine, checkfirst=True)
         except DBAPIError:  # as when another process makes it at the same moment
-            if not inspect(engine).has_table(table.name):
+            if not sql.inspect(engine).has_table(table.name):
                 raise
 
 

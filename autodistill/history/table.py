@@ -8,31 +8,23 @@ without a line of code here.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import pandas as pd
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
+from autodistill.datasets.descriptors import dataset_name
 from engine.base.errors import InputError
-from engine.base.spec import Spec
+from engine.base.spec import Count, Name, Score, TableRow
 from engine.data.rows import Findings
 from engine.data.task import TaskKind
 from engine.pipeline.explain import NUMBER, TAG, validated
 from engine.pipeline.pipeline import Pipeline
 
-Score = Annotated[float, Field(ge=-1, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(min_length=1)]
-
-
-class TableRow(Spec):
-    """A row of a table of text: its cells may have to be read as numbers. `None`: not known."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
-
+if TYPE_CHECKING:
+    from engine.run.result import RunResult
 
 Row = TypeVar("Row", bound=TableRow)
 
@@ -63,7 +55,7 @@ class RunRow(TableRow):
     ratio: float | None = None
     """Distillation ratio, no percentage; where absent it is score / teacher_score."""
     bilstm_score: Score | None = None
-    """Of a small Bi-LSTM on the dataset's gold labels (`features.baseline`)."""
+    """Of a small Bi-LSTM on the dataset's gold labels (`datasets.bilstm`)."""
     seconds: Annotated[float, Field(ge=0)] | None = None
     """Of the student's training."""
     source: str = ""
@@ -75,14 +67,17 @@ MODEL_COLUMNS = tuple(
     f"{role}_{size}" for role in ("teacher", "student") for size in ("layers", "hidden_size", "parameters")
 )
 NUMBERS = (*MODEL_COLUMNS, "n_train", "seed", "score", "teacher_score", "ratio", "bilstm_score", "seconds")
+SAME = (
+    *("task_kind", "metric", "teacher", "student", "seed", "teacher_score"),
+    *(name for name in MODEL_COLUMNS if name.startswith("teacher")),
+)
+"""Columns that the record of a run has under the same name."""
 STACKS = ("augmentation",)
 """Components that are a stack of operators; the place of each operator has a column of its own."""
 STRENGTH = "strength"
 """Knob that the operators of a stack share."""
 COMPONENTS = tuple(Pipeline.model_fields)
 """First words of the columns that come from a pipeline."""
-
-
 GROUP = ["dataset", "metric", "held_out"]
 """Ratios are compared within one dataset, metric and held-out set."""
 
@@ -101,22 +96,6 @@ class Runs:
 
     def __len__(self) -> int:
         return len(self.frame)
-
-    @property
-    def datasets(self) -> list[str]:
-        """Names of the datasets, sorted."""
-        return sorted(self.frame.dataset.unique())
-
-
-def dataset_name(text: str) -> str:
-    """One spelling for a dataset's name.
-
-    Example:
-        >>> dataset_name("glue/SST-2"), dataset_name("STS-B"), dataset_name("ud_ewt_pos")
-        ('sst2', 'stsb', 'ud_ewt_pos')
-    """
-    word = re.sub(r"\W", "", text.rsplit("/", 1)[-1].lower())
-    return re.sub(r"(?<=\D)_+(?=\d)", "", word) or text
 
 
 def flat(pipeline: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,30 +126,49 @@ def _flatten(value: Any, place: str, found: dict[str, Any]) -> None:
     if isinstance(value, Mapping):
         for key, part in value.items():
             _flatten(part, place if key == TAG else f"{place}.{key}", found)
-    elif isinstance(value, Sequence) and not isinstance(value, str) and not _is_stack(value):
-        if isinstance(value[0], str):
-            found[place] = len(value)
-        elif len(value) == 1:
-            found[place] = value[0]
-        else:
-            found[f"{place}.count"] = len(value)
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        component = place.rpartition(".")[0] or place
-        found[component] = "+".join(operator["kind"] for operator in value) or "none"
-        for position, operator in enumerate(value, start=1):
-            name = f"{component}.{operator['kind']}"
-            found[name] = position
-            own = {key: part for key, part in operator.items() if key not in (TAG, STRENGTH)}
-            _flatten(own, name, found)
-            if STRENGTH in operator:
-                together = f"{component}.{STRENGTH}"
-                found[together] = max(operator[STRENGTH], found.get(together, 0.0))
-    elif value is not None:
-        found[place] = value
+    elif isinstance(value, str) or not isinstance(value, Sequence):
+        found |= {} if value is None else {place: value}
+    elif all(isinstance(each, Mapping) for each in value):
+        _flatten_stack(value, place.rpartition(".")[0] or place, found)
+    elif isinstance(value[0], str):
+        found[place] = len(value)
+    else:
+        found |= {place: value[0]} if len(value) == 1 else {f"{place}.count": len(value)}
 
 
-def _is_stack(value: Sequence[Any]) -> bool:
-    return all(isinstance(each, Mapping) for each in value)
+def _flatten_stack(operators: Sequence[Mapping[str, Any]], component: str, found: dict[str, Any]) -> None:
+    found[component] = "+".join(operator["kind"] for operator in operators) or "none"
+    for position, operator in enumerate(operators, start=1):
+        found[name := f"{component}.{operator['kind']}"] = position
+        _flatten({key: part for key, part in operator.items() if key not in (TAG, STRENGTH)}, name, found)
+        if STRENGTH in operator:
+            together = f"{component}.{STRENGTH}"
+            found[together] = max(operator[STRENGTH], found.get(together, 0.0))
+
+
+def row_of_result(result: RunResult) -> dict[str, Any] | None:
+    """A run of this project in our layout; None for one without a final score: it failed or was stopped."""
+    if result.status != "ok" or result.student_score is None:
+        return None
+    return {
+        "dataset": dataset_name(result.task),
+        "held_out": f"validation of {result.dataset_fingerprint}",
+        "n_train": result.train_examples,
+        "student_layers": result.layers,
+        "student_hidden_size": result.hidden_size,
+        "student_parameters": result.parameters,
+        "score": result.student_score,
+        "seconds": result.stage_seconds.get("student"),
+        "source": f"run {result.identity}",
+        **{name: getattr(result, name) for name in SAME},
+        **flat(result.pipeline),
+    }
+
+
+def runs_of_results(results: Iterable[RunResult]) -> Runs:
+    """The finished ones of this project's runs."""
+    rows = [row for result in results if (row := row_of_result(result))]
+    return Runs(runs_frame(rows, [str(row["source"]) for row in rows]))
 
 
 def runs_frame(rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> pd.DataFrame:
@@ -187,7 +185,7 @@ def runs_frame(rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> pd.D
     checked: list[dict[str, Any]] = []
     for row, place in zip(rows, places, strict=True):
         pipeline = {name: cell(row[name]) for name in row if is_pipeline_column(name)}
-        known = {name: row[name] for name in row if name not in pipeline and row[name] is not None}
+        known = {name: row[name] for name in row if name not in pipeline}
         if row_checked := checked_row(RunRow, known, place, findings):
             one_spelling = {"dataset": dataset_name(row_checked.dataset)}
             checked.append({**row_checked.model_dump(), **one_spelling, **pipeline})
@@ -208,15 +206,20 @@ def cell(value: Any) -> Any:
     return float(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value
 
 
+def required_columns(model: type[TableRow]) -> list[str]:
+    """The columns that a table of such rows must have, by which it is recognised."""
+    return [field.alias or name for name, field in model.model_fields.items() if field.is_required()]
+
+
 def is_pipeline_column(name: str) -> bool:
     """Whether a column holds a component of the pipeline or one of its knobs."""
     return name not in COLUMNS and name.split(".")[0] in COMPONENTS
 
 
 def checked_row(model: type[Row], row: Mapping[str, Any], place: str, findings: Findings) -> Row | None:
-    """A row as a `model`; what is wrong with it goes to `findings`."""
+    """A row as a `model`, its empty cells left out; what is wrong with it goes to `findings`."""
     try:
-        return validated(model, row)
+        return validated(model, {name: value for name, value in row.items() if value is not None})
     except InputError as error:
         for problem in error.problems:
             findings.add(replace(problem, place=f"{place}, {problem.place}"), where=problem.place)

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autodistill.datasets.embedding import DocumentFrequencies, embed
-from autodistill.datasets.known import Dataset
+from autodistill.datasets.embedding import embed, inverse_frequencies
 from autodistill.datasets.words import count_words
-from autodistill.ranking.past import RunTable
 from engine.data.task import TASK_KINDS
+
+if TYPE_CHECKING:
+    from autodistill.datasets.known import Dataset
+    from autodistill.ranking.past import RunTable
 
 
 @dataclass(frozen=True)
@@ -22,11 +25,11 @@ class DatasetSpace:
     """What was learned from past datasets in order to place others among them.
 
     Args:
-        frequencies: In how many of them each word occurs.
+        idf: The inverse document frequency of each word that has a vector, over these datasets (W,).
         means: Of the descriptors (F,); `deviations` likewise.
     """
 
-    frequencies: DocumentFrequencies
+    idf: np.ndarray
     means: np.ndarray
     deviations: np.ndarray
 
@@ -34,16 +37,13 @@ class DatasetSpace:
     def of(cls, table: RunTable) -> DatasetSpace:
         """Learned from the datasets that `table` has runs of."""
         known = [table.datasets[name] for name in table.names if name in table.datasets]
+        idf = inverse_frequencies([dataset.words for dataset in known], table.vectors)
         if not known:
-            return cls(DocumentFrequencies.of([]), np.zeros(1), np.ones(1))
+            return cls(idf, np.zeros(1), np.ones(1))
         numbers = np.array([_numbers(dataset) for dataset in known])
         numbers[:, np.isnan(numbers).all(axis=0)] = 0.0
         deviations = np.nanstd(numbers, axis=0)
-        return cls(
-            DocumentFrequencies.of([dataset.words for dataset in known]),
-            np.nanmean(numbers, axis=0),
-            np.where(deviations > 0, deviations, 1.0),
-        )
+        return cls(idf, np.nanmean(numbers, axis=0), np.where(deviations > 0, deviations, 1.0))
 
     def descriptors(self, table: RunTable, name: str) -> np.ndarray:
         """Descriptors of a dataset, standardised; NaN where nothing is known of it (F,)."""
@@ -58,7 +58,7 @@ class DatasetSpace:
             return np.full(2 * table.vectors.matrix.shape[1], np.nan)
         dataset = table.datasets[name]
         task = count_words([dataset.descriptors.description])
-        parts = [embed(words, self.frequencies, table.vectors) for words in (dataset.words, task)]
+        parts = [embed(words, self.idf, table.vectors) for words in (dataset.words, task)]
         return np.concatenate([part / (np.linalg.norm(part) or 1.0) for part in parts])
 
     def similarity(self, place: np.ndarray, table: RunTable, name: str) -> float:

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from autodistill.datasets.embedding import WordVectors
-from autodistill.datasets.known import Dataset
 from autodistill.history.table import GROUP, STACKS, is_pipeline_column
+
+if TYPE_CHECKING:
+    from autodistill.datasets.embedding import WordVectors
+    from autodistill.datasets.known import Dataset
 
 MODELS = ["teacher", "student"]
 FEWEST = 5
@@ -31,7 +33,7 @@ class RunTable:
     """Runs, past ones or candidates, with what is known of their datasets before anything is run on them.
 
     Args:
-        runs: A row a run, in the columns of `metadataset.frame`; candidates have no outcome.
+        runs: A row a run, in the columns of `history.table`; candidates have no outcome.
         datasets: By name; some may be missing.
         vectors: The set of word vectors in which datasets are embedded.
     """

@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from autodistill.datasets.embedding import DocumentFrequencies
 from autodistill.datasets.known import Dataset
 from autodistill.ranking.fitted import Fitted
 from autodistill.ranking.past import MODELS, RunTable
@@ -84,7 +83,7 @@ def _words(dataset: Dataset, table: RunTable) -> str:
     others = [table.datasets[name].words for name in names]
     if not others or not dataset.words.total:
         return ""
-    known = np.isin(dataset.words.hashes, DocumentFrequencies.of(others).hashes)
+    known = np.isin(dataset.words.hashes, np.concatenate([words.hashes for words in others]))
     share = dataset.words.counts[known].sum() / dataset.words.total
     if share >= FEW_COMMON_WORDS:
         return ""

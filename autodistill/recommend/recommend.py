@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from autodistill.datasets.embedding import GLOVE
 from autodistill.datasets.known import Dataset
 from autodistill.history.store import Store
 from autodistill.history.table import flat
@@ -84,7 +85,7 @@ class Question:
     description: str = ""
     predictor: str = DEFAULT
     sources: Sequence[str] = DEFAULT_SOURCES
-    vectors: str = "hashed"
+    vectors: str = GLOVE
 
 
 def recommend(question: Question, store: Store, options: RunOptions, reporter: Reporter) -> Recommendation:

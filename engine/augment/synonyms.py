@@ -13,43 +13,26 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from io import StringIO
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from engine.base.errors import InputError
 from engine.data.vectors import read_vectors
 
+if TYPE_CHECKING:
+    from gensim.models import KeyedVectors
+
 Synonyms = Callable[[str], Sequence[str]]
 """Word in lower case → others of nearly its meaning, possibly none."""
 
+PLACE = "augmentation.random.synonyms"
 DEBIAN = Path("/usr/share/wordnet")
 NEIGHBOURS = 5
 LEAST_COSINE = 0.6
 """Ours, not tuned."""
 WORDNET, NONE, AUTO = "wordnet", "none", "auto"
-NOUNS = (
-    "Tops act animal artifact attribute body cognition communication event feeling food group location "
-    "motive object person phenomenon plant possession process quantity relation shape state substance time"
-)
-VERBS = (
-    "body change cognition communication competition consumption contact creation emotion motion perception "
-    "possession social stative weather"
-)
-TOPICS = (
-    ("adj", 3, "all pert"),
-    ("adv", 4, "all"),
-    ("noun", 1, NOUNS),
-    ("verb", 2, VERBS),
-    ("adj", 3, "ppl"),
-)
-LEXNAMES = [
-    f"{number:02d}\t{name}\t{part}"
-    for number, (name, part) in enumerate(
-        (f"{word}.{topic}", part) for word, part, topics in TOPICS for topic in topics.split()
-    )
-]
-"""WordNet's file of lexicographer files (lexnames(5WN)), which Debian leaves out."""
+LEXNAMES = "\n".join(f"{number:02d}\tfile{number}\t0" for number in range(45))
+"""WordNet's list of lexicographer files (lexnames(5WN)), which Debian leaves out. nltk wants 45 lines, whose
+names nothing here reads."""
 
 
 def load_synonyms(source: str) -> Synonyms | None:
@@ -61,12 +44,12 @@ def load_synonyms(source: str) -> Synonyms | None:
     if source == NONE:
         return None
     if source not in (AUTO, WORDNET):
-        return neighbours(*read_vectors(Path(source).expanduser(), "augmentation.random.synonyms"))
+        return neighbours(read_vectors(Path(source).expanduser(), PLACE))
     folder = wordnet_folder()
     if folder is None and source == WORDNET:
         what = "WordNet is not on this machine"
         hint = "Install it, for instance with `python -m nltk.downloader wordnet`."
-        raise InputError.of("augmentation.random.synonyms", what, source, (NONE, "a file of vectors"), hint)
+        raise InputError.of(PLACE, what, source, (NONE, "a file of vectors"), hint)
     return wordnet(folder) if folder else None
 
 
@@ -104,7 +87,7 @@ def wordnet(folder: Path) -> Synonyms:
 
         def open(self, file: str) -> Any:
             missing = file == "lexnames" and not (folder / file).exists()
-            return StringIO("\n".join(LEXNAMES)) if missing else super().open(file)
+            return StringIO(LEXNAMES) if missing else super().open(file)
 
         def map_wn(self, version: str = "wordnet") -> None:
             """Serves other languages only, and would want index.sense."""
@@ -125,24 +108,18 @@ def wordnet(folder: Path) -> Synonyms:
     return synonyms
 
 
-def neighbours(words: Sequence[str], matrix: np.ndarray) -> Synonyms:
-    """The nearest words by cosine.
-
-    Args:
-        words: In lower case, W of them.
-        matrix: Their vectors (W, D).
-    """
-    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
-    unit = (matrix / np.where(lengths > 0, lengths, 1)).astype(np.float32)
-    places = {word: place for place, word in reversed(list(enumerate(words)))}
+def neighbours(vectors: KeyedVectors) -> Synonyms:
+    """The nearest words by cosine."""
+    vectors.fill_norms()
+    vectors.norms[vectors.norms == 0] = 1  # a zero vector is near none
 
     @cache
     def synonyms(word: str) -> tuple[str, ...]:
-        if word not in places:
-            return ()
-        cosines = unit @ unit[places[word]]
-        nearest = np.argsort(-cosines, kind="stable")[: NEIGHBOURS + 1]
-        kept = (place for place in nearest if cosines[place] >= LEAST_COSINE and place != places[word])
-        return tuple(word for word in (words[place] for place in kept) if word.isalpha())[:NEIGHBOURS]
+        nearest = vectors.most_similar(word, topn=NEIGHBOURS) if word in vectors else ()
+        return tuple(
+            other
+            for other, cosine in nearest
+            if cosine >= LEAST_COSINE and other.isalpha() and other.lower() != word
+        )
 
     return synonyms

@@ -1,54 +1,120 @@
-"""Word vectors from a text file: a word and its numbers in each line."""
+"""Word vectors from a file, read by gensim.
+
+Decided here: GloVe's text form and word2vec's two forms are read, told apart by how a file begins. gensim's
+own form is a pickle, which may run code, and is refused. gensim reads on where a file is damaged (one number
+serves as a whole vector, and nothing is said of what stands behind the last word), so its words are counted
+before.
+"""
 
 from __future__ import annotations
 
-import csv
+import mmap
+import re
+import warnings
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from engine.base.errors import InputError
+from engine.base.files import written_atomically
+
+if TYPE_CHECKING:
+    from gensim.models import KeyedVectors
+
+FORMS = ("GloVe's text", "word2vec's text", "word2vec's binary form")
+BEGINNING = 65_536
+"""Bytes that tell the form."""
+HEADER = re.compile(rb"(\d+)[ \t]+(\d+)[ \t\r]*(?:\n|\Z)")
+"""The first line of word2vec's forms: how many words, and how many numbers each has."""
+CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+"""Bytes that no text has, and that are sure to be among the numbers of the binary form."""
+REFUSED = {
+    b"\x80": "a pickle, which may run code when it is loaded, is never read",
+    b"PK": "a packed file must be unpacked first",
+    b"\x1f\x8b": "a packed file must be unpacked first",
+}
+"""How a file begins → why it is refused."""
 
 
-def read_vectors(path: Path, place: str) -> tuple[list[str], np.ndarray]:
-    """Words and vectors of a file in GloVe's form; a first line of word2vec's form is skipped.
+def read_vectors(path: Path, place: str, kept: Path | None = None) -> KeyedVectors:
+    """The word vectors of a file; of a word that stands twice the first one counts.
 
     Args:
+        path: In one of `FORMS`.
         place: What names the file, for messages.
-
-    Shapes:
-        Returns: W words; float32 (W, D).
+        kept: Where a text file's vectors are kept in binary form, which loads in a moment.
 
     Raises:
-        InputError: There is no such file, or it holds no vectors.
+        InputError: There is no such file, it has another form, or it is damaged.
     """
+    from gensim.models import KeyedVectors  # takes a moment
+
+    if kept and kept.is_file():
+        path = kept
+    binary, header = _form(path, place)
+    _check_words(path, place, binary, header)
+    vectors = None
+    with warnings.catch_warnings(), suppress(OSError, ValueError):
+        warnings.simplefilter("ignore", ResourceWarning)  # without a header gensim leaves the file open
+        vectors = KeyedVectors.load_word2vec_format(
+            str(path.absolute()), binary=binary, no_header=header is None, unicode_errors="replace"
+        )
+    if vectors is None:
+        what = "no word vectors: a word and its numbers, separated by spaces, in each line"
+        raise InputError.of(place, what, repr(str(path)), FORMS)
+    finite = np.isfinite(vectors.vectors).all(axis=1)
+    if not finite.all():
+        what = f"the vector of {vectors.index_to_key[finite.argmin()]!r} has numbers that are not finite"
+        raise InputError.of(place, what, repr(str(path)))
+    if kept and not binary:
+        with written_atomically(kept) as aside:
+            vectors.save_word2vec_format(str(aside), binary=True)
+    return vectors
+
+
+def _form(path: Path, place: str) -> tuple[bool, tuple[int, int] | None]:
+    """Whether a file is binary, and the numbers of words and dimensions that its first line names."""
     if not path.is_file():
         raise InputError.of(place, "no such file", repr(str(path)))
-    with path.open(encoding="utf-8", errors="replace") as file:
-        first = file.readline().split()
-        headed = len(first) == 2 and all(word.isdecimal() for word in first)
-    try:
-        table = pd.read_csv(
-            path,
-            sep=" ",
-            header=None,
-            index_col=0,
-            skiprows=int(headed),
-            quoting=csv.QUOTE_NONE,
-            keep_default_na=False,
-            encoding_errors="replace",
-        )
-        matrix = table.to_numpy(dtype=np.float32)
-    except (ValueError, pd.errors.ParserError) as error:
-        what = "no word vectors: a word and its numbers, separated by spaces, in each line"
-        raise InputError.of(place, what, repr(str(path))) from error
-    if not matrix.size:
-        raise InputError.of(place, "no word vectors in it", repr(str(path)))
-    if headed and len(matrix) != int(first[0]):
+    with path.open("rb") as file:
+        beginning = file.read(BEGINNING)
+    named = HEADER.match(beginning)
+    binary = CONTROL.search(beginning) is not None
+    if binary and not named:
+        reasons = (why for sign, why in REFUSED.items() if beginning.startswith(sign))
+        what = next(reasons, "neither text nor word2vec's binary form")
+        raise InputError.of(place, f"no word vectors: {what}", repr(str(path)), FORMS)
+    return binary, (int(named[1]), int(named[2])) if named else None
+
+
+def _check_words(path: Path, place: str, binary: bool, header: tuple[int, int] | None) -> None:
+    """Refuses a file without vectors, with more or fewer than it says, or with vectors of several lengths."""
+    lengths = _binary_lengths(path, header[1]) if binary and header else _text_lengths(path, header)
+    length, got = header[1] if header else max(lengths[:1], default=0), repr(str(path))
+    if not lengths or not length:
+        raise InputError.of(place, "no word vectors in it", got, FORMS)
+    if header and len(lengths) != header[0]:
         what = "not as many word vectors as its first line says"
-        raise InputError.of(place, what, f"{len(matrix):,} in {str(path)!r}", (f"{int(first[0]):,}",))
-    if not np.isfinite(matrix).all():
-        word = table.index[~np.isfinite(matrix).all(axis=1)][0]
-        raise InputError.of(place, f"the vector of {word!r} has numbers that are none", repr(str(path)))
-    return table.index.astype(str).tolist(), matrix
+        raise InputError.of(place, what, f"{len(lengths):,} in {got}", (f"{header[0]:,}",))
+    unit, first = ("word", 1) if binary else ("line", 2 if header else 1)
+    for number, found in enumerate(lengths, start=first):
+        if found != length:
+            what = f"vectors of different lengths: {length} numbers at first, {found} in {unit} {number}"
+            raise InputError.of(place, what, got)
+
+
+def _text_lengths(path: Path, header: tuple[int, int] | None) -> list[int]:
+    """How many numbers stand behind each word, as gensim cuts lines."""
+    with path.open("rb") as file:
+        return [line.rstrip().count(b" ") for line in file][header is not None :]
+
+
+def _binary_lengths(path: Path, length: int) -> list[int]:
+    """The length of each vector that is there in full; 0 stands for what is left over."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        words, at = 0, data.find(b"\n") + 1
+        while (blank := data.find(b" ", at)) >= 0:
+            words, at = words + 1, blank + 1 + 4 * length
+        return [length] * (words - (at > len(data))) + [0] * bool(data[at:].strip())

@@ -8,14 +8,18 @@ from itertools import product
 import numpy as np
 
 from autodistill.datasets.descriptors import Descriptors
-from autodistill.datasets.embedding import hashed_vectors
+from autodistill.datasets.embedding import WordVectors
 from autodistill.datasets.known import Dataset
-from autodistill.datasets.words import count_words
+from autodistill.datasets.words import count_words, word_hashes
 from autodistill.history.table import runs_frame
 from autodistill.ranking.past import RunTable
 
 Worth = Callable[[float, str, str, str], float]
 """Size of a dataset (−1 to 1), intermediate, mapping, prediction → what a pipeline is worth."""
+
+HASHES = np.unique(word_hashes(["say", "which", *(f"word{place}" for place in range(200))]))
+VECTORS = WordVectors("made up", HASHES, np.random.default_rng(0).normal(size=(len(HASHES), 50)))
+"""Random ones: two datasets are near each other where they share words."""
 
 INTERMEDIATES, MAPPINGS, PREDICTIONS = ("mse", "mi_alpha", "cos"), ("skip", "emd"), ("ce", "mse")
 
@@ -54,7 +58,7 @@ def made_up(
             for seed_of_run in range(repeats):
                 value = worth(size, *parts) + noise * dice.standard_normal()
                 rows.append(_row(name, known[name].descriptors.n_train, parts, seed_of_run, value))
-    return RunTable(runs_frame(rows, [f"row {place}" for place in range(len(rows))]), known, hashed_vectors())
+    return RunTable(runs_frame(rows, [f"row {place}" for place in range(len(rows))]), known, VECTORS)
 
 
 def _row(name: str, n_train: int, parts: tuple[str, str, str], seed: int, value: float) -> dict[str, object]:

@@ -135,7 +135,7 @@ def test_ratios_do_not_depend_on_what_comes_out(table: RunTable) -> None:
 # --- planted leaks are caught -----------------------------------------------------------------------
 
 
-LEAKS = {"IDF": ("frequencies",), "scaling": ("means", "deviations")}
+LEAKS = {"IDF": ("idf",), "scaling": ("means", "deviations")}
 """Stage → what is then learned over all datasets."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ import pytest
 from autodistill.datasets.descriptors import Descriptors, describe
 from autodistill.datasets.words import count_words
 from autodistill.history.read import read_runs
+from autodistill.history.table import GROUP, is_pipeline_column
 from engine.data import load_task
 from engine.data.task import texts_of
 from engine.pipeline import components
-from meta_data import ARCHITECTURES, DATASETS, DATASHEET, PUBLISHED, WORDS
+from meta_data import ARCHITECTURES, DATASETS, DATASHEET, FOLDER, PUBLISHED, WORDS
+from tests.conftest import ROOT
 
 READ = {"integer": "i", "number": "f", "text": "O", "true or false": "b"}
 
@@ -23,7 +26,7 @@ READ = {"integer": "i", "number": "f", "text": "O", "true or false": "b"}
 def described(table: Path) -> dict[str, str]:
     """Column → type, as the datasheet's section on `table` lists them."""
     section = DATASHEET.read_text("utf-8").split(f"## {table.name}")[1].split("\n## ")[0]
-    return dict(re.findall(r"^\| `(\w+)` \| ([\w ]+) \|", section, flags=re.MULTILINE))
+    return dict(re.findall(r"^\| `([\w.]+)` \| ([\w ]+) \|", section, flags=re.MULTILINE))
 
 
 @pytest.mark.parametrize("path", [PUBLISHED, ARCHITECTURES, DATASETS], ids=lambda path: path.name)
@@ -35,36 +38,83 @@ def test_columns_and_types_are_those_of_the_datasheet(path: Path) -> None:
     }
 
 
+def test_every_file_has_its_section() -> None:
+    sections = re.findall(r"^## (\S+)$", DATASHEET.read_text("utf-8"), flags=re.MULTILINE)
+    files = (path.name for path in FOLDER.iterdir() if path.is_file())
+    assert sorted(sections) == sorted(name for name in files if not name.endswith((".md", ".py")))
+
+
+def test_every_file_is_packaged() -> None:
+    packaged = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"][
+        "package-data"
+    ]
+    files = {path for path in FOLDER.iterdir() if path.is_file() and path.suffix != ".py"}
+    assert files == {path for pattern in packaged["meta_data"] for path in FOLDER.glob(pattern)}
+
+
 def test_published_figures() -> None:
-    table = pd.read_csv(PUBLISHED)
-    assert len(table) == 506
-    assert table[["score", "teacher_score"]].stack().between(0, 100).all()
-    assert (table.alpha.notna() <= (table.intermediate_objective == "mi_alpha")).all()
-    assert (table.critic.notna() <= (table.intermediate_objective == "mi_alpha")).all()
+    read = read_runs("published")
+    assert (len(read), read.notes) == (504, ())
+    assert sorted(set(read.frame.dataset)) == [
+        "cola",
+        "mnli",
+        "mrpc",
+        "qnli",
+        "qqp",
+        "rte",
+        "squad",
+        "sst2",
+        "stsb",
+    ]
+    frame = read.frame
+    assert frame[["score", "teacher_score"]].stack().between(0, 1).all()
+    assert frame.ratio.tolist() == pytest.approx((frame.score / frame.teacher_score).tolist())
+    kinds = frame.groupby("dataset").task_kind.unique().map(list).to_dict()
+    assert kinds.pop("stsb") == ["regression"]
+    assert kinds.pop("squad") == ["question_answering"]
+    assert all(kind == ["classification"] for kind in kinds.values())
+
+
+def test_knobs_of_mi_alpha_stand_only_there() -> None:
+    frame = read_runs("published").frame
+    knobs = [name for name in frame if is_pipeline_column(name) and name.startswith("intermediate.")]
+    assert set(knobs) == {"intermediate.alpha", "intermediate.critic"}
+    assert (frame.intermediate[frame[knobs].notna().any(axis=1)] == "mi_alpha").all()
+
+
+def test_places_of_operators_are_those_of_the_stack() -> None:
+    frame = read_runs("published").frame
+    operators = [name for name in frame if name.startswith("augmentation.")]
+    for stack, places in zip(frame.augmentation.fillna("none"), frame[operators].to_numpy(), strict=True):
+        order = [operators[place].split(".")[1] for place in np.argsort(places) if places[place] > 0]
+        assert "+".join(order) == stack.replace("none", "")
+
+
+def test_both_halves_of_mnli_are_one_dataset_and_are_ranked_apart() -> None:
+    frame = read_runs("published").frame
+    mnli = frame[frame.dataset == "mnli"]
+    assert {"validation of MNLI-m", "validation of MNLI-mm"} <= set(mnli.held_out)
+    assert mnli.groupby(GROUP).ngroups > 1
 
 
 def test_published_kinds_are_kinds_of_the_engine() -> None:
     table, known = pd.read_csv(PUBLISHED), components()
-    columns = {
-        "intermediate_objective": "intermediate",
-        "layer_mapping": "mapping",
-        "prediction_loss": "prediction",
-        "critic": "critic",
-    }
-    for column, component in columns.items():
-        assert set(table[column].dropna()) <= set(known[component])
+    for column in ("intermediate", "mapping", "prediction", "intermediate.critic"):
+        assert set(table[column].dropna()) <= set(known[column.rpartition(".")[2]])
 
 
-def test_every_model_has_its_architecture() -> None:
-    models = set(pd.read_csv(ARCHITECTURES).model)
-    table = pd.read_csv(PUBLISHED)
-    assert set(table.student) <= models
-    assert set(table.teacher) <= models | {"none"}
+@pytest.mark.parametrize("role", ["teacher", "student"])
+def test_every_model_has_its_architecture(role: str) -> None:
+    models, table = pd.read_csv(ARCHITECTURES).set_index("model"), pd.read_csv(PUBLISHED)
+    assert set(table[role]) <= set(models.index)
+    assert (table[f"{role}_layers"] == table[role].map(models.layers)).all()
+    assert (table[f"{role}_hidden_size"] == table[role].map(models.hidden_size)).all()
+    assert (table[f"{role}_parameters"] == table[role].map(models.parameters_millions) * 1_000_000).all()
 
 
 def test_every_dataset_with_figures_is_described() -> None:
     table = pd.read_csv(DATASETS)
-    assert sorted(table.dataset) == read_runs("published").datasets
+    assert sorted(table.dataset) == sorted(set(read_runs("published").frame.dataset))
     assert not table.isna().any(axis=None)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autodistill.datasets.descriptors import Descriptors, describe, sentence_about
+from autodistill.datasets.descriptors import Descriptors, dataset_name, describe, sentence_about
 from autodistill.datasets.words import words_of
 from engine.data.task import Task
 from tests.tasks import make_task
@@ -123,3 +123,21 @@ def test_descriptors_come_back_from_text() -> None:
     """As a table of text holds them."""
     found = describe(toy_task("pair", rows=10, held_out=5)).model_copy(update={"bilstm_score": 0.75})
     assert Descriptors.model_validate({key: str(value) for key, value in found.model_dump().items()}) == found
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("glue/SST-2", "sst2"),
+        ("sst_2", "sst2"),
+        ("STS-B", "stsb"),
+        ("QNLI", "qnli"),
+        ("ud_ewt_pos", "ud_ewt_pos"),
+        ("wnut17_ner", "wnut17_ner"),
+        ("somebody/Film Reviews", "filmreviews"),
+        ("评论", "评论"),
+    ],
+)
+def test_a_dataset_has_one_spelling(given: str, name: str) -> None:
+    assert dataset_name(given) == name
+    assert dataset_name(name) == name

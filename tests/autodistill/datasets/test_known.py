@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from autodistill.datasets.embedding import DocumentFrequencies, embed, hashed_vectors
+from autodistill.datasets.embedding import GLOVE, embed, inverse_frequencies, load_vectors
 from autodistill.datasets.known import Dataset, known_datasets, shipped_datasets
 from autodistill.datasets.words import count_words, word_hashes
 from autodistill.history.read import read_runs
@@ -22,7 +24,7 @@ def own(name: str, description: str = "Say which.") -> Dataset:
 
 
 def test_there_is_one_for_each_dataset_of_the_published_table() -> None:
-    assert sorted(SHIPPED) == read_runs("published").datasets
+    assert sorted(SHIPPED) == sorted(set(read_runs("published").frame.dataset))
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -51,9 +53,10 @@ def test_they_are_words_of_english() -> None:
         assert unheard not in dataset.words.hashes
 
 
-def test_no_two_lie_at_the_same_place() -> None:
-    frequencies = DocumentFrequencies.of([dataset.words for dataset in SHIPPED.values()])
-    places = [embed(dataset.words, frequencies, hashed_vectors()) for dataset in SHIPPED.values()]
+def test_no_two_lie_at_the_same_place(tmp_path: Path) -> None:
+    vectors, words = load_vectors(GLOVE, tmp_path), [dataset.words for dataset in SHIPPED.values()]
+    idf = inverse_frequencies(words, vectors)
+    places = [embed(counts, idf, vectors) for counts in words]
     assert np.isfinite(places).all()
     assert len(np.unique(np.round(places, 6), axis=0)) == len(SHIPPED)
 

@@ -55,7 +55,7 @@ def test_counts_are_those_of_a_naive_count(texts: list[str]) -> None:
     assert counts.total == naive.total()
     assert counts.hashes.tolist() == sorted(naive)
     assert (counts.hashes.dtype, counts.counts.dtype) == (np.uint32, np.int64)
-    assert len(counts) == len(naive)
+    assert len(counts.hashes) == len(naive)
 
 
 def test_the_most_frequent_words_are_kept_and_all_are_in_the_total() -> None:
@@ -109,4 +109,4 @@ def test_a_large_dataset_is_counted_in_seconds() -> None:
     with within(seconds=30):
         counts = count_words(rows)
     assert counts.total == 1_000_000
-    assert len(counts) == 20_000
+    assert len(counts.hashes) == 20_000

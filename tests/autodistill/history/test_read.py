@@ -11,6 +11,7 @@ import pytest
 from autodistill.history.read import joined, read_runs
 from autodistill.history.table import Runs, runs_frame
 from engine.base.errors import InputError
+from tests.autodistill.history.test_authors import authors_row, authors_table
 from tests.autodistill.made_up import everywhere_the_same, made_up
 from tests.records import made_record, made_row
 
@@ -151,8 +152,7 @@ def test_nothing_there_says_what_else_can_be_named(tmp_path: Path) -> None:
 
 def test_a_folder_holds_tables_of_every_layout_and_runs(tmp_path: Path) -> None:
     written(tmp_path / "ours.csv", made_row(), made_row(seed=1))
-    published = "table,dataset,split,metric,teacher,student,score,teacher_score,n_train"
-    (tmp_path / "printed.csv").write_text(f"{published}\n1,RTE,test,accuracy,t,s,60,70,2500\n", "utf-8")
+    authors_table(tmp_path, authors_row(score=0.6, ratio=6 / 7))
     written(tmp_path / "notes.csv", {"text": "no runs", "label": 1})
     (tmp_path / "README.md").write_text("no table", "utf-8")
     finished(tmp_path / "made" / "today" / "one", "one", task="made")
@@ -200,7 +200,7 @@ def test_sets_of_runs_are_joined_with_all_their_columns_and_notes() -> None:
     first = Runs(runs_frame([made_row(weights="a")], ["a"]), ("one",))
     second = Runs(runs_frame([made_row(dataset="other", team="single")], ["b"]), ("two", "three"))
     both = joined([first, second])
-    assert both.datasets == ["other", "toy"]
+    assert both.frame.dataset.tolist() == ["toy", "other"]
     assert both.notes == ("one", "two", "three")
     assert both.frame.weights.notna().tolist() == [True, False]
     assert both.frame.team.notna().tolist() == [False, True]
@@ -210,5 +210,4 @@ def test_sets_of_runs_are_joined_with_all_their_columns_and_notes() -> None:
 def test_no_runs_at_all_are_a_table_without_rows(count: int) -> None:
     empty = joined([Runs(runs_frame([], []), ("noticed",))] * count)
     assert len(empty) == 0
-    assert empty.datasets == []
     assert empty.notes == ("noticed",) * count

@@ -58,7 +58,7 @@ def rows(path: Path, query: str) -> list[tuple[object, ...]]:
 
 
 def test_a_new_store_is_empty(store: Store) -> None:
-    assert (store.runs(), store.datasets(), store.count_runs()) == ([], [], 0)
+    assert (store.runs(), store.datasets()) == ([], [])
 
 
 def test_a_run_is_added_once_and_never_changed(store: Store, tmp_path: Path) -> None:
@@ -66,7 +66,6 @@ def test_a_run_is_added_once_and_never_changed(store: Store, tmp_path: Path) -> 
     assert not store.add_run(made_record("a", student_score=0.1), tmp_path)
     assert store.add_run(made_record("b"), tmp_path)
     assert store.runs() == [made_record("a"), made_record("b")]
-    assert store.count_runs() == 2
 
 
 def test_a_record_comes_back_as_it_went(store: Store, tmp_path: Path) -> None:
@@ -136,7 +135,7 @@ def test_two_versions_of_a_dataset_are_both_kept(store: Store) -> None:
 
 def test_a_dataset_without_words(store: Store) -> None:
     store.add_dataset(describe(toy_task("single", rows=5, held_out=5)), count_words([]))
-    assert len(store.datasets()[0][1]) == 0
+    assert len(store.datasets()[0][1].hashes) == 0
 
 
 # --- several at once ---------------------------------------------------------------------------
@@ -176,7 +175,7 @@ def open_together(url: str, count: int = 8) -> None:
 
     def opened(_: int) -> int:
         together.wait()
-        return Store(url).count_runs()
+        return len(Store(url).runs())
 
     with ThreadPoolExecutor(count) as threads:
         assert list(threads.map(opened, range(count))) == [0] * count
@@ -203,14 +202,14 @@ def test_it_is_made_where_the_environment_says(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("AUTODISTILLER_STORE", str(path))
     Store().add_run(made_record(), tmp_path)
     assert path.is_file()
-    assert Store(f"sqlite:///{path}").count_runs() == 1
+    assert len(Store(f"sqlite:///{path}").runs()) == 1
 
 
 @pytest.mark.parametrize("name", ["a b.db", "a#b.db", "runs.of.today", "评论.db", "what?.db", "50%20.db"])
 def test_a_file_of_any_name(tmp_path: Path, name: str) -> None:
     Store(str(tmp_path / name)).add_run(made_record(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [name]
-    assert Store(str(tmp_path / name)).count_runs() == 1
+    assert len(Store(str(tmp_path / name)).runs()) == 1
 
 
 # --- what cannot be opened ---------------------------------------------------------------------

@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autodistill.datasets.descriptors import dataset_name
 from autodistill.history.read import read_runs
 from autodistill.history.table import (
     COLUMNS,
     MODEL_COLUMNS,
     NUMBERS,
-    Runs,
     cell,
-    dataset_name,
     flat,
     is_pipeline_column,
+    row_of_result,
     runs_frame,
 )
 from autodistill.recommend.space import pipelines
@@ -29,29 +29,11 @@ from engine.base.errors import InputError
 from engine.data.task import TASK_KINDS, TaskKind
 from engine.pipeline import EMD, MIAlpha, MLPCritic, Pipeline, PredictionCE, Training
 from engine.run.result import distillation_ratio
-from tests.records import made_row
+from tests.records import made_record, made_row
 
 
 def frame_of(*rows: dict[str, Any]) -> pd.DataFrame:
     return runs_frame(rows, [f"row {place}" for place in range(len(rows))])
-
-
-@pytest.mark.parametrize(
-    ("given", "name"),
-    [
-        ("glue/SST-2", "sst2"),
-        ("sst_2", "sst2"),
-        ("STS-B", "stsb"),
-        ("QNLI", "qnli"),
-        ("ud_ewt_pos", "ud_ewt_pos"),
-        ("wnut17_ner", "wnut17_ner"),
-        ("somebody/Film Reviews", "filmreviews"),
-        ("评论", "评论"),
-    ],
-)
-def test_a_dataset_has_one_spelling(given: str, name: str) -> None:
-    assert dataset_name(given) == name
-    assert dataset_name(name) == name
 
 
 # --- pipelines as columns ----------------------------------------------------------------------
@@ -213,9 +195,93 @@ def test_of_many_damaged_cells_in_one_column_the_first_are_shown_and_all_are_cou
     assert (last.place, "8 rows in all" in last.what) == ("score", True)
 
 
-def test_the_datasets_of_runs() -> None:
-    runs = Runs(frame_of(made_row(dataset="b"), made_row(dataset="a"), made_row(dataset="b")))
-    assert (len(runs), runs.datasets) == (3, ["a", "b"])
+# --- records of runs ---------------------------------------------------------------------------
+
+
+def result_row(**more: Any) -> dict[str, Any]:
+    """The row of a made-up record, which must be one."""
+    found = row_of_result(made_record(**more))
+    assert found is not None
+    return found
+
+
+def test_what_a_record_says_of_its_run() -> None:
+    found = result_row(
+        identity="abc",
+        task="glue/SST-2",
+        task_kind="classification",
+        metric="accuracy",
+        train_examples=123,
+        teacher="bert",
+        student="layers:3",
+        teacher_layers=12,
+        teacher_hidden_size=768,
+        teacher_parameters=110_000_000,
+        layers=3,
+        hidden_size=384,
+        parameters=20_000_000,
+        seed=7,
+        student_score=0.8,
+        teacher_score=0.9,
+        stage_seconds={"teacher": 50.0, "student": 12.5},
+        pipeline=Pipeline(intermediate=MIAlpha(alpha=0.5), mapping=EMD()).model_dump(),
+    )
+    expected = {
+        "dataset": "sst2",
+        "task_kind": "classification",
+        "metric": "accuracy",
+        "n_train": 123,
+        "teacher": "bert",
+        "student": "layers:3",
+        "teacher_layers": 12,
+        "teacher_hidden_size": 768,
+        "teacher_parameters": 110_000_000,
+        "student_layers": 3,
+        "student_hidden_size": 384,
+        "student_parameters": 20_000_000,
+        "seed": 7,
+        "score": 0.8,
+        "teacher_score": 0.9,
+        "seconds": 12.5,
+        "source": "run abc",
+        "intermediate": "mi_alpha",
+        "intermediate.alpha": 0.5,
+        "mapping": "emd",
+    }
+    assert {name: found[name] for name in expected} == expected
+
+
+def test_the_student_without_a_teacher_is_not_the_bi_lstm() -> None:
+    assert "bilstm_score" not in result_row(student_alone_score=0.7)
+
+
+@pytest.mark.parametrize("kind", TASK_KINDS)
+def test_every_run_of_the_space_fits_the_table(kind: TaskKind) -> None:
+    space = list(pipelines(kind))
+    rows = [result_row(task_kind=kind, pipeline=pipeline.model_dump()) for pipeline in space]
+    assert all(name in COLUMNS or is_pipeline_column(name) for found in rows for name in found)
+    frame = runs_frame(rows, [""] * len(rows))
+    assert frame.intermediate.tolist() == [pipeline.intermediate.kind for pipeline in space]
+    assert (frame.student == "small").all()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"status": "failed", "reason": "the loss"}, {"status": "pruned"}, {"student_score": None}],
+    ids=["failed", "pruned", "no score"],
+)
+def test_a_run_without_a_final_score_is_no_row(more: dict[str, Any]) -> None:
+    assert row_of_result(made_record(**more)) is None
+
+
+def test_scores_on_another_split_of_the_same_dataset_are_apart() -> None:
+    first, second = (result_row(dataset_fingerprint=name) for name in "ab")
+    assert first["dataset"] == second["dataset"]
+    assert first["held_out"] != second["held_out"]
+
+
+def test_a_teacher_that_is_no_better_than_nothing_leaves_the_ratio_open() -> None:
+    assert runs_frame([result_row(teacher_score=0.0)], [""]).ratio.isna().all()
 
 
 # --- there and back ----------------------------------------------------------------------------

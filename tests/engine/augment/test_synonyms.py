@@ -11,7 +11,7 @@ import pytest
 from engine.augment import synonyms
 from engine.augment.passages import passage_of
 from engine.augment.random import RandomWords
-from engine.augment.synonyms import LEXNAMES, load_synonyms, neighbours, wordnet, wordnet_folder
+from engine.augment.synonyms import LEXNAMES, load_synonyms, wordnet, wordnet_folder
 from engine.base.errors import InputError
 from engine.pipeline import Random
 
@@ -28,7 +28,7 @@ def small_wordnet(folder: Path, lexnames: bool = True, more: int = 0) -> Path:
     """A dictionary of a few words in WordNet's own files (wndb(5WN)), and of `more` pairs of nouns."""
     folder.mkdir(parents=True)
     if lexnames:
-        (folder / "lexnames").write_text("\n".join(LEXNAMES) + "\n", "utf-8")
+        (folder / "lexnames").write_text(f"{LEXNAMES}\n", "utf-8")
     nouns = [("06", [f"noun{number}", "filler"]) for number in range(more)]
     for part, synsets in (SYNSETS | {"noun": SYNSETS["noun"] + nouns}).items():
         text, places = "", {}
@@ -76,16 +76,6 @@ def test_a_forked_process_does_not_move_in_the_files_of_its_parent(tmp_path: Pat
     assert places("data.noun") == before
 
 
-def test_the_names_of_wordnet_s_files() -> None:
-    assert len(LEXNAMES) == 45
-    assert (LEXNAMES[0], LEXNAMES[3], LEXNAMES[29], LEXNAMES[44]) == (
-        "00\tadj.all\t3",
-        "03\tnoun.Tops\t1",
-        "29\tverb.body\t2",
-        "44\tadj.ppl\t3",
-    )
-
-
 def test_nltk_s_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import nltk
 
@@ -127,9 +117,37 @@ def test_neighbours_among_word_vectors(tmp_path: Path) -> None:
     assert found("tax") == found("unheard") == ()
 
 
-def test_the_nearest_come_first_and_a_zero_vector_has_none() -> None:
-    found = neighbours(["a", "b", "c", "d"], np.array([[1, 0], [1, 0.5], [1, 0.1], [0, 0]], dtype=np.float32))
-    assert found("a") == ("c", "b")
+def naive_neighbours(word: str, vectors: dict[str, np.ndarray]) -> list[str]:
+    """The five nearest words, and of these the alphabetic ones with a cosine of 0.6 or more."""
+    cosines = {
+        other: float(vectors[word] @ vector / np.linalg.norm(vectors[word]) / np.linalg.norm(vector))
+        for other, vector in vectors.items()
+        if other != word
+    }
+    nearest = sorted(cosines, key=lambda other: -cosines[other])[:5]
+    return [other for other in nearest if cosines[other] >= 0.6 and other.isalpha()]
+
+
+def test_neighbours_are_those_of_a_naive_search(tmp_path: Path) -> None:
+    dice = np.random.default_rng(0)
+    names = [f"w{chr(97 + place // 26)}{chr(97 + place % 26)}" for place in range(300)]
+    names[::7] = [f"{name}1" for name in names[::7]]
+    vectors = {name: dice.standard_normal(4).astype(np.float32) * dice.uniform(0.1, 9) for name in names}
+    path = tmp_path / "vectors.txt"
+    path.write_text("".join(f"{name} {' '.join(map(str, vectors[name]))}\n" for name in names), "utf-8")
+    found = load_synonyms(str(path))
+    assert found is not None
+    expected = {name: naive_neighbours(name, vectors) for name in names}
+    assert {name: list(found(name)) for name in names} == expected
+    assert {len(near) for near in expected.values()} >= {2, 3, 4, 5}
+
+
+def test_the_nearest_come_first_and_a_zero_vector_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "vectors.txt"
+    path.write_text("a 1 0\nb 1 0.5\nc 1 0.1\nA 1 0\nd 0 0\n", "utf-8")
+    found = load_synonyms(str(path))
+    assert found is not None
+    assert found("a") == ("c", "b")  # and not itself in capitals
     assert found("d") == ()
 
 

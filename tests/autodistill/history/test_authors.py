@@ -1,4 +1,4 @@
-"""The layouts of other tables of runs: how their rows become ours, and which of their faults are said."""
+"""The layout of the authors' table: how its rows become ours, and which of its faults are said."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from autodistill.history.authors import AuthorsRow
-from autodistill.history.published import PublishedRow, sizes, task_kind
+from autodistill.history.authors import AuthorsRow, sizes, task_kind
 from autodistill.history.read import read_runs
-from autodistill.history.table import GROUP, Runs, is_pipeline_column
+from autodistill.history.table import Runs
 from autodistill.ranking.past import configuration_columns, configurations
 from engine.base.errors import InputError
 from engine.pipeline import components
-from meta_data import ARCHITECTURES, PUBLISHED
 
 BOM = "\ufeff"
 
@@ -23,8 +21,6 @@ BOM = "\ufeff"
 def without_fillers(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if not pd.isna(value) and value != ""}
 
-
-# --- the authors' runs -------------------------------------------------------------------------
 
 AUTHORS = {field.alias or name: name for name, field in AuthorsRow.model_fields.items()}
 """Column in the file → field."""
@@ -185,13 +181,21 @@ def test_damaged_cells_are_named_in_the_words_of_the_table(tmp_path: Path) -> No
     assert places == {"3, alpha", "3, mixup", "4, #example"}
 
 
+def test_models_and_datasets_that_nobody_describes(tmp_path: Path) -> None:
+    (found,) = authors_runs(tmp_path, authors_row(task="mine", Model="mine")).frame.to_dict("records")
+    assert found["task_kind"] == task_kind("mine") == "classification"
+    assert sizes(student="mine") == {}
+    assert pd.isna(found["student_parameters"])
+    assert found["teacher_parameters"] == 110_000_000
+
+
 @pytest.mark.shared
 def test_the_authors_own_table(shared: Path) -> None:
     folder = shared / "published" / "authors_runs"
     assert len(pd.read_csv(folder / "auto_distiller_tabular_data.csv")) == 1239
     read = read_runs(folder)
     assert len(read) == 1236
-    assert read.datasets == ["cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb"]
+    assert sorted(set(read.frame.dataset)) == ["cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb"]
     notes = [note.removeprefix("auto_distiller_tabular_data.csv: ") for note in read.notes]
     assert notes[:3] == [
         "3 rows repeat another one exactly and are left out",
@@ -206,130 +210,3 @@ def test_the_authors_own_table(shared: Path) -> None:
     assert read.frame[["student_parameters", "ratio"]].notna().all(axis=None)
     assert set(read.frame.teacher[read.frame.teacher_parameters.isna()]) == {"ELECTRA_BASE"}  # of no table
     assert set(read.frame.task_kind[read.frame.dataset == "stsb"]) == {"regression"}
-
-
-# --- printed figures ---------------------------------------------------------------------------
-
-PRINTED = {
-    "table": 9,
-    "dataset": "STS-B",
-    "split": "validation",
-    "metric": "pearson",
-    "teacher": "BERT_BASE",
-    "student": "TinyBERT_4",
-    "intermediate_objective": "mi_alpha",
-    "alpha": 0.5,
-    "layer_mapping": "emd",
-    "prediction_loss": "mse",
-    "augmentation": "random+mixup",
-    "critic": "mlp",
-    "score": 80.0,
-    "teacher_score": 88.0,
-    "n_train": 5749,
-}
-
-
-def printed_runs(folder: Path, **more: object) -> Runs:
-    pd.DataFrame([PRINTED | more]).to_csv(folder / "printed.csv", index=False)
-    return read_runs(folder / "printed.csv")
-
-
-def test_a_printed_figure_in_our_layout(tmp_path: Path) -> None:
-    (found,) = printed_runs(tmp_path).frame.to_dict("records")
-    expected = {
-        "dataset": "stsb",
-        "task_kind": "regression",
-        "metric": "pearson",
-        "held_out": "validation",
-        "n_train": 5749,
-        "intermediate": "mi_alpha",
-        "intermediate.alpha": 0.5,
-        "intermediate.critic": "mlp",
-        "mapping": "emd",
-        "prediction": "mse",
-        "augmentation": "random+mixup",
-        "augmentation.random": 1,
-        "augmentation.mixup": 2,
-        "score": 0.8,
-        "teacher_score": 0.88,
-        "ratio": pytest.approx(80 / 88),
-        "source": "published, table 9",
-    }
-    assert {name: found[name] for name in expected} == expected
-
-
-def test_what_is_not_printed_stays_open_and_none_is_a_kind(tmp_path: Path) -> None:
-    (found,) = printed_runs(
-        tmp_path,
-        intermediate_objective="none",
-        alpha=None,
-        critic=None,
-        prediction_loss=None,
-        augmentation="none",
-    ).frame.to_dict("records")
-    assert (found["intermediate"], found["augmentation"]) == ("none", "none")
-    assert not {"intermediate.alpha", "intermediate.critic", "prediction"} & set(without_fillers(found))
-
-
-@pytest.mark.parametrize(
-    ("printed", "dataset", "held_out"),
-    [
-        ("MNLI-m", "mnli", "test of MNLI-m"),
-        ("MNLI-mm", "mnli", "test of MNLI-mm"),
-        ("SQuAD v1.1", "squad", "test of SQuAD v1.1"),
-        ("SST-2", "sst2", "test"),
-    ],
-)
-def test_held_out_sets_of_one_dataset(tmp_path: Path, printed: str, dataset: str, held_out: str) -> None:
-    (found,) = printed_runs(tmp_path, dataset=printed, split="test").frame.to_dict("records")
-    assert (found["dataset"], found["held_out"]) == (dataset, held_out)
-
-
-def test_models_and_datasets_that_nobody_describes(tmp_path: Path) -> None:
-    (found,) = printed_runs(tmp_path, dataset="mine", student="mine").frame.to_dict("records")
-    assert found["task_kind"] == task_kind("mine") == "classification"
-    assert sizes("student", "mine") == {}
-    assert pd.isna(found["student_parameters"])
-    assert found["teacher_parameters"] == 110_000_000
-
-
-def test_a_student_without_a_teacher_is_left_out_and_counted(tmp_path: Path) -> None:
-    table = pd.DataFrame([PRINTED, PRINTED | {"teacher": "none"}])
-    table.to_csv(tmp_path / "printed.csv", index=False)
-    read = read_runs(tmp_path / "printed.csv")
-    assert len(read) == 1
-    assert read.notes == ("printed.csv: 1 figures of students without a teacher are left out",)
-
-
-def test_the_columns_are_those_of_the_published_table() -> None:
-    assert list(PublishedRow.model_fields) == list(pd.read_csv(PUBLISHED).columns)
-
-
-def test_the_published_table() -> None:
-    read = read_runs("published")
-    assert len(read) == 504
-    assert read.datasets == ["cola", "mnli", "mrpc", "qnli", "qqp", "rte", "squad", "sst2", "stsb"]
-    assert read.notes == ("published.csv: 2 figures of students without a teacher are left out",)
-    frame = read.frame
-    assert frame.score.between(-1, 1).all()
-    assert frame.ratio.tolist() == pytest.approx((frame.score / frame.teacher_score).tolist())
-    assert frame[["teacher_parameters", "student_parameters"]].notna().all(axis=None)
-    assert set(frame.student) | set(frame.teacher) <= set(pd.read_csv(ARCHITECTURES).model)
-    kinds = frame.groupby("dataset").task_kind.unique().map(list).to_dict()
-    assert kinds.pop("stsb") == ["regression"]
-    assert kinds.pop("squad") == ["question_answering"]
-    assert all(kind == ["classification"] for kind in kinds.values())
-
-
-def test_both_halves_of_mnli_are_one_dataset_and_are_ranked_apart() -> None:
-    frame = read_runs("published").frame
-    mnli = frame[frame.dataset == "mnli"]
-    assert {"validation of MNLI-m", "validation of MNLI-mm"} <= set(mnli.held_out)
-    assert mnli.groupby(GROUP).ngroups > 1
-
-
-def test_knobs_of_mi_alpha_stand_only_there() -> None:
-    frame = read_runs("published").frame
-    knobs = [name for name in frame if is_pipeline_column(name) and name.startswith("intermediate.")]
-    assert set(knobs) == {"intermediate.alpha", "intermediate.critic"}
-    assert (frame.intermediate[frame[knobs].notna().any(axis=1)] == "mi_alpha").all()
