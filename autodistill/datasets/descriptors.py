@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from itertools import chain, islice
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -46,6 +46,16 @@ class Descriptors(TableRow):
     """Different words among the first 10,000."""
     bilstm_score: Score | None = None
     """Of a small Bi-LSTM on the gold labels (`datasets.bilstm`)."""
+
+
+def upgraded(record: dict[str, Any]) -> dict[str, Any]:
+    """Descriptors as an older version wrote them, under today's names.
+
+    Example:
+        >>> upgraded({"dataset": "cola", "baseline_score": 0.1})
+        {'dataset': 'cola', 'bilstm_score': 0.1}
+    """
+    return {"bilstm_score" if key == "baseline_score" else key: value for key, value in record.items()}
 
 
 def dataset_name(text: str) -> str:

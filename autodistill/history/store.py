@@ -6,7 +6,9 @@ of it.
 
 from __future__ import annotations
 
+import json
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -17,12 +19,16 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
-from autodistill.datasets.descriptors import Descriptors
+from autodistill.datasets.descriptors import Descriptors, upgraded
 from autodistill.datasets.words import WordCounts
 from engine.base.errors import InputError
+from engine.run import result as records
 from engine.run.result import RunResult
 
 ENVIRONMENT = "AUTODISTILLER_STORE"
+
+UNUSABLE = (ArgumentError, DBAPIError, NoSuchModuleError, ModuleNotFoundError, OSError, ValueError)
+"""What opening a store may raise: a wrong URL, no server, no driver, a folder, records that are none."""
 
 metadata = sql.MetaData()
 
@@ -51,6 +57,9 @@ DATASETS = sql.Table(
     sql.Column("words", sql.LargeBinary, nullable=False),
 )
 """A dataset a row: its descriptors, and how often each word occurs in it."""
+
+LAYOUT = sql.Table("layout", metadata, sql.Column("version", sql.Integer, primary_key=True))
+"""One row: the layout of the records; a store of the first version has none."""
 
 
 def store_url(given: str | None = None) -> URL:
@@ -93,7 +102,15 @@ class Store:
                 Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
             self._engine = _engine(self.url)
             _make_tables(self._engine)
-        except (ArgumentError, DBAPIError, NoSuchModuleError, ModuleNotFoundError, OSError) as error:
+            _migrate(self._engine)
+        except (
+            ArgumentError,
+            DBAPIError,
+            NoSuchModuleError,
+            ModuleNotFoundError,
+            OSError,
+            ValueError,
+        ) as error:
             shown = str(error).splitlines()[0]
             where = self.url.render_as_string(hide_password=True)
             raise InputError.of("--store", "the store cannot be opened", where, (), shown) from error
@@ -113,8 +130,8 @@ class Store:
     def runs(self) -> list[RunResult]:
         """All runs in the order in which they came."""
         with self._engine.connect() as connection:
-            records = connection.scalars(sql.select(RUNS.c.record).order_by(RUNS.c.id)).all()
-        return [RunResult.model_validate_json(record) for record in records]
+            texts = connection.scalars(sql.select(RUNS.c.record).order_by(RUNS.c.id)).all()
+        return [RunResult.parse(text) for text in texts]
 
     def add_dataset(self, descriptors: Descriptors, words: WordCounts) -> bool:
         """Adds a dataset; False where it is there already."""
@@ -160,6 +177,30 @@ def _make_tables(engine: sql.Engine) -> None:
         except DBAPIError:  # as when another process makes it at the same moment
             if not sql.inspect(engine).has_table(table.name):
                 raise
+
+
+def _migrate(engine: sql.Engine) -> None:
+    """Brings the records of an older version into today's layout, all of them or none.
+
+    Raises:
+        InputError: The store was written by a newer version.
+    """
+    with engine.begin() as connection:
+        version = connection.scalar(sql.select(sql.func.max(LAYOUT.c.version)))
+        if version == records.LAYOUT:
+            return
+        if version is not None and version > records.LAYOUT:
+            what = "the store was written by a newer version"
+            raise InputError.of("--store", what, f"layout {version}", (f"at most {records.LAYOUT}",))
+        for table, column, renewed in (
+            (RUNS, RUNS.c.record, records.upgraded),
+            (DATASETS, DATASETS.c.descriptors, upgraded),
+        ):
+            for row, text in connection.execute(sql.select(table.c.id, column)).all():
+                values = {column.name: json.dumps(renewed(json.loads(text)))}
+                connection.execute(table.update().where(table.c.id == row).values(values))
+    with suppress(IntegrityError), engine.begin() as connection:  # perhaps another process was faster
+        connection.execute(LAYOUT.insert().values(version=records.LAYOUT))
 
 
 def _packed(words: WordCounts) -> bytes:

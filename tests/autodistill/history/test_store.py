@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -12,13 +13,17 @@ from threading import Barrier
 
 import numpy as np
 import pytest
+import sqlalchemy as sql
 from sqlalchemy import URL
 
-from autodistill.datasets.descriptors import describe
+from autodistill.datasets.descriptors import Descriptors, describe
 from autodistill.datasets.words import WordCounts, count_words
-from autodistill.history.store import Store, store_url
+from autodistill.history.store import DATASETS, LAYOUT, RUNS, Store, store_url
 from engine.base.errors import InputError
 from engine.data.task import texts_of
+from engine.pipeline.pipeline import Pipeline
+from engine.run import result as records
+from engine.run.result import RunResult
 from tests import postgresql
 from tests.conftest import ROOT
 from tests.records import made_record
@@ -245,3 +250,66 @@ def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path, path: str) -> N
     (tmp_path / "file").write_text("no folder", "utf-8")
     with pytest.raises(InputError, match="the store cannot be opened"):
         Store(f"sqlite:///{tmp_path}/{path}")
+
+
+# --- layouts -----------------------------------------------------------------------------------
+
+
+def as_the_first_version(store: Store) -> None:
+    """Takes a store's records back to the names that the first version had."""
+    with store._engine.begin() as connection:
+        for table, column, names in (
+            (RUNS, "record", {"student_alone_score": "baseline_score", "layout": None}),
+            (DATASETS, "descriptors", {"bilstm_score": "baseline_score"}),
+        ):
+            text = connection.scalar(sql.select(table.c[column]))
+            old = {names.get(key, key): value for key, value in json.loads(text).items()}
+            old.pop(None, None)
+            if "pipeline" in old:
+                old["pipeline"]["teacher"] = {"policy": old["pipeline"].pop("team")["kind"]}
+            connection.execute(table.update().values({column: json.dumps(old)}))
+        LAYOUT.drop(connection)
+
+
+def filled(url: str) -> tuple[Store, RunResult, Descriptors]:
+    """A store with a run and a dataset."""
+    store = Store(url)
+    run = made_record(student_alone_score=0.7).model_copy(
+        update={"pipeline": Pipeline().model_dump(mode="json")}
+    )
+    known = describe(toy_task("single")).model_copy(update={"bilstm_score": 0.6})
+    assert store.add_run(run, Path("run"))
+    assert store.add_dataset(known, count_words(["some words"]))
+    return store, run, known
+
+
+def test_an_older_store_is_brought_into_todays_layout(url: str) -> None:
+    store, run, known = filled(url)
+    as_the_first_version(store)
+    again = Store(url)
+    assert again.runs() == [run]
+    assert [descriptors for descriptors, _ in again.datasets()] == [known]
+    with again._engine.connect() as connection:
+        assert "baseline" not in connection.scalar(sql.select(RUNS.c.record))
+        assert connection.scalars(sql.select(LAYOUT.c.version)).all() == [records.LAYOUT]
+    assert Store(url).runs() == [run]
+
+
+def test_a_store_of_a_newer_version_is_refused(url: str) -> None:
+    store, _, _ = filled(url)
+    with store._engine.begin() as connection:
+        connection.execute(LAYOUT.update().values(version=records.LAYOUT + 1))
+    with pytest.raises(InputError, match="--store: the store was written by a newer version; got layout 3"):
+        Store(url)
+
+
+def test_a_damaged_old_store_stays_as_it_is(url: str) -> None:
+    store, _, _ = filled(url)
+    as_the_first_version(store)
+    with store._engine.begin() as connection:
+        before = connection.scalar(sql.select(RUNS.c.record))
+        connection.execute(DATASETS.update().values(descriptors="{"))
+    with pytest.raises(InputError, match="--store: the store cannot be opened"):
+        Store(url)
+    with store._engine.connect() as connection:
+        assert connection.scalar(sql.select(RUNS.c.record)) == before

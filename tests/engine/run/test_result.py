@@ -6,8 +6,11 @@ import json
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
+
+from engine.base.errors import InputError
 from engine.run.record import now
-from engine.run.result import RunResult
+from engine.run.result import LAYOUT, RunResult
 
 FIRST = {
     "status": "ok",
@@ -47,3 +50,31 @@ def test_the_date_is_one_in_utc() -> None:
     written = datetime.fromisoformat(now())
     assert written.utcoffset() == timedelta(0)
     assert abs(datetime.now(written.tzinfo) - written) < timedelta(minutes=1)
+
+
+OLD = FIRST | {
+    "baseline_score": 0.7,
+    "scores": {"student": {"validation": {"accuracy": 0.8}}, "baseline": {"validation": {"accuracy": 0.7}}},
+    "stage_seconds": {"baseline": 1.5, "student": 2.5},
+    "pipeline": {"teacher": {"policy": "average", "members": ["other"]}, "training": {"epochs": 3}},
+    "team": {"members": [{"name": "big", "parameters": 9, "scores": {"validation": {"accuracy": 0.9}}}]},
+}
+"""With all keys that were renamed since."""
+
+
+def test_a_record_of_the_first_layout_is_read_under_todays_names(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text(json.dumps(OLD), encoding="utf-8")
+    result = RunResult.read(tmp_path)
+    assert result.layout == LAYOUT
+    assert result.student_alone_score == 0.7
+    assert result.scores["student_alone"] == {"validation": {"accuracy": 0.7}}
+    assert result.stage_seconds == {"student_alone": 1.5, "student": 2.5}
+    assert result.pipeline == {"team": {"kind": "average", "members": ["other"]}, "training": {"epochs": 3}}
+    assert [teacher.name for teacher in result.team.teachers] == ["big"]
+    assert RunResult.parse(result.to_json()) == result
+
+
+def test_a_record_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text(json.dumps(FIRST | {"layout": LAYOUT + 1}), encoding="utf-8")
+    with pytest.raises(InputError, match="written by a newer version"):
+        RunResult.read(tmp_path)
