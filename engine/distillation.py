@@ -1,8 +1,7 @@
 """`distill`: one run from a dataset and two model names to a student and its record.
 
-The order is the promise: everything that can be known to be wrong is said before anything is
-loaded or trained; each stage leaves something that a later process can go on from; the record is
-written last, whole.
+The order is the promise: whatever can be known to be wrong is reported before anything is loaded or
+trained; each stage leaves something that a later process can go on from; the record is written last, whole.
 """
 
 from __future__ import annotations

@@ -191,7 +191,7 @@ def reorder_labels(model: PreTrainedModel, labels: Sequence[str]) -> bool:
     """Puts the outputs of a fine-tuned model into the dataset's order of labels, in place.
 
     Returns:
-        Whether anything had to move.
+        Whether the order had to change.
 
     Raises:
         InputError: The model has these labels in another order and no single output layer.

@@ -17,13 +17,13 @@ class SingleTeacher(Spec):
 
     @property
     def members(self) -> tuple[str, ...]:
-        """Nobody beside the teacher."""
+        """None beside the teacher."""
         return ()
 
 
 class _Team(Spec):
     members: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-    """The teacher's colleagues: hub names, folders, `scratch:…`, or `layers:K` of the teacher. The team is
+    """The other teachers: hub names, folders, `scratch:…`, or `layers:K` of the teacher. The team is
     the teacher and these, in this order; those not fine-tuned yet become so as the teacher does."""
 
     @field_validator("members")
@@ -95,7 +95,7 @@ class AutoSKD(_Team):
     """Distributions that phase 2 hands out, evenly over its steps (section 3.3)."""
     theta_learning_rate: Annotated[tuple[Rate, ...], Field(strict=False, min_length=1), Several] | None = None
     """1e-3, of the paper's 3e-4 to 1e-3 (appendix E), and more where a search is so short that no share could
-    come to nothing. Several: as many searches, whose candidates compete."""
+    fall to 0. Several: as many searches, whose candidates compete."""
     dropped: Annotated[tuple[Count, ...], Field(strict=False, min_length=1), Several] | None = None
     """m, members that are dropped after phase 1. When absent the number of those smaller than the student
     (appendix A.1), but two stay. Several make several searches."""

@@ -36,7 +36,7 @@ class RunFolder:
         overwrite: Whether another run in it is thrown away.
 
     Raises:
-        InputError: The folder holds another run, or files that are no run's.
+        InputError: The folder holds another run, or files that belong to no run.
         RunError: The run to be thrown away is under way in another process.
     """
 
@@ -48,7 +48,7 @@ class RunFolder:
             raise InputError.of("--out", "this is a file; a run needs a folder", repr(str(path)))
         held = self._held()
         if overwrite and held not in (None, identity):
-            with self.locked():  # who is at work in there is not robbed
+            with self.locked():  # not while another process works in it
                 shutil.rmtree(self.path)
             held, self._record = None, {"identity": identity}
         if held not in (None, identity):

@@ -1,7 +1,7 @@
 """The search for θ in two phases, with candidates from the second (AutoSKDBERT, algorithm 1).
 
 Decided here: the order of things within a step, where phases and candidates fall, and that a search that was
-killed goes on as if it had not been. What a student is, is its own affair.
+killed goes on as if it had not been. It knows a student by its losses alone.
 """
 
 from __future__ import annotations

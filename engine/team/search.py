@@ -59,25 +59,25 @@ def search(run: Run, teachers: Sequence[Member], start: Start, data: TrainingDat
     rates = spec.theta_learning_rate or (max(RATE, 2 / steps),)
     size = parameter_count(start()[0])
     drops = spec.dropped or (weaker([teacher.parameters for teacher in teachers], size),)
-    found = []
+    searches = []
     for number, (rate, dropped) in enumerate(product(rates, drops)):
-        place = run.folder.work / f"search-{number}"
+        folder = run.folder.work / f"search-{number}"
         halves = Halves(data, plan.pipeline.training.batch_size, plan.seed)
         if data.signals and data.signals.source == "online":
-            run.count_passed(place.name, halves.examples(steps))
-        record = place / "found.json"
+            run.count_passed(folder.name, halves.examples(steps))
+        record = folder / "found.json"
         if not machine.agreed(record.is_file()):
             name = "search for θ" if number == 0 else f"search {number + 1} for θ"
             theta = Theta(len(teachers), rate, spec.theta_weight_decay, spec.update)
-            searched = _search(run, name, steps, theta, dropped, start, halves, place)
+            searched = _search(run, name, steps, theta, dropped, start, halves, folder)
             if machine.main:
                 write_text(record, json.dumps(asdict(searched)))
-                (place / "checkpoint.pt").unlink(missing_ok=True)
+                (folder / "checkpoint.pt").unlink(missing_ok=True)
             machine.accelerator.wait_for_everyone()
-        found.append(Found(**json.loads(record.read_text("utf-8"))))
-        left = ", ".join(teachers[place].name for place in found[-1].dropped) or "nobody"
-        machine.reporter.message(f"θ ends at {_shown(found[-1].history[-1])}; dropped: {left}")
-    return found
+        searches.append(Found(**json.loads(record.read_text("utf-8"))))
+        dropped_names = ", ".join(teachers[index].name for index in searches[-1].dropped) or "none"
+        machine.reporter.message(f"θ ends at {_shown(searches[-1].history[-1])}; dropped: {dropped_names}")
+    return searches
 
 
 def weaker(sizes: Sequence[int], student: int) -> int:
@@ -116,7 +116,7 @@ def _search(
     dropped: int,
     start: Start,
     halves: Halves,
-    place: Path,
+    folder: Path,
 ) -> Found:
     """One search, which every process makes for itself; that of the main one counts."""
     plan, machine = run.plan, run.machine
@@ -134,8 +134,8 @@ def _search(
 
     faster_attention(network, machine.device)
     student = TextStudent(plan, network, objective, halves.data, machine)
-    place.mkdir(parents=True, exist_ok=True)
-    found = Search(
+    folder.mkdir(parents=True, exist_ok=True)
+    search = Search(
         student=student,
         batches=halves,
         theta=theta,
@@ -145,10 +145,11 @@ def _search(
         second_order=spec.second_order,
         warmup=training.warmup,
         seed=plan.seed,
-        folder=place,
+        folder=folder,
         checkpoint_seconds=machine.options.checkpoint_seconds,
         report=report,
-    ).run(keep=machine.main)
+    )
+    found = search.run(keep=machine.main)
     machine.reporter.finish(name)
     return found
 
@@ -217,12 +218,12 @@ def _stage(
     return stage_of(name, folder.work / f"candidate-{number}", start(), replace(data, team=team))
 
 
-def write_history(path: Path, found: Sequence[Found], teachers: Sequence[Member]) -> None:
+def write_history(path: Path, searches: Sequence[Found], teachers: Sequence[Member]) -> None:
     """Writes θ after each step of each search as CSV: search, step, and a column a teacher."""
     with written_atomically(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["search", "step", *(teacher.name for teacher in teachers)])
-        for number, each in enumerate(found, start=1):
+        for number, each in enumerate(searches, start=1):
             for step, shares in enumerate(each.history, start=1):
                 writer.writerow([number, step, *(f"{share:.6f}" for share in shares)])
 

@@ -1,6 +1,6 @@
-"""The distribution θ over the members of a team: drawn from, learned, and thinned out (AutoSKDBERT).
+"""The distribution θ over the teachers of a team: drawn from, learned, and reduced (AutoSKDBERT).
 
-Everything here works on a learner's losses and the members' logits, whatever they were made from.
+Everything here works on a learner's losses and the teachers' logits, whatever they come from.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ SMALL_SLOPE = 1e-2
 """Adam's ε for θ, in nats (ours). With the usual 1e-8 Adam asks only how steady the sign of a slope is, and a
 teacher that hardly changes the loss, such as one with random weights, counts like any other."""
 RECENT = 0.9
-"""Share of the past in the running mean of a member's slope."""
+"""Share of the past in the running mean of a teacher's slope."""
 REACH = 0.01
 """Length of the step in weights of the finite difference (DARTS, Liu et al. 2019, section 2.3)."""
 
 Target = Callable[[Tensor], Tensor]
-"""The members' logits (n, B, …) → what teaches (1, B, …)."""
+"""The teachers' logits (n, B, …) → what teaches (1, B, …)."""
 Update = Literal["sswo", "cr"]
 
 
@@ -43,21 +43,21 @@ class Learner(Protocol):
 
 
 class Theta:
-    """A categorical distribution over n members that is learned by Adam and stays on the simplex.
+    """A categorical distribution over n teachers that is learned by Adam and stays on the simplex.
 
-    Shares sum to 1, so only differences of slopes mean something: a member's slope is taken relative to the
-    mean of all members' recent ones (ours). Without that every draw raises the drawn member, since a sharper
+    Shares sum to 1, so only differences of slopes mean something: a teacher's slope is taken relative to the
+    mean of all recent ones (ours). Without that every draw raises the drawn teacher, since a sharper
     target nearly always agrees better with the student, and θ counts little but draws.
 
     Args:
         size: n.
         learning_rate: Of Adam.
         weight_decay: Of Adam, added to the gradient.
-        update: `sswo`: a step changes the drawn member's share alone, and the others only so that all sum to
+        update: `sswo`: a step changes the drawn teacher's share alone, and the others only so that all sum to
             1; `cr`: it changes all of them.
 
     Attributes:
-        kept: Members that can be drawn.
+        kept: Teachers that can be drawn.
 
     Example:
         >>> theta = Theta(4, 1e-3, 0.0, "sswo")
@@ -84,7 +84,7 @@ class Theta:
         return [value.item() for value in self._parameters]
 
     def draw(self, generator: np.random.Generator) -> int:
-        """A member by its share."""
+        """A teacher by its share."""
         return int(generator.choice(len(self.shares), p=self.shares))
 
     def leaf(self) -> Tensor:
@@ -94,26 +94,26 @@ class Theta:
     def step(self, gradient: Tensor, drawn: int) -> None:
         """One step against the gradient (n,)."""
         moved = self.kept if self.update == "cr" else [drawn]
-        for place in moved:
-            past, now = self._recent[place], float(gradient[place])
-            self._recent[place] = now if past is None else RECENT * past + (1 - RECENT) * now
-        usual = fmean(slope for place in self.kept if (slope := self._recent[place]) is not None)
-        for place, parameter in enumerate(self._parameters):
-            parameter.grad = (gradient[place] - usual).to(parameter) if place in moved else None
+        for index in moved:
+            past, now = self._recent[index], float(gradient[index])
+            self._recent[index] = now if past is None else RECENT * past + (1 - RECENT) * now
+        usual = fmean(slope for index in self.kept if (slope := self._recent[index]) is not None)
+        for index, parameter in enumerate(self._parameters):
+            parameter.grad = (gradient[index] - usual).to(parameter) if index in moved else None
         self._adam.step()
         self._set(normalised(torch.tensor(self.shares, dtype=torch.float64).clamp(min=0)))
 
     def drop(self, count: int) -> list[int]:
-        """Leaves the `count` members with the smallest shares, of which the others get the shares.
+        """Drops the `count` teachers with the smallest shares; the others take theirs.
 
         Returns:
-            Who is left.
+            The teachers that are dropped.
         """
-        found = selected(torch.tensor(self.shares, dtype=torch.float64), count)
-        left = [place for place in self.kept if found[place] == 0]
-        self.kept = [place for place in self.kept if place not in left]
-        self._set(found)
-        return left
+        shares = selected(torch.tensor(self.shares, dtype=torch.float64), count)
+        dropped = [index for index in self.kept if shares[index] == 0]
+        self.kept = [index for index in self.kept if index not in dropped]
+        self._set(shares)
+        return dropped
 
     def _set(self, values: Tensor) -> None:
         with torch.no_grad():
@@ -150,7 +150,7 @@ def selected(theta: Tensor, count: int) -> Tensor:
 
 
 def target_of(theta: Tensor, drawn: int, update: Update) -> Target:
-    """What teaches: θ_k times the drawn member's logits (SSWO), or the mixture of all by θ (CR)."""
+    """What teaches: θ_k times the drawn teacher's logits (SSWO), or the mixture of all by θ (CR)."""
     if update == "sswo":
         return lambda logits: (theta[drawn].to(logits) * logits[drawn]).unsqueeze(0)
     return lambda logits: torch.tensordot(theta.to(logits), logits, dims=1).unsqueeze(0)
@@ -216,7 +216,7 @@ def _by_theta(
 def _moved(
     weights: Sequence[torch.nn.Parameter], direction: Sequence[Tensor | None], step: float
 ) -> Iterator[None]:
-    """Weights a step away; afterwards they are what they were, for other tensors stood in their place."""
+    """Weights a step away; afterwards they are what they were, for other tensors stood in their index."""
     before = [weight.data for weight in weights]
     try:
         for weight, along in zip(weights, direction, strict=True):
