@@ -1,8 +1,8 @@
 """Leave one dataset out: what a predictor is worth on a dataset that it has not seen.
 
 Decided here: the measures, and that everything that is learned from data is learned inside the fold. A
-predictor is handed the runs of the other datasets and nothing else of the held-out one than what is known
-before anything is run on it. Figures are means over datasets, and their intervals are over datasets too.
+predictor is handed the runs of the other datasets, and of the held-out one nothing but what is known before
+anything is run on it. Figures are means over datasets, and their intervals are over datasets too.
 """
 
 from __future__ import annotations
@@ -13,10 +13,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import bootstrap, rankdata
+from scipy.stats import bootstrap
 
 from autodistill.history.table import GROUP
-from autodistill.ranking.past import FEWEST, MODELS, Fit, Rank, RunTable, configurations, target
+from autodistill.ranking.past import (
+    FEWEST,
+    MODELS,
+    Fit,
+    Rank,
+    RunTable,
+    configurations,
+    folds,
+    spearman,
+    target,
+)
 
 PICKS = (1, 5, 10)
 TOP = 5
@@ -39,29 +49,25 @@ class HeldOut:
 
 
 def leave_one_out(
-    fit: Fit, table: RunTable, pair: tuple[str, str] | None = None, told: Callable[[], None] = lambda: None
+    fit: Fit, table: RunTable, pair: tuple[str, str] | None = None, advance: Callable[[], None] | None = None
 ) -> list[HeldOut]:
     """Predicts the runs of every dataset from those of the others.
 
     Args:
         pair: The teacher and student within which an order is measured too.
-        told: Called after each dataset.
+        advance: Called after each dataset.
     """
     held_out = []
-    for dataset in table.names:
-        rank = fit(table.without(dataset))
+    for dataset, rank, standings in folds(fit, table):
         runs = table.runs[table.runs.dataset == dataset]
-        found = runs.assign(predicted=rank(table.of(dataset)), configuration=configurations(runs))
-        held_out.append(HeldOut(dataset, found, measures(found, pair), rank))
-        told()
+        runs = runs.assign(predicted=standings, configuration=configurations(runs))
+        held_out.append(HeldOut(dataset, runs, measures(runs, pair), rank))
+        if advance:
+            advance()
     return held_out
 
 
-def oracle(table: RunTable, pair: tuple[str, str] | None = None) -> dict[str, float]:
-    """Means of the measures for an order that knows what will come out."""
-    runs = table.runs.assign(predicted=table.runs.ratio, configuration=configurations(table.runs))
-    found = pd.DataFrame([measures(group, pair) for _, group in runs.groupby("dataset")])
-    return {str(name): float(value) for name, value in found.mean().items()}
+# --- of one dataset ----------------------------------------------------------------------------------
 
 
 def measures(runs: pd.DataFrame, pair: tuple[str, str] | None = None) -> dict[str, float]:
@@ -75,15 +81,15 @@ def measures(runs: pd.DataFrame, pair: tuple[str, str] | None = None) -> dict[st
         `random_5_ratio`; `first_pick_percentile`, 0 to 1.
     """
     within = runs if pair is None else runs[(runs[MODELS] == list(pair)).all(axis=1)]
-    found = {
-        "spearman": _over_groups(runs, spearman),
-        "within_pair_spearman": _over_groups(within, spearman) if pair else np.nan,
+    values = {
+        "spearman": _over_groups(runs, _spearman),
+        "within_pair_spearman": _over_groups(within, _spearman) if pair else np.nan,
         **{f"regret_at_{k}": _over_groups(runs, lambda group, k=k: regret(group, k)) for k in PICKS},
-        f"top_{TOP}_ratio": _over_groups(runs, lambda group: _by_configuration(group).ratio[:TOP].mean()),
-        f"random_{TOP}_ratio": _over_groups(runs, lambda group: _by_configuration(group).ratio.mean()),
+        f"top_{TOP}_ratio": _over_groups(runs, lambda group: by_configuration(group).ratio[:TOP].mean()),
+        f"random_{TOP}_ratio": _over_groups(runs, lambda group: by_configuration(group).ratio.mean()),
         "first_pick_percentile": _over_groups(runs, first_pick_percentile),
     }
-    return {name: float(value) for name, value in found.items() if np.isfinite(value)}
+    return {name: float(value) for name, value in values.items() if np.isfinite(value)}
 
 
 def _over_groups(runs: pd.DataFrame, measure: Any) -> float:
@@ -94,17 +100,12 @@ def _over_groups(runs: pd.DataFrame, measure: Any) -> float:
     return float(np.average(values[known], weights=sizes[known])) if known.any() else np.nan
 
 
-def spearman(group: pd.DataFrame) -> float:
-    """Rank correlation of what was predicted with what came out; 0 for a prediction without an order."""
-    if group.ratio.nunique() < 2:
-        return np.nan
-    if group.predicted.nunique() < 2:
-        return 0.0
-    return float(np.corrcoef(rankdata(group.predicted), rankdata(group.ratio))[0, 1])
+def _spearman(group: pd.DataFrame) -> float:
+    return spearman(group.predicted, group.ratio)
 
 
-def _by_configuration(group: pd.DataFrame) -> pd.DataFrame:
-    """Repeats as one, in the predicted order."""
+def by_configuration(group: pd.DataFrame) -> pd.DataFrame:
+    """Means of `predicted` and `ratio` over repeats of a configuration, in the predicted order."""
     means = group.groupby("configuration")[["predicted", "ratio"]].mean()
     return means.sort_values("predicted", ascending=False, kind="stable")
 
@@ -113,9 +114,9 @@ def regret(group: pd.DataFrame, picks: int) -> float:
     """How far the best of the first picks is from the best of all.
 
     Equation:
-        (best − found) / (best − median), clipped to 0..1
+        (best − best of the picks) / (best − median), clipped to 0..1
     """
-    ratios = _by_configuration(group).ratio
+    ratios = by_configuration(group).ratio
     best, middle = ratios.max(), ratios.median()
     if best <= middle:
         return np.nan
@@ -124,26 +125,40 @@ def regret(group: pd.DataFrame, picks: int) -> float:
 
 def first_pick_percentile(group: pd.DataFrame) -> float:
     """Share of the configurations that the first pick is at least as good as."""
-    ratios = _by_configuration(group).ratio
+    ratios = by_configuration(group).ratio
     return float((ratios <= ratios.iloc[0]).mean())
 
 
-# --- over datasets ---------------------------------------------------------------------------------
+# --- over datasets -----------------------------------------------------------------------------------
 
 
-def mean_of(held_out: Sequence[HeldOut], name: str) -> float | None:
-    """Mean of a measure over the datasets that have it."""
-    values = [found.measures[name] for found in held_out if name in found.measures]
-    return float(np.mean(values)) if values else None
+def by_dataset(held_out: Sequence[HeldOut]) -> pd.DataFrame:
+    """Held-out datasets × measures; NaN where a dataset's runs do not tell."""
+    return pd.DataFrame([each.measures for each in held_out], [each.dataset for each in held_out])
+
+
+def means(held_out: Sequence[HeldOut]) -> dict[str, float]:
+    """Measure → its mean over the datasets that have it."""
+    return _averages(by_dataset(held_out))
 
 
 def interval_of(held_out: Sequence[HeldOut], name: str) -> tuple[float, float] | None:
     """95 % interval of the mean over datasets: the datasets, not the runs, are drawn again."""
-    values = np.array([found.measures[name] for found in held_out if name in found.measures])
+    values = by_dataset(held_out).get(name, pd.Series(dtype=float)).dropna().to_numpy()
     if len(values) < 3:
         return None
     drawn = bootstrap((values,), np.mean, method="percentile", rng=np.random.default_rng(0))
     return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
+
+
+def oracle(table: RunTable, pair: tuple[str, str] | None = None) -> dict[str, float]:
+    """Means of the measures for an order that knows what will come out."""
+    runs = table.runs.assign(predicted=table.runs.ratio, configuration=configurations(table.runs))
+    return _averages(pd.DataFrame([measures(group, pair) for _, group in runs.groupby("dataset")]))
+
+
+def _averages(frame: pd.DataFrame) -> dict[str, float]:
+    return {str(name): float(value) for name, value in frame.mean().items()}
 
 
 def commonest_pair(runs: pd.DataFrame) -> tuple[str, str]:
@@ -153,7 +168,7 @@ def commonest_pair(runs: pd.DataFrame) -> tuple[str, str]:
 
 
 def noise_ceiling(runs: pd.DataFrame) -> dict[str, float]:
-    """How well single runs could be ordered at best: noise between repeats is nobody's to predict.
+    """How well single runs could be ordered at best: nothing predicts the noise between repeats.
 
     Equation:
         √(1 − σ²_repeats / σ²_all), of ratios as ranks mapped to a Gaussian: the correlation of the true
@@ -163,13 +178,14 @@ def noise_ceiling(runs: pd.DataFrame) -> dict[str, float]:
         Dataset → correlation, of those with at least `FEWEST` repeated configurations.
     """
     ranked = runs.assign(configuration=configurations(runs), target=target(runs))
-    found: dict[str, list[float]] = {}
-    for (dataset, *_), group in ranked.groupby(GROUP):
-        repeats = group.groupby("configuration").target.agg(["var", "size"])
-        repeats = repeats[repeats["size"] > 1]
-        if len(repeats) >= FEWEST:
-            noise = np.average(repeats["var"], weights=repeats["size"] - 1)
-            found.setdefault(str(dataset), []).append(
-                float(np.sqrt(max(0.0, 1 - noise / group.target.var())))
-            )
-    return {dataset: float(np.mean(values)) for dataset, values in found.items()}
+    ceilings = pd.Series({group: _ceiling(rows) for group, rows in ranked.groupby(GROUP)}).dropna()
+    return {str(dataset): float(values.mean()) for dataset, values in ceilings.groupby(level=0)}
+
+
+def _ceiling(group: pd.DataFrame) -> float:
+    repeats = group.groupby("configuration").target.agg(["var", "size"])
+    repeats = repeats[repeats["size"] > 1]
+    if len(repeats) < FEWEST:
+        return np.nan
+    noise = np.average(repeats["var"], weights=repeats["size"] - 1)
+    return float(np.sqrt(max(0.0, 1 - noise / group.target.var())))

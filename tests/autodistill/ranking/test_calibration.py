@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from autodistill.evaluation.leave_one_out import leave_one_out
-from autodistill.ranking.calibration import calibrate, gaps, left_out_places, quantiles, weighted_quantiles
+from autodistill.ranking.calibration import calibrate, gaps, left_out_standings, quantiles, weighted_quantiles
 from autodistill.ranking.mixed import fit_mixed
 from autodistill.ranking.past import RunTable, target
 from autodistill.ranking.simple import mean_rank
@@ -85,14 +85,14 @@ def test_intervals_hold_what_they_promise(table: RunTable) -> None:
     held = []
     for found in leave_one_out(fit_mixed, table):
         past = table.without(found.dataset)
-        calibration = calibrate(past, left_out_places(fit_mixed, found.rank, past))
+        calibration = calibrate(past, left_out_standings(fit_mixed, found.rank, past))
         low, _, high = calibration(found.runs.predicted.to_numpy(), np.full(len(found.runs), 1 - 0.7 / 0.9)).T
         held.append(((low <= found.runs.ratio) & (found.runs.ratio <= high)).mean())
     assert 0.7 <= np.mean(held) <= 0.9
 
 
-def test_predictors_that_know_no_left_out_places_are_fitted_again(table: RunTable) -> None:
-    places = left_out_places(mean_rank, mean_rank(table), table)
+def test_predictors_that_know_no_left_out_standings_are_fitted_again(table: RunTable) -> None:
+    places = left_out_standings(mean_rank, mean_rank(table), table)
     for found in leave_one_out(mean_rank, table):
         inside = (table.runs.dataset == found.dataset).to_numpy()
         np.testing.assert_array_equal(places[inside], found.runs.predicted)

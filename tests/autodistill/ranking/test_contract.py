@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autodistill.ranking import PREDICTORS
+from autodistill.ranking.fitted import PREDICTORS
 from autodistill.ranking.past import Rank, RunTable
 from tests.autodistill.made_up import everywhere_the_same, made_up
 

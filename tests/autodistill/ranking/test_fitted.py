@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 
 from autodistill.datasets.known import Dataset
-from autodistill.evaluation.leave_one_out import leave_one_out, mean_of
-from autodistill.ranking import PREDICTORS
+from autodistill.evaluation.leave_one_out import leave_one_out, means
 from autodistill.ranking import fitted as module
-from autodistill.ranking.fitted import Fitted, fit_predictor
+from autodistill.ranking.fitted import PREDICTORS, Fitted, fit_predictor
 from autodistill.ranking.past import Rank, RunTable
 from engine.base.progress import SilentReporter
 from tests.autodistill.made_up import by_size, made_up
@@ -78,7 +77,7 @@ def test_it_is_fitted_once_and_says_when(tmp_path: Path, table: RunTable, fits: 
 def test_its_worth_is_that_of_a_validation(tmp_path: Path, table: RunTable) -> None:
     found = fitted(tmp_path, table)
     for name, value in (("ridge", found.agreement), ("mean_rank", found.mean_rank_agreement)):
-        expected = mean_of(leave_one_out(PREDICTORS[name], table), "spearman")
+        expected = means(leave_one_out(PREDICTORS[name], table))["spearman"]
         assert value == pytest.approx(expected, abs=0.02)
 
 
