@@ -9,24 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap
 
 from autodistill.history.table import GROUP
-from autodistill.ranking.past import (
-    FEWEST,
-    MODELS,
-    Fit,
-    Rank,
-    RunTable,
-    configurations,
-    folds,
-    spearman,
-    target,
-)
+from autodistill.ranking.past import FEWEST, MODELS, configurations, folds, spearman, target
+
+if TYPE_CHECKING:
+    from autodistill.ranking.past import Fit, Rank, RunTable
 
 PICKS = (1, 5, 10)
 TOP = 5
@@ -71,37 +64,40 @@ def leave_one_out(
 
 
 def measures(runs: pd.DataFrame, pair: tuple[str, str] | None = None) -> dict[str, float]:
-    """What an order is worth, each the mean over comparable groups, weighted by their runs.
+    """What an order is worth: means over comparable groups, weighted by their runs; known ones alone.
 
     Args:
         runs: Of one dataset, with `predicted` and `configuration`.
 
     Returns:
-        `spearman`; `within_pair_spearman`; `regret_at_k`, 0 to 1; `top_5_ratio` beside
-        `random_5_ratio`; `first_pick_percentile`, 0 to 1.
+        `spearman`; `within_pair_spearman`; `regret_at_k`, 0 to 1; `top_5_ratio` beside `random_5_ratio`;
+        `first_pick_percentile`, 0 to 1: of the configurations, those that the first pick is as good as.
     """
-    within = runs if pair is None else runs[(runs[MODELS] == list(pair)).all(axis=1)]
-    values = {
-        "spearman": _over_groups(runs, _spearman),
-        "within_pair_spearman": _over_groups(within, _spearman) if pair else np.nan,
-        **{f"regret_at_{k}": _over_groups(runs, lambda group, k=k: regret(group, k)) for k in PICKS},
-        f"top_{TOP}_ratio": _over_groups(runs, lambda group: by_configuration(group).ratio[:TOP].mean()),
-        f"random_{TOP}_ratio": _over_groups(runs, lambda group: by_configuration(group).ratio.mean()),
-        "first_pick_percentile": _over_groups(runs, first_pick_percentile),
-    }
-    return {name: float(value) for name, value in values.items() if np.isfinite(value)}
+    within = _over_groups(runs[(runs[MODELS] == list(pair)).all(axis=1)]) if pair else {}
+    order = {"within_pair_spearman": within["spearman"]} if "spearman" in within else {}
+    return _over_groups(runs) | order
 
 
-def _over_groups(runs: pd.DataFrame, measure: Any) -> float:
+def _over_groups(runs: pd.DataFrame) -> dict[str, float]:
     groups = [group for _, group in runs.groupby(GROUP) if len(group) >= FEWEST]
-    values = np.array([measure(group) for group in groups])
-    known = np.isfinite(values)
-    sizes = np.array([len(group) for group in groups])
-    return float(np.average(values[known], weights=sizes[known])) if known.any() else np.nan
+    values = pd.DataFrame([_of_group(group) for group in groups])
+    weights = values.notna().mul([len(group) for group in groups], axis=0)
+    return _known((values * weights).sum() / weights.sum())
 
 
-def _spearman(group: pd.DataFrame) -> float:
-    return spearman(group.predicted, group.ratio)
+def _known(values: pd.Series) -> dict[str, float]:
+    return {str(name): float(value) for name, value in values.items() if np.isfinite(value)}
+
+
+def _of_group(group: pd.DataFrame) -> dict[str, float]:
+    ratios = by_configuration(group).ratio
+    return {
+        "spearman": spearman(group.predicted, group.ratio),
+        **{f"regret_at_{k}": regret(group, k) for k in PICKS},
+        f"top_{TOP}_ratio": ratios[:TOP].mean(),
+        f"random_{TOP}_ratio": ratios.mean(),
+        "first_pick_percentile": (ratios <= ratios.iloc[0]).mean(),
+    }
 
 
 def by_configuration(group: pd.DataFrame) -> pd.DataFrame:
@@ -123,12 +119,6 @@ def regret(group: pd.DataFrame, picks: int) -> float:
     return float(np.clip((best - ratios[:picks].max()) / (best - middle), 0, 1))
 
 
-def first_pick_percentile(group: pd.DataFrame) -> float:
-    """Share of the configurations that the first pick is at least as good as."""
-    ratios = by_configuration(group).ratio
-    return float((ratios <= ratios.iloc[0]).mean())
-
-
 # --- over datasets -----------------------------------------------------------------------------------
 
 
@@ -139,7 +129,7 @@ def by_dataset(held_out: Sequence[HeldOut]) -> pd.DataFrame:
 
 def means(held_out: Sequence[HeldOut]) -> dict[str, float]:
     """Measure → its mean over the datasets that have it."""
-    return _averages(by_dataset(held_out))
+    return _known(by_dataset(held_out).mean())
 
 
 def interval_of(held_out: Sequence[HeldOut], name: str) -> tuple[float, float] | None:
@@ -154,11 +144,7 @@ def interval_of(held_out: Sequence[HeldOut], name: str) -> tuple[float, float] |
 def oracle(table: RunTable, pair: tuple[str, str] | None = None) -> dict[str, float]:
     """Means of the measures for an order that knows what will come out."""
     runs = table.runs.assign(predicted=table.runs.ratio, configuration=configurations(table.runs))
-    return _averages(pd.DataFrame([measures(group, pair) for _, group in runs.groupby("dataset")]))
-
-
-def _averages(frame: pd.DataFrame) -> dict[str, float]:
-    return {str(name): float(value) for name, value in frame.mean().items()}
+    return _known(pd.DataFrame([measures(group, pair) for _, group in runs.groupby("dataset")]).mean())
 
 
 def commonest_pair(runs: pd.DataFrame) -> tuple[str, str]:
@@ -178,8 +164,8 @@ def noise_ceiling(runs: pd.DataFrame) -> dict[str, float]:
         Dataset → correlation, of those with at least `FEWEST` repeated configurations.
     """
     ranked = runs.assign(configuration=configurations(runs), target=target(runs))
-    ceilings = pd.Series({group: _ceiling(rows) for group, rows in ranked.groupby(GROUP)}).dropna()
-    return {str(dataset): float(values.mean()) for dataset, values in ceilings.groupby(level=0)}
+    ceilings = pd.Series({group: _ceiling(rows) for group, rows in ranked.groupby(GROUP)})
+    return _known(ceilings.groupby(level=0).mean())
 
 
 def _ceiling(group: pd.DataFrame) -> float:

@@ -9,26 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from autodistill.evaluation.leave_one_out import (
-    HeldOut,
-    by_dataset,
-    commonest_pair,
-    interval_of,
-    leave_one_out,
-    means,
-    noise_ceiling,
-    oracle,
-)
+from autodistill.evaluation import leave_one_out
 from autodistill.ranking.calibration import calibrate, gaps, left_out_standings
 from autodistill.ranking.fitted import DEFAULT, PREDICTORS
-from autodistill.ranking.past import RunTable, configurations
+from autodistill.ranking.past import configurations
 from engine.base.errors import InputError
-from engine.base.progress import Reporter
+
+if TYPE_CHECKING:
+    from autodistill.evaluation.leave_one_out import HeldOut
+    from autodistill.ranking.past import RunTable
+    from engine.base.progress import Reporter
 
 ORACLE = "oracle"
 SIMPLE = "mean_rank"
@@ -94,24 +90,24 @@ def evaluate(
     if len(table.names) < 2:
         what = "leaving one dataset out needs runs on at least two"
         raise InputError.of("--meta-data", what, f"{len(table.names)} in {name}")
-    pair = commonest_pair(table.runs)
-    held_out = {
-        each: _left_out(each, table, pair, reporter) for each in dict.fromkeys([predictor, *compared])
-    }
-    own, averages = held_out[predictor], {each: means(found) for each, found in held_out.items()}
-    ceilings = noise_ceiling(table.runs)
-    coverages = {each.dataset: _coverage(each, table, predictor) for each in own}
-    coverages = {dataset: share for dataset, share in coverages.items() if np.isfinite(share)}
+    pair = leave_one_out.commonest_pair(table.runs)
+    names = dict.fromkeys([predictor, *compared])
+    held_out = {each: _left_out(each, table, pair, reporter) for each in names}
+    means = {each: leave_one_out.means(held_out[each]) for each in names}
+    own = held_out[predictor]
+    ceilings = leave_one_out.noise_ceiling(table.runs)
+    shares = {each.dataset: _coverage(each, table, predictor) for each in own}
+    coverages = {dataset: share for dataset, share in shares.items() if np.isfinite(share)}
     record = Evaluation(
         meta_data=name,
         runs=len(table.runs),
         predictor=predictor,
-        mean_spearman=averages[predictor].get("spearman"),
-        interval=interval_of(own, "spearman"),
+        mean_spearman=means[predictor].get("spearman"),
+        interval=leave_one_out.interval_of(own, "spearman"),
         pair=f"{pair[1]} ← {pair[0]}",
-        mean_within_pair_spearman=averages[predictor].get("within_pair_spearman"),
+        mean_within_pair_spearman=means[predictor].get("within_pair_spearman"),
         datasets={each.dataset: dict(each.measures) for each in own},
-        predictors=averages | {ORACLE: oracle(table, pair)},
+        predictors=means | {ORACLE: leave_one_out.oracle(table, pair)},
         noise_ceiling=_mean(ceilings),
         noise_ceilings=ceilings,
         interval_coverage=_mean(coverages),
@@ -124,7 +120,7 @@ def evaluate(
 
 def _left_out(name: str, table: RunTable, pair: tuple[str, str], reporter: Reporter) -> list[HeldOut]:
     reporter.start(name, len(table.names), unit="datasets")
-    held_out = leave_one_out(PREDICTORS[name], table, pair, partial(reporter.advance, name))
+    held_out = leave_one_out.leave_one_out(PREDICTORS[name], table, pair, partial(reporter.advance, name))
     reporter.finish(name)
     return held_out
 
@@ -148,7 +144,7 @@ def _coverage(held_out: HeldOut, table: RunTable, predictor: str) -> float:
 def _against_simple(held_out: Mapping[str, list[HeldOut]], predictor: str) -> list[str]:
     if SIMPLE not in held_out or predictor == SIMPLE:
         return []
-    own, simple = (by_dataset(held_out[name]).get("spearman") for name in (predictor, SIMPLE))
+    own, simple = (leave_one_out.by_dataset(held_out[name]).get("spearman") for name in (predictor, SIMPLE))
     gains = pd.Series(dtype=float) if own is None or simple is None else (own - simple).dropna()
     if gains.empty:
         return []

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -27,15 +28,10 @@ from scipy.stats import sem
 
 from autodistill.history.table import MODEL_COLUMNS
 from autodistill.ranking.distances import DatasetSpace
-from autodistill.ranking.past import (
-    FEWEST,
-    MODELS,
-    RunTable,
-    agreement,
-    as_words,
-    configuration_columns,
-    target,
-)
+from autodistill.ranking.past import FEWEST, MODELS, agreement, as_words, configuration_columns, target
+
+if TYPE_CHECKING:
+    from autodistill.ranking.past import RunTable
 
 SAME = "same"
 FEATURES = ("descriptors", "embedding")

@@ -41,7 +41,7 @@ def _table() -> RunTable:
 
 
 def predicted(plant: Plant, table: RunTable) -> np.ndarray:
-    """What a validation predicts for the held-out dataset."""
+    """What is predicted for the held-out dataset when it is left out."""
     (found,) = (each for each in leave_one_out(plant(table), table) if each.dataset == HELD_OUT)
     return found.runs.predicted.to_numpy()
 

@@ -11,7 +11,6 @@ from scipy.stats import spearmanr
 
 from autodistill.evaluation.leave_one_out import (
     commonest_pair,
-    first_pick_percentile,
     interval_of,
     leave_one_out,
     means,
@@ -30,10 +29,11 @@ pairs = st.lists(
 """Predicted standings, no two alike, and ratios."""
 
 
-def group(found: list[tuple[int, int]]) -> pd.DataFrame:
+def group(found: list[tuple[float, float]]) -> pd.DataFrame:
     """Predicted standing and ratio of configurations that were each run once."""
     rows = pd.DataFrame(found, columns=["predicted", "ratio"]).astype(float)
-    return rows.assign(configuration=[str(row) for row in range(len(rows))])
+    same = {"dataset": "a", "metric": "m", "held_out": "v", "teacher": "t", "student": "s"}
+    return rows.assign(configuration=[str(row) for row in range(len(rows))], **same)
 
 
 @given(pairs, st.integers(1, 10))
@@ -54,7 +54,7 @@ def test_a_perfect_prediction_regrets_nothing(found: list[tuple[int, int]]) -> N
     rows = group(found)
     rows = rows.assign(predicted=rows.ratio)
     assert np.nan_to_num(regret(rows, 1)) == 0
-    assert first_pick_percentile(rows) == 1
+    assert measures(rows)["first_pick_percentile"] == 1
 
 
 def test_repeats_count_as_one_configuration() -> None:
@@ -126,7 +126,7 @@ def test_among_equal_ratios_there_is_nothing_to_regret() -> None:
 
 @given(pairs)
 def test_percentile_and_top_five(found: list[tuple[int, int]]) -> None:
-    rows = group(found).assign(dataset="a", metric="m", held_out="v", teacher="t", student="s")
+    rows = group(found)
     got = measures(rows)
     order = sorted(range(len(rows)), key=lambda row: -rows.predicted[row])
     first = rows.ratio[order[0]]
@@ -137,18 +137,7 @@ def test_percentile_and_top_five(found: list[tuple[int, int]]) -> None:
 
 def test_groups_count_by_their_runs_and_tiny_ones_not_at_all() -> None:
     def part(metric: str, ratios: list[float]) -> pd.DataFrame:
-        return pd.DataFrame(
-            {
-                "dataset": "a",
-                "metric": metric,
-                "held_out": "v",
-                "teacher": "t",
-                "student": "s",
-                "predicted": [float(row) for row in range(len(ratios))],
-                "ratio": ratios,
-                "configuration": [str(row) for row in range(len(ratios))],
-            }
-        )
+        return group([*enumerate(ratios)]).assign(metric=metric)
 
     right, wrong = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0.5, 0.4, 0.3, 0.2, 0.1]
     both = pd.concat([part("f1", right), part("accuracy", wrong)], ignore_index=True)

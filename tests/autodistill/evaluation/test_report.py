@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 from autodistill.commands.advice import evaluation_lines, evaluation_tables
 from autodistill.evaluation.figures import draw
 from autodistill.evaluation.report import evaluate
-from autodistill.ranking.fitted import fit_predictor
 from cli import app
 from engine.base.errors import InputError
 from engine.base.progress import SilentReporter
@@ -92,29 +91,6 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     expected = {"mean_spearman", "mean_within_pair_spearman", "datasets", "predictors", "noise_ceiling"}
     assert expected <= set(found)
     assert {"spearman", "regret_at_5"} <= set(found["datasets"]["set0"])
-
-
-# --- what is kept of a fit ---------------------------------------------------------------------------
-
-
-def test_a_fit_is_kept_and_used_again(tmp_path: Path) -> None:
-    table, told = made_up(by_size, datasets=4), SilentReporter()
-    first = fit_predictor("ridge", table, tmp_path, told)
-    (kept,) = (tmp_path / "predictors").glob("*.pickle")
-    written = kept.stat().st_mtime_ns
-    again = fit_predictor("ridge", table, tmp_path, told)
-    assert kept.stat().st_mtime_ns == written
-    assert again.agreement == first.agreement
-    fit_predictor("ridge", made_up(by_size, datasets=5), tmp_path, told)
-    assert len(list((tmp_path / "predictors").glob("*.pickle"))) == 2
-
-
-def test_a_pickle_that_is_not_ours_is_not_loaded(tmp_path: Path) -> None:
-    table, told = made_up(by_size, datasets=4), SilentReporter()
-    first = fit_predictor("ridge", table, tmp_path, told)
-    (kept,) = (tmp_path / "predictors").glob("*.pickle")
-    kept.write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
-    assert fit_predictor("ridge", table, tmp_path, told).agreement == first.agreement
 
 
 @pytest.mark.shared

@@ -113,8 +113,8 @@ def test_many_runs_of_one_dataset_do_not_outvote_the_others() -> None:
     renamed = odd.runs.assign(dataset="odd")
     both = replace(usual, runs=pd.concat([usual.runs, renamed], ignore_index=True))
     asked = usual.of("set0")
-    places = pd.Series(fit_mixed(both.without("set0"))(asked), index=asked.runs.index)
-    means = places.groupby(asked.runs.intermediate).mean()
+    standings = pd.Series(fit_mixed(both.without("set0"))(asked), index=asked.runs.index)
+    means = standings.groupby(asked.runs.intermediate).mean()
     assert means.mse > means.mi_alpha
 
 
