@@ -42,7 +42,7 @@ class HeldOut:
 
 
 def leave_one_out(
-    fit: Fit, table: RunTable, pair: tuple[str, str] | None = None, advance: Callable[[], None] | None = None
+    fit: Fit, table: RunTable, pair: tuple[str, str] | None = None, advance: Callable[[], None] = lambda: None
 ) -> list[HeldOut]:
     """Predicts the runs of every dataset from those of the others.
 
@@ -55,8 +55,7 @@ def leave_one_out(
         runs = table.runs[table.runs.dataset == dataset]
         runs = runs.assign(predicted=standings, configuration=configurations(runs))
         held_out.append(HeldOut(dataset, runs, measures(runs, pair), rank))
-        if advance:
-            advance()
+        advance()
     return held_out
 
 
@@ -123,8 +122,9 @@ def regret(group: pd.DataFrame, picks: int) -> float:
 
 
 def by_dataset(held_out: Sequence[HeldOut]) -> pd.DataFrame:
-    """Held-out datasets × measures; NaN where a dataset's runs do not tell."""
-    return pd.DataFrame([each.measures for each in held_out], [each.dataset for each in held_out])
+    """Held-out datasets × measures, `spearman` at least; NaN where a dataset's runs do not tell."""
+    rows = {each.dataset: {"spearman": np.nan, **each.measures} for each in held_out}
+    return pd.DataFrame(rows).T
 
 
 def means(held_out: Sequence[HeldOut]) -> dict[str, float]:
@@ -134,7 +134,7 @@ def means(held_out: Sequence[HeldOut]) -> dict[str, float]:
 
 def interval_of(held_out: Sequence[HeldOut], name: str) -> tuple[float, float] | None:
     """95 % interval of the mean over datasets: the datasets, not the runs, are drawn again."""
-    values = by_dataset(held_out).get(name, pd.Series(dtype=float)).dropna().to_numpy()
+    values = np.array([each.measures[name] for each in held_out if name in each.measures])
     if len(values) < 3:
         return None
     drawn = bootstrap((values,), np.mean, method="percentile", rng=np.random.default_rng(0))

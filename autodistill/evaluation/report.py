@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from autodistill.evaluation import leave_one_out
@@ -144,8 +143,8 @@ def _coverage(held_out: HeldOut, table: RunTable, predictor: str) -> float:
 def _against_simple(held_out: Mapping[str, list[HeldOut]], predictor: str) -> list[str]:
     if SIMPLE not in held_out or predictor == SIMPLE:
         return []
-    own, simple = (leave_one_out.by_dataset(held_out[name]).get("spearman") for name in (predictor, SIMPLE))
-    gains = pd.Series(dtype=float) if own is None or simple is None else (own - simple).dropna()
+    own, simple = (leave_one_out.by_dataset(held_out[name]) for name in (predictor, SIMPLE))
+    gains = (own.spearman - simple.spearman).dropna()
     if gains.empty:
         return []
     verb = "beats" if gains.mean() > 0 else "does not beat"

@@ -61,14 +61,13 @@ class Encoding:
     """How runs become arrays, learned from the past ones.
 
     Args:
-        words: Column of names → the names that it holds; a name's index is its code.
-        numbers: Columns of numbers.
+        words: Columns of names; `numbers`: of numbers.
         means: Of the numbers and of the logarithms of the models' sizes; `deviations` likewise.
         space: Where datasets lie.
         lengths: Feature set → distance beyond which datasets have little in common.
     """
 
-    words: Mapping[str, list[str]]
+    words: list[str]
     numbers: list[str]
     means: pd.Series
     deviations: pd.Series
@@ -82,33 +81,21 @@ class Encoding:
         columns = configuration_columns(runs)
         varying = [name for name in columns if runs[name].nunique(dropna=False) > 1 or name in MODELS]
         numbers = [name for name in varying if pd.api.types.is_numeric_dtype(runs[name])]
-        words = as_words(runs[[name for name in varying if name not in numbers]])
-        scaled = _numbers(runs, numbers)
+        words = [name for name in varying if name not in numbers]
+        scaled, space = _numbers(runs, numbers), DatasetSpace.of(table)
         deviations = scaled.std(ddof=0)
-        space = DatasetSpace.of(table)
-        return cls(
-            {str(name): sorted(set(column)) for name, column in words.items()},
-            numbers,
-            scaled.mean().fillna(0.0),
-            deviations.where(deviations > 0, 1.0),
-            space,
-            {name: _typical_distance(list(_positions(space, table, name).values())) for name in FEATURES},
-        )
-
-    @property
-    def pipeline_columns(self) -> list[str]:
-        """Columns of the pipeline."""
-        return [name for name in (*self.words, *self.numbers) if name not in MODELS]
+        deviations = deviations.where(deviations > 0, 1.0)
+        lengths = {name: _typical_distance(_positions(space, table, name)) for name in FEATURES}
+        return cls(words, numbers, scaled.mean().fillna(0.0), deviations, space, lengths)
 
     def __call__(self, table: RunTable) -> Encoded:
-        """Runs as arrays: codes of names (−1: never seen), standardised numbers (NaN: missing), positions."""
+        """Runs as arrays: hashes of names, standardised numbers (NaN: missing), positions of datasets."""
         runs = table.runs.reindex(columns=["dataset", *self.words, *self.numbers, *MODEL_COLUMNS])
-        words = as_words(runs[[*self.words]])
+        words = as_words(runs[self.words])
         numbers = (_numbers(runs, self.numbers) - self.means) / self.deviations
         datasets = runs.dataset.to_numpy(dtype=str)
-        encoded = {"dataset": datasets}
-        encoded |= {name: pd.Categorical(words[name], known).codes for name, known in self.words.items()}
-        encoded |= {name: numbers[name].to_numpy() for name in self.numbers}
+        encoded: Encoded = {name: pd.util.hash_array(words[name].to_numpy()) for name in self.words}
+        encoded |= {name: numbers[name].to_numpy() for name in self.numbers} | {"dataset": datasets}
         for role in MODELS:
             sizes = [name for name in MODEL_COLUMNS if name.startswith(role)]
             encoded[f"size of {role}"] = np.ascontiguousarray(numbers[sizes])
@@ -116,13 +103,6 @@ class Encoding:
             positions = _positions(self.space, table, name)
             encoded[name] = np.stack([positions[dataset] for dataset in datasets]) / length
         return encoded
-
-    def alike(self, name: str, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """How alike the values of a column are, 0 to 1 (n, m)."""
-        if name in self.words:
-            return ((one[:, None] == other) & (one[:, None] >= 0)).astype(float)
-        both_missing = np.isnan(one)[:, None] & np.isnan(other)
-        return np.where(both_missing, 1.0, np.nan_to_num(np.exp(-0.5 * (one[:, None] - other) ** 2)))
 
 
 def _numbers(runs: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
@@ -135,9 +115,9 @@ def _positions(space: DatasetSpace, table: RunTable, features: str) -> dict[str,
     return {name: getattr(space, features)(table, name) for name in table.names}
 
 
-def _typical_distance(positions: Sequence[np.ndarray]) -> float:
+def _typical_distance(positions: Mapping[str, np.ndarray]) -> float:
     """Half of the median distance between two of the past datasets."""
-    known = [position for position in positions if np.isfinite(position).all()]
+    known = [position for position in positions.values() if np.isfinite(position).all()]
     distances = pdist(np.stack(known)) if len(known) > 1 else np.ones(1)
     return float(np.median(distances)) / 2 or 1.0
 
@@ -148,18 +128,29 @@ def covariances(encoding: Encoding, one: Encoded, other: Encoded, relations: Seq
     Args:
         relations: Which relations of datasets there are deviations for: `same`, or a feature set.
     """
-    columns = encoding.pipeline_columns
-    parts = {name: encoding.alike(name, one[name], other[name]) for name in (*MODELS, *columns)}
+    columns = [name for name in (*encoding.words, *encoding.numbers) if name not in MODELS]
+    parts = {name: _alike(one[name], other[name]) for name in (*MODELS, *columns)}
     pipeline = np.exp(ALIKE * (np.sum([parts[name] for name in columns], axis=0) - len(columns)))
     pair = parts["teacher"] * parts["student"]
     deviating = {role: parts[role] for role in MODELS}
     deviating |= {"pair": pair, "pipeline": pipeline, "run": pair * pipeline}
     parts |= {name: _near(one[name], other[name]) for name in (f"size of {role}" for role in MODELS)}
-    same = (one["dataset"][:, None] == other["dataset"]).astype(float)
     for relation in relations:
-        near = same if relation == SAME else _near(one[relation], other[relation])
+        near = (
+            _alike(one["dataset"], other["dataset"])
+            if relation == SAME
+            else _near(one[relation], other[relation])
+        )
         parts |= {f"{relation}: {name}": near * part for name, part in deviating.items()}
     return parts
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """How alike the values (n,) and (m,) of a column are, 0 to 1 (n, m)."""
+    if one.dtype.kind != "f":
+        return (one[:, None] == other).astype(float)
+    both_missing = np.isnan(one)[:, None] & np.isnan(other)
+    return np.where(both_missing, 1.0, np.nan_to_num(np.exp(-0.5 * (one[:, None] - other) ** 2)))
 
 
 def _near(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -76,7 +76,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Model:
-    """A model of a table with what turns runs into one."""
+    """A model of a table, with what turns runs into one."""
 
     inputs: Inputs
     model: Any
@@ -84,10 +84,6 @@ class Model:
     def __call__(self, candidates: RunTable) -> np.ndarray:
         """The standing of each candidate (n,)."""
         return np.asarray(self.model.predict(self.inputs(candidates)), dtype=float)
-
-
-def _target(table: RunTable) -> np.ndarray:
-    return target(table.runs).fillna(0.0).to_numpy()
 
 
 def _columns(numbers: Any) -> Any:
@@ -101,8 +97,8 @@ def _columns(numbers: Any) -> Any:
 
 
 def _fitted(table: RunTable, numbers: Any, model: Any) -> Model:
-    inputs = Inputs.of(table)
-    return Model(inputs, make_pipeline(_columns(numbers), model).fit(inputs(table), _target(table)))
+    inputs, y = Inputs.of(table), target(table.runs).fillna(0.0)
+    return Model(inputs, make_pipeline(_columns(numbers), model).fit(inputs(table), y.to_numpy()))
 
 
 def ridge(table: RunTable) -> Model:
@@ -150,7 +146,7 @@ def autogluon(table: RunTable) -> AutoGluon:
     from autogluon.tabular import TabularPredictor
 
     inputs = Inputs.of(table)
-    rows = inputs(table).assign(dataset=table.runs.dataset.astype(str), target=_target(table))
+    rows = inputs(table).assign(dataset=table.runs.dataset.astype(str), target=target(table.runs).fillna(0.0))
     ignored = {"ignored_columns": ["dataset"]}
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the libraries below, about sizes that are as they should be
