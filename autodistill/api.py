@@ -14,7 +14,7 @@ from autodistill.evaluation.leave_one_out import HeldOut
 from autodistill.evaluation.report import Evaluation, evaluate
 from autodistill.history.store import Store
 from autodistill.race import Outcome, Race, run_picks
-from autodistill.ranking import DEFAULT, PREDICTORS
+from autodistill.ranking.fitted import DEFAULT, PREDICTORS
 from autodistill.ranking.knowledge import DEFAULT_SOURCES, load_knowledge
 from autodistill.recommend.recommend import Limits, Question, recommend
 from autodistill.recommend.record import Recommendation

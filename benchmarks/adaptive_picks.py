@@ -80,7 +80,7 @@ class Choice:
         return self.places + self.covariance[:, chosen] @ np.linalg.solve(spread, surprise - level)
 
     def regret(self, chosen: list[int]) -> float:
-        """Of the chosen runs, as `validation.regret` measures it."""
+        """Of the chosen runs, as `leave_one_out.regret` measures it."""
         taken = pd.Series(-np.arange(len(chosen), dtype=float), chosen).reindex(range(len(self.runs)))
         ordered = self.runs.assign(predicted=taken.fillna(-np.inf), configuration=self.runs.index)
         return regret(ordered, len(chosen))

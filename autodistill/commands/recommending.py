@@ -18,7 +18,7 @@ from autodistill.commands.request import check_models, folder_word, models_for, 
 from autodistill.datasets.embedding import GLOVE
 from autodistill.evaluation.report import Evaluation
 from autodistill.race import Outcome
-from autodistill.ranking import DEFAULT
+from autodistill.ranking.fitted import DEFAULT
 from autodistill.ranking.knowledge import DEFAULT_SOURCES
 from autodistill.recommend.recommend import Limits
 from autodistill.recommend.record import RECOMMENDATION_FILE, Recommendation

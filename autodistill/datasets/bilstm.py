@@ -12,24 +12,27 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from datasets import Dataset
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import QuestionAnsweringModelOutput, TokenClassifierOutput
 
 from engine.base.files import hash_of
-from engine.base.machine import Machine
-from engine.data import identified
+from engine.data.load import identified
 from engine.data.metrics import in_words
 from engine.data.splits import sample
-from engine.data.task import Task
 from engine.models.vocabulary import scratch_tokenizer
 from engine.pipeline.training import Training
 from engine.run.fine_tuning import gold_scores
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from engine.base.machine import Machine
+    from engine.data.task import Task
 
 
 @dataclass(frozen=True)
@@ -89,25 +92,19 @@ def bilstm_score(task: Task, machine: Machine, settings: BiLSTMSettings = DEFAUL
     with one_thread():
         scores = gold_scores("Bi-LSTM", start, standardised(task), training, settings.seed, key, machine)
     machine.reporter.message(f"Bi-LSTM: {in_words(scores)}")
-    (measured,) = scores.values()
-    return measured[task.metric]
+    (of_held_out,) = scores.values()
+    return of_held_out[task.metric]
 
 
 def sampled(task: Task, settings: BiLSTMSettings) -> Task:
     """The task with its first held-out set alone, and no more rows than the settings allow."""
     task = identified(task)
     name, held_out = next(iter(task.validation.items()))
-    parts = [
-        _fewer(task, rows, limit, settings.seed)
-        for rows, limit in ((task.train, settings.train_rows), (held_out, settings.held_out_rows))
-    ]
-    left_out = len(parts[0]) < len(task.train) or len(parts[1]) < len(held_out)
-    return replace(
-        task,
-        train=parts[0],
-        validation={name: parts[1]},
-        fingerprint=hash_of(task.fingerprint, settings) if left_out else task.fingerprint,
-    )
+    train = _fewer(task, task.train, settings.train_rows, settings.seed)
+    fewer = _fewer(task, held_out, settings.held_out_rows, settings.seed)
+    whole = len(train) == len(task.train) and len(fewer) == len(held_out)
+    fingerprint = task.fingerprint if whole else hash_of(task.fingerprint, settings)
+    return replace(task, train=train, validation={name: fewer}, fingerprint=fingerprint)
 
 
 def _fewer(task: Task, rows: Dataset, limit: int, seed: int) -> Dataset:
@@ -133,8 +130,8 @@ def standardised(task: Task) -> Task:
 def one_thread() -> Iterator[None]:
     """Lets torch compute on one thread of the CPU.
 
-    Of two threads a network as small as this gains a third at best, and where other work keeps a core busy
-    they wait for each other at every word: up to 80 times as long was measured.
+    With two, a network as small as this gains a third at best, and where other work keeps a core busy they
+    wait for each other at every word: up to 80 times as long was measured.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -150,8 +147,8 @@ def one_thread() -> Iterator[None]:
 class BiLSTM(PreTrainedModel):
     """One bidirectional LSTM layer over word vectors, and an output layer on what `READ` takes of its states.
 
-    Equation: of two texts, each word x sees beside its own vector |x − a|, its difference from what it finds
-        in the other text, a = Σ_y softmax_y(x · y) y (Parikh et al. 2016).
+    Equation: of two texts, each word x sees beside its own vector |x − a|, its difference from the mean of
+        the other text's words y, weighted by likeness: a = Σ_y softmax_y(x · y) y (Parikh et al. 2016).
 
     Args:
         vocabulary: Number of word vectors.
@@ -188,7 +185,7 @@ class BiLSTM(PreTrainedModel):
         with torch.autocast(input_ids.device.type, enabled=False):
             words = self.words(input_ids)
             if self.two_texts:
-                words = torch.cat([words, (words - found_in_other(words, first, second)).abs()], dim=-1)
+                words = torch.cat([words, (words - attended(words, first, second)).abs()], dim=-1)
             states = self._dropped(self._states(self._dropped(words), mask))
             logits = self.output(self.read(states, first, second))
         if self.kind == "question_answering":
@@ -201,8 +198,8 @@ class BiLSTM(PreTrainedModel):
         Two LSTMs, one on the words turned around in front of their padding: torch's bidirectional one would
         begin with the padding, and on packed sequences it takes 2 to 20 times as long on a CPU.
         """
-        place, length = torch.arange(mask.shape[1], device=mask.device), mask.sum(1, keepdim=True)
-        turned = torch.where(place < length, length - 1 - place, place).unsqueeze(-1)
+        position, length = torch.arange(mask.shape[1], device=mask.device), mask.sum(1, keepdim=True)
+        turned = torch.where(position < length, length - 1 - position, position).unsqueeze(-1)
         ahead, _ = self.ahead(words)
         back, _ = self.back(torch.take_along_dim(words, turned, dim=1))
         return torch.cat([ahead, torch.take_along_dim(back, turned, dim=1)], dim=-1)
@@ -212,7 +209,7 @@ class BiLSTM(PreTrainedModel):
         return self.dropout(values.transpose(1, 2)).transpose(1, 2)
 
 
-def found_in_other(words: Tensor, first: Tensor, second: Tensor) -> Tensor:
+def attended(words: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """For each word the mean of the other text's words, weighted by likeness.
 
     Shapes:

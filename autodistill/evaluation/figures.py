@@ -9,19 +9,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from autodistill.evaluation.leave_one_out import TOP, HeldOut
+from autodistill.evaluation.leave_one_out import TOP, by_configuration
 from autodistill.history.table import GROUP
 from autodistill.ranking.past import target
-from engine.run.result import RunResult, TeamResult
+
+if TYPE_CHECKING:
+    from autodistill.evaluation.leave_one_out import HeldOut
+    from engine.run.result import RunResult, TeamResult
 
 INK, ACCENT, QUIET = "#1f2937", "#0f766e", "#9ca3af"
 COLUMNS = 4
@@ -31,69 +34,53 @@ def draw(held_out: Sequence[HeldOut], folder: Path) -> list[Path]:
     """Draws both figures; gives their files."""
     folder.mkdir(parents=True, exist_ok=True)
     figures = {"predicted.png": predicted_against_actual(held_out), "top_5.png": top_against_random(held_out)}
-    paths = []
-    for name, figure in figures.items():
-        path = folder / name
-        FigureCanvasAgg(figure)
-        figure.savefig(path, dpi=150, facecolor="white")
-        paths.append(path)
-    return paths
+    return [_save(figure, folder / name) for name, figure in figures.items()]
+
+
+def draw_team(result: RunResult, folder: Path) -> Path:
+    """Draws `search_for_theta` of a run into its folder, which holds `theta.csv`."""
+    assert result.team is not None
+    history = pd.read_csv(folder / "theta.csv")
+    return _save(search_for_theta(result.team, history, result.metric), folder / "theta.png")
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    figure.savefig(path, dpi=150, facecolor="white")
+    return path
 
 
 def predicted_against_actual(held_out: Sequence[HeldOut]) -> Figure:
-    """Per held-out dataset: the predicted place of each run against the place it took, with Spearman's ρ."""
-    rows = math.ceil(len(held_out) / COLUMNS)
-    figure = Figure(figsize=(3 * min(COLUMNS, len(held_out)), 3 * rows), layout="constrained")
-    grid = figure.subplots(rows, min(COLUMNS, len(held_out)), squeeze=False)
-    for axes, found in zip(grid.flat, held_out, strict=False):
-        _scatter(axes, found)
-    for axes in grid.flat[len(held_out) :]:
+    """Per held-out dataset: the predicted standing of each run against the actual one, with Spearman's ρ."""
+    columns, rows = min(COLUMNS, len(held_out)), math.ceil(len(held_out) / COLUMNS)
+    figure = Figure(figsize=(3 * columns, 3 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, each in zip(panels, held_out, strict=False):
+        axes.scatter(each.runs.predicted, target(each.runs), s=9, color=ACCENT, alpha=0.45, linewidths=0)
+        rho = each.measures.get("spearman")
+        _plain(axes, each.dataset if rho is None else f"{each.dataset}   ρ = {rho:.2f}")
+    for axes in panels[len(held_out) :]:
         axes.remove()
-    figure.supxlabel("predicted place in the order (standard deviations)", color=INK, fontsize=10)
-    figure.supylabel("actual place in the order", color=INK, fontsize=10)
+    figure.supxlabel("predicted standing (standard deviations)", color=INK, fontsize=10)
+    figure.supylabel("actual standing", color=INK, fontsize=10)
     return figure
-
-
-def _scatter(axes: Axes, found: HeldOut) -> None:
-    actual = target(found.runs)
-    axes.scatter(found.runs.predicted, actual, s=9, color=ACCENT, alpha=0.45, linewidths=0)
-    rho = found.measures.get("spearman")
-    _plain(axes, found.dataset if rho is None else f"{found.dataset}   ρ = {rho:.2f}")
 
 
 def top_against_random(held_out: Sequence[HeldOut]) -> Figure:
     """Per held-out dataset: ratios of the five picks beside those of all configurations."""
     figure = Figure(figsize=(1.1 * len(held_out) + 2, 3.6), layout="constrained")
     axes = figure.subplots()
-    for place, found in enumerate(held_out):
-        ratios = _by_configuration(found.runs)
-        axes.boxplot(
-            ratios.ratio.clip(lower=0),
-            positions=[place + 0.2],
-            widths=0.25,
-            showfliers=False,
-            medianprops={"color": QUIET},
-            boxprops={"color": QUIET},
-            whiskerprops={"color": QUIET},
-            capprops={"color": QUIET},
-        )
-        top = ratios.nlargest(TOP, "predicted").ratio
-        axes.scatter([place - 0.15] * len(top), top, s=16, color=ACCENT, linewidths=0, zorder=3)
+    quiet: dict[str, Any] = {f"{part}props": {"color": QUIET} for part in ("median", "box", "whisker", "cap")}
+    for index, each in enumerate(held_out):
+        _, group = max(each.runs.groupby(GROUP), key=lambda pair: len(pair[1]))
+        ratios = by_configuration(group).ratio
+        axes.boxplot(ratios.clip(lower=0), positions=[index + 0.2], widths=0.25, showfliers=False, **quiet)
+        top = ratios[:TOP]
+        axes.scatter([index - 0.15] * len(top), top, s=16, color=ACCENT, linewidths=0, zorder=3)
     axes.axhline(1.0, color=QUIET, linewidth=0.6, linestyle=":")
-    axes.set_xticks(range(len(held_out)), [found.dataset for found in held_out])
+    axes.set_xticks(range(len(held_out)), [each.dataset for each in held_out])
     axes.set_ylabel("distillation ratio", color=INK)
     _plain(axes, f"The {TOP} picks (dots) and any configuration (boxes)")
     return figure
-
-
-def draw_team(result: RunResult, folder: Path) -> Path:
-    """Draws `search_for_theta` of a run into its folder, which holds `theta.csv`."""
-    assert result.team is not None
-    figure = search_for_theta(result.team, pd.read_csv(folder / "theta.csv"), result.metric)
-    path = folder / "theta.png"
-    FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=150, facecolor="white")
-    return path
 
 
 def search_for_theta(team: TeamResult, history: pd.DataFrame, metric: str) -> Figure:
@@ -108,8 +95,8 @@ def search_for_theta(team: TeamResult, history: pd.DataFrame, metric: str) -> Fi
     chosen = history.search.to_numpy()[np.abs(shares - team.distribution).max(1).argmin()]
     search = history[history.search == chosen]
     shades = colormaps["viridis"](np.linspace(0, 0.9, len(team.teachers)))
-    for place, (member, shade) in enumerate(zip(team.teachers, shades, strict=True)):
-        left.plot(search.step, search.iloc[:, 2 + place], color=shade, linewidth=1.4, label=member.name)
+    for column, (member, shade) in enumerate(zip(team.teachers, shades, strict=True), start=2):
+        left.plot(search.step, search.iloc[:, column], color=shade, linewidth=1.4, label=member.name)
     left.axvline(len(search) // 2 + 0.5, color=QUIET, linewidth=0.8, linestyle=":")
     left.set_xlabel("step of the search; the dotted line is where members are dropped", color=INK, fontsize=9)
     left.set_ylim(bottom=0)
@@ -124,12 +111,6 @@ def search_for_theta(team: TeamResult, history: pd.DataFrame, metric: str) -> Fi
     right.set_xlabel("candidate", color=INK, fontsize=9)
     _plain(right, f"{metric} of the candidates' students")
     return figure
-
-
-def _by_configuration(runs: pd.DataFrame) -> pd.DataFrame:
-    """Repeats as one, in the largest comparable group of a dataset."""
-    _, group = max(runs.groupby(GROUP), key=lambda pair: len(pair[1]))
-    return group.groupby("configuration")[["predicted", "ratio"]].mean()
 
 
 def _plain(axes: Axes, title: str) -> None:

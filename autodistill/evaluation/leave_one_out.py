@@ -1,22 +1,25 @@
 """Leave one dataset out: what a predictor is worth on a dataset that it has not seen.
 
 Decided here: the measures, and that everything that is learned from data is learned inside the fold. A
-predictor is handed the runs of the other datasets and nothing else of the held-out one than what is known
-before anything is run on it. Figures are means over datasets, and their intervals are over datasets too.
+predictor is handed the runs of the other datasets, and of the held-out one nothing but what is known before
+anything is run on it. Figures are means over datasets, and their intervals are over datasets too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.stats import bootstrap, rankdata
+from scipy.stats import bootstrap
 
 from autodistill.history.table import GROUP
-from autodistill.ranking.past import FEWEST, MODELS, Fit, Rank, RunTable, configurations, target
+from autodistill.ranking.past import FEWEST, MODELS, configurations, folds, spearman, target
+
+if TYPE_CHECKING:
+    from autodistill.ranking.past import Fit, Rank, RunTable
 
 PICKS = (1, 5, 10)
 TOP = 5
@@ -39,72 +42,65 @@ class HeldOut:
 
 
 def leave_one_out(
-    fit: Fit, table: RunTable, pair: tuple[str, str] | None = None, told: Callable[[], None] = lambda: None
+    fit: Fit, table: RunTable, pair: tuple[str, str] | None = None, advance: Callable[[], None] = lambda: None
 ) -> list[HeldOut]:
     """Predicts the runs of every dataset from those of the others.
 
     Args:
         pair: The teacher and student within which an order is measured too.
-        told: Called after each dataset.
+        advance: Called after each dataset.
     """
     held_out = []
-    for dataset in table.names:
-        rank = fit(table.without(dataset))
+    for dataset, rank, standings in folds(fit, table):
         runs = table.runs[table.runs.dataset == dataset]
-        found = runs.assign(predicted=rank(table.of(dataset)), configuration=configurations(runs))
-        held_out.append(HeldOut(dataset, found, measures(found, pair), rank))
-        told()
+        runs = runs.assign(predicted=standings, configuration=configurations(runs))
+        held_out.append(HeldOut(dataset, runs, measures(runs, pair), rank))
+        advance()
     return held_out
 
 
-def oracle(table: RunTable, pair: tuple[str, str] | None = None) -> dict[str, float]:
-    """Means of the measures for an order that knows what will come out."""
-    runs = table.runs.assign(predicted=table.runs.ratio, configuration=configurations(table.runs))
-    found = pd.DataFrame([measures(group, pair) for _, group in runs.groupby("dataset")])
-    return {str(name): float(value) for name, value in found.mean().items()}
+# --- of one dataset ----------------------------------------------------------------------------------
 
 
 def measures(runs: pd.DataFrame, pair: tuple[str, str] | None = None) -> dict[str, float]:
-    """What an order is worth, each the mean over comparable groups, weighted by their runs.
+    """What an order is worth: means over comparable groups, weighted by their runs; known ones alone.
 
     Args:
         runs: Of one dataset, with `predicted` and `configuration`.
 
     Returns:
-        `spearman`; `within_pair_spearman`; `regret_at_k`, 0 to 1; `top_5_ratio` beside
-        `random_5_ratio`; `first_pick_percentile`, 0 to 1.
+        `spearman`; `within_pair_spearman`; `regret_at_k`, 0 to 1; `top_5_ratio` beside `random_5_ratio`;
+        `first_pick_percentile`, 0 to 1: of the configurations, those that the first pick is as good as.
     """
-    within = runs if pair is None else runs[(runs[MODELS] == list(pair)).all(axis=1)]
-    found = {
-        "spearman": _over_groups(runs, spearman),
-        "within_pair_spearman": _over_groups(within, spearman) if pair else np.nan,
-        **{f"regret_at_{k}": _over_groups(runs, lambda group, k=k: regret(group, k)) for k in PICKS},
-        f"top_{TOP}_ratio": _over_groups(runs, lambda group: _by_configuration(group).ratio[:TOP].mean()),
-        f"random_{TOP}_ratio": _over_groups(runs, lambda group: _by_configuration(group).ratio.mean()),
-        "first_pick_percentile": _over_groups(runs, first_pick_percentile),
-    }
-    return {name: float(value) for name, value in found.items() if np.isfinite(value)}
+    within = _over_groups(runs[(runs[MODELS] == list(pair)).all(axis=1)]) if pair else {}
+    order = {"within_pair_spearman": within["spearman"]} if "spearman" in within else {}
+    return _over_groups(runs) | order
 
 
-def _over_groups(runs: pd.DataFrame, measure: Any) -> float:
+def _over_groups(runs: pd.DataFrame) -> dict[str, float]:
     groups = [group for _, group in runs.groupby(GROUP) if len(group) >= FEWEST]
-    values = np.array([measure(group) for group in groups])
-    known = np.isfinite(values)
-    sizes = np.array([len(group) for group in groups])
-    return float(np.average(values[known], weights=sizes[known])) if known.any() else np.nan
+    values = pd.DataFrame([_of_group(group) for group in groups])
+    weights = values.notna().mul([len(group) for group in groups], axis=0)
+    return _known((values * weights).sum() / weights.sum())
 
 
-def spearman(group: pd.DataFrame) -> float:
-    """Rank correlation of what was predicted with what came out; 0 for a prediction without an order."""
-    if group.ratio.nunique() < 2:
-        return np.nan
-    if group.predicted.nunique() < 2:
-        return 0.0
-    return float(np.corrcoef(rankdata(group.predicted), rankdata(group.ratio))[0, 1])
+def _known(values: pd.Series) -> dict[str, float]:
+    return {str(name): float(value) for name, value in values.items() if np.isfinite(value)}
 
 
-def _by_configuration(group: pd.DataFrame) -> pd.DataFrame:
-    """Repeats as one, in the predicted order."""
+def _of_group(group: pd.DataFrame) -> dict[str, float]:
+    ratios = by_configuration(group).ratio
+    return {
+        "spearman": spearman(group.predicted, group.ratio),
+        **{f"regret_at_{k}": regret(group, k) for k in PICKS},
+        f"top_{TOP}_ratio": ratios[:TOP].mean(),
+        f"random_{TOP}_ratio": ratios.mean(),
+        "first_pick_percentile": (ratios <= ratios.iloc[0]).mean(),
+    }
+
+
+def by_configuration(group: pd.DataFrame) -> pd.DataFrame:
+    """Means of `predicted` and `ratio` over repeats of a configuration, in the predicted order."""
     means = group.groupby("configuration")[["predicted", "ratio"]].mean()
     return means.sort_values("predicted", ascending=False, kind="stable")
 
@@ -113,37 +109,42 @@ def regret(group: pd.DataFrame, picks: int) -> float:
     """How far the best of the first picks is from the best of all.
 
     Equation:
-        (best − found) / (best − median), clipped to 0..1
+        (best − best of the picks) / (best − median), clipped to 0..1
     """
-    ratios = _by_configuration(group).ratio
+    ratios = by_configuration(group).ratio
     best, middle = ratios.max(), ratios.median()
     if best <= middle:
         return np.nan
     return float(np.clip((best - ratios[:picks].max()) / (best - middle), 0, 1))
 
 
-def first_pick_percentile(group: pd.DataFrame) -> float:
-    """Share of the configurations that the first pick is at least as good as."""
-    ratios = _by_configuration(group).ratio
-    return float((ratios <= ratios.iloc[0]).mean())
+# --- over datasets -----------------------------------------------------------------------------------
 
 
-# --- over datasets ---------------------------------------------------------------------------------
+def by_dataset(held_out: Sequence[HeldOut]) -> pd.DataFrame:
+    """Held-out datasets × measures, `spearman` at least; NaN where a dataset's runs do not tell."""
+    rows = {each.dataset: {"spearman": np.nan, **each.measures} for each in held_out}
+    return pd.DataFrame(rows).T
 
 
-def mean_of(held_out: Sequence[HeldOut], name: str) -> float | None:
-    """Mean of a measure over the datasets that have it."""
-    values = [found.measures[name] for found in held_out if name in found.measures]
-    return float(np.mean(values)) if values else None
+def means(held_out: Sequence[HeldOut]) -> dict[str, float]:
+    """Measure → its mean over the datasets that have it."""
+    return _known(by_dataset(held_out).mean())
 
 
 def interval_of(held_out: Sequence[HeldOut], name: str) -> tuple[float, float] | None:
     """95 % interval of the mean over datasets: the datasets, not the runs, are drawn again."""
-    values = np.array([found.measures[name] for found in held_out if name in found.measures])
+    values = np.array([each.measures[name] for each in held_out if name in each.measures])
     if len(values) < 3:
         return None
     drawn = bootstrap((values,), np.mean, method="percentile", rng=np.random.default_rng(0))
     return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
+
+
+def oracle(table: RunTable, pair: tuple[str, str] | None = None) -> dict[str, float]:
+    """Means of the measures for an order that knows what will come out."""
+    runs = table.runs.assign(predicted=table.runs.ratio, configuration=configurations(table.runs))
+    return _known(pd.DataFrame([measures(group, pair) for _, group in runs.groupby("dataset")]).mean())
 
 
 def commonest_pair(runs: pd.DataFrame) -> tuple[str, str]:
@@ -153,7 +154,7 @@ def commonest_pair(runs: pd.DataFrame) -> tuple[str, str]:
 
 
 def noise_ceiling(runs: pd.DataFrame) -> dict[str, float]:
-    """How well single runs could be ordered at best: noise between repeats is nobody's to predict.
+    """How well single runs could be ordered at best: nothing predicts the noise between repeats.
 
     Equation:
         √(1 − σ²_repeats / σ²_all), of ratios as ranks mapped to a Gaussian: the correlation of the true
@@ -163,13 +164,14 @@ def noise_ceiling(runs: pd.DataFrame) -> dict[str, float]:
         Dataset → correlation, of those with at least `FEWEST` repeated configurations.
     """
     ranked = runs.assign(configuration=configurations(runs), target=target(runs))
-    found: dict[str, list[float]] = {}
-    for (dataset, *_), group in ranked.groupby(GROUP):
-        repeats = group.groupby("configuration").target.agg(["var", "size"])
-        repeats = repeats[repeats["size"] > 1]
-        if len(repeats) >= FEWEST:
-            noise = np.average(repeats["var"], weights=repeats["size"] - 1)
-            found.setdefault(str(dataset), []).append(
-                float(np.sqrt(max(0.0, 1 - noise / group.target.var())))
-            )
-    return {dataset: float(np.mean(values)) for dataset, values in found.items()}
+    ceilings = pd.Series({group: _ceiling(rows) for group, rows in ranked.groupby(GROUP)})
+    return _known(ceilings.groupby(level=0).mean())
+
+
+def _ceiling(group: pd.DataFrame) -> float:
+    repeats = group.groupby("configuration").target.agg(["var", "size"])
+    repeats = repeats[repeats["size"] > 1]
+    if len(repeats) < FEWEST:
+        return np.nan
+    noise = np.average(repeats["var"], weights=repeats["size"] - 1)
+    return float(np.sqrt(max(0.0, 1 - noise / group.target.var())))

@@ -1,28 +1,33 @@
 """`autodistill evaluate`: what the recommender is worth on datasets that it has not seen, and beside what.
 
 Decided here: which figures are reported. Every predictor is fitted on the same folds and measured by the
-same measures; where the recommender's does not beat the mean rank of configurations, that is said.
+same measures; where the recommender's does not beat the mean rank of configurations, a note says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from autodistill.evaluation import leave_one_out as validation
-from autodistill.evaluation.leave_one_out import HeldOut
-from autodistill.ranking import DEFAULT, PREDICTORS
-from autodistill.ranking.calibration import calibrate, gaps, left_out_places
-from autodistill.ranking.past import RunTable, configurations
+from autodistill.evaluation import leave_one_out
+from autodistill.ranking.calibration import calibrate, gaps, left_out_standings
+from autodistill.ranking.fitted import DEFAULT, PREDICTORS
+from autodistill.ranking.past import configurations
 from engine.base.errors import InputError
-from engine.base.progress import Reporter
+
+if TYPE_CHECKING:
+    from autodistill.evaluation.leave_one_out import HeldOut
+    from autodistill.ranking.past import RunTable
+    from engine.base.progress import Reporter
 
 ORACLE = "oracle"
-BASELINE = "mean_rank"
+SIMPLE = "mean_rank"
+"""The predictor that a recommender has to beat."""
 FEW_CONFIGURATIONS = 60
 """On a dataset; with fewer the order of pipelines is mostly unknown."""
 
@@ -45,7 +50,7 @@ class Evaluation(BaseModel):
     """The student ← teacher within which the order is measured too."""
     mean_within_pair_spearman: float | None
     datasets: dict[str, dict[str, float]]
-    """Held-out dataset → what `validation.measures` gives."""
+    """Held-out dataset → what `leave_one_out.measures` gives."""
     predictors: dict[str, dict[str, float]]
     """Predictor → means of the measures over datasets; the recommender's own stands first."""
     noise_ceiling: float | None
@@ -76,7 +81,7 @@ def evaluate(
         notes: What was noticed while the runs were read.
 
     Returns:
-        The figures, and the held-out runs with what the recommender's predictor said.
+        The figures, and the held-out runs with what the recommender's predictor gave them.
 
     Raises:
         InputError: There are too few datasets to leave one out.
@@ -84,90 +89,87 @@ def evaluate(
     if len(table.names) < 2:
         what = "leaving one dataset out needs runs on at least two"
         raise InputError.of("--meta-data", what, f"{len(table.names)} in {name}")
-    pair = validation.commonest_pair(table.runs)
-    held_out = {}
-    for each in dict.fromkeys([predictor, *compared]):
-        reporter.start(each, len(table.names), unit="datasets")
-        told = partial(reporter.advance, each)
-        held_out[each] = validation.leave_one_out(PREDICTORS[each], table, pair, told)
-        reporter.finish(each)
+    pair = leave_one_out.commonest_pair(table.runs)
+    names = dict.fromkeys([predictor, *compared])
+    held_out = {each: _left_out(each, table, pair, reporter) for each in names}
+    means = {each: leave_one_out.means(held_out[each]) for each in names}
     own = held_out[predictor]
-    means = {each: _means(found) for each, found in held_out.items()}
-    ceilings = validation.noise_ceiling(table.runs)
-    coverages = {found.dataset: _coverage(found, table, predictor) for found in own}
+    ceilings = leave_one_out.noise_ceiling(table.runs)
+    shares = {each.dataset: _coverage(each, table, predictor) for each in own}
+    coverages = {dataset: share for dataset, share in shares.items() if np.isfinite(share)}
     record = Evaluation(
         meta_data=name,
         runs=len(table.runs),
         predictor=predictor,
         mean_spearman=means[predictor].get("spearman"),
-        interval=validation.interval_of(own, "spearman"),
+        interval=leave_one_out.interval_of(own, "spearman"),
         pair=f"{pair[1]} ← {pair[0]}",
         mean_within_pair_spearman=means[predictor].get("within_pair_spearman"),
-        datasets={found.dataset: dict(found.measures) for found in own},
-        predictors=means | {ORACLE: validation.oracle(table, pair)},
-        noise_ceiling=float(np.mean(list(ceilings.values()))) if ceilings else None,
+        datasets={each.dataset: dict(each.measures) for each in own},
+        predictors=means | {ORACLE: leave_one_out.oracle(table, pair)},
+        noise_ceiling=_mean(ceilings),
         noise_ceilings=ceilings,
-        interval_coverage=_mean_known(coverages.values()),
-        interval_coverages={name: value for name, value in coverages.items() if value is not None},
-        features={found.dataset: list(getattr(found.rank, "features", ())) for found in own},
-        notes=[*notes, *_verdicts(held_out, predictor, table)],
+        interval_coverage=_mean(coverages),
+        interval_coverages=coverages,
+        features={each.dataset: list(getattr(each.rank, "features", ())) for each in own},
+        notes=[*notes, *_against_simple(held_out, predictor), *_features(own), *_configurations(table)],
     )
     return record, own
 
 
-def _means(held_out: Sequence[HeldOut]) -> dict[str, float]:
-    names = dict.fromkeys(name for found in held_out for name in found.measures)
-    means = {name: validation.mean_of(held_out, name) for name in names}
-    return {name: value for name, value in means.items() if value is not None}
+def _left_out(name: str, table: RunTable, pair: tuple[str, str], reporter: Reporter) -> list[HeldOut]:
+    reporter.start(name, len(table.names), unit="datasets")
+    held_out = leave_one_out.leave_one_out(PREDICTORS[name], table, pair, partial(reporter.advance, name))
+    reporter.finish(name)
+    return held_out
 
 
-def _mean_known(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+def _mean(values: Mapping[str, float]) -> float | None:
+    return float(np.mean(list(values.values()))) if values else None
 
 
-def _coverage(found: HeldOut, table: RunTable, predictor: str) -> float | None:
-    """Share of a held-out dataset's runs inside the intervals that the other datasets give."""
-    past = table.without(found.dataset)
-    calibration = calibrate(past, left_out_places(PREDICTORS[predictor], found.rank, past))
-    asked = replace(table, runs=found.runs)
-    low, _, high = calibration(found.runs.predicted.to_numpy(), gaps(asked)).T
-    known = found.runs.ratio.notna().to_numpy() & np.isfinite(low)
-    ratios = found.runs.ratio.to_numpy()
-    return float(((low <= ratios) & (ratios <= high))[known].mean()) if known.any() else None
+def _coverage(held_out: HeldOut, table: RunTable, predictor: str) -> float:
+    """Share of a held-out dataset's runs inside the intervals that the other datasets give; NaN: no such."""
+    past, runs = table.without(held_out.dataset), held_out.runs
+    calibration = calibrate(past, left_out_standings(PREDICTORS[predictor], held_out.rank, past))
+    low, _, high = calibration(runs.predicted.to_numpy(), gaps(replace(table, runs=runs))).T
+    known = runs.ratio.notna() & np.isfinite(low)
+    return float(runs.ratio.between(low, high)[known].mean())
 
 
-def _verdicts(held_out: Mapping[str, list[HeldOut]], predictor: str, table: RunTable) -> list[str]:
-    """What the figures say, in sentences."""
-    found = []
-    if BASELINE in held_out and predictor != BASELINE:
-        gains = _paired(held_out[predictor], held_out[BASELINE])
-        if len(gains):
-            better = int((gains > 0).sum())
-            verb = "beats" if gains.mean() > 0 else "does not beat"
-            found.append(
-                f"{predictor} {verb} the mean rank of configurations: {gains.mean():+.3f} in rank "
-                f"correlation, better on {better} of {len(gains)} datasets"
-            )
-    used = [getattr(held_out_one.rank, "features", None) for held_out_one in held_out[predictor]]
-    if used and not any(used) and None not in used:
-        found.append("no features of datasets were chosen: nothing is known to depend on the dataset")
+# --- what the figures say, in sentences ---------------------------------------------------------------
+
+
+def _against_simple(held_out: Mapping[str, list[HeldOut]], predictor: str) -> list[str]:
+    if SIMPLE not in held_out or predictor == SIMPLE:
+        return []
+    own, simple = (leave_one_out.by_dataset(held_out[name]) for name in (predictor, SIMPLE))
+    gains = (own.spearman - simple.spearman).dropna()
+    if gains.empty:
+        return []
+    verb = "beats" if gains.mean() > 0 else "does not beat"
+    return [
+        f"{predictor} {verb} the mean rank of configurations: {gains.mean():+.3f} in rank correlation, "
+        f"better on {(gains > 0).sum()} of {len(gains)} datasets"
+    ]
+
+
+def _features(own: Sequence[HeldOut]) -> list[str]:
+    if any(getattr(each.rank, "features", True) for each in own):
+        return []
+    return ["no features of datasets were chosen: nothing is known to depend on the dataset"]
+
+
+def _configurations(table: RunTable) -> list[str]:
     runs = table.runs.assign(configuration=configurations(table.runs))
-    each = runs.groupby("dataset").configuration.nunique()
+    counts = runs.groupby("dataset").configuration.nunique()
     everywhere = (runs.groupby("configuration").dataset.nunique() == len(table.names)).sum()
-    found.append(
-        f"{each.min()} to {each.max()} configurations on a dataset, {everywhere} of them on every dataset"
-    )
-    if each.median() < FEW_CONFIGURATIONS:
-        found.append(
+    notes = [
+        f"{counts.min()} to {counts.max()} configurations on a dataset, {everywhere} of them on every dataset"
+    ]
+    if counts.median() < FEW_CONFIGURATIONS:
+        notes.append(
             "so few configurations tell which models suit, and little about pipelines: most of them differ "
             "in teacher or student alone"
         )
-    return found
-
-
-def _paired(one: Sequence[HeldOut], other: Sequence[HeldOut]) -> np.ndarray:
-    """Differences in rank correlation on the datasets that both have it for."""
-    pairs = zip(one, other, strict=True)
-    both = [(a.measures.get("spearman"), b.measures.get("spearman")) for a, b in pairs]
-    return np.array([a - b for a, b in both if a is not None and b is not None])
+    return notes

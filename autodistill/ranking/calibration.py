@@ -1,14 +1,14 @@
-"""From a place in the order to a distillation ratio with an interval.
+"""From a standing in the order to a distillation ratio with an interval.
 
 Ratios of different datasets differ by their level more than by the pipeline: where a small Bi-LSTM already
-comes near the teacher, every student does. So a student's loss is measured in the part of the way that lies
-between the two, and compared across datasets in that unit:
+comes near the teacher, every student does. So a student's loss is measured as a share of the gap between the
+two, and compared across datasets in that unit:
 
-    ratio = 1 − u · g,   g = 1 − baseline / teacher
+    ratio = 1 − u · g,   g = 1 − Bi-LSTM score / teacher's score
 
-Quantiles of u among past runs that stood as high in the order (each predicted without its own dataset)
-give the ratio and a first interval; the interval is then widened so that it holds 80 % of the runs of past
-datasets that were left out (conformalised quantile regression, Romano et al. 2019).
+Quantiles of u among past runs of a like standing (each predicted without its own dataset) give the ratio and
+a first interval, which is then widened until it holds 80 % of the runs of past datasets that were left out
+(conformalised quantile regression, Romano et al. 2019).
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from autodistill.ranking.past import Fit, Rank, RunTable
+from autodistill.ranking.past import Fit, Rank, RunTable, folds
 
 COVERAGE = 0.8
+LEVELS = (0.5 + COVERAGE / 2, 0.5, 0.5 - COVERAGE / 2)
+"""Quantiles of the loss that give the low, middle and high ratio."""
 BANDWIDTH = 0.3
 """Runs that stand this much higher or lower count for exp(−½)."""
 SMALLEST_GAP = 0.02
@@ -36,104 +38,100 @@ class Calibration:
     """What turns an order into ratios.
 
     Args:
-        past: Past runs: `dataset`, `ratio`, `place` (as predicted without their own dataset), `gap` (g),
+        past: Past runs: `dataset`, `ratio`, `standing` (as predicted without their own dataset), `gap` (g),
             `loss` (u), `weight`.
         middle_gap: Median of g, for candidates whose own is not known.
-        widening: Factor on the distance of the quantiles from the median; None: it could not be found.
+        widening: Factor on the distance of the quantiles from the median; NaN where there is no interval.
     """
 
     past: pd.DataFrame
     middle_gap: float
-    widening: float | None
+    widening: float
 
-    def __call__(self, places: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+    def __call__(self, standings: np.ndarray, gaps: np.ndarray) -> np.ndarray:
         """Low, middle and high ratio of candidates (n, 3); low and high are NaN without an interval."""
-        low, middle, high = quantiles(self.past, places, np.where(np.isnan(gaps), self.middle_gap, gaps)).T
-        wide = np.nan if self.widening is None else self.widening
-        return np.stack([middle - wide * (middle - low), middle, middle + wide * (high - middle)], axis=1)
+        known = np.where(np.isnan(gaps), self.middle_gap, gaps)
+        low, middle, high = quantiles(self.past, standings, known).T
+        halves = self.widening * (middle - low), self.widening * (high - middle)
+        return np.stack([middle - halves[0], middle, middle + halves[1]], axis=1)
 
 
-def calibrate(table: RunTable, places: np.ndarray) -> Calibration:
+def calibrate(table: RunTable, standings: np.ndarray) -> Calibration:
     """Learns ratios from past runs.
 
     Args:
         table: Past runs.
-        places: Where each would have been put by a predictor that had not seen its dataset (n,).
+        standings: Of each, from a predictor that had not seen its dataset (n,).
     """
-    measured = gaps(table)
-    middle = float(np.nanmedian(measured)) if np.isfinite(measured).any() else 1.0
-    runs = table.runs.assign(place=places, gap=np.where(np.isnan(measured), middle, measured))
-    runs = runs[runs.ratio.notna()]
-    past = runs[["dataset", "ratio", "place", "gap"]].assign(
-        loss=(1 - runs.ratio) / runs.gap,
-        weight=1 / (runs.groupby("dataset").ratio.transform("size") + FEW_RUNS),
+    known = gaps(table)
+    middle = float(np.nanmedian(known)) if np.isfinite(known).any() else 1.0
+    past = table.runs[["dataset", "ratio"]].assign(
+        standing=standings, gap=np.where(np.isnan(known), middle, known)
     )
+    past = past[past.ratio.notna()]
+    counts = past.groupby("dataset").ratio.transform("size")
+    past = past.assign(loss=(1 - past.ratio) / past.gap, weight=1 / (counts + FEW_RUNS))
     return Calibration(past, middle, _widening(past))
 
 
-def _widening(past: pd.DataFrame) -> float | None:
+def _widening(past: pd.DataFrame) -> float:
     """The factor with which intervals from the other datasets hold 80 % of a left-out one's runs."""
     names = past.dataset.unique()
     if len(names) < FEWEST_DATASETS:
-        return None
-    needed = []
+        return np.nan
+    factors, weights = [], []
     for name in names:
         left_out = past[past.dataset == name]
-        low, middle, high = quantiles(past[past.dataset != name], left_out.place, left_out.gap).T
+        low, middle, high = quantiles(past[past.dataset != name], left_out.standing, left_out.gap).T
         below = (middle - left_out.ratio) / np.maximum(middle - low, SMALLEST_HALF)
         above = (left_out.ratio - middle) / np.maximum(high - middle, SMALLEST_HALF)
-        needed.append(pd.DataFrame({"factor": np.maximum(below, above), "weight": left_out.weight}))
-    together = pd.concat(needed)
-    return float(weighted_quantiles(together.factor.to_numpy(), together.weight.to_numpy(), [COVERAGE])[0])
+        factors.append(np.maximum(below, above))
+        weights.append(left_out.weight)
+    return float(weighted_quantiles(np.concatenate(factors), np.concatenate(weights), (COVERAGE,))[0])
 
 
-def quantiles(past: pd.DataFrame, places: np.ndarray, gaps: np.ndarray) -> np.ndarray:
-    """10 %, 50 % and 90 % quantile of the ratio at places in the order (n, 3)."""
-    tail = (1 - COVERAGE) / 2
-    place, loss, weight = (past[name].to_numpy() for name in ("place", "loss", "weight"))
-    found = []
-    for here, gap in zip(np.asarray(places), np.asarray(gaps), strict=True):
-        near = weight * np.exp(-0.5 * ((place - here) / BANDWIDTH) ** 2) + 1e-12
-        found.append(1 - gap * weighted_quantiles(loss, near, [1 - tail, 0.5, tail]))
-    return np.array(found).reshape(-1, 3)
+def quantiles(past: pd.DataFrame, standings: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+    """10 %, 50 % and 90 % quantile of the ratio at standings in the order (n, 3)."""
+    standing, loss, weight = (past[name].to_numpy() for name in ("standing", "loss", "weight"))
+    losses = [
+        weighted_quantiles(loss, weight * np.exp(-0.5 * ((standing - own) / BANDWIDTH) ** 2) + 1e-12, LEVELS)
+        for own in np.asarray(standings)
+    ]
+    return 1 - np.asarray(gaps)[:, None] * np.reshape(losses, (-1, 3))
 
 
-def weighted_quantiles(values: np.ndarray, weights: np.ndarray, levels: list[float]) -> np.ndarray:
-    """Quantiles of weighted values, linear between them."""
+def weighted_quantiles(values: np.ndarray, weights: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
+    """Quantiles of weighted values, linear between the middles of their weights (levels,)."""
     order = np.argsort(values)
     sums = np.cumsum(weights[order])
     return np.interp(levels, (sums - weights[order] / 2) / sums[-1], values[order])
 
 
 def gaps(table: RunTable) -> np.ndarray:
-    """How far the baseline is from the teacher, as a share of the teacher's score (n,).
+    """How far the Bi-LSTM is from the teacher, as a share of the teacher's score (n,).
 
-    NaN where a score is missing, and where the baseline comes so near that there is no way between them.
+    NaN where a score is missing, and where the Bi-LSTM is as good as the teacher or nearly so.
     """
     runs = table.runs
-    known = {
-        name: table.datasets[name].descriptors.bilstm_score for name in table.names if name in table.datasets
-    }
-    own = runs.bilstm_score.astype(float) if "bilstm_score" in runs else pd.Series(np.nan, runs.index)
-    baseline = own.fillna(runs.dataset.map(known).astype(float))
+    scores = {name: dataset.descriptors.bilstm_score for name, dataset in table.datasets.items()}
+    of_dataset = runs.dataset.map(scores).astype(float)
+    bilstm = runs.bilstm_score.astype(float).fillna(of_dataset) if "bilstm_score" in runs else of_dataset
     teacher = runs.teacher_score.astype(float)
-    found = 1 - baseline / teacher.where(teacher > 0)
-    return found.where(found >= SMALLEST_GAP).to_numpy()
+    gap = 1 - bilstm / teacher.where(teacher > 0)
+    return gap.where(gap >= SMALLEST_GAP).to_numpy()
 
 
-def left_out_places(fit: Fit, rank: Rank, table: RunTable) -> np.ndarray:
-    """Where each past run is put by a predictor fitted without its dataset (n,).
+def left_out_standings(fit: Fit, rank: Rank, table: RunTable) -> np.ndarray:
+    """The standing of each past run by a predictor fitted without its dataset (n,).
 
     Args:
-        rank: `fit` of all of them; some predictors know these places without fitting again.
+        rank: `fit` of all of them; some predictors know these standings without fitting again.
     """
     known = getattr(rank, "left_out", None)
     if known is not None:
         return known
-    found = np.zeros(len(table.runs))
-    if len(table.names) < 2:
-        return found  # nothing is left to learn from: no order
-    for name in table.names:
-        rows = (table.runs.dataset == name).to_numpy()
-        found[rows] = fit(table.without(name))(table.of(name))
-    return found
+    standings = np.zeros(len(table.runs))
+    if len(table.names) > 1:  # else nothing is left to learn from: no order
+        for name, _, left_out in folds(fit, table):
+            standings[table.runs.dataset == name] = left_out
+    return standings

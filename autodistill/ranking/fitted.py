@@ -1,4 +1,4 @@
-"""A predictor that is ready: fitted, calibrated, and compared with the mean rank on past datasets.
+"""The predictors by name, and one of them made ready: fitted, calibrated, compared with the mean rank.
 
 Fitting takes seconds to a minute, so it is done once for a table of runs and kept. A pickle is loaded only
 from the tool's own cache, under a hash of everything that it was made from, and only if its own hash is
@@ -15,13 +15,25 @@ from pathlib import Path
 
 import numpy as np
 
-from autodistill.ranking import PREDICTORS
-from autodistill.ranking.calibration import Calibration, calibrate, left_out_places
-from autodistill.ranking.past import Rank, RunTable, agreement
-from autodistill.ranking.simple import mean_rank
+from autodistill.ranking import simple, tabular
+from autodistill.ranking.calibration import Calibration, calibrate, left_out_standings
+from autodistill.ranking.mixed import mixed
+from autodistill.ranking.past import Fit, Rank, RunTable, agreement
 from engine.base.files import hash_of, hash_of_files, write_text, written_atomically
 from engine.base.progress import Reporter
 
+PREDICTORS: dict[str, Fit] = {
+    "mixed": mixed,
+    "autogluon": tabular.autogluon,
+    "lightgbm": tabular.lightgbm,
+    "ridge": tabular.ridge,
+    "mean_rank": simple.mean_rank,
+    "portfolio": simple.portfolio,
+    "nearest": simple.nearest_dataset,
+    "random": simple.random_order,
+}
+"""Name → function from past runs to what ranks candidates; all see the same table and the same folds."""
+DEFAULT = "mixed"
 LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "lightgbm", "autogluon.tabular")
 
 
@@ -31,7 +43,7 @@ class Fitted:
 
     Args:
         rank: Puts candidates in order.
-        calibration: Gives ratios to places in the order.
+        calibration: Gives ratios to standings in the order.
         agreement: Rank correlation with what came out, mean over past datasets when each is left out.
         mean_rank_agreement: The same of the mean rank of exact configurations.
     """
@@ -44,18 +56,17 @@ class Fitted:
 
 def fit_predictor(name: str, table: RunTable, cache: Path, reporter: Reporter) -> Fitted:
     """The predictor for a table of runs, from the cache where it is there."""
-    kept = cache / "predictors" / f"{_identity(name, table)}.pickle"
-    if (known := _read(kept)) is not None:
-        return known
+    path = cache / "predictors" / f"{_identity(name, table)}.pickle"
+    if (kept := _read(path)) is not None:
+        return kept
     counted = f"{len(table.runs):,} runs of {len(table.names)} datasets"
     reporter.message(f"fitting the predictor {name} on {counted}")
-    fit = PREDICTORS[name]
-    rank = fit(table)
-    places = left_out_places(fit, rank, table)
-    plain = left_out_places(mean_rank, mean_rank(table), table)
-    own, simple = (_mean(agreement(table.runs, found)) for found in (places, plain))
-    fitted = Fitted(rank, calibrate(table, places), own, simple)
-    _write(kept, fitted)
+    rank = PREDICTORS[name](table)
+    standings = left_out_standings(PREDICTORS[name], rank, table)
+    by_mean_rank = left_out_standings(simple.mean_rank, simple.mean_rank(table), table)
+    agreements = (_mean(agreement(table.runs, each)) for each in (standings, by_mean_rank))
+    fitted = Fitted(rank, calibrate(table, standings), *agreements)
+    _write(path, fitted)
     return fitted
 
 
@@ -64,7 +75,7 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _identity(name: str, table: RunTable) -> str:
-    """Hash of runs, datasets, vectors, the code of the meta layer and the libraries."""
+    """Hash of runs, datasets, vectors, the code of this package and the libraries."""
     runs = table.runs.reindex(columns=sorted(table.runs.columns)).to_json(orient="split", double_precision=15)
     known = [table.datasets[each].descriptors for each in table.names if each in table.datasets]
     datasets = [descriptors.model_dump_json() for descriptors in known]

@@ -1,4 +1,4 @@
-"""What a predictor learns from, and what it is asked.
+"""What a predictor learns from, and what it is measured by.
 
 Decided here: the target. Ratios of different datasets are not comparable, so a run's target is its rank
 among the runs of its dataset, mapped to a Gaussian: 0 is the middle, 1 one standard deviation above it.
@@ -6,14 +6,14 @@ among the runs of its dataset, mapped to a Gaussian: 0 is the middle, 1 one stan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.stats import norm, spearmanr
 
 from autodistill.history.table import GROUP, STACKS, is_pipeline_column
 
@@ -58,9 +58,16 @@ class RunTable:
 
 
 Rank = Callable[[RunTable], np.ndarray]
-"""Candidate runs in → how high each stands, in the unit of the target (n,)."""
+"""Candidate runs in → the standing of each in their order, in the unit of the target (n,)."""
 Fit = Callable[[RunTable], Rank]
 """Past runs in → what ranks candidates."""
+
+
+def folds(fit: Fit, table: RunTable) -> Iterator[tuple[str, Rank, np.ndarray]]:
+    """Leaves each dataset out in turn: its name, what is fitted on the others, and its runs' standings."""
+    for name in table.names:
+        rank = fit(table.without(name))
+        yield name, rank, rank(table.of(name))
 
 
 def gaussian_ranks(values: pd.Series) -> pd.Series:
@@ -81,16 +88,21 @@ def target(runs: pd.DataFrame) -> pd.Series:
     return runs.groupby(GROUP).ratio.transform(gaussian_ranks)
 
 
-def agreement(runs: pd.DataFrame, places: np.ndarray) -> np.ndarray:
-    """Rank correlation of places in an order with what came out, of each dataset with a few runs (datasets,).
+def spearman(predicted: pd.Series, actual: pd.Series) -> float:
+    """Spearman's ρ, equal values sharing a rank.
 
-    0 for an order without differences.
+    0 where all predictions are equal; NaN where all actual values are, or one is missing.
     """
-    both = pd.DataFrame({"place": places, "target": target(runs)}, index=runs.index)
-    ranked = both.groupby(runs.dataset).rank().groupby(runs.dataset)
-    groups = [group.to_numpy().T for _, group in ranked if len(group) >= FEWEST]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.nan_to_num(np.array([np.corrcoef(group)[0, 1] for group in groups]))
+    if actual.nunique() < 2:
+        return np.nan
+    return float(spearmanr(predicted, actual).statistic) if predicted.nunique() > 1 else 0.0
+
+
+def agreement(runs: pd.DataFrame, standings: np.ndarray) -> np.ndarray:
+    """Spearman's ρ of standings with what came out in each dataset with a few runs; 0 for NaN (datasets,)."""
+    both = pd.DataFrame({"standing": standings, "target": target(runs)}, index=runs.index)
+    groups = [group for _, group in both.groupby(runs.dataset) if len(group) >= FEWEST]
+    return np.nan_to_num(np.array([spearman(group.standing, group.target) for group in groups]))
 
 
 def configuration_columns(runs: pd.DataFrame) -> list[str]:

@@ -1,4 +1,4 @@
-"""Predictors without a model: what everything else has to beat.
+"""Predictors without a model: what every other one has to beat.
 
 Each remembers how exact configurations did on past datasets; one that it has never seen stands in the
 middle.
@@ -6,13 +6,14 @@ middle.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from autodistill.ranking.distances import DatasetSpace
-from autodistill.ranking.past import RunTable, configuration_columns, configurations, target
+from autodistill.ranking.past import Rank, RunTable, configuration_columns, configurations, target
 
 PORTFOLIO_SIZE = 10
 
@@ -27,30 +28,23 @@ class Remembered:
         unseen: For a configuration without one.
     """
 
-    columns: tuple[str, ...]
-    values: dict[str, float]
+    columns: list[str]
+    values: pd.Series
     unseen: float = 0.0
 
     def __call__(self, candidates: RunTable) -> np.ndarray:
-        """How high each candidate stands (n,)."""
-        keys = configurations(candidates.runs.reindex(columns=list(self.columns)))
+        """The standing of each candidate (n,)."""
+        keys = configurations(candidates.runs.reindex(columns=self.columns))
         return keys.map(self.values).fillna(self.unseen).to_numpy(dtype=float)
 
 
-def random_order(table: RunTable) -> RandomOrder:
-    """Any order; what is reported for it is the mean over orders."""
-    return RandomOrder()
+def random_order(table: RunTable) -> Rank:
+    """A random order, the same for as many candidates."""
+    return _shuffled
 
 
-@dataclass(frozen=True)
-class RandomOrder:
-    """A random order, the same for the same candidates."""
-
-    seed: int = 0
-
-    def __call__(self, candidates: RunTable) -> np.ndarray:
-        """How high each candidate stands (n,)."""
-        return np.random.default_rng([self.seed, len(candidates.runs)]).standard_normal(len(candidates.runs))
+def _shuffled(candidates: RunTable) -> np.ndarray:
+    return np.random.default_rng([0, len(candidates.runs)]).standard_normal(len(candidates.runs))
 
 
 def _scores(table: RunTable) -> pd.DataFrame:
@@ -62,7 +56,7 @@ def _scores(table: RunTable) -> pd.DataFrame:
 
 def mean_rank(table: RunTable) -> Remembered:
     """By the mean rank of the exact configuration over the other datasets."""
-    return _remembered(table, _scores(table).mean())
+    return Remembered(configuration_columns(table.runs), _scores(table).mean())
 
 
 def portfolio(table: RunTable) -> Remembered:
@@ -80,54 +74,45 @@ def portfolio(table: RunTable) -> Remembered:
         gains = scores.clip(lower=best, axis=0).sub(best, axis=0).sum()
         pick = (gains.drop(chosen) + 1e-9 * order.drop(chosen)).idxmax()
         chosen.append(str(pick))
-        best = best.combine(scores[pick].fillna(lowest), max)
+        best = best.clip(lower=scores[pick].fillna(lowest))
     order[chosen] = 2 + np.arange(len(chosen))[::-1]
-    return _remembered(table, order, unseen=0.5)
+    return Remembered(configuration_columns(table.runs), order, unseen=0.5)
 
 
 @dataclass(frozen=True)
 class NearestDataset:
-    """Ranks candidates as the dataset did that lies nearest to theirs.
+    """Ranks candidates as they did on the nearest dataset that has run them; else by their mean rank.
 
     Args:
+        columns: The configuration's columns.
+        scores: Dataset × configuration → mean target.
         space: Where datasets lie.
-        by_dataset: Dataset → its place, and the ranks of its configurations.
-        fallback: For what no dataset has run, and for a dataset of which nothing is known.
+        embeddings: Dataset → its embedding, of those that anything is known of.
     """
 
+    columns: list[str]
+    scores: pd.DataFrame
     space: DatasetSpace
-    by_dataset: dict[str, tuple[np.ndarray, Remembered]]
-    fallback: Remembered
+    embeddings: Mapping[str, np.ndarray]
 
     def __call__(self, candidates: RunTable) -> np.ndarray:
-        """How high each candidate stands (n,)."""
-        found = self.fallback(candidates)
+        """The standing of each candidate (n,)."""
+        standings = np.zeros(len(candidates.runs))
         for name in candidates.names:
             rows = (candidates.runs.dataset == name).to_numpy()
             part = replace(candidates, runs=candidates.runs[rows])
-            farthest_first = sorted(
-                self.by_dataset.values(), key=lambda known: self.space.similarity(known[0], part, name)
-            )
-            for _, remembered in farthest_first:
-                near = remembered(part)
-                found[rows] = np.where(np.isnan(near), found[rows], near)
-        return found
+            similar = {
+                other: self.space.similarity(embedding, part, name)
+                for other, embedding in self.embeddings.items()
+            }
+            farthest_first = self.scores.loc[sorted(similar, key=similar.__getitem__)]
+            nearest = farthest_first.ffill().tail(1).mean().fillna(self.scores.mean())
+            standings[rows] = Remembered(self.columns, nearest)(part)
+        return standings
 
 
 def nearest_dataset(table: RunTable) -> NearestDataset:
     """By the rank on the nearest dataset that has run the configuration."""
-    space = DatasetSpace.of(table)
-    by_dataset = {
-        str(name): (space.embedding(table, str(name)), _remembered(table, row.dropna(), np.nan))
-        for name, row in _scores(table).iterrows()
-        if name in table.datasets
-    }
-    return NearestDataset(space, by_dataset, mean_rank(table))
-
-
-def _remembered(table: RunTable, values: pd.Series, unseen: float = 0.0) -> Remembered:
-    return Remembered(
-        tuple(configuration_columns(table.runs)),
-        {str(key): float(value) for key, value in values.items()},
-        unseen,
-    )
+    space, scores = DatasetSpace.of(table), _scores(table)
+    embeddings = {str(name): space.embedding(table, name) for name in scores.index if name in table.datasets}
+    return NearestDataset(configuration_columns(table.runs), scores, space, embeddings)

@@ -8,11 +8,12 @@ runs that they are fitted on.
 from __future__ import annotations
 
 import io
-import tempfile
+import shutil
 import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -28,14 +29,19 @@ from autodistill.ranking.distances import DatasetSpace
 from autodistill.ranking.past import RunTable, as_words, configuration_columns, target
 
 RIDGE_PENALTY = 10.0
-LIGHTGBM = {
-    "n_estimators": 200,
-    "learning_rate": 0.05,
-    "num_leaves": 15,
-    "colsample_bytree": 0.5,
-    "reg_lambda": 1.0,
+AUTOGLUON: dict[str, Any] = {
+    "hyperparameters": {"RF": {}, "XT": {}, "GBM": {}, "LR": {}},
+    "num_bag_sets": 1,
+    "validation_structure": {"group_on": "dataset"},
+    "dynamic_stacking": False,
+    "num_stack_levels": 0,
+    "refit_full": True,
+    "set_best_to_refit_full": True,
+    "save_bag_folds": False,
+    "num_cpus": 1,
+    "ag_args_ensemble": {"fold_fitting_strategy": "sequential_local"},
 }
-AUTOGLUON_MODELS: dict[str, Any] = {"RF": {}, "XT": {}, "GBM": {}, "LR": {}}
+MOST_FOLDS = 8
 
 
 @dataclass(frozen=True)
@@ -63,25 +69,21 @@ class Inputs:
         """The table (n, columns)."""
         runs = table.runs.reindex(columns=["dataset", *self.words, *MODEL_COLUMNS])
         sizes = runs[list(MODEL_COLUMNS)].astype(float).map(np.log)
-        places = {name: self.space.descriptors(table, name) for name in table.names}
-        about = pd.DataFrame([places[name] for name in runs["dataset"]], index=runs.index)
+        known = {name: self.space.descriptors(table, name) for name in table.names}
+        about = pd.DataFrame([known[name] for name in runs["dataset"]], index=runs.index)
         return as_words(runs[self.words]).join(sizes).join(about.add_prefix("descriptor "))
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model of a table with what turns runs into one."""
+    """A model of a table, with what turns runs into one."""
 
     inputs: Inputs
     model: Any
 
     def __call__(self, candidates: RunTable) -> np.ndarray:
-        """How high each candidate stands (n,)."""
+        """The standing of each candidate (n,)."""
         return np.asarray(self.model.predict(self.inputs(candidates)), dtype=float)
-
-
-def _target(table: RunTable) -> np.ndarray:
-    return target(table.runs).fillna(0.0).to_numpy()
 
 
 def _columns(numbers: Any) -> Any:
@@ -94,21 +96,24 @@ def _columns(numbers: Any) -> Any:
     ).set_output(transform="pandas")
 
 
+def _fitted(table: RunTable, numbers: Any, model: Any) -> Model:
+    inputs, y = Inputs.of(table), target(table.runs).fillna(0.0)
+    return Model(inputs, make_pipeline(_columns(numbers), model).fit(inputs(table), y.to_numpy()))
+
+
 def ridge(table: RunTable) -> Model:
     """A linear model: every component adds its share, whatever the others are."""
-    inputs = Inputs.of(table)
     numbers = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
-    model = make_pipeline(_columns(numbers), Ridge(alpha=RIDGE_PENALTY))
-    return Model(inputs, model.fit(inputs(table), _target(table)))
+    return _fitted(table, numbers, Ridge(alpha=RIDGE_PENALTY))
 
 
 def lightgbm(table: RunTable) -> Model:
     """Boosted trees on the ranked target."""
     from lightgbm import LGBMRegressor
 
-    inputs = Inputs.of(table)
-    trees = LGBMRegressor(**LIGHTGBM, random_state=0, n_jobs=1, verbose=-1)
-    return Model(inputs, make_pipeline(_columns("passthrough"), trees).fit(inputs(table), _target(table)))
+    size = {"n_estimators": 200, "num_leaves": 15, "colsample_bytree": 0.5}
+    trees = LGBMRegressor(**size, learning_rate=0.05, reg_lambda=1.0, random_state=0, n_jobs=1, verbose=-1)
+    return _fitted(table, "passthrough", trees)
 
 
 # --- AutoGluon --------------------------------------------------------------------------------------
@@ -122,15 +127,15 @@ class AutoGluon:
     archive: bytes
 
     def __call__(self, candidates: RunTable) -> np.ndarray:
-        """How high each candidate stands (n,)."""
+        """The standing of each candidate (n,)."""
         from autogluon.tabular import TabularPredictor
 
-        asked = self.inputs(candidates).assign(dataset=candidates.runs.dataset.astype(str))
-        with tempfile.TemporaryDirectory() as folder:
+        rows = self.inputs(candidates).assign(dataset=candidates.runs.dataset.astype(str))
+        with TemporaryDirectory() as folder:
             with zipfile.ZipFile(io.BytesIO(self.archive)) as files:
                 files.extractall(folder)
             predictor = TabularPredictor.load(folder, verbosity=0)
-            return predictor.predict(asked).to_numpy(dtype=float)
+            return predictor.predict(rows).to_numpy(dtype=float)
 
 
 def autogluon(table: RunTable) -> AutoGluon:
@@ -141,36 +146,13 @@ def autogluon(table: RunTable) -> AutoGluon:
     from autogluon.tabular import TabularPredictor
 
     inputs = Inputs.of(table)
-    rows = inputs(table).assign(dataset=table.runs.dataset.astype(str), target=_target(table))
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    rows = inputs(table).assign(dataset=table.runs.dataset.astype(str), target=target(table.runs).fillna(0.0))
+    ignored = {"ignored_columns": ["dataset"]}
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the libraries below, about sizes that are as they should be
+        path = f"{folder}/model"
         predictor = TabularPredictor(
-            "target",
-            problem_type="regression",
-            path=folder,
-            verbosity=0,
-            learner_kwargs={"ignored_columns": ["dataset"]},
+            "target", problem_type="regression", path=path, verbosity=0, learner_kwargs=ignored
         )
-        predictor.fit(
-            rows,
-            hyperparameters=AUTOGLUON_MODELS,
-            num_bag_folds=min(8, len(table.names)),
-            num_bag_sets=1,
-            validation_structure={"group_on": "dataset"},
-            dynamic_stacking=False,
-            num_stack_levels=0,
-            refit_full=True,
-            set_best_to_refit_full=True,
-            save_bag_folds=False,
-            num_cpus=1,
-            ag_args_ensemble={"fold_fitting_strategy": "sequential_local"},
-        )
-        return AutoGluon(inputs, _archive(Path(folder)))
-
-
-def _archive(folder: Path) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as files:
-        for path in sorted(folder.rglob("*")):
-            files.write(path, path.relative_to(folder))
-    return buffer.getvalue()
+        predictor.fit(rows, num_bag_folds=min(MOST_FOLDS, len(table.names)), **AUTOGLUON)
+        return AutoGluon(inputs, Path(shutil.make_archive(path, "zip", path)).read_bytes())

@@ -17,10 +17,9 @@ from autodistill.datasets.embedding import GLOVE
 from autodistill.datasets.known import Dataset
 from autodistill.history.store import Store
 from autodistill.history.table import flat
-from autodistill.ranking import DEFAULT
 from autodistill.ranking.calibration import gaps
 from autodistill.ranking.distances import nearest
-from autodistill.ranking.fitted import Fitted, fit_predictor
+from autodistill.ranking.fitted import DEFAULT, Fitted, fit_predictor
 from autodistill.ranking.knowledge import DEFAULT_SOURCES, load_knowledge
 from autodistill.ranking.past import RunTable
 from autodistill.recommend import picks

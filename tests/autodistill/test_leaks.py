@@ -17,9 +17,9 @@ import pytest
 from autodistill.datasets.known import Dataset
 from autodistill.datasets.words import count_words
 from autodistill.evaluation.leave_one_out import leave_one_out
-from autodistill.ranking import PREDICTORS
-from autodistill.ranking.calibration import calibrate, gaps, left_out_places
+from autodistill.ranking.calibration import calibrate, gaps, left_out_standings
 from autodistill.ranking.distances import DatasetSpace
+from autodistill.ranking.fitted import PREDICTORS
 from autodistill.ranking.mixed import fit_mixed
 from autodistill.ranking.past import OUTCOMES, Fit, Rank, RunTable
 from autodistill.ranking.past import target as ranked
@@ -41,7 +41,7 @@ def _table() -> RunTable:
 
 
 def predicted(plant: Plant, table: RunTable) -> np.ndarray:
-    """What a validation predicts for the held-out dataset."""
+    """What is predicted for the held-out dataset when it is left out."""
     (found,) = (each for each in leave_one_out(plant(table), table) if each.dataset == HELD_OUT)
     return found.runs.predicted.to_numpy()
 
@@ -118,7 +118,7 @@ def ratios(table: RunTable, learned_from: Callable[[RunTable], RunTable]) -> np.
     """Ratios of the held-out dataset with their intervals."""
     past = learned_from(table)
     rank = fit_mixed(past)
-    calibration = calibrate(past, left_out_places(fit_mixed, rank, past))
+    calibration = calibrate(past, left_out_standings(fit_mixed, rank, past))
     asked = table.of(HELD_OUT)
     return calibration(fit_mixed(table.without(HELD_OUT))(asked), gaps(asked))
 

@@ -1,4 +1,4 @@
-"""The Bi-LSTM of the baseline score: its parts against plain loops, what it learns, what it reads, when."""
+"""The Bi-LSTM score: the network's parts against plain loops, what it learns, what it reads, when."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from autodistill.datasets.bilstm import (
     READ,
     BiLSTM,
     BiLSTMSettings,
+    attended,
     bilstm_score,
-    found_in_other,
     sampled,
     standardised,
 )
@@ -88,14 +88,14 @@ def test_a_word_finds_its_likes_in_the_other_text() -> None:
     words = torch.randn(2, 5, 3)
     first = torch.tensor([[1, 1, 0, 0, 0], [1, 0, 0, 0, 0]]).bool()
     second = torch.tensor([[0, 0, 1, 1, 1], [0, 1, 1, 0, 0]]).bool()
-    found = found_in_other(words, first, second)
+    found = attended(words, first, second)
     for row in range(2):
         for here, there in ((first, second), (second, first)):
             others = words[row, there[row]]
-            for place in here[row].nonzero().flatten().tolist():
-                weights = torch.tensor([float(words[row, place] @ other) for other in others]).softmax(0)
+            for position in here[row].nonzero().flatten().tolist():
+                weights = torch.tensor([float(words[row, position] @ other) for other in others]).softmax(0)
                 mean = sum(weight * other for weight, other in zip(weights, others, strict=True))
-                torch.testing.assert_close(found[row, place], mean, rtol=0, atol=1e-5)
+                torch.testing.assert_close(found[row, position], mean, rtol=0, atol=1e-5)
 
 
 def test_what_the_output_layer_reads() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from autodistill.evaluation.leave_one_out import leave_one_out
-from autodistill.ranking.calibration import calibrate, gaps, left_out_places, quantiles, weighted_quantiles
+from autodistill.ranking.calibration import calibrate, gaps, left_out_standings, quantiles, weighted_quantiles
 from autodistill.ranking.mixed import fit_mixed
 from autodistill.ranking.past import RunTable, target
 from autodistill.ranking.simple import mean_rank
@@ -22,32 +22,53 @@ def _table() -> RunTable:
 
 def test_equal_weights_give_plain_quantiles() -> None:
     values = np.random.default_rng(0).standard_normal(4001)
-    found = weighted_quantiles(values, np.ones(4001), [0.1, 0.5, 0.9])
+    found = weighted_quantiles(values, np.ones(4001), (0.1, 0.5, 0.9))
     np.testing.assert_allclose(found, np.quantile(values, [0.1, 0.5, 0.9]), atol=1e-2)
+
+
+def slow_quantile(values: list[float], weights: list[float], level: float) -> float:
+    """Each value stands at the middle of its weight; between two of them a straight line."""
+    rows = sorted(zip(values, weights, strict=True))
+    total = sum(weights)
+    middles = [(sum(w for _, w in rows[:row]) + rows[row][1] / 2) / total for row in range(len(rows))]
+    for row in range(1, len(rows)):
+        if middles[row - 1] <= level <= middles[row]:
+            share = (level - middles[row - 1]) / (middles[row] - middles[row - 1])
+            return rows[row - 1][0] + share * (rows[row][0] - rows[row - 1][0])
+    return rows[0][0] if level < middles[0] else rows[-1][0]
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 50])
+def test_weighted_quantiles(size: int) -> None:
+    dice = np.random.default_rng(size)
+    values, weights = dice.standard_normal(size), dice.uniform(0.1, 3, size)
+    levels = (0.0, 0.05, 0.3, 0.5, 0.9, 1.0)
+    expected = [slow_quantile(values.tolist(), weights.tolist(), level) for level in levels]
+    np.testing.assert_allclose(weighted_quantiles(values, weights, levels), expected)
 
 
 def test_a_weight_of_two_is_a_value_twice() -> None:
     values, weights = np.array([1.0, 2.0, 3.0, 10.0]), np.array([1.0, 2.0, 1.0, 1.0])
-    (median,) = weighted_quantiles(values, weights, [0.5])
+    (median,) = weighted_quantiles(values, weights, (0.5,))
     assert median == pytest.approx(2.25, abs=0.3)
 
 
-def test_the_gap_is_the_way_from_baseline_to_teacher(table: RunTable) -> None:
+def test_the_gap_is_the_way_from_the_bilstm_to_the_teacher(table: RunTable) -> None:
     np.testing.assert_allclose(gaps(table), 1 - 0.7 / 0.9)
     own = replace(table, runs=table.runs.assign(bilstm_score=0.45))
     np.testing.assert_allclose(gaps(own), 0.5)
 
 
-@pytest.mark.parametrize("baseline", [np.nan, 0.9, 0.95])
-def test_without_a_way_between_them_the_gap_is_unknown(table: RunTable, baseline: float) -> None:
-    runs = table.runs.assign(bilstm_score=baseline)
-    datasets = {} if np.isnan(baseline) else table.datasets
+@pytest.mark.parametrize("bilstm", [np.nan, 0.9, 0.95])
+def test_without_a_way_between_them_the_gap_is_unknown(table: RunTable, bilstm: float) -> None:
+    runs = table.runs.assign(bilstm_score=bilstm)
+    datasets = {} if np.isnan(bilstm) else table.datasets
     assert np.isnan(gaps(replace(table, runs=runs, datasets=datasets))).all()
     ratios = calibrate(table, target(table.runs).to_numpy())(np.zeros(3), np.full(3, np.nan))
     assert np.isfinite(ratios).all()
 
 
-def test_a_higher_place_gets_a_higher_ratio(table: RunTable) -> None:
+def test_a_higher_standing_gets_a_higher_ratio(table: RunTable) -> None:
     calibration = calibrate(table, target(table.runs).to_numpy())
     ratios = calibration(np.array([-1.5, 0.0, 1.5]), np.full(3, 0.2))
     assert (np.diff(ratios[:, 1]) > 0).all()
@@ -85,14 +106,14 @@ def test_intervals_hold_what_they_promise(table: RunTable) -> None:
     held = []
     for found in leave_one_out(fit_mixed, table):
         past = table.without(found.dataset)
-        calibration = calibrate(past, left_out_places(fit_mixed, found.rank, past))
+        calibration = calibrate(past, left_out_standings(fit_mixed, found.rank, past))
         low, _, high = calibration(found.runs.predicted.to_numpy(), np.full(len(found.runs), 1 - 0.7 / 0.9)).T
         held.append(((low <= found.runs.ratio) & (found.runs.ratio <= high)).mean())
     assert 0.7 <= np.mean(held) <= 0.9
 
 
-def test_predictors_that_know_no_left_out_places_are_fitted_again(table: RunTable) -> None:
-    places = left_out_places(mean_rank, mean_rank(table), table)
+def test_predictors_that_know_no_left_out_standings_are_fitted_again(table: RunTable) -> None:
+    standings = left_out_standings(mean_rank, mean_rank(table), table)
     for found in leave_one_out(mean_rank, table):
         inside = (table.runs.dataset == found.dataset).to_numpy()
-        np.testing.assert_array_equal(places[inside], found.runs.predicted)
+        np.testing.assert_array_equal(standings[inside], found.runs.predicted)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autodistill.ranking import PREDICTORS
+from autodistill.ranking.fitted import PREDICTORS
 from autodistill.ranking.past import Rank, RunTable
 from tests.autodistill.made_up import everywhere_the_same, made_up
 
@@ -34,18 +34,18 @@ def fitted(name: str, table: RunTable, ranks: dict[str, Rank]) -> Rank:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_candidate_gets_a_finite_place(name: str, table: RunTable, ranks: dict[str, Rank]) -> None:
-    places = fitted(name, table, ranks)(table.of(HELD_OUT))
-    assert places.shape == (12,)
-    assert np.isfinite(places).all()
+def test_every_candidate_gets_a_finite_standing(name: str, table: RunTable, ranks: dict[str, Rank]) -> None:
+    standings = fitted(name, table, ranks)(table.of(HELD_OUT))
+    assert standings.shape == (12,)
+    assert np.isfinite(standings).all()
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "random"])
 def test_the_order_of_candidates_does_not_matter(name: str, table: RunTable, ranks: dict[str, Rank]) -> None:
     rank, asked = fitted(name, table, ranks), table.of(HELD_OUT)
     shuffled = replace(asked, runs=asked.runs.sample(frac=1, random_state=0))
-    places = pd.Series(rank(shuffled), index=shuffled.runs.index)
-    np.testing.assert_allclose(places.loc[asked.runs.index], rank(asked), atol=1e-9)
+    standings = pd.Series(rank(shuffled), index=shuffled.runs.index)
+    np.testing.assert_allclose(standings.loc[asked.runs.index], rank(asked), atol=1e-9)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -64,21 +64,21 @@ def test_it_is_the_same_after_it_was_kept(name: str, table: RunTable, ranks: dic
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_was_never_seen_has_a_place(name: str, table: RunTable, ranks: dict[str, Rank]) -> None:
+def test_what_was_never_seen_has_a_standing(name: str, table: RunTable, ranks: dict[str, Rank]) -> None:
     asked = table.of(HELD_OUT)
     strange = asked.runs.assign(
         dataset="elsewhere", intermediate="brand_new", student="unheard_of", student_parameters=np.nan
     )
     strange["augmentation.strength"] = 0.3
-    places = fitted(name, table, ranks)(replace(asked, runs=strange))
-    assert np.isfinite(places).all()
+    standings = fitted(name, table, ranks)(replace(asked, runs=strange))
+    assert np.isfinite(standings).all()
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("random", "portfolio")])
 def test_it_finds_what_is_best_everywhere(name: str, table: RunTable, ranks: dict[str, Rank]) -> None:
     asked = table.of(HELD_OUT)
-    places = pd.Series(fitted(name, table, ranks)(asked), index=asked.runs.index)
-    means = places.groupby(asked.runs.intermediate).mean()
+    standings = pd.Series(fitted(name, table, ranks)(asked), index=asked.runs.index)
+    means = standings.groupby(asked.runs.intermediate).mean()
     assert means.mse > means.cos > means.mi_alpha
 
 
@@ -96,7 +96,7 @@ def test_the_past_is_left_as_it_was(name: str, table: RunTable) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in PREDICTORS if name != "autogluon"])
-def test_the_same_past_gives_the_same_places(name: str, table: RunTable, ranks: dict[str, Rank]) -> None:
+def test_the_same_past_gives_the_same_standings(name: str, table: RunTable, ranks: dict[str, Rank]) -> None:
     asked = table.of(HELD_OUT)
     again = PREDICTORS[name](table.without(HELD_OUT))
     np.testing.assert_array_equal(again(asked), fitted(name, table, ranks)(asked))
@@ -111,11 +111,13 @@ def test_candidates_are_left_as_they_were(name: str, table: RunTable, ranks: dic
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "random"])
-def test_repeats_of_a_candidate_share_its_place(name: str, table: RunTable, ranks: dict[str, Rank]) -> None:
+def test_repeats_of_a_candidate_share_its_standing(
+    name: str, table: RunTable, ranks: dict[str, Rank]
+) -> None:
     asked = table.of(HELD_OUT)
     twice = replace(asked, runs=pd.concat([asked.runs, asked.runs], ignore_index=True))
-    places = fitted(name, table, ranks)(twice)
-    np.testing.assert_allclose(places[:12], places[12:], atol=1e-9)
+    standings = fitted(name, table, ranks)(twice)
+    np.testing.assert_allclose(standings[:12], standings[12:], atol=1e-9)
 
 
 @pytest.mark.parametrize("name", [name for name in PREDICTORS if name != "autogluon"])

@@ -13,16 +13,15 @@ import numpy as np
 import pytest
 
 from autodistill.datasets.known import Dataset
-from autodistill.evaluation.leave_one_out import leave_one_out, mean_of
-from autodistill.ranking import PREDICTORS
+from autodistill.evaluation.leave_one_out import leave_one_out, means
 from autodistill.ranking import fitted as module
-from autodistill.ranking.fitted import Fitted, fit_predictor
+from autodistill.ranking.fitted import PREDICTORS, Fitted, fit_predictor
 from autodistill.ranking.past import Rank, RunTable
 from engine.base.progress import SilentReporter
 from tests.autodistill.made_up import by_size, made_up
 
 
-class Told(SilentReporter):
+class Messages(SilentReporter):
     def __init__(self) -> None:
         self.messages: list[str] = []
 
@@ -63,22 +62,22 @@ def pickles(folder: Path) -> list[Path]:
 
 
 def test_it_is_fitted_once_and_says_when(tmp_path: Path, table: RunTable, fits: list[str]) -> None:
-    told = Told()
-    first = fit_predictor("ridge", table, tmp_path, told)
-    again = fit_predictor("ridge", table, tmp_path, told)
+    reporter = Messages()
+    first = fit_predictor("ridge", table, tmp_path, reporter)
+    again = fit_predictor("ridge", table, tmp_path, reporter)
     assert fits == ["ridge"]
-    assert told.messages == ["fitting the predictor ridge on 48 runs of 4 datasets"]
+    assert reporter.messages == ["fitting the predictor ridge on 48 runs of 4 datasets"]
     asked = table.of("set0")
-    places = first.rank(asked)
-    np.testing.assert_array_equal(again.rank(asked), places)
-    gaps = np.full(len(places), 0.2)
-    np.testing.assert_array_equal(again.calibration(places, gaps), first.calibration(places, gaps))
+    standings = first.rank(asked)
+    np.testing.assert_array_equal(again.rank(asked), standings)
+    gaps = np.full(len(standings), 0.2)
+    np.testing.assert_array_equal(again.calibration(standings, gaps), first.calibration(standings, gaps))
 
 
-def test_its_worth_is_that_of_a_validation(tmp_path: Path, table: RunTable) -> None:
+def test_its_worth_is_that_of_leaving_one_out(tmp_path: Path, table: RunTable) -> None:
     found = fitted(tmp_path, table)
     for name, value in (("ridge", found.agreement), ("mean_rank", found.mean_rank_agreement)):
-        expected = mean_of(leave_one_out(PREDICTORS[name], table), "spearman")
+        expected = means(leave_one_out(PREDICTORS[name], table))["spearman"]
         assert value == pytest.approx(expected, abs=0.02)
 
 
@@ -171,7 +170,27 @@ def test_runs_of_a_single_dataset_are_enough(name: str, tmp_path: Path, table: R
     """The store after its first runs: nothing can be left out, and a recommendation is made all the same."""
     only = replace(table, runs=table.runs[table.runs.dataset == "set0"])
     found = fitted(tmp_path, only, name)
-    places = found.rank(table.of("set1"))
-    low, middle, high = found.calibration(places, np.full(len(places), 0.2)).T
+    standings = found.rank(table.of("set1"))
+    low, middle, high = found.calibration(standings, np.full(len(standings), 0.2)).T
     assert np.isfinite(middle).all()
     assert np.isnan([low, high]).all()
+
+
+def test_a_fit_is_kept_and_used_again(tmp_path: Path, table: RunTable) -> None:
+    reporter = SilentReporter()
+    first = fit_predictor("ridge", table, tmp_path, reporter)
+    (kept,) = pickles(tmp_path)
+    written = kept.stat().st_mtime_ns
+    again = fit_predictor("ridge", table, tmp_path, reporter)
+    assert kept.stat().st_mtime_ns == written
+    assert again.agreement == first.agreement
+    fit_predictor("ridge", made_up(by_size, datasets=5), tmp_path, reporter)
+    assert len(pickles(tmp_path)) == 2
+
+
+def test_a_pickle_that_is_not_ours_is_not_loaded(tmp_path: Path, table: RunTable) -> None:
+    reporter = SilentReporter()
+    first = fit_predictor("ridge", table, tmp_path, reporter)
+    (kept,) = pickles(tmp_path)
+    kept.write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
+    assert fit_predictor("ridge", table, tmp_path, reporter).agreement == first.agreement

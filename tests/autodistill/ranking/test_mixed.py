@@ -13,7 +13,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import approx_fprime, minimize
 from scipy.stats import multivariate_normal
 
-from autodistill.evaluation.leave_one_out import leave_one_out, mean_of
+from autodistill.evaluation.leave_one_out import leave_one_out, means
 from autodistill.ranking.mixed import (
     SAME,
     Encoding,
@@ -113,8 +113,8 @@ def test_many_runs_of_one_dataset_do_not_outvote_the_others() -> None:
     renamed = odd.runs.assign(dataset="odd")
     both = replace(usual, runs=pd.concat([usual.runs, renamed], ignore_index=True))
     asked = usual.of("set0")
-    places = pd.Series(fit_mixed(both.without("set0"))(asked), index=asked.runs.index)
-    means = places.groupby(asked.runs.intermediate).mean()
+    standings = pd.Series(fit_mixed(both.without("set0"))(asked), index=asked.runs.index)
+    means = standings.groupby(asked.runs.intermediate).mean()
     assert means.mse > means.mi_alpha
 
 
@@ -122,15 +122,15 @@ def test_it_finds_that_the_best_component_depends_on_the_dataset() -> None:
     table = made_up(by_size, datasets=12)
     found, simple = leave_one_out(mixed, table), leave_one_out(mean_rank, table)
     assert {held_out.rank.features for held_out in found} == {("descriptors",)}
-    assert (mean_of(found, "spearman") or 0) > 0.5
-    assert (mean_of(simple, "spearman") or 0) < 0.2
+    assert means(found)["spearman"] > 0.5
+    assert means(simple)["spearman"] < 0.2
 
 
 def test_where_nothing_depends_on_the_dataset_it_is_as_good_as_the_mean_rank() -> None:
     table = made_up(everywhere_the_same)
     found, simple = leave_one_out(mixed, table), leave_one_out(mean_rank, table)
     assert {held_out.rank.features for held_out in found} == {()}
-    assert (mean_of(found, "spearman") or 0) > (mean_of(simple, "spearman") or 0) - 0.03
+    assert means(found)["spearman"] > means(simple)["spearman"] - 0.03
 
 
 def test_descriptors_that_decide_nothing_do_not_hide_the_one_that_does() -> None:
@@ -138,7 +138,7 @@ def test_descriptors_that_decide_nothing_do_not_hide_the_one_that_does() -> None
     table = made_up(by_size, datasets=14, distracting=True)
     found, simple = leave_one_out(mixed, table), leave_one_out(mean_rank, table)
     assert sum("descriptors" in held_out.rank.features for held_out in found) > 7
-    assert (mean_of(found, "spearman") or 0) > (mean_of(simple, "spearman") or 0) + 0.3
+    assert means(found)["spearman"] > means(simple)["spearman"] + 0.3
 
 
 @pytest.mark.parametrize("seed", range(3))

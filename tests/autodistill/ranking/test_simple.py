@@ -61,12 +61,12 @@ def test_whole_numbers_are_the_same_however_they_are_stored(
     """A column of 3s holds integers, and floats as soon as another table leaves it empty."""
     asked = table.of("set2")
     past = replace(table, runs=table.runs.assign(**{"training.epochs": 3.0}))
-    places = [
+    standings = [
         fit(past)(replace(asked, runs=asked.runs.assign(**{"training.epochs": epochs})))
         for epochs in (3.0, 3)
     ]
-    np.testing.assert_array_equal(*places)
-    assert len(set(places[0])) > 1
+    np.testing.assert_array_equal(*standings)
+    assert len(set(standings[0])) > 1
 
 
 def test_the_portfolio_takes_what_raises_the_best_so_far_the_most(table: RunTable) -> None:
