@@ -28,7 +28,20 @@ PLAN = {
     "longest file, lines": 350,
     "lines of the packages": 16_500,
 }
-BEFORE = {}
+BEFORE = {
+    "doors of engine": 44,
+    "doors of autodistill": 29,
+    "longest import chain, modules": 22,
+    "rooms": 75,
+    "arrows between rooms": 406,
+    "imports between modules": 638,
+    "modules": 138,
+    "functions": 1_060,
+    "functions, lines, half of them at most": 5,
+    "functions, lines at most, nine in ten": 15,
+    "longest file, lines": 343,
+    "lines of the packages": 19_480,
+}
 """Commit ce8f090, measured by this script."""
 
 
