@@ -11,27 +11,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.base.options import FineTuning, RunOptions
-    from engine.data.load import load_task
-    from engine.distillation import distill
-    from engine.pipeline.pipeline import Pipeline
-    from engine.run.predictor import load_predictor
-    from engine.run.result import RunResult
+    from engine.base.options import FineTuning as FineTuning
+    from engine.base.options import RunOptions as RunOptions
+    from engine.data.load import load_task as load_task
+    from engine.distillation import distill as distill
+    from engine.pipeline.pipeline import Pipeline as Pipeline
+    from engine.run.predictor import load_predictor as load_predictor
+    from engine.run.result import RunResult as RunResult
+
+DISTRIBUTION = "autodistiller-nlp"
+"""What is installed under this name holds `engine`, `autodistill`, `meta_data` and `cli`."""
 
 _HOMES = {
     "FineTuning": "engine.base.options",
-    "Pipeline": "engine.pipeline",
+    "Pipeline": "engine.pipeline.pipeline",
     "RunOptions": "engine.base.options",
     "RunResult": "engine.run.result",
     "distill": "engine.distillation",
     "load_predictor": "engine.run.predictor",
     "load_task": "engine.data.load",
 }
-
-__all__ = ["FineTuning", "Pipeline", "RunOptions", "RunResult", "distill", "load_predictor", "load_task"]
+__all__ = [*_HOMES]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'engine' has no attribute {name!r}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from engine import DISTRIBUTION
 from engine.data.metrics import Scores
 from engine.data.task import Task
 from engine.evaluation.scores import clearly_better, trivial_scores
@@ -15,7 +16,7 @@ from engine.run.result import distillation_ratio
 from engine.training.batches import TrainingData
 from engine.training.state import LoopState
 
-LIBRARIES = ("autodistiller", "torch", "transformers", "datasets", "accelerate", "numpy")
+LIBRARIES = (DISTRIBUTION, "torch", "transformers", "datasets", "accelerate", "numpy")
 
 
 def score_facts(task: Task, scores: dict[str, Scores]) -> dict[str, Any]:

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from autodistill.commands.augmenting import Sample, as_text, augment, sample_rows
 from typer.testing import CliRunner
 
-from autodistill.commands.augmenting import Sample, as_text, augment, sample_rows
 from cli import app
 from engine.base.errors import InputError
 from engine.base.progress import SilentReporter

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from autodistill.commands.advice import duration
 from autodistill.commands.recommending import Choice, Wish, _limits, _training, recommend
+
 from autodistill.recommend.costs import cost_parts
 from autodistill.recommend.recommend import Limits
 from autodistill.recommend.space import pipelines

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from autodistill.commands.teaming import MOST_OF_A_ROLE, Suggestion, Wish, lines, rows, snippet, suggest
 from typer.testing import CliRunner
 
-from autodistill.commands.teaming import MOST_OF_A_ROLE, Suggestion, Wish, lines, rows, snippet, suggest
 from autodistill.history.store import Store
 from autodistill.history.table import flat
 from cli import app

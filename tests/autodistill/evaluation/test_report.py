@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from autodistill.commands.advice import evaluation_lines, evaluation_tables
 from typer.testing import CliRunner
 
-from autodistill.commands.advice import evaluation_lines, evaluation_tables
 from autodistill.evaluation.figures import draw
 from autodistill.evaluation.report import evaluate
 from autodistill.ranking.fitted import fit_predictor
