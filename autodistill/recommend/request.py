@@ -75,7 +75,7 @@ class Request(Spec):
 
     data: str = ""
     """Hub name, file, folder with train and validation, or demo."""
-    columns: Columns = Columns()
+    columns: Columns = Field(default_factory=Columns)
     description: str = ""
     """The task in a sentence or two, for its embedding."""
     task: Task = None  # type: ignore[assignment]  # until the data are read
@@ -89,21 +89,21 @@ class Request(Spec):
     """Another teacher of the team, named likewise or layers:K. Repeatable."""
     pipeline: Pipeline = None  # type: ignore[assignment]  # until it is read
     """The one that is run; of a recommendation its training counts alone, for all that are compared."""
-    fine_tuning: FineTuning = FineTuning()
+    fine_tuning: FineTuning = Field(default_factory=FineTuning)
 
     out: Path | None = None
     """Folder of the run. Default: runs/…"""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Of the student's training, and of what is drawn."""
+    """Of everything that is drawn."""
     student_alone: bool = False
     """Also fine-tune the student without a teacher."""
-    options: RunOptions = RunOptions()
+    options: RunOptions = Field(default_factory=RunOptions)
 
     pick: Annotated[int, Field(ge=1)] | None = None
     """Run this pick of the recommendation."""
     top: Annotated[int, Field(ge=1)] | None = None
     """Number of picks. Default: 5."""
-    limits: Limits = Limits()
+    limits: Limits = Field(default_factory=Limits)
     meta_data: tuple[str, ...] = ()
     """Past runs: published, store, a table, a folder. Repeatable."""
     predictor: str | None = None

@@ -77,7 +77,7 @@ class RunOptions(Spec):
     `$AUTODISTILLER_CACHE` or ~/.cache/autodistiller when absent.
     """
     cache_budget_gb: Annotated[float, Field(ge=0)] = 20.0
-    """Gigabytes on disk for all cached signals together."""
+    """Gigabytes on disk for cached signals."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
     """Least time between two checkpoints."""
     tensorboard: bool = False

@@ -10,6 +10,6 @@ Weight = Annotated[float, Field(ge=0)]
 
 
 class Spec(BaseModel):
-    """Base of all specs: frozen, strict types, no unknown keys, no NaN."""
+    """Base of all specs: frozen, strict types, no unknown keys, no NaN; ready when first used."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
