@@ -53,9 +53,9 @@ def request_from(typed: Typed, pipeline: Callable[[], Pipeline] = Pipeline) -> R
     )
     if task is not None and (problems := chosen.problems_with(task.kind)):
         raise InputError(problems)
-    check_models([*models.items(), *(("members", name) for name in request.members)])
-    names = {"teacher": models[0][1], "students": tuple(name for _, name in models[1:])} if models else {}
-    return request.model_copy(update={**names, "pipeline": chosen, "task": task})
+    request = request.model_copy(update={**models, "pipeline": chosen, "task": task})
+    check_models(request)
+    return request
 
 
 def fields_of(typed: Typed) -> Request:
@@ -116,13 +116,13 @@ def _task(typed: Typed) -> Task | None:
 # --- models ----------------------------------------------------------------------------------------
 
 
-def _models(typed: Typed) -> list[tuple[str, str]]:
-    """Teacher and students by their roles; empty where the command trains none."""
+def _models(typed: Typed) -> dict[str, Any]:
+    """Teacher and students, as fields of a request; nothing where the command needs none."""
     if "teacher" not in typed:
-        return []
+        return {}
     data, teacher, students = typed["data"], typed["teacher"], typed.get("students") or [typed.get("student")]
     pairs = together(*(lambda student=student: models_for(data, teacher, student) for student in students))
-    return [("teacher", pairs[0]["teacher"]), *(("student", pair["student"]) for pair in pairs)]
+    return {"teacher": pairs[0]["teacher"], "students": tuple(pair["student"] for pair in pairs)}
 
 
 def models_for(data: str, teacher: str | None, student: str | None) -> dict[str, str]:
@@ -137,15 +137,15 @@ def models_for(data: str, teacher: str | None, student: str | None) -> dict[str,
     return chosen
 
 
-def check_models(models: Sequence[tuple[str, str]]) -> None:
-    """Finds models, as far as that needs no weights.
-
-    Args:
-        models: Role and name of each.
+def check_models(request: Request) -> None:
+    """Finds the models of a request, as far as that needs no weights.
 
     Raises:
         InputError: With every model that is not there.
     """
+    roles = {"teacher": [request.teacher] * bool(request.teacher), "student": request.students}
+    models = [(role, name) for role, names in roles.items() for name in names]
+    models += [("members", name) for name in request.members]
     together(*(lambda role=role, name=name: _find_model(role, name) for role, name in models))
 
 

@@ -55,7 +55,8 @@ def test_a_package_that_is_loaded_from_elsewhere(
 
 
 def test_our_own_distribution_is_no_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "packages_distributions", lambda: dict.fromkeys(doctor.OURS, [DISTRIBUTION]))
+    ours = {package: [DISTRIBUTION] for package in doctor.OURS}
+    monkeypatch.setattr(doctor, "packages_distributions", lambda: ours)
     assert list(doctor.conflicts()) == []
 
 

@@ -22,7 +22,8 @@ TEACHER = "fine-tune teacher-epochs teacher-learning-rate"
 WHERE = "device precision cache-dir json"
 OF_BEFORE = {
     "run": f"teacher student pipeline pick top augment set out seed student-alone with-baseline {COLUMNS} "
-    f"metric max-train max-validation {TEACHER} {WHERE} cache-budget-gb signals workers tensorboard overwrite store",
+    f"metric max-train max-validation {TEACHER} {WHERE} cache-budget-gb signals workers tensorboard "
+    "overwrite store",
     "recommend": f"teacher student members top budget max-params max-latency pareto set out {COLUMNS} metric "
     f"description max-train max-validation {TEACHER} meta-data predictor vectors store {WHERE}",
     "evaluate": "meta-data predictor vectors figures store cache-dir json",
