@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -131,28 +130,25 @@ def team(typed: Typed, reporter: Reporter) -> Shown:
 @command("source", "set", "on_data", *COLUMNS, on_data="Check against this dataset too.")
 def validate(typed: Typed, reporter: Reporter) -> Shown:
     """Checks a pipeline, and whether it suits a dataset, without loading a model."""
-    from autodistill.commands import show
-    from autodistill.commands.request import request_from
-    from engine.pipeline.read import load_pipeline
+    from autodistill.commands import look
 
-    request = request_from(typed, lambda: load_pipeline(typed["source"], typed["set"] or ()))
-    return show.verdict(typed["source"], request.pipeline, request.task)
+    return look.verdict(typed, reporter)
 
 
 @command()
 def components(typed: Typed, reporter: Reporter) -> Shown:
     """Lists the kinds of every component, and the presets."""
-    from autodistill.commands import show
+    from autodistill.commands import look
 
-    return show.components()
+    return look.components(typed, reporter)
 
 
 @command("shown", "set", "format")
 def show(typed: Typed, reporter: Reporter) -> Shown:
     """Shows a complete pipeline with its defaults, or the result of a run."""
-    from autodistill.commands import show
+    from autodistill.commands import look
 
-    return show.run_or_pipeline(Path(typed["shown"]), typed["set"] or (), typed["format"])
+    return look.run_or_pipeline(typed, reporter)
 
 
 @command("cache_dir")

@@ -11,13 +11,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.base.options import FineTuning as FineTuning
-    from engine.base.options import RunOptions as RunOptions
-    from engine.data.load import load_task as load_task
-    from engine.distillation import distill as distill
-    from engine.pipeline.pipeline import Pipeline as Pipeline
-    from engine.run.predictor import load_predictor as load_predictor
-    from engine.run.result import RunResult as RunResult
+    from engine.base.options import FineTuning, RunOptions
+    from engine.data.load import load_task
+    from engine.distillation import distill
+    from engine.pipeline.pipeline import Pipeline
+    from engine.run.predictor import load_predictor
+    from engine.run.result import RunResult
 
 DISTRIBUTION = "autodistiller-nlp"
 """What is installed under this name holds `engine`, `autodistill`, `meta_data` and `cli`."""
@@ -31,7 +30,7 @@ _HOMES = {
     "load_predictor": "engine.run.predictor",
     "load_task": "engine.data.load",
 }
-__all__ = [*_HOMES]
+__all__ = ["FineTuning", "Pipeline", "RunOptions", "RunResult", "distill", "load_predictor", "load_task"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What `augment` and `team` show: examples as a policy changes them, and who could be in a team.
+"""The commands that look and change nothing: augment, team, validate, components, show.
 
 Decided here: a member's capacity is its number of parameters, which is known before anything is trained
 (AutoSKDBERT, appendix A).
@@ -6,21 +6,28 @@ Decided here: a member's capacity is its number of parameters, which is known be
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import tomli_w
 
+from autodistill.commands import show
 from autodistill.commands.options import Typed
 from autodistill.commands.request import request_from
 from autodistill.commands.show import Row, Shown
 from autodistill.commands.units import large
 from engine.base.errors import InputError
+from engine.base.files import RESULT_FILE
+from engine.pipeline import pipeline as pipelines
 from engine.pipeline.explain import validated
 from engine.pipeline.pipeline import Pipeline
-from engine.pipeline.read import load_pipeline
+from engine.pipeline.presets import PRESETS
+from engine.pipeline.read import dump_pipeline, load_pipeline
 from engine.pipeline.team import AverageTeam
+from engine.run.result import RunResult
 
 if TYPE_CHECKING:
     from autodistill.recommend.request import Request
@@ -220,3 +227,81 @@ def team_lines(suggestion: Suggestion) -> list[str]:
     if "assistant" not in roles:
         lines.append("warning: nobody stands between the student and the strongest member.")
     return lines
+
+
+# --- pipelines and components ----------------------------------------------------------------------
+
+
+def run_or_pipeline(typed: Typed, reporter: Reporter) -> Shown:
+    """The result of the run in a folder; or a complete pipeline, of a file or a preset.
+
+    Raises:
+        InputError: There is no such thing, or it is damaged.
+    """
+    source, form = typed["shown"], typed["format"]
+    if not Path(source).is_dir():
+        pipeline = load_pipeline(source, typed["set"] or ())
+        comment = left_open(pipeline) if form == "toml" else ""
+        record = json.loads(dump_pipeline(pipeline, "json"))
+        return Shown(record, lines=[comment + dump_pipeline(pipeline, form)])
+    result = RunResult.read(source)
+    if result is None:
+        raise InputError.of(source, f"this folder holds no finished run (no {RESULT_FILE})")
+    return show.run(result)
+
+
+def verdict(typed: Typed, reporter: Reporter) -> Shown:
+    """That a pipeline is right, and for what."""
+    source = typed["source"]
+    request = request_from(typed, lambda: load_pipeline(source, typed["set"] or ()))
+    pipeline, task = request.pipeline, request.task
+    pipeline = pipeline if task is None else pipeline.for_task(task)
+    prediction = pipeline.prediction_for(task.kind if task else "classification").kind
+    parts = f"intermediate {pipeline.intermediate.kind}, mapping {pipeline.mapping.kind}"
+    stack = "+".join(pipeline.augmentation.kinds) or "none"
+    lines = [f"{source}: a valid pipeline ({parts}, prediction {prediction}, augmentation {stack})"]
+    record = {"status": "ok", "key": pipeline.key, "pipeline": pipeline.model_dump(), "task": None}
+    if task is not None:
+        sizes = {name: len(rows) for name, rows in task.validation.items()}
+        lines += [
+            f"{task.name}: {task.kind.replace('_', ' ')}, {len(task.train):,} training and "
+            f"{sum(sizes.values()):,} held-out examples, metric {task.metric}; the pipeline suits it",
+            *task.notes,
+        ]
+        plain = {name: getattr(task, name) for name in ("name", "kind", "pair", "labels", "metric")}
+        about = {"validation": sizes, "columns": dict(task.columns), "notes": task.notes}
+        record["task"] = {**plain, "train": len(task.train), **about}
+    return Shown(record, lines=lines)
+
+
+def left_open(pipeline: Pipeline) -> str:
+    """A comment that names the keys whose value follows from task and student.
+
+    Example:
+        >>> from engine.pipeline import Pipeline, Training
+        >>> left_open(Pipeline(training=Training(epochs=3, max_length=64, window_overlap=8)))
+        '# Left to task and student: prediction, training.learning_rate\\n'
+    """
+    keys = list(_open_keys(pipeline.model_dump()))
+    return f"# Left to task and student: {', '.join(keys)}\n" if keys else ""
+
+
+def _open_keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _open_keys(value, f"{prefix}{key}.")
+        elif value is None:
+            yield prefix + key
+
+
+def components(typed: Typed, reporter: Reporter) -> Shown:
+    """Every kind of every component, and the presets, each with its one-line description."""
+    kinds, specs = pipelines.components(), pipelines.component_specs()
+    rows = [
+        [component, kind, (spec.__doc__ or "").splitlines()[0]]
+        for component in kinds
+        for kind, spec in zip(kinds[component], specs[component], strict=True)
+    ]
+    presets = [[name, preset.description, preset.source] for name, preset in PRESETS.items()]
+    heads = ["component", "kind", "what it is"], ["preset", "the student learns from", "source"]
+    return Shown(kinds, [(heads[0], rows, ""), (heads[1], presets, "")])

@@ -1,14 +1,12 @@
-"""What a person sees of results, pipelines, recommendations and evaluations, as rows of text and sentences.
+"""What a person sees of results, recommendations and evaluations, as rows of text and sentences.
 
 Decided here: digits. Scores keep four, ratios three; what a component adds keeps its sign.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autodistill.commands.units import MISSING, duration, figure, large
@@ -17,9 +15,6 @@ if TYPE_CHECKING:
     from autodistill.evaluation.report import Evaluation
     from autodistill.race import Outcome
     from autodistill.recommend.record import Pick, Recommendation
-    from engine.data.task import Task
-    from engine.pipeline.pipeline import Pipeline
-    from engine.pipeline.read import Format
     from engine.run.result import RunResult
 
 ROLES = {"teacher": "teacher", "student": "student", "student_alone": "student alone"}
@@ -136,89 +131,6 @@ def _search_lines(result: RunResult) -> Iterator[str]:
 
 def _warnings(warnings: Sequence[str]) -> list[str]:
     return [f"warning: {warning}" for warning in warnings]
-
-
-# --- pipelines and components ----------------------------------------------------------------------
-
-
-def run_or_pipeline(source: Path, sets: Sequence[str], format: Format) -> Shown:
-    """The result of the run in a folder; or a complete pipeline, of a file or a preset.
-
-    Raises:
-        InputError: There is no such thing, or it is damaged.
-    """
-    from engine.base.errors import InputError
-    from engine.base.files import RESULT_FILE
-    from engine.pipeline.read import dump_pipeline, load_pipeline
-    from engine.run.result import RunResult
-
-    if not source.is_dir():
-        pipeline = load_pipeline(str(source), sets)
-        comment = left_open(pipeline) if format == "toml" else ""
-        record = json.loads(dump_pipeline(pipeline, "json"))
-        return Shown(record, lines=[comment + dump_pipeline(pipeline, format)])
-    result = RunResult.read(source)
-    if result is None:
-        raise InputError.of(str(source), f"this folder holds no finished run (no {RESULT_FILE})")
-    return run(result)
-
-
-def verdict(source: str, pipeline: Pipeline, task: Task | None) -> Shown:
-    """That a pipeline is right, and for what."""
-    pipeline = pipeline if task is None else pipeline.for_task(task)
-    prediction = pipeline.prediction_for(task.kind if task else "classification").kind
-    parts = f"intermediate {pipeline.intermediate.kind}, mapping {pipeline.mapping.kind}"
-    stack = "+".join(pipeline.augmentation.kinds) or "none"
-    lines = [f"{source}: a valid pipeline ({parts}, prediction {prediction}, augmentation {stack})"]
-    record = {"status": "ok", "key": pipeline.key, "pipeline": pipeline.model_dump(), "task": None}
-    if task is not None:
-        sizes = {name: len(rows) for name, rows in task.validation.items()}
-        lines += [
-            f"{task.name}: {task.kind.replace('_', ' ')}, {len(task.train):,} training and "
-            f"{sum(sizes.values()):,} held-out examples, metric {task.metric}; the pipeline suits it",
-            *task.notes,
-        ]
-        plain = {name: getattr(task, name) for name in ("name", "kind", "pair", "labels", "metric")}
-        about = {"validation": sizes, "columns": dict(task.columns), "notes": task.notes}
-        record["task"] = {**plain, "train": len(task.train), **about}
-    return Shown(record, lines=lines)
-
-
-def left_open(pipeline: Pipeline) -> str:
-    """A comment that names the keys whose value follows from task and student.
-
-    Example:
-        >>> from engine.pipeline import Pipeline, Training
-        >>> left_open(Pipeline(training=Training(epochs=3, max_length=64, window_overlap=8)))
-        '# Left to task and student: prediction, training.learning_rate\\n'
-    """
-    keys = list(_open_keys(pipeline.model_dump()))
-    return f"# Left to task and student: {', '.join(keys)}\n" if keys else ""
-
-
-def _open_keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _open_keys(value, f"{prefix}{key}.")
-        elif value is None:
-            yield prefix + key
-
-
-def components() -> Shown:
-    """Every kind of every component, and the presets, each with its one-line description."""
-    from engine.pipeline.pipeline import component_specs
-    from engine.pipeline.pipeline import components as kinds_of
-    from engine.pipeline.presets import PRESETS
-
-    kinds, specs = kinds_of(), component_specs()
-    rows = [
-        [component, kind, (spec.__doc__ or "").splitlines()[0]]
-        for component in kinds
-        for kind, spec in zip(kinds[component], specs[component], strict=True)
-    ]
-    presets = [[name, preset.description, preset.source] for name, preset in PRESETS.items()]
-    heads = ["component", "kind", "what it is"], ["preset", "the student learns from", "source"]
-    return Shown(kinds, [(heads[0], rows, ""), (heads[1], presets, "")])
 
 
 # --- recommendations and races ---------------------------------------------------------------------
