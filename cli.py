@@ -44,7 +44,7 @@ QUIET = {
 def _version(wanted: bool) -> None:
     if wanted:
         from autodistill.commands.doctor import version_of
-        from engine import DISTRIBUTION
+        from engine.base import DISTRIBUTION
 
         typer.echo(version_of(DISTRIBUTION) or "not installed")
         raise typer.Exit

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from engine.run.predictor import load_predictor
     from engine.run.result import RunResult
 
-DISTRIBUTION = "autodistiller-nlp"
-"""What is installed under this name holds `engine`, `autodistill`, `meta_data` and `cli`."""
-
 _HOMES = {
     "FineTuning": "engine.base.options",
     "Pipeline": "engine.pipeline.pipeline",

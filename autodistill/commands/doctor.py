@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from autodistill.commands.request import fields_of
 from autodistill.commands.show import Row, Shown
-from engine import DISTRIBUTION
+from engine.base import DISTRIBUTION
 from engine.base.files import folder_bytes
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from engine import DISTRIBUTION
+from engine.base import DISTRIBUTION
 from engine.data.metrics import Scores
 from engine.data.task import Task
 from engine.evaluation.scores import clearly_better, trivial_scores

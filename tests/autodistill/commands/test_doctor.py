@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from autodistill.commands import doctor
 from cli import app
-from engine import DISTRIBUTION
+from engine.base import DISTRIBUTION
 
 
 def installed(folder: Path, name: str, *packages: str) -> None:
