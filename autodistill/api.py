@@ -59,10 +59,10 @@ class AutoDistiller:
     def __post_init__(self) -> None:
         check_predictor(self.predictor)
 
-    def _request(self, **asked: Any) -> Request:
+    def _request(self, **given: Any) -> Request:
         sources = (self.meta_data,) if isinstance(self.meta_data, str) else tuple(self.meta_data)
         own = {name: getattr(self, name) for name in ("store", "vectors", "predictor", "options")}
-        return validated(Request, {"meta_data": sources, **own, **asked})
+        return validated(Request, {"meta_data": sources, **own, **given})
 
     def recommend(
         self,
