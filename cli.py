@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from autodistill.commands import options
-from autodistill.commands.options import COLUMNS, FINE_TUNING, READING, RUNNING, WHERE, Typed
-from engine.base.progress import Reporter
-
-if TYPE_CHECKING:
-    from autodistill.commands.show import Shown
+from autodistill.commands.options import COLUMNS, FINE_TUNING, READING, RUNNING, WHERE
 
 app = typer.Typer(
     name="autodistill",
@@ -62,101 +58,73 @@ def _root(
 # --- commands ----------------------------------------------------------------------------------------
 
 
-@command(
+command(
+    "run",
+    "run",
+    """Distils a student: teacher, student, figures. The same command again resumes, or shows the result.
+
+    With --pick or --top the pipelines are those of a recommendation, which is made where there is none.
+    """,
     *("data", *MODELS, "pipeline", "augment", "set", "out", "seed", "student_alone", "pick", "top"),
     *(*READING, *FINE_TUNING, *RUNNING, "store"),
     top="Run the first picks side by side, stopping the worse.",
     resume=RESUME,
 )
-def run(typed: Typed, reporter: Reporter) -> Shown:
-    """Distils a student: teacher, student, figures. The same command again resumes, or shows the result.
-
-    With --pick or --top the pipelines are those of a recommendation, which is made where there is none.
-    """
-    from autodistill.commands import run
-
-    return (run.run if typed["pick"] is typed["top"] is None else run.run_picks)(typed, reporter)
-
-
-@command(
+command(
+    "recommend",
+    "run",
+    "Suggests pipelines for a dataset, with what each will give and cost. `run --pick 1` runs one.",
     *("data", "teacher", "students", "members", "set", "out"),
     *("top", "budget", "max_params", "max_latency", "pareto", *KNOWLEDGE),
     *(*READING, "description", *FINE_TUNING, *WHERE, "store"),
     resume=RESUME,
 )
-def recommend(typed: Typed, reporter: Reporter) -> Shown:
-    """Suggests pipelines for a dataset, with what each will give and cost. `run --pick 1` runs one."""
-    from autodistill.commands import run
-
-    return run.recommend(typed, reporter)
-
-
-@command(*KNOWLEDGE, "figures", "cache_dir", "store")
-def evaluate(typed: Typed, reporter: Reporter) -> Shown:
-    """Leaves one dataset out at a time: what the recommender is worth, beside everything simpler."""
-    from autodistill.commands import run
-
-    return run.evaluate(typed, reporter)
-
-
-@command(
+command(
+    "evaluate",
+    "run",
+    "Leaves one dataset out at a time: what the recommender is worth, beside everything simpler.",
+    *(*KNOWLEDGE, "figures", "cache_dir", "store"),
+)
+command(
+    "predict",
+    "predict",
+    "Answers texts: typed, from a file, or from standard input, one a line.",
     *("model", "texts", "pairs", "file", "text_column", "text_pair_column", "on_data", "into"),
     *("device", "precision"),
     on_data="A GLUE task: answer its test sets for the leaderboard.",
 )
-def predict(typed: Typed, reporter: Reporter) -> Shown:
-    """Answers texts: typed, from a file, or from standard input, one a line."""
-    from autodistill.commands import predict
-
-    return predict.predict(typed, reporter)
-
-
-@command("data", "policy", "set", "seed", "n", *COLUMNS, "max_train", *WHERE)
-def augment(typed: Typed, reporter: Reporter) -> Shown:
-    """Shows training examples beside what an augmentation policy makes of them."""
-    from autodistill.commands import look
-
-    return look.augment(typed, reporter)
-
-
-@command("data", *MODELS, "members", *COLUMNS, "cache_dir")
-def team(typed: Typed, reporter: Reporter) -> Shown:
-    """Suggests a team of teachers for a student, and how many members to drop; nothing is trained."""
-    from autodistill.commands import look
-
-    return look.team(typed, reporter)
-
-
-@command("source", "set", "on_data", *COLUMNS, on_data="Check against this dataset too.")
-def validate(typed: Typed, reporter: Reporter) -> Shown:
-    """Checks a pipeline, and whether it suits a dataset, without loading a model."""
-    from autodistill.commands import look
-
-    return look.verdict(typed, reporter)
-
-
-@command()
-def components(typed: Typed, reporter: Reporter) -> Shown:
-    """Lists the kinds of every component, and the presets."""
-    from autodistill.commands import look
-
-    return look.components(typed, reporter)
-
-
-@command("shown", "set", "format")
-def show(typed: Typed, reporter: Reporter) -> Shown:
-    """Shows a complete pipeline with its defaults, or the result of a run."""
-    from autodistill.commands import look
-
-    return look.run_or_pipeline(typed, reporter)
-
-
-@command("cache_dir")
-def doctor(typed: Typed, reporter: Reporter) -> Shown:
-    """Shows versions, devices, the precision that would be chosen, the hub, and the caches."""
-    from autodistill.commands import doctor
-
-    return doctor.doctor(typed, reporter)
+command(
+    "augment",
+    "look",
+    "Shows training examples beside what an augmentation policy makes of them.",
+    *("data", "policy", "set", "seed", "n", *COLUMNS, "max_train", *WHERE),
+)
+command(
+    "team",
+    "look",
+    "Suggests a team of teachers for a student, and how many members to drop; nothing is trained.",
+    *("data", *MODELS, "members", *COLUMNS, "cache_dir"),
+)
+command(
+    "validate",
+    "look",
+    "Checks a pipeline, and whether it suits a dataset, without loading a model.",
+    *("source", "set", "on_data", *COLUMNS),
+    on_data="Check against this dataset too.",
+)
+command("components", "look", "Lists the kinds of every component, and the presets.")
+command(
+    "show",
+    "look",
+    "Shows a complete pipeline with its defaults, or the result of a run.",
+    *("shown", "set", "format"),
+)
+command(
+    "doctor",
+    "doctor",
+    "Shows versions, devices, the precision that would be chosen, the hub, and the caches.",
+    "cache_dir",
+)
 
 
 def main() -> None:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tomli_w
 
-from autodistill.commands import show
 from autodistill.commands.options import Typed
 from autodistill.commands.request import request_from
 from autodistill.commands.show import Row, Shown
+from autodistill.commands.show import run as shown_run
 from autodistill.commands.units import large
 from engine.base.errors import InputError
 from engine.base.files import RESULT_FILE
@@ -232,7 +232,7 @@ def team_lines(suggestion: Suggestion) -> list[str]:
 # --- pipelines and components ----------------------------------------------------------------------
 
 
-def run_or_pipeline(typed: Typed, reporter: Reporter) -> Shown:
+def show(typed: Typed, reporter: Reporter) -> Shown:
     """The result of the run in a folder; or a complete pipeline, of a file or a preset.
 
     Raises:
@@ -247,10 +247,10 @@ def run_or_pipeline(typed: Typed, reporter: Reporter) -> Shown:
     result = RunResult.read(source)
     if result is None:
         raise InputError.of(source, f"this folder holds no finished run (no {RESULT_FILE})")
-    return show.run(result)
+    return shown_run(result)
 
 
-def verdict(typed: Typed, reporter: Reporter) -> Shown:
+def validate(typed: Typed, reporter: Reporter) -> Shown:
     """That a pipeline is right, and for what."""
     source = typed["source"]
     request = request_from(typed, lambda: load_pipeline(source, typed["set"] or ()))

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from inspect import Parameter, Signature
+from importlib import import_module
+from inspect import Parameter, Signature, cleandoc
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
@@ -190,37 +191,36 @@ FINE_TUNING = tuple(NAMES[f"fine_tuning.{name}"] for name in FineTuning.model_fi
 WHERE = ("device", "precision", "cache_dir")
 RUNNING = (*WHERE, *(name for name in RunOptions.model_fields if name not in WHERE))
 
-# --- commands --------------------------------------------------------------------------------------
-
 Work = Callable[[Typed, "Reporter"], "Shown"]
+
+# --- commands --------------------------------------------------------------------------------------
 
 
 def command(
-    app: typer.Typer, *names: str, resume: str = "", **helps: str
-) -> Callable[[Work], Callable[..., None]]:
-    """Makes a command of a function that gets what was typed, and gives what is shown.
+    app: typer.Typer, name: str, room: str, help: str, *names: str, resume: str = "", **helps: str
+) -> None:
+    """Adds a command.
 
     Args:
+        room: The module of `autodistill.commands` that has a function of the command's name: from what was
+            typed, and a reporter, to what is shown.
         names: Of `OPTIONS`, in their order; `json` is in every command.
         resume: What to say after Ctrl-C.
         helps: Option → its help, where this command's differs.
     """
 
-    def register(work: Work) -> Callable[..., None]:
-        def act(**typed: Any) -> None:
-            from autodistill.commands import console  # rich takes a while
+    def act(**typed: Any) -> None:
+        from autodistill.commands import console  # this, and what the room needs, takes a while
 
-            as_json = typed.pop("json")
-            with console.handled(as_json, resume):
-                with console.reporting() as reporter:
-                    shown = work(typed, reporter)
-                console.show(shown, as_json)
+        as_json = typed.pop("json")
+        with console.handled(as_json, resume):
+            work: Work = getattr(import_module(f"autodistill.commands.{room}"), name)
+            with console.reporting() as reporter:
+                shown = work(typed, reporter)
+            console.show(shown, as_json)
 
-        chosen = {name: OPTIONS[name] for name in (*names, "json")}
-        chosen |= {name: replace(OPTIONS[name], help=text) for name, text in helps.items()}
-        parameters = [option.parameter(name) for name, option in chosen.items()]
-        act.__name__, act.__doc__ = work.__name__, work.__doc__
-        act.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-        return app.command()(act)
-
-    return register
+    chosen = {each: OPTIONS[each] for each in (*names, "json")}
+    chosen |= {each: replace(OPTIONS[each], help=text) for each, text in helps.items()}
+    parameters = [option.parameter(each) for each, option in chosen.items()]
+    act.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    app.command(name, help=cleandoc(help))(act)

@@ -36,7 +36,9 @@ PIPELINE = "mi_alpha"
 
 
 def run(typed: Typed, reporter: Reporter) -> show.Shown:
-    """One pipeline: the named one."""
+    """The pipeline that was named; or picks of a recommendation, where some were."""
+    if typed["pick"] is not None or typed["top"] is not None:
+        return run_picks(typed, reporter)
     source = typed["pipeline"] or PIPELINE
     request = request_from(typed, lambda: load_pipeline(source, _sets(typed)))
     out = request.out or default_folder(request, source)
