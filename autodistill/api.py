@@ -1,29 +1,30 @@
-"""`AutoDistiller`: recommend, run, evaluate. The command line says the same with the same words."""
+"""`AutoDistiller`: recommend, run, evaluate. The command line offers the same with the same words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from autodistill.commands.request import record
 from autodistill.datasets.embedding import GLOVE
-from autodistill.evaluation.leave_one_out import HeldOut
 from autodistill.evaluation.report import Evaluation, evaluate
-from autodistill.history.store import Store
-from autodistill.race import Outcome, Race, run_picks
+from autodistill.race import Outcome, run_recommended
 from autodistill.ranking.fitted import DEFAULT, PREDICTORS
-from autodistill.ranking.knowledge import DEFAULT_SOURCES, load_knowledge
-from autodistill.recommend.recommend import Limits, Question, recommend
-from autodistill.recommend.record import Recommendation
-from engine.base.errors import InputError, unknown_name
+from autodistill.ranking.knowledge import DEFAULT_SOURCES
+from autodistill.recommend.recommend import knowledge_for, recommend
+from autodistill.recommend.request import Limits, Request, check_predictor
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter, SilentReporter
-from engine.data import identified, load_task
+from engine.data.load import identified, load_task
 from engine.data.task import Task
+from engine.pipeline.explain import checked
+from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.training import Training
+
+if TYPE_CHECKING:
+    from autodistill.evaluation.leave_one_out import HeldOut
+    from autodistill.recommend.record import Recommendation
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class AutoDistiller:
         store: The user's record of runs: a file or a database's URL.
         vectors: Word vectors that datasets are embedded with: `glove`, a file, or
             `owner/repository:file` of the hub.
-        predictor: A name of `predictors.PREDICTORS`.
+        predictor: A name of `ranking.PREDICTORS`.
         options: Device, precision, caches.
 
     Raises:
@@ -56,10 +57,12 @@ class AutoDistiller:
     reporter: Reporter = field(default_factory=SilentReporter)
 
     def __post_init__(self) -> None:
-        if isinstance(self.meta_data, str):
-            object.__setattr__(self, "meta_data", (self.meta_data,))
-        if self.predictor not in PREDICTORS:
-            raise InputError(unknown_name("--predictor", "unknown predictor", self.predictor, PREDICTORS))
+        check_predictor(self.predictor)
+
+    def _request(self, **given: Any) -> Request:
+        sources = (self.meta_data,) if isinstance(self.meta_data, str) else tuple(self.meta_data)
+        own = {name: getattr(self, name) for name in ("store", "vectors", "predictor", "options")}
+        return checked(Request, {"meta_data": sources, **own, **given})
 
     def recommend(
         self,
@@ -78,7 +81,7 @@ class AutoDistiller:
         """Pipelines for a dataset, with what each will give and cost.
 
         Args:
-            dataset: As `engine.distill` takes it.
+            dataset: As `distill` takes it.
             teacher: A hub name, a folder or `scratch:layers=L,hidden=H`.
             student: The same, or `layers:K`; several are compared.
             members: Further teachers, named likewise; with them, teams of teachers are compared too.
@@ -86,29 +89,25 @@ class AutoDistiller:
             limits: What a pick may cost.
             training: Of every pipeline; what is None there gets the paper's value for the task.
             description: The task in a sentence or two.
-            columns: `text`, `text_pair`, `label`, `kind`, `metric`, `max_train`, `max_validation`.
+            columns: Keyword arguments of `load_task`.
 
         Raises:
             InputError: The data or a model cannot be used, or nothing is within the limits.
         """
-        task = identified(dataset) if isinstance(dataset, Task) else load_task(dataset, **columns)
-        question = Question(
-            task=task,
+        request = self._request(
             teacher=teacher,
             students=(student,) if isinstance(student, str) else tuple(student),
             members=tuple(members),
-            data=dataset if isinstance(dataset, str) else task.name,
             columns=columns,
-            count=top,
+            top=top,
             limits=limits,
-            training=training,
+            pipeline=Pipeline(training=training),
             fine_tuning=fine_tuning,
             description=description,
-            predictor=self.predictor,
-            sources=self.meta_data,
-            vectors=self.vectors,
         )
-        return recommend(question, Store(self.store), self.options, self.reporter)
+        task = identified(dataset) if isinstance(dataset, Task) else load_task(dataset, **columns)
+        data = str(dataset) if isinstance(dataset, str | Path) else task.name
+        return recommend(request.model_copy(update={"task": task, "data": data}), self.reporter)
 
     def run(
         self,
@@ -137,30 +136,15 @@ class AutoDistiller:
         Raises:
             InputError: The dataset is not the recommendation's, or there is no such pick.
         """
-        task = self._task_of(recommendation, dataset)
-        chosen = recommendation.top(top) if top else [recommendation.pick(pick or 1)]
-        race = Race(
-            task=task,
-            recommendation=recommendation,
+        request = self._request(
             out=Path(out),
+            pick=pick,
+            top=top,
             seed=seed,
             student_alone=student_alone,
             fine_tuning=fine_tuning,
-            options=self.options,
-            reporter=self.reporter,
-            record=partial(record, Store(self.store)),
         )
-        return run_picks(race, chosen)
-
-    def _task_of(self, recommendation: Recommendation, dataset: Any) -> Task:
-        data = recommendation.data if dataset is None else dataset
-        task = identified(data) if isinstance(data, Task) else load_task(data, **recommendation.columns)
-        if task.fingerprint != recommendation.dataset_fingerprint:
-            what = "the recommendation was made for other data"
-            raise InputError.of(
-                str(recommendation.data), what, task.name, (), "Run `autodistill recommend` again."
-            )
-        return task
+        return run_recommended(request, recommendation, self.reporter, dataset)
 
     def evaluate(self, compared: Sequence[str] = tuple(PREDICTORS)) -> Evaluation:
         """Leaves one dataset out at a time: how well its runs are predicted from those of the others.
@@ -175,6 +159,13 @@ class AutoDistiller:
 
     def evaluation(self, compared: Sequence[str] = tuple(PREDICTORS)) -> tuple[Evaluation, list[HeldOut]]:
         """The same with the held-out runs and their predictions, for figures."""
-        table, notes = load_knowledge(self.meta_data, Store(self.store), self.vectors, self.options)
-        name = " and ".join(self.meta_data)
-        return evaluate(table, name, self.reporter, self.predictor, compared, notes)
+        return evaluation_of(self._request(), self.reporter, compared)
+
+
+def evaluation_of(
+    request: Request, reporter: Reporter, compared: Sequence[str] = tuple(PREDICTORS)
+) -> tuple[Evaluation, list[HeldOut]]:
+    """What the recommender that is asked for is worth, and the held-out runs with their predictions."""
+    table, notes = knowledge_for(request)
+    name = " and ".join(request.meta_data or DEFAULT_SOURCES)
+    return evaluate(table, name, reporter, request.predictor or DEFAULT, compared, notes)

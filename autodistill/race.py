@@ -1,4 +1,4 @@
-"""Runs picks beside each other and stops the hopeless ones early.
+"""Runs picks of a recommendation, and stops the hopeless ones early.
 
 The rule is successive halving (Jamieson and Talwalkar 2016): all picks train side by side; after an
 eighth, a quarter and a half of their epochs the better half goes on, the others stop. Each keeps the
@@ -10,18 +10,23 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from autodistill.recommend.record import Pick, Recommendation, in_words
-from engine.base.errors import RunError
+from autodistill.history.store import Store
+from engine.base.errors import InputError, RunError
 from engine.base.files import hash_of
-from engine.base.options import FineTuning, RunOptions
-from engine.base.progress import Reporter
+from engine.data.load import identified, load_task
 from engine.data.task import Task
 from engine.run.folder import RunFolder
 from engine.run.result import RunResult
+
+if TYPE_CHECKING:
+    from autodistill.recommend.record import Pick, Recommendation
+    from autodistill.recommend.request import Request
+    from engine.base.progress import Reporter
 
 RUNGS = 3
 """Times at which half of the picks may be stopped, the last one after half of the epochs."""
@@ -52,49 +57,71 @@ class Outcome:
         return sum(stages.get(stage, 0.0) for stage in ("signals", "search", "student"))
 
 
-@dataclass(frozen=True)
-class Race:
-    """What all runs of a race have in common.
+def record_run(store: Store, result: RunResult, folder: Path) -> None:
+    """Adds a run to the store, and draws the search for its team's distribution, where there was one."""
+    store.add_run(result, folder)
+    if (folder / "theta.csv").is_file():
+        from autodistill.evaluation.figures import draw_team  # loads matplotlib
+
+        draw_team(result, folder)
+
+
+def run_recommended(
+    request: Request, recommendation: Recommendation, reporter: Reporter, data: Any = None
+) -> list[Outcome]:
+    """Runs one pick of a recommendation, or several side by side; the best comes first.
 
     Args:
-        out: Folder in which each run has one.
-        record: Called with the result of each run that is over, and its folder.
+        request: `pick` or `top` say which; the first pick where neither does.
+        data: The dataset of the recommendation, where its name does not lead to it.
+
+    Raises:
+        InputError: The dataset is not the recommendation's, or there is no such pick.
+        RunError: A run failed, and no other is left.
     """
-
-    task: Task
-    recommendation: Recommendation
-    out: Path
-    seed: int
-    student_alone: bool
-    fine_tuning: FineTuning
-    options: RunOptions
-    reporter: Reporter
-    record: Callable[[RunResult, Path], object]
+    picks = recommendation.first(request.top) if request.top else [recommendation.pick(request.pick or 1)]
+    known = {"task": _task_of(recommendation, data), "teacher": recommendation.teacher}
+    return run_picks(request.model_copy(update=known), picks, reporter)
 
 
-def run_picks(race: Race, picks: Sequence[Pick]) -> list[Outcome]:
+def _task_of(recommendation: Recommendation, data: Any) -> Task:
+    data = recommendation.data if data is None else data
+    task = identified(data) if isinstance(data, Task) else load_task(data, **recommendation.columns)
+    if task.fingerprint != recommendation.dataset_fingerprint:
+        what, hint = "the recommendation was made for other data", "Run `autodistill recommend` again."
+        raise InputError.of(str(recommendation.data), what, task.name, (), hint)
+    return task
+
+
+def run_picks(request: Request, picks: Sequence[Pick], reporter: Reporter) -> list[Outcome]:
     """Runs picks, stopping the worse ones early; the best comes first.
+
+    Args:
+        request: With its task and teacher; in the folder `out` each run has one of its own.
 
     Raises:
         InputError: A run cannot be made.
         RunError: A run failed, and no other is left.
     """
-    for note in race.task.notes:
-        race.reporter.message(note)
-    race = replace(race, task=replace(race.task, notes=()))  # said once, not with every run
+    for note in request.task.notes:
+        reporter.message(note)
+    request = request.model_copy(update={"task": replace(request.task, notes=())})  # once, not with every run
     running = {pick.rank: pick for pick in picks}
     outcomes: dict[int, Outcome] = {}
     stops = rungs(min(pick.pipeline["training"]["epochs"] for pick in picks), len(picks))
     if stops:
-        race.reporter.message(rule(stops, len(picks)))
+        reporter.message(rule(stops, len(picks)))
     for epoch in [*stops, None]:
         for rank, pick in running.items():
             if len(picks) > 1:
                 aim = "to its end" if epoch is None else f"to epoch {epoch}"
-                race.reporter.message(f"pick {rank}: {in_words(pick.pipeline)}, {aim}")
-            outcomes[rank] = _run(race, pick, epoch)
+                reporter.message(f"pick {rank}: {pick.words}, {aim}")
+            outcomes[rank] = _run(request, pick, epoch, reporter)
         if epoch is not None:
-            running = _better_half(race, running, outcomes)
+            going_on = _better_half(running, outcomes)
+            for rank in sorted(running.keys() - going_on.keys()):
+                _close(request, outcomes[rank], reporter)
+            running = going_on
     order = sorted(outcomes.values(), key=lambda outcome: (outcome.result.status != "ok", -outcome.score))
     if order[0].result.status != "ok":
         raise RunError(f"every pick failed; the first one: {outcomes[picks[0].rank].result.reason}")
@@ -127,66 +154,65 @@ def rule(stops: Sequence[int], count: int) -> str:
     return f"{count} picks side by side; {', '.join(parts)}"
 
 
-def _run(race: Race, pick: Pick, until_epoch: int | None) -> Outcome:
+def _run(request: Request, pick: Pick, until_epoch: int | None, reporter: Reporter) -> Outcome:
     """One pick, as far as `until_epoch`."""
     from engine.distillation import distill  # loads torch
 
-    folder = race.out / folder_name(race, pick)
+    assert request.out is not None
+    folder = request.out / folder_name(request, pick)
     try:
         result = distill(
-            race.task,
-            teacher=race.recommendation.teacher,
+            request.task,
+            teacher=request.teacher,
             student=pick.student,
             pipeline=pick.pipeline,
             out=folder,
-            seed=race.seed,
-            student_alone=race.student_alone,
+            seed=request.seed,
+            student_alone=request.student_alone,
             until_epoch=until_epoch,
-            fine_tuning=race.fine_tuning,
-            options=race.options,
-            reporter=race.reporter,
+            fine_tuning=request.fine_tuning,
+            options=request.options,
+            reporter=reporter,
         )
     except RunError as error:
         failed = RunResult.read(folder)
         if failed is None or failed.status != "failed":
             raise
-        race.reporter.message(f"pick {pick.rank} failed: {error}")
+        reporter.message(f"pick {pick.rank} failed: {error}")
         result = failed
     if result.status != "pruned":
-        race.record(result, folder)
+        record_run(Store(request.store), result, folder)
     return Outcome(pick, result, folder)
 
 
-def folder_name(race: Race, pick: Pick) -> str:
+def folder_name(request: Request, pick: Pick) -> str:
     """The same for the same pick, whatever else was asked for."""
     identity = (
         pick.key,
-        race.recommendation.teacher,
+        request.teacher,
         pick.student,
-        race.seed,
-        race.fine_tuning,
-        race.task.fingerprint,
+        request.seed,
+        request.fine_tuning,
+        request.task.fingerprint,
     )
     return f"{pick.pipeline['intermediate']['kind']}-{hash_of(*identity)[:8]}"
 
 
-def _better_half(race: Race, running: dict[int, Pick], outcomes: dict[int, Outcome]) -> dict[int, Pick]:
-    """The picks that go on; the others are closed."""
+def _better_half(running: dict[int, Pick], outcomes: dict[int, Outcome]) -> dict[int, Pick]:
+    """The picks that go on."""
     order = sorted(running, key=lambda rank: (-outcomes[rank].score, rank))
-    kept = math.ceil(len(order) / 2)
-    for rank in order[kept:]:
-        _close(race, outcomes[rank])
-    return {rank: running[rank] for rank in sorted(order[:kept]) if outcomes[rank].result.status != "failed"}
+    kept = order[: math.ceil(len(order) / 2)]
+    return {rank: running[rank] for rank in sorted(kept) if outcomes[rank].result.status != "failed"}
 
 
-def _close(race: Race, outcome: Outcome) -> None:
+def _close(request: Request, outcome: Outcome, reporter: Reporter) -> None:
     """Records a run that was stopped, and removes what it would have gone on from."""
     result = outcome.result
     if result.status != "pruned":
         return
     reached = f"{result.metric} {outcome.score:.4f} after epoch {len(result.history)}"
-    race.reporter.message(f"pick {outcome.pick.rank} is stopped: {reached}")
-    race.record(result, outcome.folder)
+    reporter.message(f"pick {outcome.pick.rank} is stopped: {reached}")
+    record_run(Store(request.store), result, outcome.folder)
     if int(os.environ.get("RANK", "0")) == 0:
         folder = RunFolder(outcome.folder, result.identity)
         with folder.locked():

@@ -20,18 +20,21 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "FineTuning": "engine.base.options",
-    "Pipeline": "engine.pipeline",
+    "Pipeline": "engine.pipeline.pipeline",
     "RunOptions": "engine.base.options",
     "RunResult": "engine.run.result",
     "distill": "engine.distillation",
     "load_predictor": "engine.run.predictor",
     "load_task": "engine.data.load",
 }
-
 __all__ = ["FineTuning", "Pipeline", "RunOptions", "RunResult", "distill", "load_predictor", "load_task"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'engine' has no attribute {name!r}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -33,6 +33,9 @@ from rich.text import Text
 
 from engine.base.errors import AutoDistillerError, InputError
 from engine.base.progress import Reporter, SilentReporter
+
+if TYPE_CHECKING:
+    from autodistill.commands.show import Shown
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells expect."""
@@ -61,7 +64,7 @@ def say(text: str) -> None:
 
 
 def show_text(text: str) -> None:
-    """A result as it is, on stdout."""
+    """A text as it is, on stdout."""
     if _speaks:
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
         sys.stdout.flush()
@@ -72,13 +75,21 @@ def show_json(value: Any) -> None:
     show_text(json.dumps(value, indent=2, default=str, ensure_ascii=False))
 
 
-def show_lines(lines: Sequence[str]) -> None:
-    """A result as lines, on stdout."""
-    show_text("\n".join(lines))
+def show(shown: Shown, as_json: bool) -> None:
+    """What a command gives, on stdout."""
+    if shown.record is None:
+        return
+    if as_json:
+        show_json(shown.record)
+        return
+    for columns, rows, title in shown.tables:
+        show_table(columns, rows, title)
+    if shown.lines:
+        show_text("\n".join(shown.lines))
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    """A result as a table, on stdout; the first column is the heading of each row."""
+    """A table; the first column is the heading of each row."""
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
     for index, name in enumerate(columns):
         table.add_column(name, overflow="fold", no_wrap=index == 0)
@@ -142,8 +153,11 @@ def reporting() -> Iterator[Reporter]:
     if not console.is_terminal:
         yield LineReporter()
         return
-    with progress_bars(console) as progress:
+    progress = progress_bars(console)
+    try:
         yield BarReporter(progress)
+    finally:
+        progress.stop()
 
 
 class _Rate(ProgressColumn):
@@ -179,6 +193,7 @@ class BarReporter:
         self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def start(self, stage: str, total: int, done: int = 0, unit: str = "steps") -> None:
+        self.progress.start()  # with the first stage: a command without any draws nothing
         if stage in self._bars:  # the same stage again, of a second run: its bar again
             self.progress.reset(self._bars[stage], total=total, completed=done, unit=unit, note="")
         else:
@@ -195,13 +210,13 @@ class BarReporter:
 
 @dataclass
 class _Line:
-    """How far a stage is, and when it was last said."""
+    """How far a stage is, and when that was last printed."""
 
     total: int
     done: int
     unit: str
     began: float
-    said: float
+    printed: float
     first: int
     note: str = ""
 
@@ -218,7 +233,7 @@ class _Line:
 
 @dataclass
 class LineReporter:
-    """Says now and then how far a stage is, for logs."""
+    """Prints now and then how far a stage is, for logs."""
 
     _lines: dict[str, _Line] = field(default_factory=dict)
 
@@ -227,19 +242,19 @@ class LineReporter:
 
     def start(self, stage: str, total: int, done: int = 0, unit: str = "steps") -> None:
         now = time.monotonic()
-        self._lines[stage] = _Line(total, done, unit, began=now, said=now, first=done)
+        self._lines[stage] = _Line(total, done, unit, began=now, printed=now, first=done)
 
     def advance(self, stage: str, count: int = 1, note: str = "") -> None:
         line, now = self._lines[stage], time.monotonic()
         line.done += count
         line.note = note or line.note
-        if now - line.said >= PLAIN_SECONDS:
-            line.said = now
+        if now - line.printed >= PLAIN_SECONDS:
+            line.printed = now
             say(line.text(stage, now))
 
     def finish(self, stage: str) -> None:
         line, now = self._lines.pop(stage), time.monotonic()
-        if line.began < line.said < now:  # long enough to be mentioned, and not said just now
+        if line.began < line.printed < now:  # long enough to be mentioned, and not printed just now
             say(line.text(stage, now))
 
 

@@ -1,22 +1,40 @@
-"""What this machine offers: versions, devices, precision, hub, caches.
+"""What this machine offers: versions, devices, precision, hub, caches; and what stands in the way.
 
-Decided here: what is worth asking before somebody's run, and that asking costs seconds, not minutes.
+Decided here: what is worth knowing before a run, and that finding it out takes seconds, not minutes.
 """
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from autodistill.commands.request import fields_of
+from autodistill.commands.show import Row, Shown
+from engine.base import DISTRIBUTION
 from engine.base.files import folder_bytes
-from engine.base.options import RunOptions
 
-PACKAGES = ("autodistiller", "torch", "transformers", "datasets", "accelerate", "numpy", "POT", "tensorboard")
+if TYPE_CHECKING:
+    from autodistill.commands.options import Typed
+    from engine.base.options import RunOptions
+    from engine.base.progress import Reporter
+
+OURS = ("autodistill", "engine", "meta_data", "cli")
+"""Top-level names of the distribution."""
+PACKAGES = (DISTRIBUTION, "torch", "transformers", "datasets", "accelerate", "numpy", "POT", "tensorboard")
 CACHES = ("teachers", "gold_scores", "signals", "vocabularies")
+
+
+def doctor(typed: Typed, reporter: Reporter) -> Shown:
+    """Everything that was found, as a table; below it what stands in the way."""
+    report = examine(fields_of(typed).options)
+    table = ["part", "name", "found"], lines(report), ""
+    return Shown(report, [table], [f"warning: {conflict}" for conflict in report["conflicts"]])
 
 
 def examine(options: RunOptions) -> dict[str, Any]:
@@ -26,24 +44,47 @@ def examine(options: RunOptions) -> dict[str, Any]:
     from engine.base.hub import hub_reachable
 
     return {
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "versions": {"python": platform.python_version(), **{name: version_of(name) for name in PACKAGES}},
         "machine": _machine(options),
         "hub": {"address": constants.ENDPOINT, "reachable": hub_reachable(seconds=3.0)},
         "caches": {
             **{name: _cache(options.cache / name) for name in CACHES},
             "hub": _cache(Path(constants.HF_HUB_CACHE)),
         },
+        "conflicts": list(conflicts()),
     }
 
 
-def lines(report: dict[str, Any]) -> list[list[str]]:
+def conflicts() -> Iterator[str]:
+    """Other distributions with a package of our name, and packages that are loaded from elsewhere."""
+    providers = packages_distributions()
+    others: dict[str, list[str]] = {}
+    for package in OURS:
+        for name in dict.fromkeys(providers.get(package, ())):
+            if re.sub(r"[-_.]+", "-", name).lower() != DISTRIBUTION:
+                others.setdefault(name, []).append(package)
+    for name, packages in others.items():
+        yield (
+            f"the distribution {name} {version_of(name)} also brings {' and '.join(packages)}, and may have "
+            f"overwritten ours: pip uninstall {name}, then pip install --force-reinstall {DISTRIBUTION}"
+        )
+    home = Path(__file__).parents[2]
+    for package in OURS:
+        spec = find_spec(package)
+        origin = Path(spec.origin) if spec and spec.origin else None
+        if origin and not origin.is_relative_to(home):
+            yield f"{package} is loaded from {origin}, not from {home}: another package has its name"
+
+
+def lines(report: dict[str, Any]) -> list[Row]:
     """The report as rows of a table.
 
     Example:
         >>> lines({"hub": {"reachable": False}, "caches": {"models": {"folder": "~/x", "megabytes": 1.0}}})
         [['hub', 'reachable', 'no'], ['caches', 'models', 'folder ~/x, megabytes 1.0']]
     """
-    return [[part, name, _text(value)] for part, values in report.items() for name, value in values.items()]
+    parts = {part: values for part, values in report.items() if isinstance(values, dict)}
+    return [[part, name, _text(value)] for part, values in parts.items() for name, value in values.items()]
 
 
 def _text(value: Any) -> str:
@@ -56,7 +97,8 @@ def _text(value: Any) -> str:
     return "–" if value is None else str(value)
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """Of an installed distribution; None where it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -83,8 +125,8 @@ def _gpus() -> Iterator[str]:
     import torch
 
     for index in range(torch.cuda.device_count()):
-        found = torch.cuda.get_device_properties(index)
-        yield f"{found.name} ({found.total_memory / 1e9:.0f} GB)"
+        device = torch.cuda.get_device_properties(index)
+        yield f"{device.name} ({device.total_memory / 1e9:.0f} GB)"
 
 
 def _memory_gb() -> float | None:

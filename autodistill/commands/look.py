@@ -1,164 +1,302 @@
-"""Commands that look at something and change nothing: augment, team, validate, components, show, doctor."""
+"""The commands that look and change nothing: augment, team, validate, components, show.
+
+Decided here: a member's capacity is its number of parameters, which is known before anything is trained
+(AutoSKDBERT, appendix A).
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import typer
+import tomli_w
 
-from autodistill.commands import options as args
+from autodistill.commands.options import Typed
+from autodistill.commands.request import request_from
+from autodistill.commands.show import Row, Shown
+from autodistill.commands.show import run as shown_run
+from autodistill.commands.units import large
+from engine.base.errors import InputError
+from engine.base.files import RESULT_FILE
+from engine.pipeline import pipeline as pipelines
+from engine.pipeline.explain import checked
+from engine.pipeline.pipeline import Pipeline
+from engine.pipeline.presets import PRESETS
+from engine.pipeline.read import dump_pipeline, load_pipeline
+from engine.pipeline.team import AverageTeam
+from engine.run.result import RunResult
 
-app = typer.Typer()
+if TYPE_CHECKING:
+    from autodistill.recommend.request import Request
+    from engine.base.progress import Reporter
 
-
-@app.command()
-def augment(
-    data: args.Data,
-    policy: args.Policy,
-    n: args.Count = 10,
-    set_: args.Sets = None,
-    seed: args.Seed = 0,
-    text: args.TextColumn = None,
-    text_pair: args.PairColumn = None,
-    label: args.LabelColumn = None,
-    task: args.TaskName = None,
-    max_train: args.MaxTrain = None,
-    device: args.Device = "auto",
-    precision: args.Precision = "auto",
-    cache_dir: args.CacheDir = None,
-    json: args.Json = False,
-) -> None:
-    """Shows training examples beside what an augmentation policy makes of them."""
-    given = locals()
-    from autodistill.commands import augmenting, console
-
-    groups = args.grouped(given)
-    sample = augmenting.Sample(
-        data, policy, set_ or (), n, seed, columns=groups["columns"], options=groups["options"]
-    )
-    with console.handled(json):
-        with console.reporting() as reporter:
-            found = augmenting.augment(sample, reporter)
-        if json:
-            console.show_json(found)
-        else:
-            console.show_table(augmenting.COLUMNS, augmenting.sample_rows(found))
+PLAIN = "vanilla_kd"
+"""The preset that an augmentation is put into; nothing else of it is used."""
+TEXTS = ("text", "text_pair", "question", "context")
+Role = Literal["strongest", "assistant", "as large as the student", "weak"]
+MOST_OF_A_ROLE = 3
+"""Suggested assistants, and suggested weak members, where none are named."""
 
 
-@app.command()
-def team(
-    data: args.Data,
-    teacher: args.Teacher = None,
-    student: args.Student = None,
-    members: args.Members = None,
-    text: args.TextColumn = None,
-    text_pair: args.PairColumn = None,
-    label: args.LabelColumn = None,
-    task: args.TaskName = None,
-    cache_dir: args.CacheDir = None,
-    json: args.Json = False,
-) -> None:
-    """Suggests a team of teachers for a student, and how many members to drop; nothing is trained."""
-    given = locals()
-    from autodistill.commands import console, teaming
-
-    groups = args.grouped(given)
-    wish = teaming.Wish(
-        data, teacher, student, members or (), columns=groups["columns"], options=groups["options"]
-    )
-    with console.handled(json):
-        with console.reporting() as reporter:
-            found = teaming.suggest(wish, reporter)
-        if json:
-            console.show_json(found.record())
-        else:
-            console.show_table(teaming.COLUMNS, teaming.rows(found))
-            console.show_lines(teaming.lines(found))
-            console.show_text(teaming.snippet(found))
+# --- augment ---------------------------------------------------------------------------------------
 
 
-@app.command()
-def validate(
-    source: args.Source,
-    set_: args.Sets = None,
-    data: Annotated[str | None, args.option("--data", help="Check against this dataset too.")] = None,
-    text: args.TextColumn = None,
-    text_pair: args.PairColumn = None,
-    label: args.LabelColumn = None,
-    task: args.TaskName = None,
-    json: args.Json = False,
-) -> None:
-    """Checks a pipeline, and whether it suits a dataset, without loading a model."""
-    from autodistill.commands import console
-    from autodistill.commands import request as runs
-    from autodistill.commands import show as summary
-
-    with console.handled(json):
-        columns = {"text": text, "text_pair": text_pair, "label": label, "kind": task}
-        pipeline, found = runs.check(source, set_ or (), data, columns)
-        pipeline = pipeline if found is None else pipeline.for_task(found)
-        if json:
-            about = None if found is None else summary.task_record(found)
-            record = {"status": "ok", "key": pipeline.key, "pipeline": pipeline.model_dump(), "task": about}
-            console.show_json(record)
-        else:
-            console.show_lines(summary.verdict_lines(source, pipeline, found))
+def augment(typed: Typed, reporter: Reporter) -> Shown:
+    """Originals, drawn by the seed, beside what becomes of them."""
+    sets = [f"augmentation={typed['policy']}", *(typed["set"] or ())]
+    examples = augmented(request_from(typed, lambda: load_pipeline(PLAIN, sets)), reporter)
+    rows = [
+        [str(number), as_text(each["original"]), _made(each)] for number, each in enumerate(examples, start=1)
+    ]
+    return Shown(examples, [(["", "original", "augmented"], rows, "")])
 
 
-@app.command()
-def components(json: args.Json = False) -> None:
-    """Lists the kinds of every component, and the presets."""
-    from autodistill.commands import console
-    from autodistill.commands import show as summary
-    from engine.pipeline.pipeline import components as kinds
+def augmented(request: Request, reporter: Reporter) -> list[dict[str, Any]]:
+    """Examples, drawn by the seed, and what becomes of them.
 
-    with console.handled(json):
-        if json:
-            console.show_json(kinds())
-        else:
-            console.show_table(["component", "kind", "what it is"], summary.component_rows())
-            console.show_table(["preset", "the student learns from", "source"], summary.preset_rows())
+    Returns:
+        One dict each: `original`, `augmented`; with mixup also `partner` and `share`, the weight of the
+        first of the two.
 
+    Raises:
+        InputError: The pipeline does not augment, or needs what is not here.
+    """
+    if not request.pipeline.augmentation.operators:
+        raise InputError.of("--augment", "it has no operators", "none", ("random+mixup",))
 
-@app.command()
-def show(
-    source: Annotated[str, typer.Argument(metavar="NAME|FILE|FOLDER", help="Preset, pipeline file, or run.")],
-    set_: args.Sets = None,
-    format: Annotated[Literal["toml", "yaml", "json"], typer.Option(help="Of a pipeline.")] = "toml",
-    json: args.Json = False,
-) -> None:
-    """Shows a complete pipeline with its defaults, or the result of a run."""
-    from autodistill.commands import console
-    from autodistill.commands import request as runs
-    from autodistill.commands import show as summary
-    from engine.pipeline.read import dump_pipeline, load_pipeline
+    import numpy as np  # with torch below, after what needs neither
 
-    with console.handled(json):
-        if not Path(source).is_dir():
-            pipeline, written = load_pipeline(source, set_ or ()), "json" if json else format
-            comment = summary.left_open(pipeline) if written == "toml" else ""
-            console.show_text(comment + dump_pipeline(pipeline, written))
-            return
-        result = runs.read_result(Path(source))
-        if json:
-            console.show_text(result.to_json())
-        else:
-            for names, rows in summary.result_tables(result):
-                console.show_table(names, rows)
-            console.show_lines(summary.closing_lines(result))
+    from engine.augment.build import policy_for
+    from engine.base.machine import machine_for
+
+    task = request.task
+    policy = policy_for(request.pipeline.augmentation, task, machine_for(request.options, reporter))
+    assert policy is not None
+    generator = np.random.default_rng(request.seed)
+    rows = [dict(task.train[int(row)]) for row in generator.permutation(len(task.train))[: request.count]]
+    made = policy(rows, task.kind, generator)
+    examples: list[dict[str, Any]] = [
+        {"original": original, "augmented": changed}
+        for original, changed in zip(rows, made.rows, strict=False)
+    ]
+    if made.shares is not None:
+        for pair, partner, share in zip(examples, made.rows[len(rows) :], made.shares.tolist(), strict=True):
+            pair |= {"partner": partner, "share": share}
+    return examples
 
 
-@app.command()
-def doctor(cache_dir: args.CacheDir = None, json: args.Json = False) -> None:
-    """Shows versions, devices, the precision that would be chosen, the hub, and the caches."""
-    from autodistill.commands import console
-    from autodistill.commands import doctor as examination
-    from engine.base.options import RunOptions
+def _made(each: Mapping[str, Any]) -> str:
+    first = as_text(each["augmented"])
+    if "share" not in each:
+        return first
+    share = each["share"]
+    return f"{share:.2f} of: {first}\n{1 - share:.2f} of: {as_text(each['partner'])}"
 
-    with console.handled(json):
-        report = examination.examine(RunOptions(cache_dir=cache_dir))
-        if json:
-            console.show_json(report)
-        else:
-            console.show_table(["part", "name", "found"], examination.lines(report))
+
+def as_text(row: Mapping[str, Any]) -> str:
+    """The texts of a row, the second one behind a bar; of a tagged sentence its words.
+
+    Example:
+        >>> as_text({"text": "One.", "text_pair": "Two.", "label": 1})
+        'One. | Two.'
+    """
+    if "tokens" in row:
+        return " ".join(row["tokens"])
+    return " | ".join(row[name] for name in TEXTS if name in row)
+
+
+# --- team ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SuggestedMember:
+    """A member of a suggested team."""
+
+    name: str
+    parameters: int
+    role: Role
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A team for a student.
+
+    Args:
+        members: The teacher first.
+        student_parameters: Of the student.
+        dropped: m, how many to drop after phase 1.
+        update: How θ is learned, where the task leaves no choice.
+    """
+
+    members: list[SuggestedMember]
+    student_parameters: int
+    dropped: int
+    update: Literal["cr"] | None = None
+
+    def table(self) -> dict[str, Any]:
+        """The table `[team]` of a pipeline."""
+        names = [member.name for member in self.members[1:]]
+        table = {"kind": "autoskd", "members": names, "dropped": self.dropped}
+        return table if self.update is None else {**table, "update": self.update}
+
+
+def team(typed: Typed, reporter: Reporter) -> Shown:
+    """A team for a student, from sizes alone."""
+    suggestion = suggest(request_from(typed), reporter)
+    record = {
+        "members": [vars(member) for member in suggestion.members],
+        "student_parameters": suggestion.student_parameters,
+        "team": suggestion.table(),
+    }
+    lines = [*team_lines(suggestion), "In a pipeline file:", tomli_w.dumps({"team": suggestion.table()})]
+    return Shown(record, [(["member", "parameters", "role"], team_rows(suggestion), "")], lines)
+
+
+def suggest(request: Request, reporter: Reporter) -> Suggestion:
+    """Sorts the members by what they are for the student; some of the teacher's layers where none are named.
+
+    Raises:
+        InputError: A model cannot be used.
+    """
+    from engine.base.machine import machine_for  # loads torch
+    from engine.models.start import planned_parameters
+    from engine.run.plan import plan_run
+    from engine.team.search import weaker
+
+    task, machine = request.task, machine_for(request.options, reporter)
+    models = (request.teacher, request.students[0])
+    depth = plan_run(task, Pipeline(), *models).teacher.start.layers
+    names = list(request.members) or _layers(depth)
+    team = checked(AverageTeam, {"members": names})  # of any kind; its members count here
+    plan = plan_run(task, Pipeline(team=team), *models)
+    sizes = [planned_parameters(each.start, task, machine) for each in plan.team]
+    student = planned_parameters(plan.student, task, machine, plan.teacher.start)
+    members = [
+        SuggestedMember(name, size, _role(size, student, max(sizes)))
+        for name, size in zip([request.teacher, *names], sizes, strict=True)
+    ]
+    chosen = members if request.members else _some(members)
+    dropped = weaker([member.parameters for member in chosen], student)
+    return Suggestion(chosen, student, dropped, "cr" if task.kind == "regression" else None)
+
+
+def _layers(depth: int) -> list[str]:
+    """Shallower forms of the teacher, the deepest first."""
+    return [f"layers:{count}" for count in range(depth - 1, 0, -1)] or ["layers:1"]
+
+
+def _role(size: int, student: int, largest: int) -> Role:
+    if size == largest:
+        return "strongest"
+    if size == student:
+        return "as large as the student"
+    return "assistant" if size > student else "weak"
+
+
+def _some(members: list[SuggestedMember]) -> list[SuggestedMember]:
+    """The teacher, and some of each role, evenly from the largest to the smallest."""
+    chosen = members[:1]
+    for role in ("assistant", "weak"):
+        of_role = [member for member in members[1:] if member.role == role]
+        count = min(MOST_OF_A_ROLE, len(of_role))
+        chosen += [of_role[round(index * len(of_role) / count)] for index in range(count)]
+    return chosen if len(chosen) > 1 else members[:2]
+
+
+def team_rows(suggestion: Suggestion) -> list[Row]:
+    """A row a member, the student last."""
+    members = [[member.name, large(member.parameters), member.role] for member in suggestion.members]
+    return [*members, ["(the student)", large(suggestion.student_parameters), ""]]
+
+
+def team_lines(suggestion: Suggestion) -> list[str]:
+    """What the table means, in sentences."""
+    roles: Sequence[Role] = [member.role for member in suggestion.members]
+    weak = f"{roles.count('weak')} of {len(roles)} are weaker than the student"
+    lines = [f"{weak}; {suggestion.dropped} members are dropped after phase 1."]
+    if "weak" not in roles:
+        lines.append("warning: nobody is weaker than the student; the paper's teams have such members too.")
+    if "assistant" not in roles:
+        lines.append("warning: nobody stands between the student and the strongest member.")
+    return lines
+
+
+# --- pipelines and components ----------------------------------------------------------------------
+
+
+def show(typed: Typed, reporter: Reporter) -> Shown:
+    """The result of the run in a folder; or a complete pipeline, of a file or a preset.
+
+    Raises:
+        InputError: There is no such thing, or it is damaged.
+    """
+    source, form = typed["shown"], typed["format"]
+    if not Path(source).is_dir():
+        pipeline = load_pipeline(source, typed["set"] or ())
+        comment = left_open(pipeline) if form == "toml" else ""
+        record = json.loads(dump_pipeline(pipeline, "json"))
+        return Shown(record, lines=[comment + dump_pipeline(pipeline, form)])
+    result = RunResult.read(source)
+    if result is None:
+        raise InputError.of(source, f"this folder holds no finished run (no {RESULT_FILE})")
+    return shown_run(result)
+
+
+def validate(typed: Typed, reporter: Reporter) -> Shown:
+    """That a pipeline is right, and for what."""
+    source = typed["source"]
+    request = request_from(typed, lambda: load_pipeline(source, typed["set"] or ()))
+    pipeline, task = request.pipeline, request.task
+    pipeline = pipeline if task is None else pipeline.for_task(task)
+    prediction = pipeline.prediction_for(task.kind if task else "classification").kind
+    parts = f"intermediate {pipeline.intermediate.kind}, mapping {pipeline.mapping.kind}"
+    stack = "+".join(pipeline.augmentation.kinds) or "none"
+    lines = [f"{source}: a valid pipeline ({parts}, prediction {prediction}, augmentation {stack})"]
+    record = {"status": "ok", "key": pipeline.key, "pipeline": pipeline.model_dump(), "task": None}
+    if task is not None:
+        sizes = {name: len(rows) for name, rows in task.validation.items()}
+        lines += [
+            f"{task.name}: {task.kind.replace('_', ' ')}, {len(task.train):,} training and "
+            f"{sum(sizes.values()):,} held-out examples, metric {task.metric}; the pipeline suits it",
+            *task.notes,
+        ]
+        plain = {name: getattr(task, name) for name in ("name", "kind", "pair", "labels", "metric")}
+        about = {"validation": sizes, "columns": dict(task.columns), "notes": task.notes}
+        record["task"] = {**plain, "train": len(task.train), **about}
+    return Shown(record, lines=lines)
+
+
+def left_open(pipeline: Pipeline) -> str:
+    """A comment that names the keys whose value follows from task and student.
+
+    Example:
+        >>> from engine.pipeline import Pipeline, Training
+        >>> left_open(Pipeline(training=Training(epochs=3, max_length=64, window_overlap=8)))
+        '# Left to task and student: prediction, training.learning_rate\\n'
+    """
+    keys = list(_open_keys(pipeline.model_dump()))
+    return f"# Left to task and student: {', '.join(keys)}\n" if keys else ""
+
+
+def _open_keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _open_keys(value, f"{prefix}{key}.")
+        elif value is None:
+            yield prefix + key
+
+
+def components(typed: Typed, reporter: Reporter) -> Shown:
+    """Every kind of every component, and the presets, each with its one-line description."""
+    kinds, specs = pipelines.components(), pipelines.component_specs()
+    rows = [
+        [component, kind, (spec.__doc__ or "").splitlines()[0]]
+        for component in kinds
+        for kind, spec in zip(kinds[component], specs[component], strict=True)
+    ]
+    presets = [[name, preset.description, preset.source] for name, preset in PRESETS.items()]
+    heads = ["component", "kind", "what it is"], ["preset", "the student learns from", "source"]
+    return Shown(kinds, [(heads[0], rows, ""), (heads[1], presets, "")])

@@ -1,187 +1,226 @@
-"""The arguments and options of the command line: what each is called and what its help says."""
+"""Every argument and option of the command line, and how a command is made of them.
+
+Decided here: what an option is called, and in which panel of the help it stands. What it means, its type,
+range, default and help are those of the field of `Request` that it fills; those of one command alone
+follow below.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from importlib import import_module
+from inspect import Parameter, Signature, cleandoc
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
-_models, _data, _machine, _teacher = "Models and pipeline", "Data", "Machine", "Fine-tuning of the teacher"
-_advice = "Recommendation"
+from autodistill.recommend.request import Columns, Request
+from engine.base.options import FineTuning, RunOptions
+from engine.base.spec import Spec
 
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
-GROUPS = {
-    "columns": {
-        "text": "text",
-        "text_pair": "text_pair",
-        "label": "label",
-        "kind": "task",
-        "metric": "metric",
-        "max_train": "max_train",
-        "max_validation": "max_validation",
-    },
-    "fine_tuning": {
-        "when": "fine_tune",
-        "epochs": "teacher_epochs",
-        "learning_rate": "teacher_learning_rate",
-    },
-    "options": {
-        name: name
-        for name in (
-            "device",
-            "precision",
-            "cache_dir",
-            "cache_budget_gb",
-            "signals",
-            "workers",
-            "tensorboard",
-            "overwrite",
-        )
-    },
+    from autodistill.commands.show import Shown
+    from engine.base.progress import Reporter
+
+Typed = dict[str, Any]
+"""Name of an option → what was typed; None and empty lists where nothing was."""
+
+MODELS, DATA, MACHINE, ADVICE = "Models and pipeline", "Data", "Machine", "Recommendation"
+PANELS = {
+    "columns": DATA,
+    "fine_tuning": "Fine-tuning of the teacher",
+    "options": MACHINE,
+    "limits": ADVICE,
+    **dict.fromkeys(("description", "count"), DATA),
+    **dict.fromkeys(("pick", "top", "meta_data", "predictor", "vectors"), ADVICE),
+    "store": MACHINE,
 }
-"""Group → field → argument of the command line."""
+"""Field of `Request` → panel of its options; the others are about models and pipeline."""
+NAMES = {
+    "students": "student",
+    "count": "n",
+    "columns.kind": "task",
+    "columns.seed": "split_seed",
+    "fine_tuning.when": "fine_tune",
+    **{f"fine_tuning.{name}": f"teacher_{name}" for name in FineTuning.model_fields if name != "when"},
+    "limits.seconds": "budget",
+    "limits.parameters": "max_params",
+    "limits.latency_ms": "max_latency",
+}
+"""Field → what its option is called; the others are called as they are."""
 
 
-def option(*names: str, help: str, panel: str | None = None, **more: Any) -> Any:
-    """An option without its default in the help."""
-    return typer.Option(*names, help=help, rich_help_panel=panel, show_default=False, **more)
-
-
-Data = Annotated[
-    str, typer.Argument(metavar="DATA", help="Hub name, file, folder with train and validation, or demo.")
-]
-Source = Annotated[str, typer.Argument(metavar="FILE|PRESET", help="A pipeline.")]
-Json = Annotated[bool, option("--json", help="Print the result as JSON.")]
-Sets = Annotated[
-    list[str] | None, option("--set", help="Change a key: prediction.kind=mse. Repeatable.", panel=_models)
-]
-PipelineName = Annotated[
-    str | None,
-    option("--pipeline", help="A TOML, YAML or JSON file, or a preset. Default: mi_alpha.", panel=_models),
-]
-Teacher = Annotated[
-    str | None, option("--teacher", help="Hub name, folder, or scratch:layers=L,hidden=H.", panel=_models)
-]
-Student = Annotated[
-    str | None,
-    option("--student", help="Hub name, folder, layers:K of the teacher, or scratch:….", panel=_models),
-]
-Out = Annotated[Path | None, option("--out", help="Folder of the run. Default: runs/…", panel=_models)]
-Seed = Annotated[int, typer.Option(min=0, rich_help_panel=_models)]
-StudentAlone = Annotated[
-    bool, option("--student-alone", help="Also fine-tune the student without a teacher.", panel=_models)
-]
-TextColumn = Annotated[str | None, option("--text", help="Column of the text.", panel=_data)]
-PairColumn = Annotated[str | None, option("--text-pair", help="Column of the second text.", panel=_data)]
-LabelColumn = Annotated[str | None, option("--label", help="Column of the label.", panel=_data)]
-TaskName = Annotated[
-    Literal["classification", "regression", "tagging", "question_answering"] | None,
-    option("--task", help="What is predicted, where the columns do not tell.", panel=_data),
-]
-Metric = Annotated[str | None, option("--metric", help="The score that counts.", panel=_data)]
-MaxTrain = Annotated[
-    int | None, option("--max-train", min=1, help="Use at most this many training rows.", panel=_data)
-]
-MaxValidation = Annotated[
-    int | None, option("--max-validation", min=1, help="Use at most this many held-out rows.", panel=_data)
-]
-FineTune = Annotated[
-    Literal["auto", "always", "never"],
-    typer.Option(help="auto: only a model without a head for the task.", rich_help_panel=_teacher),
-]
-TeacherEpochs = Annotated[
-    int | None, option("--teacher-epochs", min=1, help="Default: 4; from scratch 10.", panel=_teacher)
-]
-TeacherRate = Annotated[
-    float | None, option("--teacher-learning-rate", help="Default: 5e-5; from scratch 5e-4.", panel=_teacher)
-]
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(rich_help_panel=_machine)]
-Precision = Annotated[Literal["auto", "bf16", "fp16", "float32"], typer.Option(rich_help_panel=_machine)]
-CacheDir = Annotated[str | None, option("--cache-dir", help="Teachers and their signals.", panel=_machine)]
-CacheBudget = Annotated[
-    float | None, option("--cache-budget-gb", help="Disk for all signals. Default: 20.", panel=_machine)
-]
-Workers = Annotated[
-    int | None,
-    option("--workers", min=0, help="Processes that augment texts. Default: auto.", panel=_machine),
-]
-Signals = Annotated[
-    Literal["auto", "online"],
-    typer.Option(help="auto: the teacher's signals are kept on disk.", rich_help_panel=_machine),
-]
-TensorBoard = Annotated[bool, option("--tensorboard", help="Write a TensorBoard log.", panel=_machine)]
-Overwrite = Annotated[
-    bool, option("--overwrite", help="Empty a folder that holds another run.", panel=_machine)
-]
-Members = Annotated[
-    list[str] | None,
-    option(
-        "--members",
-        help="Another teacher of the team, named likewise or layers:K. Repeatable.",
-        panel=_models,
-    ),
-]
-Students = Annotated[
-    list[str] | None,
-    option("--student", help="Hub name, folder, layers:K, or scratch:…. Repeatable.", panel=_models),
-]
-Pick = Annotated[
-    int | None, option("--pick", min=1, help="Run this pick of the recommendation.", panel=_advice)
-]
-TopRun = Annotated[
-    int | None,
-    option("--top", min=1, help="Run the first picks side by side, stopping the worse.", panel=_advice),
-]
-Top = Annotated[int, typer.Option(min=1, help="Number of picks.", rich_help_panel=_advice)]
-Budget = Annotated[str | None, option("--budget", help="Time that one run may take: 30m, 2h.", panel=_advice)]
-MaxParams = Annotated[
-    str | None, option("--max-params", help="Parameters of the student: 20M.", panel=_advice)
-]
-MaxLatency = Annotated[
-    str | None, option("--max-latency", help="Of the student, one example: 5ms.", panel=_advice)
-]
-Pareto = Annotated[bool, option("--pareto", help="Show quality against time.", panel=_advice)]
-Description = Annotated[
-    str, option("--description", help="The task in a sentence or two, for its embedding.", panel=_data)
-]
-MetaData = Annotated[
-    list[str] | None,
-    option("--meta-data", help="Past runs: published, store, a table, a folder. Repeatable.", panel=_advice),
-]
-StoreUrl = Annotated[
-    str | None, option("--store", help="Your record of runs: a file or a database's URL.", panel=_machine)
-]
-Vectors = Annotated[
-    str | None,
-    option("--vectors", help="Word vectors: glove (default), a file, or owner/repo:file.", panel=_advice),
-]
-PredictorName = Annotated[
-    str | None, option("--predictor", help="What orders the pipelines. Default: mixed.", panel=_advice)
-]
-Augment = Annotated[
-    str | None,
-    option("--augment", help="Operators in their order, such as random,mixup; none for none.", panel=_models),
-]
-Policy = Annotated[
-    str, option("--policy", help="Operators in their order, such as random+mixup.", panel=_models)
-]
-Count = Annotated[int, typer.Option("--n", min=1, help="Number of examples.", rich_help_panel=_data)]
-Figures = Annotated[Path | None, option("--figures", help="Folder to draw the figures in.")]
-
-
-def grouped(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What a command was given, by whom it concerns.
+@dataclass(frozen=True)
+class Option:
+    """An argument or an option.
 
     Args:
-        given: The arguments of a command by name.
-
-    Returns:
-        `columns` for `load_task`, `fine_tuning` and `options` with the fields of `FineTuning` and
-        `RunOptions`; as far as the command has them.
+        type: What typer makes of the text.
+        path: The field of `Request` that it fills; empty where it concerns one command alone.
+        names: With dashes; that of the option itself where none is given.
+        metavar: Of an argument; empty for an option.
+        least: Smallest whole number.
     """
-    return {
-        group: {ours: given[theirs] for ours, theirs in names.items() if theirs in given}
-        for group, names in GROUPS.items()
-    }
+
+    type: Any
+    help: str
+    panel: str | None = None
+    path: str = ""
+    names: tuple[str, ...] = ()
+    default: Any = None
+    metavar: str = ""
+    least: int | None = None
+
+    def parameter(self, name: str) -> Parameter:
+        """As a parameter of a function that typer reads."""
+        if self.metavar:
+            mark = typer.Argument(metavar=self.metavar, help=self.help)
+            return Parameter(name, Parameter.KEYWORD_ONLY, annotation=Annotated[self.type, mark])
+        names = self.names or (dashed(name),)
+        shown = self.default is not None and self.type is not bool
+        about: dict[str, Any] = {
+            "help": self.help,
+            "rich_help_panel": self.panel,
+            "show_default": shown,
+            "min": self.least,
+        }
+        default = Parameter.empty if self.default is ... else self.default
+        mark = typer.Option(*names, **about)
+        return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[self.type, mark])
+
+
+def dashed(name: str) -> str:
+    """An option as it is typed.
+
+    Example:
+        >>> dashed("max_train")
+        '--max-train'
+    """
+    return f"--{name.replace('_', '-')}"
+
+
+# --- those of the specs ----------------------------------------------------------------------------
+
+
+def _of_spec(spec: type[Spec], prefix: str = "") -> Iterator[tuple[str, Option]]:
+    """Every field that a person can type, of the specs inside too."""
+    for name, field in spec.model_fields.items():
+        path = prefix + name
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Spec):
+            yield from _of_spec(inner, f"{path}.")
+        elif path not in ("task", "pipeline"):
+            yield NAMES.get(path, name), _of_field(path, field)
+
+
+def _of_field(path: str, field: FieldInfo) -> Option:
+    """Limits are typed with a unit; whole numbers show their range; the spec checks everything."""
+    kind, marks = _plain(field.annotation)
+    least = next((mark.ge for mark in (*field.metadata, *marks) if hasattr(mark, "ge")), None)
+    typed = str if path.startswith("limits.") else list[str] if get_origin(kind) is tuple else kind
+    default = field.default if field.default not in ("", ()) else None
+    return Option(
+        typed if default is not None else typed | None,
+        (field.description or "").split("\n\n")[0].replace("`", ""),
+        PANELS.get(path.split(".")[0], MODELS),
+        path,
+        default=default,
+        least=least if kind is int else None,
+    )
+
+
+def _plain(annotation: Any) -> tuple[Any, list[Any]]:
+    """A type without `None` and `Annotated`, and the marks that stood at it."""
+    if get_origin(annotation) not in (Annotated, tuple, Literal) and NoneType in get_args(annotation):
+        (annotation,) = (part for part in get_args(annotation) if part is not NoneType)
+    if get_origin(annotation) is not Annotated:
+        return annotation, []
+    kind, *notes = get_args(annotation)
+    return kind, [mark for note in notes for mark in getattr(note, "metadata", [note])]
+
+
+OPTIONS = dict(_of_spec(Request))
+"""Name → option, every one that a command may have."""
+_student, _data = OPTIONS["student"], OPTIONS["data"]
+_alone = ("--student-alone", "--with-baseline")  # the second is the name of before
+OPTIONS |= {
+    "data": replace(_data, type=str, metavar="DATA"),
+    "on_data": replace(_data, names=("--data",), panel=None),
+    "student": replace(_student, type=str | None),
+    "students": replace(_student, names=("--student",), help=f"{_student.help} Repeatable."),
+    "student_alone": replace(OPTIONS["student_alone"], names=_alone),
+}
+
+# --- those of one command --------------------------------------------------------------------------
+
+OPTIONS |= {
+    "json": Option(bool, "Print the result as JSON.", default=False),
+    "pipeline": Option(str | None, "TOML, YAML or JSON, or a preset. Default: mi_alpha.", MODELS),
+    "set": Option(list[str] | None, "Change a key: prediction.kind=mse. Repeatable.", MODELS),
+    "augment": Option(str | None, "Operators in their order: random,mixup; or none.", MODELS),
+    "policy": Option(
+        str,
+        "Operators in their order, such as random+mixup.",
+        MODELS,
+        names=("--augment", "--policy"),
+        default=...,
+    ),
+    "pareto": Option(bool, "Show quality against time.", ADVICE, default=False),
+    "figures": Option(Path | None, "Folder to draw the figures in."),
+    "model": Option(str, "Folder of a run, or any fine-tuned model.", metavar="MODEL"),
+    "texts": Option(list[str] | None, "A text. Repeatable.", names=("--text",)),
+    "pairs": Option(list[str] | None, "Its second text, or a question's context.", names=("--text-pair",)),
+    "file": Option(Path | None, "Lines of text, CSV, JSON lines, …."),
+    "text_column": Option(str | None, "In the file."),
+    "text_pair_column": Option(str | None, "In the file."),
+    "into": Option(Path | None, "JSON lines; with --data the folder.", names=("--out",)),
+    "source": Option(str, "A pipeline.", metavar="FILE|PRESET"),
+    "shown": Option(str, "Preset, pipeline file, or run.", metavar="NAME|FILE|FOLDER"),
+    "format": Option(Literal["toml", "yaml", "json"], "Of a pipeline.", default="toml"),
+}
+
+COLUMNS = ("text", "text_pair", "label", "task")
+"""Options of every command that reads data; the others of `Columns` follow in `READING`."""
+READING = (*COLUMNS, *(name for name in Columns.model_fields if name.startswith(("metric", "max_"))))
+FINE_TUNING = tuple(NAMES[f"fine_tuning.{name}"] for name in FineTuning.model_fields)
+WHERE = ("device", "precision", "cache_dir")
+RUNNING = (*WHERE, *(name for name in RunOptions.model_fields if name not in WHERE))
+
+Work = Callable[[Typed, "Reporter"], "Shown"]
+
+# --- commands --------------------------------------------------------------------------------------
+
+
+def command(
+    app: typer.Typer, name: str, room: str, help: str, *names: str, resume: str = "", **helps: str
+) -> None:
+    """Adds a command.
+
+    Args:
+        room: The module of `autodistill.commands` that has a function of the command's name: from what was
+            typed, and a reporter, to what is shown.
+        names: Of `OPTIONS`, in their order; `json` is in every command.
+        resume: What to say after Ctrl-C.
+        helps: Option → its help, where this command's differs.
+    """
+
+    def act(**typed: Any) -> None:
+        from autodistill.commands import console  # this, and what the room needs, takes a while
+
+        as_json = typed.pop("json")
+        with console.handled(as_json, resume):
+            work: Work = getattr(import_module(f"autodistill.commands.{room}"), name)
+            with console.reporting() as reporter:
+                shown = work(typed, reporter)
+            console.show(shown, as_json)
+
+    chosen = {each: OPTIONS[each] for each in (*names, "json")}
+    chosen |= {each: replace(OPTIONS[each], help=text) for each, text in helps.items()}
+    parameters = [option.parameter(each) for each, option in chosen.items()]
+    act.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    app.command(name, help=cleandoc(help))(act)

@@ -8,55 +8,58 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autodistill.commands.request import fields_of
+from autodistill.commands.show import Shown
 from engine.base.errors import InputError, unknown_name
 from engine.base.files import write_text
 from engine.base.hub import local_snapshot
-from engine.base.options import RunOptions
 from engine.data.files import SUFFIXES, read_file, read_text
 from engine.data.rows import Findings
-from engine.data.task import KINDS, Task, TaskKind
+from engine.data.task import KINDS, TaskKind
 
 if TYPE_CHECKING:
+    from autodistill.commands.options import Typed
+    from engine.base.options import RunOptions
+    from engine.base.progress import Reporter
+    from engine.data.task import Task
     from engine.run.predictor import Predictor
 
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Question:
-    """What somebody wants answered.
-
-    Args:
-        texts: Typed texts.
-        pairs: Their second texts.
-        file: A file of rows in place of typed texts.
-        columns: Columns of the file for the first and the second field, where their names differ.
-    """
-
-    texts: Sequence[str] = ()
-    pairs: Sequence[str] = ()
-    file: Path | None = None
-    columns: tuple[str | None, str | None] = (None, None)
+def predict(typed: Typed, reporter: Reporter) -> Shown:
+    """Answers texts, or a leaderboard's test sets."""
+    model, out, options = typed["model"], typed["into"], fields_of(typed).options
+    if typed["on_data"] is not None:
+        files = answer_leaderboard(model, typed["on_data"], out, options)
+        return Shown({"files": files}, lines=[str(path) for path in files])
+    rows = answer(model, rows_from(typed), options)
+    if out is None:
+        return Shown(rows, lines=[line(row) for row in rows])
+    write_text(out, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
+    reporter.message(f"{len(rows):,} answers: {out}")
+    return Shown(None)
 
 
-def answer(model: str, question: Question, options: RunOptions) -> list[Row]:
+def answer(model: str, rows_for: Callable[[TaskKind], list[Row]], options: RunOptions) -> list[Row]:
     """The model's answers, one a row.
 
+    Args:
+        rows_for: From the kind of task to the rows.
+
     Raises:
-        InputError: Nothing to answer, unreadable input, or no such model.
+        InputError: There is no such model, or rows do not suit its task.
     """
-    given = _given(question)
     local_snapshot(model, "model")
 
     from engine.run.predictor import load_predictor  # after everything that needs no torch
 
     predictor = load_predictor(model, options)
-    return predictor(given(predictor.kind))
+    return predictor(rows_for(predictor.kind))
 
 
 def answer_leaderboard(model: str, data: str, folder: Path | None, options: RunOptions) -> list[Path]:
@@ -68,7 +71,7 @@ def answer_leaderboard(model: str, data: str, folder: Path | None, options: RunO
     if folder is None:
         raise InputError.of("--out", "the leaderboard's files need a folder")
 
-    from engine.data import load_task
+    from engine.data.load import load_task
     from engine.evaluation.leaderboard import glue_files, write_glue_files
 
     task = load_task(data)
@@ -79,10 +82,9 @@ def answer_leaderboard(model: str, data: str, folder: Path | None, options: RunO
     from engine.run.predictor import load_predictor
 
     predictor = load_predictor(model, options)
-    found = {split: predictor.indices(_rows(task, split)) for split in files}
-    return write_glue_files(
-        task, {split: _in_order_of(task, predictor, found[split]) for split in found}, folder
-    )
+    answers = {split: predictor.indices([dict(row) for row in task.test[split]]) for split in files}
+    ordered = {split: _in_order_of(task, predictor, each) for split, each in answers.items()}
+    return write_glue_files(task, ordered, folder)
 
 
 def line(row: Row) -> str:
@@ -102,36 +104,37 @@ def line(row: Row) -> str:
     return f"{row['label']}\t{score}" if "label" in row else score
 
 
-def write_answers(path: Path, rows: Sequence[Row]) -> None:
-    """Answers as JSON lines, whole or not at all."""
-    write_text(path, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
-
-
 # --- rows ------------------------------------------------------------------------------------------
 
 
-def _given(question: Question) -> Callable[[TaskKind], list[Row]]:
-    """The input, read; what its rows are follows once the kind of task is known."""
-    if question.file is not None and question.texts:
-        raise InputError.of("--file", "either --text or --file", str(question.file))
-    if question.file is None:
-        texts = list(question.texts) or _standard_input()
-        return lambda kind: _of_texts(kind, texts, question.pairs)
-    if question.file.suffix.lower() not in SUFFIXES:
-        if not question.file.is_file():
-            raise InputError.of("--file", "no such file", repr(str(question.file)))
-        texts = read_text(question.file).splitlines()
-        return lambda kind: _of_texts(kind, texts, question.pairs)
-    findings = Findings()
-    columns = read_file(question.file, findings).columns
-    findings.check()
-    return lambda kind: _of_columns(kind, columns, question)
+def rows_from(typed: Typed) -> Callable[[TaskKind], list[Row]]:
+    """The input, read; what its rows are follows once the kind of task is known.
 
+    Raises:
+        InputError: There is nothing to answer, or it cannot be read.
+    """
+    file, texts, pairs = typed["file"], typed["texts"], typed["pairs"] or None
+    if file is None:
+        texts = texts or _standard_input()
+    elif texts:
+        raise InputError.of("--file", "either --text or --file", str(file))
+    elif file.suffix.lower() in SUFFIXES:
+        findings = Findings()
+        columns = read_file(file, findings).columns
+        findings.check()
+        names = typed["text_column"], typed["text_pair_column"]
+        return lambda kind: _of_columns(kind, columns, str(file), *names)
+    elif not file.is_file():
+        raise InputError.of("--file", "no such file", repr(str(file)))
+    else:
+        texts = read_text(file).splitlines()
 
-def _of_texts(kind: TaskKind, texts: Sequence[str], pairs: Sequence[str]) -> list[Row]:
-    from engine.run.predictor import rows_of_texts
+    def of_texts(kind: TaskKind) -> list[Row]:
+        from engine.run.predictor import rows_of_texts  # loads torch
 
-    return rows_of_texts(kind, texts, pairs or None)
+        return rows_of_texts(kind, texts, pairs)
+
+    return of_texts
 
 
 def _standard_input() -> list[str]:
@@ -140,17 +143,17 @@ def _standard_input() -> list[str]:
     return sys.stdin.read().splitlines()
 
 
-def _of_columns(kind: TaskKind, columns: Mapping[str, list[Any]], question: Question) -> list[Row]:
+def _of_columns(
+    kind: TaskKind, columns: Mapping[str, list[Any]], file: str, text: str | None, pair: str | None
+) -> list[Row]:
     """Rows of a file, in the fields of the task."""
     first, second = (*KINDS[kind].fields, "")[:2]
     only = next(iter(columns)) if len(columns) == 1 else None
-    chosen = {first: question.columns[0] or (first if first in columns else only or first)}
-    if second and (question.columns[1] or second in columns):
-        chosen[second] = question.columns[1] or second
-    if kind == "question_answering":
-        chosen.setdefault(second, second)
+    chosen = {first: text or (first if first in columns else only or first)}
+    if second and (pair or second in columns or kind == "question_answering"):
+        chosen[second] = pair or second
     missing = [
-        unknown_name(str(question.file), f"no column for {field}", name, columns)
+        unknown_name(file, f"no column for {field}", name, columns)
         for field, name in chosen.items()
         if name not in columns
     ]
@@ -158,10 +161,6 @@ def _of_columns(kind: TaskKind, columns: Mapping[str, list[Any]], question: Ques
         raise InputError(missing)
     cells = zip(*(columns[name] for name in chosen.values()), strict=True)
     return [dict(zip(chosen, values, strict=True)) for values in cells]
-
-
-def _rows(task: Task, split: str) -> list[Row]:
-    return [dict(row) for row in task.test[split]]
 
 
 def _in_order_of(task: Task, predictor: Predictor, answers: list[Any]) -> list[Any]:

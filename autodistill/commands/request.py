@@ -1,7 +1,6 @@
-"""From what was typed after `autodistill run` to what the engine is asked for.
+"""From what was typed to one `Request`, with everything checked that needs no model, all at once.
 
-Decided here: which models the demo uses, where a run goes that names no folder, and that everything
-that can be checked without a model is checked, all at once, before one is loaded.
+Decided here: which models the demo uses, where a run goes that names no folder, and how limits are written.
 """
 
 from __future__ import annotations
@@ -10,23 +9,21 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from autodistill.history.store import Store
+from autodistill.commands.options import OPTIONS, Typed, dashed
+from autodistill.recommend.request import Limits, Request, check_predictor
 from engine.base.errors import InputError, Problem
-from engine.base.files import RESULT_FILE
 from engine.base.hub import local_snapshot
-from engine.base.options import FineTuning, RunOptions
-from engine.base.progress import Reporter
-from engine.base.spec import Spec
-from engine.data.task import Task
 from engine.models.names import parse_model
-from engine.pipeline.explain import validated
+from engine.pipeline.explain import checked
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.read import load_pipeline
-from engine.run.result import RunResult
+
+if TYPE_CHECKING:
+    from engine.data.task import Task
 
 DEMO_MODELS = {"teacher": "scratch:layers=4,hidden=256", "student": "scratch:layers=2,hidden=128"}
 MODEL_EXAMPLES = {
@@ -34,115 +31,98 @@ MODEL_EXAMPLES = {
     "student": "Give a hub name such as huawei-noah/TinyBERT_General_4L_312D, a folder, "
     "layers:3 of the teacher, or scratch:layers=2,hidden=128.",
 }
-OPTION_NAMES = {
-    "when": "--fine-tune",
-    "epochs": "--teacher-epochs",
-    "learning_rate": "--teacher-learning-rate",
-}
-
-Options = TypeVar("Options", bound=Spec)
+MULTIPLES = {"k": 1e3, "m": 1e6, "g": 1e9}
 
 
-@dataclass(frozen=True)
-class Request:
-    """What somebody typed; None and absent keys mean the default.
+def request_from(typed: Typed, pipeline: Callable[[], Pipeline] = Pipeline) -> Request:
+    """What was typed, with the pipeline made, the data read and the models found.
 
     Args:
-        store: The record of runs that this one is added to.
-        columns: Keyword arguments of the engine about the data.
-        fine_tuning: Fields of `FineTuning`.
-        options: Fields of `RunOptions`.
-    """
-
-    data: str
-    teacher: str | None = None
-    student: str | None = None
-    pipeline: str = "mi_alpha"
-    sets: Sequence[str] = ()
-    out: Path | None = None
-    seed: int = 0
-    student_alone: bool = False
-    store: str | None = None
-    columns: Mapping[str, Any] = field(default_factory=dict)
-    fine_tuning: Mapping[str, Any] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-def run(request: Request, reporter: Reporter) -> tuple[RunResult, Path]:
-    """Carries out a request.
-
-    Returns:
-        The result, and the folder it lies in.
+        typed: Models are needed where the command has an option for a teacher, data where some are named.
+        pipeline: Makes the pipeline.
 
     Raises:
         InputError: With every problem that shows without loading a model.
     """
-    models, (pipeline, task), options, fine_tuning = together(
-        lambda: models_for(request.data, request.teacher, request.student),
-        lambda: check(request.pipeline, request.sets, request.data, request.columns),
-        lambda: options_from(RunOptions, request.options),
-        lambda: options_from(FineTuning, request.fine_tuning),
+    request, models, chosen, task, _ = together(
+        lambda: fields_of(typed),
+        lambda: _models(typed),
+        pipeline,
+        lambda: _task(typed),
+        lambda: check_predictor(typed.get("predictor")),
     )
-    out = request.out or default_folder(request, pipeline, models)
-    check_models(**models)
-
-    from engine.distillation import (
-        distill,  # after everything that needs no torch, which takes seconds to import
-    )
-
-    result = distill(
-        task,
-        **models,
-        pipeline=pipeline,
-        out=out,
-        seed=request.seed,
-        student_alone=request.student_alone,
-        fine_tuning=fine_tuning,
-        options=options,
-        reporter=reporter,
-    )
-    record(Store(request.store), result, out)
-    return result, out
-
-
-def record(store: Store, result: RunResult, folder: Path) -> None:
-    """Adds a run to the store, and draws the search for its team's distribution, where there was one."""
-    store.add_run(result, folder)
-    if (folder / "theta.csv").is_file():
-        from autodistill.evaluation.figures import draw_team  # loads matplotlib
-
-        draw_team(result, folder)
-
-
-def check(
-    source: str, sets: Sequence[str], data: str | None, columns: Mapping[str, Any]
-) -> tuple[Pipeline, Task | None]:
-    """A pipeline, and the dataset that it suits where one was named.
-
-    Raises:
-        InputError: The pipeline is wrong, the data cannot be read, or they do not go together.
-    """
-    if data is None:
-        return load_pipeline(source, sets), None
-
-    from engine.data import load_task
-
-    pipeline, task = together(lambda: load_pipeline(source, sets), lambda: load_task(data, **columns))
-    if problems := pipeline.problems_with(task.kind):
+    if task is not None and (problems := chosen.problems_with(task.kind)):
         raise InputError(problems)
-    return pipeline, task
+    request = request.model_copy(update={**models, "pipeline": chosen, "task": task})
+    check_models(request)
+    return request
 
 
-def read_result(folder: Path) -> RunResult:
-    """The result of the run in `folder`.
+def fields_of(typed: Typed) -> Request:
+    """What was typed, before anything is read.
 
     Raises:
-        InputError: There is none, or it is damaged.
+        InputError: With the options in the place of the fields.
+
+    Example:
+        >>> fields_of({"device": None, "cache_budget_gb": -1.0})
+        Traceback (most recent call last):
+        engine.base.errors.InputError: --cache-budget-gb: out of range; got -1.0; allowed: at least 0
     """
-    result = RunResult.read(folder)
-    if result is None:
-        raise InputError.of(str(folder), f"this folder holds no finished run (no {RESULT_FILE})")
-    return result
+    given = _nested(typed)
+    written = given.pop("limits", {})
+    request, limits = together(lambda: _validated(given), lambda: limits_of(written))
+    return request.model_copy(update={"limits": limits})
+
+
+def _nested(typed: Typed) -> dict[str, Any]:
+    """What was typed, as the tables of `Request`."""
+    given: dict[str, Any] = {}
+    for name, value in typed.items():
+        path = OPTIONS[name].path
+        if path and value not in (None, []):
+            *tables, last = path.split(".")
+            table = given
+            for key in tables:
+                table = table.setdefault(key, {})
+            several = isinstance(value, list) or name == "student"
+            table[last] = (tuple(value) if isinstance(value, list) else (value,)) if several else value
+    return given
+
+
+def _validated(given: Mapping[str, Any]) -> Request:
+    try:
+        return checked(Request, given)
+    except InputError as error:
+        raise InputError([_of_option(problem) for problem in error.problems]) from None
+
+
+def _of_option(problem: Problem) -> Problem:
+    """The same problem with the option in the place of the field."""
+    names = [name for name, option in OPTIONS.items() if option.path == problem.place]
+    return replace(problem, place=dashed(names[0])) if names else problem
+
+
+def _task(typed: Typed) -> Task | None:
+    given = _nested(typed)
+    if "data" not in given:
+        return None
+
+    from engine.data.load import load_task
+
+    return load_task(given["data"], **given.get("columns", {}))
+
+
+# --- models ----------------------------------------------------------------------------------------
+
+
+def _models(typed: Typed) -> dict[str, Any]:
+    """Teacher and students, as fields of a request; nothing where the command needs none."""
+    if "teacher" not in typed:
+        return {}
+    data, teacher, students = typed["data"], typed["teacher"], typed.get("students") or [typed.get("student")]
+    pairs = together(*(lambda student=student: models_for(data, teacher, student) for student in students))
+    return {"teacher": pairs[0]["teacher"], "students": tuple(pair["student"] for pair in pairs)}
 
 
 def models_for(data: str, teacher: str | None, student: str | None) -> dict[str, str]:
@@ -153,20 +133,23 @@ def models_for(data: str, teacher: str | None, student: str | None) -> dict[str,
     """
     given = {"teacher": teacher, "student": student}
     chosen = {role: name or (DEMO_MODELS[role] if data == "demo" else "") for role, name in given.items()}
-    together(*(lambda role=role, name=name: _check_model(role, name) for role, name in chosen.items()))
+    together(*(lambda role=role, name=name: _check_name(role, name) for role, name in chosen.items()))
     return chosen
 
 
-def check_models(**names: str) -> None:
-    """Finds the models of a run, as far as that needs no weights.
+def check_models(request: Request) -> None:
+    """Finds the models of a request, as far as that needs no weights.
 
     Raises:
         InputError: With every model that is not there.
     """
-    together(*(lambda role=role, name=name: _find_model(role, name) for role, name in names.items()))
+    roles = {"teacher": [request.teacher] * bool(request.teacher), "student": request.students}
+    models = [(role, name) for role, names in roles.items() for name in names]
+    models += [("members", name) for name in request.members]
+    together(*(lambda role=role, name=name: _find_model(role, name) for role, name in models))
 
 
-def _check_model(role: str, name: str) -> None:
+def _check_name(role: str, name: str) -> None:
     if not name:
         raise InputError.of(f"--{role}", f"this dataset needs a {role}", suggestion=MODEL_EXAMPLES[role])
     parse_model(name, role)
@@ -177,42 +160,72 @@ def _find_model(role: str, name: str) -> None:
         local_snapshot(name, role)
 
 
-def options_from(model: type[Options], given: Mapping[str, Any]) -> Options:
-    """`given` without what was not given, as checked options.
+# --- pipelines, limits, folders ----------------------------------------------------------------------
+
+
+def training_alone(sets: Sequence[str]) -> Pipeline:
+    """A pipeline in which nothing but the training is set; its other parts are what is recommended.
 
     Raises:
-        InputError: With the options in the place of the fields.
+        InputError: A key of another part is set.
+    """
+    pipeline = load_pipeline({}, sets)
+    if pipeline != Pipeline(training=pipeline.training):
+        what = "a recommendation chooses the pipeline; only training can be set"
+        raise InputError.of("--set", what, ", ".join(sets), ("training.…",))
+    return pipeline
+
+
+def limits_of(written: Mapping[str, str]) -> Limits:
+    """Limits as they are typed: `30m`, `20M`, `5ms`.
 
     Example:
-        >>> options_from(RunOptions, {"device": None, "cache_budget_gb": -1.0})
-        Traceback (most recent call last):
-        engine.base.errors.InputError: --cache-budget-gb: out of range; got -1.0; allowed: at least 0
+        >>> limits_of({"seconds": "30m", "parameters": "20M", "latency_ms": "5ms"})
+        Limits(seconds=1800.0, parameters=20000000.0, latency_ms=5.0)
     """
+    readers: dict[str, Callable[[str], float]] = {
+        "seconds": lambda text: _duration("--budget", text, "s", "30m"),
+        "parameters": lambda text: _number("--max-params", text),
+        "latency_ms": lambda text: 1000 * _duration("--max-latency", text, "ms", "5ms"),
+    }
+    values = together(*(lambda name=name, text=text: readers[name](text) for name, text in written.items()))
+    return Limits(**dict(zip(written, values, strict=True)))
+
+
+def _duration(place: str, text: str, unit: str, example: str) -> float:
+    """Seconds of a time such as `30m` or `1h30m`; a bare number is in `unit`."""
+    import pandas as pd
+
+    time = pd.to_timedelta(f"{text}{unit}" if text.replace(".", "", 1).isdigit() else text, errors="coerce")
+    if pd.isna(time) or time.total_seconds() <= 0:
+        raise InputError.of(place, "a time above 0 is needed", repr(text), (example,))
+    return float(time.total_seconds())
+
+
+def _number(place: str, text: str) -> float:
+    """A number such as `20M`."""
+    multiple = MULTIPLES.get(text[-1:].lower())
     try:
-        return validated(model, {key: value for key, value in given.items() if value is not None})
-    except InputError as error:
-        raise InputError([_of_option(problem) for problem in error.problems]) from None
+        number = float(text[:-1] if multiple else text) * (multiple or 1.0)
+    except ValueError:
+        number = 0.0
+    if not number > 0:
+        raise InputError.of(place, "a number above 0 is needed", repr(text), ("20M", "500k"))
+    return number
 
 
-def _of_option(problem: Problem) -> Problem:
-    return replace(problem, place=OPTION_NAMES.get(problem.place, f"--{problem.place.replace('_', '-')}"))
+def default_folder(request: Request, source: str) -> Path:
+    """`runs/<dataset>-<pipeline>-<hash>`: the same command comes back to it, another one does not.
 
-
-def default_folder(request: Request, pipeline: Pipeline, models: Mapping[str, str]) -> Path:
-    """`runs/<dataset>-<pipeline>-<hash>`: the same command comes back to it, another one does not."""
-    precision = request.options.get("precision")
-    identity = [
-        request.data,
-        pipeline.key,
-        models,
-        request.seed,
-        request.columns,
-        request.fine_tuning,
-        precision,
-    ]
-    text = json.dumps(identity, sort_keys=True, default=str)
-    names = (folder_word(name) for name in (request.data, request.pipeline))
-    return Path("runs", "-".join([*names, hashlib.sha256(text.encode()).hexdigest()[:8]]))
+    Args:
+        source: What the pipeline was called.
+    """
+    parts = (request.columns, request.fine_tuning)
+    given = [part.model_dump(exclude_defaults=True) for part in parts]
+    models, precision = (request.teacher, *request.students), request.options.precision
+    identity = [request.data, request.pipeline.key, models, request.seed, *given, precision]
+    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
+    return Path("runs", "-".join([folder_word(request.data), folder_word(source), digest]))
 
 
 def folder_word(name: str) -> str:

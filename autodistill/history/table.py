@@ -20,7 +20,7 @@ from engine.base.errors import InputError
 from engine.base.spec import Count, Name, Score, TableRow
 from engine.data.rows import Findings
 from engine.data.task import TaskKind
-from engine.pipeline.explain import NUMBER, TAG, validated
+from engine.pipeline.explain import NUMBER, TAG, checked
 from engine.pipeline.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def is_pipeline_column(name: str) -> bool:
 def checked_row(model: type[Row], row: Mapping[str, Any], place: str, findings: Findings) -> Row | None:
     """A row as a `model`, its empty cells left out; what is wrong with it goes to `findings`."""
     try:
-        return validated(model, {name: value for name, value in row.items() if value is not None})
+        return checked(model, {name: value for name, value in row.items() if value is not None})
     except InputError as error:
         for problem in error.problems:
             findings.add(replace(problem, place=f"{place}, {problem.place}"), where=problem.place)

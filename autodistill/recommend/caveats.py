@@ -1,17 +1,22 @@
 """Where the evidence for a recommendation is thin, in sentences.
 
-Decided here: what counts as thin. A doubt never hides a recommendation; it stands beside it.
+Decided here: what counts as thin. A caveat never hides a recommendation; it stands beside it.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 
-from autodistill.datasets.known import Dataset
-from autodistill.ranking.fitted import Fitted
-from autodistill.ranking.past import MODELS, RunTable
-from engine.data.task import Task
+from autodistill.ranking.past import MODELS
+
+if TYPE_CHECKING:
+    from autodistill.datasets.known import Dataset
+    from autodistill.ranking.fitted import Fitted
+    from autodistill.ranking.past import RunTable
+    from engine.data.task import Task
 
 FEW_DATASETS = 5
 FEW_ROWS = 200
@@ -19,12 +24,12 @@ FEW_COMMON_WORDS = 0.5
 """Share of a dataset's words that any past dataset has."""
 
 
-def doubts(
+def caveats(
     task: Task, dataset: Dataset, table: RunTable, candidates: pd.DataFrame, fitted: Fitted
 ) -> list[str]:
     """Every reason to trust a recommendation less, the weightiest first."""
-    found = [
-        _baseline(dataset, candidates),
+    sentences = [
+        _bilstm(dataset, candidates),
         _kind(task, table),
         _datasets(table),
         _agreement(fitted),
@@ -32,26 +37,26 @@ def doubts(
         _words(dataset, table),
         _sizes(candidates, table),
     ]
-    return [sentence for sentence in found if sentence]
+    return [sentence for sentence in sentences if sentence]
 
 
-def _baseline(dataset: Dataset, candidates: pd.DataFrame) -> str:
+def _bilstm(dataset: Dataset, candidates: pd.DataFrame) -> str:
     """Whether the teacher is worth distilling."""
-    baseline, teacher = dataset.descriptors.bilstm_score, float(candidates.teacher_score.iloc[0])
-    if baseline is None or baseline < teacher:
+    bilstm, teacher = dataset.descriptors.bilstm_score, float(candidates.teacher_score.iloc[0])
+    if bilstm is None or bilstm < teacher:
         return ""
     return (
-        f"A small Bi-LSTM reaches {baseline:.3f} without a teacher, and the teacher {teacher:.3f}: there is "
+        f"A small Bi-LSTM reaches {bilstm:.3f} without a teacher, and the teacher {teacher:.3f}: there is "
         "nothing to distil, or the teacher is not trained well."
     )
 
 
 def _kind(task: Task, table: RunTable) -> str:
     kinds = table.runs.groupby("task_kind").dataset.nunique()
-    asked, named = int(kinds.get(task.kind, 0)), task.kind.replace("_", " ")
-    if asked == 0:
+    known, named = int(kinds.get(task.kind, 0)), task.kind.replace("_", " ")
+    if known == 0:
         return f"No past run is of {named}: the order of pipelines is that of other kinds of tasks."
-    return f"Only one past dataset is of {named}." if asked == 1 and len(table.names) > 1 else ""
+    return f"Only one past dataset is of {named}." if known == 1 and len(table.names) > 1 else ""
 
 
 def _datasets(table: RunTable) -> str:
@@ -97,8 +102,8 @@ def _sizes(candidates: pd.DataFrame, table: RunTable) -> str:
     """Whether models are twice as large, or half as small, as any past one."""
     outside = []
     for role in MODELS:
-        past, asked = (runs[f"{role}_parameters"].dropna() / 1e6 for runs in (table.runs, candidates))
-        if len(past) and len(asked) and (asked.max() > 2 * past.max() or asked.min() < past.min() / 2):
+        past, new = (runs[f"{role}_parameters"].dropna() / 1e6 for runs in (table.runs, candidates))
+        if len(past) and len(new) and (new.max() > 2 * past.max() or new.min() < past.min() / 2):
             covered = f"past ones {past.min():.3g} to {past.max():.3g} M"
-            outside.append(f"{role} of {asked.min():.3g} M parameters ({covered})")
+            outside.append(f"{role} of {new.min():.3g} M parameters ({covered})")
     return f"Outside of what past runs cover: {', '.join(outside)}." if outside else ""

@@ -7,9 +7,10 @@ question about a dataset loads no model and needs no torch.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -17,11 +18,10 @@ from autodistill.datasets.descriptors import describe
 from autodistill.datasets.known import Dataset
 from autodistill.datasets.words import count_words
 from autodistill.history.store import Store
+from engine.base.cache import kept, maker
 from engine.base.files import hash_of, hash_of_files, write_text
 from engine.base.hub import MODEL_FILES, local_snapshot
-from engine.base.options import FineTuning, RunOptions
-from engine.base.progress import Reporter
-from engine.data.task import Task, texts_of
+from engine.data.task import texts_of
 from engine.models.names import parse_model
 from engine.pipeline.components import MIAlpha
 from engine.pipeline.pipeline import Pipeline
@@ -29,25 +29,28 @@ from engine.pipeline.team import AutoSKD, AverageTeam
 from engine.run.result import Member
 
 if TYPE_CHECKING:
+    from autodistill.recommend.request import Request
     from engine.base.machine import Machine
+    from engine.base.progress import Reporter
     from engine.run.plan import RunPlan
     from engine.run.teacher import Teacher
 
+OWN_CODE = maker(Path(__file__).parents[1])
 SEARCH_STEP = 1.8
 """A step of a search for θ in first order, in steps of a training (benchmarks/RESULTS.md)."""
 
 
-class MeasuredMember(Member):
+class MemberCosts(Member):
     """A member of a team beside the teacher, with what it costs to train it as an assistant and to ask it."""
 
     training_seconds: float
     signal_seconds: float
 
 
-class Measured(BaseModel):
+class Costs(BaseModel):
     """Scores, sizes, speeds and costs of a student beside its teacher on a dataset.
 
-    The costs are those of `engine.run.costs.Rehearsal`; steps are named by the keys of `cost_parts`.
+    The costs are those of `engine.run.costs.RunCosts`; steps are named by the keys of `cost_parts`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,7 +71,7 @@ class Measured(BaseModel):
     steps_per_epoch: int
     signal_seconds: float
     evaluation_seconds: float
-    members: list[MeasuredMember]
+    members: list[MemberCosts]
 
     def seconds(self, pipeline: Pipeline) -> float:
         """Predicted time of a run of the space: the teachers' signals, the steps, and an evaluation an epoch.
@@ -111,80 +114,68 @@ def cost_parts(pipeline: Pipeline) -> list[Pipeline]:
     return parts
 
 
-def measure(
-    task: Task,
-    teacher: str,
-    student: str,
-    members: Sequence[str],
-    pipelines: Sequence[Pipeline],
-    fine_tuning: FineTuning,
-    options: RunOptions,
-    reporter: Reporter,
-) -> Measured:
-    """Measures what is not known yet.
+def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], reporter: Reporter) -> Costs:
+    """Measures what is not known yet of a student with the request's teacher and members.
 
     Args:
-        members: Of a team beside the teacher.
         pipelines: Those that will be compared, with one training, resolved for the task.
 
     Raises:
         InputError: Teacher or student cannot be used.
     """
+    task, members = request.task, request.members
     kinds = {part.key: part for pipeline in pipelines for part in cost_parts(pipeline)}
-    models = {"teacher": [teacher], "student": [student], "members": list(members)}
-    identity = _identity(task, models, kinds, fine_tuning, options)
-    kept = options.cache / "measured" / f"{identity}.json"
-    if kept.is_file():
-        return Measured.model_validate_json(kept.read_text("utf-8"))
+    identity = _identity(request, student, kinds)
+    path = kept(request.options.cache, "costs", OWN_CODE, identity).with_suffix(".json")
+    if path.is_file():
+        return Costs.model_validate_json(path.read_text("utf-8"))
 
     from engine.base.machine import machine_for  # loads torch
-    from engine.run.costs import rehearse
+    from engine.run.costs import measure_costs
     from engine.run.plan import plan_run
     from engine.run.record import score_facts
     from engine.run.teacher import prepare_teacher
 
-    machine = machine_for(options, reporter)
-    plans = {
-        name: plan_run(task, each, teacher, student, fine_tuning=fine_tuning, precision=machine.precision)
-        for name, each in kinds.items()
-    }
+    machine = machine_for(request.options, reporter)
+    how: dict[str, Any] = {"fine_tuning": request.fine_tuning, "precision": machine.precision}
+    plans = {name: plan_run(task, each, request.teacher, student, **how) for name, each in kinds.items()}
     plan = next(iter(plans.values()))
     if members:  # found before anything is trained
-        team = Pipeline(team=AverageTeam(members=tuple(members)), training=plan.pipeline.training)
-        plan = plan_run(task, team, teacher, student, fine_tuning=fine_tuning, precision=machine.precision)
+        team = Pipeline(team=AverageTeam(members=members), training=plan.pipeline.training)
+        plan = plan_run(task, team, request.teacher, student, **how)
     ready = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
-    found = score_facts(task, {"teacher": ready.scores})
-    measured = Measured(
-        teacher_score=found["teacher_score"],
-        teacher_warnings=found["warnings"],
+    facts = score_facts(task, {"teacher": ready.scores})
+    costs = Costs(
+        teacher_score=facts["teacher_score"],
+        teacher_warnings=facts["warnings"],
         teacher_layers=plan.teacher.start.layers,
         teacher_hidden_size=plan.teacher.start.width,
         layers=plan.student.layers,
         hidden_size=plan.student.width,
-        **asdict(rehearse(plans, ready, machine)),
-        members=_measured_members(members, plan, ready, machine),
+        **asdict(measure_costs(plans, ready, machine)),
+        members=_member_costs(members, plan, ready, machine),
     )
-    write_text(kept, measured.model_dump_json(indent=2))
-    return measured
+    write_text(path, costs.model_dump_json(indent=2))
+    return costs
 
 
-def _measured_members(
+def _member_costs(
     names: Sequence[str], plan: RunPlan, teacher: Teacher, machine: Machine
-) -> list[MeasuredMember]:
+) -> list[MemberCosts]:
     """The members of a plan, fine-tuned where they were not yet, as assistants of the teacher."""
-    from engine.run.costs import rehearse
+    from engine.run.costs import measure_costs
     from engine.run.teacher import prepare_teacher, training_of
 
-    task, measured = plan.task, []
+    task, costs = plan.task, []
     held_out = next(iter(task.validation.values()))
     for name, member in zip(names, plan.members, strict=True):
         ready = prepare_teacher(member, task, plan.pipeline.training, machine, label=name)
         training = training_of(member, plan.pipeline.training)
         chain = replace(plan, pipeline=Pipeline(training=training).for_task(task))
-        found = rehearse({name: chain}, teacher, machine, (ready.model, ready.tokenizer))
+        found = measure_costs({name: chain}, teacher, machine, (ready.model, ready.tokenizer))
         epoch = found.steps_per_epoch * found.step_seconds[name] + found.evaluation_seconds
-        measured.append(
-            MeasuredMember(
+        costs.append(
+            MemberCosts(
                 name=name,
                 parameters=found.parameters,
                 scores=ready.scores,
@@ -192,13 +183,12 @@ def _measured_members(
                 signal_seconds=found.evaluation_seconds * len(task.train) / len(held_out),
             )
         )
-    return measured
+    return costs
 
 
-def describe_dataset(
-    task: Task, description: str, store: Store, options: RunOptions, reporter: Reporter
-) -> Dataset:
+def describe_dataset(request: Request, reporter: Reporter) -> Dataset:
     """What the meta layer knows of a dataset: from the store, or counted and trained now and put there."""
+    task, description, store = request.task, request.description, Store(request.store)
     for descriptors, words in store.datasets():
         if descriptors.fingerprint == task.fingerprint and description in ("", descriptors.description):
             return Dataset(descriptors, words)
@@ -206,23 +196,21 @@ def describe_dataset(
     from autodistill.datasets.bilstm import bilstm_score  # loads torch
     from engine.base.machine import machine_for
 
-    score = bilstm_score(task, machine_for(options, reporter))
+    score = bilstm_score(task, machine_for(request.options, reporter))
     descriptors = describe(task, description).model_copy(update={"bilstm_score": score})
     words = count_words(texts_of(task))
     store.add_dataset(descriptors, words)
     return Dataset(descriptors, words)
 
 
-def _identity(
-    task: Task,
-    models: Mapping[str, Sequence[str]],
-    kinds: Mapping[str, Pipeline],
-    fine_tuning: FineTuning,
-    options: RunOptions,
-) -> str:
+def _identity(request: Request, student: str, kinds: Iterable[str]) -> str:
+    """Hash of everything that the costs depend on."""
+    options, models = request.options, {"teacher": [request.teacher], "student": [student]}
     machine = (options.device, options.precision, os.cpu_count(), os.environ.get("OMP_NUM_THREADS"))
+    models["members"] = list(request.members)
     known = [[_model_identity(name, role) for name in names] for role, names in models.items()]
-    return hash_of(task.fingerprint, *known, sorted(kinds), fine_tuning.model_dump_json(), *machine)
+    tuning = request.fine_tuning.model_dump_json()
+    return hash_of(request.task.fingerprint, *known, sorted(kinds), tuning, *machine)
 
 
 def _model_identity(name: str, role: str) -> str:

@@ -20,18 +20,18 @@ LIKENESS_COST = 1.0
 dataset left out, any value from 0.3 to 3 lowers the regret of five picks by a fifth or more."""
 
 
-def diverse(places: np.ndarray, runs: pd.DataFrame, count: int) -> list[int]:
+def diverse(standings: np.ndarray, runs: pd.DataFrame, count: int) -> list[int]:
     """Rows of the picks, best first.
 
     Args:
-        places: Predicted, of each candidate (n,).
+        standings: Predicted, of each candidate (n,).
         runs: The candidates.
     """
     alike = likeness(runs)
     nearest = np.full(len(runs), -np.inf)
     chosen: list[int] = []
     for _ in range(min(count, len(runs))):
-        deducted = places - LIKENESS_COST * np.maximum(nearest, 0)
+        deducted = standings - LIKENESS_COST * np.maximum(nearest, 0)
         deducted[chosen] = -np.inf
         chosen.append(int(np.argmax(deducted)))
         nearest = np.maximum(nearest, alike(chosen[-1]))
@@ -55,11 +55,11 @@ def likeness(runs: pd.DataFrame) -> Callable[[int], np.ndarray]:
     return alike
 
 
-def contributions(places: np.ndarray, runs: pd.DataFrame, row: int) -> dict[str, float]:
-    """What the choice of each component adds to the place of a candidate.
+def contributions(standings: np.ndarray, runs: pd.DataFrame, row: int) -> dict[str, float]:
+    """What the choice of each component adds to the standing of a candidate.
 
     Equation:
-        place of the candidate − mean place of those that differ in this component alone
+        standing of the candidate − mean standing of those that differ in this component alone
 
     Returns:
         Component → difference, largest first; components without an alternative are left out.
@@ -68,26 +68,26 @@ def contributions(places: np.ndarray, runs: pd.DataFrame, row: int) -> dict[str,
     cells = runs[columns].astype(object)
     filled = cells.where(cells.notna(), "")
     equal = filled.eq(filled.iloc[row])
-    found = {}
+    added = {}
     for part in (*COMPONENTS, *MODELS):
         own = [name for name in columns if part in (name, name.split(".")[0])]
         others = [name for name in columns if name not in own]
         differing = (equal[others].all(axis=1) & ~equal[own].all(axis=1)).to_numpy()
         if differing.any():
-            found[part] = float(places[row] - places[differing].mean())
-    return dict(sorted(found.items(), key=lambda pair: -pair[1]))
+            added[part] = float(standings[row] - standings[differing].mean())
+    return dict(sorted(added.items(), key=lambda pair: -pair[1]))
 
 
-def pareto(places: np.ndarray, seconds: np.ndarray) -> list[int]:
+def pareto(standings: np.ndarray, seconds: np.ndarray) -> list[int]:
     """Rows than which none is both better and cheaper, the cheapest first."""
-    found: list[int] = []
-    for row in np.lexsort((-places, seconds)):
-        if not found or places[row] > places[found[-1]]:
-            found.append(int(row))
-    return found
+    front: list[int] = []
+    for row in np.lexsort((-standings, seconds)):
+        if not front or standings[row] > standings[front[-1]]:
+            front.append(int(row))
+    return front
 
 
 def unseen_kinds(candidate: pd.Series, past: pd.DataFrame) -> list[str]:
     """Components of a candidate whose kind no past run has."""
     kinds = {name: candidate[name] for name in COMPONENTS if isinstance(candidate.get(name), str)}
-    return [name for name, kind in kinds.items() if name not in past or not (past[name] == kind).any()]
+    return [name for name, kind in kinds.items() if name not in past or kind not in past[name].to_numpy()]

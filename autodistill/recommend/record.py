@@ -1,22 +1,31 @@
 """The record of a recommendation: what was asked, what is suggested, and how far it can be trusted.
 
-It is written as recommendation.json; `autodistill run` takes its picks from there.
+It is written as recommendation.json; `autodistill run` takes its picks from there. Records of older layouts
+are brought up to date when they are read.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from engine.base.errors import InputError
 from engine.base.files import write_text
 from engine.data.task import TaskKind
+from engine.pipeline.pipeline import Pipeline
 from engine.run.result import Member
 
 RECOMMENDATION_FILE = "recommendation.json"
+RENAMED = {
+    "place": "standing",
+    "baseline_score": "bilstm_score",
+    "baseline_agreement": "mean_rank_agreement",
+}
+"""Key of layout 1, where a pipeline's team stood under `teacher`, its kind under `policy` → key of today."""
 
 
 class _Record(BaseModel):
@@ -32,7 +41,7 @@ class Pick(_Record):
     """With every default, resolved for the task."""
     key: str
     """Of the pipeline."""
-    place: float
+    standing: float
     """In the predicted order of all pipelines: standard deviations above the middle."""
     ratio: float
     """Predicted distillation ratio."""
@@ -42,9 +51,14 @@ class Pick(_Record):
     seconds: float
     """Predicted: the teachers' signals, what a team does before the student's training, and this."""
     contributions: dict[str, float]
-    """Component → how much its choice adds to the place, compared with its alternatives."""
+    """Component → how much its choice adds to the standing, compared with its alternatives."""
     unseen: list[str]
     """Components whose kind no past run has."""
+
+    @property
+    def words(self) -> str:
+        """The pipeline in a few words."""
+        return in_words(self.pipeline)
 
 
 class StudentFacts(_Record):
@@ -60,6 +74,7 @@ class StudentFacts(_Record):
 class Recommendation(_Record):
     """What to run on a dataset."""
 
+    layout: Literal[2] = 2
     data: str
     columns: dict[str, Any]
     task: str
@@ -109,12 +124,12 @@ class Recommendation(_Record):
             InputError: It is absent, or no record of a recommendation.
         """
         try:
-            return cls.model_validate_json(path.read_text("utf-8"))
+            return cls.model_validate(_upgraded(json.loads(path.read_text("utf-8"))))
         except FileNotFoundError:
             hint = "Run `autodistill recommend` first."
             raise InputError.of(str(path), "there is no recommendation", "", (), hint) from None
-        except ValidationError as error:
-            what, reason = "not the record of a recommendation", str(error).splitlines()[0]
+        except (ValueError, LookupError, AttributeError, TypeError) as error:  # of JSON, or any part of it
+            what, reason = "not the record of a recommendation", str(error).partition("\n")[0]
             raise InputError.of(str(path), what, reason) from error
 
     def pick(self, rank: int) -> Pick:
@@ -127,8 +142,8 @@ class Recommendation(_Record):
             raise InputError.of("--pick", "no such pick", rank, (f"1 to {len(self.picks)}",))
         return self.picks[rank - 1]
 
-    def top(self, count: int) -> list[Pick]:
-        """The first picks.
+    def first(self, count: int) -> list[Pick]:
+        """So many picks, the best first.
 
         Raises:
             InputError: There are not so many.
@@ -136,6 +151,24 @@ class Recommendation(_Record):
         if not 1 <= count <= len(self.picks):
             raise InputError.of("--top", "not so many picks", count, (f"1 to {len(self.picks)}",))
         return self.picks[:count]
+
+
+def _upgraded(record: Any) -> Any:
+    """A record in today's layout."""
+    if not isinstance(record, dict) or "layout" in record:
+        return record
+    picks = {name: [_upgraded_pick(pick) for pick in record.get(name, ())] for name in ("picks", "pareto")}
+    return {RENAMED.get(key, key): value for key, value in record.items()} | picks
+
+
+def _upgraded_pick(pick: Mapping[str, Any]) -> dict[str, Any]:
+    """A pick of an older layout; its pipeline has another key now."""
+    pipeline = dict(pick["pipeline"])
+    if "teacher" in pipeline:
+        team = dict(pipeline.pop("teacher"))
+        pipeline["team"] = {"kind": team.pop("policy"), **team}
+    renamed = {RENAMED.get(key, key): value for key, value in pick.items()}
+    return {**renamed, "pipeline": pipeline, "key": Pipeline.model_validate(pipeline).key}
 
 
 def in_words(pipeline: Mapping[str, Any]) -> str:

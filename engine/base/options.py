@@ -3,6 +3,8 @@
 The exceptions are stated: `precision` changes rounding, and `FineTuning` makes another teacher;
 both belong to the identity of a run. `device` and `signals` change no more than the last digits (another
 order of sums; cached hidden states are kept in 16 bits), and do not.
+
+The first paragraph of a field's docstring is its help on the command line: one line.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from engine.base.spec import Spec
 
@@ -22,15 +24,21 @@ class FineTuning(Spec):
     `None` means: that paper's value, and for a teacher from scratch, which it does not know, ours.
     """
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     when: Literal["auto", "always", "never"] = "auto"
-    """`auto`: only a model without a head for the task is fine-tuned."""
+    """`auto`: only a model without a head for the task."""
     epochs: Annotated[int, Field(ge=1)] | None = None
-    """4; from scratch 10."""
+    """Default: 4; from scratch 10."""
     batch_size: Annotated[int, Field(ge=1)] = 16
+    """Examples per step."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None
-    """5e-5; from scratch 5e-4."""
+    """Default: 5e-5; from scratch 5e-4."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Of the teacher alone, so that students with different seeds share one teacher."""
+    """Of the teacher's fine-tuning.
+
+    It has its own, so that students with different seeds share one teacher.
+    """
 
     def resolved(self, from_scratch: bool) -> FineTuning:
         """The same with a value in place of every `None`."""
@@ -43,26 +51,39 @@ class FineTuning(Spec):
 class RunOptions(Spec):
     """Where and how a run is carried out."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto`: a GPU where there is one."""
     precision: Literal["auto", "bf16", "fp16", "float32"] = "auto"
-    """`auto`: bf16 where the hardware has it, fp16 on older GPUs, otherwise float32."""
+    """`auto`: what the hardware computes fastest.
+
+    bf16 where it is in hardware, fp16 on older GPUs, otherwise float32.
+    """
     workers: Annotated[int, Field(ge=0)] | None = None
-    """Processes that augment texts ahead of the training; 0: the training's own. As suits the machine when
-    absent. Operators that run a model, such as contextual, always run in the training's own."""
+    """Processes that augment texts. Default: as suits the machine.
+
+    They work ahead of the training; 0: its own does it. Operators that run a model, such as contextual,
+    always run in the training's own.
+    """
     signals: Literal["auto", "online"] = "auto"
-    """`auto`: the teacher's signals are cached where they fit the budget."""
+    """`auto`: the teacher's signals are kept on disk.
+
+    Where they fit the budget; otherwise, and with `online`, they are computed in every epoch.
+    """
     cache_dir: str | None = None
-    """Teachers, scores, signals, vocabularies.
+    """Folder of teachers, scores, signals and vocabularies.
 
     `$AUTODISTILLER_CACHE` or ~/.cache/autodistiller when absent.
     """
     cache_budget_gb: Annotated[float, Field(ge=0)] = 20.0
-    """Gigabytes on disk that all cached signals together may take."""
+    """Gigabytes on disk for cached signals."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
-    """Least time between two checkpoints of a stage."""
+    """Least time between two checkpoints."""
     tensorboard: bool = False
+    """Write a TensorBoard log."""
     overwrite: bool = False
-    """Whether a folder that holds another run is emptied first."""
+    """Empty a folder that holds another run."""
 
     @property
     def cache(self) -> Path:

@@ -13,12 +13,12 @@ Name = Annotated[str, Field(min_length=1)]
 
 
 class Spec(BaseModel):
-    """Base of all specs: frozen, strict types, no unknown keys, no NaN."""
+    """Base of all specs: frozen, strict types, no unknown keys, no NaN; ready when first used."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
 
 class TableRow(Spec):
     """A row of a table of text: its cells may have to be read as numbers. `None`: not known."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+    model_config = ConfigDict(strict=False)

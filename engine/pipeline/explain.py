@@ -27,7 +27,7 @@ NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def validated(model: type[Model], data: Mapping[str, Any]) -> Model:
+def checked(model: type[Model], data: Mapping[str, Any]) -> Model:
     """`data` as a `model`, or every problem at once.
 
     Raises:
@@ -35,7 +35,7 @@ def validated(model: type[Model], data: Mapping[str, Any]) -> Model:
 
     Example:
         >>> from engine.pipeline import Training
-        >>> validated(Training, {"epochs": 0})
+        >>> checked(Training, {"epochs": 0})
         Traceback (most recent call last):
         engine.base.errors.InputError: epochs: out of range; got 0; allowed: at least 1
     """

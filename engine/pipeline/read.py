@@ -21,7 +21,7 @@ import yaml
 from pydantic import BaseModel
 
 from engine.base.errors import InputError, Problem, unknown_name
-from engine.pipeline.explain import NUMBER, TAG, validated
+from engine.pipeline.explain import NUMBER, TAG, checked
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.presets import PRESETS
 from engine.pipeline.training import WITH_AUGMENTATION
@@ -48,7 +48,7 @@ def load_pipeline(source: str | Path | Mapping[str, Any] | Pipeline, sets: Seque
     changes = _changes(sets)
     _apply(changes, document)
     try:
-        return validated(Pipeline, document)
+        return checked(Pipeline, document)
     except InputError as error:
         raise InputError([_placed(problem, where, changes) for problem in error.problems]) from None
 

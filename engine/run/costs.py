@@ -39,7 +39,7 @@ HELD_OUT = 64
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class RunCosts:
     """Sizes, speeds and costs of a student beside its teacher.
 
     Args:
@@ -62,9 +62,9 @@ class Rehearsal:
     evaluation_seconds: float
 
 
-def rehearse(
+def measure_costs(
     plans: Mapping[str, RunPlan], teacher: Teacher, machine: Machine, student: Model | None = None
-) -> Rehearsal:
+) -> RunCosts:
     """Takes a few steps of each plan.
 
     Args:
@@ -81,15 +81,15 @@ def rehearse(
     logits_of(student[0], held_out, task.kind, machine.accelerator)
     evaluation = _now(machine) - started
     stages = {}
-    machine.reporter.start("rehearsal", len(plans), unit="kinds of step")
+    machine.reporter.start("costs", len(plans), unit="kinds of step")
     gc.freeze()  # every plan frees its memory, and need not look through the libraries' objects for it
     for key, plan in plans.items():
-        stages[key] = _rehearse(replace(plan, task=task), plan.task, teacher, student, machine)
-        machine.reporter.advance("rehearsal")
+        stages[key] = _timed_steps(replace(plan, task=task), plan.task, teacher, student, machine)
+        machine.reporter.advance("costs")
     gc.unfreeze()
-    machine.reporter.finish("rehearsal")
+    machine.reporter.finish("costs")
     windows = stages[next(iter(plans))].examples / len(task.train)  # of question answering; else 1
-    return Rehearsal(
+    return RunCosts(
         parameters=parameter_count(student[0]),
         teacher_parameters=parameter_count(teacher.model),
         size_mb=size_mb(student[0]),
@@ -112,12 +112,12 @@ class _Measured:
     examples: int
 
 
-def _rehearse(plan: RunPlan, whole: Task, teacher: Teacher, student: Model, machine: Machine) -> _Measured:
+def _timed_steps(plan: RunPlan, whole: Task, teacher: Teacher, student: Model, machine: Machine) -> _Measured:
     """The first steps of a training, as the loop takes them."""
     model, accelerator, training = student[0], machine.accelerator, plan.pipeline.training
     objective = objective_for(plan, teacher, model)
     data = online_data(plan, teacher, student, objective, machine, whole)
-    stage = Stage("rehearsal", Path(), plan.task, model, objective, data, training, plan.seed, {})
+    stage = Stage("costs", Path(), plan.task, model, objective, data, training, plan.seed, {})
     optimizer = optimizer_for(model, objective, training)
     trainee, optimizer = accelerator.prepare(Trainee(model, objective, plan.task.kind), optimizer)
     attention = faster_attention(model, machine.device)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import PreTrainedModel
 
+from engine.base import DISTRIBUTION
 from engine.base.files import folder_written_atomically
 from engine.base.machine import device_name, peak_memory_mb
 from engine.data.metrics import Scores
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from engine.training.batches import TrainingData
     from engine.training.state import LoopState
 
-LIBRARIES = ("autodistiller", "torch", "transformers", "datasets", "accelerate", "numpy")
+LIBRARIES = (DISTRIBUTION, "torch", "transformers", "datasets", "accelerate", "numpy")
 
 
 def score_facts(task: Task, scores: dict[str, Scores]) -> dict[str, Any]:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from autodistill.race import Race, folder_name, rule, run_picks, rungs
-from autodistill.recommend.record import Pick, Recommendation
+from autodistill.history.store import Store
+from autodistill.race import folder_name, rule, run_picks, rungs
+from autodistill.recommend.record import Pick
+from autodistill.recommend.request import Request
 from engine import Pipeline, distill
 from engine.base.errors import RunError
 from engine.base.options import FineTuning, RunOptions
@@ -45,7 +47,7 @@ def picks(task: Task, rates: tuple[float, ...] = RATES) -> list[Pick]:
             student=STUDENT,
             pipeline=pipeline.model_dump(),
             key=pipeline.key,
-            place=0.0,
+            standing=0.0,
             ratio=0.9,
             ratio_low=None,
             ratio_high=None,
@@ -57,19 +59,14 @@ def picks(task: Task, rates: tuple[float, ...] = RATES) -> list[Pick]:
     ]
 
 
-def race(task: Task, folder: Path, ear: Ear | None = None, record: list[RunResult] | None = None) -> Race:
-    kept = [] if record is None else record
-    known = {"teacher": TEACHER, "data": task.name}
-    return Race(
+def race(task: Task, folder: Path) -> Request:
+    return Request(
         task=task,
-        recommendation=Recommendation.model_construct(**known),
+        teacher=TEACHER,
         out=folder,
-        seed=0,
-        student_alone=False,
+        store=str(folder.parent / "s.db"),
         fine_tuning=TUNING,
         options=RunOptions(device="cpu", precision="float32", cache_dir=str(folder.parent / "cache")),
-        reporter=ear or Ear(),
-        record=lambda result, _: kept.append(result),
     )
 
 
@@ -95,9 +92,9 @@ def test_the_rule_is_said() -> None:
 
 
 def test_a_race(tmp_path: Path, task: Task) -> None:
-    ear, recorded = Ear(), []
-    entrants = picks(task)
-    outcomes = run_picks(race(task, tmp_path / "race", ear, recorded), entrants)
+    ear, entrants = Ear(), picks(task)
+    outcomes = run_picks(race(task, tmp_path / "race"), entrants, ear)
+    recorded = Store(str(tmp_path / "s.db")).runs()
 
     assert outcomes[0].pick.rank == 1
     assert [outcome.result.status for outcome in outcomes] == ["ok", "pruned", "pruned"]
@@ -123,7 +120,7 @@ def test_a_race(tmp_path: Path, task: Task) -> None:
     }
 
     again = Ear()
-    repeated = run_picks(race(task, tmp_path / "race", again), entrants)
+    repeated = run_picks(race(task, tmp_path / "race"), entrants, again)
     assert [outcome.result for outcome in repeated] == [outcome.result for outcome in outcomes]
     assert again.worked == {}
 
@@ -142,8 +139,8 @@ def test_a_pick_that_fails_does_not_stop_the_others(
         return distill(task, out=out, **more)
 
     monkeypatch.setattr("engine.distillation.distill", failing)
-    outcomes = run_picks(whole, entrants)
+    outcomes = run_picks(whole, entrants, Ear())
     assert [(outcome.pick.rank, outcome.result.status) for outcome in outcomes] == [(2, "ok"), (1, "failed")]
 
     with pytest.raises(RunError, match="every pick failed"):
-        run_picks(whole, entrants[:1])
+        run_picks(whole, entrants[:1], Ear())

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from autodistill import AutoDistiller
 from autodistill.history.store import Store
-from autodistill.recommend.costs import SEARCH_STEP, Measured, MeasuredMember, cost_parts
+from autodistill.recommend.costs import SEARCH_STEP, Costs, MemberCosts, cost_parts
 from autodistill.recommend.record import Pick, Recommendation, in_words
 from autodistill.recommend.space import pipelines
 from cli import app
@@ -41,7 +41,7 @@ def test_members_add_every_kind_of_team_and_change_nothing_else(kind: TaskKind) 
 
 
 def test_in_regression_theta_is_learned_through_the_mixture() -> None:
-    searched = [p.teacher for p in pipelines("regression", members=MEMBERS) if p.team.kind == "autoskd"]
+    searched = [p.team for p in pipelines("regression", members=MEMBERS) if p.team.kind == "autoskd"]
     assert {spec.update for spec in searched} == {"cr"}
 
 
@@ -53,13 +53,13 @@ def test_teams_in_words_tell_all_picks_apart() -> None:
 # --- costs -----------------------------------------------------------------------------------------
 
 
-def costs(teacher: dict[str, object]) -> float:
+def costs(team: dict[str, object]) -> float:
     """Of 3 epochs of 10 steps of a second each, an evaluation 1 s, the teacher's signals 4 s."""
     training = Training(epochs=3)
-    pipeline = Pipeline.model_validate({"teacher": teacher, "training": training})
+    pipeline = Pipeline.model_validate({"team": team, "training": training})
     (part,) = cost_parts(pipeline)
-    member = MeasuredMember(name="m", parameters=1, scores={}, training_seconds=15.0, signal_seconds=2.0)
-    figures = dict.fromkeys(set(Measured.model_fields), 0) | {
+    member = MemberCosts(name="m", parameters=1, scores={}, training_seconds=15.0, signal_seconds=2.0)
+    figures = dict.fromkeys(set(Costs.model_fields), 0) | {
         "teacher_warnings": [],
         "step_seconds": {part.key: 1.0},
         "steps_per_epoch": 10,
@@ -67,11 +67,11 @@ def costs(teacher: dict[str, object]) -> float:
         "evaluation_seconds": 1.0,
         "members": [member, member],
     }
-    return Measured.model_validate(figures).seconds(pipeline)
+    return Costs.model_validate(figures).seconds(pipeline)
 
 
 @pytest.mark.parametrize(
-    ("teacher", "seconds"),
+    ("team", "seconds"),
     [
         ({"kind": "single"}, 4 + 33),
         ({"kind": "average"}, 4 + 2 * 2 + 33),
@@ -83,10 +83,10 @@ def costs(teacher: dict[str, object]) -> float:
     ],
 )
 def test_a_team_costs_its_members_its_search_and_its_candidates(
-    teacher: dict[str, object], seconds: float
+    team: dict[str, object], seconds: float
 ) -> None:
     """25 candidates are 15 where the second phase has no more steps."""
-    named = teacher if teacher["kind"] == "single" else teacher | {"members": ["m", "n"]}
+    named = team if team["kind"] == "single" else team | {"members": ["m", "n"]}
     assert costs(named) == pytest.approx(seconds)
 
 
@@ -122,8 +122,8 @@ def _found(distiller: AutoDistiller, task: Task) -> Recommendation:
     return recommended(distiller, task)
 
 
-def policy(pick: Pick) -> str:
-    return str(pick.pipeline["teacher"]["kind"])
+def kind_of(pick: Pick) -> str:
+    return str(pick.pipeline["team"]["kind"])
 
 
 def test_a_team_is_picked_run_and_known_afterwards(
@@ -133,20 +133,20 @@ def test_a_team_is_picked_run_and_known_afterwards(
     assert [member.name for member in found.members] == list(MEMBERS)
     assert all(0 <= member.score("accuracy") <= 1 for member in found.members)
     assert Recommendation.read(found.write(tmp_path)) == found
-    pick = next(pick for pick in found.picks if policy(pick) == "average")
+    pick = next(pick for pick in found.picks if kind_of(pick) == "average")
     assert pick.unseen == ["team"]
 
     (outcome,) = distiller.run(found, dataset=task, out=tmp_path / "runs", pick=pick.rank, fine_tuning=TUNING)
     team = outcome.result.team
     assert team is not None
-    assert [member.name for member in team.members[1:]] == list(MEMBERS)
+    assert [member.name for member in team.teachers[1:]] == list(MEMBERS)
     assert outcome.result.pipeline == pick.pipeline
     assert team in [result.team for result in Store(distiller.store).runs()]
 
     again = recommended(distiller, task)
-    assert TEAMS & {policy(pick) for pick in again.picks}
+    assert TEAMS & {kind_of(pick) for pick in again.picks}
     for pick in again.picks:
-        assert ("team" in pick.unseen) == (policy(pick) not in ("single", "average"))
+        assert ("team" in pick.unseen) == (kind_of(pick) not in ("single", "average"))
 
 
 def test_a_search_counts_in_what_a_pick_took(
@@ -155,7 +155,7 @@ def test_a_search_counts_in_what_a_pick_took(
     pick = next(
         pick
         for pick in found.picks
-        if policy(pick) == "autoskd" and "candidates 5" in in_words(pick.pipeline)
+        if kind_of(pick) == "autoskd" and "candidates 5" in in_words(pick.pipeline)
     )
     (outcome,) = distiller.run(found, dataset=task, out=tmp_path / "runs", pick=pick.rank, fine_tuning=TUNING)
     stages = outcome.result.stage_seconds

@@ -1,27 +1,31 @@
-"""From options to the engine's arguments."""
+"""From what was typed to one request, and what is refused before anything is loaded."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from autodistill.commands.request import (
     DEMO_MODELS,
-    Request,
     default_folder,
+    fields_of,
+    limits_of,
     models_for,
-    options_from,
-    read_result,
+    request_from,
+    training_alone,
 )
+from autodistill.recommend.request import Limits
 from engine.base.errors import InputError
-from engine.base.options import FineTuning
 from engine.pipeline.read import load_pipeline
 
 
-def folder_of(request: Request) -> Path:
-    return default_folder(request, load_pipeline(request.pipeline, request.sets), DEMO_MODELS)
+def folder_of(data: str = "data/sst2.csv", source: str = "mi_alpha", **typed: Any) -> Path:
+    pipeline = load_pipeline(source, typed.pop("set", ()))
+    models = {"teacher": "big", "students": ("small",)}
+    request = fields_of({"data": data, **typed}).model_copy(update={"pipeline": pipeline, **models})
+    return default_folder(request, source)
 
 
 def test_the_demo_brings_its_models() -> None:
@@ -36,46 +40,87 @@ def test_other_data_need_both_models() -> None:
 
 
 def test_the_same_command_comes_back_to_its_folder() -> None:
-    request = Request("data/sst2.csv", pipeline="examples/mi_alpha.toml")
-    assert folder_of(request) == folder_of(replace(request, student_alone=False))
-    assert str(folder_of(request)).startswith("runs/sst2-mi_alpha-")
+    folder = folder_of(source="examples/mi_alpha.toml")
+    assert folder == folder_of(source="examples/mi_alpha.toml", student_alone=True)
+    assert str(folder).startswith("runs/sst2-mi_alpha-")
 
 
 @pytest.mark.parametrize(
     "changed",
     [
         {"seed": 1},
-        {"sets": ("intermediate.alpha=0.5",)},
-        {"columns": {"max_train": 10}},
-        {"fine_tuning": {"epochs": 5}},
-        {"options": {"precision": "float32"}},
+        {"set": ("intermediate.alpha=0.5",)},
+        {"max_train": 10},
+        {"teacher_epochs": 5},
+        {"precision": "float32"},
         {"data": "data/other.csv"},
     ],
     ids=str,
 )
-def test_another_run_has_another_folder(changed: dict[str, object]) -> None:
-    request = Request("data/sst2.csv")
-    assert folder_of(replace(request, **changed)) != folder_of(request)  # type: ignore[arg-type]
+def test_another_run_has_another_folder(changed: dict[str, Any]) -> None:
+    assert folder_of(**changed) != folder_of()
 
 
-@pytest.mark.parametrize(
-    "changed", [{"student_alone": True}, {"options": {"device": "cpu", "overwrite": True}}]
-)
-def test_what_does_not_change_the_run_does_not_change_the_folder(changed: dict[str, object]) -> None:
-    request = Request("data/sst2.csv")
-    assert folder_of(replace(request, **changed)) == folder_of(request)  # type: ignore[arg-type]
+@pytest.mark.parametrize("changed", [{"student_alone": True}, {"device": "cpu", "overwrite": True}], ids=str)
+def test_what_does_not_change_the_run_does_not_change_the_folder(changed: dict[str, Any]) -> None:
+    assert folder_of(**changed) == folder_of()
 
 
 def test_options_are_named_as_they_are_typed() -> None:
     with pytest.raises(InputError) as caught:
-        options_from(FineTuning, {"epochs": 0, "learning_rate": -1.0, "policy": None})
+        fields_of({"teacher_epochs": 0, "teacher_learning_rate": -1.0, "fine_tune": None})
     assert [problem.place for problem in caught.value.problems] == [
         "--teacher-epochs",
         "--teacher-learning-rate",
     ]
 
 
-def test_reading_a_damaged_result(tmp_path: Path) -> None:
-    (tmp_path / "result.json").write_text("{", encoding="utf-8")
-    with pytest.raises(InputError, match="not the record of a run"):
-        read_result(tmp_path)
+@pytest.mark.parametrize(
+    ("typed", "limits"),
+    [
+        ({}, Limits()),
+        ({"seconds": "90"}, Limits(seconds=90)),
+        ({"seconds": "1h30m"}, Limits(seconds=5400)),
+        ({"parameters": "500k"}, Limits(parameters=500_000)),
+        ({"parameters": "1.5G"}, Limits(parameters=1.5e9)),
+        ({"latency_ms": "5"}, Limits(latency_ms=5)),
+        ({"latency_ms": "2.5ms"}, Limits(latency_ms=2.5)),
+    ],
+)
+def test_limits(typed: dict[str, str], limits: Limits) -> None:
+    assert limits_of(typed) == limits
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-3", "0", "nan", "3 parsecs"])
+def test_limits_that_are_none(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        fields_of({"budget": text, "max_params": text, "max_latency": text})
+    assert [problem.place for problem in caught.value.problems] == [
+        "--budget",
+        "--max-params",
+        "--max-latency",
+    ]
+
+
+def test_only_the_training_can_be_set() -> None:
+    assert training_alone(["training.epochs=3"]).training.epochs == 3
+    with pytest.raises(InputError, match="only training can be set"):
+        training_alone(["prediction.kind=mse"])
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    typed = {
+        "data": "data.csv",
+        "teacher": None,
+        "students": ["layers:0"],
+        "budget": "x",
+        "predictor": "rigde",
+        "teacher_epochs": 0,
+    }
+    with pytest.raises(InputError) as caught:
+        request_from(typed, lambda: training_alone(["prediction.kind=mse"]))
+    places = [problem.place for problem in caught.value.problems]
+    assert {"--teacher", "--student", "--budget", "--set", "--predictor", "--teacher-epochs", "data.csv"} <= {
+        *places
+    }
+    assert len(set(places)) == len(places)

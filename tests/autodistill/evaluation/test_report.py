@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from autodistill.commands.advice import evaluation_lines, evaluation_tables
+from autodistill.commands import show
 from autodistill.evaluation.figures import draw
 from autodistill.evaluation.report import evaluate
 from cli import app
@@ -60,9 +60,12 @@ def test_one_dataset_cannot_be_left_out() -> None:
 
 def test_every_row_of_a_table_is_as_wide_as_its_head() -> None:
     found, _ = evaluate(made_up(by_size, datasets=4), "made up", SilentReporter(), "ridge", ("random",))
-    for _, columns, rows in evaluation_tables(found):
+    shown = show.evaluation(found)
+    assert len(shown.tables) == 2
+    for columns, rows, _ in shown.tables:
         assert {len(row) for row in rows} == {len(columns)}
-    assert all(evaluation_lines(found))
+    assert shown.lines
+    assert all(shown.lines)
 
 
 def test_the_figures(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from autodistill.ranking.calibration import calibrate
 from autodistill.ranking.fitted import Fitted
 from autodistill.ranking.past import RunTable
 from autodistill.ranking.simple import random_order
-from autodistill.recommend.caveats import doubts
+from autodistill.recommend.caveats import caveats
 from engine.data.task import Task, TaskKind
 from tests.autodistill.made_up import everywhere_the_same, made_up
 from tests.tasks import make_task
@@ -35,19 +35,19 @@ class Situation:
     kinds: tuple[TaskKind, ...] = ("classification",) * 6
     rows: tuple[int, int] = (200, 200)
     words: str = "word1 word2 word3 word4"
-    baseline: float | None = 0.7
+    bilstm: float | None = 0.7
     row: dict[str, Any] = field(default_factory=dict)
     worth: tuple[float, float] = (0.5, 0.4)
 
-    def doubts(self) -> list[str]:
+    def caveats(self) -> list[str]:
         made = made_up(everywhere_the_same, datasets=self.datasets)
         kinds = dict(zip(made.names, self.kinds, strict=False))
         table = replace(made, runs=made.runs.assign(task_kind=made.runs.dataset.map(kinds)))
         first = table.datasets["set0"]
-        asked = first.descriptors.model_copy(update={"dataset": "asked", "bilstm_score": self.baseline})
+        asked = first.descriptors.model_copy(update={"dataset": "asked", "bilstm_score": self.bilstm})
         candidates = table.of("set0").runs.assign(**{"dataset": "asked", **self.row})
         known = {**table.datasets, "asked": Dataset(asked, count_words([self.words]))}
-        return doubts(
+        return caveats(
             self.task(), known["asked"], replace(table, datasets=known), candidates, self.fitted(table)
         )
 
@@ -62,7 +62,7 @@ class Situation:
 
 
 def test_where_nothing_is_amiss_nothing_is_said() -> None:
-    assert Situation().doubts() == []
+    assert Situation().caveats() == []
 
 
 KINDS: tuple[TaskKind, ...] = ("tagging", *("classification",) * 5)
@@ -72,10 +72,10 @@ KINDS: tuple[TaskKind, ...] = ("tagging", *("classification",) * 5)
     ("situation", "said"),
     [
         (
-            Situation(baseline=0.95),
+            Situation(bilstm=0.95),
             "A small Bi-LSTM reaches 0.950 without a teacher, and the teacher 0.900",
         ),
-        (Situation(baseline=0.9), "nothing to distil"),
+        (Situation(bilstm=0.9), "nothing to distil"),
         (Situation(kind="question_answering"), "No past run is of question answering"),
         (Situation(kind="tagging", kinds=KINDS), "Only one past dataset is of tagging."),
         (Situation(datasets=4), "Past runs are of 4 datasets only"),
@@ -94,8 +94,8 @@ KINDS: tuple[TaskKind, ...] = ("tagging", *("classification",) * 5)
         ),
     ],
 )
-def test_each_doubt_is_said_and_no_other(situation: Situation, said: str) -> None:
-    (found,) = situation.doubts()
+def test_each_caveat_is_said_and_no_other(situation: Situation, said: str) -> None:
+    (found,) = situation.caveats()
     assert said in found
     assert found.endswith(".")
 
@@ -103,8 +103,8 @@ def test_each_doubt_is_said_and_no_other(situation: Situation, said: str) -> Non
 @pytest.mark.parametrize(
     "situation",
     [
-        Situation(baseline=None),
-        Situation(baseline=0.899),
+        Situation(bilstm=None),
+        Situation(bilstm=0.899),
         Situation(kind="tagging", kinds=("tagging", "tagging", *("classification",) * 4)),
         Situation(datasets=5),
         Situation(words="word1 word2 gut schlecht"),
@@ -114,20 +114,20 @@ def test_each_doubt_is_said_and_no_other(situation: Situation, said: str) -> Non
         Situation(row={"student_parameters": np.nan}),
     ],
 )
-def test_what_is_just_enough_is_not_doubted(situation: Situation) -> None:
-    assert situation.doubts() == []
+def test_what_is_just_enough_has_no_caveat(situation: Situation) -> None:
+    assert situation.caveats() == []
 
 
-def test_the_weightiest_doubt_comes_first() -> None:
+def test_the_weightiest_caveat_comes_first() -> None:
     found = Situation(
-        baseline=0.95,
+        bilstm=0.95,
         kind="tagging",
         datasets=2,
         worth=(0.1, 0.4),
         rows=(40, 20),
         words="gut schlecht",
         row={"student_parameters": 1e9},
-    ).doubts()
+    ).caveats()
     starts = ["A small Bi-LSTM", "No past run", "Past runs", "On past", "Only 40", "Only 0%", "Outside"]
     assert [sentence.startswith(start) for sentence, start in zip(found, starts, strict=True)] == [True] * 7
 
@@ -139,5 +139,5 @@ def test_the_dataset_itself_does_not_make_its_words_known() -> None:
     known = replace(table, datasets={**table.datasets, "set0": foreign})
     situation = Situation()
     candidates: pd.DataFrame = table.of("set0").runs
-    (found,) = doubts(situation.task(), foreign, known, candidates, situation.fitted(table))
+    (found,) = caveats(situation.task(), foreign, known, candidates, situation.fitted(table))
     assert "another language or field" in found

@@ -17,37 +17,37 @@ FRAME = pd.DataFrame(
         for prediction in ("ce", "mse")
     ]
 )
-PLACES = np.array([1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3])
+STANDINGS = np.array([1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3])
 
 
 def test_the_first_pick_is_the_best_and_the_second_is_unlike_it() -> None:
-    first, second = diverse(PLACES, FRAME, 2)
+    first, second = diverse(STANDINGS, FRAME, 2)
     assert first == 0
     assert (FRAME.iloc[first] != FRAME.iloc[second]).sum() >= 2
 
 
-def test_where_places_differ_enough_likeness_does_not_matter() -> None:
-    assert diverse(10 * PLACES, FRAME, 3) == [0, 1, 2]
+def test_where_standings_differ_enough_likeness_does_not_matter() -> None:
+    assert diverse(10 * STANDINGS, FRAME, 3) == [0, 1, 2]
 
 
 def test_there_are_no_more_picks_than_candidates() -> None:
-    assert sorted(diverse(PLACES, FRAME, 20)) == list(range(8))
+    assert sorted(diverse(STANDINGS, FRAME, 20)) == list(range(8))
 
 
 def test_contributions_are_differences_to_what_differs_in_one_component() -> None:
-    found = contributions(PLACES, FRAME, 0)
+    found = contributions(STANDINGS, FRAME, 0)
     assert list(found) == ["intermediate", "mapping", "prediction"]
     np.testing.assert_allclose(list(found.values()), [1.0 - 0.6, 1.0 - 0.8, 1.0 - 0.9])
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), min_size=1, max_size=20))
 def test_the_front(pairs: list[tuple[int, int]]) -> None:
-    places, seconds = (np.array(values, dtype=float) for values in zip(*pairs, strict=True))
-    front = pareto(places, seconds)
+    standings, seconds = (np.array(values, dtype=float) for values in zip(*pairs, strict=True))
+    front = pareto(standings, seconds)
     for row in range(len(pairs)):
-        no_worse = (places >= places[row]) & (seconds <= seconds[row])
-        beaten = (no_worse & ((places > places[row]) | (seconds < seconds[row]))).any()
-        twin = any(places[row] == places[other] and seconds[row] == seconds[other] for other in front)
+        no_worse = (standings >= standings[row]) & (seconds <= seconds[row])
+        beaten = (no_worse & ((standings > standings[row]) | (seconds < seconds[row]))).any()
+        twin = any(standings[row] == standings[other] and seconds[row] == seconds[other] for other in front)
         assert twin == (not beaten)
     assert list(seconds[front]) == sorted(seconds[front])
 

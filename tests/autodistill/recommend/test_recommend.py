@@ -25,7 +25,7 @@ TRAINING = Training(epochs=4, batch_size=8)
 TUNING = FineTuning(epochs=2, learning_rate=1e-3)
 
 
-class Told(SilentReporter):
+class Listening(SilentReporter):
     """Remembers the stages that it was told of."""
 
     def __init__(self) -> None:
@@ -46,9 +46,9 @@ def distiller(folder: Path, predictor: str = "ridge", **more: object) -> AutoDis
     )
 
 
-def recommend(folder: Path, task: Task, told: Told | None = None, **more: object) -> Recommendation:
+def recommend(folder: Path, task: Task, told: Listening | None = None, **more: object) -> Recommendation:
     asked = {"teacher": TEACHER, "student": STUDENT, "training": TRAINING, "fine_tuning": TUNING} | more
-    return distiller(folder, reporter=told or Told()).recommend(task, **asked)
+    return distiller(folder, reporter=told or Listening()).recommend(task, **asked)
 
 
 @pytest.fixture(name="folder", scope="module")
@@ -88,10 +88,10 @@ def test_picks_differ(found: Recommendation) -> None:
 
 
 def test_dearer_ones_on_the_pareto_front_are_better(found: Recommendation) -> None:
-    seconds, places = zip(*((pick.seconds, pick.place) for pick in found.pareto), strict=True)
+    seconds, standings = zip(*((pick.seconds, pick.standing) for pick in found.pareto), strict=True)
     assert list(seconds) == sorted(seconds)
-    assert list(places) == sorted(places)
-    assert max(places) == max(pick.place for pick in found.picks)
+    assert list(standings) == sorted(standings)
+    assert max(standings) == max(pick.standing for pick in found.picks)
 
 
 def test_scores_sizes_and_neighbours_are_measured(found: Recommendation) -> None:
@@ -107,7 +107,7 @@ def test_scores_sizes_and_neighbours_are_measured(found: Recommendation) -> None
 def test_the_second_question_loads_no_model_and_gives_the_same(
     folder: Path, task: Task, found: Recommendation
 ) -> None:
-    told = Told()
+    told = Listening()
     assert recommend(folder, task, told) == found
     assert told.stages == []
 
@@ -172,7 +172,7 @@ def test_the_default_predictor_recommends_too(folder: Path, task: Task) -> None:
         task, teacher=TEACHER, student=STUDENT, training=TRAINING, fine_tuning=TUNING
     )
     assert found.agreement > found.mean_rank_agreement
-    assert found.picks[0].place == max(pick.place for pick in found.picks)
+    assert found.picks[0].standing == max(pick.standing for pick in found.picks)
 
 
 # --- datasets unlike the past ones ------------------------------------------------------------------

@@ -14,7 +14,7 @@ from engine.base.cache import kept
 from engine.base.machine import machine_for
 from engine.base.options import FineTuning, RunOptions
 from engine.models.vocabulary import train_tokenizer
-from engine.run.costs import Rehearsal, rehearse
+from engine.run.costs import RunCosts, measure_costs
 from engine.run.plan import RunPlan, plan_run
 from engine.run.teacher import Teacher, prepare_teacher
 from tests.toys import ROWS, save_tiny, toy_task
@@ -30,7 +30,7 @@ KINDS = {
 }
 
 
-def rehearsed(name: str, folder: Path) -> tuple[Rehearsal, RunPlan, Teacher]:
+def costs_of(name: str, folder: Path) -> tuple[RunCosts, RunPlan, Teacher]:
     task = toy_task(name, rows=60, held_out=30)
     machine = machine_for(RunOptions(device="cpu", precision="float32", cache_dir=str(folder)))
     plans = {
@@ -46,7 +46,7 @@ def rehearsed(name: str, folder: Path) -> tuple[Rehearsal, RunPlan, Teacher]:
     plan = plans["plain"]
     teacher = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
     weights = {key: value.clone() for key, value in teacher.model.state_dict().items()}
-    found = rehearse(plans, teacher, machine)
+    found = measure_costs(plans, teacher, machine)
     for key, value in teacher.model.state_dict().items():
         torch.testing.assert_close(value, weights[key], rtol=0, atol=0)
     return found, plan, teacher
@@ -54,7 +54,7 @@ def rehearsed(name: str, folder: Path) -> tuple[Rehearsal, RunPlan, Teacher]:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_every_kind_of_task_and_step_is_measured(tmp_path: Path, name: str) -> None:
-    found, _, _ = rehearsed(name, tmp_path)
+    found, _, _ = costs_of(name, tmp_path)
     assert set(found.step_seconds) == set(KINDS)
     assert all(seconds > 0 for seconds in found.step_seconds.values())
     assert found.signal_seconds > 0
@@ -67,14 +67,14 @@ def test_every_kind_of_task_and_step_is_measured(tmp_path: Path, name: str) -> N
 def test_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    rehearsed("single", tmp_path / "cache")
+    costs_of("single", tmp_path / "cache")
     assert list((tmp_path / "here").iterdir()) == []
 
 
 def test_operators_learn_from_all_texts_and_nothing_of_a_sample_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The language model that a rehearsal trains is the one that runs find in the cache."""
+    """The language model that measuring costs trains is the one that runs find in the cache."""
     monkeypatch.setattr(language_model, "EXAMPLES", 300)
     task = toy_task("single", rows=200, held_out=30)
     save_tiny(tmp_path / "teacher", task)
@@ -84,7 +84,7 @@ def test_operators_learn_from_all_texts_and_nothing_of_a_sample_is_kept(
     )
     plan = plan_run(task, pipeline, str(tmp_path / "teacher"), "layers:1")
     teacher = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
-    rehearse({"augmented": plan}, teacher, machine)
+    measure_costs({"augmented": plan}, teacher, machine)
     (vocabulary,) = [path for path in (tmp_path / "cache" / "vocabularies").iterdir() if path.is_dir()]
     assert vocabulary == kept(tmp_path / "cache", "vocabularies", task.fingerprint)
     tokenizer = AutoTokenizer.from_pretrained(vocabulary)

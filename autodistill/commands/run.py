@@ -1,0 +1,135 @@
+"""What `run`, `recommend` and `evaluate` do.
+
+Decided here: a recommendation for DATA lies in `runs/<name of DATA>/recommendation.json`, where
+`run --pick` and `run --top` find it; their runs lie beside it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autodistill.api import evaluation_of
+from autodistill.commands import show
+from autodistill.commands.options import Typed
+from autodistill.commands.request import (
+    default_folder,
+    fields_of,
+    folder_word,
+    request_from,
+    training_alone,
+)
+from autodistill.history.store import Store
+from autodistill.race import record_run, run_recommended
+from autodistill.recommend.recommend import PICKS
+from autodistill.recommend.recommend import recommend as recommendation_for
+from autodistill.recommend.record import RECOMMENDATION_FILE, Recommendation
+from engine.base.errors import InputError
+from engine.pipeline.read import load_pipeline
+
+if TYPE_CHECKING:
+    from autodistill.recommend.request import Request
+    from engine.base.progress import Reporter
+
+PIPELINE = "mi_alpha"
+"""What is run where nothing is named: Distiller's default."""
+
+
+def run(typed: Typed, reporter: Reporter) -> show.Shown:
+    """The pipeline that was named; or picks of a recommendation, where some were."""
+    if typed["pick"] is not None or typed["top"] is not None:
+        return run_picks(typed, reporter)
+    source = typed["pipeline"] or PIPELINE
+    request = request_from(typed, lambda: load_pipeline(source, _sets(typed)))
+    out = request.out or default_folder(request, source)
+
+    from engine.distillation import distill  # after everything that needs no torch
+
+    result = distill(
+        request.task,
+        teacher=request.teacher,
+        student=request.students[0],
+        pipeline=request.pipeline,
+        out=out,
+        seed=request.seed,
+        student_alone=request.student_alone,
+        fine_tuning=request.fine_tuning,
+        options=request.options,
+        reporter=reporter,
+    )
+    record_run(Store(request.store), result, out)
+    return show.run(result, f"student and result: {out}")
+
+
+def recommend(typed: Typed, reporter: Reporter) -> show.Shown:
+    """Makes a recommendation and writes it."""
+    found, path = _recommended(typed, reporter)
+    picks = found.pareto if typed["pareto"] else found.picks
+    return show.recommendation(found, picks, f"recommendation: {path}")
+
+
+def _recommended(typed: Typed, reporter: Reporter, least: int = 0) -> tuple[Recommendation, Path]:
+    """A recommendation of at least so many picks, and its file."""
+    request = request_from(typed, lambda: training_alone(_sets(typed)))
+    if least:
+        request = request.model_copy(update={"top": least})
+    found = recommendation_for(request, reporter)
+    return found, found.write(_folder(request))
+
+
+def run_picks(typed: Typed, reporter: Reporter) -> show.Shown:
+    """One pick, or several of which the worse are stopped early; the best comes first.
+
+    The recommendation is read where it lies; where it is absent, or answers another question, one is made.
+
+    Raises:
+        InputError: Two ways to choose a pipeline were typed, there is no such pick, or no recommendation
+            can be made.
+    """
+    ways = {"--pick": typed["pick"], "--top": typed["top"], "--pipeline": typed["pipeline"]}
+    names = [name for name, value in ways.items() if value is not None]
+    if len(names) > 1:
+        raise InputError.of(names[0], "only one of these chooses what is run", ", ".join(names))
+    request = fields_of(typed)
+    least = max(PICKS, request.top or 0, request.pick or 0)
+    found = _known(request, _sets(typed)) or _recommended(typed, reporter, least)[0]
+    request = request.model_copy(update={"out": _folder(request)})
+    return show.race(run_recommended(request, found, reporter))
+
+
+def evaluate(typed: Typed, reporter: Reporter) -> show.Shown:
+    """Leaves one dataset out at a time; draws the figures where a folder is named."""
+    found, held_out = evaluation_of(request_from(typed), reporter)
+    drawn: list[Path] = []
+    if typed["figures"] is not None:
+        from autodistill.evaluation.figures import draw  # loads matplotlib
+
+        drawn = draw(held_out, typed["figures"])
+    return show.evaluation(found, *(f"figure: {path}" for path in drawn))
+
+
+def _sets(typed: Typed) -> list[str]:
+    """What is set of the pipeline."""
+    return [*([f"augmentation={typed['augment']}"] if typed.get("augment") else []), *(typed["set"] or ())]
+
+
+def _folder(request: Request) -> Path:
+    """Where the recommendation and its runs go."""
+    return request.out or Path("runs", folder_word(request.data))
+
+
+def _known(request: Request, sets: list[str]) -> Recommendation | None:
+    """The recommendation that lies there, where it answers the same question."""
+    path = _folder(request) / RECOMMENDATION_FILE
+    if not path.is_file():
+        return None
+    found = Recommendation.read(path)
+    same = (
+        found.data == request.data
+        and request.teacher in ("", found.teacher)
+        and request.students in ((), tuple(student.name for student in found.students))
+        and request.members in ((), tuple(member.name for member in found.members))
+        and request.columns.given.items() <= found.columns.items()
+        and not sets
+    )
+    return found if same else None

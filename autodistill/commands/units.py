@@ -1,0 +1,42 @@
+"""Figures as people read them: three digits, a unit, and a dash where there is none."""
+
+from __future__ import annotations
+
+MISSING = "–"
+
+
+def large(value: float | None) -> str:
+    """A count in three digits.
+
+    Example:
+        >>> large(22_713_216), large(812.4), large(None)
+        ('22.7 M', '812', '–')
+    """
+    if value is None:
+        return MISSING
+    for factor, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= factor:
+            return f"{value / factor:.3g}{unit}"
+    return f"{value:.0f}"
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it.
+
+    Example:
+        >>> duration(42.4), duration(1250), duration(9000)
+        ('42 s', '21 min', '2.5 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def figure(value: float | None, form: str, unit: str = "") -> str:
+    """A figure in a format, with its unit.
+
+    Example:
+        >>> figure(0.98765, ".3f"), figure(12.34, ".3g", " ms"), figure(None, ".3f")
+        ('0.988', '12.3 ms', '–')
+    """
+    return MISSING if value is None else f"{value:{form}}{unit}"

@@ -1,0 +1,132 @@
+"""What is asked for: one object, made once from what was typed or from Python's arguments, and passed down.
+
+Decided here: names, ranges and defaults. The command line offers these fields as its options; the first
+paragraph of a field's docstring is its help. Imports neither torch nor pandas.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import ConfigDict, Field
+
+from engine.base.errors import InputError, unknown_name
+from engine.base.options import FineTuning, RunOptions
+from engine.base.spec import Spec
+from engine.data.task import TaskKind
+
+if TYPE_CHECKING:
+    from engine.data.task import Task
+    from engine.pipeline.pipeline import Pipeline
+else:  # both are checked where they are made
+    Pipeline = Task = Any
+
+DESCRIBED = ConfigDict(use_attribute_docstrings=True)
+
+
+class Columns(Spec):
+    """How a dataset is read: the keyword arguments of `load_task`, which checks them."""
+
+    model_config = DESCRIBED
+
+    text: str | None = None
+    """Column of the text."""
+    text_pair: str | None = None
+    """Column of the second text."""
+    label: str | None = None
+    """Column of the label."""
+    kind: TaskKind | None = None
+    """What is predicted, where the columns do not tell."""
+    metric: str | None = None
+    """The score that counts."""
+    max_train: Annotated[int, Field(ge=1)] | None = None
+    """Use at most this many training rows."""
+    max_validation: Annotated[int, Field(ge=1)] | None = None
+    """Use at most this many held-out rows."""
+    seed: int = 0
+    """Of the held-out split and of the samples."""
+    name: str | None = None
+    """Name of the task instead of the source's."""
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Those that differ from the defaults."""
+        return self.model_dump(exclude_defaults=True)
+
+
+class Limits(Spec):
+    """What a suggestion may cost."""
+
+    model_config = DESCRIBED
+
+    seconds: float | None = None
+    """Time that one run may take: 30m, 2h."""
+    parameters: float | None = None
+    """Parameters of the student: 20M."""
+    latency_ms: float | None = None
+    """Of the student, one example at a time: 5ms."""
+
+
+class Request(Spec):
+    """What is asked for; None and empty mean the default."""
+
+    model_config = DESCRIBED
+
+    data: str = ""
+    """Hub name, file, folder with train and validation, or demo."""
+    columns: Columns = Field(default_factory=Columns)
+    description: str = ""
+    """The task in a sentence or two, for its embedding."""
+    task: Task = None  # type: ignore[assignment]  # until the data are read
+    """The data."""
+
+    teacher: str = ""
+    """Hub name, folder, or scratch:layers=L,hidden=H."""
+    students: tuple[str, ...] = ()
+    """Hub name, folder, layers:K of the teacher, or scratch:…."""
+    members: tuple[str, ...] = ()
+    """Another teacher of the team, named likewise or layers:K. Repeatable."""
+    pipeline: Pipeline = None  # type: ignore[assignment]  # until it is read
+    """The one that is run; of a recommendation its training counts alone, for all that are compared."""
+    fine_tuning: FineTuning = Field(default_factory=FineTuning)
+
+    out: Path | None = None
+    """Folder of the run. Default: runs/…"""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of everything that is drawn."""
+    student_alone: bool = False
+    """Also fine-tune the student without a teacher."""
+    options: RunOptions = Field(default_factory=RunOptions)
+
+    pick: Annotated[int, Field(ge=1)] | None = None
+    """Run this pick of the recommendation."""
+    top: Annotated[int, Field(ge=1)] | None = None
+    """Number of picks. Default: 5."""
+    limits: Limits = Field(default_factory=Limits)
+    meta_data: tuple[str, ...] = ()
+    """Past runs: published, store, a table, a folder. Repeatable."""
+    predictor: str | None = None
+    """What orders the pipelines. Default: mixed."""
+    vectors: str | None = None
+    """Word vectors: glove (the default), a file, or owner/repo:file of the hub."""
+    store: str | None = None
+    """Your record of runs: a file or a database's URL."""
+
+    count: Annotated[int, Field(ge=1)] = 10
+    """Number of examples."""
+
+
+def check_predictor(name: str | None) -> None:
+    """Checks the name of a predictor, if one was given.
+
+    Raises:
+        InputError: There is no such predictor.
+    """
+    if name is None:
+        return
+
+    from autodistill.ranking.fitted import PREDICTORS  # loads pandas
+
+    if name not in PREDICTORS:
+        raise InputError(unknown_name("--predictor", "unknown predictor", name, PREDICTORS))

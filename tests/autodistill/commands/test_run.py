@@ -1,0 +1,76 @@
+"""Picks of a recommendation on the command line: what excludes each other, and what is read again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from autodistill.commands.run import _known, run_picks
+from autodistill.recommend.record import Recommendation, StudentFacts
+from autodistill.recommend.request import Columns, Request
+from engine.base.errors import InputError
+from engine.base.progress import SilentReporter
+
+
+@pytest.mark.parametrize(
+    ("pick", "top", "pipeline"), [(1, 2, None), (1, None, "tinybert"), (None, 2, "tinybert")]
+)
+def test_ways_to_choose_that_exclude_each_other(
+    pick: int | None, top: int | None, pipeline: str | None
+) -> None:
+    with pytest.raises(InputError, match="only one of these"):
+        run_picks({"pick": pick, "top": top, "pipeline": pipeline}, SilentReporter())
+
+
+def a_recommendation() -> Recommendation:
+    student = StudentFacts(name="layers:1", parameters=1, size_mb=1.0, latency_ms=1.0, throughput=1.0)
+    return Recommendation(
+        data="films.csv",
+        columns={"label": "stars"},
+        task="films",
+        task_kind="classification",
+        metric="accuracy",
+        dataset_fingerprint="0",
+        train_examples=1,
+        teacher="big",
+        teacher_score=1.0,
+        teacher_parameters=1,
+        teacher_size_mb=1.0,
+        bilstm_score=None,
+        members=[],
+        students=[student],
+        predictor="ridge",
+        features=[],
+        meta_data=[],
+        past_runs=1,
+        past_datasets=[],
+        agreement=0.0,
+        mean_rank_agreement=0.0,
+        candidates=1,
+        picks=[],
+        pareto=[],
+        nearest={},
+        warnings=[],
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "sets", "same"),
+    [
+        ({}, [], True),
+        ({"teacher": "big", "students": ("layers:1",), "columns": Columns(label="stars")}, [], True),
+        ({"teacher": "other"}, [], False),
+        ({"students": ("layers:2",)}, [], False),
+        ({"members": ("layers:2",)}, [], False),
+        ({"columns": Columns(label="grade")}, [], False),
+        ({"data": "books.csv"}, [], False),
+        ({}, ["training.epochs=3"], False),
+    ],
+)
+def test_a_recommendation_is_read_where_it_answers_the_same_question(
+    more: dict[str, object], sets: list[str], same: bool, tmp_path: Path
+) -> None:
+    a_recommendation().write(tmp_path)
+    request = Request.model_validate({"data": "films.csv", "out": tmp_path, **more})
+    assert _known(request, sets) == (a_recommendation() if same else None)

@@ -1,0 +1,87 @@
+"""The record of a recommendation: older layouts are read, and what is none is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autodistill.recommend.record import Recommendation
+from engine.base.errors import InputError
+from engine.pipeline import AutoSKD, Pipeline
+from tests.autodistill.commands.test_run import a_recommendation
+
+
+def old_pick(team: dict[str, Any]) -> dict[str, Any]:
+    """A pick of layout 1."""
+    pipeline = Pipeline().model_dump(mode="json")
+    del pipeline["team"]
+    return {
+        "rank": 1,
+        "student": "layers:1",
+        "pipeline": {**pipeline, "teacher": team},
+        "key": "of before",
+        "place": 1.5,
+        "ratio": 0.9,
+        "ratio_low": None,
+        "ratio_high": None,
+        "seconds": 60.0,
+        "contributions": {"team": 0.2},
+        "unseen": [],
+    }
+
+
+def old_record(**more: Any) -> dict[str, Any]:
+    """A record of layout 1, in its words."""
+    today = a_recommendation().model_dump(mode="json")
+    renamed = {"bilstm_score": "baseline_score", "mean_rank_agreement": "baseline_agreement"}
+    record = {renamed.get(name, name): value for name, value in today.items() if name != "layout"}
+    single = old_pick({"policy": "single"})
+    team = old_pick({"policy": "autoskd", "members": ["layers:2"], "candidates": 5, "update": "cr"})
+    return {**record, "baseline_score": 0.7, "picks": [single], "pareto": [single, team], **more}
+
+
+def read(folder: Path, record: Any) -> Recommendation:
+    (folder / "recommendation.json").write_text(json.dumps(record), "utf-8")
+    return Recommendation.read(folder / "recommendation.json")
+
+
+def test_a_record_of_an_older_layout_is_brought_up_to_date(tmp_path: Path) -> None:
+    found = read(tmp_path, old_record())
+    assert found.layout == 2
+    assert (found.bilstm_score, found.mean_rank_agreement) == (0.7, 0.0)
+    (pick,) = found.picks
+    assert pick.standing == 1.5
+    assert pick.key == Pipeline().key
+    team = Pipeline.model_validate(found.pareto[1].pipeline).team
+    assert isinstance(team, AutoSKD)
+    assert (team.members, team.candidates, team.update) == (("layers:2",), 5, "cr")
+    assert Recommendation.read(found.write(tmp_path / "again")) == found
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        None,
+        [],
+        {},
+        {"picks": 1},
+        {"picks": [1]},
+        {"picks": [{}]},
+        old_record(picks=[old_pick({})]),
+        old_record(picks=[old_pick({"policy": "nothing"})]),
+        old_record(layout=3),
+        old_record(layout=2),
+    ],
+    ids=lambda record: str(record)[:40],
+)
+def test_what_is_no_record_is_refused(record: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not the record of a recommendation"):
+        read(tmp_path, record)
+
+
+def test_an_absent_record_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Run `autodistill recommend` first"):
+        Recommendation.read(tmp_path / "recommendation.json")
