@@ -21,7 +21,7 @@ from autodistill.recommend.record import Recommendation
 from engine.base.errors import InputError, unknown_name
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter, SilentReporter
-from engine.data import identified, load_task
+from engine.data.load import identified, load_task
 from engine.data.task import Task
 from engine.pipeline import Training
 

@@ -20,7 +20,7 @@ from engine.base.files import folder_written_atomically, hash_of, write_text
 from engine.base.machine import Machine, device_name, machine_for, peak_memory_mb
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter
-from engine.data import identified, load_task
+from engine.data.load import identified, load_task
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out, timing
 from engine.models.load import (

@@ -76,7 +76,7 @@ def answer_leaderboard(model: str, data: str, folder: Path | None, options: RunO
     if folder is None:
         raise InputError.of("--out", "the leaderboard's files need a folder")
 
-    from engine.data import load_task
+    from engine.data.load import load_task
     from engine.evaluation.leaderboard import glue_files, write_glue_files
 
     task = load_task(data)

@@ -123,7 +123,7 @@ def check(
     if data is None:
         return load_pipeline(source, sets), None
 
-    from engine.data import load_task
+    from engine.data.load import load_task
 
     pipeline, task = together(lambda: load_pipeline(source, sets), lambda: load_task(data, **columns))
     if problems := pipeline.problems_with(task.kind):

@@ -15,7 +15,7 @@ from autodistill.commands.request import check_models, models_for, options_from,
 from autodistill.commands.show import Row, large
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter
-from engine.data import load_task
+from engine.data.load import load_task
 from engine.pipeline import AverageTeam
 from engine.pipeline.explain import validated
 

@@ -23,7 +23,7 @@ from transformers.modeling_outputs import QuestionAnsweringModelOutput, TokenCla
 
 from engine.base.files import hash_of
 from engine.base.machine import Machine
-from engine.data import identified
+from engine.data.load import identified
 from engine.data.splits import sample
 from engine.data.task import Task
 from engine.pipeline import Training

@@ -25,8 +25,9 @@ from autodistill.history.table import (
     runs_frame,
 )
 from engine.base.errors import InputError, unknown_name
+from engine.data.cells import is_missing
 from engine.data.files import SUFFIXES, read_file
-from engine.data.rows import Findings, RawSplit, is_missing
+from engine.data.rows import Findings, RawSplit
 from engine.run.result import RESULT_FILE, RunResult
 from meta_data import PUBLISHED
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from engine.base.errors import InputError
 from engine.base.hub import hub_reachable
-from engine.data.files import from_arrow
+from engine.data.files import from_dataset
 from engine.data.rows import RawSplit
 
 if TYPE_CHECKING:
@@ -57,9 +57,7 @@ def read(repo: str, config: str | None = None) -> dict[str, RawSplit]:
     """
     name = f"{repo}/{config}" if config else repo
     splits = read_hub(repo, config)
-    return {
-        split: from_arrow(rows.with_format("arrow")[:], f"{name} {split}") for split, rows in splits.items()
-    }
+    return {split: from_dataset(rows, f"{name} {split}") for split, rows in splits.items()}
 
 
 def read_hub(repo: str, config: str | None = None) -> DatasetDict:

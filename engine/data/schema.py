@@ -1,33 +1,105 @@
 """Which column is what, and which kind of task that makes.
 
-Decided here: lists of words with lists of tags are tagging; question, context and answers are question
-answering; decimal labels are regression, whole numbers with more than 50 different values in more than
-half of the rows too, everything else is classification. What the user names goes before what the source
-declares, and that before what is inferred; every inference is said in a note.
+Decided here: the well-known names of columns, in their order of preference; lists of words with lists of
+tags are tagging; question, context and answers are question answering; decimal labels are regression, whole
+numbers with more than 50 different values in more than half of the rows too, everything else is
+classification. Most of the cells that are looked at decide, so that a few damaged rows do not hide a column:
+they are named later, one by one. What the user names goes before what the source declares, and that before
+what is inferred; every inference is said in a note.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from engine.base.errors import InputError, Problem, unknown_name
-from engine.data.columns import (
-    FIELDS,
-    IDENTIFIERS,
-    LABELS,
-    PAIRS,
-    TEXTS,
-    ColumnField,
-    is_text,
-    looks,
-    mean_length,
+from engine.data.cells import (
+    different,
+    is_missing,
+    is_number,
+    is_tag,
+    label_of,
+    missing,
+    numbers,
+    pieces,
+    values_of,
 )
-from engine.data.labels import class_names, is_number, key_of
-from engine.data.rows import Declared, Findings, RawSplit, is_missing
+from engine.data.rows import Declared, Findings, RawSplit
 from engine.data.task import TASK_KINDS, TaskKind
 
 MANY_LABELS = 50
+SAMPLE = 200
+"""Cells that are looked at."""
+
+PAIRS = (
+    ("text", "text_pair"), ("sentence1", "sentence2"), ("sentence_1", "sentence_2"),
+    ("sentence_a", "sentence_b"), ("premise", "hypothesis"), ("question1", "question2"),
+    ("text1", "text2"), ("text_a", "text_b"), ("s1", "s2"), ("question", "sentence"),
+    ("question", "passage"), ("question", "context"), ("question", "answer"), ("query", "passage"),
+    ("query", "document"), ("claim", "evidence"),
+)  # fmt: skip
+TEXTS = (
+    "text", "sentence", "review", "content", "document", "comment", "tweet", "utterance", "message", "body",
+    "article", "abstract", "description", "question", "query", "headline", "title",
+)  # fmt: skip
+LABELS = (
+    "label", "labels", "target", "class", "category", "gold_label", "intent", "emotion", "sentiment",
+    "polarity", "stars", "rating", "score", "similarity_score", "relatedness_score", "y", "output", "answer",
+)  # fmt: skip
+TAGS = ("tags", "ner_tags", "ner", "labels", "label", "pos_tags", "upos", "pos", "chunk_tags")
+IDENTIFIERS = re.compile(r"(.*_)?(id|idx|index|guid|uid|uuid|url|date|time|timestamp|split)", re.IGNORECASE)
+
+
+def _is_text(cell: Any) -> bool:
+    return isinstance(cell, str)
+
+
+def _is_words(cell: Any) -> bool:
+    return isinstance(cell, list) and all(isinstance(word, str) for word in cell)
+
+
+def _is_tags(cell: Any) -> bool:
+    return isinstance(cell, list) and all(map(is_tag, cell))
+
+
+def _is_answers(cell: Any) -> bool:
+    """Answers as SQuAD has them, on the hub or in its own files."""
+    if isinstance(cell, list):
+        return all(isinstance(answer, dict) for answer in cell)
+    return isinstance(cell, dict) and "text" in cell
+
+
+@dataclass(frozen=True)
+class ColumnField:
+    """A field of tagging or question answering: names its column may have, and how cells look."""
+
+    names: tuple[str, ...]
+    fits: Callable[[Any], bool]
+    what: str
+
+
+FIELDS: Mapping[TaskKind, Mapping[str, ColumnField]] = {
+    "tagging": {
+        "tokens": ColumnField(("tokens", "words"), _is_words, "a list of words"),
+        "tags": ColumnField(TAGS, _is_tags, "a list of tags"),
+    },
+    "question_answering": {
+        "question": ColumnField(("question", "query"), _is_text, "the question"),
+        "context": ColumnField(("context", "passage", "paragraph"), _is_text, "the text to answer from"),
+        "answers": ColumnField(("answers", "answer"), _is_answers, "answers with text and answer_start"),
+    },
+}
+_SENTENCES = {"text": "text", "text_pair": "text_pair", "label": "label"}
+ROLES: Mapping[TaskKind, Mapping[str, str]] = {
+    "classification": _SENTENCES,
+    "regression": _SENTENCES,
+    "tagging": {"text": "tokens", "label": "tags"},
+    "question_answering": {"text": "question", "text_pair": "context", "label": "answers"},
+}
+"""Kind → what the user calls a column (--text, --text-pair, --label) → field."""
 
 
 @dataclass(frozen=True)
@@ -61,22 +133,7 @@ class Schema:
     @property
     def target(self) -> str:
         """The field that is predicted."""
-        return TARGETS[self.kind]
-
-
-TARGETS = {
-    "classification": "label",
-    "regression": "label",
-    "tagging": "tags",
-    "question_answering": "answers",
-}
-ROLES = {
-    "classification": {"text": "text", "text_pair": "text_pair", "label": "label"},
-    "regression": {"text": "text", "text_pair": "text_pair", "label": "label"},
-    "tagging": {"text": "tokens", "label": "tags"},
-    "question_answering": {"text": "question", "text_pair": "context", "label": "answers"},
-}
-"""Kind → what the user calls a column (--text, --text-pair, --label) → field."""
+        return ROLES[self.kind]["label"]
 
 
 # --- inference -------------------------------------------------------------------------------------
@@ -102,7 +159,7 @@ def infer(train: RawSplit, declared: Declared, wanted: Wanted) -> Schema:
         reason = " and ".join(f"'{column}'" for column in columns.values())
     if reason:
         notes.insert(0, f"task: {kind.replace('_', ' ')} ({reason})")
-    unused = [column for column in train.columns if column not in (*columns.values(), "id", "idx")]
+    unused = [column for column in train.names if column not in (*columns.values(), "id", "idx")]
     if unused:
         notes.append(f"columns that are not used: {', '.join(unused)}")
     if kind in ("regression", "question_answering"):
@@ -116,14 +173,14 @@ def _check(train: RawSplit, declared: Declared, wanted: Wanted) -> None:
         raise InputError.of(train.where, "no rows")
     findings = Findings()
     for column in declared.columns.values():
-        if column not in train.columns:
+        if column not in train.names:
             what = f"{declared.place} has a column '{column}', and it is not here"
-            findings.add(Problem(train.where, what, ", ".join(train.columns)))
+            findings.add(Problem(train.where, what, ", ".join(train.names)))
     for option in ("text", "text_pair", "label"):
         column = getattr(wanted, option)
-        if column is not None and column not in train.columns:
+        if column is not None and column not in train.names:
             place = f"--{option.replace('_', '-')}"
-            findings.add(unknown_name(place, f"{train.where} has no such column", column, train.columns))
+            findings.add(unknown_name(place, f"{train.where} has no such column", column, train.names))
     if wanted.kind is not None and wanted.kind not in TASK_KINDS:
         findings.add(unknown_name("--task", "unknown kind of task", wanted.kind, TASK_KINDS))
     if wanted.kind == "tagging" and wanted.text_pair is not None:
@@ -139,7 +196,7 @@ def _kind_of_lists(train: RawSplit, wanted: Wanted) -> TaskKind | None:
     for kind, fields in FIELDS.items():
         named = {ROLES[kind][role]: getattr(wanted, role) for role in ROLES[kind] if getattr(wanted, role)}
         if all(
-            looks(train, named[name], spec.fits) if name in named else _candidates(train, spec)
+            _looks(train, named[name], spec.fits) if name in named else _candidates(train, spec)
             for name, spec in fields.items()
         ):
             return kind
@@ -152,9 +209,9 @@ def _by_name(columns: Iterable[str]) -> dict[str, str]:
 
 
 def _candidates(train: RawSplit, spec: ColumnField) -> list[str]:
-    by_name = _by_name(train.columns)
+    by_name = _by_name(train.names)
     found = (by_name[name] for name in spec.names if name in by_name)
-    return [column for column in found if looks(train, column, spec.fits)]
+    return [column for column in found if _looks(train, column, spec.fits)]
 
 
 def _list_columns(
@@ -168,14 +225,14 @@ def _list_columns(
         if given := named.get(field) or declared.columns.get(field):
             columns[field] = given
             continue
-        free = [column for column in train.columns if column not in (*columns.values(), *named.values())]
+        free = [column for column in train.names if column not in (*columns.values(), *named.values())]
         found = [column for column in _candidates(train, spec) if column in free]
-        found = found or [column for column in free if looks(train, column, spec.fits)]
+        found = found or [column for column in free if _looks(train, column, spec.fits)]
         if not found:
             option = next(role for role, name in ROLES[kind].items() if name == field).replace("_", "-")
             advice = f"Name the column with --{option}."
             what = f"no column for {field} ({spec.what})"
-            findings.add(Problem(train.where, what, ", ".join(train.columns), suggestion=advice))
+            findings.add(Problem(train.where, what, ", ".join(train.names), suggestion=advice))
             continue
         columns[field] = found[0]
         notes.append(_chosen(field, found[0], found[1:]))
@@ -201,10 +258,10 @@ def _text_columns(
     label = given["label"] or _label_by_name(train, [given["text"], given["text_pair"]], label_notes)
     texts = [
         column
-        for column in train.columns
+        for column in train.names
         if column not in (label, given["text_pair"])
         and not IDENTIFIERS.fullmatch(column)
-        and looks(train, column, is_text)
+        and _looks(train, column, _is_text)
     ]
     columns: dict[str, str] = {}
     if given["text"]:
@@ -231,19 +288,19 @@ def _texts_by_name(
     named = [by_name[name] for name in TEXTS if name in by_name]
     if not texts:
         raise InputError.of(
-            train.where, "no column holds texts", ", ".join(train.columns), suggestion="Name it with --text."
+            train.where, "no column holds texts", ", ".join(train.names), suggestion="Name it with --text."
         )
     if named:
         notes.append(_chosen("text", named[0], named[1:]))
         return {"text": named[0]}
-    longest = sorted(texts, key=lambda column: -mean_length(train, column))
-    others = [column for column in longest[1:] if mean_length(train, column) > 20]
+    longest = sorted(texts, key=lambda column: -_mean_length(train, column))
+    others = [column for column in longest[1:] if _mean_length(train, column) > 20]
     notes.append(_chosen("text", longest[0], others, ", the longest one" if len(texts) > 1 else ""))
     return {"text": longest[0]}
 
 
 def _label_by_name(train: RawSplit, taken: Sequence[str | None], notes: list[str]) -> str | None:
-    by_name = _by_name(column for column in train.columns if column not in taken)
+    by_name = _by_name(column for column in train.names if column not in taken)
     found = [by_name[name] for name in LABELS if name in by_name]
     found = [column for column in found if column.lower() in LABELS[:2] or _few_or_numbers(train, column)]
     if not found:
@@ -254,11 +311,11 @@ def _label_by_name(train: RawSplit, taken: Sequence[str | None], notes: list[str
 
 def _label_by_values(train: RawSplit, taken: Sequence[str], notes: list[str]) -> str:
     """The last column that could hold labels, by its values alone."""
-    columns = [column for column in train.columns if column not in taken]
+    columns = [column for column in train.names if column not in taken]
     found = [c for c in columns if not IDENTIFIERS.fullmatch(c) and _few_or_numbers(train, c)]
     if not found:
         advice = "Name it with --label."
-        got = f"columns {', '.join(train.columns)}"
+        got = f"columns {', '.join(train.names)}"
         raise InputError.of(train.where, "cannot tell which column holds the labels", got, suggestion=advice)
     notes.append(_chosen("label", found[-1], found[:-1], ", the last one that can hold labels"))
     return found[-1]
@@ -266,12 +323,34 @@ def _label_by_values(train: RawSplit, taken: Sequence[str], notes: list[str]) ->
 
 def _few_or_numbers(train: RawSplit, column: str) -> bool:
     """Whether a column has few different values, or numbers."""
-    cells = [cell for cell in train.columns[column] if not is_missing(cell)]
-    if not cells or any(isinstance(cell, list | dict) for cell in cells):
+    import pyarrow as pa
+
+    cells = train.table[column]
+    if pa.types.is_nested(cells.type):
         return False
-    if looks(train, column, is_number):
+    if _looks(train, column, is_number):
         return True
-    return len({key_of(cell) for cell in cells}) <= max(2, min(MANY_LABELS, len(cells) // 2))
+    few = max(2, min(MANY_LABELS, sum(int((~missing(piece)).sum()) for piece in pieces(cells)) // 2))
+    found: set[str] = set()
+    for cell in different(cells):
+        if not is_missing(cell):
+            found.add(label_of(cell))
+        if isinstance(cell, list | dict) or len(found) > few:
+            return False
+    return bool(found)
+
+
+def _looks(train: RawSplit, column: str, fits: Callable[[Any], bool]) -> bool:
+    """Whether most cells of a column fit."""
+    first = values_of(train.table[column][: 10 * SAMPLE])
+    cells = [cell for cell in first if not is_missing(cell)][:SAMPLE]
+    return bool(cells) and 2 * sum(map(fits, cells)) > len(cells)
+
+
+def _mean_length(train: RawSplit, column: str) -> float:
+    """Characters of an average text."""
+    cells = [cell for cell in values_of(train.table[column][:SAMPLE]) if isinstance(cell, str)]
+    return sum(map(len, cells)) / max(len(cells), 1)
 
 
 # --- labels ----------------------------------------------------------------------------------------
@@ -279,33 +358,58 @@ def _few_or_numbers(train: RawSplit, column: str) -> bool:
 
 def _kind_of_labels(train: RawSplit, column: str) -> tuple[TaskKind, str]:
     """Classification or regression, and why."""
+    import numpy as np
+
     if column in train.class_names:
         return "classification", "the source names its classes"
-    cells = [cell for cell in train.columns[column] if not is_missing(cell)]
-    numbers = [float(cell) for cell in cells if is_number(cell)]
-    if 10 * len(numbers) < 9 * len(cells) or not cells:
+    count, found = 0, []
+    for piece in pieces(train.table[column]):
+        present = ~missing(piece)
+        count += int(present.sum())
+        found.append(numbers(piece.filter(present)).drop_null().to_numpy())
+    values = np.concatenate([np.empty(0), *found])
+    if 10 * len(values) < 9 * count or not count:
         return "classification", "labels are words"
-    if any(not number.is_integer() for number in numbers):
+    if not (np.isfinite(values) & (values == np.floor(values))).all():
         return "regression", "labels are decimal numbers"
-    different = len(set(numbers))
-    if different > MANY_LABELS and 2 * different > len(numbers):
-        return "regression", f"labels are whole numbers with {different:,} different values"
-    return "classification", f"labels are whole numbers with {different:,} different values"
+    distinct = len(np.unique(values))
+    if distinct > MANY_LABELS and 2 * distinct > len(values):
+        return "regression", f"labels are whole numbers with {distinct:,} different values"
+    return "classification", f"labels are whole numbers with {distinct:,} different values"
 
 
 def _with_labels(train: RawSplit, schema: Schema, declared: Declared) -> Schema:
     """The same schema with the names of the classes or tags."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     column = schema.columns[schema.target]
     known = declared.labels or train.class_names.get(column, ())
     if known:
-        return Schema(schema.kind, schema.columns, known, True, schema.notes)
-    cells = train.columns[column]
-    if schema.kind == "tagging":
-        cells = [tag for tags in cells if isinstance(tags, list) for tag in tags]
-    labels = class_names(cells)
-    if schema.kind == "classification" and len(labels) > max(MANY_LABELS, len(cells) // 2):
-        got = f"{len(labels):,} different values in {len(cells):,} rows"
+        return replace(schema, labels=known, fixed_labels=True)
+    cells = train.table[column]
+    if schema.kind == "tagging" and pa.types.is_list(cells.type):
+        labels = class_names(different(pc.list_flatten(cells)))
+    elif schema.kind == "tagging":
+        labels = class_names(tag for tags in different(cells) if isinstance(tags, list) for tag in tags)
+    else:
+        labels = class_names(different(cells))
+    if schema.kind == "classification" and len(labels) > max(MANY_LABELS, len(train) // 2):
+        got = f"{len(labels):,} different values in {len(train):,} rows"
         advice = "Name another column with --label, or say --task regression for numbers."
         place = f"{train.where}: column '{column}'"
         raise InputError.of(place, "too many different labels to be classes", got, suggestion=advice)
-    return Schema(schema.kind, schema.columns, labels, False, schema.notes)
+    return replace(schema, labels=labels)
+
+
+def class_names(values: Iterable[Any]) -> tuple[str, ...]:
+    """The different labels in the order of their numbers, or of the alphabet; missing ones do not count.
+
+    Example:
+        >>> class_names([10, 9, None, 9]), class_names(["b", "a", "b"])
+        (('9', '10'), ('a', 'b'))
+    """
+    names = {label_of(value) for value in values if not (is_missing(value) or isinstance(value, list | dict))}
+    if all(re.fullmatch(r"-?\d+", name) for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    return tuple(sorted(names))

@@ -12,7 +12,7 @@ import pytest
 from autodistill.datasets.descriptors import Descriptors, describe
 from autodistill.datasets.words import count_words
 from autodistill.history.read import read_runs
-from engine.data import load_task
+from engine.data.load import load_task
 from engine.data.task import texts_of
 from engine.pipeline import components
 from meta_data import ARCHITECTURES, DATASETS, DATASHEET, PUBLISHED, WORDS

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from engine.base.errors import InputError
-from engine.data import load_task
+from engine.data.load import load_task
 from engine.data.rows import MAX_EXAMPLES
 from tests.clock import within
 from tests.conftest import ROOT, SHARED
@@ -128,7 +128,7 @@ def test_one_class_in_validation_is_said(tmp_path: Path) -> None:
 
 def test_importing_loads_nothing_heavy() -> None:
     code = (
-        "import sys, engine.data\n"
+        "import sys, engine.data.load\n"
         "heavy = ('torch', 'transformers', 'datasets', 'pandas', 'numpy')\n"
         "print([name for name in heavy if name in sys.modules])"
     )

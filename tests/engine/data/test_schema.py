@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.base.errors import InputError
-from engine.data import Task, load_task
+from engine.data.load import load_task
 from engine.data.metrics import choose_metrics
 from engine.data.splits import held_out_size, hold_out, sample
+from engine.data.task import Task
 
 TEXTS = [f"a text of some length, number {row}" for row in range(60)]
 SHORT = [f"s{row}" for row in range(60)]

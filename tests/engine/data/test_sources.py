@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.base.errors import InputError
-from engine.data import hub, load_task
+from engine.data import hub
 from engine.data.files import read_file
+from engine.data.load import load_task
 from engine.data.rows import Findings
 from engine.data.sources import read_source, split_name
 
