@@ -57,7 +57,7 @@ def is_index(value: Any) -> bool:
 
 
 def is_tag(value: Any) -> bool:
-    """Whether a value is the name of a tag, or its index; beside decimals Arrow makes indices decimals too."""
+    """Whether a value is the name of a tag, or its index, also where Arrow made it a decimal number."""
     return isinstance(value, str) or is_index(value)
 
 
@@ -154,14 +154,9 @@ def numbers(cells: pa.Array) -> pa.Array:
         [1.0, 2.5, None, None]
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    double = pa.float64()
     if pa.types.is_integer(cells.type) or pa.types.is_floating(cells.type):
-        return cells.cast(double, safe=False)
-    if pa.types.is_string(cells.type):
-        try:
-            return pc.utf8_trim_whitespace(cells).cast(double)
-        except pa.ArrowInvalid:
-            pass
-    return pa.array([float(cell) if is_number(cell) else None for cell in values_of(cells)], double)
+        return cells.cast(pa.float64(), safe=False)
+    values, codes = coded(cells)
+    found = [float(value) if is_number(value) else None for value in values]
+    return pa.array(found, pa.float64()).take(pa.array(codes))

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from engine.data.task import TaskKind
 
 MAX_CHARACTERS = 1_000_000
+LIMIT = (f"at most {MAX_CHARACTERS:,}",)
 NO_LABEL = -1
 """In place of an index: no label, or one that does not exist."""
 
@@ -57,6 +58,16 @@ class _Check:
         for batch in table.to_batches(max_chunksize=PIECE):
             yield start, batch.columns
             start += len(batch)
+
+    def by_row(self, checked: Callable[..., Any], kind: pa.DataType, *fields: str) -> pa.ChunkedArray:
+        """A column of what `checked` makes of each row: lists are looked at one by one."""
+        import pyarrow as pa
+
+        found = []
+        for start, columns in self.pieces(*fields):
+            rows = enumerate(zip(*map(values_of, columns), strict=True), start)
+            found.append(pa.array([checked(self, row, *cells) for row, cells in rows], kind))
+        return pa.chunked_array(found, kind)
 
     def row(self, row: int, what: str, got: str = "", **more: Any) -> None:
         """Names an unusable row."""
@@ -146,7 +157,7 @@ def _rows(start: int, cells: pa.Array, doubtful: np.ndarray) -> Iterator[tuple[i
 # --- inputs ----------------------------------------------------------------------------------------
 
 
-def _text_rows(check: _Check) -> dict[str, pa.ChunkedArray]:
+def _text_rows(check: _Check) -> dict[str, Any]:
     return {field: _texts(check, field) for field in ("text", "text_pair") if field in check.schema.columns}
 
 
@@ -157,15 +168,14 @@ def _texts(check: _Check, field: str) -> pa.ChunkedArray:
 
     texts = []
     for start, (cells,) in check.pieces(field):
-        doubtful = np.ones(len(cells), dtype=bool)
         if pa.types.is_string(cells.type):
-            characters = pc.fill_null(pc.utf8_length(cells), 0).to_numpy()
-            doubtful = missing(cells) | (characters > MAX_CHARACTERS)
+            texts.append(pc.fill_null(cells, ""))
+            doubtful = missing(cells) | (pc.utf8_length(texts[-1]).to_numpy() > MAX_CHARACTERS)
+        else:
+            texts.append(pa.array([""] * len(cells)))
+            doubtful = np.ones(len(cells))
         for row, text in _rows(start, cells, doubtful):
             _check_text(check, row, text, check.column(field))
-        texts.append(
-            pc.fill_null(cells, "") if pa.types.is_string(cells.type) else pa.array([""] * len(cells))
-        )
     return pa.chunked_array(texts)
 
 
@@ -177,7 +187,7 @@ def _check_text(check: _Check, row: int, text: Any, where: str) -> None:
         check.row(row, f"{where} must hold texts", shown(text))
     elif len(text) > MAX_CHARACTERS:
         what = f"text in {where} is too long; is a quote or a line break missing?"
-        check.row(row, what, f"{len(text):,} characters", allowed=(f"at most {MAX_CHARACTERS:,}",))
+        check.row(row, what, f"{len(text):,} characters", allowed=LIMIT)
     elif not _is_encodable(text):
         check.row(row, f"text in {where} has half a character (a lone surrogate)", shown(text))
 
@@ -190,42 +200,28 @@ def _is_encodable(text: str) -> bool:
     return True
 
 
-def _token_rows(check: _Check) -> dict[str, pa.ChunkedArray]:
-    import numpy as np
-    import pyarrow.types as types
+def _token_rows(check: _Check) -> dict[str, Any]:
+    import pyarrow as pa
 
-    for start, (cells,) in check.pieces("tokens"):
-        is_words = types.is_list(cells.type) and types.is_string(cells.type.value_type)
-        for row, words in _rows(start, cells, _odd_words(cells) if is_words else np.ones(len(cells))):
-            _check_words(check, row, words, check.column("tokens"))
-    return {"tokens": check.split.table[check.schema.columns["tokens"]]}
+    return {"tokens": check.by_row(_words, pa.list_(pa.string()), "tokens")}
 
 
-def _odd_words(cells: pa.Array) -> np.ndarray:
-    """Which lists have no word with a letter, one that is null, or too many characters."""
-    import numpy as np
-    import pyarrow.compute as pc
-
-    lists, words = pc.list_parent_indices(cells).to_numpy(), pc.list_flatten(cells)
-    characters = pc.fill_null(pc.utf8_length(words), MAX_CHARACTERS + 1).to_numpy()
-    lengths = np.bincount(lists, weights=characters, minlength=len(cells))
-    letters = np.bincount(lists[~missing(words)], minlength=len(cells))
-    return (letters == 0) | (lengths > MAX_CHARACTERS)
-
-
-def _check_words(check: _Check, row: int, words: Any, where: str) -> None:
+def _words(check: _Check, row: int, words: Any) -> list[str] | None:
+    where = check.column("tokens")
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         check.row(row, f"{where} must hold lists of words", shown(words))
     elif not any(word.strip() for word in words):
         check.row(row, f"no words in {where}", shown(words))
     elif (length := sum(map(len, words))) > MAX_CHARACTERS:
-        limit = (f"at most {MAX_CHARACTERS:,}",)
-        check.row(row, f"too many words in {where}", f"{length:,} characters", allowed=limit)
+        check.row(row, f"too many words in {where}", f"{length:,} characters", allowed=LIMIT)
     elif not all(map(_is_encodable, words)):
         check.row(row, f"a word in {where} has half a character (a lone surrogate)", shown(words))
+    else:
+        return words
+    return None
 
 
-def _question_rows(check: _Check) -> dict[str, pa.ChunkedArray | list[str]]:
+def _question_rows(check: _Check) -> dict[str, Any]:
     given = values_of(check.split.table["id"]) if "id" in check.split.names else [None]
     ids = [str(name) for name in (range(len(check.split)) if any(map(is_missing, given)) else given)]
     seen: dict[str, int] = {}
@@ -283,32 +279,7 @@ def _numbers(check: _Check) -> pa.ChunkedArray:
 def _tags(check: _Check) -> pa.ChunkedArray:
     import pyarrow as pa
 
-    kind, found = pa.list_(pa.int64()), []
-    for start, (tokens, cells) in check.pieces("tokens", "tags"):
-        tags = _tags_at_once(check, tokens, cells)
-        if tags is None:
-            rows = enumerate(zip(values_of(tokens), values_of(cells), strict=True), start)
-            tags = pa.array([_row_tags(check, row, *both) for row, both in rows], kind)
-        found.append(tags)
-    return pa.chunked_array(found, kind)
-
-
-def _tags_at_once(check: _Check, tokens: pa.Array, cells: pa.Array) -> pa.Array | None:
-    """The indices of a piece; None where a row of it needs a look."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.types as types
-
-    if not (types.is_list(tokens.type) and types.is_list(cells.type)) or cells.null_count:
-        return None
-    kind = cells.type.value_type
-    labels, codes = coded(pc.list_flatten(cells))
-    indices = np.array([check.index(label) for label in labels], dtype=np.int64)[codes]
-    same = pc.equal(pc.list_value_length(tokens), pc.list_value_length(cells))
-    if types.is_floating(kind) or types.is_nested(kind) or NO_LABEL in indices or not pc.all(same).as_py():
-        return None
-    return pa.ListArray.from_arrays(pc.subtract(cells.offsets, cells.offsets[0]), indices)
+    return check.by_row(_row_tags, pa.list_(pa.int64()), "tokens", "tags")
 
 
 def _row_tags(check: _Check, row: int, words: Any, tags: Any) -> list[int] | None:
@@ -319,22 +290,18 @@ def _row_tags(check: _Check, row: int, words: Any, tags: Any) -> list[int] | Non
         check.row(row, f"{where} must hold lists of names or whole numbers", shown(tags))
     elif isinstance(words, list) and len(words) != len(tags):
         check.row(row, "words and tags differ in number", f"{len(words)} words and {len(tags)} tags")
-    else:
-        indices = [check.index(tag) for tag in tags]
-        if NO_LABEL not in indices:
-            return indices
+    elif NO_LABEL in (indices := [check.index(tag) for tag in tags]):
         check.unknown(row, "tags", check.named(tags[indices.index(NO_LABEL)]))
+    else:
+        return indices
     return None
 
 
 def _answers(check: _Check) -> pa.ChunkedArray:
     import pyarrow as pa
 
-    kind, found = pa.struct({"text": pa.list_(pa.string()), "answer_start": pa.list_(pa.int64())}), []
-    for start, (cells, contexts) in check.pieces("answers", "context"):
-        rows = enumerate(zip(values_of(cells), values_of(contexts), strict=True), start)
-        found.append(pa.array([_answer(check, row, *both) for row, both in rows], kind))
-    return pa.chunked_array(found, kind)
+    kind = pa.struct({"text": pa.list_(pa.string()), "answer_start": pa.list_(pa.int64())})
+    return check.by_row(_answer, kind, "answers", "context")
 
 
 def _answer(check: _Check, row: int, cell: Any, context: Any) -> dict[str, list[Any]] | None:
@@ -379,7 +346,7 @@ def _start(check: _Check, row: int, text: Any, start: Any, context: str) -> int:
     return -1
 
 
-_INPUTS: Mapping[TaskKind, Callable[[_Check], dict[str, pa.ChunkedArray]]] = {
+_INPUTS: Mapping[TaskKind, Callable[[_Check], dict[str, Any]]] = {
     "classification": _text_rows,
     "regression": _text_rows,
     "tagging": _token_rows,

@@ -18,10 +18,13 @@ import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.base.errors import InputError
-from engine.data.files import from_arrow
-from engine.data.rows import Declared, RawSplit, Source
+from engine.data.rows import Declared, Source
+
+if TYPE_CHECKING:
+    from engine.data.rows import RawSplit
 
 LIBRARIES = {
     "networkx": ("networkx", "nx"),
@@ -124,6 +127,8 @@ def _sentences(file: Path) -> Iterator[str]:
 def _split(name: str, sentences: dict[str, list[str]]) -> RawSplit:
     """The sentences of all libraries, taking turns."""
     from pyarrow.json import read_json  # `pyarrow.table` would import pandas, which is one of the libraries
+
+    from engine.data.files import from_arrow
 
     turns = (zip(sentences, turn, strict=True) for turn in zip(*sentences.values(), strict=True))
     lines = "\n".join(json.dumps({"text": text, "label": label}) for turn in turns for label, text in turn)

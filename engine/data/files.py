@@ -77,7 +77,7 @@ def _read_csv(path: Path) -> pa.Table | None:
 def _read_tsv(path: Path) -> pa.Table | None:
     import numpy as np
 
-    if re.search(rb"\r(?!\n)", np.memmap(path, np.uint8, "r")):
+    if re.search(rb"\r(?!\n)", np.memmap(path, np.uint8, "r").data):
         return None  # pyarrow would begin a new line
     return _delimited(path, "\t", False, newlines_in_values=False)
 

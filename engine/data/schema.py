@@ -1,97 +1,36 @@
 """Which column is what, and which kind of task that makes.
 
-Decided here: the well-known names of columns, in their order of preference; lists of words with lists of
-tags are tagging; question, context and answers are question answering; decimal labels are regression, whole
-numbers with more than 50 different values in more than half of the rows too, everything else is
-classification. Most of the cells that are looked at decide, so that a few damaged rows do not hide a column:
-they are named later, one by one. What the user names goes before what the source declares, and that before
-what is inferred; every inference is said in a note.
+Decided here: lists of words with lists of tags are tagging; question, context and answers are question
+answering; decimal labels are regression, whole numbers with more than 50 different values in more than
+half of the rows too, everything else is classification. What the user names goes before what the source
+declares, and that before what is inferred; every inference is said in a note.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.base.errors import InputError, Problem, unknown_name
-from engine.data.cells import (
-    different,
-    is_missing,
-    is_number,
-    is_tag,
-    label_of,
-    missing,
-    numbers,
-    pieces,
-    values_of,
+from engine.data.cells import different, is_missing, label_of, missing, numbers, pieces
+from engine.data.columns import (
+    FIELDS,
+    IDENTIFIERS,
+    LABELS,
+    MANY_LABELS,
+    PAIRS,
+    TEXTS,
+    ColumnField,
+    few_or_numbers,
+    is_text,
+    looks,
+    mean_length,
 )
 from engine.data.rows import Declared, Findings, RawSplit
 from engine.data.task import TASK_KINDS, TaskKind
 
-MANY_LABELS = 50
-SAMPLE = 200
-"""Cells that are looked at."""
-
-PAIRS = (
-    ("text", "text_pair"), ("sentence1", "sentence2"), ("sentence_1", "sentence_2"),
-    ("sentence_a", "sentence_b"), ("premise", "hypothesis"), ("question1", "question2"),
-    ("text1", "text2"), ("text_a", "text_b"), ("s1", "s2"), ("question", "sentence"),
-    ("question", "passage"), ("question", "context"), ("question", "answer"), ("query", "passage"),
-    ("query", "document"), ("claim", "evidence"),
-)  # fmt: skip
-TEXTS = (
-    "text", "sentence", "review", "content", "document", "comment", "tweet", "utterance", "message", "body",
-    "article", "abstract", "description", "question", "query", "headline", "title",
-)  # fmt: skip
-LABELS = (
-    "label", "labels", "target", "class", "category", "gold_label", "intent", "emotion", "sentiment",
-    "polarity", "stars", "rating", "score", "similarity_score", "relatedness_score", "y", "output", "answer",
-)  # fmt: skip
-TAGS = ("tags", "ner_tags", "ner", "labels", "label", "pos_tags", "upos", "pos", "chunk_tags")
-IDENTIFIERS = re.compile(r"(.*_)?(id|idx|index|guid|uid|uuid|url|date|time|timestamp|split)", re.IGNORECASE)
-
-
-def _is_text(cell: Any) -> bool:
-    return isinstance(cell, str)
-
-
-def _is_words(cell: Any) -> bool:
-    return isinstance(cell, list) and all(isinstance(word, str) for word in cell)
-
-
-def _is_tags(cell: Any) -> bool:
-    return isinstance(cell, list) and all(map(is_tag, cell))
-
-
-def _is_answers(cell: Any) -> bool:
-    """Answers as SQuAD has them, on the hub or in its own files."""
-    if isinstance(cell, list):
-        return all(isinstance(answer, dict) for answer in cell)
-    return isinstance(cell, dict) and "text" in cell
-
-
-@dataclass(frozen=True)
-class ColumnField:
-    """A field of tagging or question answering: names its column may have, and how cells look."""
-
-    names: tuple[str, ...]
-    fits: Callable[[Any], bool]
-    what: str
-
-
-FIELDS: Mapping[TaskKind, Mapping[str, ColumnField]] = {
-    "tagging": {
-        "tokens": ColumnField(("tokens", "words"), _is_words, "a list of words"),
-        "tags": ColumnField(TAGS, _is_tags, "a list of tags"),
-    },
-    "question_answering": {
-        "question": ColumnField(("question", "query"), _is_text, "the question"),
-        "context": ColumnField(("context", "passage", "paragraph"), _is_text, "the text to answer from"),
-        "answers": ColumnField(("answers", "answer"), _is_answers, "answers with text and answer_start"),
-    },
-}
 _SENTENCES = {"text": "text", "text_pair": "text_pair", "label": "label"}
 ROLES: Mapping[TaskKind, Mapping[str, str]] = {
     "classification": _SENTENCES,
@@ -196,7 +135,7 @@ def _kind_of_lists(train: RawSplit, wanted: Wanted) -> TaskKind | None:
     for kind, fields in FIELDS.items():
         named = {ROLES[kind][role]: getattr(wanted, role) for role in ROLES[kind] if getattr(wanted, role)}
         if all(
-            _looks(train, named[name], spec.fits) if name in named else _candidates(train, spec)
+            looks(train, named[name], spec.fits) if name in named else _candidates(train, spec)
             for name, spec in fields.items()
         ):
             return kind
@@ -211,7 +150,7 @@ def _by_name(columns: Iterable[str]) -> dict[str, str]:
 def _candidates(train: RawSplit, spec: ColumnField) -> list[str]:
     by_name = _by_name(train.names)
     found = (by_name[name] for name in spec.names if name in by_name)
-    return [column for column in found if _looks(train, column, spec.fits)]
+    return [column for column in found if looks(train, column, spec.fits)]
 
 
 def _list_columns(
@@ -227,7 +166,7 @@ def _list_columns(
             continue
         free = [column for column in train.names if column not in (*columns.values(), *named.values())]
         found = [column for column in _candidates(train, spec) if column in free]
-        found = found or [column for column in free if _looks(train, column, spec.fits)]
+        found = found or [column for column in free if looks(train, column, spec.fits)]
         if not found:
             option = next(role for role, name in ROLES[kind].items() if name == field).replace("_", "-")
             advice = f"Name the column with --{option}."
@@ -261,7 +200,7 @@ def _text_columns(
         for column in train.names
         if column not in (label, given["text_pair"])
         and not IDENTIFIERS.fullmatch(column)
-        and _looks(train, column, _is_text)
+        and looks(train, column, is_text)
     ]
     columns: dict[str, str] = {}
     if given["text"]:
@@ -293,8 +232,8 @@ def _texts_by_name(
     if named:
         notes.append(_chosen("text", named[0], named[1:]))
         return {"text": named[0]}
-    longest = sorted(texts, key=lambda column: -_mean_length(train, column))
-    others = [column for column in longest[1:] if _mean_length(train, column) > 20]
+    longest = sorted(texts, key=lambda column: -mean_length(train, column))
+    others = [column for column in longest[1:] if mean_length(train, column) > 20]
     notes.append(_chosen("text", longest[0], others, ", the longest one" if len(texts) > 1 else ""))
     return {"text": longest[0]}
 
@@ -302,7 +241,7 @@ def _texts_by_name(
 def _label_by_name(train: RawSplit, taken: Sequence[str | None], notes: list[str]) -> str | None:
     by_name = _by_name(column for column in train.names if column not in taken)
     found = [by_name[name] for name in LABELS if name in by_name]
-    found = [column for column in found if column.lower() in LABELS[:2] or _few_or_numbers(train, column)]
+    found = [column for column in found if column.lower() in LABELS[:2] or few_or_numbers(train, column)]
     if not found:
         return None
     notes.append(_chosen("label", found[0], found[1:]))
@@ -312,45 +251,13 @@ def _label_by_name(train: RawSplit, taken: Sequence[str | None], notes: list[str
 def _label_by_values(train: RawSplit, taken: Sequence[str], notes: list[str]) -> str:
     """The last column that could hold labels, by its values alone."""
     columns = [column for column in train.names if column not in taken]
-    found = [c for c in columns if not IDENTIFIERS.fullmatch(c) and _few_or_numbers(train, c)]
+    found = [c for c in columns if not IDENTIFIERS.fullmatch(c) and few_or_numbers(train, c)]
     if not found:
         advice = "Name it with --label."
         got = f"columns {', '.join(train.names)}"
         raise InputError.of(train.where, "cannot tell which column holds the labels", got, suggestion=advice)
     notes.append(_chosen("label", found[-1], found[:-1], ", the last one that can hold labels"))
     return found[-1]
-
-
-def _few_or_numbers(train: RawSplit, column: str) -> bool:
-    """Whether a column has few different values, or numbers."""
-    import pyarrow as pa
-
-    cells = train.table[column]
-    if pa.types.is_nested(cells.type):
-        return False
-    if _looks(train, column, is_number):
-        return True
-    few = max(2, min(MANY_LABELS, sum(int((~missing(piece)).sum()) for piece in pieces(cells)) // 2))
-    found: set[str] = set()
-    for cell in different(cells):
-        if not is_missing(cell):
-            found.add(label_of(cell))
-        if isinstance(cell, list | dict) or len(found) > few:
-            return False
-    return bool(found)
-
-
-def _looks(train: RawSplit, column: str, fits: Callable[[Any], bool]) -> bool:
-    """Whether most cells of a column fit."""
-    first = values_of(train.table[column][: 10 * SAMPLE])
-    cells = [cell for cell in first if not is_missing(cell)][:SAMPLE]
-    return bool(cells) and 2 * sum(map(fits, cells)) > len(cells)
-
-
-def _mean_length(train: RawSplit, column: str) -> float:
-    """Characters of an average text."""
-    cells = [cell for cell in values_of(train.table[column][:SAMPLE]) if isinstance(cell, str)]
-    return sum(map(len, cells)) / max(len(cells), 1)
 
 
 # --- labels ----------------------------------------------------------------------------------------

@@ -230,11 +230,6 @@ def _from_pandas(frame: pandas.DataFrame) -> pa.Table:
         try:
             columns[str(name)] = pa.array(frame[name], from_pandas=True)
         except (pa.ArrowException, UnicodeEncodeError, OverflowError):  # cells of several types
-            columns[str(name)] = column_of(_python_values(frame[name]))
+            cells = frame[name].astype(object).where(frame[name].notna(), None)
+            columns[str(name)] = column_of(cells.tolist())
     return pa.table(columns)
-
-
-def _python_values(cells: pandas.Series[Any]) -> list[Any]:
-    """Arrays become lists, and pandas' own missing values None."""
-    values = [None if absent is True else cell for cell, absent in zip(cells, cells.isna(), strict=True)]
-    return [value.tolist() if hasattr(value, "tolist") else value for value in values]
