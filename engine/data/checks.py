@@ -59,16 +59,6 @@ class _Check:
             yield start, batch.columns
             start += len(batch)
 
-    def by_row(self, checked: Callable[..., Any], kind: pa.DataType, *fields: str) -> pa.ChunkedArray:
-        """A column of what `checked` makes of each row: lists are looked at one by one."""
-        import pyarrow as pa
-
-        found = []
-        for start, columns in self.pieces(*fields):
-            rows = enumerate(zip(*map(values_of, columns), strict=True), start)
-            found.append(pa.array([checked(self, row, *cells) for row, cells in rows], kind))
-        return pa.chunked_array(found, kind)
-
     def row(self, row: int, what: str, got: str = "", **more: Any) -> None:
         """Names an unusable row."""
         self.findings.row(self.split, row, what, got, **more)
@@ -95,12 +85,12 @@ class _Check:
             return int(label) if int(label) < len(self._indices) else NO_LABEL
         return self._indices.get(label_of(label), NO_LABEL)
 
-    def unknown(self, row: int, field: str, label: Any) -> None:
+    def unknown(self, row: int, where: str, label: Any) -> None:
         """Names a row whose label does not exist."""
         why = "is none of the declared ones" if self.schema.fixed_labels else "does not occur in training"
         labels = self.schema.labels
         some = labels if len(labels) <= 20 else (*labels[:20], f"… ({len(labels)} in all)")
-        self.row(row, f"label in {self.column(field)} {why}", shown(label), allowed=some)
+        self.row(row, f"label in {where} {why}", shown(label), allowed=some)
 
 
 def normalise(
@@ -134,9 +124,11 @@ def normalise(
     if absent or not len(split):
         return pa.table({})
     check = _Check(split, schema, findings, published)
-    rows = _INPUTS[schema.kind](check)
-    if labelled:
-        rows[schema.target] = _TARGETS[schema.kind](check)
+    rows = {
+        field: normal(check, field)
+        for field, normal in NORMAL[schema.kind].items()
+        if field == "id" or schema.columns.get(field) in wanted
+    }
     if check.moved_answers and notes is not None:
         notes.append(
             f"{split.where}: {check.moved_answers:,} answers did not stand at their answer_start; "
@@ -145,41 +137,63 @@ def normalise(
     return pa.table(rows)
 
 
-def _rows(start: int, cells: pa.Array, doubtful: np.ndarray) -> Iterator[tuple[int, Any]]:
-    """The rows of a piece that need a look."""
-    import numpy as np
-    import pyarrow as pa
+# --- columns: at once, or row by row ---------------------------------------------------------------------
 
-    positions = np.flatnonzero(doubtful)
-    yield from zip((start + positions).tolist(), values_of(cells.take(pa.array(positions))), strict=True)
+Column = Callable[[_Check, str], "pa.ChunkedArray"]
+"""Makes the normal form of a field and names its unusable rows."""
+
+
+def _at_once(look: Callable[..., tuple[Any, Any]], name: Callable[..., None]) -> Column:
+    """`look` gives the normal form of a piece and which of its rows `name` must look at."""
+
+    def column(check: _Check, field: str) -> pa.ChunkedArray:
+        import numpy as np
+        import pyarrow as pa
+
+        found = []
+        for start, (cells,) in check.pieces(field):
+            normal, doubtful = look(check, cells)
+            rows = np.flatnonzero(doubtful)
+            for row, value in zip(rows.tolist(), values_of(cells.take(pa.array(rows))), strict=True):
+                name(check, start + row, check.column(field), value)
+            found.append(normal)
+        return pa.chunked_array(found)
+
+    return column
+
+
+def _by_row(normal: Callable[..., Any], *beside: str) -> Column:
+    """`normal` gives the normal form of a row, from its cell and those `beside` it, or None."""
+
+    def column(check: _Check, field: str) -> pa.ChunkedArray:
+        import pyarrow as pa
+
+        texts, whole = pa.list_(pa.string()), pa.list_(pa.int64())
+        kinds = {"tokens": texts, "tags": whole, "answers": pa.struct({"text": texts, "answer_start": whole})}
+        found, where = [], check.column(field)
+        for start, columns in check.pieces(field, *beside):
+            rows = enumerate(zip(*map(values_of, columns), strict=True), start)
+            found.append(pa.array([normal(check, row, where, *cells) for row, cells in rows], kinds[field]))
+        return pa.chunked_array(found)
+
+    return column
 
 
 # --- inputs ----------------------------------------------------------------------------------------
 
 
-def _text_rows(check: _Check) -> dict[str, Any]:
-    return {field: _texts(check, field) for field in ("text", "text_pair") if field in check.schema.columns}
-
-
-def _texts(check: _Check, field: str) -> pa.ChunkedArray:
+def _texts(check: _Check, cells: pa.Array) -> tuple[Any, np.ndarray]:
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    texts = []
-    for start, (cells,) in check.pieces(field):
-        if pa.types.is_string(cells.type):
-            texts.append(pc.fill_null(cells, ""))
-            doubtful = missing(cells) | (pc.utf8_length(texts[-1]).to_numpy() > MAX_CHARACTERS)
-        else:
-            texts.append(pa.array([""] * len(cells)))
-            doubtful = np.ones(len(cells))
-        for row, text in _rows(start, cells, doubtful):
-            _check_text(check, row, text, check.column(field))
-    return pa.chunked_array(texts)
+    if not pa.types.is_string(cells.type):
+        return pa.array([""] * len(cells)), np.ones(len(cells))
+    texts = pc.fill_null(cells, "")
+    return texts, missing(cells) | (pc.utf8_length(texts).to_numpy() > MAX_CHARACTERS)
 
 
-def _check_text(check: _Check, row: int, text: Any, where: str) -> None:
+def _bad_text(check: _Check, row: int, where: str, text: Any) -> None:
     if is_missing(text):
         if not check.published:
             check.row(row, f"empty text in {where}", repr(text))
@@ -200,14 +214,7 @@ def _is_encodable(text: str) -> bool:
     return True
 
 
-def _token_rows(check: _Check) -> dict[str, Any]:
-    import pyarrow as pa
-
-    return {"tokens": check.by_row(_words, pa.list_(pa.string()), "tokens")}
-
-
-def _words(check: _Check, row: int, words: Any) -> list[str] | None:
-    where = check.column("tokens")
+def _words(check: _Check, row: int, where: str, words: Any) -> list[str] | None:
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         check.row(row, f"{where} must hold lists of words", shown(words))
     elif not any(word.strip() for word in words):
@@ -221,69 +228,56 @@ def _words(check: _Check, row: int, words: Any) -> list[str] | None:
     return None
 
 
-def _question_rows(check: _Check) -> dict[str, Any]:
-    given = values_of(check.split.table["id"]) if "id" in check.split.names else [None]
+def _ids(check: _Check, field: str) -> pa.ChunkedArray:
+    """The names of questions; their numbers where they have none."""
+    import pyarrow as pa
+
+    given = values_of(check.split.table[field]) if field in check.split.names else [None]
     ids = [str(name) for name in (range(len(check.split)) if any(map(is_missing, given)) else given)]
     seen: dict[str, int] = {}
     for row, name in enumerate(ids):
         if seen.setdefault(name, row) != row:
             check.row(row, "an id that stands twice", f"{name!r}, also in {check.split.place(seen[name])}")
-    return {"id": ids, "question": _texts(check, "question"), "context": _texts(check, "context")}
+    return pa.chunked_array([ids])
 
 
 # --- targets ---------------------------------------------------------------------------------------
 
 
-def _classes(check: _Check) -> pa.ChunkedArray:
+def _classes(check: _Check, cells: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     import numpy as np
-    import pyarrow as pa
 
-    found = []
-    for start, (cells,) in check.pieces("label"):
-        labels, codes = coded(cells)
-        indices = np.array([check.index(label) for label in labels])[codes]
-        for row, label in _rows(start, cells, indices == NO_LABEL):
-            _check_label(check, row, check.named(label))
-        found.append(indices)
-    return pa.chunked_array(found, pa.int64())
+    labels, codes = coded(cells)
+    indices = np.array([check.index(label) for label in labels], dtype=np.int64)[codes]
+    return indices, indices == NO_LABEL
 
 
-def _check_label(check: _Check, row: int, label: Any) -> None:
-    where = check.column("label")
+def _bad_label(check: _Check, row: int, where: str, label: Any) -> None:
+    label = check.named(label)
     if check.is_unlabelled(label):
         check.row(row, f"no label in {where}", repr(label))
     elif isinstance(label, list | dict):
         check.row(row, f"{where} must hold one label a row", shown(label))
     else:
-        check.unknown(row, "label", label)
+        check.unknown(row, where, label)
 
 
-def _numbers(check: _Check) -> pa.ChunkedArray:
+def _numbers(check: _Check, cells: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     import numpy as np
-    import pyarrow as pa
 
-    where, found = check.column("label"), []
-    for start, (cells,) in check.pieces("label"):
-        targets = numbers(cells).to_numpy(zero_copy_only=False)
-        for row, cell in _rows(start, cells, ~np.isfinite(targets)):
-            if is_missing(cell):
-                check.row(row, f"no target in {where} (missing or NaN)", repr(cell))
-            elif not is_number(cell):
-                check.row(row, f"target in {where} is not a number", shown(cell))
-            else:
-                check.row(row, f"target in {where} is not a finite number", shown(cell))
-        found.append(targets)
-    return pa.chunked_array(found, pa.float64())
+    targets = numbers(cells).to_numpy(zero_copy_only=False)
+    return targets, ~np.isfinite(targets)
 
 
-def _tags(check: _Check) -> pa.ChunkedArray:
-    import pyarrow as pa
+def _bad_number(check: _Check, row: int, where: str, target: Any) -> None:
+    if is_missing(target):
+        check.row(row, f"no target in {where} (missing or NaN)", repr(target))
+    else:
+        kind = "a finite number" if is_number(target) else "a number"
+        check.row(row, f"target in {where} is not {kind}", shown(target))
 
-    return check.by_row(_row_tags, pa.list_(pa.int64()), "tokens", "tags")
 
-
-def _row_tags(check: _Check, row: int, words: Any, tags: Any) -> list[int] | None:
-    where = check.column("tags")
+def _tags(check: _Check, row: int, where: str, tags: Any, words: Any) -> list[int] | None:
     if is_missing(tags):
         check.row(row, f"no tags in {where}", repr(tags))
     elif not isinstance(tags, list) or not all(map(is_tag, tags)):
@@ -291,30 +285,21 @@ def _row_tags(check: _Check, row: int, words: Any, tags: Any) -> list[int] | Non
     elif isinstance(words, list) and len(words) != len(tags):
         check.row(row, "words and tags differ in number", f"{len(words)} words and {len(tags)} tags")
     elif NO_LABEL in (indices := [check.index(tag) for tag in tags]):
-        check.unknown(row, "tags", check.named(tags[indices.index(NO_LABEL)]))
+        check.unknown(row, where, check.named(tags[indices.index(NO_LABEL)]))
     else:
         return indices
     return None
 
 
-def _answers(check: _Check) -> pa.ChunkedArray:
-    import pyarrow as pa
-
-    kind = pa.struct({"text": pa.list_(pa.string()), "answer_start": pa.list_(pa.int64())})
-    return check.by_row(_answer, kind, "answers", "context")
-
-
-def _answer(check: _Check, row: int, cell: Any, context: Any) -> dict[str, list[Any]] | None:
+def _answers(check: _Check, row: int, where: str, cell: Any, context: Any) -> dict[str, list[Any]] | None:
     """The accepted answers of one question: SQuAD's {text: [...], answer_start: [...]}."""
     if isinstance(cell, list) and all(isinstance(answer, dict) for answer in cell):
         cell = {key: [answer.get(key) for answer in cell] for key in ("text", "answer_start")}
     if not isinstance(cell, dict) or cell.get("text") is None or cell.get("answer_start") is None:
-        what = f"{check.column('answers')} must hold {{'text': [...], 'answer_start': [...]}}"
-        check.row(row, what, shown(cell))
+        check.row(row, f"{where} must hold {{'text': [...], 'answer_start': [...]}}", shown(cell))
         return None
-    texts, starts = (
-        cell[key] if isinstance(cell[key], list) else [cell[key]] for key in ("text", "answer_start")
-    )
+    both = (cell["text"], cell["answer_start"])
+    texts, starts = (value if isinstance(value, list) else [value] for value in both)
     if not texts:
         advice = "Leave such rows out: unanswerable questions (SQuAD 2) are not supported."
         check.row(row, "a question without an answer", shown(cell), suggestion=advice)
@@ -346,15 +331,16 @@ def _start(check: _Check, row: int, text: Any, start: Any, context: str) -> int:
     return -1
 
 
-_INPUTS: Mapping[TaskKind, Callable[[_Check], dict[str, Any]]] = {
-    "classification": _text_rows,
-    "regression": _text_rows,
-    "tagging": _token_rows,
-    "question_answering": _question_rows,
+_TEXT = _at_once(_texts, _bad_text)
+NORMAL: Mapping[TaskKind, Mapping[str, Column]] = {
+    "classification": {"text": _TEXT, "text_pair": _TEXT, "label": _at_once(_classes, _bad_label)},
+    "regression": {"text": _TEXT, "text_pair": _TEXT, "label": _at_once(_numbers, _bad_number)},
+    "tagging": {"tokens": _by_row(_words), "tags": _by_row(_tags, "tokens")},
+    "question_answering": {
+        "id": _ids,
+        "question": _TEXT,
+        "context": _TEXT,
+        "answers": _by_row(_answers, "context"),
+    },
 }
-_TARGETS: Mapping[TaskKind, Callable[[_Check], pa.ChunkedArray]] = {
-    "classification": _classes,
-    "regression": _numbers,
-    "tagging": _tags,
-    "question_answering": _answers,
-}
+"""Kind of task → its fields in their order, and what makes each."""

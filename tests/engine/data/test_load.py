@@ -79,6 +79,13 @@ def test_fingerprint_is_of_the_content(tmp_path: Path) -> None:
     assert len(task.fingerprint) == 16
 
 
+def test_fingerprint_is_that_of_earlier_versions_however_the_rows_are_cut() -> None:
+    rows = datasets.Dataset.from_dict({"text": ["é", *"bcdef"], "label": ["x", "y"] * 3})
+    shards = datasets.concatenate_datasets([rows.select([0]), rows.select(range(1, 6))])
+    for train in (rows, shards):
+        assert load_task({"train": train, "validation": rows}).fingerprint == "e254f909772f954b"
+
+
 def test_100_000_rows_take_seconds() -> None:
     frame = pd.DataFrame(
         {"text": [f"text number {row} " * 10 for row in range(100_000)], "label": [0, 1] * 50_000}
