@@ -84,8 +84,13 @@ def column_of(values: Sequence[Any]) -> pa.Array:
             return pa.array(values)
     except (pa.ArrowException, UnicodeEncodeError, OverflowError):  # mixed types, half a character, 2 ** 64
         pass
-    texts = [None if value is None else json.dumps(value, default=str) for value in values]
+    texts = [None if value is None else json.dumps(value, default=_plain) for value in values]
     return pa.array(texts, pa.json_())
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not know, as pandas may hold it: arrays and their numbers; else a text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def values_of(cells: pa.Array | pa.ChunkedArray) -> list[Any]:
@@ -95,6 +100,11 @@ def values_of(cells: pa.Array | pa.ChunkedArray) -> list[Any]:
         >>> values_of(column_of([1, "one", None]))
         [1, 'one', None]
     """
+    import pyarrow as pa
+
+    if pa.types.is_string(cells.type):
+        texts: list[Any] = cells.to_numpy(zero_copy_only=False).tolist()  # twice as fast as to_pylist
+        return texts
     return _decoded(cells.type, cells.to_pylist())
 
 

@@ -50,28 +50,28 @@ def read_file(path: Path, findings: Findings) -> RawSplit:
 
 
 def _read_csv(path: Path) -> pa.Table | None:
-    import numpy as np
-
     with path.open(encoding="utf-8-sig", newline="\n") as file:
         sign = delimiter(file.readline())
+    quotes = _quotes(path, sign)
+    return None if quotes is None else _delimited(path, sign, '"', newlines_in_values=quotes > 0)
+
+
+def _quotes(path: Path, sign: str) -> int | None:
+    """How many quotes there are; None where one does not stand at an edge of its cell, doubled if inside."""
+    import numpy as np
+
     data = np.memmap(path, np.uint8, "r")
-    quotes = np.concatenate(
-        [
-            start + np.flatnonzero(data[start : start + BLOCK] == ord('"'))
-            for start in range(0, len(data), BLOCK)
-        ]
+    blocks = range(0, len(data), BLOCK)
+    found = np.concatenate(
+        [first + np.flatnonzero(data[first : first + BLOCK] == ord('"')) for first in blocks]
     )
-    around = np.frombuffer(f'{sign}\r\n"'.encode(), np.uint8)
-    opening, closing = quotes[::2], quotes[1::2]
-    start = 3 if data[:3].tobytes() == b"\xef\xbb\xbf" else 0
-    well_formed = (
-        len(opening) == len(closing)
-        and np.isin(data[opening[opening > start] - 1], around).all()
-        and np.isin(data[closing[closing < len(data) - 1] + 1], around).all()
-    )
-    if not well_formed:
-        return None
-    return _delimited(path, sign, '"', newlines_in_values=len(quotes) > 0)
+    opening, closing = found[::2], found[1::2]
+    begin = 3 if data[:3].tobytes() == b"\xef\xbb\xbf" else 0
+    edges = np.frombuffer(f'{sign}\r\n"'.encode(), np.uint8)
+    before = data[opening[opening > begin] - 1]
+    after = data[closing[closing < len(data) - 1] + 1]
+    fit = len(opening) == len(closing) and np.isin(before, edges).all() and np.isin(after, edges).all()
+    return len(found) if fit else None
 
 
 def _read_tsv(path: Path) -> pa.Table | None:
@@ -183,7 +183,8 @@ def _read_parquet(path: Path, findings: Findings) -> RawSplit:
     import pyarrow.parquet as parquet
 
     try:
-        return from_arrow(parquet.ParquetFile(path, memory_map=True).read(), str(path))
+        file = parquet.ParquetFile(path, pre_buffer=False, buffer_size=BLOCK)
+        return from_arrow(pa.Table.from_batches(file.iter_batches(), file.schema_arrow), str(path))
     except pa.ArrowException as error:
         reason = re.split(r"[.:\n]", str(error), maxsplit=1)[0]
         raise InputError.of(str(path), "not a readable Parquet file", reason) from error

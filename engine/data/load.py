@@ -14,10 +14,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.base.errors import InputError, Problem
-from engine.data.cells import different, is_missing, pieces
+from engine.data.cells import different, is_missing, pieces, values_of
 from engine.data.checks import normalise
 from engine.data.metrics import choose_metrics
-from engine.data.rows import Findings, RawSplit, Source
+from engine.data.rows import Declared, Findings, RawSplit, Source
 from engine.data.schema import Schema, Wanted, infer
 from engine.data.sources import read_source
 from engine.data.splits import hold_out, sample
@@ -75,7 +75,7 @@ def load_task(
     schema = infer(train, source.declared, Wanted(text, text_pair, label, kind))
     notes += schema.notes
     roles = _roles(source, schema, notes)
-    metrics = _metrics(schema, source, metric, notes)
+    metrics = _metrics(schema, source.declared, metric)
     parts, tests = _normalised(source, schema, train, roles, notes)
     parts = _with_validation(parts, schema, seed, notes)
     _check_targets(parts, schema, train.where)
@@ -118,7 +118,7 @@ def fingerprint(kind: TaskKind, labels: Sequence[str], metric: str, parts: Mappi
         for field in sorted(rows.column_names):
             total.update(f"{json.dumps([split, field])[:-1]}, [".encode())
             for number, piece in enumerate(pieces(rows[field])):
-                total.update((", " * (number > 0) + json.dumps(piece.to_pylist())[1:-1]).encode())
+                total.update((", " * (number > 0) + json.dumps(values_of(piece))[1:-1]).encode())
             total.update(b"]]")
     return total.hexdigest()[:16]
 
@@ -146,24 +146,19 @@ def _training_split(source: Source) -> tuple[RawSplit, list[str]]:
 
 def _roles(source: Source, schema: Schema, notes: list[str]) -> dict[str, str]:
     """Split → `validation` or `test`; the others are named in a note."""
-    roles = {split: split.split("_")[0] for split in source.splits}
-    validation = [split for split, role in roles.items() if role == "validation"]
-    tests = [split for split, role in roles.items() if role == "test"]
-    if not validation and (
-        labelled := [split for split in tests if _is_labelled(source.splits[split], schema)]
-    ):
-        validation = labelled
+    named: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    for split in source.splits:
+        named.setdefault(split.split("_")[0], []).append(split)
+    training = ["train"] if "train" in named["train"] else named["train"]
+    labelled = [split for split in named["test"] if _is_labelled(source.splits[split], schema)]
+    validation = named["validation"] or labelled
+    if labelled and validation is labelled:
         notes.append(f"no validation set: the labelled split {' and '.join(labelled)} is used as one")
-    tests = [split for split in tests if split not in validation]
-    notes += [
-        f"{split}: {len(source.splits[split]):,} rows for predictions; its labels are not used"
-        for split in tests
-        if _is_labelled(source.splits[split], schema)
-    ]
-    training = [split for split, role in roles.items() if role == "train"]
-    training = ["train"] if "train" in training else training
-    unused = [split for split in roles if split not in (*training, *validation, *tests)]
-    if unused:
+    else:
+        rest = "rows for predictions; its labels are not used"
+        notes += [f"{split}: {len(source.splits[split]):,} {rest}" for split in labelled]
+    tests = [split for split in named["test"] if split not in validation]
+    if unused := [split for split in source.splits if split not in (*training, *validation, *tests)]:
         notes.append(f"splits that are not used: {', '.join(unused)}")
     return {**dict.fromkeys(validation, "validation"), **dict.fromkeys(tests, "test")}
 
@@ -187,14 +182,12 @@ def _normalised(
     rows = {"train": normalise(train, schema, findings, published=published, notes=notes)}
     tests = {}
     for split, role in roles.items():
-        labelled = role == "validation"
-        part = normalise(
-            source.splits[split], schema, findings, labelled=labelled, published=published, notes=notes
-        )
-        if labelled:
-            rows[split if several or split.startswith("test") else "validation"] = part
-        else:
+        is_test, raw = role == "test", source.splits[split]
+        part = normalise(raw, schema, findings, labelled=not is_test, published=published, notes=notes)
+        if is_test:
             tests[split] = part
+        else:
+            rows[split if several or split.startswith("test") else "validation"] = part
     findings.check()
     return rows, tests
 
@@ -206,7 +199,9 @@ def _with_validation(
     if len(parts) > 1:
         return parts
     train = parts["train"]
-    groups = train["context"].to_pylist() if "context" in train.column_names else None
+    groups = None
+    if "context" in train.column_names:
+        groups = train["context"].dictionary_encode().combine_chunks().indices.to_numpy()
     chosen = hold_out(_strata(train, schema), groups, len(train), seed)
     if not chosen:
         what = "too few rows to hold out a validation set"
@@ -245,8 +240,7 @@ def _taken(rows: pa.Table, chosen: Sequence[int], *, others: bool = False) -> pa
 # --- the whole -------------------------------------------------------------------------------------
 
 
-def _metrics(schema: Schema, source: Source, metric: str | None, notes: list[str]) -> tuple[str, ...]:
-    declared = source.declared
+def _metrics(schema: Schema, declared: Declared, metric: str | None) -> tuple[str, ...]:
     if metric is None and declared.kind in (None, schema.kind):
         return choose_metrics(schema.kind, schema.labels, declared.metric, f"{declared.place}: metric")
     return choose_metrics(schema.kind, schema.labels, metric)

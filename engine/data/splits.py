@@ -27,7 +27,10 @@ def held_out_size(rows: int) -> int:
 
 
 def hold_out(
-    strata: Sequence[int] | np.ndarray | None, groups: Sequence[Hashable] | None, rows: int, seed: int
+    strata: Sequence[int] | np.ndarray | None,
+    groups: Sequence[Hashable] | np.ndarray | None,
+    rows: int,
+    seed: int,
 ) -> list[int]:
     """The rows of the held-out set, in ascending order.
 
@@ -94,7 +97,7 @@ def _shares(counts: np.ndarray, size: int, keep_one: bool) -> list[int]:
     return shares.tolist()
 
 
-def _whole_groups(groups: Sequence[Hashable], size: int, seed: int) -> list[int]:
+def _whole_groups(groups: Sequence[Hashable] | np.ndarray, size: int, seed: int) -> list[int]:
     """Rows of groups drawn at random, as many as fit into `size` rows; none where each is larger."""
     import numpy as np
 

@@ -231,6 +231,14 @@ def test_missing_values_of_pandas() -> None:
     }
 
 
+def test_pandas_cells_of_several_types() -> None:
+    frame = pd.DataFrame({"text": ["a", 5, pd.NA, [1]], "label": [pd.array([1, 2]).to_numpy(), 1, "x", None]})
+    assert read_source(frame).splits["train"].columns == {
+        "text": ["a", 5, None, [1]],
+        "label": [[1, 2], 1, "x", None],
+    }
+
+
 # --- names -----------------------------------------------------------------------------------------
 
 
