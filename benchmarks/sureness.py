@@ -13,7 +13,7 @@ import torch
 
 from engine import Pipeline, RunOptions
 from engine.base.machine import machine_for
-from engine.data import load_task
+from engine.data.load import load_task
 from engine.evaluation.inference import logits_of
 from engine.pipeline import AverageTeam
 from engine.run.plan import plan_run

@@ -13,7 +13,7 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedTo
 
 from engine import Pipeline, RunOptions, distill
 from engine.base.machine import machine_for
-from engine.data import load_task
+from engine.data.load import load_task
 from engine.data.task import Task
 from engine.models.start import tokenizer_of
 from engine.run.plan import plan_run

@@ -20,7 +20,7 @@ from autodistill.datasets.descriptors import describe
 from autodistill.datasets.words import count_words
 from engine.base.machine import machine_for
 from engine.base.options import RunOptions
-from engine.data import load_task
+from engine.data.load import load_task
 from engine.data.task import texts_of
 from meta_data import DATASETS, WORDS
 

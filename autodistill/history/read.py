@@ -25,8 +25,9 @@ from autodistill.history.table import (
 from engine.base.errors import InputError, unknown_name
 from engine.base.files import RESULT_FILE
 from engine.base.spec import TableRow
+from engine.data.cells import is_missing
 from engine.data.files import SUFFIXES, read_file
-from engine.data.rows import Findings, is_missing
+from engine.data.rows import Findings
 from engine.run.result import RunResult
 from meta_data import PUBLISHED
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from engine.base.errors import InputError, unknown_name
 from engine.data import hub
@@ -51,49 +52,32 @@ class Benchmark:
         return self.name if self.repo == GLUE else None
 
 
-def _one(column: str) -> dict[str, str]:
-    return {"text": column, "label": "label"}
-
-
-def _two(first: str, second: str) -> dict[str, str]:
-    return {"text": first, "text_pair": second, "label": "label"}
-
-
-SENTENCES = _two("sentence1", "sentence2")
 ENTAILMENT = ("entailment", "not_entailment")
 INFERENCE = ("entailment", "neutral", "contradiction")
 MNLI_FILES = {"test_matched": "MNLI-m.tsv", "test_mismatched": "MNLI-mm.tsv", DIAGNOSTICS: "AX.tsv"}
 SQUAD = {"question": "question", "context": "context", "answers": "answers"}
 
+
+def _glue(file: str, texts: str, metric: str, *labels: str, **more: Any) -> Benchmark:
+    """A row of GLUE's table; the name of its file gives its own."""
+    fields = ("text", "label") if len(texts.split()) == 1 else ("text", "text_pair", "label")
+    columns = dict(zip(fields, (*texts.split(), "label"), strict=True))
+    given = {"files": {"test": f"{file}.tsv"}, **more}
+    return Benchmark(file.replace("-", "").lower(), columns, metric, labels, **given)
+
+
 BENCHMARKS: Mapping[str, Benchmark] = {
     benchmark.name: benchmark
     for benchmark in (
-        Benchmark(
-            "cola", _one("sentence"), "mcc", ("unacceptable", "acceptable"), files={"test": "CoLA.tsv"}
-        ),
-        Benchmark(
-            "sst2", _one("sentence"), "accuracy", ("negative", "positive"), files={"test": "SST-2.tsv"}
-        ),
-        Benchmark("mrpc", SENTENCES, "f1", ("not_equivalent", "equivalent"), files={"test": "MRPC.tsv"}),
-        Benchmark(
-            "qqp",
-            _two("question1", "question2"),
-            "f1",
-            ("not_duplicate", "duplicate"),
-            files={"test": "QQP.tsv"},
-        ),
-        Benchmark("stsb", SENTENCES, "spearman", kind="regression", files={"test": "STS-B.tsv"}),
-        Benchmark("mnli", _two("premise", "hypothesis"), "accuracy", INFERENCE, files=MNLI_FILES, words=True),
-        Benchmark(
-            "qnli",
-            _two("question", "sentence"),
-            "accuracy",
-            ENTAILMENT,
-            files={"test": "QNLI.tsv"},
-            words=True,
-        ),
-        Benchmark("rte", SENTENCES, "accuracy", ENTAILMENT, files={"test": "RTE.tsv"}, words=True),
-        Benchmark("wnli", SENTENCES, "accuracy", ENTAILMENT[::-1], files={"test": "WNLI.tsv"}),
+        _glue("CoLA", "sentence", "mcc", "unacceptable", "acceptable"),
+        _glue("SST-2", "sentence", "accuracy", "negative", "positive"),
+        _glue("MRPC", "sentence1 sentence2", "f1", "not_equivalent", "equivalent"),
+        _glue("QQP", "question1 question2", "f1", "not_duplicate", "duplicate"),
+        _glue("STS-B", "sentence1 sentence2", "spearman", kind="regression"),
+        _glue("MNLI", "premise hypothesis", "accuracy", *INFERENCE, files=MNLI_FILES, words=True),
+        _glue("QNLI", "question sentence", "accuracy", *ENTAILMENT, words=True),
+        _glue("RTE", "sentence1 sentence2", "accuracy", *ENTAILMENT, words=True),
+        _glue("WNLI", "sentence1 sentence2", "accuracy", *ENTAILMENT[::-1]),
         Benchmark("squad", SQUAD, "squad_f1", kind="question_answering", repo="rajpurkar/squad"),
     )
 }

@@ -3,24 +3,41 @@
 Decided here: what makes a row unusable (no text, no label, a label that training does not know, a target
 that is not finite, tags that do not fit their words, an answer that is not in its context, a text of more
 than a million characters), and that such rows are named, never dropped. One thing is mended: an
-`answer_start` that is wrong where the answer stands in its context exactly once.
+`answer_start` that is wrong where the answer stands in its context exactly once. Columns are checked as a
+whole; only the rows that look wrong become Python objects, for the message.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from engine.base.errors import Problem
-from engine.data.labels import LabelIndex, is_number
-from engine.data.rows import Findings, RawSplit, is_missing, shown
+from engine.data.cells import (
+    PIECE,
+    coded,
+    is_index,
+    is_missing,
+    is_number,
+    is_tag,
+    label_of,
+    missing,
+    numbers,
+    values_of,
+)
+from engine.data.rows import Findings, RawSplit, shown
 from engine.data.schema import Schema
-from engine.data.task import TaskKind
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+    from engine.data.task import TaskKind
 
 MAX_CHARACTERS = 1_000_000
-
-Rows = dict[str, list[Any]]
+LIMIT = (f"at most {MAX_CHARACTERS:,}",)
+NO_LABEL = -1
+"""In place of an index: no label, or one that does not exist."""
 
 
 class _Check:
@@ -29,30 +46,51 @@ class _Check:
     def __init__(self, split: RawSplit, schema: Schema, findings: Findings, published: bool):
         self.split, self.schema, self.findings, self.published = split, schema, findings, published
         self.moved_answers = 0
-        self.index = LabelIndex(schema.labels, schema.fixed_labels)
+        self._indices = {name: index for index, name in enumerate(schema.labels)}
+        names = split.class_names.get(schema.columns[schema.target], ())
+        same = schema.fixed_labels and names == schema.labels
+        self._own_names = () if same or not set(names) & set(schema.labels) else names
 
-    def cells(self, field: str) -> list[Any]:
-        """The cells of a field; indices of classes that this split numbers in its own way become names."""
-        column = self.schema.columns[field]
-        cells = self.split.columns[column]
-        names = self.split.class_names.get(column, ())
-        same = self.schema.fixed_labels and names == self.schema.labels
-        if same or not set(names) & set(self.schema.labels):
-            return cells
-        return [
-            [_name(tag, names) for tag in cell] if isinstance(cell, list) else _name(cell, names)
-            for cell in cells
-        ]
+    def pieces(self, *fields: str) -> Iterator[tuple[int, list[pa.Array]]]:
+        """The first row of each piece, and the cells of some fields."""
+        start = 0
+        table = self.split.table.select([self.schema.columns[field] for field in fields])
+        for batch in table.to_batches(max_chunksize=PIECE):
+            yield start, batch.columns
+            start += len(batch)
 
     def row(self, row: int, what: str, got: str = "", **more: Any) -> None:
+        """Names an unusable row."""
         self.findings.row(self.split, row, what, got, **more)
 
     def column(self, field: str) -> str:
+        """A field's column, for a message."""
         return f"column '{self.schema.columns[field]}'"
 
+    def named(self, label: Any) -> Any:
+        """A label; the name of one that this split numbers in its own way."""
+        names = self._own_names
+        return names[label] if isinstance(label, int) and 0 <= label < len(names) else label
 
-def _name(index: Any, names: tuple[str, ...]) -> Any:
-    return names[index] if isinstance(index, int) and 0 <= index < len(names) else index
+    def is_unlabelled(self, label: Any) -> bool:
+        """Whether there is no label; −1 marks that too where classes were declared, as in GLUE."""
+        return is_missing(label) or (self.schema.fixed_labels and is_index(label) and int(label) < 0)
+
+    def index(self, label: Any) -> int:
+        """The index of a label; a whole number is one itself where classes were declared."""
+        label = self.named(label)
+        if isinstance(label, list | dict) or self.is_unlabelled(label):
+            return NO_LABEL
+        if self.schema.fixed_labels and is_index(label) and label not in self._indices:
+            return int(label) if int(label) < len(self._indices) else NO_LABEL
+        return self._indices.get(label_of(label), NO_LABEL)
+
+    def unknown(self, row: int, where: str, label: Any) -> None:
+        """Names a row whose label does not exist."""
+        why = "is none of the declared ones" if self.schema.fixed_labels else "does not occur in training"
+        labels = self.schema.labels
+        some = labels if len(labels) <= 20 else (*labels[:20], f"… ({len(labels)} in all)")
+        self.row(row, f"label in {where} {why}", shown(label), allowed=some)
 
 
 def normalise(
@@ -63,7 +101,7 @@ def normalise(
     labelled: bool = True,
     published: bool = False,
     notes: list[str] | None = None,
-) -> Rows:
+) -> pa.Table:
     """The columns of a split in normal form.
 
     Args:
@@ -74,45 +112,98 @@ def normalise(
         published: Rows of a benchmark, which nobody can mend: empty texts are let through.
         notes: Receives what was mended.
     """
-    wanted = [field for field in schema.columns if labelled or field != schema.target]
-    absent = [schema.columns[field] for field in wanted if schema.columns[field] not in split.columns]
+    import pyarrow as pa
+
+    wanted = [column for field, column in schema.columns.items() if labelled or field != schema.target]
+    absent = [column for column in wanted if column not in split.names]
     for column in absent:
         what = f"no column '{column}', which the training rows have"
-        findings.add(Problem(split.where, what, ", ".join(split.columns)))
+        findings.add(Problem(split.where, what, ", ".join(split.names)))
     if not len(split):
         findings.add(Problem(split.where, "no rows"))
     if absent or not len(split):
-        return {}
+        return pa.table({})
     check = _Check(split, schema, findings, published)
-    rows = _INPUTS[schema.kind](check)
-    if labelled:
-        rows[schema.target] = _TARGETS[schema.kind](check, rows)
+    rows = {
+        field: normal(check, field)
+        for field, normal in NORMAL[schema.kind].items()
+        if field == "id" or schema.columns.get(field) in wanted
+    }
     if check.moved_answers and notes is not None:
         notes.append(
             f"{split.where}: {check.moved_answers:,} answers did not stand at their answer_start; "
             "each stands in its context exactly once and was found there"
         )
-    return rows
+    return pa.table(rows)
+
+
+# --- columns: at once, or row by row ---------------------------------------------------------------------
+
+Column = Callable[[_Check, str], "pa.ChunkedArray"]
+"""Makes the normal form of a field and names its unusable rows."""
+
+
+def _at_once(look: Callable[..., tuple[Any, Any]], name: Callable[..., None]) -> Column:
+    """`look` gives the normal form of a piece and which of its rows `name` must look at."""
+
+    def column(check: _Check, field: str) -> pa.ChunkedArray:
+        import numpy as np
+        import pyarrow as pa
+
+        found = []
+        for start, (cells,) in check.pieces(field):
+            normal, doubtful = look(check, cells)
+            rows = np.flatnonzero(doubtful)
+            for row, value in zip(rows.tolist(), values_of(cells.take(pa.array(rows))), strict=True):
+                name(check, start + row, check.column(field), value)
+            found.append(normal)
+        return pa.chunked_array(found)
+
+    return column
+
+
+def _by_row(normal: Callable[..., Any], *beside: str) -> Column:
+    """`normal` gives the normal form of a row, from its cell and those `beside` it, or None."""
+
+    def column(check: _Check, field: str) -> pa.ChunkedArray:
+        import pyarrow as pa
+
+        texts, whole = pa.list_(pa.string()), pa.list_(pa.int64())
+        kinds = {"tokens": texts, "tags": whole, "answers": pa.struct({"text": texts, "answer_start": whole})}
+        found, where = [], check.column(field)
+        for start, columns in check.pieces(field, *beside):
+            rows = enumerate(zip(*map(values_of, columns), strict=True), start)
+            found.append(pa.array([normal(check, row, where, *cells) for row, cells in rows], kinds[field]))
+        return pa.chunked_array(found)
+
+    return column
 
 
 # --- inputs ----------------------------------------------------------------------------------------
 
 
-def _texts(check: _Check, field: str) -> list[str]:
-    texts = check.cells(field)
-    where = check.column(field)
-    for row, text in enumerate(texts):
-        if is_missing(text):
-            if not check.published:
-                check.row(row, f"empty text in {where}", repr(text))
-        elif not isinstance(text, str):
-            check.row(row, f"{where} must hold texts", shown(text))
-        elif len(text) > MAX_CHARACTERS:
-            what = f"text in {where} is too long; is a quote or a line break missing?"
-            check.row(row, what, f"{len(text):,} characters", allowed=(f"at most {MAX_CHARACTERS:,}",))
-        elif not text.isascii() and not _is_encodable(text):
-            check.row(row, f"text in {where} has half a character (a lone surrogate)", shown(text))
-    return [text if isinstance(text, str) else "" for text in texts]
+def _texts(check: _Check, cells: pa.Array) -> tuple[Any, np.ndarray]:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_string(cells.type):
+        return pa.array([""] * len(cells)), np.ones(len(cells))
+    texts = pc.fill_null(cells, "")
+    return texts, missing(cells) | (pc.utf8_length(texts).to_numpy() > MAX_CHARACTERS)
+
+
+def _bad_text(check: _Check, row: int, where: str, text: Any) -> None:
+    if is_missing(text):
+        if not check.published:
+            check.row(row, f"empty text in {where}", repr(text))
+    elif not isinstance(text, str):
+        check.row(row, f"{where} must hold texts", shown(text))
+    elif len(text) > MAX_CHARACTERS:
+        what = f"text in {where} is too long; is a quote or a line break missing?"
+        check.row(row, what, f"{len(text):,} characters", allowed=LIMIT)
+    elif not _is_encodable(text):
+        check.row(row, f"text in {where} has half a character (a lone surrogate)", shown(text))
 
 
 def _is_encodable(text: str) -> bool:
@@ -123,144 +214,102 @@ def _is_encodable(text: str) -> bool:
     return True
 
 
-def _text_rows(check: _Check) -> Rows:
-    return {field: _texts(check, field) for field in ("text", "text_pair") if field in check.schema.columns}
+def _words(check: _Check, row: int, where: str, words: Any) -> list[str] | None:
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        check.row(row, f"{where} must hold lists of words", shown(words))
+    elif not any(word.strip() for word in words):
+        check.row(row, f"no words in {where}", shown(words))
+    elif (length := sum(map(len, words))) > MAX_CHARACTERS:
+        check.row(row, f"too many words in {where}", f"{length:,} characters", allowed=LIMIT)
+    elif not all(map(_is_encodable, words)):
+        check.row(row, f"a word in {where} has half a character (a lone surrogate)", shown(words))
+    else:
+        return words
+    return None
 
 
-def _token_rows(check: _Check) -> Rows:
-    tokens = check.cells("tokens")
-    where = check.column("tokens")
-    for row, words in enumerate(tokens):
-        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            check.row(row, f"{where} must hold lists of words", shown(words))
-        elif not any(word.strip() for word in words):
-            check.row(row, f"no words in {where}", shown(words))
-        elif sum(map(len, words)) > MAX_CHARACTERS:
-            limit = (f"at most {MAX_CHARACTERS:,}",)
-            check.row(
-                row, f"too many words in {where}", f"{sum(map(len, words)):,} characters", allowed=limit
-            )
-        elif not all(word.isascii() or _is_encodable(word) for word in words):
-            check.row(row, f"a word in {where} has half a character (a lone surrogate)", shown(words))
-    return {"tokens": tokens}
+def _ids(check: _Check, field: str) -> pa.ChunkedArray:
+    """The names of questions; their numbers where they have none."""
+    import pyarrow as pa
 
-
-def _question_rows(check: _Check) -> Rows:
-    given = check.split.columns.get("id")
-    named = given is not None and not any(map(is_missing, given))
-    ids = [str(name) for name in given] if named and given else [str(row) for row in range(len(check.split))]
+    given = values_of(check.split.table[field]) if field in check.split.names else [None]
+    ids = [str(name) for name in (range(len(check.split)) if any(map(is_missing, given)) else given)]
     seen: dict[str, int] = {}
     for row, name in enumerate(ids):
         if seen.setdefault(name, row) != row:
             check.row(row, "an id that stands twice", f"{name!r}, also in {check.split.place(seen[name])}")
-    return {"id": ids, "question": _texts(check, "question"), "context": _texts(check, "context")}
+    return pa.chunked_array([ids])
 
 
 # --- targets ---------------------------------------------------------------------------------------
 
 
-def _classes(check: _Check, rows: Rows) -> list[int]:
-    known: dict[Any, int] = {}
-    indices = []
-    for row, cell in enumerate(check.cells("label")):
-        simple = isinstance(cell, str | int)
-        if not (simple and cell in known):
-            index = _class(check, row, cell)
-            if index is None or not simple:
-                indices.append(-1 if index is None else index)
-                continue
-            known[cell] = index
-        indices.append(known[cell])
-    return indices
+def _classes(check: _Check, cells: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    import numpy as np
+
+    labels, codes = coded(cells)
+    indices = np.array([check.index(label) for label in labels], dtype=np.int64)[codes]
+    return indices, indices == NO_LABEL
 
 
-def _class(check: _Check, row: int, cell: Any) -> int | None:
-    """The index of one label, or a problem."""
-    where = check.column("label")
-    if check.index.is_missing(cell):
-        check.row(row, f"no label in {where}", repr(cell))
-        return None
-    if isinstance(cell, list | dict):
-        check.row(row, f"{where} must hold one label a row", shown(cell))
-        return None
-    index = check.index.find(cell)
-    if index is None:
-        check.row(row, _unknown(check, where), shown(cell), allowed=_some(check.schema.labels))
-    return index
+def _bad_label(check: _Check, row: int, where: str, label: Any) -> None:
+    label = check.named(label)
+    if check.is_unlabelled(label):
+        check.row(row, f"no label in {where}", repr(label))
+    elif isinstance(label, list | dict):
+        check.row(row, f"{where} must hold one label a row", shown(label))
+    else:
+        check.unknown(row, where, label)
 
 
-def _unknown(check: _Check, where: str) -> str:
-    if check.schema.fixed_labels:
-        return f"label in {where} is none of the declared ones"
-    return f"label in {where} does not occur in training"
+def _numbers(check: _Check, cells: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    import numpy as np
+
+    targets = numbers(cells).to_numpy(zero_copy_only=False)
+    return targets, ~np.isfinite(targets)
 
 
-def _some(labels: tuple[str, ...], most: int = 20) -> tuple[str, ...]:
-    return labels if len(labels) <= most else (*labels[:most], f"… ({len(labels)} in all)")
+def _bad_number(check: _Check, row: int, where: str, target: Any) -> None:
+    if is_missing(target):
+        check.row(row, f"no target in {where} (missing or NaN)", repr(target))
+    else:
+        kind = "a finite number" if is_number(target) else "a number"
+        check.row(row, f"target in {where} is not {kind}", shown(target))
 
 
-def _numbers(check: _Check, rows: Rows) -> list[float]:
-    where = check.column("label")
-    numbers = []
-    for row, cell in enumerate(check.cells("label")):
-        number = float(cell) if is_number(cell) else math.nan
-        if is_missing(cell):
-            check.row(row, f"no target in {where} (missing or NaN)", repr(cell))
-        elif not is_number(cell):
-            check.row(row, f"target in {where} is not a number", shown(cell))
-        elif not math.isfinite(number):
-            check.row(row, f"target in {where} is not a finite number", shown(cell))
-        numbers.append(number)
-    return numbers
+def _tags(check: _Check, row: int, where: str, tags: Any, words: Any) -> list[int] | None:
+    if is_missing(tags):
+        check.row(row, f"no tags in {where}", repr(tags))
+    elif not isinstance(tags, list) or not all(map(is_tag, tags)):
+        check.row(row, f"{where} must hold lists of names or whole numbers", shown(tags))
+    elif isinstance(words, list) and len(words) != len(tags):
+        check.row(row, "words and tags differ in number", f"{len(words)} words and {len(tags)} tags")
+    elif NO_LABEL in (indices := [check.index(tag) for tag in tags]):
+        check.unknown(row, where, check.named(tags[indices.index(NO_LABEL)]))
+    else:
+        return indices
+    return None
 
 
-def _tags(check: _Check, rows: Rows) -> list[list[int]]:
-    where = check.column("tags")
-    indices: list[list[int]] = []
-    for row, (words, tags) in enumerate(zip(rows["tokens"], check.cells("tags"), strict=True)):
-        indices.append([])
-        if is_missing(tags):
-            check.row(row, f"no tags in {where}", repr(tags))
-        elif not isinstance(tags, list) or not all(isinstance(tag, str | int) for tag in tags):
-            check.row(row, f"{where} must hold lists of names or whole numbers", shown(tags))
-        elif isinstance(words, list) and len(words) != len(tags):
-            check.row(row, "words and tags differ in number", f"{len(words)} words and {len(tags)} tags")
-        else:
-            found = [check.index.find(tag) for tag in tags]
-            if None in found:
-                unknown = shown(tags[found.index(None)])
-                check.row(row, _unknown(check, where), unknown, allowed=_some(check.schema.labels))
-            indices[-1] = [index for index in found if index is not None]
-    return indices
-
-
-def _answers(check: _Check, rows: Rows) -> list[dict[str, list[Any]]]:
-    return [
-        _answer(check, row, cell, context)
-        for row, (cell, context) in enumerate(zip(check.cells("answers"), rows["context"], strict=True))
-    ]
-
-
-def _answer(check: _Check, row: int, cell: Any, context: str) -> dict[str, list[Any]]:
+def _answers(check: _Check, row: int, where: str, cell: Any, context: Any) -> dict[str, list[Any]] | None:
     """The accepted answers of one question: SQuAD's {text: [...], answer_start: [...]}."""
-    where = check.column("answers")
     if isinstance(cell, list) and all(isinstance(answer, dict) for answer in cell):
         cell = {key: [answer.get(key) for answer in cell] for key in ("text", "answer_start")}
-    if not isinstance(cell, dict) or not {"text", "answer_start"} <= cell.keys():
-        what = f"{where} must hold {{'text': [...], 'answer_start': [...]}}"
-        check.row(row, what, shown(cell))
-        return {"text": [], "answer_start": []}
-    texts, starts = (
-        cell[key] if isinstance(cell[key], list) else [cell[key]] for key in ("text", "answer_start")
-    )
+    if not isinstance(cell, dict) or cell.get("text") is None or cell.get("answer_start") is None:
+        check.row(row, f"{where} must hold {{'text': [...], 'answer_start': [...]}}", shown(cell))
+        return None
+    both = (cell["text"], cell["answer_start"])
+    texts, starts = (value if isinstance(value, list) else [value] for value in both)
     if not texts:
         advice = "Leave such rows out: unanswerable questions (SQuAD 2) are not supported."
         check.row(row, "a question without an answer", shown(cell), suggestion=advice)
     elif len(texts) != len(starts):
         check.row(row, "texts and starts of the answers differ in number", f"{len(texts)} and {len(starts)}")
     else:
+        context = context if isinstance(context, str) else ""
         starts = [_start(check, row, *answer, context) for answer in zip(texts, starts, strict=True)]
-    return {"text": texts, "answer_start": starts}
+        return None if -1 in starts else {"text": texts, "answer_start": starts}
+    return None
 
 
 def _start(check: _Check, row: int, text: Any, start: Any, context: str) -> int:
@@ -282,15 +331,16 @@ def _start(check: _Check, row: int, text: Any, start: Any, context: str) -> int:
     return -1
 
 
-_INPUTS: Mapping[TaskKind, Callable[[_Check], Rows]] = {
-    "classification": _text_rows,
-    "regression": _text_rows,
-    "tagging": _token_rows,
-    "question_answering": _question_rows,
+_TEXT = _at_once(_texts, _bad_text)
+NORMAL: Mapping[TaskKind, Mapping[str, Column]] = {
+    "classification": {"text": _TEXT, "text_pair": _TEXT, "label": _at_once(_classes, _bad_label)},
+    "regression": {"text": _TEXT, "text_pair": _TEXT, "label": _at_once(_numbers, _bad_number)},
+    "tagging": {"tokens": _by_row(_words), "tags": _by_row(_tags, "tokens")},
+    "question_answering": {
+        "id": _ids,
+        "question": _TEXT,
+        "context": _TEXT,
+        "answers": _by_row(_answers, "context"),
+    },
 }
-_TARGETS: Mapping[TaskKind, Callable[[_Check, Rows], list[Any]]] = {
-    "classification": _classes,
-    "regression": _numbers,
-    "tagging": _tags,
-    "question_answering": _answers,
-}
+"""Kind of task → its fields in their order, and what makes each."""

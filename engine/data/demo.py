@@ -12,13 +12,19 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import io
+import json
 import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.base.errors import InputError
-from engine.data.rows import Declared, Origin, RawSplit, Source
+from engine.data.rows import Declared, Source
+
+if TYPE_CHECKING:
+    from engine.data.rows import RawSplit
 
 LIBRARIES = {
     "networkx": ("networkx", "nx"),
@@ -120,10 +126,13 @@ def _sentences(file: Path) -> Iterator[str]:
 
 def _split(name: str, sentences: dict[str, list[str]]) -> RawSplit:
     """The sentences of all libraries, taking turns."""
-    turns = zip(*sentences.values(), strict=True)
-    texts = [sentence for turn in turns for sentence in turn]
-    labels = list(sentences) * (len(texts) // len(sentences))
-    return RawSplit({"text": texts, "label": labels}, (Origin(f"demo {name}", len(texts)),))
+    from pyarrow.json import read_json  # `pyarrow.table` would import pandas, which is one of the libraries
+
+    from engine.data.files import from_arrow
+
+    turns = (zip(sentences, turn, strict=True) for turn in zip(*sentences.values(), strict=True))
+    lines = "\n".join(json.dumps({"text": text, "label": label}) for turn in turns for label, text in turn)
+    return from_arrow(read_json(io.BytesIO(lines.encode())), f"demo {name}")
 
 
 def _distribution(library: str) -> str:

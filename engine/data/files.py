@@ -1,29 +1,30 @@
 """One file → raw rows: CSV, TSV, JSON lines, JSON and Parquet.
 
 Decided here: text is UTF-8, with or without a byte order mark; every cell of CSV and TSV is text and an
-empty one is missing (so that `NA`, `null` and `nan` remain words); rows keep their line numbers.
-These readers are our own because pandas and pyarrow name no line for a damaged row, or skip it.
+empty one is missing (so that `NA`, `null` and `nan` remain words). pyarrow reads a file. Where it fails, or
+might be more lenient than the format, a scan of our own does, which names each damaged row with its line.
 """
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.base.errors import InputError, Problem
-from engine.data.rows import Findings, Origin, RawSplit, shown
+from engine.base.errors import InputError
+from engine.data.rows import Findings, Origin, RawSplit
+from engine.data.scan import delimiter, often, scan_csv, scan_json, scan_json_lines, scan_tsv
+from engine.data.scan import read_text as read_text
 
 if TYPE_CHECKING:
+    import datasets
     import pyarrow as pa
 
-AS_UTF8 = "Save the file as UTF-8, for example with: iconv -f {} -t utf-8 OLD > NEW"
+BLOCK = 1 << 22
+"""Bytes that pyarrow parses at once; a file with a longer row is scanned."""
 
 
 def read_file(path: Path, findings: Findings) -> RawSplit:
@@ -45,196 +46,136 @@ def read_file(path: Path, findings: Findings) -> RawSplit:
         raise InputError.of(str(path), f"cannot be read: {error.strerror or error}") from error
 
 
-def read_text(path: Path) -> str:
-    """The text of a UTF-8 file.
-
-    Raises:
-        InputError: It has another encoding; names the line.
-    """
-    data = path.read_bytes()
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise InputError.of(f"{path}:1", "not UTF-8", "UTF-16", suggestion=AS_UTF8.format("utf-16"))
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        got = f"byte 0x{data[error.start]:02x}"
-        raise InputError.of(
-            f"{path}:{line}", "not UTF-8", got, suggestion=AS_UTF8.format("latin1")
-        ) from error
+# --- pyarrow's readers: a table, or None where a scan must have a look ----------------------------------
 
 
-# --- CSV and TSV -----------------------------------------------------------------------------------
-
-Record = tuple[int, list[str]]
-"""The line that a record begins on, and its cells."""
-
-QUOTE_MISTAKES = {
-    "unexpected end of data": "a quote is opened here and never closed",
-    "expected after": "text follows a closing quote; inside quotes a quote is written twice",
-}
+def _read_csv(path: Path) -> pa.Table | None:
+    with path.open(encoding="utf-8-sig", newline="\n") as file:
+        sign = delimiter(file.readline())
+    quotes = _quotes(path, sign)
+    return None if quotes is None else _delimited(path, sign, '"', newlines_in_values=quotes > 0)
 
 
-def _read_csv(path: Path, findings: Findings) -> RawSplit:
-    text = read_text(path)
-    header = text.split("\n", 1)[0]
-    delimiter = next((sign for sign in ",;\t" if sign in header), ",")
-    return _table(path, *_quoted_records(path, text, delimiter), findings)
+def _quotes(path: Path, sign: str) -> int | None:
+    """How many quotes there are; None where one does not stand at an edge of its cell, doubled if inside."""
+    import numpy as np
+
+    data = np.memmap(path, np.uint8, "r")
+    blocks = range(0, len(data), BLOCK)
+    found = np.concatenate(
+        [first + np.flatnonzero(data[first : first + BLOCK] == ord('"')) for first in blocks]
+    )
+    opening, closing = found[::2], found[1::2]
+    begin = 3 if data[:3].tobytes() == b"\xef\xbb\xbf" else 0
+    edges = np.frombuffer(f'{sign}\r\n"'.encode(), np.uint8)
+    before = data[opening[opening > begin] - 1]
+    after = data[closing[closing < len(data) - 1] + 1]
+    fit = len(opening) == len(closing) and np.isin(before, edges).all() and np.isin(after, edges).all()
+    return len(found) if fit else None
 
 
-def _read_tsv(path: Path, findings: Findings) -> RawSplit:
-    """TSV is written with quotes (pandas) and without (GLUE): the reading that fits more lines counts."""
-    text = read_text(path)
-    plain = list(_plain_records(text))
-    if all(len(cells) == len(plain[0][1]) for _, cells in plain):
-        return _table(path, plain, None, findings)
-    quoted, broken = _quoted_records(path, text, "\t")
-    if broken or _misfits(quoted) >= _misfits(plain):
-        return _table(path, plain, None, findings)
-    return _table(path, quoted, None, findings)
+def _read_tsv(path: Path) -> pa.Table | None:
+    import numpy as np
+
+    if re.search(rb"\r(?!\n)", np.memmap(path, np.uint8, "r").data):
+        return None  # pyarrow would begin a new line
+    return _delimited(path, "\t", False, newlines_in_values=False)
 
 
-def _misfits(records: Sequence[Record]) -> int:
-    return sum(len(cells) != len(records[0][1]) for _, cells in records)
+def _delimited(path: Path, delimiter: str, quote: str | bool, *, newlines_in_values: bool) -> pa.Table | None:
+    """The rows below the header; None where that is not sound."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
+
+    with path.open("rb") as file:
+        width = file.readline().count(delimiter.encode()) + 1
+    table = read_csv(
+        path,
+        ReadOptions(block_size=BLOCK, autogenerate_column_names=True),
+        ParseOptions(delimiter=delimiter, quote_char=quote, newlines_in_values=newlines_in_values),
+        ConvertOptions(
+            column_types={f"f{index}": pa.string() for index in range(width)},
+            null_values=[""],
+            strings_can_be_null=True,
+        ),
+    )
+    if not all(pa.types.is_string(kind) for kind in table.schema.types):
+        return None  # a line break in the header
+    columns = table.columns if quote else [_unquoted_column(column) for column in table.columns]
+    header = [(column[0].as_py() or "").strip() for column in columns]
+    kept = {name: column[1:] for name, column in zip(header, columns, strict=True) if name}
+    counts = [pc.sum(pc.equal(column, name)).as_py() or 0 for name, column in kept.items()]
+    if len(kept) < sum(map(bool, header)) or max(counts, default=0) >= often(len(table) - 1):
+        return None  # a name that stands twice, or no header at all
+    return pa.table(kept)
 
 
-def _plain_records(text: str) -> Iterator[Record]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line := line.removesuffix("\r"):
-            yield number, [_unquoted(cell) for cell in line.split("\t")]
+def _unquoted_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Cells without the quotes around them, where what is inside was written for quotes."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    quoted = pc.match_substring_regex(column, r'^"([^"]|"")*"$')
+    if not pc.any(quoted).as_py():
+        return column
+    inside = pc.replace_substring(pc.utf8_slice_codeunits(column, 1, -1), '""', '"')
+    cells = pc.if_else(quoted, inside, column)
+    return pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells)
 
 
-def _unquoted(cell: str) -> str:
-    """A cell without the quotes around it, if what is inside was written for quotes."""
-    inside = cell[1:-1]
-    if len(cell) < 2 or cell[0] != '"' or cell[-1] != '"' or '"' in inside.replace('""', ""):
-        return cell
-    return inside.replace('""', '"')
+def _read_json_lines(path: Path) -> pa.Table | None:
+    with path.open("rb") as file:
+        rows = sum(not line.isspace() for line in file)
+    table = _arrow_json(path, BLOCK)
+    return table if len(table) == rows else None  # two objects on a line, or one on two
 
 
-def _quoted_records(path: Path, text: str, delimiter: str) -> tuple[list[Record], Problem | None]:
-    """Records up to the first broken quote, and that one's problem."""
-    records: list[Record] = []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    line = 1
-    with _cells_of_any_length():
-        try:
-            for cells in reader:
-                if cells:
-                    records.append((line, cells))
-                line = reader.line_num + 1
-        except csv.Error as error:
-            mistakes = (words for sign, words in QUOTE_MISTAKES.items() if sign in str(error))
-            return records, Problem(f"{path}:{line}", next(mistakes, str(error)))
-    return records, None
+def _read_json(path: Path) -> pa.Table | None:
+    """The rows of a list of objects, which pyarrow takes for one row with one list."""
+    import pyarrow as pa
+
+    data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    if data.lstrip()[:1] == b"[":
+        data = b'{"data":%b}' % data
+    whole = _arrow_json(io.BytesIO(data), len(data) + 1, newlines_in_values=True)
+    if len(whole) != 1 or "data" not in whole.column_names:
+        return None
+    rows = whole["data"].combine_chunks().flatten()
+    if not pa.types.is_struct(rows.type) or rows.null_count or rows.type.get_field_index("paragraphs") >= 0:
+        return None
+    return pa.Table.from_struct_array(rows)
 
 
-@contextmanager
-def _cells_of_any_length() -> Iterator[None]:
-    before = csv.field_size_limit(sys.maxsize)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
+def _arrow_json(source: Path | io.BytesIO, block: int, **options: Any) -> pa.Table:
+    """JSON lines in the order of their columns' first appearance; texts that look like dates remain texts."""
+    import pyarrow as pa
+    from pyarrow.json import ParseOptions, ReadOptions, read_json
+
+    reading = ReadOptions(use_threads=False, block_size=block)
+    table = read_json(source, reading, ParseOptions(**options))
+    texts = pa.schema([(field.name, _plain(field.type, dates=False)) for field in table.schema])
+    if texts != table.schema:
+        if isinstance(source, io.BytesIO):
+            source.seek(0)
+        table = read_json(source, reading, ParseOptions(explicit_schema=texts, **options))
+    table.validate(full=True)  # pyarrow lets other encodings than UTF-8 through
+    return table
 
 
-def _table(path: Path, records: Sequence[Record], broken: Problem | None, findings: Findings) -> RawSplit:
-    if broken:
-        findings.add(broken)
-    if not records:
-        return RawSplit({}, (Origin(str(path), 0, ()),))
-    header = [name.strip() for name in records[0][1]]
-    for name in dict.fromkeys(name for name in header if name and header.count(name) > 1):
-        findings.add(Problem(f"{path}:1", "two columns have the same name", repr(name)))
-    rows: list[Record] = []
-    for line, cells in records[1:]:
-        if len(cells) == len(header):
-            rows.append((line, cells))
-        else:
-            what = f"wrong number of columns; the first line names {len(header)}"
-            findings.add(Problem(f"{path}:{line}", what, f"{len(cells)}: {shown(cells)}"), str(path))
-    if _is_row(header, rows):
-        advice = "Add a first line such as: text,label"
-        findings.add(Problem(f"{path}:1", "the first line must name the columns", shown(header), (), advice))
-    columns = {
-        name: [cells[index] or None for _, cells in rows]
-        for index, name in enumerate(header)
-        if name  # pandas writes its index, and spreadsheets their empty columns, without a name
-    }
-    return RawSplit(columns, (Origin(str(path), len(rows), [line for line, _ in rows]),))
+def _plain(kind: pa.DataType, *, dates: bool = True) -> pa.DataType:
+    """A type with one form of text and one of list; where nobody wrote `dates`, they are texts."""
+    import pyarrow as pa
+    import pyarrow.types as types
 
-
-def _is_row(header: Sequence[str], rows: Sequence[Record]) -> bool:
-    """Whether the first line is a row like the others: some cell of it recurs below, as labels do."""
-    often = max(2, len(rows) // 100)
-    counts = (sum(cells[index] == name for _, cells in rows) for index, name in enumerate(header) if name)
-    return any(count >= often for count in counts)
-
-
-# --- JSON ------------------------------------------------------------------------------------------
-
-
-def _read_json_lines(path: Path, findings: Findings) -> RawSplit:
-    return _parse_json_lines(path, read_text(path), findings)
-
-
-def _parse_json_lines(path: Path, text: str, findings: Findings) -> RawSplit:
-    rows, lines = [], []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        place = f"{path}:{number}"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            what = f"not JSON: {error.msg} at character {error.colno}"
-            findings.add(Problem(place, what, shown(line)), str(path))
-            continue
-        if not isinstance(row, dict):
-            findings.add(Problem(place, "a row must be a JSON object", shown(row)), str(path))
-            continue
-        rows.append(row)
-        lines.append(number)
-    return _from_objects(path, rows, lines)
-
-
-def _read_json(path: Path, findings: Findings) -> RawSplit:
-    """A list of objects, the same below a key `data`, SQuAD's own layout, or JSON lines after all."""
-    text = read_text(path)
-    try:
-        rows = json.loads(text)
-    except json.JSONDecodeError as error:
-        if error.msg == "Extra data":
-            return _parse_json_lines(path, text, findings)
-        raise InputError.of(f"{path}:{error.lineno}", f"not JSON: {error.msg}") from error
-    if isinstance(rows, dict):
-        rows = rows.get("data", rows)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        advice = "Write one object per row; with pandas: to_json(FILE, orient='records', lines=True)"
-        raise InputError.of(str(path), "must hold a list of JSON objects", shown(rows), suggestion=advice)
-    if rows and all("paragraphs" in row for row in rows):
-        try:
-            rows = list(_squad_rows(rows))
-        except (AttributeError, TypeError) as error:
-            raise InputError.of(str(path), "has paragraphs, but not in the layout of SQuAD") from error
-    return _from_objects(path, rows, None)
-
-
-def _squad_rows(articles: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    for article in articles:
-        for paragraph in article["paragraphs"]:
-            for question in paragraph.get("qas", ()):
-                row = {key: question.get(key) for key in ("id", "question", "answers")}
-                yield {**row, "context": paragraph.get("context")}
-
-
-def _from_objects(path: Path, rows: Sequence[Mapping[str, Any]], lines: Sequence[int] | None) -> RawSplit:
-    names = dict.fromkeys(name for row in rows for name in row)
-    columns = {name: [row.get(name) for row in rows] for name in names}
-    return RawSplit(columns, (Origin(str(path), len(rows), lines),))
-
-
-# --- Parquet and Arrow -----------------------------------------------------------------------------
+    if types.is_dictionary(kind):
+        return _plain(kind.value_type)
+    if types.is_struct(kind):
+        return pa.struct([(field.name, _plain(field.type, dates=dates)) for field in kind])
+    if types.is_large_string(kind) or types.is_string_view(kind) or (types.is_timestamp(kind) and not dates):
+        return pa.string()
+    lists = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view)
+    return pa.list_(_plain(kind.value_type, dates=dates)) if any(is_one(kind) for is_one in lists) else kind
 
 
 def _read_parquet(path: Path, findings: Findings) -> RawSplit:
@@ -242,14 +183,17 @@ def _read_parquet(path: Path, findings: Findings) -> RawSplit:
     import pyarrow.parquet as parquet
 
     try:
-        return from_arrow(parquet.ParquetFile(path).read(), str(path))
-    except (pa.ArrowInvalid, pa.ArrowException) as error:
+        file = parquet.ParquetFile(path, pre_buffer=False, buffer_size=BLOCK)
+        return from_arrow(pa.Table.from_batches(file.iter_batches(), file.schema_arrow), str(path))
+    except pa.ArrowException as error:
         reason = re.split(r"[.:\n]", str(error), maxsplit=1)[0]
         raise InputError.of(str(path), "not a readable Parquet file", reason) from error
 
 
 def from_arrow(table: pa.Table, where: str) -> RawSplit:
     """The rows of an Arrow table; class names are read from the metadata that `datasets` writes."""
+    import pyarrow as pa
+
     known = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
     features = known.get("info", {}).get("features", {})
     class_names = {
@@ -257,15 +201,43 @@ def from_arrow(table: pa.Table, where: str) -> RawSplit:
         for column, feature in features.items()
         if (names := feature.get("names") or (feature.get("feature") or {}).get("names"))
     }
-    return RawSplit(table.to_pydict(), (Origin(where, table.num_rows),), class_names)
+    columns = {
+        name: column if (kind := _plain(column.type)) == column.type else column.cast(kind)
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    }
+    return RawSplit(pa.table(columns), (Origin(where, table.num_rows),), class_names)
 
 
-READERS: Mapping[str, Callable[[Path, Findings], RawSplit]] = {
-    ".csv": _read_csv,
-    ".tsv": _read_tsv,
-    ".jsonl": _read_json_lines,
-    ".ndjson": _read_json_lines,
-    ".json": _read_json,
+def from_dataset(rows: datasets.Dataset, where: str) -> RawSplit:
+    """The rows of a dataset of `datasets`, also where some of them were selected."""
+    return from_arrow(rows.with_format("arrow")[:], where)
+
+
+Reader = Callable[[Path, Findings], RawSplit]
+
+
+def _either(read: Callable[[Path], pa.Table | None], scan: Reader) -> Reader:
+    """A reader that takes pyarrow's rows, or the scan's where it has none or a message needs their lines."""
+
+    def reader(path: Path, findings: Findings) -> RawSplit:
+        try:
+            table = read(path)
+        except ValueError:  # also of pyarrow and of decoding
+            table = None
+        if table is None:
+            return scan(path, findings)
+        origin = Origin(str(path), len(table), lambda: scan(path, Findings()).origins[0].lines)
+        return RawSplit(table, (origin,))
+
+    return reader
+
+
+READERS: Mapping[str, Reader] = {
+    ".csv": _either(_read_csv, scan_csv),
+    ".tsv": _either(_read_tsv, scan_tsv),
+    ".jsonl": _either(_read_json_lines, scan_json_lines),
+    ".ndjson": _either(_read_json_lines, scan_json_lines),
+    ".json": _either(_read_json, scan_json),
     ".parquet": _read_parquet,
 }
 SUFFIXES = tuple(READERS)

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from engine.base.errors import InputError
 from engine.base.hub import hub_reachable
-from engine.data.files import from_arrow
-from engine.data.rows import RawSplit
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
+
+    from engine.data.rows import RawSplit
 
 PART = r"[A-Za-z0-9][\w.-]*"
 
@@ -55,11 +55,11 @@ def read(repo: str, config: str | None = None) -> dict[str, RawSplit]:
     Raises:
         InputError: It is not there, or neither the hub nor the cache can be read.
     """
+    from engine.data.files import from_dataset
+
     name = f"{repo}/{config}" if config else repo
     splits = read_hub(repo, config)
-    return {
-        split: from_arrow(rows.with_format("arrow")[:], f"{name} {split}") for split, rows in splits.items()
-    }
+    return {split: from_dataset(rows, f"{name} {split}") for split, rows in splits.items()}
 
 
 def read_hub(repo: str, config: str | None = None) -> DatasetDict:

@@ -14,16 +14,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.base.errors import InputError, Problem
-from engine.data.checks import Rows, normalise
+from engine.data.cells import different, is_missing, pieces, values_of
+from engine.data.checks import normalise
 from engine.data.metrics import choose_metrics
-from engine.data.rows import Findings, RawSplit, Source, is_missing
+from engine.data.rows import Declared, Findings, RawSplit, Source
 from engine.data.schema import Schema, Wanted, infer
 from engine.data.sources import read_source
 from engine.data.splits import hold_out, sample
 from engine.data.task import Task, TaskKind
 
 if TYPE_CHECKING:
-    from datasets import Dataset, Features
+    import numpy as np
+    import pyarrow as pa
+    from datasets import Dataset
 
     from engine.data.sources import Data
 
@@ -72,15 +75,15 @@ def load_task(
     schema = infer(train, source.declared, Wanted(text, text_pair, label, kind))
     notes += schema.notes
     roles = _roles(source, schema, notes)
-    metrics = _metrics(schema, source, metric, notes)
-    rows, tests = _normalised(source, schema, train, roles, notes)
-    parts = _with_validation(rows, schema, seed, notes)
+    metrics = _metrics(schema, source.declared, metric)
+    parts, tests = _normalised(source, schema, train, roles, notes)
+    parts = _with_validation(parts, schema, seed, notes)
     _check_targets(parts, schema, train.where)
     notes += _remarks(parts, schema)
     for split, limit in {split: max_train if split == "train" else max_validation for split in parts}.items():
         parts[split] = _sampled(split, parts[split], schema, limit, seed, notes)
-    features = _features(schema)
-    inputs = [field for field in features if field != schema.target]
+    identity = fingerprint(schema.kind, schema.labels, metrics[0], parts)
+    sets = {split: _dataset(rows, f"{identity}-{split}") for split, rows in {**parts, **tests}.items()}
     return Task(
         name=name or source.name,
         kind=schema.kind,
@@ -88,15 +91,12 @@ def load_task(
         labels=schema.labels,
         metric=metrics[0],
         metrics=metrics,
-        train=_dataset(parts["train"], features),
-        validation={split: _dataset(part, features) for split, part in parts.items() if split != "train"},
-        test={
-            split: _dataset(part, {field: features[field] for field in inputs})
-            for split, part in tests.items()
-        },
+        train=sets["train"],
+        validation={split: sets[split] for split in parts if split != "train"},
+        test={split: sets[split] for split in tests},
         columns=dict(schema.columns),
         notes=tuple(notes),
-        fingerprint=fingerprint(schema.kind, schema.labels, metrics[0], parts),
+        fingerprint=identity,
     )
 
 
@@ -104,16 +104,22 @@ def identified(task: Task) -> Task:
     """A task with its fingerprint, also where it was made by hand and has none."""
     if task.fingerprint:
         return task
-    parts = {name: rows[:] for name, rows in {"train": task.train, **task.validation}.items()}
+    parts = {
+        split: rows.with_format("arrow")[:]
+        for split, rows in {"train": task.train, **task.validation}.items()
+    }
     return replace(task, fingerprint=fingerprint(task.kind, task.labels, task.metric, parts))
 
 
-def fingerprint(kind: TaskKind, labels: Sequence[str], metric: str, parts: Mapping[str, Rows]) -> str:
+def fingerprint(kind: TaskKind, labels: Sequence[str], metric: str, parts: Mapping[str, pa.Table]) -> str:
     """A short hash of what a task is made of, wherever its files lie."""
     total = hashlib.sha256(json.dumps([kind, labels, metric]).encode())
     for split, rows in parts.items():
-        for field in sorted(rows):
-            total.update(json.dumps([split, field, rows[field]]).encode())
+        for field in sorted(rows.column_names):
+            total.update(f"{json.dumps([split, field])[:-1]}, [".encode())
+            for number, piece in enumerate(pieces(rows[field])):
+                total.update((", " * (number > 0) + json.dumps(values_of(piece))[1:-1]).encode())
+            total.update(b"]]")
     return total.hexdigest()[:16]
 
 
@@ -140,37 +146,35 @@ def _training_split(source: Source) -> tuple[RawSplit, list[str]]:
 
 def _roles(source: Source, schema: Schema, notes: list[str]) -> dict[str, str]:
     """Split → `validation` or `test`; the others are named in a note."""
-    roles = {split: split.split("_")[0] for split in source.splits}
-    validation = [split for split, role in roles.items() if role == "validation"]
-    tests = [split for split, role in roles.items() if role == "test"]
-    if not validation and (
-        labelled := [split for split in tests if _is_labelled(source.splits[split], schema)]
-    ):
-        validation = labelled
+    named: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    for split in source.splits:
+        named.setdefault(split.split("_")[0], []).append(split)
+    training = ["train"] if "train" in named["train"] else named["train"]
+    labelled = [split for split in named["test"] if _is_labelled(source.splits[split], schema)]
+    validation = named["validation"] or labelled
+    if labelled and validation is labelled:
         notes.append(f"no validation set: the labelled split {' and '.join(labelled)} is used as one")
-    tests = [split for split in tests if split not in validation]
-    notes += [
-        f"{split}: {len(source.splits[split]):,} rows for predictions; its labels are not used"
-        for split in tests
-        if _is_labelled(source.splits[split], schema)
-    ]
-    training = [split for split, role in roles.items() if role == "train"]
-    training = ["train"] if "train" in training else training
-    unused = [split for split in roles if split not in (*training, *validation, *tests)]
-    if unused:
+    else:
+        rest = "rows for predictions; its labels are not used"
+        notes += [f"{split}: {len(source.splits[split]):,} {rest}" for split in labelled]
+    tests = [split for split in named["test"] if split not in validation]
+    if unused := [split for split in source.splits if split not in (*training, *validation, *tests)]:
         notes.append(f"splits that are not used: {', '.join(unused)}")
     return {**dict.fromkeys(validation, "validation"), **dict.fromkeys(tests, "test")}
 
 
 def _is_labelled(split: RawSplit, schema: Schema) -> bool:
-    cells = split.columns.get(schema.columns[schema.target], ())
+    column = schema.columns[schema.target]
     unlabelled = (-1, "-1") if schema.fixed_labels or schema.kind == "regression" else ()
-    return any(not is_missing(cell) and cell not in unlabelled and cell != [] for cell in cells)
+    return column in split.names and any(
+        not is_missing(cell) and cell not in unlabelled and cell != []
+        for cell in different(split.table[column])
+    )
 
 
 def _normalised(
     source: Source, schema: Schema, train: RawSplit, roles: Mapping[str, str], notes: list[str]
-) -> tuple[dict[str, Rows], dict[str, Rows]]:
+) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
     """The rows of training and validation, and those of the tests; every problem of all of them at once."""
     findings = Findings()
     published = source.declared.published
@@ -178,92 +182,104 @@ def _normalised(
     rows = {"train": normalise(train, schema, findings, published=published, notes=notes)}
     tests = {}
     for split, role in roles.items():
-        labelled = role == "validation"
-        part = normalise(
-            source.splits[split], schema, findings, labelled=labelled, published=published, notes=notes
-        )
-        if labelled:
-            rows[split if several or split.startswith("test") else "validation"] = part
-        else:
+        is_test, raw = role == "test", source.splits[split]
+        part = normalise(raw, schema, findings, labelled=not is_test, published=published, notes=notes)
+        if is_test:
             tests[split] = part
+        else:
+            rows[split if several or split.startswith("test") else "validation"] = part
     findings.check()
     return rows, tests
 
 
-def _with_validation(rows: dict[str, Rows], schema: Schema, seed: int, notes: list[str]) -> dict[str, Rows]:
+def _with_validation(
+    parts: dict[str, pa.Table], schema: Schema, seed: int, notes: list[str]
+) -> dict[str, pa.Table]:
     """The same rows, a part of training held out where there is no validation set."""
-    if len(rows) > 1:
-        return rows
-    train = rows["train"]
-    count = len(train[schema.target])
-    groups = train.get("context")
-    chosen = hold_out(_strata(train, schema), groups, count, seed)
+    if len(parts) > 1:
+        return parts
+    train = parts["train"]
+    groups = None
+    if "context" in train.column_names:
+        groups = train["context"].dictionary_encode().combine_chunks().indices.to_numpy()
+    chosen = hold_out(_strata(train, schema), groups, len(train), seed)
     if not chosen:
         what = "too few rows to hold out a validation set"
-        raise InputError.of("train", what, f"{count} rows", suggestion="Give a validation set, or more rows.")
-    left = sorted(set(range(count)) - set(chosen))
+        advice = "Give a validation set, or more rows."
+        raise InputError.of("train", what, f"{len(train)} rows", suggestion=advice)
     manner = "stratified by label, " if schema.kind == "classification" else ""
     manner = "by context, " if groups is not None else manner
-    share = f"{100 * len(chosen) / count:.0f} % of the rows ({len(chosen):,})"
+    share = f"{100 * len(chosen) / len(train):.0f} % of the rows ({len(chosen):,})"
     notes.append(f"no validation set: {share} held out, {manner}seed {seed}")
-    return {"train": _taken(train, left), "validation": _taken(train, chosen)}
+    return {"train": _taken(train, chosen, others=True), "validation": _taken(train, chosen)}
 
 
-def _sampled(split: str, rows: Rows, schema: Schema, limit: int | None, seed: int, notes: list[str]) -> Rows:
-    count = len(rows[schema.target])
-    if limit is None or count <= limit:
+def _sampled(
+    split: str, rows: pa.Table, schema: Schema, limit: int | None, seed: int, notes: list[str]
+) -> pa.Table:
+    if limit is None or len(rows) <= limit:
         return rows
     manner = "stratified by label, " if schema.kind == "classification" else ""
-    notes.append(f"{split}: a sample of {limit:,} of {count:,} rows, {manner}seed {seed}")
-    return _taken(rows, sample(count, limit, seed, _strata(rows, schema)))
+    notes.append(f"{split}: a sample of {limit:,} of {len(rows):,} rows, {manner}seed {seed}")
+    return _taken(rows, sample(len(rows), limit, seed, _strata(rows, schema)))
 
 
-def _strata(rows: Rows, schema: Schema) -> list[int] | None:
-    return rows["label"] if schema.kind == "classification" else None
+def _strata(rows: pa.Table, schema: Schema) -> np.ndarray | None:
+    return rows["label"].to_numpy() if schema.kind == "classification" else None
 
 
-def _taken(rows: Rows, chosen: Sequence[int]) -> Rows:
-    return {field: [values[row] for row in chosen] for field, values in rows.items()}
+def _taken(rows: pa.Table, chosen: Sequence[int], *, others: bool = False) -> pa.Table:
+    """The chosen rows in their order, or all the `others`."""
+    import numpy as np
+
+    wanted = np.full(len(rows), others)
+    wanted[chosen] = not others
+    return rows.filter(wanted)
 
 
 # --- the whole -------------------------------------------------------------------------------------
 
 
-def _metrics(schema: Schema, source: Source, metric: str | None, notes: list[str]) -> tuple[str, ...]:
-    declared = source.declared
+def _metrics(schema: Schema, declared: Declared, metric: str | None) -> tuple[str, ...]:
     if metric is None and declared.kind in (None, schema.kind):
         return choose_metrics(schema.kind, schema.labels, declared.metric, f"{declared.place}: metric")
     return choose_metrics(schema.kind, schema.labels, metric)
 
 
-def _check_targets(parts: Mapping[str, Rows], schema: Schema, where: str) -> None:
+def _check_targets(parts: Mapping[str, pa.Table], schema: Schema, where: str) -> None:
     """Raises where nothing can be learned, or no score computed."""
-    train = parts["train"][schema.target]
+    train = parts["train"]
     findings = Findings()
     if len(train) < 2:
         findings.add(Problem(where, "too few training rows", str(len(train)), ("at least 2",)))
-    if schema.labels:
-        found = {tag for tags in train for tag in tags} if schema.kind == "tagging" else set(train)
-        if len(found) == 1:
-            name = "tag" if schema.kind == "tagging" else "class"
-            got = repr(schema.labels[found.pop()])
-            findings.add(Problem(where, f"only one {name} in training: nothing to learn", got))
+    if schema.labels and len(found := _labels_in(train, schema)) == 1:
+        name = "tag" if schema.kind == "tagging" else "class"
+        got = repr(schema.labels[found.pop()])
+        findings.add(Problem(where, f"only one {name} in training: nothing to learn", got))
     if schema.kind == "regression":
         for split, rows in parts.items():
-            if len(set(rows["label"])) == 1:
-                got = f"{rows['label'][0]} in each of {len(rows['label']):,} rows"
+            if len(found := _labels_in(rows, schema)) == 1:
+                got = f"{found.pop()} in each of {len(rows):,} rows"
                 findings.add(Problem(split, "all targets are equal, so there is no correlation", got))
     findings.check()
 
 
-def _remarks(parts: Mapping[str, Rows], schema: Schema) -> list[str]:
+def _labels_in(rows: pa.Table, schema: Schema) -> set[Any]:
+    """The different labels, tags or numbers of a split."""
+    import pyarrow.compute as pc
+
+    column = rows[schema.target]
+    return set((pc.list_flatten(column) if schema.kind == "tagging" else column).unique().to_pylist())
+
+
+def _remarks(parts: Mapping[str, pa.Table], schema: Schema) -> list[str]:
     """What is unusual about the labels, but not wrong."""
     if schema.kind != "classification":
         return []
     names = ", ".join(schema.labels[:10]) + (", …" if len(schema.labels) > 10 else "")
     remarks = [f"{len(schema.labels)} classes: {names}"]
     for split, rows in parts.items():
-        found = set(rows["label"])
+        found = _labels_in(rows, schema)
         absent = [name for index, name in enumerate(schema.labels) if index not in found]
         if split == "train" and absent:
             remarks.append(f"classes without a training row: {', '.join(absent)}")
@@ -272,20 +288,8 @@ def _remarks(parts: Mapping[str, Rows], schema: Schema) -> list[str]:
     return remarks
 
 
-def _features(schema: Schema) -> Features:
-    from datasets import Features, List, Value
+def _dataset(rows: pa.Table, fingerprint: str) -> Dataset:
+    from datasets import Dataset
+    from datasets.table import InMemoryTable
 
-    text, whole = Value("string"), Value("int64")
-    if schema.kind == "tagging":
-        return Features({"tokens": List(text), "tags": List(whole)})
-    if schema.kind == "question_answering":
-        answers = {"text": List(text), "answer_start": List(whole)}
-        return Features({"id": text, "question": text, "context": text, "answers": answers})
-    texts = {field: text for field in ("text", "text_pair") if field in schema.columns}
-    return Features({**texts, "label": whole if schema.kind == "classification" else Value("float64")})
-
-
-def _dataset(rows: Rows, features: Mapping[str, Any]) -> Dataset:
-    from datasets import Dataset, Features
-
-    return Dataset.from_dict({field: rows[field] for field in features}, features=Features(features))
+    return Dataset(InMemoryTable(rows), fingerprint=fingerprint)

@@ -6,12 +6,19 @@ counted from 0, elsewhere), and that a message shows five rows of a sort and cou
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from engine.base.errors import InputError, Problem
-from engine.data.task import TaskKind
+from engine.data.cells import column_of, values_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from engine.data.task import TaskKind
 
 MAX_EXAMPLES = 5
 
@@ -23,39 +30,55 @@ class Origin:
     Args:
         where: The file or split, as the user knows it.
         rows: How many rows came from it.
-        lines: Line of each row, counted from 1; absent where the source has no lines.
+        scan: Finds the line of each row, counted from 1, once a message needs it; nothing where the
+            source has no lines.
     """
 
     where: str
     rows: int
-    lines: Sequence[int] | None = None
+    scan: Callable[[], Sequence[int] | None] = lambda: None
 
     def place(self, row: int) -> str:
         """`row` of this origin in words.
 
         Example:
-            >>> Origin("reviews.csv", 2, (2, 5)).place(1), Origin("train", 2).place(1)
+            >>> Origin("reviews.csv", 2, lambda: (2, 5)).place(1), Origin("train", 2).place(1)
             ('reviews.csv:5', 'train row 1')
         """
         return f"{self.where}:{self.lines[row]}" if self.lines is not None else f"{self.where} row {row}"
 
+    @cached_property
+    def lines(self) -> Sequence[int] | None:
+        """The line of each row."""
+        return self.scan()
+
 
 @dataclass(frozen=True)
 class RawSplit:
-    """Columns of equal length.
+    """The rows of one split.
 
     Args:
-        columns: Python values by column; a missing value is None.
+        table: Their columns; a missing value is null.
         origins: Where the rows came from, in order.
         class_names: Names of the classes of columns that hold their indices.
     """
 
-    columns: Mapping[str, list[Any]]
+    table: pa.Table
     origins: tuple[Origin, ...]
     class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return sum(origin.rows for origin in self.origins)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return self.table.column_names
+
+    @cached_property
+    def columns(self) -> dict[str, list[Any]]:
+        """Python values by column, for rows that are few."""
+        return {name: values_of(self.table[name]) for name in self.names}
 
     @property
     def where(self) -> str:
@@ -79,15 +102,18 @@ class RawSplit:
 
 def joined(parts: Sequence[RawSplit]) -> RawSplit:
     """The rows of several files as one split; a column that a file lacks is missing there."""
+    import pyarrow as pa
+
     if len(parts) == 1:
         return parts[0]
-    names = dict.fromkeys(name for part in parts for name in part.columns)
-    columns = {
-        name: [value for part in parts for value in part.columns.get(name, [None] * len(part))]
-        for name in names
-    }
+    try:
+        table = pa.concat_tables([part.table for part in parts], promote_options="permissive")
+    except pa.ArrowException:  # a column has another type in another file
+        names = dict.fromkeys(name for part in parts for name in part.names)
+        cells = {name: [part.columns.get(name, [None] * len(part)) for part in parts] for name in names}
+        table = pa.table({name: column_of(list(chain(*columns))) for name, columns in cells.items()})
     class_names = {name: known for part in parts for name, known in part.class_names.items()}
-    return RawSplit(columns, tuple(origin for part in parts for origin in part.origins), class_names)
+    return RawSplit(table, tuple(origin for part in parts for origin in part.origins), class_names)
 
 
 @dataclass(frozen=True)
@@ -144,13 +170,11 @@ class Findings:
     def problems(self) -> list[Problem]:
         """All that was found, with a closing line for each sort that was cut."""
         found: list[Problem] = []
-        for sort, examples in self._sorts.items():
+        for (where, what), examples in self._sorts.items():
             found += examples
-            if (count := self._counts[sort]) > len(examples):
-                where, what = sort
-                found.append(
-                    Problem(where, f"{what}: {count:,} rows in all, the first {len(examples)} shown")
-                )
+            if (count := self._counts[where, what]) > len(examples):
+                rest = f"{what}: {count:,} rows in all, the first {len(examples)} shown"
+                found.append(Problem(where, rest))
         return found
 
     def check(self) -> None:
@@ -172,15 +196,3 @@ def shown(value: Any, longest: int = 60) -> str:
     """
     text = repr(value[: longest * 2] if isinstance(value, str | list) else value)
     return text if len(text) <= longest else f"{text[:longest]}…"
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a cell is empty: None, NaN or a text without a letter.
-
-    Example:
-        >>> [is_missing(value) for value in (None, float("nan"), " ", 0, "a")]
-        [True, True, True, False, False]
-    """
-    if isinstance(value, str):
-        return not value or value.isspace()
-    return value is None or (isinstance(value, float) and value != value)

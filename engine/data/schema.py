@@ -8,26 +8,30 @@ declares, and that before what is inferred; every inference is said in a note.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from engine.base.errors import InputError, Problem, unknown_name
+from engine.data.cells import different, is_missing, label_of, missing, numbers, pieces
 from engine.data.columns import (
     FIELDS,
     IDENTIFIERS,
     LABELS,
+    MANY_LABELS,
     PAIRS,
     TEXTS,
     ColumnField,
+    few_or_numbers,
     is_text,
     looks,
     mean_length,
 )
-from engine.data.labels import class_names, is_number, key_of
-from engine.data.rows import Declared, Findings, RawSplit, is_missing
-from engine.data.task import TASK_KINDS, TaskKind
+from engine.data.rows import Declared, Findings, RawSplit
+from engine.data.task import KINDS, TASK_KINDS, TaskKind
 
-MANY_LABELS = 50
+_SENTENCES = {"text": "text", "text_pair": "text_pair", "label": "label"}
 
 
 @dataclass(frozen=True)
@@ -61,22 +65,7 @@ class Schema:
     @property
     def target(self) -> str:
         """The field that is predicted."""
-        return TARGETS[self.kind]
-
-
-TARGETS = {
-    "classification": "label",
-    "regression": "label",
-    "tagging": "tags",
-    "question_answering": "answers",
-}
-ROLES = {
-    "classification": {"text": "text", "text_pair": "text_pair", "label": "label"},
-    "regression": {"text": "text", "text_pair": "text_pair", "label": "label"},
-    "tagging": {"text": "tokens", "label": "tags"},
-    "question_answering": {"text": "question", "text_pair": "context", "label": "answers"},
-}
-"""Kind → what the user calls a column (--text, --text-pair, --label) → field."""
+        return KINDS[self.kind].target
 
 
 # --- inference -------------------------------------------------------------------------------------
@@ -102,7 +91,7 @@ def infer(train: RawSplit, declared: Declared, wanted: Wanted) -> Schema:
         reason = " and ".join(f"'{column}'" for column in columns.values())
     if reason:
         notes.insert(0, f"task: {kind.replace('_', ' ')} ({reason})")
-    unused = [column for column in train.columns if column not in (*columns.values(), "id", "idx")]
+    unused = [column for column in train.names if column not in (*columns.values(), "id", "idx")]
     if unused:
         notes.append(f"columns that are not used: {', '.join(unused)}")
     if kind in ("regression", "question_answering"):
@@ -116,14 +105,14 @@ def _check(train: RawSplit, declared: Declared, wanted: Wanted) -> None:
         raise InputError.of(train.where, "no rows")
     findings = Findings()
     for column in declared.columns.values():
-        if column not in train.columns:
+        if column not in train.names:
             what = f"{declared.place} has a column '{column}', and it is not here"
-            findings.add(Problem(train.where, what, ", ".join(train.columns)))
+            findings.add(Problem(train.where, what, ", ".join(train.names)))
     for option in ("text", "text_pair", "label"):
         column = getattr(wanted, option)
-        if column is not None and column not in train.columns:
+        if column is not None and column not in train.names:
             place = f"--{option.replace('_', '-')}"
-            findings.add(unknown_name(place, f"{train.where} has no such column", column, train.columns))
+            findings.add(unknown_name(place, f"{train.where} has no such column", column, train.names))
     if wanted.kind is not None and wanted.kind not in TASK_KINDS:
         findings.add(unknown_name("--task", "unknown kind of task", wanted.kind, TASK_KINDS))
     if wanted.kind == "tagging" and wanted.text_pair is not None:
@@ -137,7 +126,8 @@ def _check(train: RawSplit, declared: Declared, wanted: Wanted) -> None:
 def _kind_of_lists(train: RawSplit, wanted: Wanted) -> TaskKind | None:
     """Tagging or question answering, where columns of the right name and form are there."""
     for kind, fields in FIELDS.items():
-        named = {ROLES[kind][role]: getattr(wanted, role) for role in ROLES[kind] if getattr(wanted, role)}
+        columns = KINDS[kind].columns
+        named = {field: getattr(wanted, role) for role, field in columns.items() if getattr(wanted, role)}
         if all(
             looks(train, named[name], spec.fits) if name in named else _candidates(train, spec)
             for name, spec in fields.items()
@@ -152,7 +142,7 @@ def _by_name(columns: Iterable[str]) -> dict[str, str]:
 
 
 def _candidates(train: RawSplit, spec: ColumnField) -> list[str]:
-    by_name = _by_name(train.columns)
+    by_name = _by_name(train.names)
     found = (by_name[name] for name in spec.names if name in by_name)
     return [column for column in found if looks(train, column, spec.fits)]
 
@@ -161,21 +151,22 @@ def _list_columns(
     train: RawSplit, kind: TaskKind, declared: Declared, wanted: Wanted, notes: list[str]
 ) -> dict[str, str]:
     """The columns of tagging and question answering."""
-    named = {field: getattr(wanted, role) for role, field in ROLES[kind].items()}
+    named = {field: getattr(wanted, role) for role, field in KINDS[kind].columns.items()}
     columns: dict[str, str] = {}
     findings = Findings()
     for field, spec in FIELDS[kind].items():
         if given := named.get(field) or declared.columns.get(field):
             columns[field] = given
             continue
-        free = [column for column in train.columns if column not in (*columns.values(), *named.values())]
+        free = [column for column in train.names if column not in (*columns.values(), *named.values())]
         found = [column for column in _candidates(train, spec) if column in free]
         found = found or [column for column in free if looks(train, column, spec.fits)]
         if not found:
-            option = next(role for role, name in ROLES[kind].items() if name == field).replace("_", "-")
+            roles = KINDS[kind].columns.items()
+            option = next(role for role, name in roles if name == field).replace("_", "-")
             advice = f"Name the column with --{option}."
             what = f"no column for {field} ({spec.what})"
-            findings.add(Problem(train.where, what, ", ".join(train.columns), suggestion=advice))
+            findings.add(Problem(train.where, what, ", ".join(train.names), suggestion=advice))
             continue
         columns[field] = found[0]
         notes.append(_chosen(field, found[0], found[1:]))
@@ -201,7 +192,7 @@ def _text_columns(
     label = given["label"] or _label_by_name(train, [given["text"], given["text_pair"]], label_notes)
     texts = [
         column
-        for column in train.columns
+        for column in train.names
         if column not in (label, given["text_pair"])
         and not IDENTIFIERS.fullmatch(column)
         and looks(train, column, is_text)
@@ -231,7 +222,7 @@ def _texts_by_name(
     named = [by_name[name] for name in TEXTS if name in by_name]
     if not texts:
         raise InputError.of(
-            train.where, "no column holds texts", ", ".join(train.columns), suggestion="Name it with --text."
+            train.where, "no column holds texts", ", ".join(train.names), suggestion="Name it with --text."
         )
     if named:
         notes.append(_chosen("text", named[0], named[1:]))
@@ -243,9 +234,9 @@ def _texts_by_name(
 
 
 def _label_by_name(train: RawSplit, taken: Sequence[str | None], notes: list[str]) -> str | None:
-    by_name = _by_name(column for column in train.columns if column not in taken)
+    by_name = _by_name(column for column in train.names if column not in taken)
     found = [by_name[name] for name in LABELS if name in by_name]
-    found = [column for column in found if column.lower() in LABELS[:2] or _few_or_numbers(train, column)]
+    found = [column for column in found if column.lower() in LABELS[:2] or few_or_numbers(train, column)]
     if not found:
         return None
     notes.append(_chosen("label", found[0], found[1:]))
@@ -254,24 +245,14 @@ def _label_by_name(train: RawSplit, taken: Sequence[str | None], notes: list[str
 
 def _label_by_values(train: RawSplit, taken: Sequence[str], notes: list[str]) -> str:
     """The last column that could hold labels, by its values alone."""
-    columns = [column for column in train.columns if column not in taken]
-    found = [c for c in columns if not IDENTIFIERS.fullmatch(c) and _few_or_numbers(train, c)]
+    columns = [column for column in train.names if column not in taken]
+    found = [c for c in columns if not IDENTIFIERS.fullmatch(c) and few_or_numbers(train, c)]
     if not found:
         advice = "Name it with --label."
-        got = f"columns {', '.join(train.columns)}"
+        got = f"columns {', '.join(train.names)}"
         raise InputError.of(train.where, "cannot tell which column holds the labels", got, suggestion=advice)
     notes.append(_chosen("label", found[-1], found[:-1], ", the last one that can hold labels"))
     return found[-1]
-
-
-def _few_or_numbers(train: RawSplit, column: str) -> bool:
-    """Whether a column has few different values, or numbers."""
-    cells = [cell for cell in train.columns[column] if not is_missing(cell)]
-    if not cells or any(isinstance(cell, list | dict) for cell in cells):
-        return False
-    if looks(train, column, is_number):
-        return True
-    return len({key_of(cell) for cell in cells}) <= max(2, min(MANY_LABELS, len(cells) // 2))
 
 
 # --- labels ----------------------------------------------------------------------------------------
@@ -279,33 +260,58 @@ def _few_or_numbers(train: RawSplit, column: str) -> bool:
 
 def _kind_of_labels(train: RawSplit, column: str) -> tuple[TaskKind, str]:
     """Classification or regression, and why."""
+    import numpy as np
+
     if column in train.class_names:
         return "classification", "the source names its classes"
-    cells = [cell for cell in train.columns[column] if not is_missing(cell)]
-    numbers = [float(cell) for cell in cells if is_number(cell)]
-    if 10 * len(numbers) < 9 * len(cells) or not cells:
+    count, found = 0, []
+    for piece in pieces(train.table[column]):
+        present = ~missing(piece)
+        count += int(present.sum())
+        found.append(numbers(piece.filter(present)).drop_null().to_numpy())
+    values = np.concatenate([np.empty(0), *found])
+    if 10 * len(values) < 9 * count or not count:
         return "classification", "labels are words"
-    if any(not number.is_integer() for number in numbers):
+    if not (np.isfinite(values) & (values == np.floor(values))).all():
         return "regression", "labels are decimal numbers"
-    different = len(set(numbers))
-    if different > MANY_LABELS and 2 * different > len(numbers):
-        return "regression", f"labels are whole numbers with {different:,} different values"
-    return "classification", f"labels are whole numbers with {different:,} different values"
+    distinct = len(np.unique(values))
+    if distinct > MANY_LABELS and 2 * distinct > len(values):
+        return "regression", f"labels are whole numbers with {distinct:,} different values"
+    return "classification", f"labels are whole numbers with {distinct:,} different values"
 
 
 def _with_labels(train: RawSplit, schema: Schema, declared: Declared) -> Schema:
     """The same schema with the names of the classes or tags."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     column = schema.columns[schema.target]
     known = declared.labels or train.class_names.get(column, ())
     if known:
-        return Schema(schema.kind, schema.columns, known, True, schema.notes)
-    cells = train.columns[column]
-    if schema.kind == "tagging":
-        cells = [tag for tags in cells if isinstance(tags, list) for tag in tags]
-    labels = class_names(cells)
-    if schema.kind == "classification" and len(labels) > max(MANY_LABELS, len(cells) // 2):
-        got = f"{len(labels):,} different values in {len(cells):,} rows"
+        return replace(schema, labels=known, fixed_labels=True)
+    cells = train.table[column]
+    if schema.kind == "tagging" and pa.types.is_list(cells.type):
+        labels = class_names(different(pc.list_flatten(cells)))
+    elif schema.kind == "tagging":
+        labels = class_names(tag for tags in different(cells) if isinstance(tags, list) for tag in tags)
+    else:
+        labels = class_names(different(cells))
+    if schema.kind == "classification" and len(labels) > max(MANY_LABELS, len(train) // 2):
+        got = f"{len(labels):,} different values in {len(train):,} rows"
         advice = "Name another column with --label, or say --task regression for numbers."
         place = f"{train.where}: column '{column}'"
         raise InputError.of(place, "too many different labels to be classes", got, suggestion=advice)
-    return Schema(schema.kind, schema.columns, labels, False, schema.notes)
+    return replace(schema, labels=labels)
+
+
+def class_names(values: Iterable[Any]) -> tuple[str, ...]:
+    """The different labels in the order of their numbers, or of the alphabet; missing ones do not count.
+
+    Example:
+        >>> class_names([10, 9, None, 9]), class_names(["b", "a", "b"])
+        (('9', '10'), ('a', 'b'))
+    """
+    names = {label_of(value) for value in values if not (is_missing(value) or isinstance(value, list | dict))}
+    if all(re.fullmatch(r"-?\d+", name) for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    return tuple(sorted(names))

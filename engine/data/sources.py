@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from engine.base.errors import InputError, Problem, unknown_name
 from engine.data import benchmarks, demo, hub
-from engine.data.files import SUFFIXES, from_arrow, read_file, read_text
-from engine.data.rows import Declared, Findings, Origin, RawSplit, Source, is_missing, joined, shown
+from engine.data.cells import column_of
+from engine.data.files import SUFFIXES, from_arrow, from_dataset, read_file, read_text
+from engine.data.rows import Declared, Findings, RawSplit, Source, joined, shown
 from engine.data.task import TASK_KINDS
 
 if TYPE_CHECKING:
     import datasets
     import pandas
+    import pyarrow as pa
 
     Table: TypeAlias = pandas.DataFrame | datasets.Dataset
     Data: TypeAlias = str | Path | Table | datasets.DatasetDict | Mapping[str, Table]
@@ -208,10 +210,9 @@ def _table(table: Any, where: str) -> RawSplit:
     if _is_a(table, "pandas", "DataFrame"):
         if not table.columns.is_unique:
             raise InputError.of(where, "two columns have the same name", ", ".join(map(str, table.columns)))
-        columns = {str(name): [_plain(value) for value in table[name].tolist()] for name in table.columns}
-        return RawSplit(columns, (Origin(where, len(table)),))
+        return from_arrow(_from_pandas(table), where)
     if _is_a(table, "datasets", "Dataset"):
-        return from_arrow(table.with_format("arrow")[:], where)
+        return from_dataset(table, where)
     allowed = ("a name or path", "pandas.DataFrame", "datasets.Dataset", "datasets.DatasetDict")
     raise InputError.of(where, "cannot read data of this type", type(table).__name__, allowed)
 
@@ -221,9 +222,14 @@ def _is_a(value: Any, module: str, name: str) -> bool:
     return module in sys.modules and isinstance(value, getattr(sys.modules[module], name))
 
 
-def _plain(value: Any) -> Any:
-    """A cell of pandas as a Python value: arrays become lists, and pandas' own missing values None."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    pandas = sys.modules["pandas"]
-    return None if value is pandas.NA or value is pandas.NaT or is_missing(value) else value
+def _from_pandas(frame: pandas.DataFrame) -> pa.Table:
+    import pyarrow as pa
+
+    columns = {}
+    for name in frame.columns:
+        try:
+            columns[str(name)] = pa.array(frame[name], from_pandas=True)
+        except (pa.ArrowException, UnicodeEncodeError, OverflowError):  # cells of several types
+            cells = frame[name].astype(object).where(frame[name].notna(), None)
+            columns[str(name)] = column_of(cells.tolist())
+    return pa.table(columns)

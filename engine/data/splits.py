@@ -2,13 +2,13 @@
 
 Decided here: a tenth of the rows is held out, at least 50 and at most 2,000, but never more than a third;
 classes keep their shares, and a class with one row keeps it in training; questions about one context stay
-together, because the same paragraph on both sides would flatter the score.
+together, because the same paragraph on both sides would flatter the score. scikit-learn draws the rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,10 @@ def held_out_size(rows: int) -> int:
 
 
 def hold_out(
-    strata: Sequence[int] | None, groups: Sequence[Hashable] | None, rows: int, seed: int
+    strata: Sequence[int] | np.ndarray | None,
+    groups: Sequence[Hashable] | np.ndarray | None,
+    rows: int,
+    seed: int,
 ) -> list[int]:
     """The rows of the held-out set, in ascending order.
 
@@ -43,9 +46,14 @@ def hold_out(
 
 
 def sample(
-    rows: int, size: int, seed: int, strata: Sequence[int] | None = None, *, keep_one: bool = False
+    rows: int,
+    size: int,
+    seed: int,
+    strata: Sequence[int] | np.ndarray | None = None,
+    *,
+    keep_one: bool = False,
 ) -> list[int]:
-    """`size` of `rows` rows in ascending order, each class with its share.
+    """`size` of `rows` rows in ascending order, each class with its share and, if there is room, a row.
 
     Args:
         rows: How many rows there are.
@@ -59,46 +67,30 @@ def sample(
         (10, True)
     """
     import numpy as np
+    from sklearn.utils import resample, shuffle
 
-    generator = np.random.default_rng(seed)
-    if strata is None:
-        return sorted(generator.permutation(rows)[:size].tolist())
-    _, members, counts = np.unique(np.asarray(strata), return_inverse=True, return_counts=True)
-    taken = [
-        generator.permutation(np.flatnonzero(members == index))[:share]
-        for index, share in enumerate(_shares(counts, size, keep_one))
-    ]
-    return sorted(np.concatenate(taken).tolist())
-
-
-def _shares(counts: np.ndarray, size: int, keep_one: bool) -> list[int]:
-    """How many rows of each class: largest remainders, and one of each class while there is room."""
-    import numpy as np
-
-    highest = counts - 1 if keep_one else counts
-    lowest = np.minimum(highest, 0 if keep_one or size < len(counts) else 1)
-    quota = counts * (size / counts.sum())
-    shares = np.clip(np.floor(quota).astype(int), lowest, highest)
-    while shares.sum() != size:
-        lacking = shares.sum() < size
-        movable = shares < highest if lacking else shares > lowest
-        if not movable.any():
-            break
-        gap = np.where(movable, quota - shares if lacking else shares - quota, -np.inf)
-        shares[int(np.argmax(gap))] += 1 if lacking else -1
-    return shares.tolist()
+    classes = np.zeros(rows, int) if strata is None else np.asarray(strata)
+    mixed = shuffle(np.arange(rows), random_state=seed)
+    names, firsts = np.unique(classes[mixed], return_index=True)
+    pool = np.delete(mixed, firsts) if keep_one and strata is not None else mixed
+    taken: list[int] = []
+    while size := min(size, len(pool)):
+        drawn = resample(pool, replace=False, n_samples=size, stratify=classes[pool], random_state=seed)
+        absent = ~np.isin(names, classes[[*taken, *drawn]])
+        if keep_one or size < len(names) - len(taken) or not absent.any():
+            return sorted([*taken, *drawn.tolist()])
+        taken += mixed[firsts[absent]].tolist()
+        pool = pool[~np.isin(classes[pool], names[absent])]
+        size -= int(absent.sum())
+    return sorted(taken)
 
 
-def _whole_groups(groups: Sequence[Hashable], size: int, seed: int) -> list[int]:
+def _whole_groups(groups: Sequence[Hashable] | np.ndarray, size: int, seed: int) -> list[int]:
     """Rows of groups drawn at random, as many as fit into `size` rows; none where each is larger."""
     import numpy as np
+    from sklearn.utils import shuffle
 
-    members: dict[Any, list[int]] = {}
-    for row, group in enumerate(groups):
-        members.setdefault(group, []).append(row)
-    drawn = list(members.values())
-    taken: list[int] = []
-    for index in np.random.default_rng(seed).permutation(len(drawn)):
-        if len(taken) + len(drawn[index]) <= size:
-            taken += drawn[index]
-    return sorted(taken)
+    _, members, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    drawn = shuffle(np.flatnonzero(counts <= size), random_state=seed)
+    drawn = drawn[np.cumsum(counts[drawn]) <= size]
+    return np.flatnonzero(np.isin(members, drawn)).tolist()

@@ -14,7 +14,7 @@ from autodistill.datasets.descriptors import Descriptors, describe
 from autodistill.datasets.words import count_words
 from autodistill.history.read import read_runs
 from autodistill.history.table import GROUP, is_pipeline_column
-from engine.data import load_task
+from engine.data.load import load_task
 from engine.data.task import texts_of
 from engine.pipeline import components
 from meta_data import ARCHITECTURES, DATASETS, DATASHEET, FOLDER, PUBLISHED, WORDS

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engine.augment.passages import Passage, core_of, passage_of, passages_of, row_of, with_core
 from engine.augment.random import RandomWords
-from engine.data import load_task
+from engine.data.load import load_task
 from engine.pipeline import Random
 
 texts = st.text(alphabet="ab .,\n\t é中\"'", max_size=40)

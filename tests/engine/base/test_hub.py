@@ -19,7 +19,7 @@ from tests.clock import within
 from tests.hub_server import COMMIT, answering, serving
 
 USE = """
-from engine.data import load_task
+from engine.data.load import load_task
 from engine.base.hub import local_snapshot
 from engine.models.load import load_config, load_pretrained, load_tokenizer
 task = load_task("org/movies")

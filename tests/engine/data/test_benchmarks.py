@@ -6,8 +6,9 @@ import datasets
 import pytest
 
 from engine.base.errors import InputError
-from engine.data import hub, load_task
+from engine.data import hub
 from engine.data.benchmarks import BENCHMARKS, find
+from engine.data.load import load_task
 from tests.engine.data import glue
 
 METRICS = {

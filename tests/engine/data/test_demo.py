@@ -8,7 +8,9 @@ from collections import Counter
 
 import pytest
 
-from engine.data import Task, demo, load_task
+from engine.data import demo
+from engine.data.load import load_task
+from engine.data.task import Task
 from tests.clock import within
 
 

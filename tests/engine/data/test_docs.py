@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.data import load_task
 from engine.data.benchmarks import BENCHMARKS, NAMES
+from engine.data.load import load_task
 from engine.data.metrics import fitting_metrics
 from engine.data.task import TaskKind
 from tests.conftest import ROOT

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from engine.base.errors import InputError
-from engine.data import load_task
+from engine.data.load import load_task
 from engine.data.rows import MAX_EXAMPLES
 from tests.clock import within
 from tests.conftest import ROOT, SHARED
@@ -79,6 +79,13 @@ def test_fingerprint_is_of_the_content(tmp_path: Path) -> None:
     assert len(task.fingerprint) == 16
 
 
+def test_fingerprint_is_that_of_earlier_versions_however_the_rows_are_cut() -> None:
+    rows = datasets.Dataset.from_dict({"text": ["é", *"bcdef"], "label": ["x", "y"] * 3})
+    shards = datasets.concatenate_datasets([rows.select([0]), rows.select(range(1, 6))])
+    for train in (rows, shards):
+        assert load_task({"train": train, "validation": rows}).fingerprint == "e254f909772f954b"
+
+
 def test_100_000_rows_take_seconds() -> None:
     frame = pd.DataFrame(
         {"text": [f"text number {row} " * 10 for row in range(100_000)], "label": [0, 1] * 50_000}
@@ -128,7 +135,7 @@ def test_one_class_in_validation_is_said(tmp_path: Path) -> None:
 
 def test_importing_loads_nothing_heavy() -> None:
     code = (
-        "import sys, engine.data\n"
+        "import sys, engine.data.load\n"
         "heavy = ('torch', 'transformers', 'datasets', 'pandas', 'numpy')\n"
         "print([name for name in heavy if name in sys.modules])"
     )

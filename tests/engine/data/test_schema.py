@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.base.errors import InputError
-from engine.data import Task, load_task
+from engine.data.load import load_task
 from engine.data.metrics import choose_metrics
 from engine.data.splits import held_out_size, hold_out, sample
+from engine.data.task import Task
 
 TEXTS = [f"a text of some length, number {row}" for row in range(60)]
 SHORT = [f"s{row}" for row in range(60)]
@@ -273,3 +274,17 @@ def test_held_out_size(rows: int) -> None:
 
 def test_a_context_larger_than_the_held_out_set_falls_back_to_rows() -> None:
     assert len(hold_out(None, ["one"] * 90, 90, seed=0)) == 30
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=30), st.integers(0, 100))
+def test_groups_are_held_out_whole(counts: list[int], seed: int) -> None:
+    groups = [index for index, count in enumerate(counts) for _ in range(count)]
+    random.Random(seed).shuffle(groups)
+    size = held_out_size(len(groups))
+    chosen = hold_out(None, groups, len(groups), seed)
+    assert chosen == sorted(set(chosen))
+    assert len(chosen) <= size
+    if min(counts) <= size:
+        held_out = {groups[row] for row in chosen}
+        assert held_out
+        assert sum(counts[index] for index in held_out) == len(chosen)

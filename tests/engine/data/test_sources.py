@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.base.errors import InputError
-from engine.data import hub, load_task
+from engine.data import hub
 from engine.data.files import read_file
+from engine.data.load import load_task
 from engine.data.rows import Findings
 from engine.data.sources import read_source, split_name
 
@@ -227,6 +228,14 @@ def test_missing_values_of_pandas() -> None:
     assert read_source(frame).splits["train"].columns == {
         "text": ["a", None, None],
         "label": [1.0, None, 2.0],
+    }
+
+
+def test_pandas_cells_of_several_types() -> None:
+    frame = pd.DataFrame({"text": ["a", 5, pd.NA, [1]], "label": [pd.array([1, 2]).to_numpy(), 1, "x", None]})
+    assert read_source(frame).splits["train"].columns == {
+        "text": ["a", 5, None, [1]],
+        "label": [[1, 2], 1, "x", None],
     }
 
 

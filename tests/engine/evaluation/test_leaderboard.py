@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from engine.base.errors import InputError
-from engine.data import hub, load_task
+from engine.data import hub
+from engine.data.load import load_task
 from engine.evaluation.leaderboard import glue_files, write_glue_files
 from tests.engine.data import glue
 

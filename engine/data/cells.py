@@ -1,0 +1,172 @@
+"""The cells of Arrow columns: read piece by piece, and what they mean.
+
+Decided here: a column becomes Python objects in pieces only, and one whose cells have several types holds
+them as JSON. A cell is missing where it is null, NaN or a text without a letter. A label is known by its
+text, so that 1, "1" and 1.0 are the same class in every file format.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+PIECE = 16_384
+NUMBER = re.compile(
+    r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*|\s*[-+]?(nan|inf|infinity)\s*", re.IGNORECASE
+)
+
+
+# --- one cell --------------------------------------------------------------------------------------
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell is empty.
+
+    Example:
+        >>> [is_missing(value) for value in (None, float("nan"), " ", 0, "a")]
+        [True, True, True, False, False]
+    """
+    if isinstance(value, str):
+        return not value or value.isspace()
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a cell is a number, or the text of one.
+
+    Example:
+        >>> [is_number(value) for value in (1, "2.5", "nan", True, "one", "1_000")]
+        [True, True, True, False, False, False]
+    """
+    if isinstance(value, str):
+        return NUMBER.fullmatch(value) is not None
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_index(value: Any) -> bool:
+    """Whether a cell is a whole number, or the text of one."""
+    if isinstance(value, str):
+        return re.fullmatch(r"-?\d+", value.strip()) is not None
+    return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+
+
+def is_tag(value: Any) -> bool:
+    """Whether a value is the name of a tag, or its index, also where Arrow made it a decimal number."""
+    return isinstance(value, str) or is_index(value)
+
+
+def label_of(value: Any) -> str:
+    """The name of a label.
+
+    Example:
+        >>> [label_of(value) for value in (1, 1.0, " 1 ", True, "yes", 0.5)]
+        ['1', '1', '1', 'True', 'yes', '0.5']
+    """
+    name = str(value).strip()
+    return name.split(".")[0] if re.fullmatch(r"-?\d+\.0+", name) else name
+
+
+# --- columns ---------------------------------------------------------------------------------------
+
+
+def column_of(values: Sequence[Any]) -> pa.Array:
+    """Python values as a column; as JSON where Arrow has no one type for all of them."""
+    import pyarrow as pa
+
+    try:
+        if not {bool, float} <= set(map(type, values)):  # Arrow would take True for 1.0
+            return pa.array(values)
+    except (pa.ArrowException, UnicodeEncodeError, OverflowError):  # mixed types, half a character, 2 ** 64
+        pass
+    texts = [None if value is None else json.dumps(value, default=_plain) for value in values]
+    return pa.array(texts, pa.json_())
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not know, as pandas may hold it: arrays and their numbers; else a text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def values_of(cells: pa.Array | pa.ChunkedArray) -> list[Any]:
+    """Cells as Python values.
+
+    Example:
+        >>> values_of(column_of([1, "one", None]))
+        [1, 'one', None]
+    """
+    import pyarrow as pa
+
+    if pa.types.is_string(cells.type):
+        texts: list[Any] = cells.to_numpy(zero_copy_only=False).tolist()  # twice as fast as to_pylist
+        return texts
+    return _decoded(cells.type, cells.to_pylist())
+
+
+def _decoded(kind: pa.DataType, cells: list[Any]) -> list[Any]:
+    return [cell and json.loads(cell) for cell in cells] if _is_json(kind) else cells
+
+
+def _is_json(kind: pa.DataType) -> bool:
+    return getattr(kind, "extension_name", "") == "arrow.json"
+
+
+def pieces(column: pa.ChunkedArray) -> Iterator[pa.Array]:
+    """A column in pieces of at most `PIECE` rows."""
+    for chunk in column.chunks:
+        for start in range(0, len(chunk), PIECE):
+            yield chunk.slice(start, PIECE)
+
+
+def coded(cells: pa.Array) -> tuple[list[Any], np.ndarray]:
+    """The different values of a piece, and each cell's position among them; of lists, every one counts."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_nested(cells.type):
+        return cells.to_pylist(), np.arange(len(cells))
+    stored = cells.storage if _is_json(cells.type) else cells
+    codes = pc.dictionary_encode(stored, null_encoding="encode")
+    return _decoded(cells.type, codes.dictionary.to_pylist()), codes.indices.to_numpy()
+
+
+def different(column: pa.ChunkedArray) -> Iterator[Any]:
+    """The values of a column, each of them once or a few times."""
+    for piece in pieces(column):
+        yield from coded(piece)[0]
+
+
+def missing(cells: pa.Array) -> np.ndarray:
+    """Which cells are missing, as `is_missing` has it."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if _is_json(cells.type):
+        return np.array([is_missing(value) for value in values_of(cells)], dtype=bool)
+    if pa.types.is_string(cells.type):
+        letters = pc.binary_length(pc.utf8_trim_whitespace(cells))
+        return pc.fill_null(pc.equal(letters, 0), True).to_numpy(zero_copy_only=False)
+    return pc.is_null(cells, nan_is_null=True).to_numpy(zero_copy_only=False)
+
+
+def numbers(cells: pa.Array) -> pa.Array:
+    """Cells as 64-bit floats; null where `is_number` has none.
+
+    Example:
+        >>> numbers(column_of(["1", " 2.5", "three", None])).to_pylist()
+        [1.0, 2.5, None, None]
+    """
+    import pyarrow as pa
+
+    if pa.types.is_integer(cells.type) or pa.types.is_floating(cells.type):
+        return cells.cast(pa.float64(), safe=False)
+    values, codes = coded(cells)
+    found = [float(value) if is_number(value) else None for value in values]
+    return pa.array(found, pa.float64()).take(pa.array(codes))
