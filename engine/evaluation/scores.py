@@ -88,7 +88,7 @@ def _answers(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list
     contexts = encoded.source["context"][:]
     best = [(-math.inf, 0, 0)] * len(contexts)
     for example, values in enumerate(logits):
-        inside = np.flatnonzero(encoded.places[example] == SECOND)
+        inside = np.flatnonzero(encoded.segments[example] == SECOND)
         if len(inside) == 0:
             continue
         score, first, last = best_span(values[inside])

@@ -17,13 +17,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.objective.reduction import full_precision
-from engine.pipeline.components import MLPCritic, TransformerCritic
+
+if TYPE_CHECKING:
+    from engine.pipeline.components import MLPCritic, TransformerCritic
 
 
 class StackedLinear(nn.Module):
@@ -173,3 +176,4 @@ class MLPTowers(nn.Module):
 
 
 CRITIC: dict[str, Callable[..., nn.Module]] = {"transformer": TransformerTowers, "mlp": MLPTowers}
+"""Kind → spec, width of the hidden states, M → module(hidden, mask) → (M, B, N, width)."""

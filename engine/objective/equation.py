@@ -11,24 +11,37 @@ and the state of the layer mapping. The teacher is detached at the door.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from engine.base.errors import InputError
-from engine.data.task import KINDS, TaskKind
+from engine.data.task import KINDS
 from engine.models.forward import Features, TeacherNeeds
-from engine.objective import INTERMEDIATE, PREDICTION, IntermediateObjective
 from engine.objective.critics import StackedLinear
+from engine.objective.hidden import HIDDEN, HiddenObjective
 from engine.objective.mapping import MAPPING, check_layers
-from engine.objective.prediction import hard_label_term, prediction_term
+from engine.objective.mutual_information import MutualInformation
+from engine.objective.prediction import PREDICTION, hard_label_term, prediction_term
 from engine.objective.reduction import Term, at_positions, reduce
-from engine.pipeline.components import NoIntermediate, NoMapping, PredictionSpec
+from engine.pipeline.components import NoIntermediate, NoMapping
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.training import Weights
+
+if TYPE_CHECKING:
+    from engine.data.task import TaskKind
+    from engine.pipeline.components import PredictionSpec
+
+IntermediateObjective = HiddenObjective | MutualInformation
+INTERMEDIATE: dict[str, Callable[..., IntermediateObjective | None]] = {
+    "none": lambda *_: None,
+    **dict.fromkeys(HIDDEN, HiddenObjective),
+    "mi_alpha": MutualInformation,
+}
+"""Kind → spec, task kind, pairs, D, E → module(student, teacher) → (pairs, B)."""
 
 
 class Objective(nn.Module):

@@ -8,16 +8,18 @@ sample has no token that counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.data.task import TaskKind
-from engine.models.forward import Features
 from engine.objective.mapping import Projections
 from engine.objective.reduction import full_precision, masked_mean
-from engine.pipeline.components import CE, L2, MSE, PKD, Cos
+
+if TYPE_CHECKING:
+    from engine.data.task import TaskKind
+    from engine.models.forward import Features
 
 
 def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
@@ -88,15 +90,21 @@ def ce(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     return masked_mean(-(target * full_precision(student).log_softmax(-1)).sum(-1), mask)
 
 
-HiddenLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
-HIDDEN: dict[str, HiddenLoss] = {"ce": ce, "mse": mse, "l2": l2, "cos": cos, "pkd": pkd}
+HIDDEN: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "ce": ce,
+    "mse": mse,
+    "l2": l2,
+    "cos": cos,
+    "pkd": pkd,
+}
+"""Kind → loss. A new one takes its spec in `engine.pipeline.components`, its function, and a line here."""
 
 
 class HiddenObjective(nn.Module):
     """A loss on hidden states for every mapped pair of layers; owns the projections.
 
     Args:
-        spec: Which loss, and whether to project where widths agree.
+        spec: Of a kind in `HIDDEN`: which loss, and whether to project where widths agree.
         kind: Not used: these losses are the same for every task.
         pairs: Student layer → teacher layer, 1-based.
         student_width: D.
@@ -105,7 +113,7 @@ class HiddenObjective(nn.Module):
 
     def __init__(
         self,
-        spec: CE | MSE | L2 | Cos | PKD,
+        spec: Any,
         kind: TaskKind,
         pairs: Sequence[tuple[int, int]],
         student_width: int,

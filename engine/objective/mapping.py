@@ -140,38 +140,38 @@ def _mean_over_processes(values: Tensor) -> Tensor:
 LayerMapping = FixedMapping | TransportMapping
 
 
-def build_none(spec: NoMapping, student_layers: int, teacher_layers: int) -> LayerMapping:
-    """No pair at all."""
+def _none(_: NoMapping, student_layers: int, teacher_layers: int) -> LayerMapping:
     return FixedMapping(())
 
 
-def build_skip(spec: Skip, student_layers: int, teacher_layers: int) -> LayerMapping:
+def skip(_: Skip, student_layers: int, teacher_layers: int) -> LayerMapping:
     """Student layer i → teacher layer i · ⌊teacher layers / student layers⌋ (Distiller, section 3.3.1).
 
     Example:
-        >>> build_skip(Skip(), 3, 12).pairs
+        >>> skip(Skip(), 3, 12).pairs
         ((1, 4), (2, 8), (3, 12))
     """
     stride = teacher_layers // student_layers
     return FixedMapping([(i, i * stride) for i in range(1, student_layers + 1)])
 
 
-def build_last(spec: Last, student_layers: int, teacher_layers: int) -> LayerMapping:
+def last(_: Last, student_layers: int, teacher_layers: int) -> LayerMapping:
     """Student layer i → teacher layer i + teacher layers − student layers (Distiller, section 3.3.1).
 
     Example:
-        >>> build_last(Last(), 3, 12).pairs
+        >>> last(Last(), 3, 12).pairs
         ((1, 10), (2, 11), (3, 12))
     """
     return FixedMapping([(i, i + teacher_layers - student_layers) for i in range(1, student_layers + 1)])
 
 
 MAPPING: dict[str, Callable[..., LayerMapping]] = {
-    "none": build_none,
-    "skip": build_skip,
-    "last": build_last,
+    "none": _none,
+    "skip": skip,
+    "last": last,
     "emd": TransportMapping,
 }
+"""Kind → spec, student layers, teacher layers → module(costs) → weights of the pairs."""
 
 
 class Projections(nn.Module):

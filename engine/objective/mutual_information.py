@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from engine.data.task import KINDS, TaskKind
-from engine.models.forward import Features
+from engine.data.task import KINDS
 from engine.objective.critics import CRITIC, StackedLinear
 from engine.objective.reduction import full_precision, masked_mean
-from engine.pipeline.components import MIAlpha
+
+if TYPE_CHECKING:
+    from engine.data.task import TaskKind
+    from engine.models.forward import Features
+    from engine.pipeline.components import MIAlpha
 
 
 def _log(value: float) -> float:

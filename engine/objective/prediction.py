@@ -13,17 +13,18 @@ Everything is computed in float32 at least, also under mixed precision.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.data.task import TaskKind
 from engine.objective.reduction import Term, full_precision
-from engine.pipeline.components import PredictionCE, PredictionKL, PredictionMSE
+from engine.tokens.ragged import NO_LABEL
 
-IGNORED = -100
-"""Label of a position that has none."""
+if TYPE_CHECKING:
+    from engine.data.task import TaskKind
 
 
 def _only(logits: Tensor, valid: Tensor | None) -> Tensor:
@@ -97,22 +98,13 @@ def mse(student: Tensor, teacher: Tensor, valid: Tensor | None = None) -> Tensor
     return squared.masked_fill(~valid, 0).sum(-1) / valid.sum(-1).clamp(min=1)
 
 
-PredictionLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-
-
-def build_ce(spec: PredictionCE) -> PredictionLoss:
-    """`cross_entropy` at the temperature of the spec."""
-    return lambda student, teacher, valid: cross_entropy(student, teacher, spec.temperature, valid)
-
-
-def build_kl(spec: PredictionKL) -> PredictionLoss:
-    """`kl` at the temperature of the spec."""
-    return lambda student, teacher, valid: kl(student, teacher, spec.temperature, valid)
-
-
-def build_mse(spec: PredictionMSE) -> PredictionLoss:
-    """`mse`, which has no knob."""
-    return mse
+PredictionLoss = Callable[..., Tensor]
+PREDICTION: dict[str, Callable[[Any], PredictionLoss]] = {
+    "ce": lambda spec: partial(cross_entropy, temperature=spec.temperature),
+    "mse": lambda _: mse,
+    "kl": lambda spec: partial(kl, temperature=spec.temperature),
+}
+"""Kind → spec → loss(student logits, teacher logits, valid)."""
 
 
 def prediction_term(
@@ -127,11 +119,11 @@ def prediction_term(
             examples how much of one.
     """
     if kind == "question_answering":
-        values = loss(student.transpose(1, 2), teacher.transpose(1, 2), mask.unsqueeze(1))
+        values = loss(student.transpose(1, 2), teacher.transpose(1, 2), valid=mask.unsqueeze(1))
         return Term(values.mean(-1), mask.any(-1), "examples")
-    values = loss(student, teacher, None)
+    values = loss(student, teacher)
     if kind == "tagging":
-        weights = labels.sum(-1) if labels.ndim == 3 else (labels != IGNORED).to(values.dtype)
+        weights = labels.sum(-1) if labels.ndim == 3 else (labels != NO_LABEL).to(values.dtype)
         return Term(values * weights, mask & (weights > 0), "tokens")
     return Term(values, torch.ones_like(values, dtype=torch.bool), "examples")
 
@@ -142,9 +134,9 @@ def hard_label_term(kind: TaskKind, logits: Tensor, mask: Tensor, labels: Tensor
     Shapes:
         logits: (B, C), or (B, N, C) for tagging and (B, N, 2) for question answering.
         mask: (B, N), true where the student's token is real.
-        labels: (B,) classes or targets; (B, N) tags with `IGNORED` where there is none;
-            (B, 2) positions of start and end, `IGNORED` where there is none. Of mixed examples distributions:
-            (B, C), (B, N, C) and (B, 2, N); a token whose numbers sum to less than 1 counts for less.
+        labels: (B,) classes or targets; (B, N) tags; (B, 2) positions of start and end; `NO_LABEL` where
+            there is none. Of mixed examples distributions: (B, C), (B, N, C) and (B, 2, N); a token whose
+            numbers sum to less than 1 counts for less.
     """
     logits = full_precision(logits)
     if kind == "regression":
@@ -156,8 +148,8 @@ def hard_label_term(kind: TaskKind, logits: Tensor, mask: Tensor, labels: Tensor
         logits = logits.transpose(1, 2)
     mixed = labels.is_floating_point()
     targets = labels.transpose(1, 2) if mixed and labels.ndim == 3 else labels  # their classes on axis 1
-    values = F.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="none")
+    values = F.cross_entropy(logits, targets, ignore_index=NO_LABEL, reduction="none")
     if kind == "question_answering":
         return Term(values.mean(-1), mask.any(-1), "examples")
-    counts = labels.sum(-1) > 0 if mixed else labels != IGNORED
+    counts = labels.sum(-1) > 0 if mixed else labels != NO_LABEL
     return Term(values, counts, "tokens" if kind == "tagging" else "examples")

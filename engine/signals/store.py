@@ -22,6 +22,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -141,7 +142,7 @@ class SignalReader:
             return torch.from_numpy(np.asarray(array[ids]))
         padded = np.zeros((len(ids), length, array.shape[1]), dtype=array.dtype)
         for row, example in enumerate(ids):
-            start, stop = self._starts[example], self._starts[example + 1]
+            start, stop = self._starts[example : example + 2]
             padded[row, : stop - start] = array[start:stop]
         return torch.from_numpy(padded)
 
@@ -173,6 +174,14 @@ class SignalPass:
         if not done.exists() or done.stat().st_size != len(self.batches):
             done.write_bytes(bytes(len(self.batches)))
 
+    @cached_property
+    def _arrays(self) -> dict[str, np.memmap]:
+        return {name: self.store.open(name, self.folder, "r+") for name in self.names}
+
+    @cached_property
+    def _done(self) -> np.memmap:
+        return np.memmap(self.folder / "done", dtype=np.uint8, mode="r+")
+
     @property
     def examples_done(self) -> int:
         """Examples that an earlier process has passed through the teacher."""
@@ -187,30 +196,12 @@ class SignalPass:
             if not done[number]:
                 yield self.batches[number], number
 
-    def writer(self) -> SignalWriter:
-        """Opens the arrays of this pass for writing."""
-        return SignalWriter(self)
-
-    def finish(self) -> None:
-        """Moves the arrays into place."""
-        self.store.settle()
-
-
-class SignalWriter:
-    """Writes the teacher's features of whole batches into the arrays of a pass."""
-
-    def __init__(self, signal_pass: SignalPass):
-        store = signal_pass.store
-        self._store, self._starts = store, store.starts
-        self._arrays = {name: store.open(name, signal_pass.folder, "r+") for name in signal_pass.names}
-        self._done = np.memmap(signal_pass.folder / "done", dtype=np.uint8, mode="r+")
-
     def write(self, ids: np.ndarray, number: int, features: Features) -> None:
         """Stores batch `number`; it counts as done only after its values are in the file."""
         for name, array in self._arrays.items():
             values = features.logits if name == "logits" else features.hidden[int(name.split("-")[1])]
             values = values.float() if name == "logits" else values.float().clamp(-LARGEST, LARGEST).half()
-            self._put(array, ids, values.cpu().numpy(), self._store.by_token(name))
+            self._put(array, ids, values.cpu().numpy(), self.store.by_token(name))
         self._done[number] = 1
 
     def _put(self, array: np.memmap, ids: np.ndarray, values: np.ndarray, by_token: bool) -> None:
@@ -218,14 +209,13 @@ class SignalWriter:
             array[ids] = values[:, 0] if values.ndim == 3 else values
             return
         for row, example in enumerate(ids):
-            start, stop = self._starts[example], self._starts[example + 1]
+            start, stop = self._starts[example : example + 2]
             array[start:stop] = values[row, : stop - start]
 
     def flush(self) -> None:
         """Makes what was written survive a power cut."""
-        for array in self._arrays.values():
+        for array in (*self._arrays.values(), self._done):
             array.flush()
-        self._done.flush()
 
 
 def make_room(signals: Path, keep: Path, needed: int, budget: int) -> bool:
