@@ -58,7 +58,7 @@ def augment(sample: Sample, reporter: Reporter) -> list[dict[str, Any]]:
 
     import numpy as np  # with torch below, after what needs neither
 
-    from engine.augment.build import policy_for
+    from engine.augment.policy import policy_for
     from engine.base.machine import machine_for
 
     policy = policy_for(pipeline.augmentation, task, machine_for(options, reporter))

@@ -10,8 +10,8 @@ from dataclasses import replace
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from engine.augment.build import policy_for
 from engine.augment.examples import Augmenter, Tokenisation
+from engine.augment.policy import policy_for
 from engine.base.files import hash_of
 from engine.base.machine import Machine, workers_for
 from engine.data.task import Task
