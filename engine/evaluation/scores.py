@@ -174,9 +174,7 @@ def _squad(answers: Sequence[dict[str, Any]], predicted: Sequence[str]) -> dict[
     return {"squad_f1": float(measured["f1"]) / 100, "exact_match": float(measured["exact_match"]) / 100}
 
 
-Metric = Callable[[Task, Sequence[Any], Sequence[Any]], float]
-
-METRICS: dict[str, Metric] = {
+METRICS: dict[str, Callable[[Task, Sequence[Any], Sequence[Any]], float]] = {
     "accuracy": lambda task, gold, predicted: metrics.accuracy_score(_flat(gold), _flat(predicted)),
     "f1": lambda task, gold, predicted: metrics.f1_score(
         np.equal(gold, 1), np.equal(predicted, 1), zero_division=0

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.objective.reduction import Term, full_precision
+from engine.objective.reduction import Term, all_count, full_precision
 from engine.tokens.ragged import NO_LABEL
 
 if TYPE_CHECKING:
@@ -48,9 +48,8 @@ def cross_entropy(
     (Hinton et al. 2015; the factor keeps the size of the gradient).
 
     Shapes:
-        student, teacher: (..., C) logits.
+        student, teacher: (..., C) logits. Returns: (...).
         valid: true where a class counts; broadcasts to (..., C).
-        Returns: (...).
 
     Example:
         >>> cross_entropy(torch.zeros(1, 2), torch.zeros(1, 2), temperature=2.0)
@@ -66,10 +65,7 @@ def kl(student: Tensor, teacher: Tensor, temperature: float = 1.0, valid: Tensor
 
     Equation: temperature² · Σ_c p_c · (log p_c − log q_c), p the teacher's distribution and q the
     student's at the temperature. It is the cross-entropy less the teacher's entropy, so the
-    gradient is the same and the value is zero where the two agree.
-
-    Shapes:
-        student, teacher, valid, Returns: as for `cross_entropy`.
+    gradient is the same and the value is zero where the two agree. Shapes as for `cross_entropy`.
 
     Example:
         >>> kl(torch.ones(1, 3), torch.zeros(1, 3))
@@ -83,10 +79,7 @@ def kl(student: Tensor, teacher: Tensor, temperature: float = 1.0, valid: Tensor
 def mse(student: Tensor, teacher: Tensor, valid: Tensor | None = None) -> Tensor:
     """Mean squared difference of the logits (Ba and Caruana 2014; Kim et al. 2021).
 
-    Equation: mean_c (student_c − teacher_c)², over the classes that count.
-
-    Shapes:
-        student, teacher, valid, Returns: as for `cross_entropy`.
+    Equation: mean_c (student_c − teacher_c)², over the classes that count. Shapes as for `cross_entropy`.
 
     Example:
         >>> mse(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 4.0]]))
@@ -125,7 +118,7 @@ def prediction_term(
     if kind == "tagging":
         weights = labels.sum(-1) if labels.ndim == 3 else (labels != NO_LABEL).to(values.dtype)
         return Term(values * weights, mask & (weights > 0), "tokens")
-    return Term(values, torch.ones_like(values, dtype=torch.bool), "examples")
+    return all_count(values)
 
 
 def hard_label_term(kind: TaskKind, logits: Tensor, mask: Tensor, labels: Tensor) -> Term:
@@ -141,7 +134,7 @@ def hard_label_term(kind: TaskKind, logits: Tensor, mask: Tensor, labels: Tensor
     logits = full_precision(logits)
     if kind == "regression":
         values = (logits.squeeze(-1) - labels.to(logits.dtype)).square()
-        return Term(values, torch.ones_like(values, dtype=torch.bool), "examples")
+        return all_count(values)
     if kind == "question_answering":
         logits = _only(logits, mask.unsqueeze(-1))  # the N positions are the classes, and already axis 1
     elif kind == "tagging":

@@ -95,7 +95,6 @@ def signals_for(
 
     Args:
         online: The teacher on these examples; it fills the cache.
-        store: Where its signals belong.
         always: Whether they are cached whatever the options say.
     """
     options = machine.options

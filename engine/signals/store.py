@@ -24,6 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -31,7 +32,11 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from engine.base.files import folder_bytes, hash_of, sync_folder
-from engine.models.forward import Features, TeacherNeeds
+from engine.models.forward import Features
+from engine.tokens.order import sorted_batches
+
+if TYPE_CHECKING:
+    from engine.models.forward import TeacherNeeds
 
 LARGEST = float(np.finfo(np.float16).max)
 PASS_BATCH = 32
@@ -43,7 +48,6 @@ class SignalStore:
     """The signals of one teacher on one encoded dataset.
 
     Args:
-        folder: Where the arrays lie.
         lengths: (n,) tokens of each example.
         outputs: Width C of the logits.
         per_token: Whether there are logits for each token.
@@ -118,12 +122,7 @@ class SignalReader:
         self._arrays = {name: self.store.open(name) for name in self.store.names(self.needs)}
 
     def read(self, ids: np.ndarray, length: int) -> Features:
-        """The teacher's view of some examples.
-
-        Args:
-            ids: (B,) which examples.
-            length: N, to which token positions are padded.
-        """
+        """The teacher's view of the examples `ids` (B,), token positions padded to `length`."""
         logits = self._gather("logits", ids, length)
         hidden = {}
         for layer, name in zip(self.needs.layers, list(self._arrays)[1:], strict=True):
@@ -156,23 +155,18 @@ class SignalPass:
     def __init__(self, store: SignalStore, names: Sequence[str]):
         self.store, self.names = store, list(names)
         self.folder = store.folder / f"pass-{hash_of(*names)}"
-        # Longest first: if memory does not suffice, that shows at once.
-        order = np.argsort(-store.lengths, kind="stable")
-        self.batches = [order[start : start + PASS_BATCH] for start in range(0, len(order), PASS_BATCH)]
+        self.batches = sorted_batches(store.lengths, PASS_BATCH)
         self._starts = store.starts
 
     def begin(self) -> None:
         """Makes the files, unless an earlier process began this pass."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name in self.names:
-            size = self.store.bytes([name])
+        sizes = {name: self.store.bytes([name]) for name in self.names} | {"done": len(self.batches)}
+        for name, size in sizes.items():
             path = self.folder / name
             if not path.exists() or path.stat().st_size != size:
                 with path.open("wb") as file:
-                    file.truncate(size)
-        done = self.folder / "done"
-        if not done.exists() or done.stat().st_size != len(self.batches):
-            done.write_bytes(bytes(len(self.batches)))
+                    file.truncate(size)  # which fills it with zeros
 
     @cached_property
     def _arrays(self) -> dict[str, np.memmap]:
@@ -223,17 +217,14 @@ def make_room(signals: Path, keep: Path, needed: int, budget: int) -> bool:
 
     Args:
         signals: The folder of all stores.
-        keep: The store that is about to grow.
-        needed: Bytes that it will grow by.
+        keep: The store that is about to grow by `needed` bytes.
         budget: Bytes that all stores together may take.
 
     Returns:
         Whether the bytes fit, on the disk too.
     """
     signals.mkdir(parents=True, exist_ok=True)
-    stores = sorted(
-        (path for path in signals.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime
-    )
+    stores = sorted(filter(Path.is_dir, signals.iterdir()), key=lambda path: path.stat().st_mtime)
     sizes = {path: folder_bytes(path) for path in stores}
     if sizes.get(keep, 0) + needed > budget:
         return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -71,7 +72,7 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.rows)
 
-    @property
+    @cached_property
     def lengths(self) -> np.ndarray:
         """(n,) tokens of each example, special ones included."""
         return self.tokens.lengths
@@ -83,19 +84,13 @@ class Encoded:
 
     def padded_length(self, ids: Ids) -> int:
         """N to which a batch is padded: its longest example, rounded up to a multiple of 8."""
-        ids = np.asarray(ids, dtype=np.int64)
-        longest = (self.tokens.offsets[ids + 1] - self.tokens.offsets[ids]).max(initial=1)
+        longest = self.lengths[np.asarray(ids, dtype=np.int64)].max(initial=1)
         return int(-(-longest // 8) * 8)
 
     def inputs(self, ids: Ids, length: int | None = None) -> dict[str, Tensor]:
-        """What the model takes of these examples.
+        """`input_ids`, `attention_mask` and, where the model takes them, `token_type_ids`.
 
-        Args:
-            length: N; `padded_length(ids)` unless given.
-
-        Shapes:
-            Returns: `input_ids`, `attention_mask` and, where the model takes them,
-                `token_type_ids`; each (B, N) int64.
+        Each is (B, N) int64, where N is `padded_length(ids)` unless `length` is given.
         """
         width = length or self.padded_length(ids)
         tokens = self.tokens.padded(ids, width, fill=-1)
@@ -109,19 +104,17 @@ class Encoded:
         """The gold labels of these examples.
 
         Shapes:
-            Returns: classification (B,) int64; regression (B,) float32; tagging (B, N) int64 with
-                `NO_LABEL` at tokens without one; question answering (B, 2) int64, first and last
-                token of the answer, both 0 where the window does not hold it.
+            Returns: classification (B,) int64; regression (B,) float32; tagging (B, N) int64 with `NO_LABEL`
+                at tokens without one; question answering (B, 2) int64, first and last token of the
+                answer, both 0 where the window does not hold it.
 
         Raises:
             ValueError: The rows came without labels.
         """
-        if not self.has_labels:
-            raise ValueError("these rows have no labels")
         if self.targets is not None:
             return torch.from_numpy(self.targets[np.asarray(ids, dtype=np.int64)])
-        assert self.words is not None
-        assert self.tags is not None
+        if self.words is None or self.tags is None:
+            raise ValueError("these rows have no labels")
         labels = np.full((len(ids), self.padded_length(ids)), NO_LABEL, dtype=np.int64)
         positions = self.words.padded(ids, fill=-1)
         example, word = np.nonzero(positions >= 0)

@@ -42,7 +42,6 @@ class TrainingData:
     """Training examples as the student and, where there is one, the teacher see them.
 
     Args:
-        student: The examples through the student's tokenizer.
         accepted: Names of the tensors that the student's forward takes.
         signals: The teacher's signals; None for plain fine-tuning.
         teacher: The examples through the teacher's tokenizer; None where it is the student's.
@@ -65,11 +64,7 @@ class TrainingData:
         return len(self.student)
 
     def batch(self, ids: np.ndarray, totals: dict[str, float], drawn: int | None = None) -> Batch:
-        """The tensors of some examples.
-
-        Args:
-            drawn: Index of the teacher that teaches them; None for all.
-        """
+        """The tensors of some examples, which the teacher of index `drawn` teaches; None for all."""
         inputs = self.student.inputs(ids)
         alignment, label_alignment = alignments(self.student, self.teacher if self.aligned else None, ids)
         return Batch(
@@ -139,11 +134,7 @@ class StepPlan:
 
 
 class Stream:
-    """The steps of a whole training, one epoch behind the other: step → the batches of this process.
-
-    Args:
-        epochs: How many there are.
-    """
+    """The steps of a whole training, one epoch behind the other: step → the batches of this process."""
 
     def __init__(
         self, data: TrainingData, training: Training, seed: int, epochs: int, accelerator: Accelerator

@@ -54,14 +54,9 @@ class Trainee(nn.Module):
         """The weighted terms of equation 1, one scalar each."""
         layers = () if batch.augmented else self.objective.student_layers_used
         student = forward(self.student, batch.inputs, self.kind, layers)
+        alignments = batch.alignment, batch.label_alignment
         return self.objective(
-            student,
-            teacher,
-            batch.labels,
-            batch.totals,
-            batch.alignment,
-            batch.label_alignment,
-            augmented=batch.augmented,
+            student, teacher, batch.labels, batch.totals, *alignments, augmented=batch.augmented
         )
 
 
@@ -107,9 +102,6 @@ def train(stage: Stage, machine: Machine) -> LoopState:
 
     A training that pauses leaves a checkpoint, from which the next call goes on.
 
-    Returns:
-        How the training went; `history` has an entry an epoch.
-
     Raises:
         NonFiniteLossError: A term of the loss became NaN or infinite.
     """
@@ -137,7 +129,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
         started = time.perf_counter()
         for batches in islice(steps, per_epoch - state.step_in_epoch):
             state.waited += time.perf_counter() - started
-            # A step's random numbers depend on nothing but its place, so a resumed run repeats them.
+            # A step's random numbers depend on nothing but its number, so a resumed run repeats them.
             torch.manual_seed(step_seed(stage.seed, state.step, accelerator.process_index))
             set_learning_rate(optimizer, schedule(state.step, epochs * per_epoch, training.warmup))
 

@@ -65,13 +65,7 @@ def save_state(path: Path, state: dict[str, Any], parts: dict[str, Any]) -> None
 
 
 def load_state(path: Path, parts: dict[str, Any], kind: Callable[..., State]) -> State | None:
-    """Restores every part in place.
-
-    Args:
-        kind: Class of the state.
-
-    Returns:
-        The state, or None where there is no checkpoint.
+    """Restores every part in place, and gives the state, of the class `kind`; None without a checkpoint.
 
     Raises:
         RunError: The file exists but is not a checkpoint of these parts.
@@ -84,10 +78,8 @@ def load_state(path: Path, parts: dict[str, Any], kind: Callable[..., State]) ->
             part.load_state_dict(saved[name])
         return kind(**saved["state"])
     except (RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError) as error:
-        cause = type(error).__name__
-        raise RunError(
-            f"{path} is not a checkpoint of this run ({cause}); remove it to start anew"
-        ) from error
+        what = f"{path} is not a checkpoint of this run ({type(error).__name__}); remove it to start anew"
+        raise RunError(what) from error
 
 
 def best_file(folder: Path, state: LoopState) -> Path:
@@ -136,11 +128,7 @@ class Meter:
 
 
 class Clock:
-    """When the loop should look at the losses, and when a checkpoint is due.
-
-    Args:
-        checkpoint_seconds: Least time between two checkpoints.
-    """
+    """When the loop should look at the losses, and when a checkpoint is due."""
 
     def __init__(self, checkpoint_seconds: float):
         self._interval = checkpoint_seconds
@@ -154,7 +142,7 @@ class Clock:
         return due
 
     def checkpoint_due(self) -> bool:
-        """Whether a checkpoint should be written now."""
+        """Whether a checkpoint should be written now: none within `checkpoint_seconds` of the last one."""
         self._began = time.monotonic()
         return self._began - self._saved >= self._interval
 
