@@ -35,11 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tokenisation:
-    """How the texts of a model are tokenised.
-
-    Args:
-        max_length: Tokens of an example.
-    """
+    """How the texts of a model are tokenised: to at most `max_length` tokens."""
 
     tokenizer: PreTrainedTokenizerBase
     max_length: int
@@ -50,10 +46,9 @@ class Augmenter:
     """Makes augmented examples of the training examples of a task.
 
     Args:
-        policy: What is done to rows.
         copies: Augmented examples made of each original one.
         examples: The originals through the student's tokenizer.
-        teacher: How the teacher reads; None where its tokens are the student's.
+        teacher: None where its tokens are the student's.
         accepted: Names of the tensors that the student's forward takes; `teacher_accepted` likewise.
         aligned: Whether logits are compared token by token.
         workers: Processes that make them ahead of the training.
@@ -77,12 +72,10 @@ class Augmenter:
         student = self._encoded(rows, self.student)
         teacher = None if self.teacher is None else self._encoded(rows, self.teacher)
         every = np.arange(len(made.rows))
-        inputs = student.inputs(every)
-        fetched = inputs if teacher is None else teacher.inputs(every)
         batch = Batch(
-            {name: values for name, values in inputs.items() if name in self.accepted},
+            student.inputs(every, accepted=self.accepted),
             student.labels(every),
-            {name: values for name, values in fetched.items() if name in self.teacher_accepted},
+            (student if teacher is None else teacher).inputs(every, accepted=self.teacher_accepted),
             *alignments(student, teacher if self.aligned else None, every),
             augmented=True,
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from accelerate.utils import gather_object
+from accelerate.utils import gather_object, send_to_device
 from torch import nn
 
 from engine.base.progress import SilentReporter
@@ -58,14 +58,14 @@ def logits_of(
     Shapes:
         Returns: n arrays (C,), or (N, C) where the model answers per token.
     """
-    model.to(accelerator.device)
+    accepted = accepted_inputs(model.to(accelerator.device))
     by_example: list[tuple[int, np.ndarray]] = []
     batches = sorted_batches(encoded.lengths, EVALUATION_BATCH)
     reporter = reporter or SilentReporter()
     reporter.start("evaluation", len(encoded), unit="examples")
     with evaluating(model), accelerator.autocast():
         for ids in batches[accelerator.process_index :: accelerator.num_processes]:
-            inputs = _inputs(model, encoded, ids, accelerator.device)
+            inputs = send_to_device(encoded.inputs(ids, accepted=accepted), accelerator.device)
             rows = list(forward(model, inputs, kind).logits.float().cpu().numpy())
             if rows[0].ndim == 2:
                 rows = [row[:length] for row, length in zip(rows, encoded.lengths[ids], strict=True)]
@@ -76,14 +76,6 @@ def logits_of(
         by_example = gather_object(by_example)
     ordered = dict(by_example)
     return [ordered[index] for index in range(len(encoded))]
-
-
-def _inputs(
-    model: nn.Module, encoded: Encoded, ids: np.ndarray, device: torch.device
-) -> dict[str, torch.Tensor]:
-    """What the model takes of some examples, on the device."""
-    accepted = accepted_inputs(model)
-    return {name: each.to(device) for name, each in encoded.inputs(ids).items() if name in accepted}
 
 
 def encode_held_out(task: Task, tokenizer: PreTrainedTokenizerBase, training: Training) -> dict[str, Encoded]:
@@ -117,13 +109,13 @@ def timing(model: nn.Module, encoded: Encoded, kind: TaskKind, device: torch.dev
     Returns:
         Median milliseconds of one example at batch 1, and examples per second at batch 32.
     """
-    model.to(device)
+    accepted = accepted_inputs(model.to(device))
     spread = np.linspace(0, len(encoded) - 1, num=min(len(encoded), LATENCY_RUNS), dtype=int)
     order = np.arange(len(encoded))[: 4 * THROUGHPUT_BATCH]
     batches = [order[start : start + THROUGHPUT_BATCH] for start in range(0, len(order), THROUGHPUT_BATCH)]
 
     def seconds(ids: np.ndarray) -> float:
-        inputs = _inputs(model, encoded, ids, device)
+        inputs = send_to_device(encoded.inputs(ids, accepted=accepted), device)
         started = time.perf_counter()
         forward(model, inputs, kind)
         if device.type == "cuda":

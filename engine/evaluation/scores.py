@@ -39,11 +39,9 @@ STANDARD_ERRORS = 3
 def predictions(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[Any]:
     """What a model answers for each row.
 
-    Args:
-        logits: One array for each example, cut to its own length.
-
     Shapes:
-        logits: classification (C,), regression (1,), tagging (N, C), question answering (N, 2).
+        logits: of each example, cut to its own length: classification (C,), regression (1,), tagging (N, C),
+            question answering (N, 2).
         Returns: for each row the index of its class; its value; a list with a tag index for each
             word; the text of its answer, empty where no window holds any context.
 
@@ -87,10 +85,7 @@ def _spans(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[s
 
 
 def best_span(logits: np.ndarray) -> tuple[float, int, int]:
-    """The span of at most `MAX_ANSWER` tokens with the largest start plus end logit.
-
-    Shapes:
-        logits: (N, 2), start and end.
+    """The span of at most `MAX_ANSWER` tokens with the largest start plus end logit (N, 2).
 
     Returns:
         Its score, its first and its last token.
@@ -116,11 +111,7 @@ _ANSWERS: dict[TaskKind, Callable[[Task, Encoded, Sequence[np.ndarray]], list[An
 
 
 def scores(task: Task, rows: Dataset, predicted: Sequence[Any]) -> dict[str, float]:
-    """All metrics of the task, the deciding one first.
-
-    Args:
-        rows: With labels.
-        predicted: One for each row, as `predictions` gives them.
+    """All metrics of the task, the deciding one first, of what `predictions` gives for labelled rows.
 
     Raises:
         RunError: A predicted value is not a finite number.
@@ -192,10 +183,9 @@ METRICS: dict[str, Callable[[Task, Sequence[Any], Sequence[Any]], float]] = {
 
 
 def trivial_scores(task: Task, rows: Dataset) -> dict[str, float]:
-    """What always answering the most frequent class or tag of these rows, or their mean, scores.
+    """All metrics of always answering the most frequent class or tag of these rows, or their mean.
 
-    Returns:
-        All metrics of the task; nothing for question answering, which has no such answer.
+    Question answering has no such answer, and so no scores.
     """
     if task.kind == "question_answering":
         return {}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
+from accelerate.utils import send_to_device
 
 from engine.base.files import folder_bytes
 from engine.models.forward import accepted_inputs, forward
@@ -60,14 +61,13 @@ class OnlineSignals:
         self._accepted = accepted_inputs(self.teacher)
 
     def fetch(self, ids: np.ndarray) -> Any:
-        inputs = self.encoded.inputs(ids)
-        return {name: tensor for name, tensor in inputs.items() if name in self._accepted}
+        return self.encoded.inputs(ids, accepted=self._accepted)
 
     @torch.no_grad()
     def view(self, fetched: Mapping[str, torch.Tensor]) -> Features:
         device = self.accelerator.device
         self.teacher.to(device)
-        inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in fetched.items()}
+        inputs = send_to_device(fetched, device, non_blocking=True)
         with self.accelerator.autocast():
             return forward(self.teacher, inputs, self.kind, self.needs.layers, self.needs.tokens == "first")
 

@@ -7,7 +7,7 @@ label of a question is the first and last token of its first answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -87,10 +87,15 @@ class Encoded:
         longest = self.lengths[np.asarray(ids, dtype=np.int64)].max(initial=1)
         return int(-(-longest // 8) * 8)
 
-    def inputs(self, ids: Ids, length: int | None = None) -> dict[str, Tensor]:
-        """`input_ids`, `attention_mask` and, where the model takes them, `token_type_ids`.
+    def inputs(
+        self, ids: Ids, length: int | None = None, accepted: Container[str] | None = None
+    ) -> dict[str, Tensor]:
+        """`input_ids`, `attention_mask` and, where the tokenizer gives them, `token_type_ids`.
 
         Each is (B, N) int64, where N is `padded_length(ids)` unless `length` is given.
+
+        Args:
+            accepted: Names of the tensors that a model takes; all when absent.
         """
         width = length or self.padded_length(ids)
         tokens = self.tokens.padded(ids, width, fill=-1)
@@ -98,7 +103,9 @@ class Encoded:
         arrays = {"input_ids": np.where(mask, tokens, self.pad), "attention_mask": mask.astype(np.int64)}
         if self.types is not None:
             arrays["token_type_ids"] = self.types.padded(ids, width)
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return {
+            k: torch.from_numpy(array) for k, array in arrays.items() if accepted is None or k in accepted
+        }
 
     def labels(self, ids: Ids) -> Tensor:
         """The gold labels of these examples.
@@ -187,7 +194,7 @@ def _with_words(encoded: Encoded, _: Windows | None) -> Encoded:
 
 
 def _first_tokens(encoded: Encoded, words: list[list[str]], counts: np.ndarray) -> np.ndarray:
-    """For each word of all rows the index of the first token that begins in it, −1 where there is none."""
+    """For each word of all rows the first token that begins in it, −1 where there is none."""
     if not counts.any():
         return np.zeros(0, dtype=np.int64)
     sizes = np.array([len(word) for row in words for word in row], dtype=np.int64)

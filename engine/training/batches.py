@@ -65,10 +65,9 @@ class TrainingData:
 
     def batch(self, ids: np.ndarray, totals: dict[str, float], drawn: int | None = None) -> Batch:
         """The tensors of some examples, which the teacher of index `drawn` teaches; None for all."""
-        inputs = self.student.inputs(ids)
         alignment, label_alignment = alignments(self.student, self.teacher if self.aligned else None, ids)
         return Batch(
-            {name: tensor for name, tensor in inputs.items() if name in self.accepted},
+            self.student.inputs(ids, accepted=self.accepted),
             self.student.labels(ids),
             None if self.signals is None else self.signals.fetch(ids),
             alignment,
