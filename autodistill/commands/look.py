@@ -69,7 +69,7 @@ def augmented(request: Request, reporter: Reporter) -> list[dict[str, Any]]:
 
     import numpy as np  # with torch below, after what needs neither
 
-    from engine.augment.build import policy_for
+    from engine.augment.policy import policy_for
     from engine.base.machine import machine_for
 
     task = request.task

@@ -6,53 +6,56 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from engine.augment.passages import Passage, passage_of
+from engine.base.cache import kept
 from engine.base.errors import InputError
-from engine.base.files import hash_of, hash_of_files
+from engine.base.files import hash_of_files
 from engine.base.hub import MODEL_FILES, local_snapshot
-from engine.base.machine import Machine
 from engine.models.load import quiet_transformers
-from engine.pipeline.augmentation import BackTranslation
+
+if TYPE_CHECKING:
+    import numpy as np
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from engine.base.machine import Machine
+    from engine.pipeline.augmentation import BackTranslation
 
 BATCH = 32
 LONGEST = 256
 """Tokens of a text; a longer one stays as it is."""
+PLACE = "augmentation.back_translation"
 
 
 class BackTranslated:
     """The operator `back_translation`. Every text is translated once and kept, whatever run asks for it."""
 
     def __init__(self, spec: BackTranslation, machine: Machine):
-        self.spec = spec
-        places = ("augmentation.back_translation.there", "augmentation.back_translation.back")
-        names = (spec.there, spec.back)
-        self._ways = [Translator(name, place, machine) for name, place in zip(names, places, strict=True)]
-        identity = hash_of(*(way.identity for way in self._ways), LONGEST)
-        self._kept = Translations(machine.options.cache / "translations" / f"{identity}.db")
+        self.strength = spec.strength
+        self._there = Translator(spec.there, f"{PLACE}.there", machine)
+        self._back = Translator(spec.back, f"{PLACE}.back", machine)
+        identity = hash_of(self._there.identity, self._back.identity, LONGEST)
+        self._kept = Translations(kept(machine.options.cache, "translations", *identity).with_suffix(".db"))
 
     def __call__(self, passages: Sequence[Passage], generator: np.random.Generator) -> list[Passage]:
         """Other forms of texts."""
-        chosen = generator.random(len(passages)) < self.spec.strength
-        texts = list(dict.fromkeys(p.text for p, drawn in zip(passages, chosen, strict=True) if drawn))
+        drawn = generator.random(len(passages)) < self.strength
+        texts = list(dict.fromkeys(p.text for p, chosen in zip(passages, drawn, strict=True) if chosen))
         known = self._kept.read(texts)
         if missing := [text for text in texts if text not in known]:
-            there, back = self._ways
-            found = dict(zip(missing, back(there(missing)), strict=True))
-            self._kept.add(found)
-            known |= found
-        return [
-            passage_of(known[passage.text]) if drawn else passage
-            for passage, drawn in zip(passages, chosen, strict=True)
-        ]
+            new = dict(zip(missing, self._back(self._there(missing)), strict=True))
+            self._kept.add(new)
+            known |= new
+        pairs = zip(passages, drawn, strict=True)
+        return [passage_of(known[passage.text]) if chosen else passage for passage, chosen in pairs]
 
 
 class Translator:
-    """A Marian model that translates texts, the likeliest word at each place.
+    """A Marian model that translates texts, always by the likeliest next word.
 
     Raises:
         InputError: It cannot be read, or does not translate.
@@ -60,30 +63,29 @@ class Translator:
 
     def __init__(self, name: str, place: str, machine: Machine):
         folder = local_snapshot(name, place)
-        files = [path for pattern in MODEL_FILES for path in folder.glob(pattern)]
-        self.identity, self.machine = hash_of_files(files), machine
+        self.identity = hash_of_files([path for pattern in MODEL_FILES for path in folder.glob(pattern)])
+        self.machine = machine
         self.model, self.tokenizer = _load(folder, name, place)
         self.model.eval().requires_grad_(False).to(machine.device)
 
     @torch.no_grad()
     def __call__(self, texts: Sequence[str]) -> list[str]:
         """The translations; one that comes out empty, or of a text too long, is the text itself."""
-        found = list(texts)
-        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        translated = list(texts)
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
         for begin in range(0, len(order), BATCH):
             part = order[begin : begin + BATCH]
-            inputs = self.tokenizer([texts[place] for place in part], padding=True, return_tensors="pt")
+            inputs = self.tokenizer([texts[index] for index in part], padding=True, return_tensors="pt")
             if inputs["input_ids"].shape[1] > LONGEST:
                 continue
             with self.machine.accelerator.autocast():
                 output = self.model.generate(
                     **inputs.to(self.machine.device), num_beams=1, do_sample=False, max_length=LONGEST
                 )
-            for place, text in zip(
-                part, self.tokenizer.batch_decode(output, skip_special_tokens=True), strict=True
-            ):
-                found[place] = text.strip() or texts[place]
-        return found
+            answers = self.tokenizer.batch_decode(output, skip_special_tokens=True)
+            for index, text in zip(part, answers, strict=True):
+                translated[index] = text.strip() or texts[index]
+        return translated
 
 
 def _load(folder: Path, name: str, place: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -113,15 +115,11 @@ class Translations:
 
     def read(self, texts: Sequence[str]) -> dict[str, str]:
         """Those that are known."""
-        found = {}
+        query = "SELECT text, found FROM translations WHERE text = ?"
         with closing(self._open()) as connection:
-            for text in texts:
-                row = connection.execute("SELECT found FROM translations WHERE text = ?", (text,)).fetchone()
-                if row is not None:
-                    found[text] = row[0]
-        return found
+            return dict(row for text in texts for row in connection.execute(query, (text,)))
 
-    def add(self, found: Mapping[str, str]) -> None:
+    def add(self, translations: Mapping[str, str]) -> None:
         """Keeps translations."""
         with closing(self._open()) as connection, connection:
-            connection.executemany("INSERT OR IGNORE INTO translations VALUES (?, ?)", found.items())
+            connection.executemany("INSERT OR IGNORE INTO translations VALUES (?, ?)", translations.items())

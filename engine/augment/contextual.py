@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.augment.passages import CORE, Passage, with_core
 from engine.base.errors import InputError
-from engine.base.machine import Machine
 from engine.models.load import position_limit
-from engine.pipeline.augmentation import Contextual
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from engine.base.machine import Machine
+    from engine.pipeline.augmentation import Contextual
 
 BATCH = 64
 """Texts in one forward pass."""
@@ -49,23 +54,22 @@ class MaskedWords:
         """Other forms of texts."""
         drawn = [passage.some(self.spec.strength, generator) for passage in passages]
         masked = [self._masked(*pair) for pair in zip(passages, drawn, strict=True)]
-        chances = [generator.random(len(places)) for places in drawn]
-        found: list[Passage] = []
+        chances = [generator.random(len(indices)) for indices in drawn]
+        made: list[Passage] = []
         for begin in range(0, len(passages), BATCH):
             part = slice(begin, begin + BATCH)
-            words = self._filled(masked[part], chances[part])
-            found += map(_put, passages[part], drawn[part], words)
-        return found
+            made += map(_filled_in, passages[part], drawn[part], self._words(masked[part], chances[part]))
+        return made
 
-    def _masked(self, passage: Passage, places: np.ndarray) -> str:
+    def _masked(self, passage: Passage, indices: np.ndarray) -> str:
         """The text with the cores of some words masked."""
         words = list(passage.words)
-        for place in places:
-            words[place] = CORE.sub(lambda _: str(self.tokenizer.mask_token), words[place], count=1)
+        for index in indices:
+            words[index] = CORE.sub(lambda _: str(self.tokenizer.mask_token), words[index], count=1)
         return passage.with_words(words).text
 
     @torch.no_grad()
-    def _filled(self, texts: Sequence[str], chances: Sequence[np.ndarray]) -> list[list[str]]:
+    def _words(self, texts: Sequence[str], chances: Sequence[np.ndarray]) -> list[list[str]]:
         """For each text the words in place of its masks; fewer where the model reads no further."""
         inputs = self.tokenizer(
             list(texts), truncation=True, max_length=self.limit, padding=True, return_tensors="pt"
@@ -76,25 +80,21 @@ class MaskedWords:
         counts = masks.sum(1).tolist()
         best = logits[masks].float().masked_fill(~self.is_word, -torch.inf).topk(self.best)
         wanted = [values[:count] for values, count in zip(chances, counts, strict=True)]
-        chosen = _drawn(best.values, best.indices, np.concatenate([*wanted, np.zeros(0)]))
-        ends = np.cumsum(counts)
-        return [
-            [self.words[word] for word in chosen[end - count : end]]
-            for end, count in zip(ends, counts, strict=True)
-        ]
+        chosen = iter(_drawn(best.values, best.indices, np.concatenate([*wanted, np.zeros(0)])))
+        return [[self.words[word] for word in islice(chosen, count)] for count in counts]
 
 
 def _drawn(logits: Tensor, ids: Tensor, chances: np.ndarray) -> list[int]:
     """One of the ids (M, K) of each row by their probabilities; `chances` are uniform numbers (M,)."""
     sums = logits.softmax(-1).cumsum(-1)
-    places = (sums < torch.from_numpy(chances).to(sums)[:, None]).sum(-1).clamp(max=ids.shape[1] - 1)
-    return ids.gather(1, places[:, None]).squeeze(1).tolist()
+    columns = (sums < torch.from_numpy(chances).to(sums)[:, None]).sum(-1).clamp(max=ids.shape[1] - 1)
+    return ids.gather(1, columns[:, None]).squeeze(1).tolist()
 
 
-def _put(passage: Passage, places: np.ndarray, words: Sequence[str]) -> Passage:
+def _filled_in(passage: Passage, indices: np.ndarray, words: Sequence[str]) -> Passage:
     changed = list(passage.words)
-    for place, word in zip(places, words, strict=False):
-        changed[place] = with_core(changed[place], word)
+    for index, word in zip(indices, words, strict=False):
+        changed[index] = with_core(changed[index], word)
     return passage.with_words(changed)
 
 
@@ -102,11 +102,13 @@ def whole_words(tokenizer: PreTrainedTokenizerBase, size: int) -> list[str]:
     """For each id of a vocabulary the word that it is; empty for pieces of words and everything else."""
     tokens = tokenizer.convert_ids_to_tokens(list(range(min(size, len(tokenizer)))))
     marked = any(token and token.startswith(WORD_STARTS) for token in tokens)
-    found = [""] * size
-    for place, token in enumerate(tokens):
-        if not token:
-            continue
+    special = set(tokenizer.all_special_tokens)
+
+    def word_of(token: str | None) -> str:
+        if not token or token in special:
+            return ""
         begins = token.startswith(WORD_STARTS) if marked else not token.startswith(CONTINUES)
         word = tokenizer.convert_tokens_to_string([token]).strip() if begins else ""
-        found[place] = word if word.isalpha() and token not in tokenizer.all_special_tokens else ""
-    return found
+        return word if word.isalpha() else ""
+
+    return [*map(word_of, tokens), *[""] * (size - len(tokens))]

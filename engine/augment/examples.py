@@ -8,47 +8,37 @@ the piece holds it whole. The teacher's view of augmented examples is always com
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 from datasets import Dataset
 from datasets.table import InMemoryTable
-from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 from engine.augment.mixup import mixed_alignment, mixed_targets
-from engine.augment.policy import Policy
-from engine.data.task import Task
 from engine.models.forward import SHARES
-from engine.tokens.alignment import align, align_labels
-from engine.tokens.examples import Encoded, encode
+from engine.tokens.alignment import alignments
+from engine.tokens.batch import Batch
+from engine.tokens.examples import encode
 from engine.tokens.windows import Windows, answer_spans
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
+
+    from engine.augment.policy import Policy
+    from engine.data.task import Task
+    from engine.tokens.examples import Encoded
 
 
 @dataclass(frozen=True)
-class Reader:
-    """How a model reads texts.
-
-    Args:
-        max_length: Tokens of an example.
-    """
+class Tokenisation:
+    """How the texts of a model are tokenised: to at most `max_length` tokens."""
 
     tokenizer: PreTrainedTokenizerBase
     max_length: int
-
-
-@dataclass(frozen=True)
-class View:
-    """Augmented examples as tensors; see `engine.training.batches.Batch` for their shapes."""
-
-    inputs: dict[str, Tensor]
-    labels: Tensor
-    fetched: dict[str, Tensor]
-    alignment: Tensor | None
-    label_alignment: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -56,10 +46,9 @@ class Augmenter:
     """Makes augmented examples of the training examples of a task.
 
     Args:
-        policy: What is done to rows.
         copies: Augmented examples made of each original one.
         examples: The originals through the student's tokenizer.
-        teacher: How the teacher reads; None where its tokens are the student's.
+        teacher: None where its tokens are the student's.
         accepted: Names of the tensors that the student's forward takes; `teacher_accepted` likewise.
         aligned: Whether logits are compared token by token.
         workers: Processes that make them ahead of the training.
@@ -69,58 +58,56 @@ class Augmenter:
     policy: Policy
     copies: int
     examples: Encoded
-    student: Reader
-    teacher: Reader | None
+    student: Tokenisation
+    teacher: Tokenisation | None
     accepted: set[str]
     teacher_accepted: set[str]
     aligned: bool
     workers: int = 0
 
-    def view(self, ids: np.ndarray, generator: np.random.Generator) -> View:
+    def batch(self, ids: np.ndarray, generator: np.random.Generator) -> Batch:
         """Augmented forms of some examples (B,)."""
         made = self.policy(self.originals(ids), self.task.kind, generator)
         rows = Dataset(InMemoryTable(pa.Table.from_pylist(made.rows)), fingerprint="augmented")
         student = self._encoded(rows, self.student)
-        other = student if self.teacher is None else self._encoded(rows, self.teacher)
+        teacher = None if self.teacher is None else self._encoded(rows, self.teacher)
         every = np.arange(len(made.rows))
-        inputs, fetched = student.inputs(every), other.inputs(every)
-        labels, length = student.labels(every), inputs["input_ids"].shape[1]
-        alignment = label_alignment = None
-        if self.teacher is not None and self.aligned:
-            seen = fetched["input_ids"].shape[1]
-            alignment = align(student, other, every, length, seen)
-            if self.task.kind == "tagging":
-                label_alignment = align_labels(student, other, every, length, seen)
-        inputs = {name: values for name, values in inputs.items() if name in self.accepted}
-        fetched = {name: values for name, values in fetched.items() if name in self.teacher_accepted}
-        if made.shares is None:
-            return View(inputs, labels, fetched, alignment, label_alignment)
-        shares = torch.from_numpy(made.shares).float()
-        return View(
-            inputs | {SHARES: shares},
-            mixed_targets(labels, shares, self.task.kind, self.task.outputs, length),
-            fetched | {SHARES: shares},
-            mixed_alignment(alignment, shares),
-            mixed_alignment(label_alignment, shares),
+        batch = Batch(
+            student.inputs(every, accepted=self.accepted),
+            student.labels(every),
+            (student if teacher is None else teacher).inputs(every, accepted=self.teacher_accepted),
+            *alignments(student, teacher if self.aligned else None, every),
+            augmented=True,
+        )
+        return batch if made.shares is None else self._mixed(batch, torch.from_numpy(made.shares).float())
+
+    def _mixed(self, batch: Batch, shares: Tensor) -> Batch:
+        """Pairs with what mixes them."""
+        length = batch.inputs["input_ids"].shape[1]
+        return replace(
+            batch,
+            inputs=batch.inputs | {SHARES: shares},
+            labels=mixed_targets(batch.labels, shares, self.task.kind, self.task.outputs, length),
+            fetched=batch.fetched | {SHARES: shares},
+            alignment=mixed_alignment(batch.alignment, shares),
+            label_alignment=mixed_alignment(batch.label_alignment, shares),
         )
 
     def originals(self, ids: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:
         """The rows of some examples; of question answering with the window's piece of the context."""
-        places = self.examples.rows[np.asarray(ids)]
-        columns = self.examples.source[places.tolist()]
+        columns = self.examples.source[self.examples.rows[np.asarray(ids)].tolist()]
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-        if self.examples.windows is None:
+        if (windows := self.examples.windows) is None:
             return rows
-        windows = self.examples.windows
         edges = zip(windows.starts[ids], windows.ends[ids], strict=True)
         return [_piece(row, int(start), int(end)) for row, (start, end) in zip(rows, edges, strict=True)]
 
-    def _encoded(self, rows: Dataset, reader: Reader) -> Encoded:
+    def _encoded(self, rows: Dataset, tokenisation: Tokenisation) -> Encoded:
         windows = None
         if self.task.kind == "question_answering":
             ends = np.array([len(context) for context in rows["context"]])
             windows = Windows(np.arange(len(rows)), np.zeros_like(ends), ends)
-        return encode(rows, self.task, reader.tokenizer, reader.max_length, None, windows)
+        return encode(rows, self.task, tokenisation.tokenizer, tokenisation.max_length, None, windows)
 
 
 def _piece(row: dict[str, Any], start: int, end: int) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
 
+from engine.base.cache import kept
 from engine.base.errors import InputError
-from engine.base.files import folder_written_atomically, hash_of
+from engine.base.files import folder_written_atomically
 from engine.base.hub import local_snapshot
 from engine.base.machine import Machine
 from engine.data.task import Task, texts_of
@@ -86,7 +87,7 @@ def in_domain(task: Task, machine: Machine) -> MaskedModel:
     """A small masked-language model of the task's texts, trained once."""
     tokenizer = scratch_tokenizer(task, machine)
     how = (SIZE, TOKENS, EPOCHS, EXAMPLES, BATCH, LEARNING_RATE, MASKED, machine.precision)
-    folder = machine.options.cache / "language_models" / hash_of(task.fingerprint, *how)
+    folder = kept(machine.options.cache, "language_models", task.fingerprint, *how)
     with machine.alone(folder):
         if machine.main and not folder.exists():
             model = _trained(task, tokenizer, machine)

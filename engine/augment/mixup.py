@@ -9,15 +9,19 @@ distributions, in tagging at every token, in question answering over the positio
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.data.task import TaskKind
 from engine.models.forward import blend
-from engine.pipeline.augmentation import Mixup
-from engine.tokens.examples import NO_LABEL
+from engine.tokens.ragged import NO_LABEL
+
+if TYPE_CHECKING:
+    from engine.data.task import TaskKind
+    from engine.pipeline.augmentation import Mixup
 
 
 def draw(spec: Mixup, count: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -58,5 +62,5 @@ def mixed_alignment(alignment: Tensor | None, shares: Tensor) -> Tensor | None:
     """
     if alignment is None:
         return None
-    found = blend(alignment, shares)
-    return found / found.sum(-1, keepdim=True).clamp(min=torch.finfo(found.dtype).tiny)
+    weights = blend(alignment, shares)
+    return weights / weights.sum(-1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)

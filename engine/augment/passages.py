@@ -8,14 +8,17 @@ operator touches, so that the answer is found again wherever it has moved to.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.data.task import TaskKind
+from engine.data.task import KINDS
 from engine.tokens.windows import answer_spans
+
+if TYPE_CHECKING:
+    from engine.data.task import TaskKind
 
 Row = Mapping[str, Any]
 CORE = re.compile(r"\w(?:.*\w)?", re.DOTALL)
@@ -29,7 +32,7 @@ class Passage:
         words: Its stretches without whitespace; of a tagged sentence its tokens.
         gaps: The whitespace before each word and after the last one, one more than words.
         tags: Of each word; None where there are none.
-        kept: Places of words that no operator may change or move.
+        kept: Indices of words that no operator may change or move.
     """
 
     words: tuple[str, ...]
@@ -44,20 +47,18 @@ class Passage:
 
     @property
     def changeable(self) -> np.ndarray:
-        """Places of the words that an operator may change: those with a letter or digit."""
-        return np.array(
-            [place for place, word in enumerate(self.words) if place not in self.kept and CORE.search(word)],
-            dtype=np.int64,
-        )
+        """Indices of the words that an operator may change: those with a letter or digit."""
+        free = (i for i, word in enumerate(self.words) if i not in self.kept and CORE.search(word))
+        return np.fromiter(free, np.int64)
 
     def some(self, strength: float, generator: np.random.Generator) -> np.ndarray:
-        """Places of a share of the changeable words, at least one where there is one, ascending."""
-        places = self.changeable
-        count = min(len(places), max(1, round(strength * len(places))))
-        return np.sort(generator.choice(places, count, replace=False))
+        """Indices of a share of the changeable words, at least one where there is one, ascending."""
+        indices = self.changeable
+        count = min(len(indices), max(1, round(strength * len(indices))))
+        return np.sort(generator.choice(indices, count, replace=False))
 
     def with_words(self, words: Sequence[str]) -> Passage:
-        """The same with other words in their places."""
+        """The same with other words."""
         return replace(self, words=tuple(words))
 
 
@@ -73,7 +74,7 @@ def passage_of(text: str, kept: tuple[int, int] | None = None) -> Passage:
     """
     spans = [match.span() for match in re.finditer(r"\S+", text)]
     if kept is not None:
-        touched = [place for place, (start, end) in enumerate(spans) if start < kept[1] and kept[0] < end]
+        touched = [i for i, (start, end) in enumerate(spans) if start < kept[1] and kept[0] < end]
         first, last = touched[0], touched[-1]
         spans[first : last + 1] = [(spans[first][0], spans[last][1])]
     edges = [0, *(edge for span in spans for edge in span), len(text)]
@@ -91,12 +92,11 @@ def with_core(word: str, core: str) -> str:
         >>> with_core("(Films", "movies"), with_core("good,", "fine")
         ('(Movies', 'fine,')
     """
-    found = CORE.search(word)
-    if found is None:
+    match = CORE.search(word)
+    if match is None:
         return word
-    if found[0][:1].isupper():
-        core = core[:1].upper() + core[1:]
-    return word[: found.start()] + core + word[found.end() :]
+    core = core[:1].upper() + core[1:] if match[0][:1].isupper() else core
+    return word[: match.start()] + core + word[match.end() :]
 
 
 def core_of(word: str) -> str:
@@ -106,8 +106,8 @@ def core_of(word: str) -> str:
         >>> core_of('"Films,"')
         'films'
     """
-    found = CORE.search(word)
-    return found[0].lower() if found else ""
+    match = CORE.search(word)
+    return match[0].lower() if match else ""
 
 
 # --- rows ----------------------------------------------------------------------------------------
@@ -119,61 +119,36 @@ def passages_of(row: Row, kind: TaskKind) -> list[Passage]:
     Args:
         row: Of question answering, with at most one answer.
     """
-    return _READ[kind](row)
+    if kind == "tagging":
+        words = tuple(row["tokens"])
+        gaps = ("", *[" "] * (len(words) - 1), "")[: len(words) + 1]
+        return [Passage(words, gaps, tuple(row["tags"]) if "tags" in row else None)]
+    kept = {"context": _answer(row)} if "answers" in row else {}
+    return [passage_of(row[name], kept.get(name)) for name in KINDS[kind].fields if name in row]
 
 
 def row_of(row: Row, passages: Sequence[Passage], kind: TaskKind) -> dict[str, Any]:
     """The row with other texts; labels are what they were, and an answer stands where it stands now."""
-    return {**row, **_WRITE[kind](row, passages)}
+    if kind == "tagging":
+        (passage,) = passages
+        tags = {} if passage.tags is None else {"tags": list(passage.tags)}
+        return {**row, "tokens": list(passage.words), **tags}
+    fields = [name for name in KINDS[kind].fields if name in row]
+    texts = {name: passage.text for name, passage in zip(fields, passages, strict=True)}
+    return {**row, **texts, **(_moved_answer(row, passages[-1]) if passages[-1].kept else {})}
 
 
-def _texts(row: Row) -> list[Passage]:
-    return [passage_of(row[name]) for name in ("text", "text_pair") if name in row]
+def _answer(row: Row) -> tuple[int, int] | None:
+    """First and behind-last character of the answer in the context."""
+    start, end = answer_spans([row["answers"]])[0].tolist()
+    return (start, end) if start >= 0 else None
 
 
-def _as_texts(row: Row, passages: Sequence[Passage]) -> dict[str, Any]:
-    return dict(zip(("text", "text_pair"), (passage.text for passage in passages), strict=False))
-
-
-def _tokens(row: Row) -> list[Passage]:
-    words = tuple(row["tokens"])
-    gaps = ("", *[" "] * (len(words) - 1), "")[: len(words) + 1]
-    return [Passage(words, gaps, tuple(row["tags"]) if "tags" in row else None)]
-
-
-def _as_tokens(row: Row, passages: Sequence[Passage]) -> dict[str, Any]:
-    (passage,) = passages
-    found: dict[str, Any] = {"tokens": list(passage.words)}
-    return found if passage.tags is None else {**found, "tags": list(passage.tags)}
-
-
-def _answering(row: Row) -> list[Passage]:
-    start, end = answer_spans([row["answers"]])[0].tolist() if "answers" in row else (-1, -1)
-    return [passage_of(row["question"]), passage_of(row["context"], (start, end) if start >= 0 else None)]
-
-
-def _as_answering(row: Row, passages: Sequence[Passage]) -> dict[str, Any]:
-    question, context = passages
-    found: dict[str, Any] = {"question": question.text, "context": context.text}
-    if not context.kept:
-        return found
-    (place,) = context.kept
+def _moved_answer(row: Row, context: Passage) -> dict[str, Any]:
+    """The answer where the words that hold it have moved to."""
+    (index,) = context.kept
     start, end = answer_spans([row["answers"]])[0].tolist()
     into_word = len(re.findall(r"\S*\Z", row["context"][:start])[0])  # the answer may begin within a word
-    before = "".join(map("".join, zip(context.gaps, context.words[:place], strict=False)))
-    moved = len(before) + len(context.gaps[place]) + into_word
-    return {**found, "answers": {"text": [row["context"][start:end]], "answer_start": [moved]}}
-
-
-_READ: dict[TaskKind, Callable[[Row], list[Passage]]] = {
-    "classification": _texts,
-    "regression": _texts,
-    "tagging": _tokens,
-    "question_answering": _answering,
-}
-_WRITE: dict[TaskKind, Callable[[Row, Sequence[Passage]], dict[str, Any]]] = {
-    "classification": _as_texts,
-    "regression": _as_texts,
-    "tagging": _as_tokens,
-    "question_answering": _as_answering,
-}
+    before = "".join(map("".join, zip(context.gaps, context.words[:index], strict=False)))
+    moved = len(before) + len(context.gaps[index]) + into_word
+    return {"answers": {"text": [row["context"][start:end]], "answer_start": [moved]}}

@@ -9,14 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.augment.back_translation import BackTranslated
+from engine.augment.contextual import MaskedWords
+from engine.augment.language_model import load_language_model
 from engine.augment.mixup import draw
 from engine.augment.passages import Passage, Row, passages_of, row_of
-from engine.data.task import TaskKind
-from engine.pipeline.augmentation import Mixup
+from engine.augment.random import RandomWords
+from engine.augment.synonyms import load_synonyms
+
+if TYPE_CHECKING:
+    from engine.base.machine import Machine
+    from engine.data.task import Task, TaskKind
+    from engine.pipeline.augmentation import Augmentation, Mixup
 
 Operator = Callable[[Sequence[Passage], np.random.Generator], list[Passage]]
 """Texts → other forms of them, of the same number."""
@@ -57,7 +65,7 @@ class Policy:
         if self.mixup is None:
             return AugmentedRows(changed)
         partners, shares = draw(self.mixup, len(rows), generator)
-        pairs = [*changed, *(dict(rows[place]) for place in partners)]
+        pairs = [*changed, *(dict(rows[partner]) for partner in partners)]
         return AugmentedRows(_apply(self.after, pairs, kind, generator), shares)
 
 
@@ -74,3 +82,28 @@ def _apply(
     ends = np.cumsum([len(each) for each in texts])
     parts = [flat[end - len(each) : end] for end, each in zip(ends, texts, strict=True)]
     return [row_of(row, part, kind) for row, part in zip(rows, parts, strict=True)]
+
+
+OPERATORS: dict[str, Callable[[Any, Task, Machine], Operator]] = {
+    "contextual": lambda spec, task, machine: MaskedWords(
+        spec, *load_language_model(spec.model, task, machine), machine
+    ),
+    "random": lambda spec, task, machine: RandomWords(spec, load_synonyms(spec.synonyms)),
+    "back_translation": lambda spec, task, machine: BackTranslated(spec, machine),
+}
+"""Kind → spec, task, machine → operator; what it needs is loaded or trained. Mixup is the policy's own."""
+
+
+def policy_for(spec: Augmentation, task: Task, machine: Machine) -> Policy | None:
+    """The policy of a pipeline on a task; None where it has no operators.
+
+    Raises:
+        InputError: A model, word vectors or WordNet are not there.
+    """
+    if not spec.operators:
+        return None
+    kinds = spec.kinds
+    ready = [OPERATORS[each.kind](each, task, machine) for each in spec.operators if each.kind != "mixup"]
+    at = kinds.index("mixup") if "mixup" in kinds else len(kinds)
+    mixup: Any = spec.operators[at] if at < len(kinds) else None
+    return Policy(tuple(ready[:at]), mixup, tuple(ready[at:]), not {"random", "mixup"}.issuperset(kinds))

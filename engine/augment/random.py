@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.augment.passages import Passage, core_of, with_core
-from engine.augment.synonyms import Synonyms
-from engine.pipeline.augmentation import Random
+
+if TYPE_CHECKING:
+    from engine.augment.synonyms import Synonyms
+    from engine.pipeline.augmentation import Random
 
 
 @dataclass(frozen=True)
@@ -29,18 +32,16 @@ class RandomWords:
 
     def _changed(self, passage: Passage, generator: np.random.Generator) -> Passage:
         words = list(passage.words)
-        for place in passage.some(self.spec.strength, generator):
-            others = list(self.synonyms(core_of(words[place]))) if self.synonyms else []
+        for index in passage.some(self.spec.strength, generator):
+            others = list(self.synonyms(core_of(words[index]))) if self.synonyms else []
             if others and generator.random() < 0.5:
-                words[place] = with_core(words[place], str(generator.choice(others)))
+                words[index] = with_core(words[index], str(generator.choice(others)))
             else:
-                other = generator.choice(self._partners(passage, place))
-                words[place], words[other] = words[other], words[place]
-        return replace(passage, words=tuple(words))
+                other = generator.choice(self._partners(passage, index))
+                words[index], words[other] = words[other], words[index]
+        return passage.with_words(words)
 
-    def _partners(self, passage: Passage, place: int) -> np.ndarray:
-        """Places with which a word may change, its own among them."""
-        places = passage.changeable
-        if passage.tags is None:
-            return places
-        return places[np.array(passage.tags)[places] == passage.tags[place]]
+    def _partners(self, passage: Passage, index: int) -> np.ndarray:
+        """Indices of the words with which a word may change places, its own among them."""
+        words = passage.changeable
+        return words if passage.tags is None else words[np.array(passage.tags)[words] == passage.tags[index]]

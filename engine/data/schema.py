@@ -31,8 +31,6 @@ from engine.data.columns import (
 from engine.data.rows import Declared, Findings, RawSplit
 from engine.data.task import KINDS, TASK_KINDS, TaskKind
 
-_SENTENCES = {"text": "text", "text_pair": "text_pair", "label": "label"}
-
 
 @dataclass(frozen=True)
 class Wanted:

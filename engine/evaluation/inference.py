@@ -5,22 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.utils import gather_object
+from accelerate.utils import gather_object, send_to_device
 from torch import nn
-from transformers import PreTrainedTokenizerBase
 
-from engine.base.progress import Reporter, SilentReporter
-from engine.data.metrics import Scores
-from engine.data.task import Task, TaskKind
+from engine.base.progress import SilentReporter
 from engine.evaluation.scores import predictions, scores
 from engine.models.forward import accepted_inputs, forward
-from engine.pipeline.training import Training
-from engine.tokens.examples import Encoded, encode
+from engine.tokens.examples import encode
 from engine.tokens.order import sorted_batches
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from transformers import PreTrainedTokenizerBase
+
+    from engine.base.progress import Reporter
+    from engine.data.metrics import Scores
+    from engine.data.task import Task, TaskKind
+    from engine.pipeline.training import Training
+    from engine.tokens.examples import Encoded
 
 EVALUATION_BATCH = 64
 LATENCY_RUNS = 20
@@ -52,27 +58,23 @@ def logits_of(
     Shapes:
         Returns: n arrays (C,), or (N, C) where the model answers per token.
     """
-    accepted = accepted_inputs(model)
-    model.to(accelerator.device)
-    found: list[tuple[int, np.ndarray]] = []
+    accepted = accepted_inputs(model.to(accelerator.device))
+    by_example: list[tuple[int, np.ndarray]] = []
     batches = sorted_batches(encoded.lengths, EVALUATION_BATCH)
     reporter = reporter or SilentReporter()
     reporter.start("evaluation", len(encoded), unit="examples")
     with evaluating(model), accelerator.autocast():
         for ids in batches[accelerator.process_index :: accelerator.num_processes]:
-            inputs = {k: v.to(accelerator.device) for k, v in encoded.inputs(ids).items() if k in accepted}
-            logits = forward(model, inputs, kind).logits.float().cpu().numpy()
-            cut = (
-                logits
-                if logits.ndim == 2
-                else [row[:n] for row, n in zip(logits, encoded.lengths[ids], strict=True)]
-            )
-            found.extend(zip(ids.tolist(), cut, strict=True))
+            inputs = send_to_device(encoded.inputs(ids, accepted=accepted), accelerator.device)
+            rows = list(forward(model, inputs, kind).logits.float().cpu().numpy())
+            if rows[0].ndim == 2:
+                rows = [row[:length] for row, length in zip(rows, encoded.lengths[ids], strict=True)]
+            by_example.extend(zip(ids.tolist(), rows, strict=True))
             reporter.advance("evaluation", len(ids) * accelerator.num_processes)
     reporter.finish("evaluation")
     if accelerator.num_processes > 1:
-        found = gather_object(found)
-    ordered: dict[int, np.ndarray] = dict(found)
+        by_example = gather_object(by_example)
+    ordered = dict(by_example)
     return [ordered[index] for index in range(len(encoded))]
 
 
@@ -94,11 +96,11 @@ def scores_on(
     Args:
         held_out: The sets that are wanted, by their names in `task.validation`.
     """
-    found = {}
+    by_set = {}
     for name, encoded in held_out.items():
         answers = predictions(task, encoded, logits_of(model, encoded, task.kind, accelerator, reporter))
-        found[name] = scores(task, task.validation[name], answers)
-    return found
+        by_set[name] = scores(task, task.validation[name], answers)
+    return by_set
 
 
 def timing(model: nn.Module, encoded: Encoded, kind: TaskKind, device: torch.device) -> tuple[float, float]:
@@ -107,15 +109,13 @@ def timing(model: nn.Module, encoded: Encoded, kind: TaskKind, device: torch.dev
     Returns:
         Median milliseconds of one example at batch 1, and examples per second at batch 32.
     """
-    accepted = accepted_inputs(model)
-    model.to(device)
+    accepted = accepted_inputs(model.to(device))
     spread = np.linspace(0, len(encoded) - 1, num=min(len(encoded), LATENCY_RUNS), dtype=int)
-    singles = [np.array([index]) for index in spread]
     order = np.arange(len(encoded))[: 4 * THROUGHPUT_BATCH]
     batches = [order[start : start + THROUGHPUT_BATCH] for start in range(0, len(order), THROUGHPUT_BATCH)]
 
     def seconds(ids: np.ndarray) -> float:
-        inputs = {k: v.to(device) for k, v in encoded.inputs(ids).items() if k in accepted}
+        inputs = send_to_device(encoded.inputs(ids, accepted=accepted), device)
         started = time.perf_counter()
         forward(model, inputs, kind)
         if device.type == "cuda":
@@ -123,7 +123,7 @@ def timing(model: nn.Module, encoded: Encoded, kind: TaskKind, device: torch.dev
         return time.perf_counter() - started
 
     with evaluating(model):
-        single, many = _within(seconds, singles), _within(seconds, batches)
+        single, many = _within(seconds, [spread[[i]] for i in range(len(spread))]), _within(seconds, batches)
     rates = [len(ids) / taken for ids, taken in zip(batches, many, strict=False)]
     return 1000 * float(np.median(single)), float(np.median(rates))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,12 +19,14 @@ from scipy import stats
 from sklearn import metrics
 
 from engine.base.errors import RunError
-from engine.data.task import Task, TaskKind
-from engine.tokens.examples import Encoded
+from engine.data.task import KINDS
 from engine.tokens.tokenise import SECOND
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+    from engine.data.task import Task, TaskKind
+    from engine.tokens.examples import Encoded
 
 MAX_ANSWER = 30
 """Tokens of the longest answer that is considered (Devlin et al. 2019)."""
@@ -37,11 +39,9 @@ STANDARD_ERRORS = 3
 def predictions(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[Any]:
     """What a model answers for each row.
 
-    Args:
-        logits: One array for each example, cut to its own length.
-
     Shapes:
-        logits: classification (C,), regression (1,), tagging (N, C), question answering (N, 2).
+        logits: of each example, cut to its own length: classification (C,), regression (1,), tagging (N, C),
+            question answering (N, 2).
         Returns: for each row the index of its class; its value; a list with a tag index for each
             word; the text of its answer, empty where no window holds any context.
 
@@ -52,43 +52,28 @@ def predictions(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> l
         if not np.isfinite(values).all():
             what = "the model's output is not a finite number, so it cannot be scored"
             raise RunError(f"row {row + 1} of {task.name}: {what}")
-    return _PREDICT[task.kind](task, encoded, logits)
-
-
-def _classes(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[int]:
-    return [int(np.argmax(values)) for values in logits]
-
-
-def _values(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[float]:
-    return [float(values[0]) for values in logits]
+    return _ANSWERS[task.kind](task, encoded, logits)
 
 
 def _tags(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[list[int]]:
     assert encoded.words is not None
-    lost = (encoded.words.values < 0).any()
-    filler = _tag_of_lost_words(task) if lost else 0
-    tagged = []
-    for example, values in enumerate(logits):
-        tokens = encoded.words[example]
-        tagged.append(np.where(tokens < 0, filler, values.argmax(axis=1)[tokens]).tolist())
-    return tagged
+    filler = _tag_of_lost_words(task) if (encoded.words.values < 0).any() else 0
+    best = (values.argmax(axis=1)[encoded.words[example]] for example, values in enumerate(logits))
+    return [np.where(encoded.words[example] < 0, filler, tags).tolist() for example, tags in enumerate(best)]
 
 
 def _tag_of_lost_words(task: Task) -> int:
     """`O`, or the most frequent tag of the training rows; the first tag where these have none."""
     if "O" in task.labels:
         return task.labels.index("O")
-    if "tags" not in task.train.column_names:
-        return 0
-    seen = _flat(task.train["tags"][:])
-    return int(np.bincount(np.array(seen, dtype=int), minlength=1).argmax())
+    return _commonest(_flat(task.train["tags"][:])) if "tags" in task.train.column_names else 0
 
 
-def _answers(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[str]:
+def _spans(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[str]:
     contexts = encoded.source["context"][:]
     best = [(-math.inf, 0, 0)] * len(contexts)
     for example, values in enumerate(logits):
-        inside = np.flatnonzero(encoded.places[example] == SECOND)
+        inside = np.flatnonzero(encoded.segments[example] == SECOND)
         if len(inside) == 0:
             continue
         score, first, last = best_span(values[inside])
@@ -100,10 +85,7 @@ def _answers(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list
 
 
 def best_span(logits: np.ndarray) -> tuple[float, int, int]:
-    """The span of at most `MAX_ANSWER` tokens with the largest start plus end logit.
-
-    Shapes:
-        logits: (N, 2), start and end.
+    """The span of at most `MAX_ANSWER` tokens with the largest start plus end logit (N, 2).
 
     Returns:
         Its score, its first and its last token.
@@ -118,34 +100,29 @@ def best_span(logits: np.ndarray) -> tuple[float, int, int]:
     return float(table[first, length]), first, first + length
 
 
-_PREDICT: dict[TaskKind, Callable[[Task, Encoded, Sequence[np.ndarray]], list[Any]]] = {
-    "classification": _classes,
-    "regression": _values,
+_ANSWERS: dict[TaskKind, Callable[[Task, Encoded, Sequence[np.ndarray]], list[Any]]] = {
+    "classification": lambda task, encoded, logits: [int(np.argmax(values)) for values in logits],
+    "regression": lambda task, encoded, logits: [float(values[0]) for values in logits],
     "tagging": _tags,
-    "question_answering": _answers,
+    "question_answering": _spans,
 }
 
 # --- predictions → scores --------------------------------------------------------------------
 
 
 def scores(task: Task, rows: Dataset, predicted: Sequence[Any]) -> dict[str, float]:
-    """All metrics of the task, the deciding one first.
-
-    Args:
-        rows: With labels.
-        predicted: One for each row, as `predictions` gives them.
+    """All metrics of the task, the deciding one first, of what `predictions` gives for labelled rows.
 
     Raises:
         RunError: A predicted value is not a finite number.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of undefined scores; they are 0 here, by the module's rule
+        gold = rows[KINDS[task.kind].target][:]
         if task.kind == "question_answering":
-            measured = _squad(rows["answers"][:], predicted)
+            measured = _squad(gold, predicted)
             return {name: measured[name] for name in task.metrics}
-        gold = rows["tags" if task.kind == "tagging" else "label"][:]
-        table = TAGGING_METRICS if task.kind == "tagging" else METRICS
-        return {name: float(table[name](task, gold, predicted)) for name in task.metrics}
+        return {name: float(METRICS[name](task, gold, predicted)) for name in task.metrics}
 
 
 def _correlation(measure: Callable[..., Any], gold: Sequence[float], predicted: Sequence[float]) -> float:
@@ -158,13 +135,13 @@ def _correlation(measure: Callable[..., Any], gold: Sequence[float], predicted: 
     return measure(one, other).statistic
 
 
-def _f1(gold: Sequence[int], predicted: Sequence[int]) -> float:
-    """F1 of class 1."""
-    return metrics.f1_score(np.equal(gold, 1), np.equal(predicted, 1), zero_division=0)
+def _flat(rows: Sequence[Any]) -> list[int]:
+    """Classes as they are; of tagging the tags of all rows."""
+    return [tag for row in rows for tag in (row if isinstance(row, Iterable) else [row])]
 
 
-def _flat(rows: Sequence[Sequence[int]]) -> list[int]:
-    return [tag for row in rows for tag in row]
+def _commonest(classes: Sequence[int]) -> int:
+    return int(np.bincount(np.array(classes, dtype=int), minlength=1).argmax())
 
 
 def _seqeval_f1(task: Task, gold: Sequence[Sequence[int]], predicted: Sequence[Sequence[int]]) -> float:
@@ -188,20 +165,17 @@ def _squad(answers: Sequence[dict[str, Any]], predicted: Sequence[str]) -> dict[
     return {"squad_f1": float(measured["f1"]) / 100, "exact_match": float(measured["exact_match"]) / 100}
 
 
-Metric = Callable[[Task, Sequence[Any], Sequence[Any]], float]
-
-METRICS: dict[str, Metric] = {
-    "accuracy": lambda task, gold, predicted: metrics.accuracy_score(gold, predicted),
-    "f1": lambda task, gold, predicted: _f1(gold, predicted),
+METRICS: dict[str, Callable[[Task, Sequence[Any], Sequence[Any]], float]] = {
+    "accuracy": lambda task, gold, predicted: metrics.accuracy_score(_flat(gold), _flat(predicted)),
+    "f1": lambda task, gold, predicted: metrics.f1_score(
+        np.equal(gold, 1), np.equal(predicted, 1), zero_division=0
+    ),
     "f1_macro": lambda task, gold, predicted: metrics.f1_score(
         gold, predicted, average="macro", zero_division=0
     ),
     "mcc": lambda task, gold, predicted: metrics.matthews_corrcoef(gold, predicted),
     "pearson": lambda task, gold, predicted: _correlation(stats.pearsonr, gold, predicted),
     "spearman": lambda task, gold, predicted: _correlation(stats.spearmanr, gold, predicted),
-}
-TAGGING_METRICS: dict[str, Metric] = {
-    "accuracy": lambda task, gold, predicted: metrics.accuracy_score(_flat(gold), _flat(predicted)),
     "seqeval_f1": _seqeval_f1,
 }
 
@@ -209,20 +183,15 @@ TAGGING_METRICS: dict[str, Metric] = {
 
 
 def trivial_scores(task: Task, rows: Dataset) -> dict[str, float]:
-    """What always answering the most frequent class or tag of these rows, or their mean, scores.
+    """All metrics of always answering the most frequent class or tag of these rows, or their mean.
 
-    Returns:
-        All metrics of the task; nothing for question answering, which has no such answer.
+    Question answering has no such answer, and so no scores.
     """
     if task.kind == "question_answering":
         return {}
-    if task.kind == "tagging":
-        gold = rows["tags"][:]
-        commonest = int(np.bincount(np.array(_flat(gold), dtype=int), minlength=1).argmax())
-        return scores(task, rows, [[commonest] * len(row) for row in gold])
-    gold = np.asarray(rows["label"][:])
-    answer = float(gold.mean()) if task.kind == "regression" else int(np.bincount(gold).argmax())
-    return scores(task, rows, [answer] * len(gold))
+    gold = rows[KINDS[task.kind].target][:]
+    answer = float(np.mean(gold)) if task.kind == "regression" else _commonest(_flat(gold))
+    return scores(task, rows, [[answer] * len(row) if task.kind == "tagging" else answer for row in gold])
 
 
 def clearly_better(task: Task, rows: Dataset, score: float, trivial: float) -> bool:

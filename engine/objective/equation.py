@@ -11,24 +11,37 @@ and the state of the layer mapping. The teacher is detached at the door.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from engine.base.errors import InputError
-from engine.data.task import KINDS, TaskKind
+from engine.data.task import KINDS
 from engine.models.forward import Features, TeacherNeeds
-from engine.objective import INTERMEDIATE, PREDICTION, IntermediateObjective
 from engine.objective.critics import StackedLinear
+from engine.objective.hidden import HIDDEN, HiddenObjective
 from engine.objective.mapping import MAPPING, check_layers
-from engine.objective.prediction import hard_label_term, prediction_term
-from engine.objective.reduction import Term, at_positions, reduce
-from engine.pipeline.components import NoIntermediate, NoMapping, PredictionSpec
+from engine.objective.mutual_information import MutualInformation
+from engine.objective.prediction import PREDICTION, hard_label_term, prediction_term
+from engine.objective.reduction import Term, all_count, at_positions, reduce
+from engine.pipeline.components import NoIntermediate, NoMapping
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.training import Weights
+
+if TYPE_CHECKING:
+    from engine.data.task import TaskKind
+    from engine.pipeline.components import PredictionSpec
+
+IntermediateObjective = HiddenObjective | MutualInformation
+INTERMEDIATE: dict[str, Callable[..., IntermediateObjective | None]] = {
+    "none": lambda *_: None,
+    **dict.fromkeys(HIDDEN, HiddenObjective),
+    "mi_alpha": MutualInformation,
+}
+"""Kind → spec, task kind, pairs, D, E → module(student, teacher) → (pairs, B)."""
 
 
 class Objective(nn.Module):
@@ -94,21 +107,16 @@ class Objective(nn.Module):
         """Every term of the loss, weighted; what is minimised is exactly their sum.
 
         Args:
-            student: Its gradient is wanted.
             teacher: Never gets a gradient; may be `None` where only gold labels teach.
             labels: As in `engine.objective.prediction.hard_label_term`.
             totals: `examples`, and for tagging `tokens` (positions with a label): their counts over
                 the whole optimiser step, all micro-batches and processes.
-            alignment: Student position × teacher position; rows sum to 1, or to 0 for a student token
+            alignment: (B, N of the student, N of the teacher); rows sum to 1, or to 0 for a student token
                 without partner. `None` where both sides have the same tokens.
             label_alignment: The same for logits: tagging pairs the first tokens of words, which carry
                 the labels. `alignment` where it is `None`.
             augmented: Whether the examples are augmented ones: nothing is learned from their hidden states,
                 and their terms have weights of their own.
-
-        Shapes:
-            labels: (B,), (B, N) or (B, 2); of mixed examples as in `engine.augment.mixup.mixed_targets`.
-            alignment, label_alignment: (B, N of the student, N of the teacher).
 
         Returns:
             Name (`intermediate`, `prediction`, `hard_label`; `augmented_prediction`,
@@ -118,57 +126,47 @@ class Objective(nn.Module):
         student = replace(student, mask=student.mask.bool())
         prefix = "augmented_" if augmented else ""
         if self.intermediate is not None and not augmented:
-            terms["intermediate"] = self._intermediate_term(
-                self.intermediate, student, _detached(teacher), alignment
-            )
+            terms["intermediate"] = self._intermediate_term(student, _detached(teacher), alignment)
         if getattr(self.weights, f"{prefix}prediction") > 0:
-            of_labels = alignment if label_alignment is None else label_alignment
+            of_logits = alignment if label_alignment is None else label_alignment
             terms[f"{prefix}prediction"] = self._prediction_term(
-                student, _detached(teacher), labels, of_labels
+                student, _detached(teacher), labels, of_logits
             )
         if getattr(self.weights, f"{prefix}hard_label") > 0:
             terms[f"{prefix}hard_label"] = hard_label_term(self.kind, student.logits, student.mask, labels)
         return {name: getattr(self.weights, name) * reduce(term, totals) for name, term in terms.items()}
 
-    def _intermediate_term(
-        self,
-        intermediate: IntermediateObjective,
-        student: Features,
-        teacher: Features,
-        alignment: Tensor | None,
-    ) -> Term:
-        if intermediate.token_level:
+    def _intermediate_term(self, student: Features, teacher: Features, alignment: Tensor | None) -> Term:
+        assert self.intermediate is not None
+        if self.intermediate.token_level:
             paired = _paired_mask(student.mask, alignment)
             hidden = {j: at_positions(teacher.hidden[j], alignment) for j in self.needs.layers}
             student = replace(student, mask=paired)
             teacher = Features(teacher.logits, hidden, paired)
-        values: Tensor = intermediate(student, teacher)  # (pairs, B)
+        values: Tensor = self.intermediate(student, teacher)  # (pairs, B)
         weights = self.mapping(values.mean(1))
-        total = (weights.unsqueeze(1) * values).sum(0)
-        return Term(total, torch.ones_like(total, dtype=torch.bool), "examples")
+        return all_count((weights.unsqueeze(1) * values).sum(0))
 
     def _prediction_term(
         self, student: Features, teacher: Features, labels: Tensor, alignment: Tensor | None
     ) -> Term:
-        per_token = student.logits.ndim == 3
+        """Of a team the sum; where trust is weighted each loss over 1 + the member's own error (MT-BERT)."""
         if teacher.team is None:
             paired = _paired_mask(student.mask, alignment)
-            logits = at_positions(teacher.logits, alignment) if per_token else teacher.logits
-            return prediction_term(self.prediction, self.kind, student.logits, logits, paired, labels)
-        paired = student.mask if teacher.paired is None else student.mask & teacher.paired
+            per_token = student.logits.ndim == 3
+            team = [at_positions(teacher.logits, alignment) if per_token else teacher.logits]
+        else:
+            paired = student.mask if teacher.paired is None else student.mask & teacher.paired
+            team = list(teacher.team)
         terms = [
             prediction_term(self.prediction, self.kind, student.logits, logits, paired, labels)
-            for logits in teacher.team
+            for logits in team
         ]
-        return replace(terms[0], values=self._summed(terms, teacher.team, paired, labels))
-
-    def _summed(self, terms: Sequence[Term], team: Tensor, paired: Tensor, labels: Tensor) -> Tensor:
-        """Sum over a team; each member's loss over 1 + its own error where trust is weighted (MT-BERT)."""
         values = [term.values for term in terms]
-        if self.weighted:
+        if self.weighted and teacher.team is not None:
             errors = [hard_label_term(self.kind, logits, paired, labels).values for logits in team]
             values = [value / (1 + error) for value, error in zip(values, errors, strict=True)]
-        return torch.stack(values).sum(0)
+        return replace(terms[0], values=torch.stack(values).sum(0))
 
     def parameter_groups(self, weight_decay: float, learning_rate: float) -> list[dict[str, Any]]:
         """What an optimiser must train beside the student; empty where there is nothing.
@@ -179,16 +177,13 @@ class Objective(nn.Module):
             weight_decay: The student's.
             learning_rate: The student's. Projections take it; critics have their own.
         """
-        own_rate = self.intermediate.learning_rate if self.intermediate is not None else None
-        rate = learning_rate if own_rate is None else own_rate
+        rate = (self.intermediate and self.intermediate.learning_rate) or learning_rate
         matrices = {m.weight for m in self.modules() if isinstance(m, nn.Linear | StackedLinear)}
         groups = (
             ([p for p in self.parameters() if p in matrices], weight_decay),
             ([p for p in self.parameters() if p not in matrices], 0.0),
         )
-        return [
-            {"params": members, "lr": rate, "weight_decay": decay} for members, decay in groups if members
-        ]
+        return [{"params": group, "lr": rate, "weight_decay": decay} for group, decay in groups if group]
 
 
 def hard_label_only(kind: TaskKind) -> Objective:
@@ -217,5 +212,5 @@ def _detached(teacher: Features | None) -> Features:
 
 
 def _paired_mask(mask: Tensor, alignment: Tensor | None) -> Tensor:
-    """(B, N of the student): true where a token is real and has a partner."""
+    """(B, N), true where a token of the student is real and has a partner."""
     return mask if alignment is None else mask & (alignment.sum(-1) > 0)

@@ -2,33 +2,31 @@
 
 Decided here: each compares vectors of equal width (a projection has seen to that), gives one
 value per sample, looks at no padding, computes in float32 at least, and is worth 0 where a
-sample has no token that counts.
+sample has no token that counts. All take student and teacher (B, N, E) and mask (B, N), true where a
+token counts, and give (B,).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.data.task import TaskKind
-from engine.models.forward import Features
 from engine.objective.mapping import Projections
 from engine.objective.reduction import full_precision, masked_mean
-from engine.pipeline.components import CE, L2, MSE, PKD, Cos
+
+if TYPE_CHECKING:
+    from engine.data.task import TaskKind
+    from engine.models.forward import Features
 
 
 def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """Mean squared difference over all tokens (TinyBERT, Jiao et al. 2020).
 
     Equation: mean_n mean_e (student_ne − teacher_ne)².
-
-    Shapes:
-        student, teacher: (B, N, E).
-        mask: (B, N), true where a token counts.
-        Returns: (B,).
 
     Example:
         >>> mse(torch.zeros(1, 1, 2), torch.tensor([[[1.0, 3.0]]]), torch.ones(1, 1, dtype=torch.bool))
@@ -42,9 +40,6 @@ def l2(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """Euclidean distance per token, mean over tokens (Distiller, appendix B).
 
     Equation: mean_n ‖student_n − teacher_n‖. Its gradient at a distance of zero is taken as zero.
-
-    Shapes:
-        student, teacher, mask, Returns: as for `mse`.
     """
     difference = full_precision(student) - full_precision(teacher)
     return masked_mean(torch.linalg.vector_norm(difference, dim=-1), mask)
@@ -54,9 +49,6 @@ def cos(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """One minus the cosine, mean over tokens (Distiller, appendix B).
 
     Equation: mean_n 1 − student_n·teacher_n / (‖student_n‖ ‖teacher_n‖).
-
-    Shapes:
-        student, teacher, mask, Returns: as for `mse`.
     """
     similarity = F.cosine_similarity(full_precision(student), full_precision(teacher), dim=-1)
     return masked_mean(1 - similarity, mask)
@@ -65,11 +57,7 @@ def cos(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 def pkd(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """Squared distance of the normalised first tokens (BERT-PKD, Sun et al. 2019).
 
-    Equation: ‖ student_1/‖student_1‖ − teacher_1/‖teacher_1‖ ‖².
-
-    Shapes:
-        student, teacher, mask, Returns: as for `mse`; N may differ and may be 1, because only
-            the first token is read.
+    Equation: ‖ student_1/‖student_1‖ − teacher_1/‖teacher_1‖ ‖². N may be 1: only the first token is read.
     """
     student_first, teacher_first = full_precision(student[:, 0]), full_precision(teacher[:, 0])
     difference = F.normalize(student_first, dim=-1) - F.normalize(teacher_first, dim=-1)
@@ -80,32 +68,33 @@ def ce(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """Cross-entropy of the two softmax distributions over the width, mean over tokens (Distiller).
 
     Equation: mean_n −Σ_e softmax(teacher_n)_e · log softmax(student_n)_e.
-
-    Shapes:
-        student, teacher, mask, Returns: as for `mse`.
     """
     target = full_precision(teacher).softmax(-1)
     return masked_mean(-(target * full_precision(student).log_softmax(-1)).sum(-1), mask)
 
 
-HiddenLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
-HIDDEN: dict[str, HiddenLoss] = {"ce": ce, "mse": mse, "l2": l2, "cos": cos, "pkd": pkd}
+HIDDEN: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "ce": ce,
+    "mse": mse,
+    "l2": l2,
+    "cos": cos,
+    "pkd": pkd,
+}
+"""Kind → loss. A new one takes its spec in `engine.pipeline.components`, its function, and a line here."""
 
 
 class HiddenObjective(nn.Module):
     """A loss on hidden states for every mapped pair of layers; owns the projections.
 
     Args:
-        spec: Which loss, and whether to project where widths agree.
+        spec: Of a kind in `HIDDEN`: which loss, and whether to project where widths agree.
         kind: Not used: these losses are the same for every task.
         pairs: Student layer → teacher layer, 1-based.
-        student_width: D.
-        teacher_width: E.
     """
 
     def __init__(
         self,
-        spec: CE | MSE | L2 | Cos | PKD,
+        spec: Any,
         kind: TaskKind,
         pairs: Sequence[tuple[int, int]],
         student_width: int,

@@ -9,13 +9,16 @@ embedding output and is never mapped.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import ot
 import torch
 from torch import Tensor, distributed, nn
 
 from engine.base.errors import Problem
-from engine.pipeline.components import EMD, Last, MappingSpec, NoMapping, Skip
+
+if TYPE_CHECKING:
+    from engine.pipeline.components import EMD, MappingSpec
 
 SMALLEST_WEIGHT = 1e-6
 """No layer loses all its weight: at zero, its cost per weight would be 0 / 0 for ever after."""
@@ -25,18 +28,18 @@ def check_layers(mapping: MappingSpec, student_layers: int, teacher_layers: int)
     """Why these layers cannot be mapped; empty when they can.
 
     Example:
+        >>> from engine.pipeline.components import Skip
         >>> print(*check_layers(Skip(), 6, 4))
         mapping.kind: 'skip' needs a student that is not deeper than its teacher; got 6 student layers and \
 4 teacher layers. Take fewer student layers, or the mapping 'emd', which takes any depths.
     """
     if mapping.kind == "none":
         return []
-    sides = (("student", student_layers), ("teacher", teacher_layers))
     problems = [
         Problem(
             "mapping.kind", f"'{mapping.kind}' needs transformer layers, and the {side} has none", str(count)
         )
-        for side, count in sides
+        for side, count in (("student", student_layers), ("teacher", teacher_layers))
         if count < 1
     ]
     if not problems and mapping.kind != "emd" and student_layers > teacher_layers:
@@ -48,23 +51,14 @@ def check_layers(mapping: MappingSpec, student_layers: int, teacher_layers: int)
 
 
 class FixedMapping(nn.Module):
-    """A mapping that is known beforehand: every pair has weight 1.
-
-    Args:
-        pairs: Student layer → teacher layer.
-    """
+    """A mapping that is known beforehand: every pair student layer → teacher layer has weight 1."""
 
     def __init__(self, pairs: Sequence[tuple[int, int]]):
         super().__init__()
         self.pairs = tuple(pairs)
 
     def forward(self, costs: Tensor) -> Tensor:
-        """The weight of each pair.
-
-        Shapes:
-            costs: (pairs,) mean loss of each pair; no gradient flows through them.
-            Returns: (pairs,).
-        """
+        """The weight of each pair, from its mean loss (pairs,); no gradient flows through them."""
         return torch.ones_like(costs)
 
 
@@ -96,12 +90,7 @@ class TransportMapping(nn.Module):
             self.register_buffer(name, torch.full((count,), 1 / count, dtype=torch.float64))
 
     def forward(self, costs: Tensor) -> Tensor:
-        """The weight of each pair; in training also the step of the layer weights.
-
-        Shapes:
-            costs: (pairs,) mean loss of each pair; no gradient flows through them.
-            Returns: (pairs,), summing to 1.
-        """
+        """The weight of each pair, all summing to 1; in training also the step of the layer weights."""
         cost = _mean_over_processes(costs.detach().double()).cpu().reshape(self.shape)
         student, teacher = self.student_weights.cpu(), self.teacher_weights.cpu()
         if not cost.isfinite().all():  # the solver would not end; the guard against NaN names the term
@@ -140,38 +129,34 @@ def _mean_over_processes(values: Tensor) -> Tensor:
 LayerMapping = FixedMapping | TransportMapping
 
 
-def build_none(spec: NoMapping, student_layers: int, teacher_layers: int) -> LayerMapping:
-    """No pair at all."""
-    return FixedMapping(())
-
-
-def build_skip(spec: Skip, student_layers: int, teacher_layers: int) -> LayerMapping:
+def skip(_: Any, student_layers: int, teacher_layers: int) -> LayerMapping:
     """Student layer i → teacher layer i · ⌊teacher layers / student layers⌋ (Distiller, section 3.3.1).
 
     Example:
-        >>> build_skip(Skip(), 3, 12).pairs
+        >>> skip(None, 3, 12).pairs
         ((1, 4), (2, 8), (3, 12))
     """
     stride = teacher_layers // student_layers
     return FixedMapping([(i, i * stride) for i in range(1, student_layers + 1)])
 
 
-def build_last(spec: Last, student_layers: int, teacher_layers: int) -> LayerMapping:
+def last(_: Any, student_layers: int, teacher_layers: int) -> LayerMapping:
     """Student layer i → teacher layer i + teacher layers − student layers (Distiller, section 3.3.1).
 
     Example:
-        >>> build_last(Last(), 3, 12).pairs
+        >>> last(None, 3, 12).pairs
         ((1, 10), (2, 11), (3, 12))
     """
     return FixedMapping([(i, i + teacher_layers - student_layers) for i in range(1, student_layers + 1)])
 
 
 MAPPING: dict[str, Callable[..., LayerMapping]] = {
-    "none": build_none,
-    "skip": build_skip,
-    "last": build_last,
+    "none": lambda *_: FixedMapping(()),
+    "skip": skip,
+    "last": last,
     "emd": TransportMapping,
 }
+"""Kind → spec, student layers, teacher layers → module(costs) → weights of the pairs."""
 
 
 class Projections(nn.Module):
@@ -180,9 +165,7 @@ class Projections(nn.Module):
     They train with the student and are no part of it.
 
     Args:
-        layers: Student layers that need one.
-        student_width: D.
-        teacher_width: E.
+        layers: Of the student.
         always: Also where D = E.
     """
 
@@ -193,12 +176,7 @@ class Projections(nn.Module):
         self.maps = nn.ModuleDict({str(i): nn.Linear(student_width, teacher_width) for i in layers if needed})
 
     def forward(self, layer: int, hidden: Tensor) -> Tensor:
-        """`hidden` of a student layer in the teacher's width.
-
-        Shapes:
-            hidden: (B, N, D).
-            Returns: (B, N, E).
-        """
+        """`hidden` (B, N, D) of a student layer in the teacher's width (B, N, E)."""
         if str(layer) not in self.maps:
             return hidden
         projection = self.maps[str(layer)]

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from engine.data.task import KINDS, TaskKind
-from engine.models.forward import Features
+from engine.data.task import KINDS
 from engine.objective.critics import CRITIC, StackedLinear
 from engine.objective.reduction import full_precision, masked_mean
-from engine.pipeline.components import MIAlpha
+
+if TYPE_CHECKING:
+    from engine.data.task import TaskKind
+    from engine.models.forward import Features
+    from engine.pipeline.components import MIAlpha
 
 
 def _log(value: float) -> float:
@@ -81,11 +85,9 @@ def bound_per_sample(scores: Tensor, log_baseline: Tensor, alpha: float) -> Tens
 
 
 def interpolated_bound(scores: Tensor, log_baseline: Tensor, alpha: float) -> Tensor:
-    """The interpolated bound on the mutual information of x and y; see `bound_per_sample`.
+    """The mean of `bound_per_sample`, a scalar.
 
-    Returns:
-        A scalar in nats. At α = 1 never above log K, in any precision; for 0 < α < 1 never above
-        1 + log(K/α).
+    At α = 1 it is never above log K, in any precision; for 0 < α < 1 never above 1 + log(K/α).
 
     Example:
         >>> joint_pairs_win = torch.eye(4) * 100
@@ -106,11 +108,8 @@ class MutualInformation(nn.Module):
     it must know y as well as the critic does, and so costs nothing more.
 
     Args:
-        spec: α, level, and the critic's sizes.
         kind: Decides the level where the spec leaves it open.
         pairs: Student layer → teacher layer, 1-based.
-        student_width: D.
-        teacher_width: E.
     """
 
     first_token_only = False

@@ -13,17 +13,18 @@ Everything is computed in float32 at least, also under mixed precision.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.data.task import TaskKind
-from engine.objective.reduction import Term, full_precision
-from engine.pipeline.components import PredictionCE, PredictionKL, PredictionMSE
+from engine.objective.reduction import Term, all_count, full_precision
+from engine.tokens.ragged import NO_LABEL
 
-IGNORED = -100
-"""Label of a position that has none."""
+if TYPE_CHECKING:
+    from engine.data.task import TaskKind
 
 
 def _only(logits: Tensor, valid: Tensor | None) -> Tensor:
@@ -47,9 +48,8 @@ def cross_entropy(
     (Hinton et al. 2015; the factor keeps the size of the gradient).
 
     Shapes:
-        student, teacher: (..., C) logits.
+        student, teacher: (..., C) logits. Returns: (...).
         valid: true where a class counts; broadcasts to (..., C).
-        Returns: (...).
 
     Example:
         >>> cross_entropy(torch.zeros(1, 2), torch.zeros(1, 2), temperature=2.0)
@@ -65,10 +65,7 @@ def kl(student: Tensor, teacher: Tensor, temperature: float = 1.0, valid: Tensor
 
     Equation: temperature² · Σ_c p_c · (log p_c − log q_c), p the teacher's distribution and q the
     student's at the temperature. It is the cross-entropy less the teacher's entropy, so the
-    gradient is the same and the value is zero where the two agree.
-
-    Shapes:
-        student, teacher, valid, Returns: as for `cross_entropy`.
+    gradient is the same and the value is zero where the two agree. Shapes as for `cross_entropy`.
 
     Example:
         >>> kl(torch.ones(1, 3), torch.zeros(1, 3))
@@ -82,10 +79,7 @@ def kl(student: Tensor, teacher: Tensor, temperature: float = 1.0, valid: Tensor
 def mse(student: Tensor, teacher: Tensor, valid: Tensor | None = None) -> Tensor:
     """Mean squared difference of the logits (Ba and Caruana 2014; Kim et al. 2021).
 
-    Equation: mean_c (student_c − teacher_c)², over the classes that count.
-
-    Shapes:
-        student, teacher, valid, Returns: as for `cross_entropy`.
+    Equation: mean_c (student_c − teacher_c)², over the classes that count. Shapes as for `cross_entropy`.
 
     Example:
         >>> mse(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 4.0]]))
@@ -97,22 +91,13 @@ def mse(student: Tensor, teacher: Tensor, valid: Tensor | None = None) -> Tensor
     return squared.masked_fill(~valid, 0).sum(-1) / valid.sum(-1).clamp(min=1)
 
 
-PredictionLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-
-
-def build_ce(spec: PredictionCE) -> PredictionLoss:
-    """`cross_entropy` at the temperature of the spec."""
-    return lambda student, teacher, valid: cross_entropy(student, teacher, spec.temperature, valid)
-
-
-def build_kl(spec: PredictionKL) -> PredictionLoss:
-    """`kl` at the temperature of the spec."""
-    return lambda student, teacher, valid: kl(student, teacher, spec.temperature, valid)
-
-
-def build_mse(spec: PredictionMSE) -> PredictionLoss:
-    """`mse`, which has no knob."""
-    return mse
+PredictionLoss = Callable[..., Tensor]
+PREDICTION: dict[str, Callable[[Any], PredictionLoss]] = {
+    "ce": lambda spec: partial(cross_entropy, temperature=spec.temperature),
+    "mse": lambda _: mse,
+    "kl": lambda spec: partial(kl, temperature=spec.temperature),
+}
+"""Kind → spec → loss(student logits, teacher logits, valid)."""
 
 
 def prediction_term(
@@ -127,13 +112,13 @@ def prediction_term(
             examples how much of one.
     """
     if kind == "question_answering":
-        values = loss(student.transpose(1, 2), teacher.transpose(1, 2), mask.unsqueeze(1))
+        values = loss(student.transpose(1, 2), teacher.transpose(1, 2), valid=mask.unsqueeze(1))
         return Term(values.mean(-1), mask.any(-1), "examples")
-    values = loss(student, teacher, None)
+    values = loss(student, teacher)
     if kind == "tagging":
-        weights = labels.sum(-1) if labels.ndim == 3 else (labels != IGNORED).to(values.dtype)
+        weights = labels.sum(-1) if labels.ndim == 3 else (labels != NO_LABEL).to(values.dtype)
         return Term(values * weights, mask & (weights > 0), "tokens")
-    return Term(values, torch.ones_like(values, dtype=torch.bool), "examples")
+    return all_count(values)
 
 
 def hard_label_term(kind: TaskKind, logits: Tensor, mask: Tensor, labels: Tensor) -> Term:
@@ -142,22 +127,22 @@ def hard_label_term(kind: TaskKind, logits: Tensor, mask: Tensor, labels: Tensor
     Shapes:
         logits: (B, C), or (B, N, C) for tagging and (B, N, 2) for question answering.
         mask: (B, N), true where the student's token is real.
-        labels: (B,) classes or targets; (B, N) tags with `IGNORED` where there is none;
-            (B, 2) positions of start and end, `IGNORED` where there is none. Of mixed examples distributions:
-            (B, C), (B, N, C) and (B, 2, N); a token whose numbers sum to less than 1 counts for less.
+        labels: (B,) classes or targets; (B, N) tags; (B, 2) positions of start and end; `NO_LABEL` where
+            there is none. Of mixed examples distributions: (B, C), (B, N, C) and (B, 2, N); a token whose
+            numbers sum to less than 1 counts for less.
     """
     logits = full_precision(logits)
     if kind == "regression":
         values = (logits.squeeze(-1) - labels.to(logits.dtype)).square()
-        return Term(values, torch.ones_like(values, dtype=torch.bool), "examples")
+        return all_count(values)
     if kind == "question_answering":
         logits = _only(logits, mask.unsqueeze(-1))  # the N positions are the classes, and already axis 1
     elif kind == "tagging":
         logits = logits.transpose(1, 2)
     mixed = labels.is_floating_point()
     targets = labels.transpose(1, 2) if mixed and labels.ndim == 3 else labels  # their classes on axis 1
-    values = F.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="none")
+    values = F.cross_entropy(logits, targets, ignore_index=NO_LABEL, reduction="none")
     if kind == "question_answering":
         return Term(values.mean(-1), mask.any(-1), "examples")
-    counts = labels.sum(-1) > 0 if mixed else labels != IGNORED
+    counts = labels.sum(-1) > 0 if mixed else labels != NO_LABEL
     return Term(values, counts, "tokens" if kind == "tagging" else "examples")

@@ -32,18 +32,21 @@ class Term:
     unit: Unit
 
 
+def all_count(values: Tensor) -> Term:
+    """A term of examples (B,) all of which count."""
+    return Term(values, torch.ones_like(values, dtype=torch.bool), "examples")
+
+
 def full_precision(values: Tensor) -> Tensor:
     """`values` in float32, or in float64 where they already are."""
     return values if values.dtype == torch.float64 else values.float()
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the axis N of what the mask lets through; 0 where it lets nothing through.
+    """Mean over the axis N of what the mask (B, N) lets through; 0 where it lets nothing through.
 
     Shapes:
-        values: (B, N) or (B, N, width).
-        mask: (B, N).
-        Returns: (B,) or (B, width).
+        values: (B, N) or (B, N, width). Returns: (B,) or (B, width).
 
     Example:
         >>> masked_mean(torch.tensor([[1.0, 3.0, 99.0]]), torch.tensor([[True, True, False]]))
@@ -57,9 +60,8 @@ def at_positions(values: Tensor, alignment: Tensor | None) -> Tensor:
     """Values at the positions of another tokenizer: the mean of each one's partners.
 
     Shapes:
-        values: (B, N, width).
+        values: (B, N, width). Returns: (B, other N, width).
         alignment: (B, other N, N), rows sum to 1 or to 0; None where the positions are the same.
-        Returns: (B, other N, width).
     """
     if alignment is None:
         return values
@@ -72,7 +74,6 @@ def reduce(term: Term, totals: Mapping[str, Tensor | float]) -> Tensor:
     """Sum of the values that count, over the number of units in the whole optimiser step.
 
     Args:
-        term: Values of one micro-batch on one process.
         totals: Unit → its count over all micro-batches and processes of the step.
 
     Returns:

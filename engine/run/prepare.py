@@ -10,8 +10,8 @@ from dataclasses import replace
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from engine.augment.build import policy_for
-from engine.augment.examples import Augmenter, Reader
+from engine.augment.examples import Augmenter, Tokenisation
+from engine.augment.policy import policy_for
 from engine.base.cache import kept
 from engine.base.machine import Machine, workers_for
 from engine.data.task import Task
@@ -75,8 +75,8 @@ def online_data(
         policy=policy,
         copies=plan.pipeline.augmentation.copies,
         examples=examples,
-        student=Reader(tokenizer, length),
-        teacher=None if other is None else Reader(teacher.tokenizer, _longest(teacher, length)),
+        student=Tokenisation(tokenizer, length),
+        teacher=None if other is None else Tokenisation(teacher.tokenizer, _longest(teacher, length)),
         accepted=data.accepted,
         teacher_accepted=accepted_inputs(teacher.model),
         aligned=objective.aligned,

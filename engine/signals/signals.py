@@ -1,4 +1,4 @@
-"""Teacher signals: what the teacher says of each training example, computed or read.
+"""Teacher signals: the teacher's view of each training example, computed or read.
 
 The training loop asks for a batch of example ids and does not know which of the two happens.
 Without augmentation the teacher's view of an example never changes, so it is computed once, kept
@@ -10,19 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import numpy as np
 import torch
-from accelerate import Accelerator
-from transformers import PreTrainedModel
+from accelerate.utils import send_to_device
 
 from engine.base.files import folder_bytes
-from engine.base.machine import Machine
-from engine.data.task import TaskKind
-from engine.models.forward import Features, TeacherNeeds, accepted_inputs, forward
-from engine.signals.store import SignalPass, SignalReader, SignalStore, make_room, touch
-from engine.tokens.examples import Encoded
+from engine.models.forward import accepted_inputs, forward
+from engine.signals.store import SignalPass, SignalReader, make_room, touch
+
+if TYPE_CHECKING:
+    import numpy as np
+    from accelerate import Accelerator
+    from transformers import PreTrainedModel
+
+    from engine.base.machine import Machine
+    from engine.data.task import TaskKind
+    from engine.models.forward import Features, TeacherNeeds
+    from engine.signals.store import SignalStore
+    from engine.tokens.examples import Encoded
 
 FLUSH_EVERY = 50  # batches
 
@@ -55,22 +61,20 @@ class OnlineSignals:
         self._accepted = accepted_inputs(self.teacher)
 
     def fetch(self, ids: np.ndarray) -> Any:
-        inputs = self.encoded.inputs(ids)
-        return {name: tensor for name, tensor in inputs.items() if name in self._accepted}
+        return self.encoded.inputs(ids, accepted=self._accepted)
 
     @torch.no_grad()
     def view(self, fetched: Mapping[str, torch.Tensor]) -> Features:
         device = self.accelerator.device
-        if self.teacher.device != device:
-            self.teacher.to(device)
-        inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in fetched.items()}
+        self.teacher.to(device)
+        inputs = send_to_device(fetched, device, non_blocking=True)
         with self.accelerator.autocast():
             return forward(self.teacher, inputs, self.kind, self.needs.layers, self.needs.tokens == "first")
 
 
 @dataclass
 class CachedSignals:
-    """Reads what the teacher said from disk."""
+    """Reads the teacher's view from disk."""
 
     reader: SignalReader
     encoded: Encoded
@@ -91,7 +95,6 @@ def signals_for(
 
     Args:
         online: The teacher on these examples; it fills the cache.
-        store: Where its signals belong.
         always: Whether they are cached whatever the options say.
     """
     options = machine.options
@@ -131,17 +134,16 @@ def fill(store: SignalStore, names: list[str], online: OnlineSignals, machine: M
             signal_pass.begin()
         accelerator.wait_for_everyone()
         reporter.start("teacher signals", len(store.lengths), signal_pass.examples_done, unit="examples")
-        writer = signal_pass.writer()
         todo = signal_pass.todo(accelerator.process_index, accelerator.num_processes)
         for count, (ids, number) in enumerate(todo, start=1):
-            writer.write(ids, number, online.view(online.fetch(ids)))
+            signal_pass.write(ids, number, online.view(online.fetch(ids)))
             reporter.advance("teacher signals", len(ids) * accelerator.num_processes)
             if count % FLUSH_EVERY == 0:
-                writer.flush()
-        writer.flush()
+                signal_pass.flush()
+        signal_pass.flush()
         accelerator.wait_for_everyone()
         if machine.main:
-            signal_pass.finish()
+            store.settle()
         accelerator.wait_for_everyone()
         reporter.finish("teacher signals")
 

@@ -22,7 +22,9 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -30,7 +32,11 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from engine.base.files import folder_bytes, hash_of, sync_folder
-from engine.models.forward import Features, TeacherNeeds
+from engine.models.forward import Features
+from engine.tokens.order import sorted_batches
+
+if TYPE_CHECKING:
+    from engine.models.forward import TeacherNeeds
 
 LARGEST = float(np.finfo(np.float16).max)
 PASS_BATCH = 32
@@ -42,7 +48,6 @@ class SignalStore:
     """The signals of one teacher on one encoded dataset.
 
     Args:
-        folder: Where the arrays lie.
         lengths: (n,) tokens of each example.
         outputs: Width C of the logits.
         per_token: Whether there are logits for each token.
@@ -117,12 +122,7 @@ class SignalReader:
         self._arrays = {name: self.store.open(name) for name in self.store.names(self.needs)}
 
     def read(self, ids: np.ndarray, length: int) -> Features:
-        """The teacher's view of some examples.
-
-        Args:
-            ids: (B,) which examples.
-            length: N, to which token positions are padded.
-        """
+        """The teacher's view of the examples `ids` (B,), token positions padded to `length`."""
         logits = self._gather("logits", ids, length)
         hidden = {}
         for layer, name in zip(self.needs.layers, list(self._arrays)[1:], strict=True):
@@ -141,7 +141,7 @@ class SignalReader:
             return torch.from_numpy(np.asarray(array[ids]))
         padded = np.zeros((len(ids), length, array.shape[1]), dtype=array.dtype)
         for row, example in enumerate(ids):
-            start, stop = self._starts[example], self._starts[example + 1]
+            start, stop = self._starts[example : example + 2]
             padded[row, : stop - start] = array[start:stop]
         return torch.from_numpy(padded)
 
@@ -155,23 +155,26 @@ class SignalPass:
     def __init__(self, store: SignalStore, names: Sequence[str]):
         self.store, self.names = store, list(names)
         self.folder = store.folder / f"pass-{hash_of(*names)}"
-        # Longest first: if memory does not suffice, that shows at once.
-        order = np.argsort(-store.lengths, kind="stable")
-        self.batches = [order[start : start + PASS_BATCH] for start in range(0, len(order), PASS_BATCH)]
+        self.batches = sorted_batches(store.lengths, PASS_BATCH)
         self._starts = store.starts
 
     def begin(self) -> None:
         """Makes the files, unless an earlier process began this pass."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name in self.names:
-            size = self.store.bytes([name])
+        sizes = {name: self.store.bytes([name]) for name in self.names} | {"done": len(self.batches)}
+        for name, size in sizes.items():
             path = self.folder / name
             if not path.exists() or path.stat().st_size != size:
                 with path.open("wb") as file:
-                    file.truncate(size)
-        done = self.folder / "done"
-        if not done.exists() or done.stat().st_size != len(self.batches):
-            done.write_bytes(bytes(len(self.batches)))
+                    file.truncate(size)  # which fills it with zeros
+
+    @cached_property
+    def _arrays(self) -> dict[str, np.memmap]:
+        return {name: self.store.open(name, self.folder, "r+") for name in self.names}
+
+    @cached_property
+    def _done(self) -> np.memmap:
+        return np.memmap(self.folder / "done", dtype=np.uint8, mode="r+")
 
     @property
     def examples_done(self) -> int:
@@ -187,30 +190,12 @@ class SignalPass:
             if not done[number]:
                 yield self.batches[number], number
 
-    def writer(self) -> SignalWriter:
-        """Opens the arrays of this pass for writing."""
-        return SignalWriter(self)
-
-    def finish(self) -> None:
-        """Moves the arrays into place."""
-        self.store.settle()
-
-
-class SignalWriter:
-    """Writes the teacher's features of whole batches into the arrays of a pass."""
-
-    def __init__(self, signal_pass: SignalPass):
-        store = signal_pass.store
-        self._store, self._starts = store, store.starts
-        self._arrays = {name: store.open(name, signal_pass.folder, "r+") for name in signal_pass.names}
-        self._done = np.memmap(signal_pass.folder / "done", dtype=np.uint8, mode="r+")
-
     def write(self, ids: np.ndarray, number: int, features: Features) -> None:
         """Stores batch `number`; it counts as done only after its values are in the file."""
         for name, array in self._arrays.items():
             values = features.logits if name == "logits" else features.hidden[int(name.split("-")[1])]
             values = values.float() if name == "logits" else values.float().clamp(-LARGEST, LARGEST).half()
-            self._put(array, ids, values.cpu().numpy(), self._store.by_token(name))
+            self._put(array, ids, values.cpu().numpy(), self.store.by_token(name))
         self._done[number] = 1
 
     def _put(self, array: np.memmap, ids: np.ndarray, values: np.ndarray, by_token: bool) -> None:
@@ -218,14 +203,13 @@ class SignalWriter:
             array[ids] = values[:, 0] if values.ndim == 3 else values
             return
         for row, example in enumerate(ids):
-            start, stop = self._starts[example], self._starts[example + 1]
+            start, stop = self._starts[example : example + 2]
             array[start:stop] = values[row, : stop - start]
 
     def flush(self) -> None:
         """Makes what was written survive a power cut."""
-        for array in self._arrays.values():
+        for array in (*self._arrays.values(), self._done):
             array.flush()
-        self._done.flush()
 
 
 def make_room(signals: Path, keep: Path, needed: int, budget: int) -> bool:
@@ -233,17 +217,14 @@ def make_room(signals: Path, keep: Path, needed: int, budget: int) -> bool:
 
     Args:
         signals: The folder of all stores.
-        keep: The store that is about to grow.
-        needed: Bytes that it will grow by.
+        keep: The store that is about to grow by `needed` bytes.
         budget: Bytes that all stores together may take.
 
     Returns:
         Whether the bytes fit, on the disk too.
     """
     signals.mkdir(parents=True, exist_ok=True)
-    stores = sorted(
-        (path for path in signals.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime
-    )
+    stores = sorted(filter(Path.is_dir, signals.iterdir()), key=lambda path: path.stat().st_mtime)
     sizes = {path: folder_bytes(path) for path in stores}
     if sizes.get(keep, 0) + needed > budget:
         return False

@@ -16,9 +16,8 @@ import torch
 
 from engine.base.errors import NonFiniteLossError
 from engine.team.theta import Learner, Target, Theta, gradient, target_of
-from engine.training.meter import Clock
 from engine.training.optimiser import schedule
-from engine.training.state import load_state, save_state
+from engine.training.state import Clock, load_state, save_state
 
 FOR_THETA, FOR_STUDENT = range(2)
 """What a member is drawn for."""

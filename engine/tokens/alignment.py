@@ -1,7 +1,7 @@
 """Student token → teacher tokens, when the two have different tokenizers.
 
 Decided here: tokens meet where they cover the same characters of the same text, special tokens
-where they stand in the same place. What comes out is one weight matrix per example, so that
+where they stand in the same segment. What comes out is one weight matrix per example, so that
 `weights @ teacher` is the teacher as the student's tokens see it. See docs/alignment.md.
 """
 
@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.tokens.examples import Encoded, Spans
-from engine.tokens.ragged import Ids
 from engine.tokens.tokenise import FIRST, SECOND
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from engine.tokens.examples import Encoded, Spans
+    from engine.tokens.ragged import Ids
 
 
 def same_tokenizer(one: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase) -> bool:
@@ -28,9 +29,7 @@ def same_tokenizer(one: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase)
     Truncation and padding are settings of a call and do not count. Tokenizers without a fast
     version cannot be compared; `encode` refuses them.
     """
-    if one is other:
-        return True
-    return one.is_fast and other.is_fast and _rules(one) == _rules(other)
+    return one is other or (one.is_fast and other.is_fast and _rules(one) == _rules(other))
 
 
 def _rules(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
@@ -39,46 +38,52 @@ def _rules(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     return kept | {"inputs": sorted(tokenizer.model_input_names)}
 
 
-def align(student: Encoded, teacher: Encoded, ids: Ids, student_length: int, teacher_length: int) -> Tensor:
+def alignments(student: Encoded, teacher: Encoded | None, ids: Ids) -> tuple[Tensor | None, Tensor | None]:
+    """Of all tokens (`align`), and in tagging of the logits (`align_labels`); None where nothing differs.
+
+    Args:
+        teacher: None where its tokens are the student's.
+    """
+    if teacher is None:
+        return None, None
+    of_labels = align_labels(student, teacher, ids) if student.kind == "tagging" else None
+    return align(student, teacher, ids), of_labels
+
+
+def align(student: Encoded, teacher: Encoded, ids: Ids) -> Tensor:
     """Weights that carry teacher tokens to student tokens.
 
     Equation: weight(i, j) = 1 / (teacher tokens that overlap i) where student token i and teacher
         token j overlap, else 0 (methods.md, section 3).
 
-    Args:
-        student_length: N of the student's batch.
-        teacher_length: N of the teacher's batch.
-
     Shapes:
-        Returns: (B, N student, N teacher) float32. Rows sum to 1; rows of padding, and of tokens
-            without a partner in the teacher, are 0.
+        Returns: (B, N student, N teacher) float32, each N that of the padded batch. Rows sum to 1; rows of
+            padding, and of tokens without a partner in the teacher, are 0.
     """
-    mine, its = student.spans(ids, student_length), teacher.spans(ids, teacher_length)
-    size = 1 + max(mine.ends.max(initial=0), its.ends.max(initial=0))
-    start, end = (edge[:, :, None] for edge in _on_one_line(mine, size))
-    other_start, other_end = (edge[:, None, :] for edge in _on_one_line(its, size))
+    own, other = (each.spans(ids, each.padded_length(ids)) for each in (student, teacher))
+    size = 1 + max(own.ends.max(initial=0), other.ends.max(initial=0))
+    start, end = (edge[:, :, None] for edge in _on_one_line(own, size))
+    other_start, other_end = (edge[:, None, :] for edge in _on_one_line(other, size))
     partners = (start < other_end) & (other_start < end)
     counts = np.maximum(np.count_nonzero(partners, axis=2, keepdims=True), 1)
     return torch.from_numpy(np.multiply(partners, 1 / counts, dtype=np.float32))
 
 
 def _on_one_line(spans: Spans, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Starts and ends with every place on its own stretch of one line, `size` characters apart.
+    """Starts and ends with every segment on its own stretch of one line, `size` characters apart.
 
     A special token covers one character of its stretch. Padding, and tokens without characters, lie
     where nothing overlaps them.
     """
-    special = (spans.places != FIRST) & (spans.places != SECOND)
+    special = (spans.segments != FIRST) & (spans.segments != SECOND)
     starts, ends = spans.starts, spans.ends + special
-    nowhere = (spans.places < 0) | (starts >= ends)
-    starts = np.where(nowhere, np.iinfo(np.int32).max, starts + spans.places * size)
-    ends = np.where(nowhere, -1, ends + spans.places * size)
+    nowhere = (spans.segments < 0) | (starts >= ends)
+    starts = np.where(nowhere, np.iinfo(np.int32).max, starts + spans.segments * size)
+    ends = np.where(nowhere, -1, ends + spans.segments * size)
     return starts.astype(np.int32), ends.astype(np.int32)
 
 
-def align_labels(
-    student: Encoded, teacher: Encoded, ids: Ids, student_length: int, teacher_length: int
-) -> Tensor:
+def align_labels(student: Encoded, teacher: Encoded, ids: Ids) -> Tensor:
     """Weights that carry the teacher's logits to the student's tokens.
 
     Tagging: the student's first token of a word sees the teacher's first token of that word, which
@@ -88,9 +93,9 @@ def align_labels(
         Returns: (B, N student, N teacher) float32.
     """
     if student.words is None or teacher.words is None:
-        return align(student, teacher, ids, student_length, teacher_length)
-    mine, its = student.words.padded(ids, fill=-1), teacher.words.padded(ids, fill=-1)
-    example, word = np.nonzero((mine >= 0) & (its >= 0))
-    weights = torch.zeros(len(ids), student_length, teacher_length)
-    weights[example, mine[example, word], its[example, word]] = 1
+        return align(student, teacher, ids)
+    own, other = (words.padded(ids, fill=-1) for words in (student.words, teacher.words))
+    example, word = np.nonzero((own >= 0) & (other >= 0))
+    weights = torch.zeros(len(ids), student.padded_length(ids), teacher.padded_length(ids))
+    weights[example, own[example, word], other[example, word]] = 1
     return weights

@@ -7,16 +7,16 @@ label of a question is the first and last token of its first answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from engine.data.task import Task, TaskKind
-from engine.tokens.ragged import Ids, Ragged
+from engine.tokens.ragged import NO_LABEL, Ids, Ragged
 from engine.tokens.tokenise import CHUNK, FIRST, SECOND, tokenise
 from engine.tokens.windows import Windows, answer_spans, answer_tokens, context_spans
 
@@ -24,22 +24,21 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
-NO_LABEL = -100
-"""Label of tokens that have none; what torch's cross-entropy ignores."""
+    from engine.data.task import Task, TaskKind
 
 
 class Spans(NamedTuple):
-    """Where the tokens of a batch come from; each (B, N), padding has place −1.
+    """Where the tokens of a batch come from; each (B, N), padding has segment −1.
 
     Args:
         starts: First character within the token's text, 0 for special tokens.
         ends: One behind the last character, 0 for special tokens.
-        places: which of the texts, or of the places around them (engine.tokens.tokenise).
+        segments: Which of the texts, or of the special tokens around them (engine.tokens.tokenise).
     """
 
     starts: np.ndarray
     ends: np.ndarray
-    places: np.ndarray
+    segments: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +62,7 @@ class Encoded:
     types: Ragged | None
     starts: Ragged
     ends: Ragged
-    places: Ragged
+    segments: Ragged
     pad: int
     targets: np.ndarray | None = None
     words: Ragged | None = None
@@ -73,7 +72,7 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.rows)
 
-    @property
+    @cached_property
     def lengths(self) -> np.ndarray:
         """(n,) tokens of each example, special ones included."""
         return self.tokens.lengths
@@ -85,19 +84,18 @@ class Encoded:
 
     def padded_length(self, ids: Ids) -> int:
         """N to which a batch is padded: its longest example, rounded up to a multiple of 8."""
-        ids = np.asarray(ids, dtype=np.int64)
-        longest = (self.tokens.offsets[ids + 1] - self.tokens.offsets[ids]).max(initial=1)
+        longest = self.lengths[np.asarray(ids, dtype=np.int64)].max(initial=1)
         return int(-(-longest // 8) * 8)
 
-    def inputs(self, ids: Ids, length: int | None = None) -> dict[str, Tensor]:
-        """What the model takes of these examples.
+    def inputs(
+        self, ids: Ids, length: int | None = None, accepted: Container[str] | None = None
+    ) -> dict[str, Tensor]:
+        """`input_ids`, `attention_mask` and, where the tokenizer gives them, `token_type_ids`.
+
+        Each is (B, N) int64, where N is `padded_length(ids)` unless `length` is given.
 
         Args:
-            length: N; `padded_length(ids)` unless given.
-
-        Shapes:
-            Returns: `input_ids`, `attention_mask` and, where the model takes them,
-                `token_type_ids`; each (B, N) int64.
+            accepted: Names of the tensors that a model takes; all when absent.
         """
         width = length or self.padded_length(ids)
         tokens = self.tokens.padded(ids, width, fill=-1)
@@ -105,25 +103,25 @@ class Encoded:
         arrays = {"input_ids": np.where(mask, tokens, self.pad), "attention_mask": mask.astype(np.int64)}
         if self.types is not None:
             arrays["token_type_ids"] = self.types.padded(ids, width)
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return {
+            k: torch.from_numpy(array) for k, array in arrays.items() if accepted is None or k in accepted
+        }
 
     def labels(self, ids: Ids) -> Tensor:
         """The gold labels of these examples.
 
         Shapes:
-            Returns: classification (B,) int64; regression (B,) float32; tagging (B, N) int64 with
-                `NO_LABEL` at tokens without one; question answering (B, 2) int64, first and last
-                token of the answer, both 0 where the window does not hold it.
+            Returns: classification (B,) int64; regression (B,) float32; tagging (B, N) int64 with `NO_LABEL`
+                at tokens without one; question answering (B, 2) int64, first and last token of the
+                answer, both 0 where the window does not hold it.
 
         Raises:
             ValueError: The rows came without labels.
         """
-        if not self.has_labels:
-            raise ValueError("these rows have no labels")
         if self.targets is not None:
             return torch.from_numpy(self.targets[np.asarray(ids, dtype=np.int64)])
-        assert self.words is not None
-        assert self.tags is not None
+        if self.words is None or self.tags is None:
+            raise ValueError("these rows have no labels")
         labels = np.full((len(ids), self.padded_length(ids)), NO_LABEL, dtype=np.int64)
         positions = self.words.padded(ids, fill=-1)
         example, word = np.nonzero(positions >= 0)
@@ -139,7 +137,7 @@ class Encoded:
     def spans(self, ids: Ids, width: int | None = None) -> Spans:
         """Where the tokens of these examples come from, padded to `width` (their longest)."""
         starts, ends = self.starts.padded(ids, width), self.ends.padded(ids, width)
-        return Spans(starts, ends, self.places.padded(ids, width, fill=-1))
+        return Spans(starts, ends, self.segments.padded(ids, width, fill=-1))
 
 
 def encode(
@@ -163,34 +161,28 @@ def encode(
         InputError: The tokenizer knows no character offsets.
     """
     flat = tokenise(rows, task, tokenizer, max_length, window_overlap, windows)
-    lengths = flat.lengths
-    types = Ragged.of(flat.types, lengths) if "token_type_ids" in tokenizer.model_input_names else None
+    names = ["tokens", "types", "starts", "ends", "segments"]
+    ragged: dict[str, Any] = {name: Ragged.of(getattr(flat, name), flat.lengths) for name in names}
+    if "token_type_ids" not in tokenizer.model_input_names:
+        ragged["types"] = None
     pads = (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id, 0)
-    encoded = Encoded(
-        kind=task.kind,
-        source=rows,
-        rows=flat.rows,
-        tokens=Ragged.of(flat.ids, lengths),
-        types=types,
-        starts=Ragged.of(flat.starts, lengths),
-        ends=Ragged.of(flat.ends, lengths),
-        places=Ragged.of(flat.places, lengths),
-        pad=next(token for token in pads if token is not None),
-    )
-    return _FINISH[task.kind](encoded, windows)
+    pad = next(token for token in pads if token is not None)
+    encoded = Encoded(task.kind, rows, flat.rows, pad=pad, **ragged)
+    return _LABELLED.get(task.kind, _with_targets)(encoded, windows)
 
 
 # --- labels, by kind -----------------------------------------------------------------------------
 
 
-def _with_targets(encoded: Encoded, dtype: type) -> Encoded:
+def _with_targets(encoded: Encoded, _: Windows | None) -> Encoded:
     """Classification and regression: the label column as it is."""
     if "label" not in encoded.source.column_names:
         return encoded
+    dtype = np.float32 if encoded.kind == "regression" else np.int64
     return replace(encoded, targets=np.array(encoded.source["label"][:], dtype=dtype))
 
 
-def _with_words(encoded: Encoded) -> Encoded:
+def _with_words(encoded: Encoded, _: Windows | None) -> Encoded:
     """Tagging: the first token that begins in each word, and the words' tags."""
     words = encoded.source["tokens"][:]
     counts = np.array([len(row) for row in words], dtype=np.int64)
@@ -202,7 +194,7 @@ def _with_words(encoded: Encoded) -> Encoded:
 
 
 def _first_tokens(encoded: Encoded, words: list[list[str]], counts: np.ndarray) -> np.ndarray:
-    """For each word of all rows the place of the first token that begins in it, −1 where there is none."""
+    """For each word of all rows the first token that begins in it, −1 where there is none."""
     if not counts.any():
         return np.zeros(0, dtype=np.int64)
     sizes = np.array([len(word) for row in words for word in row], dtype=np.int64)
@@ -215,7 +207,7 @@ def _first_tokens(encoded: Encoded, words: list[list[str]], counts: np.ndarray) 
     starts = encoded.starts.values + np.repeat(row_starts, encoded.lengths)
     owner = np.searchsorted(word_starts, starts, side="right") - 1
     inside = (starts >= (word_starts + indents)[owner]) & (starts < (word_starts + sizes)[owner])
-    begins = np.flatnonzero((encoded.places.values == FIRST) & inside)
+    begins = np.flatnonzero((encoded.segments.values == FIRST) & inside)
     first = np.full(len(sizes), -1, dtype=np.int64)
     first[owner[begins][::-1]] = position[begins][::-1]  # the last one written is the first in the text
     return first
@@ -229,7 +221,7 @@ def _with_answers(encoded: Encoded, windows: Windows | None) -> Encoded:
     for begin in range(0, n, CHUNK):
         here = np.arange(begin, min(begin + CHUNK, n))
         tokens = encoded.spans(here)
-        inside = tokens.places == SECOND
+        inside = tokens.segments == SECOND
         spans[here] = np.stack(context_spans(inside, tokens.starts, tokens.ends), axis=1)
         if answers is not None:
             targets[here] = answer_tokens(inside, tokens.starts, tokens.ends, answers[encoded.rows[here]])
@@ -237,9 +229,7 @@ def _with_answers(encoded: Encoded, windows: Windows | None) -> Encoded:
     return replace(encoded, windows=windows, targets=None if answers is None else targets)
 
 
-_FINISH: dict[TaskKind, Callable[[Encoded, Windows | None], Encoded]] = {
-    "classification": lambda encoded, _: _with_targets(encoded, np.int64),
-    "regression": lambda encoded, _: _with_targets(encoded, np.float32),
-    "tagging": lambda encoded, _: _with_words(encoded),
+_LABELLED: dict[str, Callable[[Encoded, Windows | None], Encoded]] = {
+    "tagging": _with_words,
     "question_answering": _with_answers,
 }

@@ -28,12 +28,9 @@ def step_batches(lengths: np.ndarray, size: int, seed: int, epoch: int) -> list[
         [[0, 2], [1, 3]]
     """
     generator = np.random.default_rng([seed, epoch])
-    order = generator.permutation(len(lengths))
     batches: list[np.ndarray] = []
-    for begin in range(0, len(order), BUCKET * size):
-        bucket = order[begin : begin + BUCKET * size]
-        bucket = bucket[np.argsort(lengths[bucket], kind="stable")]
-        batches += [bucket[at : at + size] for at in range(0, len(bucket), size)]
+    for bucket in _cut(generator.permutation(len(lengths)), BUCKET * size):
+        batches += _cut(bucket[np.argsort(lengths[bucket], kind="stable")], size)
     return [batches[index] for index in generator.permutation(len(batches))]
 
 
@@ -44,5 +41,8 @@ def sorted_batches(lengths: np.ndarray, size: int) -> list[np.ndarray]:
         >>> [batch.tolist() for batch in sorted_batches(np.array([3, 9, 5]), size=2)]
         [[1, 2], [0]]
     """
-    order = np.argsort(-lengths, kind="stable")
-    return [order[at : at + size] for at in range(0, len(order), size)]
+    return _cut(np.argsort(-lengths, kind="stable"), size)
+
+
+def _cut(ids: np.ndarray, size: int) -> list[np.ndarray]:
+    return [ids[begin : begin + size] for begin in range(0, len(ids), size)]

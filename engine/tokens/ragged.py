@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 Ids = Sequence[int] | np.ndarray
+NO_LABEL = -100
+"""Fills labels where there is none; what torch's cross-entropy ignores."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ space along), unless the token is nothing but whitespace.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from itertools import chain
@@ -18,17 +18,19 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from engine.base.errors import InputError
-from engine.data.task import Task
-from engine.tokens.windows import Windows, encode_windows
+from engine.tokens.windows import encode_windows
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
+    from engine.data.task import Task
+    from engine.tokens.windows import Windows
+
 CHUNK = 1024
 """Examples that are worked on at once."""
 BEFORE, FIRST, BETWEEN, SECOND, AFTER = range(5)
-"""Places of a token: special before the texts, in the first text, special between them, and so on."""
+"""Segments of an example: special tokens before the texts, the first text, special ones between them, …"""
 _SPACE = np.array([chr(code).isspace() for code in range(0x3002)])  # U+3000 is the last whitespace
 
 
@@ -38,18 +40,18 @@ class Flat:
 
     Shapes:
         rows, lengths: (n,) the row that each example came from, its number of tokens.
-        ids, types: (tokens,) token and token type ids.
-        starts, ends: (tokens,) characters within the token's text; 0 for special tokens.
-        places: (tokens,) `BEFORE`, `FIRST`, `BETWEEN`, `SECOND` or `AFTER`.
+        tokens, types: (all tokens,) token and token type ids.
+        starts, ends: (all tokens,) characters within the token's text; 0 for special tokens.
+        segments: (all tokens,) `BEFORE`, `FIRST`, `BETWEEN`, `SECOND` or `AFTER`.
     """
 
     rows: np.ndarray
     lengths: np.ndarray
-    ids: np.ndarray
+    tokens: np.ndarray
     types: np.ndarray
     starts: np.ndarray
     ends: np.ndarray
-    places: np.ndarray
+    segments: np.ndarray
 
 
 def tokenise(
@@ -130,7 +132,7 @@ def _read_windows(backend: Tokenizer, rows: Dataset, max_length: int, windows: W
         contexts = [chunk["context"][row][start:end] for row, start, end in cuts]
         encodings = [each[0] for each in encode_windows(backend, questions, contexts, max_length, 0)]
         flat = _flatten(encodings, np.arange(len(cuts)), questions, contexts, edges=edges)
-        shift = np.repeat(windows.starts[here], flat.lengths) * (flat.places == SECOND)
+        shift = np.repeat(windows.starts[here], flat.lengths) * (flat.segments == SECOND)
         yield replace(flat, rows=windows.rows[here], starts=flat.starts + shift, ends=flat.ends + shift)
 
 
@@ -157,19 +159,22 @@ def _flatten(
         begin: The row of the first text.
     """
     lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
-    ids = np.array(list(chain.from_iterable(each.ids for each in encodings)), np.int64)
-    types = np.array(list(chain.from_iterable(each.type_ids for each in encodings)), np.int64)
-    offsets = np.array([span for each in encodings for span in each.offsets], np.int64).reshape(-1, 2)
+    tokens, types = _joined(each.ids for each in encodings), _joined(each.type_ids for each in encodings)
+    offsets = _joined(span for each in encodings for span in each.offsets).reshape(-1, 2)
     sequences = chain.from_iterable(each.sequence_ids for each in encodings)
-    text = np.fromiter((-1 if sequence is None else sequence for sequence in sequences), np.int64, len(ids))
-    from_start = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    text = np.array([-1 if sequence is None else sequence for sequence in sequences], np.int64)
+    from_start = np.arange(len(tokens)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     from_end = np.repeat(lengths, lengths) - 1 - from_start
     cases = [text >= 0, from_start < edges[0], from_end < edges[1]]
-    places = np.select(cases, [2 * text + 1, BEFORE, AFTER], BETWEEN)
+    segments = np.select(cases, [2 * text + 1, BEFORE, AFTER], BETWEEN)
     source = np.repeat(text_of, lengths) + len(texts[0]) * (text > 0)
     starts, ends = _trimmed(offsets[:, 0], offsets[:, 1], source, list(chain.from_iterable(texts)))
     starts, ends = np.where(text >= 0, starts, 0), np.where(text >= 0, ends, 0)
-    return Flat(begin + text_of, lengths, ids, types, starts, ends, places)
+    return Flat(begin + text_of, lengths, tokens, types, starts, ends, segments)
+
+
+def _joined(lists: Iterable[Iterable[int]]) -> np.ndarray:
+    return np.fromiter(chain.from_iterable(lists), np.int64)
 
 
 def _trimmed(

@@ -53,9 +53,7 @@ def fit_questions(
 ) -> tuple[list[str], np.ndarray]:
     """The questions, each at most half of `max_length` long, and their lengths in tokens.
 
-    Args:
-        backend: Without truncation.
-        max_length: Of question, context and special tokens together.
+    The backend must not truncate.
     """
     special = backend.num_special_tokens_to_add(is_pair=True)
     limit = max(1, min(max_length // 2, max_length - special - 1))
@@ -98,12 +96,11 @@ def encode_windows(
 
 
 def context_spans(inside: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """From which to which character each window sees the context; 0 to 0 without a context token.
+    """From which to which character each window sees the context, (B,) each; 0 to 0 without a context token.
 
     Shapes:
         inside: (B, N), true at context tokens.
         starts, ends: (B, N), spans of the tokens in characters of the context.
-        Returns: two arrays (B,).
     """
     last = np.where(inside, ends, 0).max(axis=1, initial=0)
     first = np.where(inside, starts, last[:, None]).min(axis=1, initial=np.iinfo(np.int64).max)
@@ -130,10 +127,8 @@ def answer_tokens(
     """First and last token of the answer in each window; 0, 0 where the window lacks some of it.
 
     Shapes:
-        inside: (B, N), true at context tokens.
-        starts, ends: (B, N), spans of the tokens in characters of the context.
-        answers: (B, 2) spans of the answers, −1 for none.
-        Returns: (B, 2).
+        inside, starts, ends: as for `context_spans`.
+        answers: (B, 2) spans of the answers, −1 for none. Returns: (B, 2).
     """
     begin, finish = answers[:, :1], answers[:, 1:]
     window_start, window_end = context_spans(inside, starts, ends)

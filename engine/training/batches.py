@@ -12,71 +12,29 @@ import pickle
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from io import BytesIO
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from accelerate import Accelerator
-from torch import Tensor
 from torch.utils.data import DataLoader
 
-from engine.augment.examples import Augmenter
-from engine.models.forward import Features
-from engine.pipeline.training import Training
-from engine.signals.signals import OnlineSignals, TeacherSignals
-from engine.signals.team import TeamBatch, TeamSignals
-from engine.tokens.alignment import align, align_labels
-from engine.tokens.examples import Encoded
+from engine.tokens.alignment import alignments
+from engine.tokens.batch import Batch, packed
 from engine.tokens.order import step_batches
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from engine.augment.examples import Augmenter
+    from engine.models.forward import Features
+    from engine.pipeline.training import Training
+    from engine.signals.signals import OnlineSignals, TeacherSignals
+    from engine.signals.team import TeamSignals
+    from engine.tokens.examples import Encoded
+
 AHEAD = 3  # steps that are prepared while a GPU computes
-
-
-@dataclass
-class Batch:
-    """The part of a step that one process computes in one forward pass.
-
-    Shapes:
-        inputs: tensors (B, N) for the student.
-        labels: as in `Encoded.labels`.
-        fetched: the host's part of the teacher signals; None without a teacher.
-        alignment: (B, N, N of the teacher) or None where the tokenizers agree.
-        label_alignment: the same for the logits of tagging, where they are paired word by word.
-        totals: unit → count over the whole step, all passes and processes.
-        team: the host's part of what a team says; None with one teacher.
-        augmented: Whether these are augmented examples; `labels` of mixed ones are distributions, as
-            `engine.augment.mixup.mixed_targets` gives them.
-    """
-
-    inputs: dict[str, Tensor]
-    labels: Tensor
-    fetched: Any
-    alignment: Tensor | None
-    label_alignment: Tensor | None
-    totals: dict[str, float]
-    team: TeamBatch | None = None
-    augmented: bool = False
-
-    def to(self, device: torch.device) -> Batch:
-        """The same on the training device, without the teacher's part, which `view` moves."""
-        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
-
-    def pin_memory(self) -> Batch:
-        """The same in page-locked memory."""
-        team = self.team and replace(self.team, fetched=[_pinned(each) for each in self.team.fetched])
-        return replace(self._each(Tensor.pin_memory), fetched=_pinned(self.fetched), team=team)
-
-    def _each(self, change: Any) -> Batch:
-        return replace(
-            self,
-            inputs={name: change(tensor) for name, tensor in self.inputs.items()},
-            labels=change(self.labels),
-            alignment=None if self.alignment is None else change(self.alignment),
-            label_alignment=None if self.label_alignment is None else change(self.label_alignment),
-        )
 
 
 @dataclass
@@ -84,14 +42,13 @@ class TrainingData:
     """Training examples as the student and, where there is one, the teacher see them.
 
     Args:
-        student: The examples through the student's tokenizer.
         accepted: Names of the tensors that the student's forward takes.
         signals: The teacher's signals; None for plain fine-tuning.
         teacher: The examples through the teacher's tokenizer; None where it is the student's.
         aligned: Whether the objective compares token by token.
         augmenter: Makes augmented examples; None without an augmentation policy.
         online: The teacher's view of augmented examples.
-        team: What the teacher and its colleagues say together of the originals; None with one teacher.
+        team: The signals of a whole team on the originals; None with one teacher.
     """
 
     student: Encoded
@@ -107,39 +64,16 @@ class TrainingData:
         return len(self.student)
 
     def batch(self, ids: np.ndarray, totals: dict[str, float], drawn: int | None = None) -> Batch:
-        """The tensors of some examples.
-
-        Args:
-            drawn: The member of a team that teaches them.
-        """
-        inputs = self.student.inputs(ids)
-        length = inputs["input_ids"].shape[1]
-        kept = {name: tensor for name, tensor in inputs.items() if name in self.accepted}
-        fetched = alignment = label_alignment = None
-        if self.signals is not None:
-            fetched = self.signals.fetch(ids)
-            if self.teacher is not None and self.aligned:
-                seen = self.teacher.padded_length(ids)
-                alignment = align(self.student, self.teacher, ids, length, seen)
-                if self.student.kind == "tagging":
-                    label_alignment = align_labels(self.student, self.teacher, ids, length, seen)
-        team = None if self.team is None else self.team.fetch(ids, drawn)
-        return Batch(kept, self.student.labels(ids), fetched, alignment, label_alignment, totals, team)
-
-    def augmented_batch(
-        self, augmenter: Augmenter, ids: np.ndarray, totals: dict[str, float], generator: np.random.Generator
-    ) -> Batch:
-        """The tensors of augmented forms of some examples."""
-        view = augmenter.view(ids, generator)
-        of_all_copies = {unit: count * augmenter.copies for unit, count in totals.items()}
+        """The tensors of some examples, which the teacher of index `drawn` teaches; None for all."""
+        alignment, label_alignment = alignments(self.student, self.teacher if self.aligned else None, ids)
         return Batch(
-            view.inputs,
-            view.labels,
-            view.fetched,
-            view.alignment,
-            view.label_alignment,
-            of_all_copies,
-            augmented=True,
+            self.student.inputs(ids, accepted=self.accepted),
+            self.student.labels(ids),
+            None if self.signals is None else self.signals.fetch(ids),
+            alignment,
+            label_alignment,
+            totals,
+            None if self.team is None else self.team.fetch(ids, drawn),
         )
 
     def view(self, batch: Batch) -> Features | None:
@@ -149,17 +83,8 @@ class TrainingData:
         if features is None or batch.team is None:
             return features
         assert self.team is not None
-        alignment = batch.alignment if batch.label_alignment is None else batch.label_alignment
-        if alignment is not None:
-            alignment = alignment.to(features.logits.device)
-        return self.team.view(batch.team, features, alignment)
-
-
-def _pinned(fetched: Any) -> Any:
-    """The host's part of a teacher's signals in page-locked memory."""
-    if isinstance(fetched, dict):
-        return {name: tensor.pin_memory() for name, tensor in fetched.items()}
-    return None if fetched is None else fetched.pin_memory()
+        of_logits = batch.alignment if batch.label_alignment is None else batch.label_alignment
+        return self.team.view(batch.team, features, of_logits)
 
 
 class StepPlan:
@@ -172,7 +97,7 @@ class StepPlan:
     def __init__(
         self, data: TrainingData, training: Training, seed: int, epoch: int, accelerator: Accelerator
     ):
-        self.data, self.size, self.place = data, training.batch_size, (seed, epoch)
+        self.data, self.size, self.position = data, training.batch_size, (seed, epoch)
         self.rank, self.processes = accelerator.process_index, accelerator.num_processes
         whole = self.size * training.gradient_accumulation
         self.steps = step_batches(data.student.lengths, whole, seed, epoch)
@@ -185,7 +110,7 @@ class StepPlan:
         ids = self.steps[number]
         totals = {"examples": float(len(ids)), "tokens": float(self.data.student.label_count(ids))}
         nothing = dict.fromkeys(totals, math.inf)
-        drawn = None if self.data.team is None else self.data.team.draw([*self.place, number])
+        drawn = None if self.data.team is None else self.data.team.draw([*self.position, number])
         batches = []
         for start in range(0, len(ids), self.size):
             part = ids[start : start + self.size]
@@ -195,104 +120,72 @@ class StepPlan:
             batches += self._augmented(own, counts, (number, start))
         return batches
 
-    def _augmented(self, ids: np.ndarray, totals: dict[str, float], place: tuple[int, int]) -> list[Batch]:
-        """Augmented copies of some examples; the same for the same place, whoever makes them."""
-        augmenter = self.data.augmenter
-        if augmenter is None:
-            return []
-        return [
-            self.data.augmented_batch(
-                augmenter, ids, totals, np.random.default_rng([*self.place, *place, copy, self.rank])
-            )
-            for copy in range(augmenter.copies)
-        ]
+    def _augmented(
+        self, ids: np.ndarray, totals: dict[str, float], position: tuple[int, int]
+    ) -> Iterator[Batch]:
+        """Augmented copies of some examples; the same at the same position, whoever makes them."""
+        if (augmenter := self.data.augmenter) is None:
+            return
+        of_all_copies = {unit: count * augmenter.copies for unit, count in totals.items()}
+        for copy in range(augmenter.copies):
+            generator = np.random.default_rng([*self.position, *position, copy, self.rank])
+            yield replace(augmenter.batch(ids, generator), totals=of_all_copies)
 
 
 class Stream:
-    """The steps of a whole training, one epoch behind the other: step → the batches of this process.
-
-    Args:
-        epochs: How many there are.
-    """
+    """The steps of a whole training, one epoch behind the other: step → the batches of this process."""
 
     def __init__(
         self, data: TrainingData, training: Training, seed: int, epochs: int, accelerator: Accelerator
     ):
-        self.data, self.training, self.seed, self.accelerator = data, training, seed, accelerator
-        self.epochs, self.per_epoch = epochs, steps_in_epoch(len(data), training)
-        self.on_gpu = accelerator.device.type == "cuda"
-        self._last = StepPlan(data, training, seed, 0, accelerator)
-        self._epoch = 0
+        self._augmenter, self._on_gpu = data.augmenter, accelerator.device.type == "cuda"
+        self._epochs, self._per_epoch = epochs, steps_in_epoch(len(data), training)
+        self._plan = lru_cache(1)(lambda epoch: StepPlan(data, training, seed, epoch, accelerator))
 
     def __len__(self) -> int:
-        return self.epochs * self.per_epoch
-
-    def epoch(self, number: int) -> StepPlan:
-        """The steps of one epoch."""
-        if number != self._epoch:
-            self._last = StepPlan(self.data, self.training, self.seed, number, self.accelerator)
-            self._epoch = number
-        return self._last
+        return self._epochs * self._per_epoch
 
     def __getitem__(self, number: int) -> list[Batch]:
         """The batches of a step, counted over all epochs."""
-        epoch, step = divmod(number, self.per_epoch)
-        return self.epoch(epoch)[step]
+        epoch, step = divmod(number, self._per_epoch)
+        return self._plan(epoch)[step]
 
     def from_step(self, start: int) -> Iterator[list[Batch]]:
         """The steps from `start` on; where texts are augmented, and for a GPU, prepared ahead of time.
 
         Worker processes augment, otherwise a thread serves; a step is the same whoever prepares it.
         """
-        if self.data.augmenter is not None and self.data.augmenter.workers:
-            yield from self._from_workers(start, self.data.augmenter.workers)
-            return
-        if not self.on_gpu:
-            yield from map(self.__getitem__, range(start, len(self)))
-            return
-        with ThreadPoolExecutor(max_workers=1) as thread:
-            ahead: deque[Future[list[Batch]]] = deque()
-            for number in range(start, len(self)):
-                ahead.append(thread.submit(self._pinned, number))
-                if len(ahead) > AHEAD:
+        numbers = range(start, len(self))
+        if self._augmenter is not None and self._augmenter.workers:
+            yield from self._from_workers(numbers, self._augmenter.workers)
+        elif not self._on_gpu:
+            yield from map(self.__getitem__, numbers)
+        else:
+            with ThreadPoolExecutor(max_workers=1) as thread:
+                ahead = deque(thread.submit(self._pinned, number) for number in numbers[:AHEAD])
+                for number in numbers[AHEAD:]:
+                    ahead.append(thread.submit(self._pinned, number))
                     yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
+                yield from (step.result() for step in ahead)
 
-    def _from_workers(self, start: int, workers: int) -> Iterator[list[Batch]]:
+    def _from_workers(self, numbers: range, workers: int) -> Iterator[list[Batch]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of more workers than cores, which somebody has asked for
             loader: DataLoader[bytes] = DataLoader(
                 self,  # type: ignore[arg-type]  # it has the two methods of a map-style dataset
                 batch_size=None,
-                sampler=range(start, len(self)),
+                sampler=numbers,
                 num_workers=workers,
-                collate_fn=_packed,
+                collate_fn=packed,
                 prefetch_factor=AHEAD,
             )
             steps = iter(loader)
-        for packed in steps:
-            batches = pickle.loads(packed)  # of our own process's child
-            yield [batch.pin_memory() for batch in batches] if self.on_gpu else batches
+        for step in steps:
+            batches = pickle.loads(step)  # of our own process's child
+            yield [batch.pin_memory() for batch in batches] if self._on_gpu else batches
 
     def _pinned(self, number: int) -> list[Batch]:
         return [batch.pin_memory() for batch in self[number]]
-
-
-class _Packer(pickle.Pickler):
-    """Packs tensors as arrays.
-
-    As they are, they would go through shared memory, one file each, which takes as long as making them.
-    """
-
-    def reducer_override(self, value: Any) -> Any:
-        return (torch.from_numpy, (value.numpy(),)) if isinstance(value, Tensor) else NotImplemented
-
-
-def _packed(batches: list[Batch]) -> bytes:
-    buffer = BytesIO()
-    _Packer(buffer, pickle.HIGHEST_PROTOCOL).dump(batches)
-    return buffer.getvalue()
 
 
 def examples_in(batches: Sequence[Batch]) -> int:

@@ -13,27 +13,34 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from accelerate import Accelerator
+from accelerate.tracking import TensorBoardTracker
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
+from engine.base.errors import InputError
 from engine.base.files import written_atomically
-from engine.base.machine import Machine
-from engine.data.metrics import Scores
-from engine.data.task import Task, TaskKind
 from engine.evaluation.inference import scores_on
-from engine.models.forward import Features, faster_attention, forward
-from engine.objective.equation import Objective
-from engine.pipeline.training import Training
-from engine.tokens.examples import Encoded
-from engine.training.batches import Batch, Stream, TrainingData, examples_in, steps_in_epoch
-from engine.training.meter import Clock, Meter
+from engine.models.forward import faster_attention, forward
+from engine.training.batches import Stream, examples_in, steps_in_epoch
 from engine.training.optimiser import clip_gradients, optimizer_for, schedule, set_learning_rate, step_seed
-from engine.training.state import LoopState, best_file, load_checkpoint, save_checkpoint
-from engine.training.tracking import Tracker
+from engine.training.state import Clock, LoopState, Meter, best_file, load_state, save_checkpoint
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from transformers import PreTrainedModel
+
+    from engine.base.machine import Machine
+    from engine.data.metrics import Scores
+    from engine.data.task import Task, TaskKind
+    from engine.models.forward import Features
+    from engine.objective.equation import Objective
+    from engine.pipeline.training import Training
+    from engine.tokens.batch import Batch
+    from engine.tokens.examples import Encoded
+    from engine.training.batches import TrainingData
 
 
 class Trainee(nn.Module):
@@ -47,14 +54,9 @@ class Trainee(nn.Module):
         """The weighted terms of equation 1, one scalar each."""
         layers = () if batch.augmented else self.objective.student_layers_used
         student = forward(self.student, batch.inputs, self.kind, layers)
+        alignments = batch.alignment, batch.label_alignment
         return self.objective(
-            student,
-            teacher,
-            batch.labels,
-            batch.totals,
-            batch.alignment,
-            batch.label_alignment,
-            augmented=batch.augmented,
+            student, teacher, batch.labels, batch.totals, *alignments, augmented=batch.augmented
         )
 
 
@@ -100,9 +102,6 @@ def train(stage: Stage, machine: Machine) -> LoopState:
 
     A training that pauses leaves a checkpoint, from which the next call goes on.
 
-    Returns:
-        How the training went; `history` has an entry an epoch.
-
     Raises:
         NonFiniteLossError: A term of the loss became NaN or infinite.
     """
@@ -116,10 +115,10 @@ def train(stage: Stage, machine: Machine) -> LoopState:
         accelerator.scaler.load_state_dict(torch.amp.GradScaler().state_dict())  # not the last training's
         parts["scaler"] = accelerator.scaler
     checkpoint = stage.folder / "checkpoint.pt"
-    state = load_checkpoint(checkpoint, parts) or LoopState()
+    state = load_state(checkpoint, parts, LoopState) or LoopState()
     epochs, per_epoch = stage.epochs, steps_in_epoch(len(stage.data), training)
     clock = Clock(machine.options.checkpoint_seconds)
-    tracker = Tracker(stage.folder / "tensorboard" if machine.options.tensorboard else None, accelerator)
+    log = _log_in(stage.folder) if machine.options.tensorboard else None
     reporter.start(stage.name, stage.last_epoch * per_epoch, state.step)
     attention = faster_attention(student, machine.device)
     steps = Stream(stage.data, training, stage.seed, stage.last_epoch, accelerator).from_step(state.step)
@@ -130,7 +129,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
         started = time.perf_counter()
         for batches in islice(steps, per_epoch - state.step_in_epoch):
             state.waited += time.perf_counter() - started
-            # A step's random numbers depend on nothing but its place, so a resumed run repeats them.
+            # A step's random numbers depend on nothing but its number, so a resumed run repeats them.
             torch.manual_seed(step_seed(stage.seed, state.step, accelerator.process_index))
             set_learning_rate(optimizer, schedule(state.step, epochs * per_epoch, training.warmup))
 
@@ -146,7 +145,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
             if accelerator.is_main_process and clock.report_due():
                 means = meter.means(state.step_in_epoch)
                 note = f"loss {sum(means.values()):.4f}"
-                tracker.log("loss", means, state.step)
+                _log(log, "loss", means, state.step)
             reporter.advance(stage.name, note=note)
             if accelerator.is_main_process and clock.checkpoint_due():
                 state.term_sums = meter.sums()
@@ -158,7 +157,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
         score = scores[stage.task.metric]
         state.epoch, state.step_in_epoch, state.term_sums = state.epoch + 1, 0, {}
         state.history.append({"epoch": state.epoch, "loss": terms, "scores": scores})
-        tracker.log("score", scores, state.epoch)
+        _log(log, "score", scores, state.epoch)
         reporter.message(f"{stage.name}: epoch {state.epoch} of {epochs}, {stage.task.metric} {score:.4f}")
         if state.best_score is None or score > state.best_score:
             state.best_score, state.best_epoch = score, state.epoch
@@ -169,13 +168,30 @@ def train(stage: Stage, machine: Machine) -> LoopState:
     if accelerator.is_main_process and stage.paused(state):
         save_checkpoint(checkpoint, state, parts)
     student.set_attn_implementation(attention)
-    tracker.close()
+    if log is not None:
+        log.finish()
     reporter.finish(stage.name)
     accelerator.wait_for_everyone()
     load_model(student, best_file(stage.folder, state))
     accelerator.wait_for_everyone()  # the main process may remove the folder now
     accelerator.free_memory(trainee, optimizer)
     return state
+
+
+def _log_in(folder: Path) -> TensorBoardTracker:
+    """A TensorBoard log of a training."""
+    log = TensorBoardTracker("tensorboard", folder)
+    try:
+        log.start()
+    except ImportError as error:
+        what = "tensorboard is not installed; pip install tensorboard"
+        raise InputError.of("--tensorboard", what) from error
+    return log
+
+
+def _log(log: TensorBoardTracker | None, group: str, values: Mapping[str, float], step: int) -> None:
+    if log is not None:
+        log.log({f"{group}/{name}": value for name, value in values.items()}, step)
 
 
 def optimise(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import nn
 
-from engine.objective.equation import Objective
-from engine.pipeline.training import Training
+if TYPE_CHECKING:
+    from engine.objective.equation import Objective
+    from engine.pipeline.training import Training
 
 
 def optimizer_for(student: nn.Module, objective: Objective, training: Training) -> torch.optim.Optimizer:

@@ -1,23 +1,29 @@
-"""The state of a training that is saved and restored whole.
+"""What a training carries along: how far it has come, sums of its losses, and when to write them down.
 
-Random numbers need no saving: every step draws from a generator seeded by (seed, step, process),
-so a step that is repeated after a kill is the same step.
+Decided here: the state is saved and restored whole; the losses are summed without making the device wait.
+Random numbers need no saving: every step draws from a generator seeded by (seed, step, process), so a step
+that is repeated after a kill is the same step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, TypeVar
 
 import torch
+from accelerate.utils import reduce
+from torch import Tensor
 
-from engine.base.errors import RunError
+from engine.base.errors import NonFiniteLossError, RunError
 from engine.base.files import written_atomically
 
 State = TypeVar("State")
+REPORT_SECONDS = 1.0
+CHECKPOINT_SHARE = 20  # a checkpoint is due only after this many times what the last one took
 
 
 @dataclass
@@ -45,18 +51,10 @@ class LoopState:
 
 
 def save_checkpoint(path: Path, state: LoopState, parts: dict[str, Any]) -> None:
-    """Writes the loop's state and the `state_dict` of every part into one file, whole or not at all.
-
-    Best weights beside it that the state no longer speaks of are removed.
-    """
+    """Writes a checkpoint, and removes best weights beside it of which its state knows nothing."""
     save_state(path, asdict(state), parts)
     for older in set(path.parent.glob("best-*.safetensors")) - {best_file(path.parent, state)}:
         older.unlink()
-
-
-def load_checkpoint(path: Path, parts: dict[str, Any]) -> LoopState | None:
-    """Restores every part in place; as `load_state`."""
-    return load_state(path, parts, LoopState)
 
 
 def save_state(path: Path, state: dict[str, Any], parts: dict[str, Any]) -> None:
@@ -67,13 +65,7 @@ def save_state(path: Path, state: dict[str, Any], parts: dict[str, Any]) -> None
 
 
 def load_state(path: Path, parts: dict[str, Any], kind: Callable[..., State]) -> State | None:
-    """Restores every part in place.
-
-    Args:
-        kind: Class of the state.
-
-    Returns:
-        The state, or None where there is no checkpoint.
+    """Restores every part in place, and gives the state, of the class `kind`; None without a checkpoint.
 
     Raises:
         RunError: The file exists but is not a checkpoint of these parts.
@@ -86,12 +78,75 @@ def load_state(path: Path, parts: dict[str, Any], kind: Callable[..., State]) ->
             part.load_state_dict(saved[name])
         return kind(**saved["state"])
     except (RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError) as error:
-        cause = type(error).__name__
-        raise RunError(
-            f"{path} is not a checkpoint of this run ({cause}); remove it to start anew"
-        ) from error
+        what = f"{path} is not a checkpoint of this run ({type(error).__name__}); remove it to start anew"
+        raise RunError(what) from error
 
 
 def best_file(folder: Path, state: LoopState) -> Path:
     """The weights of the best epoch; it names them, because a repeated epoch may score otherwise on a GPU."""
     return folder / f"best-{state.best_epoch}.safetensors"
+
+
+class Meter:
+    """Sums of the terms, kept on the device, and the first step at which each was not finite.
+
+    Args:
+        sums: Term → sum over the steps that an earlier process took in this epoch.
+    """
+
+    def __init__(self, sums: dict[str, float]):
+        self._names = list(sums)
+        self._sums = torch.tensor(list(sums.values()), dtype=torch.float64)
+        self._bad = torch.zeros(len(sums), dtype=torch.int64)
+
+    def add(self, losses: Sequence[dict[str, Tensor]], step: int) -> None:
+        """Counts the terms of a step's forward passes, those of the other processes too."""
+        together: dict[str, Tensor] = {}
+        for name, value in (term for terms in losses for term in terms.items()):
+            together[name] = together[name] + value.detach() if name in together else value.detach()
+        self._names = self._names or list(together)
+        total = reduce(torch.stack([together[name] for name in self._names]).double(), "sum")
+        if not len(self._sums):
+            self._sums, self._bad = torch.zeros_like(total), torch.zeros_like(total, dtype=torch.int64)
+        self._sums, bad = self._sums.to(total.device) + total, self._bad.to(total.device)
+        self._bad = torch.where((bad == 0) & ~torch.isfinite(total), step, bad)
+
+    def sums(self) -> dict[str, float]:
+        """Term → sum over the epoch's steps so far; waits for the device.
+
+        Raises:
+            NonFiniteLossError: A term was not finite; it names the first step and the term.
+        """
+        wrong = [(step, name) for step, name in zip(self._bad.tolist(), self._names, strict=True) if step]
+        if wrong:
+            raise NonFiniteLossError(*min(wrong))
+        return dict(zip(self._names, self._sums.tolist(), strict=True))
+
+    def means(self, steps: int) -> dict[str, float]:
+        """Term → mean over the epoch's `steps` so far; as `sums`."""
+        return {name: value / steps for name, value in self.sums().items()}
+
+
+class Clock:
+    """When the loop should look at the losses, and when a checkpoint is due."""
+
+    def __init__(self, checkpoint_seconds: float):
+        self._interval = checkpoint_seconds
+        self._reported = self._saved = self._began = time.monotonic()
+
+    def report_due(self) -> bool:
+        """Whether `REPORT_SECONDS` have gone by since this last said yes."""
+        now = time.monotonic()
+        due = now - self._reported >= REPORT_SECONDS
+        self._reported = now if due else self._reported
+        return due
+
+    def checkpoint_due(self) -> bool:
+        """Whether a checkpoint should be written now: none within `checkpoint_seconds` of the last one."""
+        self._began = time.monotonic()
+        return self._began - self._saved >= self._interval
+
+    def checkpoint_saved(self) -> None:
+        """A checkpoint was written; the next waits so long that writing stays a small share."""
+        self._saved = time.monotonic()
+        self._interval = max(self._interval, CHECKPOINT_SHARE * (self._saved - self._began))

@@ -19,7 +19,7 @@ from engine.pipeline.read import load_pipeline
 from engine.run.plan import RunPlan, plan_run
 from engine.run.prepare import objective_for, online_data
 from engine.run.teacher import prepare_teacher
-from engine.tokens.examples import NO_LABEL
+from engine.tokens.ragged import NO_LABEL
 from engine.training.batches import Batch, StepPlan, Stream, TrainingData
 from tests.tokenizers import byte_bpe, wordpiece
 from tests.toys import save_tiny, toy_task

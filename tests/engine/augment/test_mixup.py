@@ -12,10 +12,10 @@ from engine.augment.mixup import draw, mixed_alignment, mixed_targets
 from engine.data.task import TaskKind
 from engine.models.forward import SHARES, blend, forward, mixed_inputs
 from engine.models.load import HEADS, for_task
-from engine.objective.prediction import build_ce, hard_label_term, prediction_term
+from engine.objective.prediction import PREDICTION, hard_label_term, prediction_term
 from engine.objective.reduction import reduce
 from engine.pipeline import Mixup, PredictionCE
-from engine.tokens.examples import NO_LABEL
+from engine.tokens.ragged import NO_LABEL
 from tests.tokenizers import wordpiece
 from tests.toys import ARCHITECTURES, tiny_config, toy_task
 
@@ -132,8 +132,8 @@ def test_the_losses_of_a_share_of_1_are_those_of_the_first(kind: TaskKind) -> No
     for labels in (plain, mixed):
         found = reduce(hard_label_term(kind, student, mask, labels), totals)
         torch.testing.assert_close(found, reduce(hard_label_term(kind, student, mask, plain), totals))
-        term = prediction_term(build_ce(PredictionCE()), kind, student, teacher, mask, labels)
-        base = prediction_term(build_ce(PredictionCE()), kind, student, teacher, mask, plain)
+        term = prediction_term(PREDICTION["ce"](PredictionCE()), kind, student, teacher, mask, labels)
+        base = prediction_term(PREDICTION["ce"](PredictionCE()), kind, student, teacher, mask, plain)
         torch.testing.assert_close(reduce(term, totals), reduce(base, totals))
 
 

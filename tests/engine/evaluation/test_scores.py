@@ -19,7 +19,8 @@ from engine.evaluation.scores import (
     scores,
     trivial_scores,
 )
-from engine.tokens.examples import NO_LABEL, encode
+from engine.tokens.examples import encode
+from engine.tokens.ragged import NO_LABEL
 from tests.clock import within
 from tests.tasks import make_task, shared_task
 from tests.tokenizers import CORPUS, KINDS, byte_bpe, wordpiece
@@ -144,7 +145,7 @@ def test_the_answer_comes_from_the_best_window_and_never_from_the_question():
 def test_of_equal_windows_the_first_one_answers():
     task = make_task("question_answering", ASKED[:1])
     encoded = encode(task.train, task, wordpiece(), 48, 0)
-    first = encoded.windows.starts[0], encoded.ends[0][np.argmax(encoded.places[0] == 3)]
+    first = encoded.windows.starts[0], encoded.ends[0][np.argmax(encoded.segments[0] == 3)]
     assert predictions(task, encoded, [np.zeros((n, 2)) for n in encoded.lengths]) == [CONTEXT[slice(*first)]]
 
 
@@ -152,7 +153,7 @@ def test_answers_have_no_whitespace_around_them():
     row = {"id": "0", "question": "Who?", "context": "the \n fox \n ran", "answers": ASKED[0]["answers"]}
     task = make_task("question_answering", [row])
     encoded = encode(task.train, task, byte_bpe(), 32)
-    inside = np.flatnonzero(encoded.places[0] == 3)
+    inside = np.flatnonzero(encoded.segments[0] == 3)
     pieces = [row["context"][encoded.starts[0][i] : encoded.ends[0][i]] for i in inside]
     logits = np.zeros((encoded.lengths[0], 2))
     first, last = (inside[i] for i, piece in enumerate(pieces) if piece == "\n")

@@ -10,6 +10,7 @@ import torch
 from engine.base.errors import InputError
 from engine.data.task import TASK_KINDS
 from engine.models.forward import Features, TeacherNeeds
+from engine.objective import critics, equation, mapping, prediction
 from engine.objective.equation import Objective, hard_label_only
 from engine.pipeline import (
     CE,
@@ -27,6 +28,7 @@ from engine.pipeline import (
     Training,
     TransformerCritic,
     Weights,
+    components,
 )
 from tests.reference import objectives as naive
 
@@ -42,6 +44,14 @@ INTERMEDIATE = {
     "mi_alpha mlp": MIAlpha(critic=MLPCritic(width=8, layers=2, feed_forward=8), level="token", max_tokens=8),
 }
 MAPPING = {"skip": Skip(), "last": Last(), "emd": EMD(temperature=10.0)}
+
+
+def test_registries_hold_every_kind_of_the_specs() -> None:
+    kinds = components()
+    assert list(equation.INTERMEDIATE) == kinds["intermediate"]
+    assert list(mapping.MAPPING) == kinds["mapping"]
+    assert list(prediction.PREDICTION) == kinds["prediction"]
+    assert list(critics.CRITIC) == kinds["critic"]
 
 
 def pipeline(task="classification", states=None, mapping=None, **weights):

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from engine.data.task import TASK_KINDS
-from engine.objective import PREDICTION
-from engine.objective.prediction import IGNORED, cross_entropy, hard_label_term, kl, mse, prediction_term
+from engine.objective.prediction import PREDICTION, cross_entropy, hard_label_term, kl, mse, prediction_term
 from engine.objective.reduction import reduce
 from engine.pipeline import PredictionCE, PredictionKL, PredictionMSE
+from engine.tokens.ragged import NO_LABEL
 from tests.reference import objectives as naive
 
 LOSSES = [
@@ -34,7 +34,7 @@ def batch(kind, dtype=torch.float64):
         "question_answering": ((3, 5, 2), torch.tensor([[0, 4], [1, 2], [3, 3]])),
     }[kind]
     student, teacher = (2 * torch.randn(2, *shape, generator=generator, dtype=torch.float64)).to(dtype)
-    totals = {"examples": 3, "tokens": int((tags != IGNORED).sum())}
+    totals = {"examples": 3, "tokens": int((tags != NO_LABEL).sum())}
     return student, teacher, mask, labels, totals
 
 
@@ -134,7 +134,7 @@ def test_tags_outside_the_student_or_without_partner_do_not_count():
 
 def test_a_batch_without_any_label_costs_nothing():
     student, _, mask, labels, _ = batch("tagging")
-    term = hard_label_term("tagging", student, mask, torch.full_like(labels, IGNORED))
+    term = hard_label_term("tagging", student, mask, torch.full_like(labels, NO_LABEL))
     assert reduce(term, {"examples": 3, "tokens": 0}) == 0
 
 

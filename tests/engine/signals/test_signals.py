@@ -14,7 +14,7 @@ from engine.base.machine import Machine, machine_for
 from engine.base.options import RunOptions
 from engine.models.forward import TeacherNeeds
 from engine.signals.signals import CachedSignals, OnlineSignals, examples_to_pass, signals_for
-from engine.signals.store import PASS_BATCH, SignalPass, SignalStore, SignalWriter
+from engine.signals.store import PASS_BATCH, SignalPass, SignalStore
 from engine.tokens.examples import encode
 from tests.tokenizers import wordpiece
 from tests.toys import ROWS, perturb, save_tiny, toy_task
@@ -129,14 +129,14 @@ def test_a_pass_that_breaks_is_finished_not_repeated(
     whole = Scene("tagging", here.machine, tmp_path / "again")
     whole.store = SignalStore(tmp_path / "whole", whole.store.lengths, 3, True, 16)
     whole.signals()
-    write = SignalWriter.write
+    write = SignalPass.write
 
-    def break_at_the_third(self: SignalWriter, ids: np.ndarray, number: int, features: object) -> None:
+    def break_at_the_third(self: SignalPass, ids: np.ndarray, number: int, features: object) -> None:
         if number == 2:
             raise KeyboardInterrupt
         write(self, ids, number, features)
 
-    monkeypatch.setattr(SignalWriter, "write", break_at_the_third)
+    monkeypatch.setattr(SignalPass, "write", break_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         here.signals()
     monkeypatch.undo()
@@ -176,7 +176,7 @@ def test_a_pass_that_breaks_is_finished_under_a_budget_that_just_fits(
     room = scene("tagging")
     size = room.store.bytes(["logits", "hidden-02-all", "hidden-04-all"])
     here = scene("tagging", cache_budget_gb=(size + 100) / 1e9)
-    monkeypatch.setattr(SignalWriter, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(SignalPass, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         here.signals()
     monkeypatch.undo()

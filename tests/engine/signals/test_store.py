@@ -45,14 +45,13 @@ def fill(store: SignalStore, needs: TeacherNeeds, processes: int = 1, stop_after
     signal_pass.begin()
     passed = 0
     for rank in range(processes):
-        writer = signal_pass.writer()
         for ids, number in signal_pass.todo(rank, processes):
             if stop_after is not None and passed >= stop_after:
                 return passed
-            writer.write(ids, number, teacher_says(store, ids, needs))
+            signal_pass.write(ids, number, teacher_says(store, ids, needs))
             passed += len(ids)
-        writer.flush()
-    signal_pass.finish()
+        signal_pass.flush()
+    store.settle()
     return passed
 
 
@@ -153,14 +152,13 @@ def test_processes_that_start_at_different_times_leave_no_gap(tmp_path: Path) ->
     store, needs = store_in(tmp_path / "a", [3] * (6 * PASS_BATCH)), TeacherNeeds((1,), "all")
     signal_pass = SignalPass(store, store.missing(needs))
     signal_pass.begin()
-    writer = signal_pass.writer()
     shares = [[number for _, number in signal_pass.todo(rank, 2)] for rank in (0, 1)]
     assert sorted(shares[0] + shares[1]) == [*range(6)]
     slow = signal_pass.todo(1, 2)
     for ids, number in signal_pass.todo(0, 2):
-        writer.write(ids, number, teacher_says(store, ids, needs))
+        signal_pass.write(ids, number, teacher_says(store, ids, needs))
     for ids, number in slow:  # looks at what is done only now
-        writer.write(ids, number, teacher_says(store, ids, needs))
+        signal_pass.write(ids, number, teacher_says(store, ids, needs))
     assert signal_pass.examples_done == len(store.lengths)
 
 
@@ -193,8 +191,8 @@ def test_values_that_float16_does_not_hold_are_clamped(tmp_path: Path) -> None:
     hidden = torch.tensor([1e6, -1e6, 65504.0, 1e-3]).expand(2, 1, 4)
     features = Features(torch.full((2, 3), 1e6), {1: hidden}, torch.ones(2, 1, dtype=torch.bool))
     for ids, number in signal_pass.todo(0, 1):
-        signal_pass.writer().write(ids, number, features)
-    signal_pass.finish()
+        signal_pass.write(ids, number, features)
+    store.settle()
     read = SignalReader(store, needs).read(np.array([0]), 1)
     assert read.hidden[1][0, 0, :3].tolist() == [LARGEST, -LARGEST, LARGEST]
     assert read.logits[0].tolist() == [1e6] * 3

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from engine.models.forward import Features
 from engine.objective.equation import Objective
-from engine.objective.prediction import IGNORED
 from engine.pipeline import Pipeline, Training
 from engine.signals.team import MemberSignals, TeamSignals
 from engine.tokens.alignment import align, align_labels
 from engine.tokens.examples import Encoded, encode
+from engine.tokens.ragged import NO_LABEL
 from engine.training.batches import StepPlan, TrainingData
 from tests.tokenizers import byte_bpe, wordpiece
 from tests.toys import toy_task
@@ -92,7 +92,7 @@ class Team:
             return says.logits(ids, length)
         seen = encoding.padded_length(ids)
         pair = align_labels if self.task.kind == "tagging" else align
-        return torch.bmm(pair(self.student, encoding, ids, length, seen), says.logits(ids, seen))
+        return torch.bmm(pair(self.student, encoding, ids), says.logits(ids, seen))
 
     def objective(self) -> Objective:
         nothing = {f"{who}_{size}": 0 for who in ("student", "teacher") for size in ("layers", "width")}
@@ -125,7 +125,7 @@ def error(kind: str, logits: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
         found = torch.zeros(len(labels), 2)
         for place, ends in enumerate(labels.tolist()):
             for side, end in enumerate(ends):
-                if end != IGNORED:
+                if end != NO_LABEL:
                     found[place, side] = -logs[place, end, side]
         return found.mean(-1)
     logs = logits.log_softmax(-1)
@@ -160,7 +160,7 @@ def test_a_team_teaches_as_its_equation_says(kind: str, team_kind: str) -> None:
             for weight, target in zip(trust, targets, strict=True)
         )
         if kind == "tagging":
-            counted = paired & (batch.labels != IGNORED)
+            counted = paired & (batch.labels != NO_LABEL)
             expected = values[counted].sum() / batch.totals["tokens"]
         else:
             expected = values.sum() / batch.totals["examples"]
@@ -171,8 +171,7 @@ def test_every_member_counts_where_each_has_a_token() -> None:
     team = Team("tagging", "average")
     ids = np.arange(4)
     features = team.data.view(team.data.batch(ids, {"examples": 4.0, "tokens": 9.0}))
-    length = team.student.padded_length(ids)
-    rows = align_labels(team.student, team.other, ids, length, team.other.padded_length(ids)).sum(-1) > 0
+    rows = align_labels(team.student, team.other, ids).sum(-1) > 0
     assert torch.equal(features.paired, rows)
     assert rows.any()
 

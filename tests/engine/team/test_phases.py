@@ -14,7 +14,7 @@ from torch import Tensor
 from engine.base.errors import NonFiniteLossError, RunError
 from engine.team.phases import Found, Search, handing_out
 from engine.team.theta import Theta
-from engine.training.meter import Clock
+from engine.training.state import Clock
 from tests.engine.team.learners import Batch, TwoLayers
 
 INPUTS, CLASSES, ROWS, SIZE = 8, 3, 256, 16

@@ -15,8 +15,8 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from engine.tokens.alignment import align, align_labels, same_tokenizer
-from engine.tokens.examples import NO_LABEL, encode
-from engine.tokens.ragged import Ragged
+from engine.tokens.examples import encode
+from engine.tokens.ragged import NO_LABEL, Ragged
 from tests.reference import alignment as reference
 from tests.tasks import make_task
 from tests.tokenizers import CORPUS, KINDS, bare_bpe, byte_bpe, unigram, wordpiece
@@ -41,8 +41,7 @@ def weights_of(student, teacher, rows, max_length=64, combine=align):
     task = make_task(kind, rows, labels=("A", "B"))
     encoded = [encode(task.train, task, tokenizer, max_length) for tokenizer in (student, teacher)]
     ids = list(range(len(rows)))
-    lengths = [each.padded_length(ids) for each in encoded]
-    return combine(*encoded, ids, *lengths), *encoded
+    return combine(*encoded, ids), *encoded
 
 
 def pieces(tokenizer, encoded, row):
@@ -148,7 +147,7 @@ def test_tokens_that_the_teacher_truncated_have_no_partner():
     task = make_task("classification", [{"text": CORPUS[0]}])
     student = encode(task.train, task, wordpiece(), 64)
     teacher = encode(task.train, task, unigram(), 12)
-    weights = align(student, teacher, [0], 64, 16)
+    weights = align(student, teacher, [0])
     seen = teacher.ends[0].max()
     beyond = np.flatnonzero(student.starts[0] >= seen)
     assert len(beyond) > 3
@@ -164,7 +163,7 @@ def test_a_token_without_characters_has_no_partner():
     middle = Ragged(middle, encoded.starts.offsets)
     hollow = replace(encoded, starts=middle, ends=middle)
     for one, other in ((hollow, encoded), (encoded, hollow)):
-        assert align(one, other, [0], 8, 8).nonzero()[:, 1].tolist() == [0, int(encoded.lengths[0]) - 1]
+        assert align(one, other, [0]).nonzero()[:, 1].tolist() == [0, int(encoded.lengths[0]) - 1]
 
 
 def test_windows_of_a_context_align_within_the_context():
@@ -178,16 +177,15 @@ def test_windows_of_a_context_align_within_the_context():
     student = encode(task.train, task, unigram(), 48, 16)
     teacher = encode(task.train, task, wordpiece(), 128, windows=student.windows)
     ids = np.arange(len(student))
-    lengths = student.padded_length(ids), teacher.padded_length(ids)
-    weights = align(student, teacher, ids, *lengths).numpy()
-    assert torch.equal(align_labels(student, teacher, ids, *lengths), torch.from_numpy(weights))
+    weights = align(student, teacher, ids).numpy()
+    assert torch.equal(align_labels(student, teacher, ids), torch.from_numpy(weights))
     for example, i, j in zip(*np.nonzero(weights), strict=True):
-        if student.places[example][i] == 3:
+        if student.segments[example][i] == 3:
             span = slice(student.starts[example][i], student.ends[example][i])
             other = slice(teacher.starts[example][j], teacher.ends[example][j])
             assert max(span.start, other.start) < min(span.stop, other.stop)
     solid = student.spans(ids)
-    letters = np.vectorize(lambda c: row["context"][c].isalnum())(solid.starts) & (solid.places == 3)
+    letters = np.vectorize(lambda c: row["context"][c].isalnum())(solid.starts) & (solid.segments == 3)
     assert np.allclose(weights.sum(-1)[:, : letters.shape[1]][letters], 1)
 
 
@@ -212,7 +210,7 @@ def test_words_that_only_one_of_the_two_sees_are_left_out():
     rows = [{"tokens": WORDS, "tags": [0] * len(WORDS)}]
     task = make_task("tagging", rows, labels=("A",))
     student, teacher = encode(task.train, task, wordpiece(), 64), encode(task.train, task, unigram(), 16)
-    weights = align_labels(student, teacher, [0], 64, 16)
+    weights = align_labels(student, teacher, [0])
     assert 0 < weights.sum() == teacher.label_count([0]) < student.label_count([0])
 
 
@@ -255,6 +253,6 @@ def test_a_batch_takes_a_moment():
     seconds = []
     for _ in range(20):
         begin = time.perf_counter()
-        align(student, teacher, ids, 64, 64)
+        align(student, teacher, ids)
         seconds.append(time.perf_counter() - begin)
     assert min(seconds) < 0.01

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from engine.base.errors import InputError
 from engine.tokens import examples as encoding
 from engine.tokens import tokenise as tokenising
-from engine.tokens.examples import NO_LABEL, encode
+from engine.tokens.examples import encode
+from engine.tokens.ragged import NO_LABEL
 from engine.tokens.tokenise import SECOND
 from tests.tasks import make_task, shared_task
 from tests.tokenizers import CORPUS, KINDS, bare_bpe, byte_bpe, unigram, wordpiece
@@ -217,7 +218,7 @@ def test_any_words_get_at_most_one_token_each(build, tokens):
 
 
 def spans_of(encoded, example):
-    inside = encoded.places[example] == SECOND
+    inside = encoded.segments[example] == SECOND
     return list(zip(encoded.starts[example][inside], encoded.ends[example][inside], strict=True))
 
 
@@ -268,7 +269,7 @@ def test_answers_are_recovered_from_their_tokens(build):
             assert (example in held) == whole
         for example in held:
             first, last = labels[example]
-            assert encoded.places[example][first] == encoded.places[example][last] == SECOND
+            assert encoded.segments[example][first] == encoded.segments[example][last] == SECOND
             text = source["context"][encoded.starts[example][first] : encoded.ends[example][last]]
             assert text == answer or (build is byte_bpe and answer in text)
 

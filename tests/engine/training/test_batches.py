@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from engine.models.forward import Features
 from engine.pipeline import Training
 from engine.tokens.alignment import align, align_labels
-from engine.tokens.examples import NO_LABEL, encode
-from engine.training.batches import Batch, StepPlan, Stream, TrainingData, examples_in, steps_in_epoch
+from engine.tokens.examples import encode
+from engine.tokens.ragged import NO_LABEL
+from engine.training.batches import StepPlan, Stream, TrainingData, examples_in, steps_in_epoch
 from tests.tokenizers import byte_bpe, wordpiece
 from tests.toys import ROWS, toy_task
 
@@ -132,19 +133,9 @@ def test_tokens_are_aligned_where_tokenizers_differ_and_it_matters(name: str, al
         return
     sizes = batch.inputs["input_ids"].shape[1], teacher.padded_length(ids)
     assert batch.alignment is not None
-    assert torch.equal(batch.alignment, align(student, teacher, ids, *sizes))
+    assert torch.equal(batch.alignment, align(student, teacher, ids))
     assert batch.alignment.shape == (3, *sizes)
     assert (batch.label_alignment is None) == (name != "tagging")
     if name == "tagging":
-        assert torch.equal(batch.label_alignment, align_labels(student, teacher, ids, *sizes))
+        assert torch.equal(batch.label_alignment, align_labels(student, teacher, ids))
         assert not torch.equal(batch.label_alignment, batch.alignment)
-
-
-def test_a_batch_moves_as_a_whole() -> None:
-    tensor = torch.ones(2)
-    batch = Batch({"input_ids": tensor}, tensor, "fetched", tensor, tensor, {"examples": 2.0})
-    moved = batch.to(torch.device("meta"))
-    tensors = [*moved.inputs.values(), moved.labels, moved.alignment, moved.label_alignment]
-    assert {each.device.type for each in tensors} == {"meta"}
-    assert (moved.fetched, moved.totals) == ("fetched", {"examples": 2.0})
-    assert Batch({}, tensor, None, None, None, {}).to(torch.device("meta")).alignment is None

@@ -36,10 +36,8 @@ from engine.tokens.examples import encode
 from engine.training import loop
 from engine.training.batches import StepPlan, TrainingData, steps_in_epoch
 from engine.training.loop import Stage, best_scores, train
-from engine.training.meter import Clock, Meter
 from engine.training.optimiser import schedule
-from engine.training.state import LoopState
-from engine.training.tracking import Tracker
+from engine.training.state import Clock, LoopState, Meter
 from tests.tokenizers import wordpiece
 from tests.toys import ROWS, perturb, tiny_config, toy_task
 
@@ -417,11 +415,13 @@ def test_tensorboard(options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     )
 
 
-def test_a_log_without_tensorboard(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+def test_a_log_without_tensorboard(options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("torch.utils.tensorboard", "tensorboardX"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delattr(torch.utils, "tensorboard", raising=False)
+    machine = machine_for(options.model_copy(update={"tensorboard": True}))
     with pytest.raises(InputError, match="--tensorboard: tensorboard is not installed"):
-        Tracker(tmp_path, machine.accelerator)
-    Tracker(None, machine.accelerator).log("loss", {"prediction": 1.0}, 1)
+        train(stage_for("single", machine, tmp_path), machine)
 
 
 def test_no_log_unless_asked(machine: Machine, tmp_path: Path) -> None:
