@@ -38,8 +38,9 @@ class BackTranslated:
         self.strength = spec.strength
         self._there = Translator(spec.there, f"{PLACE}.there", machine)
         self._back = Translator(spec.back, f"{PLACE}.back", machine)
-        identity = hash_of(self._there.identity, self._back.identity, LONGEST)
-        self._kept = Translations(kept(machine.options.cache, "translations", *identity).with_suffix(".db"))
+        identity = self._there.identity, self._back.identity, LONGEST
+        path = kept(machine.options.cache, "translations", *identity)
+        self._kept = Translations(path.with_suffix(".db"))
 
     def __call__(self, passages: Sequence[Passage], generator: np.random.Generator) -> list[Passage]:
         """Other forms of texts."""

@@ -1,33 +1,45 @@
 """The masked-language model of contextual augmentation: a named one, or a small one of the dataset's own.
 
 Decided here: size and training of the small one. It knows which words stand where in texts like these, and
-nothing of the language beyond them; it is trained once for a dataset and kept.
+nothing of the language beyond them; it is trained once for a dataset and kept. The main process trains it
+alone, so that it is the same for any number of processes.
 """
 
 from __future__ import annotations
 
 import math
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from accelerate.utils import send_to_device
 from torch.nn import functional as F
-from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForMaskedLM,
+    DataCollatorForLanguageModeling,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    get_linear_schedule_with_warmup,
+)
 
 from engine.base.cache import kept
 from engine.base.errors import InputError
 from engine.base.files import folder_written_atomically
 from engine.base.hub import local_snapshot
-from engine.base.machine import Machine
-from engine.data.task import Task, texts_of
+from engine.data.task import texts_of
 from engine.models.load import load_config, load_tokenizer, quiet_transformers, save_model, scratch_config
 from engine.models.names import Scratch
 from engine.models.vocabulary import scratch_tokenizer
 from engine.pipeline.augmentation import IN_DOMAIN
 from engine.tokens.order import step_batches
-from engine.training.optimiser import schedule, step_seed
+from engine.tokens.ragged import NO_LABEL
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from engine.base.machine import Machine
+    from engine.data.task import Task
 
 SIZE = Scratch(layers=2, hidden=128, heads=2)
 TOKENS = 64
@@ -98,48 +110,58 @@ def in_domain(task: Task, machine: Machine) -> MaskedModel:
 
 
 def _trained(task: Task, tokenizer: PreTrainedTokenizerBase, machine: Machine) -> PreTrainedModel:
-    device, name = machine.device, "language model of the dataset"
+    name = "language model of the dataset"
     texts = _pieces(task, tokenizer)
     config = scratch_config(SIZE, len(tokenizer), tokenizer.pad_token_id or 0)
     torch.manual_seed(0)
     with quiet_transformers():
-        model = AutoModelForMaskedLM.from_config(config).to(device).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE)
-    lengths = np.array([len(text) for text in texts])
+        model = AutoModelForMaskedLM.from_config(config).to(machine.device).train()
     epochs = range(min(EPOCHS, math.ceil(EXAMPLES / len(texts))))
+    lengths = np.array([len(text["input_ids"]) for text in texts])
     steps = [ids for epoch in epochs for ids in step_batches(lengths, BATCH, 0, epoch)][: EXAMPLES // BATCH]
+    weights = {"params": list(model.parameters()), "initial_lr": LEARNING_RATE}
+    optimizer = torch.optim.AdamW([weights], lr=LEARNING_RATE)
+    # It begins behind transformers' first step and ends before its last one, whose rates are 0.
+    warmup, total = max(1, round(WARMUP * len(steps))), len(steps) + 1
+    schedule = get_linear_schedule_with_warmup(optimizer, warmup, total, last_epoch=0)
+    collate = masking(tokenizer)
     machine.reporter.start(name, len(steps))
-    for step, ids in enumerate(steps):
-        torch.manual_seed(step_seed(0, step, 0))
-        for group in optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * schedule(step, len(steps), WARMUP)
-        inputs = tokenizer.pad({"input_ids": [texts[at] for at in ids]}, return_tensors="pt").to(device)
-        loss = _loss(model, inputs, tokenizer, machine)
-        loss.backward()
+    for ids in steps:
+        masked_loss(model, collate([texts[index] for index in ids]), machine).backward()
         optimizer.step()
+        schedule.step()
         optimizer.zero_grad()
         machine.reporter.advance(name)
     machine.reporter.finish(name)
     return model.eval()
 
 
-def _pieces(task: Task, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+def _pieces(task: Task, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, list[int]]]:
     """Every text as token ids, long ones in pieces."""
-    found = tokenizer(
-        list(texts_of(task)), truncation=True, max_length=TOKENS, return_overflowing_tokens=True
+    pieces = tokenizer(
+        list(texts_of(task)),
+        truncation=True,
+        max_length=TOKENS,
+        return_overflowing_tokens=True,
+        return_special_tokens_mask=True,
     )
-    return found["input_ids"]
+    names = ("input_ids", "special_tokens_mask")
+    return [dict(zip(names, values, strict=True)) for values in zip(*map(pieces.get, names), strict=True)]
 
 
-def _loss(
-    model: PreTrainedModel, inputs: Any, tokenizer: PreTrainedTokenizerBase, machine: Machine
-) -> Tensor:
-    """Cross-entropy at the masked tokens (Devlin et al. 2019; every chosen token is masked)."""
-    ids = inputs["input_ids"]
-    special = torch.isin(ids, torch.tensor(tokenizer.all_special_ids, device=ids.device))
-    masked = (torch.rand(ids.shape).to(ids.device) < MASKED) & ~special
-    hidden = ids.masked_fill(masked, tokenizer.mask_token_id)
+def masking(tokenizer: PreTrainedTokenizerBase) -> DataCollatorForLanguageModeling:
+    """Masks tokens of texts (Devlin et al. 2019), every chosen one; the same ones whenever it is made."""
+    return DataCollatorForLanguageModeling(
+        tokenizer, mlm_probability=MASKED, mask_replace_prob=1.0, random_replace_prob=0.0, seed=0
+    )
+
+
+def masked_loss(model: PreTrainedModel, batch: Any, machine: Machine) -> Tensor:
+    """Cross-entropy at the masked tokens; 0 where no token is."""
+    batch = send_to_device(batch, machine.device)
+    masked = batch["labels"] != NO_LABEL
     # fp16 would need its loss scaled.
     with machine.accelerator.autocast() if machine.precision == "bf16" else nullcontext():
-        logits = model(input_ids=hidden, attention_mask=inputs["attention_mask"]).logits
-    return F.cross_entropy(logits[masked].float(), ids[masked], reduction="sum") / masked.sum().clamp(min=1)
+        logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    total = F.cross_entropy(logits[masked].float(), batch["labels"][masked], reduction="sum")
+    return total / masked.sum().clamp(min=1)

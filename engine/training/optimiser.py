@@ -30,14 +30,17 @@ def optimizer_for(student: nn.Module, objective: Objective, training: Training) 
 
 
 def schedule(step: int, total: int, warmup: float) -> float:
-    """Share of the peak learning rate at a step: linear rise, then linear fall to zero.
+    """Share of the peak learning rate at a step: linear rise, then linear fall.
+
+    It is transformers' `get_linear_schedule_with_warmup` without its first and its last step, at which the
+    rate is 0 and nothing would be learned. It follows from the number of the step, so nothing of it is saved.
 
     Example:
         >>> [round(schedule(step, 10, 0.2), 2) for step in (0, 1, 2, 9)]
-        [0.5, 1.0, 1.0, 0.12]
+        [0.5, 1.0, 0.89, 0.11]
     """
     rising = max(1, round(warmup * total))
-    return min((step + 1) / rising, (total - step) / max(1, total - rising))
+    return min((step + 1) / rising, (total - step) / (total + 1 - rising))
 
 
 def step_seed(seed: int, step: int, process: int) -> int:

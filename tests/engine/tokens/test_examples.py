@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 import pytest
 from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.base.errors import InputError
 from engine.tokens import examples as encoding
 from engine.tokens import tokenise as tokenising
 from engine.tokens.examples import encode
 from engine.tokens.ragged import NO_LABEL
 from engine.tokens.tokenise import SECOND
+from tests.engine.tokens.rows import CONTEXT, QUESTIONS, SENTENCE, kinds, question, words
 from tests.tasks import make_task, shared_task
-from tests.tokenizers import CORPUS, KINDS, bare_bpe, byte_bpe, unigram, wordpiece
-
-kinds = pytest.mark.parametrize("build", KINDS.values(), ids=KINDS)
-
-SENTENCE = ["I", "don't", "like", "  naïve", "café", "中文", "🙂👍🏽", "unbelievably", "3.5", "ok"]
-CONTEXT = " ".join(CORPUS) + " Naïve 中文 readers 🙂 met at the café.\n" + " ".join(reversed(CORPUS))
-
-
-def words(*tokens: str) -> dict:
-    return {"tokens": list(tokens), "tags": [index % 3 for index in range(len(tokens))]}
-
-
-def question(text: str, answer: str, context: str = CONTEXT) -> dict:
-    answers = {"text": [answer], "answer_start": [context.index(answer)]}
-    return {"id": text, "question": text, "context": context, "answers": answers}
-
-
-QUESTIONS = [
-    question("Who met at the café?", "Naïve 中文 readers 🙂"),
-    question("Which animal jumps?", "The quick brown fox"),
-    question("Where had he lived?", "Vienna, where"),
-    question("When?", "tomorrow", "tomorrow"),
-]
-
+from tests.tokenizers import CORPUS, bare_bpe, byte_bpe, unigram, wordpiece
 
 # --- texts -----------------------------------------------------------------------------------------
 
@@ -131,39 +106,6 @@ def test_no_rows_give_no_examples(kind):
     assert len(encoded) == len(encoded.lengths) == 0
 
 
-def test_the_tokenizer_keeps_its_own_settings():
-    tokenizer = unigram()
-    backend = tokenizer.backend_tokenizer
-    backend.enable_truncation(7, stride=2, strategy="only_first")
-    backend.enable_padding(length=9)
-    before = backend.truncation, backend.padding
-    task = make_task("classification", [{"text": "the quick brown fox jumps over the lazy dog"}])
-    assert encode(task.train, task, tokenizer, 64).lengths[0] > 9
-    assert (backend.truncation, backend.padding) == before
-    backend.no_truncation()
-    backend.no_padding()
-
-
-def test_a_tokenizer_without_offsets_is_refused():
-    class Slow:
-        is_fast = False
-
-    task = make_task("classification", [{"text": "a"}])
-    with pytest.raises(InputError, match=r"tokenizer: has no fast version.*Slow"):
-        encode(task.train, task, Slow(), 16)
-
-
-@kinds
-def test_spans_have_no_whitespace_at_their_ends(build):
-    text = "  The quick\tbrown \n\n fox,  naïve café 🙂 中文 "
-    task = make_task("classification", [{"text": text}])
-    encoded = encode(task.train, task, build(), 64)
-    pieces = [text[start:end] for start, end in zip(encoded.starts[0], encoded.ends[0], strict=True)]
-    assert all(piece == piece.strip() or not piece.strip() for piece in pieces)
-    covered = {c for s, e in zip(encoded.starts[0], encoded.ends[0], strict=True) for c in range(s, e)}
-    assert {index for index, character in enumerate(text) if not character.isspace()} <= covered
-
-
 # --- tagging ---------------------------------------------------------------------------------------
 
 
@@ -217,41 +159,6 @@ def test_any_words_get_at_most_one_token_each(build, tokens):
 # --- question answering ----------------------------------------------------------------------------
 
 
-def spans_of(encoded, example):
-    inside = encoded.segments[example] == SECOND
-    return list(zip(encoded.starts[example][inside], encoded.ends[example][inside], strict=True))
-
-
-@kinds
-@pytest.mark.parametrize("overlap", [0, 8, 500])
-def test_windows_cover_the_whole_context(build, overlap):
-    task = make_task("question_answering", QUESTIONS)
-    encoded = encode(task.train, task, build(), 48, overlap)
-    assert len(encoded) > 8
-    assert encoded.lengths.max() == 48
-    assert (np.diff(encoded.rows) >= 0).all()
-    for row, source in enumerate(QUESTIONS):
-        examples = np.flatnonzero(encoded.rows == row)
-        covered = {c for example in examples for s, e in spans_of(encoded, example) for c in range(s, e)}
-        text = source["context"]
-        assert {index for index, character in enumerate(text) if not character.isspace()} <= covered
-        for example in examples:
-            spans = spans_of(encoded, example)
-            assert encoded.windows.starts[example] == spans[0][0]
-            assert encoded.windows.ends[example] == spans[-1][1]
-        for example in examples[:-1]:
-            shared = set(spans_of(encoded, example)) & set(spans_of(encoded, example + 1))
-            assert (len(shared) > 0) == (overlap > 0)
-            assert len(shared) <= 48 // 2
-
-
-def test_neighbouring_windows_share_the_overlap():
-    task = make_task("question_answering", QUESTIONS[:1])
-    encoded = encode(task.train, task, wordpiece(), 64, 20)
-    shared = set(spans_of(encoded, 0)) & set(spans_of(encoded, 1))
-    assert len(shared) == 20
-
-
 @kinds
 def test_answers_are_recovered_from_their_tokens(build):
     task = make_task("question_answering", QUESTIONS)
@@ -303,46 +210,6 @@ def test_a_row_without_an_answer_points_to_the_first_token(answers):
     labels = encode(task.train, task, wordpiece(), 32).labels([0, 1])
     assert labels[0].tolist() != [0, 0]
     assert labels[1].tolist() == [0, 0]
-
-
-@pytest.mark.parametrize("other", [wordpiece, byte_bpe, unigram, bare_bpe])
-@kinds
-def test_a_second_tokenizer_sees_the_same_windows(build, other):
-    task = make_task("question_answering", QUESTIONS)
-    student = encode(task.train, task, build(), 64, 16)
-    teacher = encode(task.train, task, other(), 512, windows=student.windows)
-    assert teacher.rows.tolist() == student.rows.tolist()
-    assert teacher.windows is student.windows
-    for example, row in enumerate(student.rows):
-        context = QUESTIONS[row]["context"]
-        theirs, mine = spans_of(teacher, example), spans_of(student, example)
-        assert (teacher.labels([example]).any() == student.labels([example]).any()).item()
-        assert context[theirs[0][0] : theirs[-1][1]].strip() == context[mine[0][0] : mine[-1][1]].strip()
-
-
-@kinds
-def test_a_question_longer_than_the_model_is_cut(build, caplog):
-    long = [question("Who " + "unbelievably quick " * 200 + "jumps?", "Naïve 中文 readers 🙂"), QUESTIONS[1]]
-    task = make_task("question_answering", long)
-    with caplog.at_level(logging.WARNING, logger="autodistiller"):
-        encoded = encode(task.train, task, build(), 40, 30)
-        teacher = encode(task.train, task, bare_bpe(), 40, windows=encoded.windows)
-    assert caplog.text.count("1 question(s) were cut to 20 tokens") == 2
-    assert encoded.lengths.max() == 40
-    assert teacher.lengths.max() <= 40
-    assert len(teacher) == len(encoded)
-    covered = {
-        c for e in np.flatnonzero(encoded.rows == 0) for s, t in spans_of(encoded, e) for c in range(s, t)
-    }
-    assert {index for index, character in enumerate(CONTEXT) if not character.isspace()} <= covered
-
-
-def test_the_shortest_length_still_leaves_room_for_context():
-    task = make_task("question_answering", [question("who is the quick brown fox", "fox", "the fox")])
-    for build in KINDS.values():
-        encoded = encode(task.train, task, build(), 8, 4)
-        assert encoded.lengths.max() <= 8
-        assert all(spans_of(encoded, example) for example in range(len(encoded)))
 
 
 # --- many rows ---

@@ -148,7 +148,7 @@ def test_the_rate_follows_the_schedule_over_all_epochs(
     train(stage_for("single", machine, tmp_path), machine)
     assert seen == [schedule(step, 8, QUICK.warmup) for step in range(8)]
     assert seen[0] == 1.0
-    assert seen[-1] == pytest.approx(1 / 7)
+    assert seen[-1] == pytest.approx(1 / 8)
 
 
 # --- what is optimised is what is logged -------------------------------------------------------------

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import get_linear_schedule_with_warmup
 
 from engine.models.load import build, for_task
 from engine.objective.equation import Objective
@@ -44,6 +45,23 @@ def test_the_schedule_moves_every_group_by_the_same_share() -> None:
     for share in (0.5, 0.25, 1.0):
         set_learning_rate(optimizer, share)
         assert {group["lr"] for group in optimizer.param_groups} == {1e-3 * share, 2e-2 * share}
+
+
+@pytest.mark.parametrize(
+    ("total", "warmup", "rising"), [(1, 0.1, 1), (10, 0.0, 1), (50, 0.1, 5), (9, 0.9, 8)]
+)
+def test_the_rate_is_that_of_transformers_but_for_steps_without_any(
+    total: int, warmup: float, rising: int
+) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = get_linear_schedule_with_warmup(optimizer, rising, total + 1)
+    rates = []
+    for _ in range(total + 2):
+        rates.append(theirs.get_last_lr()[0])
+        optimizer.step()
+        theirs.step()
+    assert (rates[0], rates[-1]) == (0.0, 0.0)
+    assert [schedule(step, total, warmup) for step in range(total)] == pytest.approx(rates[1:-1])
 
 
 @given(st.integers(1, 500), st.floats(0, 0.99))
