@@ -114,10 +114,7 @@ command(
 )
 command("components", "look", "Lists the kinds of every component, and the presets.")
 command(
-    "show",
-    "look",
-    "Shows a complete pipeline with its defaults, or the result of a run.",
-    *("shown", "set", "format"),
+    "show", "look", "Shows a complete pipeline with its defaults, or the result of a run.", *("shown", "set", "format")
 )
 command(
     "doctor",

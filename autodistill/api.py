@@ -137,12 +137,7 @@ class AutoDistiller:
             InputError: The dataset is not the recommendation's, or there is no such pick.
         """
         request = self._request(
-            out=Path(out),
-            pick=pick,
-            top=top,
-            seed=seed,
-            student_alone=student_alone,
-            fine_tuning=fine_tuning,
+            out=Path(out), pick=pick, top=top, seed=seed, student_alone=student_alone, fine_tuning=fine_tuning
         )
         return run_recommended(request, recommendation, self.reporter, dataset)
 

@@ -187,14 +187,7 @@ def _run(request: Request, pick: Pick, until_epoch: int | None, reporter: Report
 
 def folder_name(request: Request, pick: Pick) -> str:
     """The same for the same pick, whatever else was asked for."""
-    identity = (
-        pick.key,
-        request.teacher,
-        pick.student,
-        request.seed,
-        request.fine_tuning,
-        request.task.fingerprint,
-    )
+    identity = (pick.key, request.teacher, pick.student, request.seed, request.fine_tuning, request.task.fingerprint)
     return f"{pick.pipeline['intermediate']['kind']}-{hash_of(*identity)[:8]}"
 
 

@@ -119,9 +119,7 @@ def _choice(dataset: str, runs: pd.DataFrame, past: RunTable, model: Mixed, tabl
 
 def main() -> None:
     """Prints the mean regret of both ways, and their difference with its standard error over datasets."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs")
     parser.add_argument("--vectors", default="glove")
     parser.add_argument("--first", type=int, default=3)

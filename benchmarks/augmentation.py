@@ -27,9 +27,7 @@ ROWS = 1000
 
 def main() -> None:
     """Prints a line a run, and the table of means."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+")
     parser.add_argument("--teacher", required=True)
     parser.add_argument("--seeds", type=int, default=3)
@@ -62,10 +60,7 @@ def main() -> None:
                 print(*rows[-1].values(), f"seed {seed}", f"waited {result.waiting_share:.1%}", flush=True)
     found = pd.DataFrame(rows).groupby(["dataset", "policy"], sort=False)
     table = found.agg(
-        teacher=("teacher", "mean"),
-        mean=("score", "mean"),
-        deviation=("score", "std"),
-        seconds=("seconds", "mean"),
+        teacher=("teacher", "mean"), mean=("score", "mean"), deviation=("score", "std"), seconds=("seconds", "mean")
     )
     print(table.round(3).to_string())
 

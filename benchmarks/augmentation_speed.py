@@ -25,9 +25,7 @@ ROWS, EPOCHS = 1000, 4
 
 def main() -> None:
     """Prints the medians over the rounds."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
     parser.add_argument("--teacher", required=True)
     parser.add_argument("--student", default="scratch:layers=2,hidden=128")

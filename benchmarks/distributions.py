@@ -21,9 +21,7 @@ from engine import RunOptions, RunResult, distill
 
 def main() -> None:
     """Prints a line a distribution, and a table of the sources."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
     parser.add_argument("--teacher", required=True)
     parser.add_argument("--members", nargs="+", required=True)
@@ -67,9 +65,7 @@ def main() -> None:
     for source, distributions in plain.items():
         for number, distribution in enumerate(distributions):
             shares = [float(share) for share in distribution]
-            result = run(
-                f"{source.replace(', ', '-')}-{number}", {"kind": "stochastic", "distribution": shares}
-            )
+            result = run(f"{source.replace(', ', '-')}-{number}", {"kind": "stochastic", "distribution": shares})
             assert result.student_score is not None
             note(source, shares, result.student_score)
     table = pd.DataFrame(rows).groupby("source", sort=False).score

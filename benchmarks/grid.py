@@ -45,9 +45,7 @@ def grid(task: Task) -> list[Pipeline]:
 
 def name_of(pipeline: Pipeline, task: Task) -> str:
     """The three kinds of a pipeline."""
-    return (
-        f"{pipeline.intermediate.kind:9} {pipeline.mapping.kind:5} {pipeline.prediction_for(task.kind).kind}"
-    )
+    return f"{pipeline.intermediate.kind:9} {pipeline.mapping.kind:5} {pipeline.prediction_for(task.kind).kind}"
 
 
 def is_finite(result: RunResult) -> bool:

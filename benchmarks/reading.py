@@ -37,9 +37,7 @@ print(json.dumps({"rows": rows, "seconds": round(time.perf_counter() - began, 2)
 
 def main() -> None:
     """Prints one line a measurement."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 1_000_000])
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=["csv", "parquet"])
     given = parser.parse_args()

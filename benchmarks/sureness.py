@@ -23,9 +23,7 @@ from engine.tokens.examples import encode
 
 def main() -> None:
     """Prints a row a dataset and member; of classification."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+")
     parser.add_argument("--teacher", required=True)
     parser.add_argument("--members", nargs="+", required=True)
@@ -44,9 +42,7 @@ def main() -> None:
         for name, each in plans:
             member = prepare_teacher(each, task, training, machine, label=name)
             encoded = encode(task.train, task, member.tokenizer, training.max_length or 0)
-            logits = torch.from_numpy(
-                np.stack(logits_of(member.model, encoded, task.kind, machine.accelerator))
-            )
+            logits = torch.from_numpy(np.stack(logits_of(member.model, encoded, task.kind, machine.accelerator)))
             said = torch.distributions.Categorical(logits=logits)
             rows.append(
                 {

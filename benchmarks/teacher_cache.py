@@ -62,9 +62,7 @@ def steps_per_second(task: Task, folder: Path, signals: str, precision: str, run
         task,
         teacher=str(folder / "teacher"),
         student=str(folder / "student"),
-        pipeline=Pipeline(
-            intermediate=MSE(), prediction=PredictionCE(temperature=4.0), training=Training(epochs=1)
-        ),
+        pipeline=Pipeline(intermediate=MSE(), prediction=PredictionCE(temperature=4.0), training=Training(epochs=1)),
         out=folder / run,
         fine_tuning=FineTuning(when="never"),
         options=RunOptions(signals=signals, precision=precision, cache_dir=str(folder / "cache")),

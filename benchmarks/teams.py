@@ -19,9 +19,7 @@ KINDS = ("single", "average", "assistants", "weighted", "stochastic", "autoskd")
 
 def main() -> None:
     """Prints a line a run, and the table of means."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+")
     parser.add_argument("--teacher", required=True)
     parser.add_argument("--members", nargs="+", required=True)
@@ -65,17 +63,12 @@ def main() -> None:
                 print(*rows[-1].values(), f"seed {seed}", flush=True)
                 if result.team and kind == "autoskd":
                     shares = zip(result.team.teachers, result.team.distribution or (), strict=True)
-                    print(
-                        "kept:", *(f"{each.name} {share:.2f}" for each, share in shares if share), flush=True
-                    )
+                    print("kept:", *(f"{each.name} {share:.2f}" for each, share in shares if share), flush=True)
                 if result.team and kind == "average" and seed == 0:
                     print(*(f"{each.name} {each.score(result.metric):.4f}" for each in result.team.teachers))
     table = pd.DataFrame(rows).groupby(["dataset", "team"], sort=False)
     found = table.agg(
-        mean=("score", "mean"),
-        deviation=("score", "std"),
-        search=("search", "mean"),
-        training=("training", "mean"),
+        mean=("score", "mean"), deviation=("score", "std"), search=("search", "mean"), training=("training", "mean")
     )
     print(found.round(4).to_string())
 

@@ -18,17 +18,12 @@ from engine.data.task import Task
 from engine.models.start import tokenizer_of
 from engine.run.plan import plan_run
 
-SEARCHES = {
-    "distillation loss": {},
-    "gold labels": {"validation": "hard_label", "second_order": True},
-}
+SEARCHES = {"distillation loss": {}, "gold labels": {"validation": "hard_label", "second_order": True}}
 
 
 def main() -> None:
     """Prints a line a search, and how many of them found the teacher."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
     parser.add_argument("--teacher", required=True)
     parser.add_argument("--student", default="layers:3")
@@ -50,13 +45,7 @@ def main() -> None:
     rows = []
     for loss, how in SEARCHES.items():
         for seed in range(given.seeds):
-            teacher = {
-                "kind": "autoskd",
-                "members": members,
-                "candidates": 1,
-                "dropped": given.useless,
-                **how,
-            }
+            teacher = {"kind": "autoskd", "members": members, "candidates": 1, "dropped": given.useless, **how}
             out = given.out / f"{loss.split()[0]}-{seed}"
             result = distill(
                 task,

@@ -93,9 +93,7 @@ def distill(
     task = identified(data) if isinstance(data, Task) else load_task(data, **columns)
     for note in task.notes:
         machine.reporter.message(note)
-    plan = plan_run(
-        task, chosen, teacher, student, seed=seed, fine_tuning=fine_tuning, precision=machine.precision
-    )
+    plan = plan_run(task, chosen, teacher, student, seed=seed, fine_tuning=fine_tuning, precision=machine.precision)
     check_batch(plan.pipeline, machine.accelerator.num_processes)
     with machine.accelerator.main_process_first():  # one empties the folder, where that was asked for
         folder = RunFolder(out, plan.identity, options.overwrite)

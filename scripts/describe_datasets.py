@@ -42,9 +42,7 @@ DESCRIPTIONS = {
 
 def main() -> None:
     """Describes every dataset and writes both files."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     machine = machine_for(RunOptions())

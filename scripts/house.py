@@ -54,9 +54,7 @@ class House:
         named = {".".join(file.relative_to(root).with_suffix("").parts): file for file in files}
         self.files = {name.removesuffix(".__init__"): file for name, file in named.items()}
         self.trees = {name: ast.parse(file.read_text("utf-8")) for name, file in self.files.items()}
-        self.loads = {
-            name: set(self._loaded(tree)) & self.files.keys() - {name} for name, tree in self.trees.items()
-        }
+        self.loads = {name: set(self._loaded(tree)) & self.files.keys() - {name} for name, tree in self.trees.items()}
 
     def _loaded(self, tree: ast.Module) -> Iterator[str]:
         """Our modules that loading a module loads directly."""
@@ -71,9 +69,7 @@ class House:
     def doors(self, package: str) -> list[str]:
         """What a newcomer sees in a package: folders and modules."""
         entries = (self.root / package).iterdir()
-        return sorted(
-            e.name for e in entries if not e.name.startswith("_") and (e.is_dir() or e.suffix == ".py")
-        )
+        return sorted(e.name for e in entries if not e.name.startswith("_") and (e.is_dir() or e.suffix == ".py"))
 
     def longest_chain(self) -> list[str]:
         """Modules each of which loads the next one, as many as there are."""

@@ -21,14 +21,8 @@ SHARED = ROOT.parent / "shared"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     import torch
 
-    skips = {
-        "shared": (SHARED / "datasets").is_dir(),
-        "gpu": torch.cuda.is_available(),
-    }
-    reasons = {
-        "shared": "the folder ../shared is not on this machine",
-        "gpu": "no CUDA device on this machine",
-    }
+    skips = {"shared": (SHARED / "datasets").is_dir(), "gpu": torch.cuda.is_available()}
+    reasons = {"shared": "the folder ../shared is not on this machine", "gpu": "no CUDA device on this machine"}
     for item in items:
         for marker, present in skips.items():
             if item.get_closest_marker(marker) and not present:

@@ -18,14 +18,7 @@ HOUSE = House(ROOT)
 ORDER = (
     *("meta_data",),
     *("engine.base", "engine.data", "engine.pipeline", "engine.tokens", "engine.models", "engine.objective"),
-    *(
-        "engine.augment",
-        "engine.evaluation",
-        "engine.signals",
-        "engine.training",
-        "engine.run",
-        "engine.team",
-    ),
+    *("engine.augment", "engine.evaluation", "engine.signals", "engine.training", "engine.run", "engine.team"),
     *("engine.distillation", "engine"),
     *("autodistill.datasets", "autodistill.history", "autodistill.ranking", "autodistill.evaluation"),
     *("autodistill.recommend", "autodistill.race", "autodistill.api", "autodistill", "autodistill.commands"),
@@ -80,9 +73,7 @@ def test_no_import_cycles() -> None:
 def test_what_is_light_loads_neither_torch_nor_transformers(package: str) -> None:
     modules = [name for name in MODULES if f"{name}.".startswith(f"{package}.")]
     code = f"import sys, {', '.join(modules)}; print(*{{'torch', 'transformers'}} & sys.modules.keys())"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not loaded.stdout.split()
 
 
@@ -114,9 +105,7 @@ def test_the_house_keeps_to_its_plan(figure: str) -> None:
     assert measured <= PLAN[figure]
 
 
-@pytest.mark.parametrize(
-    "module", [name for name in HOUSE.files if not HOUSE.files[name].name.startswith("__")]
-)
+@pytest.mark.parametrize("module", [name for name in HOUSE.files if not HOUSE.files[name].name.startswith("__")])
 def test_tests_mirror_the_tree(module: str) -> None:
     folder, _, name = module.replace(".", "/").rpartition("/")
     assert (ROOT / "tests" / folder / f"test_{name}.py").is_file()

@@ -121,10 +121,7 @@ def a_result(**more: Any) -> RunResult:
         "teacher_score": 0.9,
         "student_score": 0.81,
         "distillation_ratio": 0.9,
-        "scores": {
-            "teacher": {"validation": {"accuracy": 0.9}},
-            "student": {"validation": {"accuracy": 0.81}},
-        },
+        "scores": {"teacher": {"validation": {"accuracy": 0.9}}, "student": {"validation": {"accuracy": 0.81}}},
         "warnings": ["The teacher is hardly better than a coin."],
         "parameters": 14_350_000,
     }
@@ -135,13 +132,7 @@ def test_show_a_run(tmp_path: Path) -> None:
     result = a_result()
     (tmp_path / "result.json").write_text(result.to_json(), encoding="utf-8")
     shown = Answer("show", str(tmp_path)).out
-    for part in (
-        "0.9000",
-        "0.8100",
-        "14.3 M",
-        "distillation ratio (accuracy",
-        "warning: The teacher is hardly",
-    ):
+    for part in ("0.9000", "0.8100", "14.3 M", "distillation ratio (accuracy", "warning: The teacher is hardly"):
         assert part in shown
     assert json.loads(Answer("show", str(tmp_path), "--json").out)["student_score"] == 0.81
 
@@ -192,10 +183,7 @@ BAD_PIPELINES = [
     (["--pipeline", "nowhere/p.toml"], "nowhere/p.toml: no such file"),
     (["--set", "intermediate.alfa=0.5"], "--set intermediate.alfa: unknown key; got 'alfa'"),
     (["--set", "intermediate.alpha=2"], "--set intermediate.alpha: out of range; got 2; allowed: 0 to 1"),
-    (
-        ["--pipeline", "tinybert", "--set", "intermediate.alpha=0.5"],
-        "mse has no alpha; it belongs to mi_alpha",
-    ),
+    (["--pipeline", "tinybert", "--set", "intermediate.alpha=0.5"], "mse has no alpha; it belongs to mi_alpha"),
     (["--set", "mapping.kind=skp"], "Did you mean skip?"),
     (["--set", "training.epochs"], "--set: the form is key=value"),
 ]
@@ -206,10 +194,7 @@ BAD_MODELS = [
     ([*MODELS, "--student", "layers:x"], "layers: needs a whole number above 0"),
 ]
 BAD_OPTIONS = [
-    (
-        ["--teacher-learning-rate", "0"],
-        "--teacher-learning-rate: out of range; got 0.0; allowed: greater than 0",
-    ),
+    (["--teacher-learning-rate", "0"], "--teacher-learning-rate: out of range; got 0.0; allowed: greater than 0"),
     (["--cache-budget-gb", "-1"], "--cache-budget-gb: out of range"),
     (["--seed", "-1"], "--seed"),
     (["--device", "tpu"], "'tpu' is not one of"),
@@ -313,17 +298,7 @@ def _at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-RUN = (
-    "run",
-    "cola",
-    *MODELS,
-    "--set",
-    "training.epochs=1",
-    "--teacher-epochs",
-    "1",
-    "--precision",
-    "float32",
-)
+RUN = ("run", "cola", *MODELS, "--set", "training.epochs=1", "--teacher-epochs", "1", "--precision", "float32")
 
 
 @pytest.fixture(name="finished")
@@ -397,10 +372,7 @@ def test_predict_writes_a_leaderboard_file(finished: Path, at_home: Path) -> Non
         (["runs/cola", "--file", "nowhere.csv"], "nowhere.csv"),
         (["runs/cola", "--file", "cola/test.jsonl", "--text", "x"], "either --text or --file"),
         (["runs/cola", "--file", "cola/test.jsonl", "--text-column", "txt"], "Did you mean text?"),
-        (
-            ["runs/cola", "--text", "x", "--text-pair", "y", "--text-pair", "z"],
-            "needs as many texts as --text",
-        ),
+        (["runs/cola", "--text", "x", "--text-pair", "y", "--text-pair", "z"], "needs as many texts as --text"),
         (["runs/cola", "--data", "cola"], "the leaderboard's files need a folder"),
     ],
     ids=str,

@@ -33,9 +33,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 
 
-COMMANDS = [
-    line for block in blocks("bash") for line in block.splitlines() if line.startswith("autodistill ")
-]
+COMMANDS = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("autodistill ")]
 
 
 @pytest.fixture(name="folder", scope="module")

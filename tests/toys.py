@@ -54,10 +54,7 @@ def _pair(dice: random.Random) -> dict[str, Any]:
 
 def _regression(dice: random.Random) -> dict[str, Any]:
     level = dice.randrange(3)
-    return {
-        "text": _with(dice, dice.choice((BAD, DULL, GOOD)[level])),
-        "label": level - 1 + dice.uniform(-0.1, 0.1),
-    }
+    return {"text": _with(dice, dice.choice((BAD, DULL, GOOD)[level])), "label": level - 1 + dice.uniform(-0.1, 0.1)}
 
 
 def _tagging(dice: random.Random) -> dict[str, Any]:

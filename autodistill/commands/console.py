@@ -222,11 +222,7 @@ class _Line:
 
     def text(self, stage: str, now: float) -> str:
         rate = (self.done - self.first) / max(now - self.began, 1e-9)
-        left = (
-            f", {_duration((self.total - self.done) / rate)} left"
-            if rate > 0 and self.done < self.total
-            else ""
-        )
+        left = f", {_duration((self.total - self.done) / rate)} left" if rate > 0 and self.done < self.total else ""
         note = f", {self.note}" if self.note else ""
         return f"{stage}: {self.done} of {self.total} {self.unit}, {rate:.1f} {self.unit}/s{left}{note}"
 

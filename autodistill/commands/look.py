@@ -48,9 +48,7 @@ def augment(typed: Typed, reporter: Reporter) -> Shown:
     """Originals, drawn by the seed, beside what becomes of them."""
     sets = [f"augmentation={typed['policy']}", *(typed["set"] or ())]
     examples = augmented(request_from(typed, lambda: load_pipeline(PLAIN, sets)), reporter)
-    rows = [
-        [str(number), as_text(each["original"]), _made(each)] for number, each in enumerate(examples, start=1)
-    ]
+    rows = [[str(number), as_text(each["original"]), _made(each)] for number, each in enumerate(examples, start=1)]
     return Shown(examples, [(["", "original", "augmented"], rows, "")])
 
 
@@ -79,8 +77,7 @@ def augmented(request: Request, reporter: Reporter) -> list[dict[str, Any]]:
     rows = [dict(task.train[int(row)]) for row in generator.permutation(len(task.train))[: request.count]]
     made = policy(rows, task.kind, generator)
     examples: list[dict[str, Any]] = [
-        {"original": original, "augmented": changed}
-        for original, changed in zip(rows, made.rows, strict=False)
+        {"original": original, "augmented": changed} for original, changed in zip(rows, made.rows, strict=False)
     ]
     if made.shares is not None:
         for pair, partner, share in zip(examples, made.rows[len(rows) :], made.shares.tolist(), strict=True):

@@ -164,11 +164,7 @@ OPTIONS |= {
     "set": Option(list[str] | None, "Change a key: prediction.kind=mse. Repeatable.", MODELS),
     "augment": Option(str | None, "Operators in their order: random,mixup; or none.", MODELS),
     "policy": Option(
-        str,
-        "Operators in their order, such as random+mixup.",
-        MODELS,
-        names=("--augment", "--policy"),
-        default=...,
+        str, "Operators in their order, such as random+mixup.", MODELS, names=("--augment", "--policy"), default=...
     ),
     "pareto": Option(bool, "Show quality against time.", ADVICE, default=False),
     "figures": Option(Path | None, "Folder to draw the figures in."),
@@ -196,9 +192,7 @@ Work = Callable[[Typed, "Reporter"], "Shown"]
 # --- commands --------------------------------------------------------------------------------------
 
 
-def command(
-    app: typer.Typer, name: str, room: str, help: str, *names: str, resume: str = "", **helps: str
-) -> None:
+def command(app: typer.Typer, name: str, room: str, help: str, *names: str, resume: str = "", **helps: str) -> None:
     """Adds a command.
 
     Args:

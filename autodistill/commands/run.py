@@ -12,13 +12,7 @@ from typing import TYPE_CHECKING
 from autodistill.api import evaluation_of
 from autodistill.commands import show
 from autodistill.commands.options import Typed
-from autodistill.commands.request import (
-    default_folder,
-    fields_of,
-    folder_word,
-    request_from,
-    training_alone,
-)
+from autodistill.commands.request import default_folder, fields_of, folder_word, request_from, training_alone
 from autodistill.history.store import Store
 from autodistill.race import record_run, run_recommended
 from autodistill.recommend.recommend import PICKS

@@ -268,10 +268,7 @@ def evaluation(found: Evaluation, *more: str) -> Shown:
 
 
 def _measure_rows(measures: Mapping[str, Mapping[str, float]]) -> list[Row]:
-    return [
-        [name, *(figure(values.get(measure), ".3f") for measure in MEASURES)]
-        for name, values in measures.items()
-    ]
+    return [[name, *(figure(values.get(measure), ".3f") for measure in MEASURES)] for name, values in measures.items()]
 
 
 def _evaluation_lines(found: Evaluation) -> Iterator[str]:

@@ -32,10 +32,7 @@ def shipped_datasets() -> Mapping[str, Dataset]:
     """Name → dataset, of those that the project's own tables speak of."""
     rows = pd.read_csv(DATASETS).to_dict("records")
     with np.load(WORDS, allow_pickle=False) as parts:
-        return {
-            row["dataset"]: Dataset(Descriptors.model_validate(row), _words(parts, row["dataset"]))
-            for row in rows
-        }
+        return {row["dataset"]: Dataset(Descriptors.model_validate(row), _words(parts, row["dataset"])) for row in rows}
 
 
 def _words(parts: Mapping[str, np.ndarray], name: str) -> WordCounts:

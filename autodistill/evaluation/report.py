@@ -164,9 +164,7 @@ def _configurations(table: RunTable) -> list[str]:
     runs = table.runs.assign(configuration=configurations(table.runs))
     counts = runs.groupby("dataset").configuration.nunique()
     everywhere = (runs.groupby("configuration").dataset.nunique() == len(table.names)).sum()
-    notes = [
-        f"{counts.min()} to {counts.max()} configurations on a dataset, {everywhere} of them on every dataset"
-    ]
+    notes = [f"{counts.min()} to {counts.max()} configurations on a dataset, {everywhere} of them on every dataset"]
     if counts.median() < FEW_CONFIGURATIONS:
         notes.append(
             "so few configurations tell which models suit, and little about pipelines: most of them differ "

@@ -80,9 +80,7 @@ def store_url(given: str | None = None) -> URL:
         return make_url(chosen)
     except (ArgumentError, ValueError) as error:  # neither says more; the text may hold a password
         scheme = chosen.partition("://")[0]
-        raise InputError.of(
-            "--store", "the store cannot be opened: a malformed URL", f"{scheme}://…"
-        ) from error
+        raise InputError.of("--store", "the store cannot be opened: a malformed URL", f"{scheme}://…") from error
 
 
 class Store:
@@ -103,14 +101,7 @@ class Store:
             self._engine = _engine(self.url)
             _make_tables(self._engine)
             _migrate(self._engine)
-        except (
-            ArgumentError,
-            DBAPIError,
-            NoSuchModuleError,
-            ModuleNotFoundError,
-            OSError,
-            ValueError,
-        ) as error:
+        except (ArgumentError, DBAPIError, NoSuchModuleError, ModuleNotFoundError, OSError, ValueError) as error:
             shown = str(error).splitlines()[0]
             where = self.url.render_as_string(hide_password=True)
             raise InputError.of("--store", "the store cannot be opened", where, (), shown) from error

@@ -65,9 +65,7 @@ def calibrate(table: RunTable, standings: np.ndarray) -> Calibration:
     """
     known = gaps(table)
     middle = float(np.nanmedian(known)) if np.isfinite(known).any() else 1.0
-    past = table.runs[["dataset", "ratio"]].assign(
-        standing=standings, gap=np.where(np.isnan(known), middle, known)
-    )
+    past = table.runs[["dataset", "ratio"]].assign(standing=standings, gap=np.where(np.isnan(known), middle, known))
     past = past[past.ratio.notna()]
     counts = past.groupby("dataset").ratio.transform("size")
     past = past.assign(loss=(1 - past.ratio) / past.gap, weight=1 / (counts + FEW_RUNS))

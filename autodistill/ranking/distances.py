@@ -73,9 +73,7 @@ def _numbers(dataset: Dataset) -> np.ndarray:
     sizes = (known.n_train, 1 + known.labels, 1 + known.words_mean, 1 + known.words_deviation)
     baseline = np.nan if known.bilstm_score is None else known.bilstm_score
     kinds = [float(known.task_kind == kind) for kind in TASK_KINDS]
-    return np.array(
-        [*np.log(sizes), known.label_entropy, known.type_token_ratio, baseline, known.pair, *kinds]
-    )
+    return np.array([*np.log(sizes), known.label_entropy, known.type_token_ratio, baseline, known.pair, *kinds])
 
 
 def nearest(table: RunTable, name: str) -> Mapping[str, float]:

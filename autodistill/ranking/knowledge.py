@@ -41,9 +41,7 @@ def load_knowledge(
         InputError: A source cannot be read, or there is not one run.
     """
     store = store or Store()
-    runs = joined(
-        [runs_of_results(store.runs()) if source == STORE else read_runs(source) for source in sources]
-    )
+    runs = joined([runs_of_results(store.runs()) if source == STORE else read_runs(source) for source in sources])
     if not len(runs):
         hint = "Make runs with `autodistill run`, or name a table of runs."
         raise InputError.of("--meta-data", "no runs to learn from", ", ".join(sources), (), hint)

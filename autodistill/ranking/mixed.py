@@ -136,11 +136,7 @@ def covariances(encoding: Encoding, one: Encoded, other: Encoded, relations: Seq
     deviating |= {"pair": pair, "pipeline": pipeline, "run": pair * pipeline}
     parts |= {name: _near(one[name], other[name]) for name in (f"size of {role}" for role in MODELS)}
     for relation in relations:
-        near = (
-            _alike(one["dataset"], other["dataset"])
-            if relation == SAME
-            else _near(one[relation], other[relation])
-        )
+        near = _alike(one["dataset"], other["dataset"]) if relation == SAME else _near(one[relation], other[relation])
         parts |= {f"{relation}: {name}": near * part for name, part in deviating.items()}
     return parts
 
@@ -225,9 +221,7 @@ def mixed(table: RunTable) -> Mixed:
     means = {features: float(gain.mean()) for features, gain in gains.items()}
     clear = [features for features, gain in gains.items() if means[features] > max(LEAST_GAIN, 2 * sem(gain))]
     chosen = max(clear, key=means.__getitem__, default=())
-    return replace(
-        fit_mixed(table, chosen), gains={" and ".join(features): mean for features, mean in means.items()}
-    )
+    return replace(fit_mixed(table, chosen), gains={" and ".join(features): mean for features, mean in means.items()})
 
 
 def fit_mixed(table: RunTable, features: Sequence[str] = (), most_runs: int = MOST_RUNS) -> Mixed:

@@ -102,8 +102,7 @@ class NearestDataset:
             rows = (candidates.runs.dataset == name).to_numpy()
             part = replace(candidates, runs=candidates.runs[rows])
             similar = {
-                other: self.space.similarity(embedding, part, name)
-                for other, embedding in self.embeddings.items()
+                other: self.space.similarity(embedding, part, name) for other, embedding in self.embeddings.items()
             }
             farthest_first = self.scores.loc[sorted(similar, key=similar.__getitem__)]
             nearest = farthest_first.ffill().tail(1).mean().fillna(self.scores.mean())

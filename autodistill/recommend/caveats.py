@@ -24,9 +24,7 @@ FEW_COMMON_WORDS = 0.5
 """Share of a dataset's words that any past dataset has."""
 
 
-def caveats(
-    task: Task, dataset: Dataset, table: RunTable, candidates: pd.DataFrame, fitted: Fitted
-) -> list[str]:
+def caveats(task: Task, dataset: Dataset, table: RunTable, candidates: pd.DataFrame, fitted: Fitted) -> list[str]:
     """Every reason to trust a recommendation less, the weightiest first."""
     sentences = [
         _bilstm(dataset, candidates),

@@ -159,9 +159,7 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     return costs
 
 
-def _member_costs(
-    names: Sequence[str], plan: RunPlan, teacher: Teacher, machine: Machine
-) -> list[MemberCosts]:
+def _member_costs(names: Sequence[str], plan: RunPlan, teacher: Teacher, machine: Machine) -> list[MemberCosts]:
     """The members of a plan, fine-tuned where they were not yet, as assistants of the teacher."""
     from engine.run.costs import measure_costs
     from engine.run.teacher import prepare_teacher, training_of

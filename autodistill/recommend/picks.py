@@ -47,9 +47,7 @@ def likeness(runs: pd.DataFrame) -> Callable[[int], np.ndarray]:
         parts.setdefault(name.split(".")[0], []).append(values)
 
     def alike(row: int) -> np.ndarray:
-        shares = [
-            np.mean([values == values[row] for values in columns], axis=0) for columns in parts.values()
-        ]
+        shares = [np.mean([values == values[row] for values in columns], axis=0) for columns in parts.values()]
         return np.mean(shares, axis=0) if shares else np.ones(len(runs))
 
     return alike

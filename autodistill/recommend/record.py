@@ -20,11 +20,7 @@ from engine.pipeline.pipeline import Pipeline
 from engine.run.result import Member
 
 RECOMMENDATION_FILE = "recommendation.json"
-RENAMED = {
-    "place": "standing",
-    "baseline_score": "bilstm_score",
-    "baseline_agreement": "mean_rank_agreement",
-}
+RENAMED = {"place": "standing", "baseline_score": "bilstm_score", "baseline_agreement": "mean_rank_agreement"}
 """Key of layout 1, where a pipeline's team stood under `teacher`, its kind under `policy` → key of today."""
 
 
@@ -203,9 +199,7 @@ def _component_in_words(spec: Mapping[str, Any]) -> str:
     known = {name: spec[name] for name in names if spec.get(name) is not None}
     if spec["kind"] == "emd":
         known.pop("temperature", None)  # of its layer weights, which nothing turns
-    shown = [
-        f"{name} {_value_in_words(value)}" for name, value in known.items() if value != 1.0 or name == "alpha"
-    ]
+    shown = [f"{name} {_value_in_words(value)}" for name, value in known.items() if value != 1.0 or name == "alpha"]
     return f"{spec['kind']} ({', '.join(shown)})" if shown else spec["kind"]
 
 

@@ -19,10 +19,7 @@ from engine.pipeline.pipeline import Pipeline, component_specs
 from engine.pipeline.training import Training
 
 GRID: dict[type[Spec], dict[str, tuple[Any, ...]]] = {
-    spec.MIAlpha: {
-        "alpha": (0.0, 0.1, 0.5, 0.9, 1.0),
-        "critic": (spec.TransformerCritic(), spec.MLPCritic()),
-    },
+    spec.MIAlpha: {"alpha": (0.0, 0.1, 0.5, 0.9, 1.0), "critic": (spec.TransformerCritic(), spec.MLPCritic())},
     spec.PredictionCE: {"temperature": (1.0, 2.0, 4.0)},
     spec.Weights: {"hard_label": (0.0, 1.0)},
     spec.AutoSKD: {"candidates": (5, 25), "update": ("sswo", "cr")},

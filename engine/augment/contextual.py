@@ -37,9 +37,7 @@ class MaskedWords:
     their probabilities.
     """
 
-    def __init__(
-        self, spec: Contextual, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, machine: Machine
-    ):
+    def __init__(self, spec: Contextual, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, machine: Machine):
         self.spec, self.tokenizer, self.machine = spec, tokenizer, machine
         self.model = model.eval().requires_grad_(False).to(machine.device)
         self.words = whole_words(tokenizer, model.config.vocab_size)

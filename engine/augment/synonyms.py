@@ -117,9 +117,7 @@ def neighbours(vectors: KeyedVectors) -> Synonyms:
     def synonyms(word: str) -> tuple[str, ...]:
         nearest = vectors.most_similar(word, topn=NEIGHBOURS) if word in vectors else ()
         return tuple(
-            other
-            for other, cosine in nearest
-            if cosine >= LEAST_COSINE and other.isalpha() and other.lower() != word
+            other for other, cosine in nearest if cosine >= LEAST_COSINE and other.isalpha() and other.lower() != word
         )
 
     return synonyms

@@ -93,6 +93,4 @@ def _downloaded(name: str) -> Path:
     """
     from huggingface_hub import snapshot_download
 
-    return Path(
-        snapshot_download(name, allow_patterns=list(MODEL_FILES), local_files_only=not hub_reachable())
-    )
+    return Path(snapshot_download(name, allow_patterns=list(MODEL_FILES), local_files_only=not hub_reachable()))

@@ -42,9 +42,7 @@ class FineTuning(Spec):
 
     def resolved(self, from_scratch: bool) -> FineTuning:
         """The same with a value in place of every `None`."""
-        values = (
-            {"epochs": 10, "learning_rate": 5e-4} if from_scratch else {"epochs": 4, "learning_rate": 5e-5}
-        )
+        values = {"epochs": 10, "learning_rate": 5e-4} if from_scratch else {"epochs": 4, "learning_rate": 5e-5}
         return self.model_copy(update={k: v for k, v in values.items() if getattr(self, k) is None})
 
 

@@ -136,7 +136,5 @@ def read(benchmark: Benchmark) -> Source:
         except InputError as error:
             notes = (f"the diagnostic set AX is left out: {error}",)
     place = f"the {'GLUE' if benchmark.repo == GLUE else 'SQuAD'} benchmark"
-    declared = Declared(
-        place, benchmark.kind, benchmark.labels, benchmark.metric, benchmark.columns, published=True
-    )
+    declared = Declared(place, benchmark.kind, benchmark.labels, benchmark.metric, benchmark.columns, published=True)
     return Source(benchmark.name, splits, declared, notes)

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PIECE = 16_384
-NUMBER = re.compile(
-    r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*|\s*[-+]?(nan|inf|infinity)\s*", re.IGNORECASE
-)
+NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*|\s*[-+]?(nan|inf|infinity)\s*", re.IGNORECASE)
 
 
 # --- one cell --------------------------------------------------------------------------------------

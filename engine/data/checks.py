@@ -336,11 +336,6 @@ NORMAL: Mapping[TaskKind, Mapping[str, Column]] = {
     "classification": {"text": _TEXT, "text_pair": _TEXT, "label": _at_once(_classes, _bad_label)},
     "regression": {"text": _TEXT, "text_pair": _TEXT, "label": _at_once(_numbers, _bad_number)},
     "tagging": {"tokens": _by_row(_words), "tags": _by_row(_tags, "tokens")},
-    "question_answering": {
-        "id": _ids,
-        "question": _TEXT,
-        "context": _TEXT,
-        "answers": _by_row(_answers, "context"),
-    },
+    "question_answering": {"id": _ids, "question": _TEXT, "context": _TEXT, "answers": _by_row(_answers, "context")},
 }
 """Kind of task → its fields in their order, and what makes each."""

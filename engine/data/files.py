@@ -62,9 +62,7 @@ def _quotes(path: Path, sign: str) -> int | None:
 
     data = np.memmap(path, np.uint8, "r")
     blocks = range(0, len(data), BLOCK)
-    found = np.concatenate(
-        [first + np.flatnonzero(data[first : first + BLOCK] == ord('"')) for first in blocks]
-    )
+    found = np.concatenate([first + np.flatnonzero(data[first : first + BLOCK] == ord('"')) for first in blocks])
     opening, closing = found[::2], found[1::2]
     begin = 3 if data[:3].tobytes() == b"\xef\xbb\xbf" else 0
     edges = np.frombuffer(f'{sign}\r\n"'.encode(), np.uint8)

@@ -84,9 +84,7 @@ def read_hub(repo: str, config: str | None = None) -> DatasetDict:
     except (ValueError, RuntimeError, OSError) as error:  # unknown configuration, no data files, broken line
         if not reachable:
             raise _out_of_reach(place) from error
-        raise InputError.of(
-            place, "cannot be loaded from the hub", " ".join(str(error).split())[:300]
-        ) from error
+        raise InputError.of(place, "cannot be loaded from the hub", " ".join(str(error).split())[:300]) from error
 
 
 def _out_of_reach(place: str) -> InputError:

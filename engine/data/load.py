@@ -104,10 +104,7 @@ def identified(task: Task) -> Task:
     """A task with its fingerprint, also where it was made by hand and has none."""
     if task.fingerprint:
         return task
-    parts = {
-        split: rows.with_format("arrow")[:]
-        for split, rows in {"train": task.train, **task.validation}.items()
-    }
+    parts = {split: rows.with_format("arrow")[:] for split, rows in {"train": task.train, **task.validation}.items()}
     return replace(task, fingerprint=fingerprint(task.kind, task.labels, task.metric, parts))
 
 
@@ -167,8 +164,7 @@ def _is_labelled(split: RawSplit, schema: Schema) -> bool:
     column = schema.columns[schema.target]
     unlabelled = (-1, "-1") if schema.fixed_labels or schema.kind == "regression" else ()
     return column in split.names and any(
-        not is_missing(cell) and cell not in unlabelled and cell != []
-        for cell in different(split.table[column])
+        not is_missing(cell) and cell not in unlabelled and cell != [] for cell in different(split.table[column])
     )
 
 
@@ -192,9 +188,7 @@ def _normalised(
     return rows, tests
 
 
-def _with_validation(
-    parts: dict[str, pa.Table], schema: Schema, seed: int, notes: list[str]
-) -> dict[str, pa.Table]:
+def _with_validation(parts: dict[str, pa.Table], schema: Schema, seed: int, notes: list[str]) -> dict[str, pa.Table]:
     """The same rows, a part of training held out where there is no validation set."""
     if len(parts) > 1:
         return parts
@@ -214,9 +208,7 @@ def _with_validation(
     return {"train": _taken(train, chosen, others=True), "validation": _taken(train, chosen)}
 
 
-def _sampled(
-    split: str, rows: pa.Table, schema: Schema, limit: int | None, seed: int, notes: list[str]
-) -> pa.Table:
+def _sampled(split: str, rows: pa.Table, schema: Schema, limit: int | None, seed: int, notes: list[str]) -> pa.Table:
     if limit is None or len(rows) <= limit:
         return rows
     manner = "stratified by label, " if schema.kind == "classification" else ""

@@ -50,9 +50,7 @@ def marks_spans(labels: Sequence[str]) -> bool:
         >>> marks_spans(("O", "B-person", "I-person")), marks_spans(("NOUN", "VERB"))
         (True, False)
     """
-    return any(label != "O" for label in labels) and all(
-        re.fullmatch(r"O|[BIES]-.+", label) for label in labels
-    )
+    return any(label != "O" for label in labels) and all(re.fullmatch(r"O|[BIES]-.+", label) for label in labels)
 
 
 def choose_metrics(

@@ -43,9 +43,7 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         got = f"byte 0x{data[error.start]:02x}"
-        raise InputError.of(
-            f"{path}:{line}", "not UTF-8", got, suggestion=AS_UTF8.format("latin1")
-        ) from error
+        raise InputError.of(f"{path}:{line}", "not UTF-8", got, suggestion=AS_UTF8.format("latin1")) from error
 
 
 # --- CSV and TSV -----------------------------------------------------------------------------------

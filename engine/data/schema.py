@@ -181,9 +181,7 @@ def _text_columns(
     train: RawSplit, kind: TaskKind | None, declared: Declared, wanted: Wanted, notes: list[str]
 ) -> dict[str, str]:
     """The columns of classification and regression."""
-    given = {
-        name: getattr(wanted, name) or declared.columns.get(name) for name in ("text", "text_pair", "label")
-    }
+    given = {name: getattr(wanted, name) or declared.columns.get(name) for name in ("text", "text_pair", "label")}
     if wanted.text and not wanted.text_pair:
         given["text_pair"] = None
     label_notes: list[str] = []

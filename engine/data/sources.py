@@ -48,9 +48,7 @@ def read_source(data: Data) -> Source:
     if isinstance(data, str | Path):
         return _named(str(data))
     if isinstance(data, Mapping):
-        splits = {
-            split_name(str(name)) or str(name): _table(table, str(name)) for name, table in data.items()
-        }
+        splits = {split_name(str(name)) or str(name): _table(table, str(name)) for name, table in data.items()}
         return Source("data", splits)
     return Source("data", {"train": _table(data, "train")})
 

@@ -27,10 +27,7 @@ def held_out_size(rows: int) -> int:
 
 
 def hold_out(
-    strata: Sequence[int] | np.ndarray | None,
-    groups: Sequence[Hashable] | np.ndarray | None,
-    rows: int,
-    seed: int,
+    strata: Sequence[int] | np.ndarray | None, groups: Sequence[Hashable] | np.ndarray | None, rows: int, seed: int
 ) -> list[int]:
     """The rows of the held-out set, in ascending order.
 
@@ -46,12 +43,7 @@ def hold_out(
 
 
 def sample(
-    rows: int,
-    size: int,
-    seed: int,
-    strata: Sequence[int] | np.ndarray | None = None,
-    *,
-    keep_one: bool = False,
+    rows: int, size: int, seed: int, strata: Sequence[int] | np.ndarray | None = None, *, keep_one: bool = False
 ) -> list[int]:
     """`size` of `rows` rows in ascending order, each class with its share and, if there is room, a row.
 

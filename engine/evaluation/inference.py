@@ -47,11 +47,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def logits_of(
-    model: nn.Module,
-    encoded: Encoded,
-    kind: TaskKind,
-    accelerator: Accelerator,
-    reporter: Reporter | None = None,
+    model: nn.Module, encoded: Encoded, kind: TaskKind, accelerator: Accelerator, reporter: Reporter | None = None
 ) -> list[np.ndarray]:
     """The logits of every example, cut to its own length; all processes share the work.
 

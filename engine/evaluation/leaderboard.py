@@ -28,9 +28,7 @@ def glue_files(task: Task) -> dict[str, str]:
     return {split: file for split, file in benchmark.files.items() if split in task.test}
 
 
-def write_glue_files(
-    task: Task, predictions_by_split: Mapping[str, Sequence[float]], folder: str | Path
-) -> list[Path]:
+def write_glue_files(task: Task, predictions_by_split: Mapping[str, Sequence[float]], folder: str | Path) -> list[Path]:
     """Writes the leaderboard file of each split that has predictions.
 
     Args:

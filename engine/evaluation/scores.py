@@ -167,12 +167,8 @@ def _squad(answers: Sequence[dict[str, Any]], predicted: Sequence[str]) -> dict[
 
 METRICS: dict[str, Callable[[Task, Sequence[Any], Sequence[Any]], float]] = {
     "accuracy": lambda task, gold, predicted: metrics.accuracy_score(_flat(gold), _flat(predicted)),
-    "f1": lambda task, gold, predicted: metrics.f1_score(
-        np.equal(gold, 1), np.equal(predicted, 1), zero_division=0
-    ),
-    "f1_macro": lambda task, gold, predicted: metrics.f1_score(
-        gold, predicted, average="macro", zero_division=0
-    ),
+    "f1": lambda task, gold, predicted: metrics.f1_score(np.equal(gold, 1), np.equal(predicted, 1), zero_division=0),
+    "f1_macro": lambda task, gold, predicted: metrics.f1_score(gold, predicted, average="macro", zero_division=0),
     "mcc": lambda task, gold, predicted: metrics.matthews_corrcoef(gold, predicted),
     "pearson": lambda task, gold, predicted: _correlation(stats.pearsonr, gold, predicted),
     "spearman": lambda task, gold, predicted: _correlation(stats.spearmanr, gold, predicted),

@@ -70,11 +70,7 @@ class TeacherNeeds:
 
 
 def forward(
-    model: nn.Module,
-    inputs: Mapping[str, Tensor],
-    kind: TaskKind,
-    layers: Sequence[int] = (),
-    first: bool = False,
+    model: nn.Module, inputs: Mapping[str, Tensor], kind: TaskKind, layers: Sequence[int] = (), first: bool = False
 ) -> Features:
     """One forward pass.
 
@@ -107,10 +103,7 @@ def mixed_inputs(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Te
     embedding: nn.Module = model.get_input_embeddings()  # type: ignore[operator]  # a method of transformers' models
     words = embedding(inputs["input_ids"])
     mask = blend(inputs["attention_mask"].float(), shares) > 0
-    return rest | {
-        "inputs_embeds": blend(words, shares),
-        "attention_mask": mask.to(inputs["attention_mask"].dtype),
-    }
+    return rest | {"inputs_embeds": blend(words, shares), "attention_mask": mask.to(inputs["attention_mask"].dtype)}
 
 
 def blend(values: Tensor, shares: Tensor) -> Tensor:

@@ -31,9 +31,7 @@ from engine.base.hub import MODEL_FILES, local_snapshot, place_of
 from engine.data.task import KINDS, Task, TaskKind
 from engine.models.names import Scratch
 
-HEADS: dict[TaskKind, Any] = {
-    name: getattr(transformers, f"AutoModel{kind.head}") for name, kind in KINDS.items()
-}
+HEADS: dict[TaskKind, Any] = {name: getattr(transformers, f"AutoModel{kind.head}") for name, kind in KINDS.items()}
 
 
 @contextmanager
@@ -79,9 +77,7 @@ def weights_hash(name: str, role: str) -> str:
     folder = local_snapshot(name, role)
     files = [path for pattern in MODEL_FILES for path in folder.glob(pattern) if path.name != RESULT_FILE]
     if not any(path.suffix == ".safetensors" for path in files):
-        raise InputError.of(
-            place_of(role), "this model has no safetensors weights", repr(name), ("*.safetensors",)
-        )
+        raise InputError.of(place_of(role), "this model has no safetensors weights", repr(name), ("*.safetensors",))
     return hash_of_files(files)
 
 
@@ -181,9 +177,7 @@ def depth_and_width(config: PretrainedConfig) -> tuple[int, int]:
     """
     layers, width = getattr(config, "num_hidden_layers", None), getattr(config, "hidden_size", None)
     if not isinstance(layers, int) or not isinstance(width, int):
-        raise InputError.of(
-            "model", "its configuration names no num_hidden_layers and hidden_size", config.model_type
-        )
+        raise InputError.of("model", "its configuration names no num_hidden_layers and hidden_size", config.model_type)
     return layers, width
 
 

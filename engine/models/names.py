@@ -75,15 +75,11 @@ def _parse_scratch(text: str, place: str) -> Scratch:
     pieces = [piece.partition("=") for piece in text.removeprefix("scratch:").split(",") if piece]
     parts = {key: value for key, _, value in pieces}
     known = ("layers", "hidden", "heads")
-    problems = [
-        Problem(place, f"scratch has no {key!r}", repr(text), known) for key in parts if key not in known
-    ]
+    problems = [Problem(place, f"scratch has no {key!r}", repr(text), known) for key in parts if key not in known]
     if len(parts) < len(pieces):
         problems.append(Problem(place, "scratch names something twice", repr(text), (SCRATCH_FORM,)))
     problems += [
-        Problem(place, f"scratch needs {key}", repr(text), (SCRATCH_FORM,))
-        for key in known[:2]
-        if key not in parts
+        Problem(place, f"scratch needs {key}", repr(text), (SCRATCH_FORM,)) for key in known[:2] if key not in parts
     ]
     numbers = {key: int(value) for key, value in parts.items() if value.isdecimal() and int(value) > 0}
     problems += [
@@ -96,7 +92,5 @@ def _parse_scratch(text: str, place: str) -> Scratch:
     hidden = numbers["hidden"]
     heads = numbers.get("heads", max(1, hidden // HEAD_WIDTH))
     if hidden % heads:
-        raise InputError.of(
-            place, f"hidden={hidden} is not a multiple of heads={heads}", repr(text), (SCRATCH_FORM,)
-        )
+        raise InputError.of(place, f"hidden={hidden} is not a multiple of heads={heads}", repr(text), (SCRATCH_FORM,))
     return Scratch(numbers["layers"], hidden, heads)

@@ -81,9 +81,7 @@ class Objective(nn.Module):
         if problems := check_layers(mapping, student_layers, teacher_layers):
             raise InputError(problems)
         self.mapping = MAPPING[mapping.kind](mapping, student_layers, teacher_layers)
-        self.intermediate = INTERMEDIATE[spec.kind](
-            spec, kind, self.mapping.pairs, student_width, teacher_width
-        )
+        self.intermediate = INTERMEDIATE[spec.kind](spec, kind, self.mapping.pairs, student_width, teacher_width)
         prediction = pipeline.prediction_for(kind)
         self.prediction = PREDICTION[prediction.kind](prediction)
         first_only = self.intermediate is not None and self.intermediate.first_token_only
@@ -129,9 +127,7 @@ class Objective(nn.Module):
             terms["intermediate"] = self._intermediate_term(student, _detached(teacher), alignment)
         if getattr(self.weights, f"{prefix}prediction") > 0:
             of_logits = alignment if label_alignment is None else label_alignment
-            terms[f"{prefix}prediction"] = self._prediction_term(
-                student, _detached(teacher), labels, of_logits
-            )
+            terms[f"{prefix}prediction"] = self._prediction_term(student, _detached(teacher), labels, of_logits)
         if getattr(self.weights, f"{prefix}hard_label") > 0:
             terms[f"{prefix}hard_label"] = hard_label_term(self.kind, student.logits, student.mask, labels)
         return {name: getattr(self.weights, name) * reduce(term, totals) for name, term in terms.items()}
@@ -147,9 +143,7 @@ class Objective(nn.Module):
         weights = self.mapping(values.mean(1))
         return all_count((weights.unsqueeze(1) * values).sum(0))
 
-    def _prediction_term(
-        self, student: Features, teacher: Features, labels: Tensor, alignment: Tensor | None
-    ) -> Term:
+    def _prediction_term(self, student: Features, teacher: Features, labels: Tensor, alignment: Tensor | None) -> Term:
         """Of a team the sum; where trust is weighted each loss over 1 + the member's own error (MT-BERT)."""
         if teacher.team is None:
             paired = _paired_mask(student.mask, alignment)
@@ -158,10 +152,7 @@ class Objective(nn.Module):
         else:
             paired = student.mask if teacher.paired is None else student.mask & teacher.paired
             team = list(teacher.team)
-        terms = [
-            prediction_term(self.prediction, self.kind, student.logits, logits, paired, labels)
-            for logits in team
-        ]
+        terms = [prediction_term(self.prediction, self.kind, student.logits, logits, paired, labels) for logits in team]
         values = [term.values for term in terms]
         if self.weighted and teacher.team is not None:
             errors = [hard_label_term(self.kind, logits, paired, labels).values for logits in team]

@@ -73,13 +73,7 @@ def ce(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     return masked_mean(-(target * full_precision(student).log_softmax(-1)).sum(-1), mask)
 
 
-HIDDEN: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "ce": ce,
-    "mse": mse,
-    "l2": l2,
-    "cos": cos,
-    "pkd": pkd,
-}
+HIDDEN: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {"ce": ce, "mse": mse, "l2": l2, "cos": cos, "pkd": pkd}
 """Kind → loss. A new one takes its spec in `engine.pipeline.components`, its function, and a line here."""
 
 
@@ -93,12 +87,7 @@ class HiddenObjective(nn.Module):
     """
 
     def __init__(
-        self,
-        spec: Any,
-        kind: TaskKind,
-        pairs: Sequence[tuple[int, int]],
-        student_width: int,
-        teacher_width: int,
+        self, spec: Any, kind: TaskKind, pairs: Sequence[tuple[int, int]], student_width: int, teacher_width: int
     ):
         super().__init__()
         self.pairs = tuple(pairs)
@@ -108,9 +97,7 @@ class HiddenObjective(nn.Module):
         self.learning_rate: float | None = None
         self.teacher_layers = sorted({j for _, j in pairs})
         student_layers = sorted({i for i, _ in pairs})
-        self.projections = Projections(
-            student_layers, student_width, teacher_width, always=spec.projection == "always"
-        )
+        self.projections = Projections(student_layers, student_width, teacher_width, always=spec.projection == "always")
 
     def forward(self, student: Features, teacher: Features) -> Tensor:
         """One value per pair of layers and sample.
@@ -121,10 +108,7 @@ class HiddenObjective(nn.Module):
         """
         end = 1 if self.first_token_only else None
         # Once per layer, not once per pair: under emd each layer is in many pairs.
-        students = {
-            i: full_precision(self.projections(i, student.hidden[i][:, :end]))
-            for i in self.projections.layers
-        }
+        students = {i: full_precision(self.projections(i, student.hidden[i][:, :end])) for i in self.projections.layers}
         teachers = {j: full_precision(teacher.hidden[j][:, :end]) for j in self.teacher_layers}
         mask = student.mask[:, :end]
         return torch.stack([self.loss(students[i], teachers[j], mask) for i, j in self.pairs])

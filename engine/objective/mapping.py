@@ -36,9 +36,7 @@ def check_layers(mapping: MappingSpec, student_layers: int, teacher_layers: int)
     if mapping.kind == "none":
         return []
     problems = [
-        Problem(
-            "mapping.kind", f"'{mapping.kind}' needs transformer layers, and the {side} has none", str(count)
-        )
+        Problem("mapping.kind", f"'{mapping.kind}' needs transformer layers, and the {side} has none", str(count))
         for side, count in (("student", student_layers), ("teacher", teacher_layers))
         if count < 1
     ]

@@ -115,12 +115,7 @@ class MutualInformation(nn.Module):
     first_token_only = False
 
     def __init__(
-        self,
-        spec: MIAlpha,
-        kind: TaskKind,
-        pairs: Sequence[tuple[int, int]],
-        student_width: int,
-        teacher_width: int,
+        self, spec: MIAlpha, kind: TaskKind, pairs: Sequence[tuple[int, int]], student_width: int, teacher_width: int
     ):
         super().__init__()
         self.alpha, self.max_tokens = spec.alpha, spec.max_tokens

@@ -39,9 +39,7 @@ def _log_softmax(logits: Tensor, temperature: float, valid: Tensor | None) -> Te
     return _only(full_precision(logits) / temperature, valid).log_softmax(-1)
 
 
-def cross_entropy(
-    student: Tensor, teacher: Tensor, temperature: float = 1.0, valid: Tensor | None = None
-) -> Tensor:
+def cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.0, valid: Tensor | None = None) -> Tensor:
     """Cross-entropy of the student's distribution against the teacher's.
 
     Equation: temperature² · −Σ_c softmax(teacher / temperature)_c · log softmax(student / temperature)_c

@@ -24,9 +24,7 @@ class TransformerCritic(Spec):
     @model_validator(mode="after")
     def _heads_divide_width(self) -> TransformerCritic:
         if self.width % self.heads:
-            raise ValueError(
-                f"width must be a multiple of heads; got width {self.width} and heads {self.heads}"
-            )
+            raise ValueError(f"width must be a multiple of heads; got width {self.width} and heads {self.heads}")
         return self
 
 
@@ -99,9 +97,7 @@ class MIAlpha(Spec):
     critic: CriticSpec = TransformerCritic()
 
 
-IntermediateSpec = Annotated[
-    NoIntermediate | CE | MSE | L2 | Cos | PKD | MIAlpha, Field(discriminator="kind")
-]
+IntermediateSpec = Annotated[NoIntermediate | CE | MSE | L2 | Cos | PKD | MIAlpha, Field(discriminator="kind")]
 
 # --- layer mappings, student layer → teacher layer -------------------------------------------
 

@@ -157,9 +157,7 @@ def _problems(spot: _Spot, details: ErrorDetails) -> list[Problem]:
     if explain:
         return [explain(spot, details)]
     if kind in _PLAIN:
-        return [
-            Problem(spot.place, _PLAIN[kind], _shown(details["input"]), (), _hint(kind, details["input"]))
-        ]
+        return [Problem(spot.place, _PLAIN[kind], _shown(details["input"]), (), _hint(kind, details["input"]))]
     return [Problem(spot.place, details["msg"][:1].lower() + details["msg"][1:], _shown(details["input"]))]
 
 
@@ -181,9 +179,7 @@ def _unknown_key(spot: _Spot, details: ErrorDetails) -> Problem:
         what = f"{_tag(owner)} has no {key}; it belongs to {' and '.join(owners)}"
         place = ".".join((*spot.keys[:-1], TAG))
         names = " or ".join(owners)
-        return Problem(
-            spot.place, what, _shown(details["input"]), (), f"Remove it, or set {place} to {names}."
-        )
+        return Problem(spot.place, what, _shown(details["input"]), (), f"Remove it, or set {place} to {names}.")
     if renamed := getattr(owner, "RENAMED", {}).get(key):
         return Problem(spot.place, renamed, _shown(details["input"]))
     problem = unknown_name(spot.place, "unknown key", key, owner.model_fields)

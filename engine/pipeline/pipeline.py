@@ -152,9 +152,7 @@ def component_specs() -> dict[str, tuple[type[Spec], ...]]:
         "team": TeamSpec,
         "critic": CriticSpec,
     }
-    return {
-        name: get_args(get_args(union)[0]) if get_args(union) else (union,) for name, union in unions.items()
-    }
+    return {name: get_args(get_args(union)[0]) if get_args(union) else (union,) for name, union in unions.items()}
 
 
 def components() -> dict[str, list[str]]:

@@ -39,8 +39,7 @@ PRESETS: dict[str, Preset] = {
     "vanilla_kd": Preset(
         Pipeline(),
         "the teacher's soft labels alone",
-        "Hinton et al. 2015, arXiv:1503.02531; "
-        "temperature 1 and no hard labels as in He et al. 2021, appendix G",
+        "Hinton et al. 2015, arXiv:1503.02531; temperature 1 and no hard labels as in He et al. 2021, appendix G",
     ),
     "tinybert": Preset(
         Pipeline(

@@ -99,9 +99,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(rf"^{NUMBER.pattern}$"), list("-+.0123456789")
-)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(rf"^{NUMBER.pattern}$"), list("-+.0123456789"))
 
 
 def _yaml(text: str) -> Any:
@@ -119,9 +117,7 @@ def _toml(text: str) -> Any:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"(.*) \(at line (\d+)", str(error))
-        line, what = (
-            (int(found[2]), found[1]) if found else (text.count("\n") + 1, str(error).split(" (at")[0])
-        )
+        line, what = (int(found[2]), found[1]) if found else (text.count("\n") + 1, str(error).split(" (at")[0])
         raise _SyntaxProblem(line, what) from None
 
 

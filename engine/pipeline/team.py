@@ -129,6 +129,5 @@ class AutoSKD(_Team):
 
 
 TeamSpec = Annotated[
-    SingleTeacher | AverageTeam | AssistantsTeam | WeightedTeam | StochasticTeam | AutoSKD,
-    Field(discriminator="kind"),
+    SingleTeacher | AverageTeam | AssistantsTeam | WeightedTeam | StochasticTeam | AutoSKD, Field(discriminator="kind")
 ]

@@ -48,16 +48,7 @@ def fine_tune(
     if taught is None:
         examples = encode(task.train, task, tokenizer, training.max_length or 0, training.window_overlap)
         taught = hard_label_only(task.kind), TrainingData(examples, accepted_inputs(network))
-    stage = Stage(
-        name,
-        folder,
-        task,
-        network,
-        *taught,
-        training,
-        seed,
-        encode_held_out(task, tokenizer, training),
-    )
+    stage = Stage(name, folder, task, network, *taught, training, seed, encode_held_out(task, tokenizer, training))
     return best_scores(stage, train(stage, machine), machine)
 
 

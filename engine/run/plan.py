@@ -144,15 +144,7 @@ def plan_run(
     others = (parse_model(name, MEMBERS) for name in settled.team.members)
     members = tuple(plan_teacher(name, task, fine_tuning, MEMBERS, whole) for name in others)
     plan = RunPlan(
-        task,
-        settled,
-        teacher,
-        student,
-        teacher_plan,
-        start_of(names[1], "student", whole),
-        seed,
-        precision,
-        members,
+        task, settled, teacher, student, teacher_plan, start_of(names[1], "student", whole), seed, precision, members
     )
     problems = check_layers(settled.mapping, plan.student.layers, whole.layers)
     for start in (*(each.start for each in plan.team), plan.student):
@@ -182,9 +174,7 @@ NEEDED = {
 """Argument of a model's forward → what it means that it is not there."""
 
 
-def head_problems(
-    config: PretrainedConfig | None, kind: TaskKind, role: str, mixing: bool = False
-) -> list[Problem]:
+def head_problems(config: PretrainedConfig | None, kind: TaskKind, role: str, mixing: bool = False) -> list[Problem]:
     """Whether models of this type can do this kind of task, with mixup or without; None is from scratch."""
     if config is None:
         return []

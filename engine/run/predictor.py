@@ -22,13 +22,7 @@ from engine.base.options import RunOptions
 from engine.data.task import KINDS, Task, TaskKind
 from engine.evaluation.inference import logits_of
 from engine.evaluation.scores import predictions
-from engine.models.load import (
-    has_head,
-    load_config,
-    load_pretrained,
-    load_tokenizer,
-    position_limit,
-)
+from engine.models.load import has_head, load_config, load_pretrained, load_tokenizer, position_limit
 from engine.pipeline.training import PAIR_MAX_LENGTH
 from engine.run.result import RunResult
 from engine.tokens.examples import encode
@@ -76,9 +70,7 @@ class Predictor:
             return [self._named(values, answer) for values, answer in zip(logits, answers, strict=True)]
         if self.kind == "tagging":
             names = [[self.labels[tag] for tag in tags] for tags in answers]
-            return [
-                {"tokens": list(row["tokens"]), "tags": tags} for row, tags in zip(rows, names, strict=True)
-            ]
+            return [{"tokens": list(row["tokens"]), "tags": tags} for row, tags in zip(rows, names, strict=True)]
         key = "score" if self.kind == "regression" else "answer"
         return [{key: answer} for answer in answers]
 
@@ -140,9 +132,7 @@ def load_predictor(model: str | Path, options: RunOptions | None = None) -> Pred
         kind=kind,
         labels=labels if kind in ("classification", "tagging") else (),
         max_length=training.get("max_length") or min(usual, position_limit(config) or usual),
-        window_overlap=training.get("window_overlap", DEFAULT_OVERLAP)
-        if kind == "question_answering"
-        else None,
+        window_overlap=training.get("window_overlap", DEFAULT_OVERLAP) if kind == "question_answering" else None,
         machine=machine_for(options),
     )
 
@@ -158,9 +148,7 @@ def _kind(name: str, config: Any, result: RunResult | None) -> TaskKind:
     return "regression" if "regression" in kinds and regression else kinds[0]
 
 
-def rows_of_texts(
-    kind: TaskKind, texts: Sequence[str], pairs: Sequence[str] | None = None
-) -> list[dict[str, Any]]:
+def rows_of_texts(kind: TaskKind, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Rows from plain texts.
 
     Args:
@@ -177,8 +165,6 @@ def rows_of_texts(
             raise InputError.of("--text-pair", "a question needs the context that holds its answer")
         return [{"text": text} for text in texts]
     if len(texts) != len(pairs):
-        raise InputError.of(
-            "--text-pair", "needs as many texts as --text", str(len(pairs)), (str(len(texts)),)
-        )
+        raise InputError.of("--text-pair", "needs as many texts as --text", str(len(pairs)), (str(len(texts)),))
     first, second = ("question", "context") if kind == "question_answering" else ("text", "text_pair")
     return [{first: a, second: b} for a, b in zip(texts, pairs, strict=True)]

@@ -48,12 +48,7 @@ def objective_for(plan: RunPlan, teacher: Teacher, student: PreTrainedModel) -> 
 
 
 def online_data(
-    plan: RunPlan,
-    teacher: Teacher,
-    student: Model,
-    objective: Objective,
-    machine: Machine,
-    whole: Task | None = None,
+    plan: RunPlan, teacher: Teacher, student: Model, objective: Objective, machine: Machine, whole: Task | None = None
 ) -> TrainingData:
     """Training examples for student and teacher, and what augments them; the teacher runs along.
 
@@ -114,12 +109,7 @@ def signals_of(
     return OnlineSignals(teacher.model, task.kind, examples, needs, machine.accelerator)
 
 
-def cached_signals(
-    online: OnlineSignals,
-    teacher: Teacher,
-    run: Run,
-    always: bool = False,
-) -> TeacherSignals:
+def cached_signals(online: OnlineSignals, teacher: Teacher, run: Run, always: bool = False) -> TeacherSignals:
     """A teacher's signals from the cache where they fit the budget; what is missing is computed now.
 
     Args:

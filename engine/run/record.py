@@ -48,9 +48,7 @@ def score_facts(task: Task, scores: dict[str, Scores]) -> dict[str, Any]:
         "teacher_score": teacher,
         "student_score": student,
         "student_alone_score": found.get("student_alone"),
-        "distillation_ratio": None
-        if teacher is None or student is None
-        else distillation_ratio(student, teacher),
+        "distillation_ratio": None if teacher is None or student is None else distillation_ratio(student, teacher),
         "trivial_score": trivial,
         "warnings": _warnings(task, teacher, trivial),
     }
@@ -122,10 +120,7 @@ def speeds(run: Run, teacher: Teacher, student: Model, held_out: Mapping[str, En
         seen = encode_held_out(only_first, teacher.tokenizer, run.plan.pipeline.training)
     _save(student, run.folder)
     facts: dict[str, Any] = {}
-    for prefix, model, encoded in (
-        ("", student[0], held_out[first]),
-        ("teacher_", teacher.model, seen[first]),
-    ):
+    for prefix, model, encoded in (("", student[0], held_out[first]), ("teacher_", teacher.model, seen[first])):
         latency, throughput = timing(model, encoded, task.kind, device)
         facts |= {f"{prefix}latency_ms": latency, f"{prefix}throughput": throughput}
     return facts

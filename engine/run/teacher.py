@@ -64,9 +64,7 @@ def prepare_teacher(
     key = hash_of(plan.start.identity, task.fingerprint, plan.tuned or "as it is", reading, machine.precision)
 
     def learn(model: Model, work: Path) -> Scores:
-        return fine_tune(
-            label, model, task, training_of(plan, training), plan.fine_tuning.seed, work, machine
-        )
+        return fine_tune(label, model, task, training_of(plan, training), plan.fine_tuning.seed, work, machine)
 
     def score(model: Model, _: Path) -> Scores:
         held_out = encode_held_out(task, model[1], training)

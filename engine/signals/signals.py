@@ -88,9 +88,7 @@ class CachedSignals:
         return fetched.to(self.device)
 
 
-def signals_for(
-    online: OnlineSignals, store: SignalStore, machine: Machine, always: bool = False
-) -> TeacherSignals:
+def signals_for(online: OnlineSignals, store: SignalStore, machine: Machine, always: bool = False) -> TeacherSignals:
     """The teacher's signals on the training examples: from the cache where they fit, else online.
 
     Args:

@@ -39,12 +39,7 @@ class TextStudent:
     """
 
     def __init__(
-        self,
-        plan: RunPlan,
-        student: PreTrainedModel,
-        objective: Objective,
-        data: TrainingData,
-        machine: Machine,
+        self, plan: RunPlan, student: PreTrainedModel, objective: Objective, data: TrainingData, machine: Machine
     ):
         spec, training, kind = plan.pipeline.team, plan.pipeline.training, plan.task.kind
         assert isinstance(spec, AutoSKD)

@@ -109,14 +109,7 @@ def search_steps(spec: AutoSKD, training: Training, examples: int) -> int:
 
 
 def _search(
-    run: Run,
-    name: str,
-    steps: int,
-    theta: Theta,
-    dropped: int,
-    start: Start,
-    halves: Halves,
-    folder: Path,
+    run: Run, name: str, steps: int, theta: Theta, dropped: int, start: Start, halves: Halves, folder: Path
 ) -> Found:
     """One search, which every process makes for itself; that of the main one counts."""
     plan, machine = run.plan, run.machine
@@ -205,12 +198,7 @@ def try_out(
 
 
 def _stage(
-    number: int,
-    distribution: Sequence[float],
-    start: Start,
-    stage_of: StageOf,
-    data: TrainingData,
-    folder: RunFolder,
+    number: int, distribution: Sequence[float], start: Start, stage_of: StageOf, data: TrainingData, folder: RunFolder
 ) -> Stage:
     assert data.team is not None
     team = replace(data.team, combination="drawn", distribution=tuple(distribution))

@@ -74,9 +74,7 @@ class Theta:
         self._recent: list[float | None] = [None] * size
         uniform = torch.full((), 1 / size, dtype=torch.float64)
         self._parameters = [torch.nn.Parameter(uniform.clone()) for _ in range(size)]
-        self._adam = torch.optim.Adam(
-            self._parameters, lr=learning_rate, eps=SMALL_SLOPE, weight_decay=weight_decay
-        )
+        self._adam = torch.optim.Adam(self._parameters, lr=learning_rate, eps=SMALL_SLOPE, weight_decay=weight_decay)
 
     @property
     def shares(self) -> list[float]:
@@ -157,13 +155,7 @@ def target_of(theta: Tensor, drawn: int, update: Update) -> Target:
 
 
 def gradient(
-    learner: Learner,
-    theta: Tensor,
-    target: Target,
-    train: Any,
-    validation: Any,
-    rate: float,
-    second_order: bool,
+    learner: Learner, theta: Tensor, target: Target, train: Any, validation: Any, rate: float, second_order: bool
 ) -> Tensor:
     """Gradient of L_val(w − α ∇_w L_train(w, θ), θ) with respect to θ (AutoSKDBERT, equation 7).
 
@@ -213,9 +205,7 @@ def _by_theta(
 
 
 @contextmanager
-def _moved(
-    weights: Sequence[torch.nn.Parameter], direction: Sequence[Tensor | None], step: float
-) -> Iterator[None]:
+def _moved(weights: Sequence[torch.nn.Parameter], direction: Sequence[Tensor | None], step: float) -> Iterator[None]:
     """Weights a step away; afterwards they are what they were, for other tensors stood in their index."""
     before = [weight.data for weight in weights]
     try:

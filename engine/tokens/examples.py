@@ -87,9 +87,7 @@ class Encoded:
         longest = self.lengths[np.asarray(ids, dtype=np.int64)].max(initial=1)
         return int(-(-longest // 8) * 8)
 
-    def inputs(
-        self, ids: Ids, length: int | None = None, accepted: Container[str] | None = None
-    ) -> dict[str, Tensor]:
+    def inputs(self, ids: Ids, length: int | None = None, accepted: Container[str] | None = None) -> dict[str, Tensor]:
         """`input_ids`, `attention_mask` and, where the tokenizer gives them, `token_type_ids`.
 
         Each is (B, N) int64, where N is `padded_length(ids)` unless `length` is given.
@@ -103,9 +101,7 @@ class Encoded:
         arrays = {"input_ids": np.where(mask, tokens, self.pad), "attention_mask": mask.astype(np.int64)}
         if self.types is not None:
             arrays["token_type_ids"] = self.types.padded(ids, width)
-        return {
-            k: torch.from_numpy(array) for k, array in arrays.items() if accepted is None or k in accepted
-        }
+        return {k: torch.from_numpy(array) for k, array in arrays.items() if accepted is None or k in accepted}
 
     def labels(self, ids: Ids) -> Tensor:
         """The gold labels of these examples.
@@ -198,9 +194,7 @@ def _first_tokens(encoded: Encoded, words: list[list[str]], counts: np.ndarray) 
     if not counts.any():
         return np.zeros(0, dtype=np.int64)
     sizes = np.array([len(word) for row in words for word in row], dtype=np.int64)
-    indents = np.array(
-        [len(word) - len(word.lstrip() or word) for row in words for word in row], dtype=np.int64
-    )
+    indents = np.array([len(word) - len(word.lstrip() or word) for row in words for word in row], dtype=np.int64)
     word_starts = np.cumsum(sizes + 1) - sizes - 1  # all sentences one behind the other
     row_starts = np.concatenate([word_starts, [sizes.sum() + len(sizes)]])[np.cumsum(counts) - counts]
     position = np.arange(len(encoded.tokens.values)) - np.repeat(encoded.tokens.offsets[:-1], encoded.lengths)

@@ -144,11 +144,7 @@ def _template(backend: Tokenizer, pair: bool) -> tuple[int, int]:
 
 
 def _flatten(
-    encodings: Sequence[Encoding],
-    text_of: np.ndarray,
-    *texts: Sequence[str],
-    edges: tuple[int, int],
-    begin: int = 0,
+    encodings: Sequence[Encoding], text_of: np.ndarray, *texts: Sequence[str], edges: tuple[int, int], begin: int = 0
 ) -> Flat:
     """The arrays of some examples.
 

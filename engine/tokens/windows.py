@@ -48,9 +48,7 @@ def _cut(backend: Tokenizer, text: str, limit: int) -> str:
     return text
 
 
-def fit_questions(
-    backend: Tokenizer, questions: Sequence[str], max_length: int
-) -> tuple[list[str], np.ndarray]:
+def fit_questions(backend: Tokenizer, questions: Sequence[str], max_length: int) -> tuple[list[str], np.ndarray]:
     """The questions, each at most half of `max_length` long, and their lengths in tokens.
 
     The backend must not truncate.
@@ -121,9 +119,7 @@ def answer_spans(answers: Sequence[Mapping[str, Any]]) -> np.ndarray:
     return spans
 
 
-def answer_tokens(
-    inside: np.ndarray, starts: np.ndarray, ends: np.ndarray, answers: np.ndarray
-) -> np.ndarray:
+def answer_tokens(inside: np.ndarray, starts: np.ndarray, ends: np.ndarray, answers: np.ndarray) -> np.ndarray:
     """First and last token of the answer in each window; 0, 0 where the window lacks some of it.
 
     Shapes:

@@ -94,9 +94,7 @@ class StepPlan:
         steps: Ids of the examples of each step, of all processes together.
     """
 
-    def __init__(
-        self, data: TrainingData, training: Training, seed: int, epoch: int, accelerator: Accelerator
-    ):
+    def __init__(self, data: TrainingData, training: Training, seed: int, epoch: int, accelerator: Accelerator):
         self.data, self.size, self.position = data, training.batch_size, (seed, epoch)
         self.rank, self.processes = accelerator.process_index, accelerator.num_processes
         whole = self.size * training.gradient_accumulation
@@ -120,9 +118,7 @@ class StepPlan:
             batches += self._augmented(own, counts, (number, start))
         return batches
 
-    def _augmented(
-        self, ids: np.ndarray, totals: dict[str, float], position: tuple[int, int]
-    ) -> Iterator[Batch]:
+    def _augmented(self, ids: np.ndarray, totals: dict[str, float], position: tuple[int, int]) -> Iterator[Batch]:
         """Augmented copies of some examples; the same at the same position, whoever makes them."""
         if (augmenter := self.data.augmenter) is None:
             return
@@ -135,9 +131,7 @@ class StepPlan:
 class Stream:
     """The steps of a whole training, one epoch behind the other: step → the batches of this process."""
 
-    def __init__(
-        self, data: TrainingData, training: Training, seed: int, epochs: int, accelerator: Accelerator
-    ):
+    def __init__(self, data: TrainingData, training: Training, seed: int, epochs: int, accelerator: Accelerator):
         self._augmenter, self._on_gpu = data.augmenter, accelerator.device.type == "cuda"
         self._epochs, self._per_epoch = epochs, steps_in_epoch(len(data), training)
         self._plan = lru_cache(1)(lambda epoch: StepPlan(data, training, seed, epoch, accelerator))

@@ -55,9 +55,7 @@ class Trainee(nn.Module):
         layers = () if batch.augmented else self.objective.student_layers_used
         student = forward(self.student, batch.inputs, self.kind, layers)
         alignments = batch.alignment, batch.label_alignment
-        return self.objective(
-            student, teacher, batch.labels, batch.totals, *alignments, augmented=batch.augmented
-        )
+        return self.objective(student, teacher, batch.labels, batch.totals, *alignments, augmented=batch.augmented)
 
 
 @dataclass

@@ -35,12 +35,7 @@ def everywhere_the_same(size: float, intermediate: str, mapping: str, prediction
 
 
 def made_up(
-    worth: Worth,
-    datasets: int = 10,
-    repeats: int = 1,
-    noise: float = 0.3,
-    seed: int = 0,
-    distracting: bool = False,
+    worth: Worth, datasets: int = 10, repeats: int = 1, noise: float = 0.3, seed: int = 0, distracting: bool = False
 ) -> RunTable:
     """Runs of every pipeline on every dataset; the datasets' words say nothing.
 

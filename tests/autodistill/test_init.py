@@ -58,9 +58,7 @@ def test_importing_loads_nothing() -> None:
 
 
 def test_a_spec_loads_no_torch() -> None:
-    assert not loaded_by("from autodistill import EMD, FineTuning, Limits, Pipeline, RunResult") & set(
-        HEAVY[:-1]
-    )
+    assert not loaded_by("from autodistill import EMD, FineTuning, Limits, Pipeline, RunResult") & set(HEAVY[:-1])
 
 
 def test_everything_at_once() -> None:

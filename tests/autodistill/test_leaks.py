@@ -160,9 +160,7 @@ def test_what_is_learned_over_all_datasets_is_caught(
 
 
 @pytest.mark.parametrize("name", ["mixed", "ridge", "lightgbm", "mean_rank"])
-def test_a_target_ranked_over_all_runs_is_caught(
-    name: str, table: RunTable, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_target_ranked_over_all_runs_is_caught(name: str, table: RunTable, monkeypatch: pytest.MonkeyPatch) -> None:
     honest_fit = fit_mixed if name == "mixed" else PREDICTORS[name]
 
     def plant(whole: RunTable) -> Fit:

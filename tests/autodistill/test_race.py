@@ -86,8 +86,7 @@ def test_picks_are_stopped_before_the_end_and_never_at_once(count: int, epochs: 
 
 def test_the_rule_is_said() -> None:
     assert rule([3, 5, 10], 5) == (
-        "5 picks side by side; after epoch 3 the best 3 go on, after epoch 5 the best 2, "
-        "after epoch 10 the best 1"
+        "5 picks side by side; after epoch 3 the best 3 go on, after epoch 5 the best 2, after epoch 10 the best 1"
     )
 
 
@@ -115,9 +114,7 @@ def test_a_race(tmp_path: Path, task: Task) -> None:
     )
     won, by_itself = (lasting(result.model_dump()) for result in (outcomes[0].result, alone))
     shared = {"teacher_examples"}  # the signals of the first run serve the second
-    assert {k: v for k, v in won.items() if k not in shared} == {
-        k: v for k, v in by_itself.items() if k not in shared
-    }
+    assert {k: v for k, v in won.items() if k not in shared} == {k: v for k, v in by_itself.items() if k not in shared}
 
     again = Ear()
     repeated = run_picks(race(task, tmp_path / "race"), entrants, again)

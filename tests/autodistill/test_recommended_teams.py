@@ -82,9 +82,7 @@ def costs(team: dict[str, object]) -> float:
         ({"kind": "autoskd", "candidates": 25}, 4 + 2 * 2 + SEARCH_STEP * 30 + 15 * 33),
     ],
 )
-def test_a_team_costs_its_members_its_search_and_its_candidates(
-    team: dict[str, object], seconds: float
-) -> None:
+def test_a_team_costs_its_members_its_search_and_its_candidates(team: dict[str, object], seconds: float) -> None:
     """25 candidates are 15 where the second phase has no more steps."""
     named = team if team["kind"] == "single" else team | {"members": ["m", "n"]}
     assert costs(named) == pytest.approx(seconds)
@@ -153,9 +151,7 @@ def test_a_search_counts_in_what_a_pick_took(
     distiller: AutoDistiller, task: Task, found: Recommendation, tmp_path: Path
 ) -> None:
     pick = next(
-        pick
-        for pick in found.picks
-        if kind_of(pick) == "autoskd" and "candidates 5" in in_words(pick.pipeline)
+        pick for pick in found.picks if kind_of(pick) == "autoskd" and "candidates 5" in in_words(pick.pipeline)
     )
     (outcome,) = distiller.run(found, dataset=task, out=tmp_path / "runs", pick=pick.rank, fine_tuning=TUNING)
     stages = outcome.result.stage_seconds

@@ -24,11 +24,7 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "tagging": ("scratch:layers=1,hidden=64,heads=2", {"intermediate": MI_ALPHA, "mapping": {"kind": "emd"}}),
     "question_answering": (
         "scratch:layers=2,hidden=64,heads=2",
-        {
-            "intermediate": {"kind": "cos"},
-            "mapping": {"kind": "emd"},
-            "prediction": {"kind": "kl", "temperature": 2.0},
-        },
+        {"intermediate": {"kind": "cos"}, "mapping": {"kind": "emd"}, "prediction": {"kind": "kl", "temperature": 2.0}},
     ),
 }
 """Task → student, and components that together take every way through the engine."""

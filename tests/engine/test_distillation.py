@@ -25,14 +25,7 @@ from engine.pipeline.read import load_pipeline
 from engine.run.predictor import load_predictor
 from engine.run.result import RunResult
 from engine.signals import signals
-from tests.engine.runs import (
-    LEARNED,
-    TRAINING,
-    TUNING,
-    Finished,
-    again,
-    small,
-)
+from tests.engine.runs import LEARNED, TRAINING, TUNING, Finished, again, small
 from tests.records import lasting
 from tests.toys import ROWS, toy_task
 
@@ -48,9 +41,7 @@ def test_the_student_has_learned(name: str, finished: Callable[[str], Finished])
     assert (result.trivial_score or 0) < 0.6
     assert result.distillation_ratio == pytest.approx(result.student_score / result.teacher_score)
     assert not result.warnings
-    assert result.best_epoch == 1 + int(
-        np.argmax([entry["scores"][result.metric] for entry in result.history])
-    )
+    assert result.best_epoch == 1 + int(np.argmax([entry["scores"][result.metric] for entry in result.history]))
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -93,15 +84,11 @@ def test_the_record_is_complete(name: str, finished: Callable[[str], Finished]) 
     assert record["labels"] == list(run.task.labels)
     assert record["precision"] == "float32"
     assert Pipeline.model_validate(record["pipeline"]) == load_pipeline(run.folder / "pipeline.toml")
-    assert (run.folder / "model.safetensors").stat().st_size == pytest.approx(
-        1e6 * record["size_mb"], rel=0.1
-    )
+    assert (run.folder / "model.safetensors").stat().st_size == pytest.approx(1e6 * record["size_mb"], rel=0.1)
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_nothing_but_the_student_and_its_record_is_left(
-    name: str, finished: Callable[[str], Finished]
-) -> None:
+def test_nothing_but_the_student_and_its_record_is_left(name: str, finished: Callable[[str], Finished]) -> None:
     names = {path.name for path in finished(name).folder.iterdir()}
     model = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
     assert names == model | {"result.json", "pipeline.toml", "README.md"}
@@ -122,11 +109,7 @@ def test_plain_transformers_load_the_student(name: str, finished: Callable[[str]
     rows = run.task.validation["validation"]
     model = HEADS[run.task.kind].from_pretrained(run.folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(run.folder)
-    texts = {
-        "tagging": ("tokens",),
-        "question_answering": ("question", "context"),
-        "pair": ("text", "text_pair"),
-    }
+    texts = {"tagging": ("tokens",), "question_answering": ("question", "context"), "pair": ("text", "text_pair")}
     fields = texts.get(name, ("text",))
     by_hand, confidence = [], []
     for row in rows:
@@ -137,12 +120,8 @@ def test_plain_transformers_load_the_student(name: str, finished: Callable[[str]
         with torch.no_grad():
             output = model(**inputs)
         if name == "tagging":
-            first = {
-                word: place for place, word in reversed([*enumerate(offsets.word_ids)]) if word is not None
-            }
-            by_hand.append(
-                [output.logits[0, first[word]].argmax().item() for word in range(len(row["tokens"]))]
-            )
+            first = {word: place for place, word in reversed([*enumerate(offsets.word_ids)]) if word is not None}
+            by_hand.append([output.logits[0, first[word]].argmax().item() for word in range(len(row["tokens"]))])
         elif name == "question_answering":
             inside = [place for place, text in enumerate(offsets.sequence_ids) if text == 1]
             start, end = output.start_logits[0], output.end_logits[0]
@@ -157,14 +136,10 @@ def test_plain_transformers_load_the_student(name: str, finished: Callable[[str]
     asked = [{field: row[field] for field in fields} for row in rows]
     indices = predictor.indices(asked)
     assert indices == (pytest.approx(by_hand, abs=1e-4) if name == "regression" else by_hand)
-    assert scores(run.task, rows, indices)[run.task.metric] == pytest.approx(
-        run.result.student_score, abs=1e-4
-    )
+    assert scores(run.task, rows, indices)[run.task.metric] == pytest.approx(run.result.student_score, abs=1e-4)
     if confidence:
         assert [answer["score"] for answer in predictor(asked)] == pytest.approx(confidence, abs=1e-4)
-        assert [answer["label"] for answer in predictor(asked)] == [
-            run.task.labels[index] for index in by_hand
-        ]
+        assert [answer["label"] for answer in predictor(asked)] == [run.task.labels[index] for index in by_hand]
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -209,11 +184,7 @@ def test_a_finished_run_is_never_repeated(finished: Callable[[str], Finished], w
 
 def test_another_run_in_the_same_folder(finished: Callable[[str], Finished], warm: RunOptions) -> None:
     run = finished("single")
-    for changes in (
-        {"seed": 1},
-        {"student": "layers:2"},
-        {"fine_tuning": TUNING.model_copy(update={"seed": 1})},
-    ):
+    for changes in ({"seed": 1}, {"student": "layers:2"}, {"fine_tuning": TUNING.model_copy(update={"seed": 1})}):
         with pytest.raises(InputError, match="this folder holds another run"):
             again(run, warm, run.folder, **changes)
     assert RunResult.read(run.folder) == run.result
@@ -305,10 +276,7 @@ def test_online_the_teacher_sees_every_epoch(
         for signals, change in (("online", {"signals": "online"}), ("cached", {}))
     }
     online, cached = results["online"], results["cached"]
-    assert (online.signals, online.teacher_examples, passes.count) == (
-        "online",
-        *[2 * len(run.task.train)] * 2,
-    )
+    assert (online.signals, online.teacher_examples, passes.count) == ("online", *[2 * len(run.task.train)] * 2)
     assert (cached.signals, cached.teacher_examples) == ("cached", 0)
     for one, other in zip(online.history, cached.history, strict=True):
         assert one["loss"] == pytest.approx(other["loss"], rel=0.02)
@@ -329,8 +297,7 @@ def test_the_baseline_is_trained_once_for_all_pipelines(
     assert results[0].student_alone_score == results[1].student_alone_score > LEARNED["pair"]
     assert results[0].scores["student_alone"]["validation"]["accuracy"] == results[0].student_alone_score
     assert (
-        f"without a teacher reaches {results[0].student_alone_score:.4f}"
-        in (tmp_path / "0" / "README.md").read_text()
+        f"without a teacher reaches {results[0].student_alone_score:.4f}" in (tmp_path / "0" / "README.md").read_text()
     )
 
 
@@ -391,7 +358,5 @@ def test_bf16_on_the_cpu(finished: Callable[[str], Finished], warm: RunOptions, 
     assert result.precision == "bf16"
     assert result.identity != run.result.identity
     assert result.student_score > LEARNED["regression"]
-    assert {value.dtype for value in load_file(tmp_path / "out" / "model.safetensors").values()} == {
-        torch.float32
-    }
+    assert {value.dtype for value in load_file(tmp_path / "out" / "model.safetensors").values()} == {torch.float32}
     assert len(load_predictor(tmp_path / "out", RunOptions(device="cpu"))([{"text": "great"}])) == 1

@@ -38,11 +38,7 @@ def on_gpu(options: RunOptions) -> RunOptions:
 
 
 def run(name: str, options: RunOptions, out: Path, **components: Any) -> RunResult:
-    chosen = {
-        "intermediate": {"kind": "mi_alpha", "critic": CRITIC},
-        "mapping": {"kind": "emd"},
-        **components,
-    }
+    chosen = {"intermediate": {"kind": "mi_alpha", "critic": CRITIC}, "mapping": {"kind": "emd"}, **components}
     return distill(
         toy_task(name),
         teacher="scratch:layers=2,hidden=64,heads=2",
@@ -64,25 +60,15 @@ def test_every_task_is_learned(name: str, on_gpu: RunOptions, tmp_path: Path) ->
     assert result.teacher_examples == len(toy_task(name).train)
     assert result.peak_memory_mb > 0
     task = toy_task(name)
-    fields = {
-        "tagging": ("tokens",),
-        "question_answering": ("question", "context"),
-        "pair": ("text", "text_pair"),
-    }
-    rows = [
-        {field: row[field] for field in fields.get(name, ("text",))} for row in task.validation["validation"]
-    ]
-    on_cpu, on_cuda = (
-        load_predictor(tmp_path / "out", RunOptions(device=d)).indices(rows) for d in ("cpu", "cuda")
-    )
+    fields = {"tagging": ("tokens",), "question_answering": ("question", "context"), "pair": ("text", "text_pair")}
+    rows = [{field: row[field] for field in fields.get(name, ("text",))} for row in task.validation["validation"]]
+    on_cpu, on_cuda = (load_predictor(tmp_path / "out", RunOptions(device=d)).indices(rows) for d in ("cpu", "cuda"))
     assert on_cuda == (pytest.approx(on_cpu, abs=1e-2) if name == "regression" else on_cpu)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 @pytest.mark.parametrize("name", ["single", "tagging"])
-def test_mixed_precision_scores_like_float32(
-    name: str, precision: str, on_gpu: RunOptions, tmp_path: Path
-) -> None:
+def test_mixed_precision_scores_like_float32(name: str, precision: str, on_gpu: RunOptions, tmp_path: Path) -> None:
     exact = run(name, on_gpu, tmp_path / "float32")
     mixed = run(name, on_gpu.model_copy(update={"precision": precision}), tmp_path / precision)
     assert (exact.precision, mixed.precision) == ("float32", precision)
@@ -100,9 +86,7 @@ def test_cached_equals_online(name: str, precision: str, on_gpu: RunOptions) -> 
     perturb(teacher)
     encoded = encode(task.train, task, wordpiece(), 32, 8 if name == "question_answering" else None)
     online = OnlineSignals(teacher, task.kind, encoded, TeacherNeeds((2, 4), "all"), machine.accelerator)
-    store = SignalStore(
-        machine.options.cache / "signals" / "a", encoded.lengths, task.outputs, task.token_level, 16
-    )
+    store = SignalStore(machine.options.cache / "signals" / "a", encoded.lengths, task.outputs, task.token_level, 16)
     cached = signals_for(online, store, machine)
     ids = np.array([0, 50, 3])
     read, said = cached.view(cached.fetch(ids)), online.view(online.fetch(ids))
@@ -118,12 +102,7 @@ def test_cached_equals_online(name: str, precision: str, on_gpu: RunOptions) -> 
 
 def test_online_and_cached_learn_the_same(on_gpu: RunOptions, tmp_path: Path) -> None:
     cached, online = (
-        run(
-            "single",
-            on_gpu.model_copy(update={"signals": signals}),
-            tmp_path / signals,
-            intermediate={"kind": "mse"},
-        )
+        run("single", on_gpu.model_copy(update={"signals": signals}), tmp_path / signals, intermediate={"kind": "mse"})
         for signals in ("auto", "online")
     )
     assert (cached.signals, online.signals) == ("cached", "online")
@@ -157,9 +136,7 @@ def test_a_gpu_agrees_with_the_cpu(options: RunOptions, on_gpu: RunOptions) -> N
     task = toy_task("single", rows=4, held_out=20)
     model = build(for_task(tiny_config(), task, wordpiece()), task.kind, 0)
     encoded = encode(task.validation["validation"], task, wordpiece(), 32)
-    found = [
-        logits_of(model, encoded, task.kind, machine_for(each).accelerator) for each in (options, on_gpu)
-    ]
+    found = [logits_of(model, encoded, task.kind, machine_for(each).accelerator) for each in (options, on_gpu)]
     np.testing.assert_allclose(np.stack(found[0]), np.stack(found[1]), atol=2e-3)
 
 

@@ -28,18 +28,12 @@ CLOSE = 0.1
 PIPELINES: dict[str, tuple[str, dict[str, Any]]] = {
     "soft labels": ("single", {}),
     "hidden states": ("tagging", {"intermediate": {"kind": "mse"}, "weights": {"hard_label": 1.0}}),
-    "accumulated": (
-        "question_answering",
-        {"prediction": {"kind": "mse"}, "training": {"gradient_accumulation": 2}},
-    ),
+    "accumulated": ("question_answering", {"prediction": {"kind": "mse"}, "training": {"gradient_accumulation": 2}}),
     "all pairs": (
         "regression",
         {"intermediate": {"kind": "cos"}, "mapping": {"kind": "emd"}, "prediction": {"kind": "mse"}},
     ),
-    "team": (
-        "single",
-        {"team": {"kind": "autoskd", "members": ["layers:3", "layers:1"], "candidates": 2}},
-    ),
+    "team": ("single", {"team": {"kind": "autoskd", "members": ["layers:3", "layers:1"], "candidates": 2}}),
 }
 CRITIC = {"kind": "mlp", "width": 8, "layers": 2, "feed_forward": 8}
 OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -58,9 +52,7 @@ def main(folder: Path) -> None:
     from engine.base.errors import RunError
     from engine.base.options import FineTuning, RunOptions
 
-    options = RunOptions(
-        device="cpu", precision="float32", cache_dir=str(folder / "cache"), checkpoint_seconds=3600
-    )
+    options = RunOptions(device="cpu", precision="float32", cache_dir=str(folder / "cache"), checkpoint_seconds=3600)
     rank = int(os.environ.get("RANK", "0"))
     found: dict[str, Any] = {}
     for name, (kind, components) in (PIPELINES | OTHERS).items():
@@ -90,12 +82,7 @@ def main(folder: Path) -> None:
 
 def start_two(folder: Path) -> None:
     """The program in two processes."""
-    launcher = [
-        "torch.distributed.run",
-        "--nproc_per_node=2",
-        "--rdzv-backend=c10d",
-        "--rdzv-endpoint=localhost:0",
-    ]
+    launcher = ["torch.distributed.run", "--nproc_per_node=2", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
     done = subprocess.run(
         [sys.executable, "-m", *launcher, "-m", "tests.engine.test_processes", str(folder)],
         cwd=ROOT,
@@ -182,10 +169,7 @@ def test_the_baseline_agrees_too(ended: Path) -> None:
 
 def test_signals_are_filled_by_both_and_agree(ended: Path) -> None:
     sizes = [
-        sorted(
-            (path.name, path.stat().st_size)
-            for path in (ended / str(processes) / "cache" / "signals").glob("*/*")
-        )
+        sorted((path.name, path.stat().st_size) for path in (ended / str(processes) / "cache" / "signals").glob("*/*"))
         for processes in (1, 2)
     ]
     assert sizes[0] == sizes[1] != []
@@ -202,9 +186,7 @@ def test_mutual_information_is_contrasted_within_each_process(ended: Path) -> No
     for record in records(ended, "mutual information"):
         assert record["status"] == "ok"
         assert record["teacher_examples"] == ROWS
-        assert (
-            record["history"][1]["loss"]["intermediate"] < record["history"][0]["loss"]["intermediate"] + 0.1
-        )
+        assert record["history"][1]["loss"]["intermediate"] < record["history"][0]["loss"]["intermediate"] + 0.1
 
 
 if __name__ == "__main__":

@@ -116,9 +116,7 @@ def attempt(
     os._exit(0)
 
 
-def run(
-    folder: Path, pipeline: dict[str, Any], moment: tuple[str, str, int] | None, until_epoch: int | None
-) -> None:
+def run(folder: Path, pipeline: dict[str, Any], moment: tuple[str, str, int] | None, until_epoch: int | None) -> None:
     """The run itself, in the child."""
     import shutil
 
@@ -150,9 +148,7 @@ def run(
         student_alone=True,
         until_epoch=until_epoch,
         fine_tuning=FineTuning(epochs=3, batch_size=8, learning_rate=1e-3),
-        options=RunOptions(
-            device="cpu", precision="float32", cache_dir=str(folder / "cache"), checkpoint_seconds=0
-        ),
+        options=RunOptions(device="cpu", precision="float32", cache_dir=str(folder / "cache"), checkpoint_seconds=0),
         reporter=killer,
     )
 

@@ -15,13 +15,7 @@ from engine.base.errors import InputError, NonFiniteLossError, RunError
 from engine.base.options import FineTuning, RunOptions
 from engine.run.result import RunResult
 from engine.signals import signals
-from tests.engine.runs import (
-    TEACHER,
-    TRAINING,
-    Finished,
-    again,
-    small,
-)
+from tests.engine.runs import TEACHER, TRAINING, Finished, again, small
 from tests.records import lasting
 from tests.toys import toy_task
 
@@ -40,14 +34,10 @@ def test_a_run_that_fails_is_recorded_as_failed(
     with pytest.raises(InputError, match="holds another run"):
         again(run, warm, tmp_path / "run", pipeline={"training": TRAINING | {"epochs": 1}})
     options = warm.model_copy(update={"overwrite": True})
-    assert (
-        again(run, options, tmp_path / "run", pipeline={"training": TRAINING | {"epochs": 1}}).status == "ok"
-    )
+    assert again(run, options, tmp_path / "run", pipeline={"training": TRAINING | {"epochs": 1}}).status == "ok"
 
 
-def test_an_interrupted_run_goes_on(
-    options: RunOptions, tmp_path: Path, ear, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_run_goes_on(options: RunOptions, tmp_path: Path, ear, monkeypatch: pytest.MonkeyPatch) -> None:
     """As after Ctrl-C, in each of the stages."""
     expected = small(options.model_copy(update={"cache_dir": str(tmp_path / "other")}), tmp_path / "whole")
     for stage in ("teacher", "teacher signals", "student"):
@@ -78,9 +68,7 @@ def test_a_poisoned_teacher(
         return said
 
     monkeypatch.setattr(signals, "forward", poisoned)
-    with pytest.raises(
-        NonFiniteLossError, match="the prediction loss is not a finite number at step"
-    ) as caught:
+    with pytest.raises(NonFiniteLossError, match="the prediction loss is not a finite number at step") as caught:
         again(run, options, tmp_path / "run", fine_tuning=FineTuning(epochs=1))
     assert caught.value.step >= 1
     assert "prediction" in RunResult.read(tmp_path / "run").reason

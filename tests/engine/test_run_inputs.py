@@ -12,13 +12,7 @@ from transformers import AutoTokenizer
 from engine import distill
 from engine.base.options import RunOptions
 from engine.models.load import save_model
-from tests.engine.runs import (
-    LEARNED,
-    MI_ALPHA,
-    TRAINING,
-    TUNING,
-    small,
-)
+from tests.engine.runs import LEARNED, MI_ALPHA, TRAINING, TUNING, small
 from tests.tokenizers import byte_bpe, wordpiece
 from tests.toys import WORDS, save_tiny, toy_task
 
@@ -44,12 +38,7 @@ def test_a_teacher_with_another_tokenizer(
     """The student learns from soft labels and hidden states alone, token by token."""
     task = toy_task(name)
     save_tiny(
-        tmp_path / "student",
-        task,
-        tokenizer=wordpiece(WORDS, 400),
-        hidden_size=64,
-        layers=2,
-        intermediate_size=128,
+        tmp_path / "student", task, tokenizer=wordpiece(WORDS, 400), hidden_size=64, layers=2, intermediate_size=128
     )
     training = TRAINING | {"learning_rate": 2e-3, "max_length": 32}
     if name == "question_answering":

@@ -51,9 +51,7 @@ def assert_same_end(folder: Path, whole: Path) -> None:
 
 
 @pytest.mark.parametrize("pauses", [[2], [1, 3], [1, 2, 3], [3, 2]], ids=str)
-def test_going_on_is_as_if_it_had_never_paused(
-    pauses: list[int], run: Run, whole: Path, tmp_path: Path
-) -> None:
+def test_going_on_is_as_if_it_had_never_paused(pauses: list[int], run: Run, whole: Path, tmp_path: Path) -> None:
     for epoch in pauses:
         assert run(epoch).status == "pruned"
     assert run().status == "ok"

@@ -56,9 +56,7 @@ def test_minilm_teaches_three_of_its_layers(shared: Path, options: RunOptions, t
     assert result.teacher_examples == 200
     assert result.parameters < 0.8 * result.teacher_parameters
     assert all(math.isfinite(value) for entry in result.history for value in entry["loss"].values())
-    answers = load_predictor(tmp_path / "out", options)(
-        [{"text": "a wonderful, moving film"}, {"text": "awful"}]
-    )
+    answers = load_predictor(tmp_path / "out", options)([{"text": "a wonderful, moving film"}, {"text": "awful"}])
     assert {label for answer in answers for label in answer["scores"]} == set(result.labels)
 
 

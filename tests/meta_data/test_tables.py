@@ -45,9 +45,7 @@ def test_every_file_has_its_section() -> None:
 
 
 def test_every_file_is_packaged() -> None:
-    packaged = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"][
-        "package-data"
-    ]
+    packaged = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["package-data"]
     files = {path for path in FOLDER.iterdir() if path.is_file() and path.suffix != ".py"}
     assert files == {path for pattern in packaged["meta_data"] for path in FOLDER.glob(pattern)}
 
@@ -55,17 +53,7 @@ def test_every_file_is_packaged() -> None:
 def test_published_figures() -> None:
     read = read_runs("published")
     assert (len(read), read.notes) == (504, ())
-    assert sorted(set(read.frame.dataset)) == [
-        "cola",
-        "mnli",
-        "mrpc",
-        "qnli",
-        "qqp",
-        "rte",
-        "squad",
-        "sst2",
-        "stsb",
-    ]
+    assert sorted(set(read.frame.dataset)) == ["cola", "mnli", "mrpc", "qnli", "qqp", "rte", "squad", "sst2", "stsb"]
     frame = read.frame
     assert frame[["score", "teacher_score"]].stack().between(0, 1).all()
     assert frame.ratio.tolist() == pytest.approx((frame.score / frame.teacher_score).tolist())
@@ -121,9 +109,7 @@ def test_every_dataset_with_figures_is_described() -> None:
 def test_datasets_are_described_as_the_meta_layer_does() -> None:
     table = pd.read_csv(DATASETS).astype(object)
     assert list(table.columns) == list(Descriptors.model_fields)
-    assert [Descriptors.model_validate(row).dataset for row in table.to_dict("records")] == list(
-        table.dataset
-    )
+    assert [Descriptors.model_validate(row).dataset for row in table.to_dict("records")] == list(table.dataset)
 
 
 def test_words_are_numbers_of_three_parts_for_each_dataset() -> None:

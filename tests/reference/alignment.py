@@ -7,9 +7,7 @@ from typing import Any
 
 def described(tokenizer: Any, texts: tuple[str, ...], max_length: int) -> list[tuple[str, set[int]]]:
     """For each token its place and the characters it covers, whitespace at the ends left out."""
-    encoding = tokenizer(
-        *texts, truncation="longest_first", max_length=max_length, return_offsets_mapping=True
-    )
+    encoding = tokenizer(*texts, truncation="longest_first", max_length=max_length, return_offsets_mapping=True)
     sequences, tokens = encoding.sequence_ids(), []
     for position, (start, end) in enumerate(encoding["offset_mapping"]):
         text = sequences[position]

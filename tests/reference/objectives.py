@@ -102,9 +102,7 @@ def prediction_of_task(task, kind, student, teacher, mask, labels, temperature=1
         else:
             places = [n for n in range(len(mask[b])) if mask[b][n]]
             ends = [
-                prediction(
-                    kind, [student[b][n][e] for n in places], [teacher[b][n][e] for n in places], temperature
-                )
+                prediction(kind, [student[b][n][e] for n in places], [teacher[b][n][e] for n in places], temperature)
                 for e in (0, 1)
             ]
             values.append(mean(ends))
@@ -125,9 +123,7 @@ def hard_label_of_task(task, logits, mask, labels):
             values += [-log_softmax(logits[b][n])[labels[b][n]] for n in places]
         else:
             places = [n for n in range(len(mask[b])) if mask[b][n]]
-            ends = [
-                -log_softmax([logits[b][n][e] for n in places])[places.index(labels[b][e])] for e in (0, 1)
-            ]
+            ends = [-log_softmax([logits[b][n][e] for n in places])[places.index(labels[b][e])] for e in (0, 1)]
             values.append(mean(ends))
     return mean(values)
 

@@ -23,16 +23,8 @@ def raising(error: BaseException) -> Callable[[], None]:
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        (
-            InputError([Problem("a", "is wrong"), Problem("b", "is too")]),
-            2,
-            "Error: a: is wrong\nError: b: is too",
-        ),
-        (
-            NonFiniteLossError(3, "intermediate"),
-            1,
-            "Error: the intermediate loss is not a finite number at step 3",
-        ),
+        (InputError([Problem("a", "is wrong"), Problem("b", "is too")]), 2, "Error: a: is wrong\nError: b: is too"),
+        (NonFiniteLossError(3, "intermediate"), 1, "Error: the intermediate loss is not a finite number at step 3"),
         (PermissionError(13, "Permission denied", "/out"), 1, "Error: /out: Permission denied"),
         (KeyboardInterrupt(), 130, "Stopped. Go on like this."),
     ],

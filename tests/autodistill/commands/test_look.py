@@ -124,19 +124,9 @@ def test_the_command_augment(data: str, option: str) -> None:
 
 
 def test_an_option_and_a_file_with_the_same_policy_are_the_same_run(data: str, tmp_path: Path) -> None:
-    (tmp_path / "pipeline.toml").write_text(
-        'augmentation = "random+mixup"\n[training]\nepochs = 2\n', "utf-8"
-    )
+    (tmp_path / "pipeline.toml").write_text('augmentation = "random+mixup"\n[training]\nepochs = 2\n', "utf-8")
     models = "--teacher scratch:layers=1,hidden=16,heads=1 --student layers:1 --teacher-epochs 1"
-    common = [
-        data,
-        *models.split(),
-        "--precision",
-        "float32",
-        "--cache-dir",
-        str(tmp_path / "cache"),
-        "--json",
-    ]
+    common = [data, *models.split(), "--precision", "float32", "--cache-dir", str(tmp_path / "cache"), "--json"]
     ways = {
         "option": ["--pipeline", "vanilla_kd", "--augment", "random,mixup", "--set", "training.epochs=2"],
         "file": ["--pipeline", str(tmp_path / "pipeline.toml")],
@@ -147,9 +137,7 @@ def test_an_option_and_a_file_with_the_same_policy_are_the_same_run(data: str, t
         assert done.exit_code == 0, done.output
         found.append(json.loads(done.stdout))
     one, other = map(lasting, found)
-    assert (
-        one.pop("teacher_examples") - other.pop("teacher_examples") == 40
-    )  # what the first put into the cache
+    assert one.pop("teacher_examples") - other.pop("teacher_examples") == 40  # what the first put into the cache
     assert one == other
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ways]
     assert weights[0] == weights[1]
@@ -228,8 +216,7 @@ def test_a_suggestion_for_regression_is_one_that_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "members, words",
-    [(("layers:12",), "only 9 layers"), (("./nowhere",), "no such folder"), (("",), "no model")],
+    "members, words", [(("layers:12",), "only 9 layers"), (("./nowhere",), "no such folder"), (("",), "no model")]
 )
 def test_members_that_are_not_there(members: tuple[str, ...], words: str, data: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=words):
@@ -253,8 +240,7 @@ def test_the_command_team(data: str, tmp_path: Path) -> None:
 
 def test_a_run_with_a_team_shows_and_draws_it(data: str, tmp_path: Path) -> None:
     (tmp_path / "team.toml").write_text(
-        f'[team]\nkind = "autoskd"\nmembers = ["layers:1", "{SMALL}"]\ncandidates = 3\n'
-        "[training]\nepochs = 2\n",
+        f'[team]\nkind = "autoskd"\nmembers = ["layers:1", "{SMALL}"]\ncandidates = 3\n[training]\nepochs = 2\n',
         "utf-8",
     )
     models = "--teacher scratch:layers=2,hidden=16,heads=1 --student layers:1 --teacher-epochs 1"
@@ -263,9 +249,7 @@ def test_a_run_with_a_team_shows_and_draws_it(data: str, tmp_path: Path) -> None
     shown = invoked(*command, "--pipeline", str(tmp_path / "team.toml"))
     for words in ("member", SMALL, "3 candidates: accuracy", "search for θ", "passed through the team"):
         assert words in shown
-    assert shown.replace(f"student and result: {tmp_path / 'run'}\n", "") == invoked(
-        "show", str(tmp_path / "run")
-    )
+    assert shown.replace(f"student and result: {tmp_path / 'run'}\n", "") == invoked("show", str(tmp_path / "run"))
     (past,) = Store().runs()
     assert flat(past.pipeline)["team.members"] == 2
     history = pd.read_csv(tmp_path / "run" / "theta.csv")

@@ -69,10 +69,7 @@ def test_what_does_not_change_the_run_does_not_change_the_folder(changed: dict[s
 def test_options_are_named_as_they_are_typed() -> None:
     with pytest.raises(InputError) as caught:
         fields_of({"teacher_epochs": 0, "teacher_learning_rate": -1.0, "fine_tune": None})
-    assert [problem.place for problem in caught.value.problems] == [
-        "--teacher-epochs",
-        "--teacher-learning-rate",
-    ]
+    assert [problem.place for problem in caught.value.problems] == ["--teacher-epochs", "--teacher-learning-rate"]
 
 
 @pytest.mark.parametrize(
@@ -95,11 +92,7 @@ def test_limits(typed: dict[str, str], limits: Limits) -> None:
 def test_limits_that_are_none(text: str) -> None:
     with pytest.raises(InputError) as caught:
         fields_of({"budget": text, "max_params": text, "max_latency": text})
-    assert [problem.place for problem in caught.value.problems] == [
-        "--budget",
-        "--max-params",
-        "--max-latency",
-    ]
+    assert [problem.place for problem in caught.value.problems] == ["--budget", "--max-params", "--max-latency"]
 
 
 def test_only_the_training_can_be_set() -> None:
@@ -120,7 +113,5 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(InputError) as caught:
         request_from(typed, lambda: training_alone(["prediction.kind=mse"]))
     places = [problem.place for problem in caught.value.problems]
-    assert {"--teacher", "--student", "--budget", "--set", "--predictor", "--teacher-epochs", "data.csv"} <= {
-        *places
-    }
+    assert {"--teacher", "--student", "--budget", "--set", "--predictor", "--teacher-epochs", "data.csv"} <= {*places}
     assert len(set(places)) == len(places)

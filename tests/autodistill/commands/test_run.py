@@ -13,12 +13,8 @@ from engine.base.errors import InputError
 from engine.base.progress import SilentReporter
 
 
-@pytest.mark.parametrize(
-    ("pick", "top", "pipeline"), [(1, 2, None), (1, None, "tinybert"), (None, 2, "tinybert")]
-)
-def test_ways_to_choose_that_exclude_each_other(
-    pick: int | None, top: int | None, pipeline: str | None
-) -> None:
+@pytest.mark.parametrize(("pick", "top", "pipeline"), [(1, 2, None), (1, None, "tinybert"), (None, 2, "tinybert")])
+def test_ways_to_choose_that_exclude_each_other(pick: int | None, top: int | None, pipeline: str | None) -> None:
     with pytest.raises(InputError, match="only one of these"):
         run_picks({"pick": pick, "top": top, "pipeline": pipeline}, SilentReporter())
 

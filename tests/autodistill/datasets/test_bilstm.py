@@ -165,9 +165,7 @@ def test_it_is_trained_once(machine: Machine, monkeypatch: pytest.MonkeyPatch) -
     assert bilstm_score(task, machine, HASTY) == first
 
 
-def test_other_settings_and_other_data_are_another_score(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_settings_and_other_data_are_another_score(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     trained: list[float] = []
 
     def fine_tune(name, start, task, training, seed, folder, machine):
@@ -250,8 +248,7 @@ def test_a_small_dataset_is_read_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    "name, rows, epochs",
-    [("single", 40, 20), ("single", 3000, 6), ("pair", 2490, 8), ("question_answering", 3000, 3)],
+    "name, rows, epochs", [("single", 40, 20), ("single", 3000, 6), ("pair", 2490, 8), ("question_answering", 3000, 3)]
 )
 def test_the_length_of_the_training_follows_the_rows(name: str, rows: int, epochs: int) -> None:
     task = replace(toy_task(name, rows=2, held_out=2), train=Dataset.from_dict({"id": list(range(rows))}))

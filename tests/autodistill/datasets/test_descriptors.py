@@ -114,9 +114,7 @@ def test_a_description_is_taken_as_given() -> None:
 
 
 def test_label_names_are_words() -> None:
-    assert sentence_about(labelled(0, 1, names=("card_arrival", "lost_card"))).endswith(
-        "card arrival, lost card."
-    )
+    assert sentence_about(labelled(0, 1, names=("card_arrival", "lost_card"))).endswith("card arrival, lost card.")
 
 
 def test_descriptors_come_back_from_text() -> None:

@@ -80,10 +80,7 @@ def test_an_embedding_is_the_mean_of_weighted_vectors(datasets: list[str], text:
 
 
 def test_a_word_of_every_dataset_says_nothing() -> None:
-    vectors, datasets = (
-        random_vectors("the film game"),
-        [count_words(["the film"]), count_words(["the game"])],
-    )
+    vectors, datasets = (random_vectors("the film game"), [count_words(["the film"]), count_words(["the game"])])
     idf = inverse_frequencies(datasets, vectors)
     np.testing.assert_array_equal(embed(count_words(["the the"]), idf, vectors), 0)
     assert embed(datasets[0], idf, vectors).any()
@@ -110,9 +107,7 @@ def test_datasets_that_share_words_are_nearer() -> None:
         return count_words([" ".join(f"{topic}{place}" for place in dice.integers(0, 100, 200))])
 
     films, more, games = drawn("film"), drawn("film"), drawn("game")
-    vectors = random_vectors(
-        " ".join(f"{topic}{place}" for topic in ("film", "game") for place in range(100))
-    )
+    vectors = random_vectors(" ".join(f"{topic}{place}" for topic in ("film", "game") for place in range(100)))
     idf = inverse_frequencies([films, more, games], vectors)
     first, second, third = (embed(words, idf, vectors) for words in (films, more, games))
     assert cosine(first, second) > 0.5 > cosine(first, third)
@@ -181,23 +176,12 @@ def test_a_set_on_the_hub_that_is_here_already(tmp_path: Path, monkeypatch: pyte
 
 def test_a_hub_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(
-        InputError, match="--vectors: could not be fetched from the hub; got 'org/glove:a.txt'"
-    ):
+    with pytest.raises(InputError, match="--vectors: could not be fetched from the hub; got 'org/glove:a.txt'"):
         load_vectors("org/glove:a.txt", tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
-    "source",
-    [
-        "none.txt",
-        "/none/vectors.txt",
-        "org/glove",
-        "org/glove:",
-        "a/b/c:d",
-        "./glove:a.txt",
-        "my org/glove:a",
-    ],
+    "source", ["none.txt", "/none/vectors.txt", "org/glove", "org/glove:", "a/b/c:d", "./glove:a.txt", "my org/glove:a"]
 )
 def test_a_source_that_is_none_says_what_is_one(tmp_path: Path, source: str) -> None:
     with pytest.raises(InputError) as caught:

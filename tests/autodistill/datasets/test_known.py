@@ -18,9 +18,7 @@ SHIPPED = shipped_datasets()
 
 def own(name: str, description: str = "Say which.") -> Dataset:
     first = next(iter(SHIPPED.values())).descriptors
-    return Dataset(
-        first.model_copy(update={"dataset": name, "description": description}), count_words([name])
-    )
+    return Dataset(first.model_copy(update={"dataset": name, "description": description}), count_words([name]))
 
 
 def test_there_is_one_for_each_dataset_of_the_published_table() -> None:

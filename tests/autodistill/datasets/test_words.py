@@ -85,19 +85,12 @@ def test_hashes_are_the_same_everywhere() -> None:
         ("tagging", {"tokens": ["one", "two"], "tags": [0, 1]}, ["one two"]),
         (
             "question_answering",
-            {
-                "id": "0",
-                "question": "who",
-                "context": "one",
-                "answers": {"text": ["one"], "answer_start": [0]},
-            },
+            {"id": "0", "question": "who", "context": "one", "answers": {"text": ["one"], "answer_start": [0]}},
             ["who", "one"],
         ),
     ],
 )
-def test_every_text_of_the_training_rows_is_read(
-    kind: TaskKind, row: dict[str, Any], texts: list[str]
-) -> None:
+def test_every_text_of_the_training_rows_is_read(kind: TaskKind, row: dict[str, Any], texts: list[str]) -> None:
     held_out = {**row, **{name: "held out" for name in row if name in ("text", "question")}}
     assert list(texts_of(make_task(kind, [row], [held_out], labels=("no", "yes")))) == texts
 

@@ -9,12 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autodistill.evaluation.figures import (
-    draw,
-    predicted_against_actual,
-    search_for_theta,
-    top_against_random,
-)
+from autodistill.evaluation.figures import draw, predicted_against_actual, search_for_theta, top_against_random
 from autodistill.evaluation.leave_one_out import HeldOut, leave_one_out
 from autodistill.ranking.past import target
 from autodistill.ranking.simple import mean_rank
@@ -81,10 +76,7 @@ def test_the_search_that_found_the_best_distribution_is_drawn() -> None:
     history = pd.DataFrame({"search": [1] * 4 + [2] * 4, "step": [1, 2, 3, 4] * 2, "a": first + second})
     history["b"] = 1 - history.a
     members = [Member(name=name, parameters=1, scores={}) for name in "ab"]
-    tried = [
-        Candidate(distribution=[0.8, 0.2], score=0.7),
-        Candidate(distribution=[0.2, 0.8], score=0.9),
-    ]
+    tried = [Candidate(distribution=[0.8, 0.2], score=0.7), Candidate(distribution=[0.2, 0.8], score=0.9)]
     team = TeamResult(teachers=members, distribution=[0.2, 0.8], candidates=tried)
     theta, scores = search_for_theta(team, history, "accuracy").axes
     assert [line.get_label() for line in theta.lines[:2]] == ["a", "b"]

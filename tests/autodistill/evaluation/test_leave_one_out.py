@@ -107,8 +107,7 @@ def test_the_ceiling_is_the_correlation_of_the_truth_with_one_run(noise: float, 
     runs = made_up(everywhere_the_same, datasets=6, repeats=6, noise=noise).runs
     ceiling = float(np.mean(list(noise_ceiling(runs).values())))
     worth = [
-        everywhere_the_same(0, *parts)
-        for parts in zip(runs.intermediate, runs.mapping, runs.prediction, strict=True)
+        everywhere_the_same(0, *parts) for parts in zip(runs.intermediate, runs.mapping, runs.prediction, strict=True)
     ]
     each = runs.assign(worth=worth).groupby("dataset")
     truth = float(np.mean([spearmanr(found.worth, found.ratio)[0] for _, found in each]))

@@ -80,14 +80,7 @@ def test_the_figures(tmp_path: Path) -> None:
 
 def test_from_the_command_line(tmp_path: Path) -> None:
     made_up(everywhere_the_same, datasets=3).runs.to_csv(tmp_path / "runs.csv", index=False)
-    arguments = [
-        "evaluate",
-        "--meta-data",
-        str(tmp_path / "runs.csv"),
-        "--cache-dir",
-        str(tmp_path),
-        "--json",
-    ]
+    arguments = ["evaluate", "--meta-data", str(tmp_path / "runs.csv"), "--cache-dir", str(tmp_path), "--json"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)

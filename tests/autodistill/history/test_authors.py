@@ -122,9 +122,7 @@ def test_operators_stand_in_their_order(tmp_path: Path, used: dict[str, object],
 
 def test_the_order_of_a_stack_counts_once(tmp_path: Path) -> None:
     """The places of its operators say it; a column of the whole stack would say it again."""
-    frame = authors_runs(
-        tmp_path, authors_row(random=1, contextual=2), authors_row(random=2, contextual=1)
-    ).frame
+    frame = authors_runs(tmp_path, authors_row(random=1, contextual=2), authors_row(random=2, contextual=1)).frame
     assert "augmentation" not in configuration_columns(frame)
     assert configurations(frame).nunique() == 2
 
@@ -172,9 +170,7 @@ def test_its_faults_are_counted(tmp_path: Path) -> None:
 
 
 def test_damaged_cells_are_named_in_the_words_of_the_table(tmp_path: Path) -> None:
-    path = authors_table(
-        tmp_path, authors_row(), authors_row(alpha=1.5, mixup="perhaps"), authors_row(examples=0)
-    )
+    path = authors_table(tmp_path, authors_row(), authors_row(alpha=1.5, mixup="perhaps"), authors_row(examples=0))
     with pytest.raises(InputError) as caught:
         read_runs(path)
     places = {problem.place.removeprefix(f"{path}:") for problem in caught.value.problems}

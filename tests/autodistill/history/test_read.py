@@ -90,12 +90,7 @@ def test_every_damaged_row_is_named_with_line_and_column(tmp_path: Path) -> None
     ]
     said = refusal(written(tmp_path / "runs.csv", *rows))
     places = {line.split(": ")[0]: line for line in said}
-    assert set(places) == {
-        "runs.csv:3, score",
-        "runs.csv:6, n_train",
-        "runs.csv:6, task_kind",
-        "runs.csv:7, teacher",
-    }
+    assert set(places) == {"runs.csv:3, score", "runs.csv:6, n_train", "runs.csv:6, task_kind", "runs.csv:7, teacher"}
     assert "'high'" in places["runs.csv:3, score"]
     assert "Did you mean classification?" in places["runs.csv:6, task_kind"]
     assert "is missing" in places["runs.csv:7, teacher"]

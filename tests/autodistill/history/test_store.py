@@ -92,9 +92,7 @@ def test_a_run_that_was_stopped_and_later_finished_is_there_twice(store: Store, 
     assert [run.status for run in store.runs()] == ["pruned", "ok"]
 
 
-def test_a_store_outlives_the_process_and_says_where_runs_lie(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_outlives_the_process_and_says_where_runs_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "store.db"
     Store(str(path)).add_run(made_record("a"), Path("runs/a"))
@@ -274,9 +272,7 @@ def as_the_first_version(store: Store) -> None:
 def filled(url: str) -> tuple[Store, RunResult, Descriptors]:
     """A store with a run and a dataset."""
     store = Store(url)
-    run = made_record(student_alone_score=0.7).model_copy(
-        update={"pipeline": Pipeline().model_dump(mode="json")}
-    )
+    run = made_record(student_alone_score=0.7).model_copy(update={"pipeline": Pipeline().model_dump(mode="json")})
     known = describe(toy_task("single")).model_copy(update={"bilstm_score": 0.6})
     assert store.add_run(run, Path("run"))
     assert store.add_dataset(known, count_words(["some words"]))

@@ -180,11 +180,7 @@ def test_a_damaged_cell_is_named(column: str, value: object, said: str) -> None:
 def test_all_damaged_cells_are_named_at_once() -> None:
     with pytest.raises(InputError) as caught:
         frame_of(made_row(score=2, n_train=0), made_row(), made_row(metric=""))
-    assert {problem.place for problem in caught.value.problems} == {
-        "row 0, score",
-        "row 0, n_train",
-        "row 2, metric",
-    }
+    assert {problem.place for problem in caught.value.problems} == {"row 0, score", "row 0, n_train", "row 2, metric"}
 
 
 def test_of_many_damaged_cells_in_one_column_the_first_are_shown_and_all_are_counted() -> None:
@@ -286,9 +282,9 @@ def test_a_teacher_that_is_no_better_than_nothing_leaves_the_ratio_open() -> Non
 
 # --- there and back ----------------------------------------------------------------------------
 
-names = st.text(
-    st.characters(categories=["Lu", "Ll", "Nd"], include_characters=' ",;-_é评'), min_size=1
-).filter(lambda text: text.strip() and text not in COLUMNS)
+names = st.text(st.characters(categories=["Lu", "Ll", "Nd"], include_characters=' ",;-_é评'), min_size=1).filter(
+    lambda text: text.strip() and text not in COLUMNS
+)
 sizes = st.none() | st.integers(1, 10**12)
 rows = st.fixed_dictionaries(
     {

@@ -58,9 +58,7 @@ def test_outcomes_of_candidates_are_not_looked_at(name: str, table: RunTable, ra
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_the_same_after_it_was_kept(name: str, table: RunTable, ranks: dict[str, Rank]) -> None:
     rank = fitted(name, table, ranks)
-    np.testing.assert_array_equal(
-        pickle.loads(pickle.dumps(rank))(table.of(HELD_OUT)), rank(table.of(HELD_OUT))
-    )
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(rank))(table.of(HELD_OUT)), rank(table.of(HELD_OUT)))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -111,9 +109,7 @@ def test_candidates_are_left_as_they_were(name: str, table: RunTable, ranks: dic
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "random"])
-def test_repeats_of_a_candidate_share_its_standing(
-    name: str, table: RunTable, ranks: dict[str, Rank]
-) -> None:
+def test_repeats_of_a_candidate_share_its_standing(name: str, table: RunTable, ranks: dict[str, Rank]) -> None:
     asked = table.of(HELD_OUT)
     twice = replace(asked, runs=pd.concat([asked.runs, asked.runs], ignore_index=True))
     standings = fitted(name, table, ranks)(twice)

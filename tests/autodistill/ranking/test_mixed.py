@@ -14,15 +14,7 @@ from scipy.optimize import approx_fprime, minimize
 from scipy.stats import multivariate_normal
 
 from autodistill.evaluation.leave_one_out import leave_one_out, means
-from autodistill.ranking.mixed import (
-    SAME,
-    Encoding,
-    _at_most,
-    covariances,
-    find_variances,
-    fit_mixed,
-    mixed,
-)
+from autodistill.ranking.mixed import SAME, Encoding, _at_most, covariances, find_variances, fit_mixed, mixed
 from autodistill.ranking.past import RunTable, agreement, target
 from autodistill.ranking.simple import mean_rank
 from tests.autodistill.made_up import by_size, everywhere_the_same, made_up
@@ -101,9 +93,7 @@ def test_what_is_left_out_was_not_used(small: RunTable) -> None:
         inside = runs["dataset"] == name
         kept = whole[np.ix_(~inside, ~inside)] + np.diag(noise[~inside])
         weights = cho_solve(cho_factor(kept), y[~inside])
-        np.testing.assert_allclose(
-            model.left_out[inside], whole[np.ix_(inside, ~inside)] @ weights, atol=1e-8
-        )
+        np.testing.assert_allclose(model.left_out[inside], whole[np.ix_(inside, ~inside)] @ weights, atol=1e-8)
 
 
 def test_many_runs_of_one_dataset_do_not_outvote_the_others() -> None:
@@ -150,9 +140,7 @@ def test_descriptors_that_decide_nothing_are_not_chosen(seed: int) -> None:
     assert agreement(table.runs, found.left_out).mean() > 0.7
 
 
-@pytest.mark.parametrize(
-    "sizes", [(700, 1), (75,) * 8 + (1,), (601,), (300, 300), (1000, 100, 10, 1)], ids=str
-)
+@pytest.mark.parametrize("sizes", [(700, 1), (75,) * 8 + (1,), (601,), (300, 300), (1000, 100, 10, 1)], ids=str)
 def test_a_part_of_the_runs_has_some_of_every_dataset(sizes: tuple[int, ...]) -> None:
     datasets = np.repeat([f"set{place}" for place in range(len(sizes))], sizes)
     rows = _at_most(datasets, 600)

@@ -27,8 +27,7 @@ from tests.autodistill.made_up import everywhere_the_same, made_up
 def ranks(values: list[float]) -> list[float]:
     """1 for the smallest; equal values share the mean of their ranks."""
     return [
-        sum(other < value for other in values) + (sum(other == value for other in values) + 1) / 2
-        for value in values
+        sum(other < value for other in values) + (sum(other == value for other in values) + 1) / 2 for value in values
     ]
 
 

@@ -32,8 +32,7 @@ def known_targets(table: RunTable) -> dict[str, dict[str, float]]:
     for dataset, key, value in rows:
         found[dataset][key].append(value)
     return {
-        dataset: {key: sum(values) / len(values) for key, values in each.items()}
-        for dataset, each in found.items()
+        dataset: {key: sum(values) / len(values) for key, values in each.items()} for dataset, each in found.items()
     }
 
 
@@ -55,15 +54,12 @@ def test_what_was_never_run_stands_in_the_middle(fit: Callable[..., Callable], t
 
 
 @pytest.mark.parametrize("fit", [mean_rank, portfolio, nearest_dataset])
-def test_whole_numbers_are_the_same_however_they_are_stored(
-    fit: Callable[..., Callable], table: RunTable
-) -> None:
+def test_whole_numbers_are_the_same_however_they_are_stored(fit: Callable[..., Callable], table: RunTable) -> None:
     """A column of 3s holds integers, and floats as soon as another table leaves it empty."""
     asked = table.of("set2")
     past = replace(table, runs=table.runs.assign(**{"training.epochs": 3.0}))
     standings = [
-        fit(past)(replace(asked, runs=asked.runs.assign(**{"training.epochs": epochs})))
-        for epochs in (3.0, 3)
+        fit(past)(replace(asked, runs=asked.runs.assign(**{"training.epochs": epochs}))) for epochs in (3.0, 3)
     ]
     np.testing.assert_array_equal(*standings)
     assert len(set(standings[0])) > 1

@@ -47,9 +47,7 @@ class Situation:
         asked = first.descriptors.model_copy(update={"dataset": "asked", "bilstm_score": self.bilstm})
         candidates = table.of("set0").runs.assign(**{"dataset": "asked", **self.row})
         known = {**table.datasets, "asked": Dataset(asked, count_words([self.words]))}
-        return caveats(
-            self.task(), known["asked"], replace(table, datasets=known), candidates, self.fitted(table)
-        )
+        return caveats(self.task(), known["asked"], replace(table, datasets=known), candidates, self.fitted(table))
 
     def task(self) -> Task:
         rows = [{"text": f"text {place}", "label": place % 2} for place in range(max(self.rows))]
@@ -71,10 +69,7 @@ KINDS: tuple[TaskKind, ...] = ("tagging", *("classification",) * 5)
 @pytest.mark.parametrize(
     ("situation", "said"),
     [
-        (
-            Situation(bilstm=0.95),
-            "A small Bi-LSTM reaches 0.950 without a teacher, and the teacher 0.900",
-        ),
+        (Situation(bilstm=0.95), "A small Bi-LSTM reaches 0.950 without a teacher, and the teacher 0.900"),
         (Situation(bilstm=0.9), "nothing to distil"),
         (Situation(kind="question_answering"), "No past run is of question answering"),
         (Situation(kind="tagging", kinds=KINDS), "Only one past dataset is of tagging."),
@@ -88,10 +83,7 @@ KINDS: tuple[TaskKind, ...] = ("tagging", *("classification",) * 5)
         (Situation(words="word1 gut schlecht mäßig"), "Only 25% of the words occur in any past dataset"),
         (Situation(row={"student_parameters": 11e6}), "student of 11 M parameters (past ones 5 to 5 M)"),
         (Situation(row={"student_parameters": 2e6}), "student of 2 M parameters"),
-        (
-            Situation(row={"teacher_parameters": 335e6}),
-            "teacher of 335 M parameters (past ones 110",
-        ),
+        (Situation(row={"teacher_parameters": 335e6}), "teacher of 335 M parameters (past ones 110"),
     ],
 )
 def test_each_caveat_is_said_and_no_other(situation: Situation, said: str) -> None:

@@ -38,11 +38,7 @@ class Listening(SilentReporter):
 def distiller(folder: Path, predictor: str = "ridge", **more: object) -> AutoDistiller:
     options = RunOptions(device="cpu", precision="float32", cache_dir=str(folder / "cache"))
     return AutoDistiller(
-        meta_data=["published", "store"],
-        predictor=predictor,
-        options=options,
-        store=str(folder / "s.db"),
-        **more,
+        meta_data=["published", "store"], predictor=predictor, options=options, store=str(folder / "s.db"), **more
     )
 
 
@@ -104,9 +100,7 @@ def test_scores_sizes_and_neighbours_are_measured(found: Recommendation) -> None
     assert set(found.nearest) <= set(found.past_datasets)
 
 
-def test_the_second_question_loads_no_model_and_gives_the_same(
-    folder: Path, task: Task, found: Recommendation
-) -> None:
+def test_the_second_question_loads_no_model_and_gives_the_same(folder: Path, task: Task, found: Recommendation) -> None:
     told = Listening()
     assert recommend(folder, task, told) == found
     assert told.stages == []
@@ -154,10 +148,7 @@ def test_several_students_are_compared(folder: Path, task: Task, found: Recommen
     assert len(both.students) == 2
     smaller = min(student.parameters for student in both.students)
     limited = recommend(
-        folder,
-        task,
-        student=[STUDENT, "scratch:layers=1,hidden=16,heads=2"],
-        limits=Limits(parameters=smaller),
+        folder, task, student=[STUDENT, "scratch:layers=1,hidden=16,heads=2"], limits=Limits(parameters=smaller)
     )
     assert {pick.student for pick in limited.picks} == {"scratch:layers=1,hidden=16,heads=2"}
 

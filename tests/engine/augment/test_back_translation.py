@@ -29,10 +29,7 @@ def save_marian(folder: Path, seed: int) -> str:
     folder.mkdir(parents=True)
     for side in ("source", "target"):
         SentencePieceTrainer.train(
-            sentence_iterator=iter(CORPUS * 5),
-            model_prefix=str(folder / side),
-            vocab_size=120,
-            minloglevel=2,
+            sentence_iterator=iter(CORPUS * 5), model_prefix=str(folder / side), vocab_size=120, minloglevel=2
         )
         (folder / f"{side}.model").rename(folder / f"{side}.spm")
         (folder / f"{side}.vocab").unlink()
@@ -69,9 +66,7 @@ def _spec(tmp_path_factory: pytest.TempPathFactory) -> BackTranslation:
 
 
 def translated(spec: BackTranslation, texts: Sequence[str], machine: Machine, seed: int = 0) -> list[str]:
-    passages = BackTranslated(spec, machine)(
-        [passage_of(text) for text in texts], np.random.default_rng(seed)
-    )
+    passages = BackTranslated(spec, machine)([passage_of(text) for text in texts], np.random.default_rng(seed))
     return [passage.text for passage in passages]
 
 
@@ -135,9 +130,7 @@ def test_processes_share_what_is_translated(tmp_path: Path) -> None:
     assert set(Translations(path).read(texts)) == set(texts)
 
 
-def test_a_model_that_does_not_translate_is_refused(
-    spec: BackTranslation, tmp_path: Path, machine: Machine
-) -> None:
+def test_a_model_that_does_not_translate_is_refused(spec: BackTranslation, tmp_path: Path, machine: Machine) -> None:
     save_tiny(tmp_path, toy_task("single", rows=8, held_out=4))
     wrong = spec.model_copy(update={"back": str(tmp_path)})
     with pytest.raises(InputError, match=r"augmentation\.back_translation\.back: no model that translates"):

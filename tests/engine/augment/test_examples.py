@@ -155,9 +155,7 @@ def test_the_stream_goes_on_from_any_step(prepared: Callable[..., Made], machine
             assert all(same(*pair) for pair in zip(one, other, strict=True))
 
 
-def test_every_epoch_and_seed_has_a_stream_of_its_own(
-    prepared: Callable[..., Made], machine: Machine
-) -> None:
+def test_every_epoch_and_seed_has_a_stream_of_its_own(prepared: Callable[..., Made], machine: Machine) -> None:
     data, plan = prepared("single", "mixup")
     shares = [
         StepPlan(data, plan.pipeline.training, seed, epoch, machine.accelerator)[0][1].inputs[SHARES]
@@ -182,10 +180,7 @@ def test_a_student_learns_with_augmentation(name: str, tmp_path: Path, warm: Run
         toy_task(name),
         teacher="scratch:layers=2,hidden=32,heads=2",
         student="scratch:layers=2,hidden=32,heads=2",
-        pipeline={
-            "augmentation": "random+mixup",
-            "training": {"epochs": 6, "batch_size": 8, "learning_rate": 3e-3},
-        },
+        pipeline={"augmentation": "random+mixup", "training": {"epochs": 6, "batch_size": 8, "learning_rate": 3e-3}},
         out=tmp_path / "run",
         fine_tuning=FineTuning(epochs=5, batch_size=8, learning_rate=3e-3),
         options=warm,

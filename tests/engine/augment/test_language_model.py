@@ -23,9 +23,7 @@ from tests.tokenizers import wordpiece
 from tests.toys import save_tiny, tiny_config, toy_task
 
 
-def test_the_model_of_the_dataset_s_own_texts_knows_them(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_model_of_the_dataset_s_own_texts_knows_them(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(language_model, "EPOCHS", 60)
     task = toy_task("single")
     model, tokenizer = in_domain(task, machine)

@@ -30,11 +30,7 @@ LABELS: dict[TaskKind, torch.Tensor] = {
 def logits_of(kind: TaskKind, count: int) -> torch.Tensor:
     torch.manual_seed(0)
     width = {"regression": 1, "question_answering": 2}.get(kind, 3)
-    return (
-        torch.randn(count, 3, width)
-        if kind in ("tagging", "question_answering")
-        else torch.randn(count, width)
-    )
+    return torch.randn(count, 3, width) if kind in ("tagging", "question_answering") else torch.randn(count, width)
 
 
 @given(st.integers(1, 9), st.integers(0, 99))
@@ -99,9 +95,7 @@ def test_the_mixed_target_is_a_distribution(kind: TaskKind, shares: list[float])
     if kind != "tagging":
         torch.testing.assert_close(sums, torch.ones_like(sums))
         return
-    there = (
-        LABELS[kind] != NO_LABEL
-    ).float()  # a token counts as much as the partners that have a label there
+    there = (LABELS[kind] != NO_LABEL).float()  # a token counts as much as the partners that have a label there
     torch.testing.assert_close(sums, blend(there, torch.tensor(shares)))
 
 
@@ -110,9 +104,7 @@ def test_the_loss_of_a_mixture_is_the_mixture_of_the_losses(kind: TaskKind) -> N
     """Cross-entropy is linear in the target; the squared error is so up to what no student changes."""
     logits, shares = logits_of(kind, 2), torch.tensor([0.3, 0.8])
     mask, totals = torch.ones(2, 3, dtype=torch.bool), {"examples": 2.0, "tokens": 5.0}
-    mixed = reduce(
-        hard_label_term(kind, logits, mask, mixed_targets(LABELS[kind], shares, kind, 3, 3)), totals
-    )
+    mixed = reduce(hard_label_term(kind, logits, mask, mixed_targets(LABELS[kind], shares, kind, 3, 3)), totals)
     first, second = (hard_label_term(kind, logits, mask, labels) for labels in LABELS[kind].chunk(2))
     weight = shares if first.values.ndim == 1 else shares[:, None]
     parts = [term.values.masked_fill(~term.mask, 0) for term in (first, second)]

@@ -22,9 +22,7 @@ texts = st.text(alphabet="ab .,\n\t é中\"'", max_size=40)
 def lengthened_words(passage: Passage) -> Passage:
     """The harshest operator: every word that may change becomes a longer one."""
     free = set(passage.changeable.tolist())
-    return passage.with_words(
-        [f"{word}xyz" if place in free else word for place, word in enumerate(passage.words)]
-    )
+    return passage.with_words([f"{word}xyz" if place in free else word for place, word in enumerate(passage.words)])
 
 
 @given(texts)
@@ -53,11 +51,7 @@ def test_an_answer_is_found_again_wherever_it_has_moved_to(context: str, data: s
 
 
 def test_whitespace_around_an_answer_is_no_part_of_it() -> None:
-    row = {
-        "question": "who",
-        "context": "It was  Bell .",
-        "answers": {"text": [" Bell "], "answer_start": [7]},
-    }
+    row = {"question": "who", "context": "It was  Bell .", "answers": {"text": [" Bell "], "answer_start": [7]}}
     passages = [lengthened_words(passage) for passage in passages_of(row, "question_answering")]
     found = row_of(row, passages, "question_answering")
     assert found["context"] == "Itxyz wasxyz  Bell ."
@@ -75,11 +69,7 @@ def test_a_context_without_an_answer_changes_as_a_whole(answers: dict[str, Any])
 def test_labels_of_texts_stay() -> None:
     row = {"text": "One, two.", "text_pair": "three", "label": 1}
     passages = [lengthened_words(passage) for passage in passages_of(row, "classification")]
-    assert row_of(row, passages, "classification") == {
-        "text": "One,xyz two.xyz",
-        "text_pair": "threexyz",
-        "label": 1,
-    }
+    assert row_of(row, passages, "classification") == {"text": "One,xyz two.xyz", "text_pair": "threexyz", "label": 1}
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc."), st.integers(0, 2)), max_size=8), st.integers(0, 99))

@@ -67,11 +67,7 @@ def test_the_next_writer_takes_over_what_a_kill_left(write, tmp_path: Path) -> N
         (again / "whole" if again.is_dir() else again).write_text("whole")
     assert [path.name for path in tmp_path.iterdir()] == ["thing"]
     whole = tmp_path / "thing"
-    assert (
-        [path.name for path in whole.iterdir()] == ["whole"]
-        if whole.is_dir()
-        else whole.read_text() == "whole"
-    )
+    assert [path.name for path in whole.iterdir()] == ["whole"] if whole.is_dir() else whole.read_text() == "whole"
 
 
 def test_a_folder_replaces_the_older_one(tmp_path: Path) -> None:
@@ -99,9 +95,7 @@ def test_a_failure_leaves_the_old_folder(tmp_path: Path) -> None:
 
 def test_hashes_tell_parts_apart() -> None:
     assert hash_of("a", "b") == hash_of("a", "b")
-    assert (
-        len({hash_of("a", "b"), hash_of("ab"), hash_of("b", "a"), hash_of("a"), hash_of("a", "b", "")}) == 5
-    )
+    assert len({hash_of("a", "b"), hash_of("ab"), hash_of("b", "a"), hash_of("a"), hash_of("a", "b", "")}) == 5
 
 
 def test_hash_of_files_sees_names_contents_and_borders(tmp_path: Path) -> None:

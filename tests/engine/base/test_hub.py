@@ -47,9 +47,7 @@ except InputError as error:
 def process(code: str, endpoint: str, **more: str) -> str:
     """What a process prints that finds the hub at an address."""
     environment = os.environ | {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": endpoint, "HTTPS_PROXY": ""} | more
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -150,9 +148,7 @@ def test_names_that_are_never_resolved() -> None:
         (200, {}, "the model hub cannot be reached"),  # a gateway that answers everything with a page
     ],
 )
-def test_a_hub_is_asked_and_never_asked_again(
-    status: int, headers: dict[str, str], words: str, tmp_path: Path
-) -> None:
+def test_a_hub_is_asked_and_never_asked_again(status: int, headers: dict[str, str], words: str, tmp_path: Path) -> None:
     with answering(status, **headers) as (endpoint, asked):
         seconds, message = ask_hub(endpoint, HF_HOME=str(tmp_path))
     assert words in message

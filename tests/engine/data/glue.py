@@ -47,9 +47,7 @@ def rows(task: str, split: str) -> datasets.Dataset:
     columns["idx"] = list(range(count))
     label = ClassLabel(names=names) if names else Value("float32")
     texts = {column: Value("string") for column in COLUMNS[task]}
-    return datasets.Dataset.from_dict(
-        columns, features=Features({**texts, "label": label, "idx": Value("int32")})
-    )
+    return datasets.Dataset.from_dict(columns, features=Features({**texts, "label": label, "idx": Value("int32")}))
 
 
 def squad_rows(split: str) -> datasets.Dataset:

@@ -69,11 +69,7 @@ def test_mnli_does_without_the_diagnostics(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("name", ["squad", "rajpurkar/squad"])
 def test_squad(name: str) -> None:
     task = load_task(name)
-    assert (task.name, task.kind, task.metrics) == (
-        "squad",
-        "question_answering",
-        ("squad_f1", "exact_match"),
-    )
+    assert (task.name, task.kind, task.metrics) == ("squad", "question_answering", ("squad_f1", "exact_match"))
     assert task.train[2] == {
         "id": "train2",
         "question": "When did Ada write?",

@@ -21,9 +21,7 @@ from engine.data.cells import (
     values_of,
 )
 
-TEXTS = st.one_of(
-    st.text(max_size=5), st.sampled_from(["nan", " 1.5", "+2", "1e3", "-inf", "\u2028", "\x1c "])
-)
+TEXTS = st.one_of(st.text(max_size=5), st.sampled_from(["nan", " 1.5", "+2", "1e3", "-inf", "\u2028", "\x1c "]))
 ONE_TYPE = st.one_of(
     st.lists(st.one_of(st.none(), TEXTS)),
     st.lists(st.one_of(st.none(), st.integers(-(2**40), 2**40))),

@@ -29,9 +29,7 @@ def test_sizes_and_balance(task: Task) -> None:
 
 def test_no_name_gives_a_library_away(task: Task) -> None:
     texts = [*task.train["text"], *task.validation["validation"]["text"]]
-    names = re.compile(
-        r"\b(networkx|nx|pandas|pd|sklearn|scikit-learn|sympy|torch|pytorch|transformers)\b", re.I
-    )
+    names = re.compile(r"\b(networkx|nx|pandas|pd|sklearn|scikit-learn|sympy|torch|pytorch|transformers)\b", re.I)
     assert not [text for text in texts if names.search(text)]
     assert sum(demo.MASK in text for text in texts) > 20
 

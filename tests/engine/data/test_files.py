@@ -21,12 +21,7 @@ SCANS: dict[str, Callable[[Path, Findings], RawSplit]] = {
     ".jsonl": scan_json_lines,
     ".json": scan_json,
 }
-READS = {
-    ".csv": files._read_csv,
-    ".tsv": files._read_tsv,
-    ".jsonl": files._read_json_lines,
-    ".json": files._read_json,
-}
+READS = {".csv": files._read_csv, ".tsv": files._read_tsv, ".jsonl": files._read_json_lines, ".json": files._read_json}
 ROWS = "".join(f'{{"text": "t{row}", "label": {row % 2}}}\n' for row in range(9))
 
 BOTH: dict[str, tuple[str, str]] = {
@@ -73,9 +68,7 @@ def test_both_read_the_same(case: str, tmp_path: Path) -> None:
     assert READS[path.suffix](path) is not None, "pyarrow did not read it"
     assert split.columns == scanned.columns
     assert list(split.columns) == list(scanned.columns)
-    assert [split.place(row) for row in range(len(split))] == [
-        scanned.place(row) for row in range(len(scanned))
-    ]
+    assert [split.place(row) for row in range(len(split))] == [scanned.place(row) for row in range(len(scanned))]
 
 
 @pytest.mark.parametrize("case", SCANNED)

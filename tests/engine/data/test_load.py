@@ -33,9 +33,7 @@ def test_shared_datasets(name: str, shared: Path) -> None:
     assert (task.name, task.kind) == (name, described["task"])
     assert task.metric == described["metric"].replace(" ", "_")
     assert len(task.train) == described["n_train"]
-    assert {split: len(rows) for split, rows in task.validation.items()} == {
-        "validation": described["n_validation"]
-    }
+    assert {split: len(rows) for split, rows in task.validation.items()} == {"validation": described["n_validation"]}
     assert task.labels == tuple(described["label_names"] or ())
     first = json.loads((folder / "train.jsonl").read_text().split("\n")[0])
     target = {"tagging": "tags", "question_answering": "answers"}.get(task.kind, "label")
@@ -87,9 +85,7 @@ def test_fingerprint_is_that_of_earlier_versions_however_the_rows_are_cut() -> N
 
 
 def test_100_000_rows_take_seconds() -> None:
-    frame = pd.DataFrame(
-        {"text": [f"text number {row} " * 10 for row in range(100_000)], "label": [0, 1] * 50_000}
-    )
+    frame = pd.DataFrame({"text": [f"text number {row} " * 10 for row in range(100_000)], "label": [0, 1] * 50_000})
     with within(seconds=20):
         task = load_task(frame)
     assert len(task.train) == 98_000
@@ -117,9 +113,7 @@ def test_a_labelled_test_set_stands_in_for_validation(tmp_path: Path) -> None:
 
 def test_declared_labels_allow_rare_classes(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text(GOOD)
-    (tmp_path / "validation.jsonl").write_text(
-        '{"text": "odd", "label": "c"}\n{"text": "fine", "label": "b"}\n'
-    )
+    (tmp_path / "validation.jsonl").write_text('{"text": "odd", "label": "c"}\n{"text": "fine", "label": "b"}\n')
     (tmp_path / "dataset.json").write_text('{"name": "abc", "label_names": ["a", "b", "c"], "metric": "mcc"}')
     task = load_task(tmp_path)
     assert task.validation["validation"]["label"][:] == [2, 1]
@@ -154,11 +148,7 @@ def tagged(*rows: tuple[Any, Any]) -> str:
 
 
 def asked(**changes: Any) -> str:
-    good = {
-        "question": "Who?",
-        "context": "Ada, and Ada again",
-        "answers": {"text": ["Ada"], "answer_start": [9]},
-    }
+    good = {"question": "Who?", "context": "Ada, and Ada again", "answers": {"text": ["Ada"], "answer_start": [9]}}
     return "".join(json.dumps(row) + "\n" for row in (good, good, {**good, **changes}))
 
 
@@ -167,10 +157,7 @@ BAD: dict[str, Case] = {
     "no such folder": ({}, ["no such file or folder"], {"data": "./nothing/here.csv"}),
     "unknown kind of file": ({"a.xlsx": "x"}, ["a.xlsx", "'.xlsx'", ".csv, .tsv"], {"data": "a.xlsx"}),
     "folder without data": ({"notes.txt": "x"}, ["no file of training rows", "train.jsonl"]),
-    "two files for a split": (
-        {"train.csv": "x", "train.jsonl": GOOD},
-        ["several files for one split, train"],
-    ),
+    "two files for a split": ({"train.csv": "x", "train.jsonl": GOOD}, ["several files for one split, train"]),
     "no training split": ({"validation.jsonl": GOOD}, ["no training split", "validation"], {"data": "."}),
     "empty file": ({"train.csv": ""}, ["train.csv: no rows"]),
     "header alone": ({"train.csv": "text,label\n"}, ["train.csv: no rows"]),
@@ -179,48 +166,24 @@ BAD: dict[str, Case] = {
     "wrong number of columns": ({"train.csv": "text,label\na,1\nb,c,0\n"}, ["train.csv:3", "names 2; got 3"]),
     "open quote": ({"train.csv": 'text,label\na,1\n"b,0\nc,1\n'}, ["train.csv:3", "never closed"]),
     "text after a quote": ({"train.csv": 'text,label\n"a" b,1\n'}, ["train.csv:2", "written twice"]),
-    "no header": (
-        {"train.csv": "a,1\nb,0\nc,1\nd,1\n"},
-        ["train.csv:1", "must name the columns", "text,label"],
-    ),
+    "no header": ({"train.csv": "a,1\nb,0\nc,1\nd,1\n"}, ["train.csv:1", "must name the columns", "text,label"]),
     "same column twice": ({"train.csv": "text,text,label\na,b,1\n"}, ["train.csv:1", "same name", "'text'"]),
     "broken TSV": ({"train.tsv": "text\tlabel\na\t1\nb\n"}, ["train.tsv:3", "wrong number of columns"]),
-    "bad JSON": (
-        {"train.jsonl": GOOD + '{"text": "a", "label"}\n'},
-        ["train.jsonl:10", "not JSON", "character 22"],
-    ),
+    "bad JSON": ({"train.jsonl": GOOD + '{"text": "a", "label"}\n'}, ["train.jsonl:10", "not JSON", "character 22"]),
     "not an object": ({"train.jsonl": GOOD + "[1, 2]\n"}, ["train.jsonl:10", "JSON object", "[1, 2]"]),
     "bad JSON file": ({"train.json": "[\n{},\n{"}, ["train.json:3", "not JSON"]),
     "JSON by column": ({"train.json": '{"text": {"0": "a"}}'}, ["list of JSON objects", "orient='records'"]),
-    "damaged Parquet": (
-        {"train.parquet": b"PAR1 nonsense"},
-        ["train.parquet", "not a readable Parquet file"],
-    ),
-    "empty text": (
-        {"train.jsonl": GOOD + '{"text": " ", "label": 1}\n'},
-        ["train.jsonl:10", "empty text", "' '"],
-    ),
+    "damaged Parquet": ({"train.parquet": b"PAR1 nonsense"}, ["train.parquet", "not a readable Parquet file"]),
+    "empty text": ({"train.jsonl": GOOD + '{"text": " ", "label": 1}\n'}, ["train.jsonl:10", "empty text", "' '"]),
     "missing text": ({"train.jsonl": GOOD + '{"label": 1}\n'}, ["train.jsonl:10", "empty text", "None"]),
-    "a number as text": (
-        {"train.jsonl": GOOD + '{"text": 5, "label": 1}\n'},
-        ["train.jsonl:10", "hold texts; got 5"],
-    ),
-    "lone surrogate": (
-        {"train.jsonl": GOOD + '{"text": "\\ud800", "label": 1}\n'},
-        ["train.jsonl:10", "surrogate"],
-    ),
+    "a number as text": ({"train.jsonl": GOOD + '{"text": 5, "label": 1}\n'}, ["train.jsonl:10", "hold texts; got 5"]),
+    "lone surrogate": ({"train.jsonl": GOOD + '{"text": "\\ud800", "label": 1}\n'}, ["train.jsonl:10", "surrogate"]),
     "10 MB in one row": (
         {"train.jsonl": GOOD + json.dumps({"text": "a" * 10_000_000, "label": 1}) + "\n"},
         ["train.jsonl:10", "10,000,000 characters", "at most 1,000,000"],
     ),
-    "missing label": (
-        {"train.jsonl": GOOD + '{"text": "a"}\n'},
-        ["train.jsonl:10", "no label in column 'label'"],
-    ),
-    "several labels": (
-        {"train.jsonl": GOOD + '{"text": "a", "label": [1]}\n'},
-        ["train.jsonl:10", "one label a row"],
-    ),
+    "missing label": ({"train.jsonl": GOOD + '{"text": "a"}\n'}, ["train.jsonl:10", "no label in column 'label'"]),
+    "several labels": ({"train.jsonl": GOOD + '{"text": "a", "label": [1]}\n'}, ["train.jsonl:10", "one label a row"]),
     "one class": ({"train.jsonl": '{"text": "a", "label": 1}\n' * 5}, ["only one class in training", "'1'"]),
     "unseen label": (
         {"train.jsonl": GOOD, "validation.jsonl": '{"text": "a", "label": 7}\n'},
@@ -264,16 +227,9 @@ BAD: dict[str, Case] = {
         {"train.jsonl": "".join(json.dumps({"text": "a", "label": f"b{row}"}) + "\n" for row in range(80))},
         ["column 'label'", "too many different labels", "80 different values in 80 rows", "--label"],
     ),
-    "no label column": (
-        {"train.jsonl": '{"text": "a"}\n{"text": "b"}\n{"text": "c"}\n'},
-        ["cannot tell", "--label"],
-    ),
+    "no label column": ({"train.jsonl": '{"text": "a"}\n{"text": "b"}\n{"text": "c"}\n'}, ["cannot tell", "--label"]),
     "no text column": ({"train.csv": "id,label\n1,2\n2,3\n3,3\n"}, ["no column holds texts", "--text"]),
-    "unknown column": (
-        {"train.jsonl": GOOD},
-        ["--label", "'lable'", "Did you mean label"],
-        {"label": "lable"},
-    ),
+    "unknown column": ({"train.jsonl": GOOD}, ["--label", "'lable'", "Did you mean label"], {"label": "lable"}),
     "one column, two roles": (
         {"train.jsonl": GOOD},
         ["one column has two roles", "'text'"],
@@ -281,25 +237,15 @@ BAD: dict[str, Case] = {
     ),
     "unknown task": ({"train.jsonl": GOOD}, ["--task", "Did you mean tagging"], {"kind": "taging"}),
     "unknown metric": ({"train.jsonl": GOOD}, ["--metric", "Did you mean accuracy"], {"metric": "acuracy"}),
-    "metric of another kind": (
-        {"train.jsonl": GOOD},
-        ["--metric", "allowed: accuracy, f1, mcc"],
-        {"metric": "bleu"},
-    ),
+    "metric of another kind": ({"train.jsonl": GOOD}, ["--metric", "allowed: accuracy, f1, mcc"], {"metric": "bleu"}),
     "too small a sample": ({"train.jsonl": GOOD}, ["--max-train", "at least 2"], {"max_train": 1}),
-    "broken description": (
-        {"train.jsonl": GOOD, "dataset.json": '{"task":\n}'},
-        ["dataset.json:2", "not JSON"],
-    ),
+    "broken description": ({"train.jsonl": GOOD, "dataset.json": '{"task":\n}'}, ["dataset.json:2", "not JSON"]),
     "unknown task in the description": (
         {"train.jsonl": GOOD, "dataset.json": '{"task": "ranking"}'},
         ["dataset.json: task", "'ranking'", "allowed: classification"],
     ),
     "no lists to tag": ({"train.jsonl": GOOD}, ["no column for tokens", "--text"], {"kind": "tagging"}),
-    "words and tags differ": (
-        {"train.jsonl": tagged((["a"], ["X", "Y"]))},
-        ["train.jsonl:3", "1 words and 2 tags"],
-    ),
+    "words and tags differ": ({"train.jsonl": tagged((["a"], ["X", "Y"]))}, ["train.jsonl:3", "1 words and 2 tags"]),
     "no words": ({"train.jsonl": tagged(([], []))}, ["train.jsonl:3", "no words in column 'tokens'"]),
     "unknown tag type": (
         {"train.jsonl": tagged((["a"], [0.5]))},
@@ -321,10 +267,7 @@ BAD: dict[str, Case] = {
         {"train.jsonl": asked(answers={"text": ["Ada"], "answer_start": [1]})},
         ["train.jsonl:3", "more than once elsewhere"],
     ),
-    "answers without starts": (
-        {"train.jsonl": asked(answers={"text": ["Ada"]})},
-        ["train.jsonl:3", "answer_start"],
-    ),
+    "answers without starts": ({"train.jsonl": asked(answers={"text": ["Ada"]})}, ["train.jsonl:3", "answer_start"]),
 }
 
 
@@ -358,10 +301,7 @@ def test_all_problems_come_at_once_and_are_counted(tmp_path: Path) -> None:
         "train.jsonl:10: empty text in column 'text'; got ''",
         "train.jsonl:11: empty text in column 'text'; got ''",
     ]
-    assert (
-        problems[MAX_EXAMPLES]
-        == "train.jsonl: empty text in column 'text': 40 rows in all, the first 5 shown"
-    )
+    assert problems[MAX_EXAMPLES] == "train.jsonl: empty text in column 'text': 40 rows in all, the first 5 shown"
     assert problems[MAX_EXAMPLES + 1 :] == [
         "train.jsonl:50: no label in column 'label'; got None",
         "validation.jsonl:10: label in column 'label' does not occur in training; got 5; allowed: 0, 1",
@@ -386,9 +326,7 @@ def test_rows_of_objects_are_named_by_split_and_number() -> None:
 def test_an_id_stands_once() -> None:
     answer = {"text": ["Ada"], "answer_start": [0]}
     rows = {"id": ["p", "q", "p"], "question": ["?"] * 3, "context": ["Ada"] * 3, "answers": [answer] * 3}
-    with pytest.raises(
-        InputError, match="train row 2: an id that stands twice; got 'p', also in train row 0"
-    ):
+    with pytest.raises(InputError, match="train row 2: an id that stands twice; got 'p', also in train row 0"):
         load_task(datasets.Dataset.from_dict(rows))
 
 

@@ -27,14 +27,8 @@ def load(columns: dict[str, list[Any]], **options: Any) -> Task:
 
 
 COLUMN_CASES: dict[str, tuple[dict[str, list[Any]], dict[str, str]]] = {
-    "well-known names": (
-        {"id": SHORT, "text": TEXTS, "label": ["a", "b"] * 30},
-        {"text": "text", "label": "label"},
-    ),
-    "capital letters": (
-        {"Review": TEXTS, "Sentiment": ["a", "b"] * 30},
-        {"text": "Review", "label": "Sentiment"},
-    ),
+    "well-known names": ({"id": SHORT, "text": TEXTS, "label": ["a", "b"] * 30}, {"text": "text", "label": "label"}),
+    "capital letters": ({"Review": TEXTS, "Sentiment": ["a", "b"] * 30}, {"text": "Review", "label": "Sentiment"}),
     "pairs": (
         {"premise": TEXTS, "hypothesis": SHORT, "label": [0, 1] * 30},
         {"text": "premise", "text_pair": "hypothesis", "label": "label"},
@@ -47,10 +41,7 @@ COLUMN_CASES: dict[str, tuple[dict[str, list[Any]], dict[str, str]]] = {
         {"question": SHORT, "passage": TEXTS, "answer": [True, False] * 30},
         {"text": "question", "text_pair": "passage", "label": "answer"},
     ),
-    "the longest text": (
-        {"aa": SHORT, "bb": TEXTS, "cc": ["x", "y"] * 30},
-        {"text": "bb", "label": "cc"},
-    ),
+    "the longest text": ({"aa": SHORT, "bb": TEXTS, "cc": ["x", "y"] * 30}, {"text": "bb", "label": "cc"}),
     "content before title": (
         {"title": SHORT, "content": TEXTS, "stars": [1, 2, 3] * 20},
         {"text": "content", "label": "stars"},
@@ -106,9 +97,7 @@ def test_labels_become_indices_of_sorted_names() -> None:
 
 
 def test_class_names_of_features_keep_their_order() -> None:
-    features = datasets.Features(
-        text=datasets.Value("string"), label=datasets.ClassLabel(names=["z", "a", "m"])
-    )
+    features = datasets.Features(text=datasets.Value("string"), label=datasets.ClassLabel(names=["z", "a", "m"]))
     rows = datasets.Dataset.from_dict({"text": TEXTS, "label": [0, 1] * 30}, features=features)
     task = load_task({"train": rows, "validation": rows})
     assert task.labels == ("z", "a", "m")
@@ -150,9 +139,7 @@ def test_tag_names_of_features() -> None:
         words=datasets.List(datasets.Value("string")),
         tags=datasets.List(datasets.ClassLabel(names=["O", "B-x", "I-x"])),
     )
-    rows = datasets.Dataset.from_dict(
-        {"words": [["a", "b"]] * 4, "tags": [[1, 2], [0, 0]] * 2}, features=features
-    )
+    rows = datasets.Dataset.from_dict({"words": [["a", "b"]] * 4, "tags": [[1, 2], [0, 0]] * 2}, features=features)
     task = load_task({"train": rows, "validation": rows})
     assert task.labels == ("O", "B-x", "I-x")
     assert task.train["tags"][0] == [1, 2]
@@ -198,9 +185,7 @@ def test_metrics(kind: Any, classes: int, wanted: str | None, expected: tuple[st
 
 
 def test_a_metric_that_does_not_fit_is_an_error() -> None:
-    with pytest.raises(
-        InputError, match="no metric of classification of 3 classes; got 'f1'; allowed: accuracy"
-    ):
+    with pytest.raises(InputError, match="no metric of classification of 3 classes; got 'f1'; allowed: accuracy"):
         choose_metrics("classification", "abc", "f1")
     with pytest.raises(InputError, match="Did you mean spearman"):
         choose_metrics("regression", (), "speerman")
@@ -235,9 +220,7 @@ def test_questions_about_one_context_stay_together() -> None:
 
 def test_samples_on_request() -> None:
     labels = ["a"] * 400 + ["b"] * 100
-    task = load(
-        {"text": [f"text {row}" for row in range(500)], "label": labels}, max_train=50, max_validation=5
-    )
+    task = load({"text": [f"text {row}" for row in range(500)], "label": labels}, max_train=50, max_validation=5)
     assert [task.train["label"][:].count(index) for index in range(2)] == [40, 10]
     assert [task.validation["validation"]["label"][:].count(index) for index in range(2)] == [4, 1]
     assert "train: a sample of 50 of 500 rows, stratified by label, seed 0" in task.notes

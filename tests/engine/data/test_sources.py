@@ -57,9 +57,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "data.json": lambda path: path.write_text(json.dumps({"data": ROWS}, indent=2), encoding="utf-8"),
     "lines.json": lambda path: path.write_text(jsonl(ROWS), encoding="utf-8"),
     "rows.parquet": lambda path: parquet.write_table(pa.Table.from_pylist(ROWS), path),
-    "categorical.parquet": lambda path: (
-        pd.DataFrame(ROWS).astype({"label": "category"}).to_parquet(path, index=False)
-    ),
+    "categorical.parquet": lambda path: pd.DataFrame(ROWS).astype({"label": "category"}).to_parquet(path, index=False),
 }
 
 
@@ -88,9 +86,7 @@ def test_plain_tsv_keeps_stray_quotes(tmp_path: Path) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(
-        st.tuples(st.text(st.characters(codec="utf-8"), min_size=1), st.sampled_from(["a", "b"])), min_size=1
-    ),
+    st.lists(st.tuples(st.text(st.characters(codec="utf-8"), min_size=1), st.sampled_from(["a", "b"])), min_size=1),
     st.sampled_from([",", ";", "\t"]),
 )
 def test_csv_round_trip(rows: list[tuple[str, str]], delimiter: str) -> None:
@@ -139,9 +135,7 @@ def test_squad_files(tmp_path: Path) -> None:
 def test_folder_with_mixed_formats(second: str, tmp_path: Path) -> None:
     delimiter = "\t" if second.endswith("tsv") else ","
     (tmp_path / "train.jsonl").write_text(jsonl(ROWS))
-    (tmp_path / second).write_text(
-        jsonl(ROWS) if "json" in second else delimited(ROWS, delimiter), newline=""
-    )
+    (tmp_path / second).write_text(jsonl(ROWS) if "json" in second else delimited(ROWS, delimiter), newline="")
     source = read_source(tmp_path)
     assert set(source.splits) == {"train", "validation"}
     assert all(split.columns == COLUMNS for split in source.splits.values())
@@ -179,9 +173,7 @@ def test_several_validation_sets_keep_their_names(tmp_path: Path) -> None:
 
 
 def test_saved_datasets(tmp_path: Path) -> None:
-    features = datasets.Features(
-        text=datasets.Value("string"), label=datasets.ClassLabel(names=["no", "yes"])
-    )
+    features = datasets.Features(text=datasets.Value("string"), label=datasets.ClassLabel(names=["no", "yes"]))
     rows = datasets.Dataset.from_dict({"text": ["a", "b", "c"], "label": [1, 0, 1]}, features=features)
     rows.save_to_disk(tmp_path / "one")
     datasets.DatasetDict(train=rows, dev=rows).save_to_disk(tmp_path / "both")
@@ -225,47 +217,21 @@ def test_lists_in_pandas_cells() -> None:
 
 def test_missing_values_of_pandas() -> None:
     frame = pd.DataFrame({"text": ["a", None, pd.NA], "label": [1.0, float("nan"), 2.0]})
-    assert read_source(frame).splits["train"].columns == {
-        "text": ["a", None, None],
-        "label": [1.0, None, 2.0],
-    }
+    assert read_source(frame).splits["train"].columns == {"text": ["a", None, None], "label": [1.0, None, 2.0]}
 
 
 def test_pandas_cells_of_several_types() -> None:
     frame = pd.DataFrame({"text": ["a", 5, pd.NA, [1]], "label": [pd.array([1, 2]).to_numpy(), 1, "x", None]})
-    assert read_source(frame).splits["train"].columns == {
-        "text": ["a", 5, None, [1]],
-        "label": [[1, 2], 1, "x", None],
-    }
+    assert read_source(frame).splits["train"].columns == {"text": ["a", 5, None, [1]], "label": [[1, 2], 1, "x", None]}
 
 
 # --- names -----------------------------------------------------------------------------------------
 
 
 def test_split_names() -> None:
-    names = (
-        "train",
-        "DEV",
-        "valid",
-        "testing",
-        "test_matched",
-        "train.full",
-        "training",
-        "reviews",
-        "developer",
-    )
+    names = ("train", "DEV", "valid", "testing", "test_matched", "train.full", "training", "reviews", "developer")
     found = [split_name(name) for name in names]
-    assert found == [
-        "train",
-        "validation",
-        "validation",
-        "test",
-        "test_matched",
-        "train_full",
-        "train",
-        "",
-        "",
-    ]
+    assert found == ["train", "validation", "validation", "test", "test_matched", "train_full", "train", "", ""]
 
 
 def test_hub_names_reach_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -158,8 +158,7 @@ def test_numbers_that_are_not_finite(tmp_path: Path, number: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content",
-    [b"just words\nin lines\n", b'{"no": "vectors"}\n', b"the 1 2 3\nfilm 1 two 3\n", b"the 1,2 2,3\n"],
+    "content", [b"just words\nin lines\n", b'{"no": "vectors"}\n', b"the 1 2 3\nfilm 1 two 3\n", b"the 1,2 2,3\n"]
 )
 def test_words_where_numbers_should_be(tmp_path: Path, content: bytes) -> None:
     said = refusal(written(tmp_path, content))

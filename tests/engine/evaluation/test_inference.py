@@ -30,9 +30,7 @@ def scene(name: str, rows: int = 21):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_every_example_gets_its_own_logits(
-    name: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_example_gets_its_own_logits(name: str, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     task, model, encoded = scene(name)
     monkeypatch.setattr(inference, "EVALUATION_BATCH", 4)
     found = logits_of(model.train(), encoded, task.kind, machine.accelerator)
@@ -54,9 +52,7 @@ def test_a_long_context_is_read_in_windows(machine: Machine) -> None:
     rows = task.validation["validation"].map(lambda row: {"context": " ".join([row["context"]] * 3)})
     encoded = encode(rows, task, wordpiece(), 16, 4)
     assert len(encoded) > len(rows)
-    assert len(predictions(task, encoded, logits_of(model, encoded, task.kind, machine.accelerator))) == len(
-        rows
-    )
+    assert len(predictions(task, encoded, logits_of(model, encoded, task.kind, machine.accelerator))) == len(rows)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -95,9 +91,7 @@ def test_evaluation_leaves_the_mode_as_it_was() -> None:
 def test_timing(rows: int) -> None:
     task, model, encoded = scene("single", rows)
     sizes = []
-    model.register_forward_pre_hook(
-        lambda _, __, inputs: sizes.append(len(inputs["input_ids"])), with_kwargs=True
-    )
+    model.register_forward_pre_hook(lambda _, __, inputs: sizes.append(len(inputs["input_ids"])), with_kwargs=True)
     latency, throughput = timing(model.train(), encoded, task.kind, torch.device("cpu"))
     assert 0 < latency < 1000
     assert throughput > 0

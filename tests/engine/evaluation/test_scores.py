@@ -11,14 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from engine.base.errors import RunError
-from engine.evaluation.scores import (
-    MAX_ANSWER,
-    best_span,
-    clearly_better,
-    predictions,
-    scores,
-    trivial_scores,
-)
+from engine.evaluation.scores import MAX_ANSWER, best_span, clearly_better, predictions, scores, trivial_scores
 from engine.tokens.examples import encode
 from engine.tokens.ragged import NO_LABEL
 from tests.clock import within
@@ -70,12 +63,7 @@ def oracle(encoded, outputs):
     ("kind", "rows", "labels", "metrics"),
     [
         ("classification", CLASSES, ("a", "b", "c"), ("accuracy", "f1_macro", "mcc")),
-        (
-            "classification",
-            [row | {"label": row["label"] % 2} for row in CLASSES],
-            ("a", "b"),
-            ("f1", "accuracy"),
-        ),
+        ("classification", [row | {"label": row["label"] % 2} for row in CLASSES], ("a", "b"), ("f1", "accuracy")),
         ("regression", VALUES, (), ("spearman", "pearson")),
         ("tagging", TAGGED, NER, ("seqeval_f1", "accuracy")),
         ("question_answering", ASKED, (), ("squad_f1", "exact_match")),
@@ -172,12 +160,7 @@ def test_a_row_without_context_has_no_answer():
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize(
     ("kind", "rows"),
-    [
-        ("classification", CLASSES),
-        ("regression", VALUES),
-        ("tagging", TAGGED),
-        ("question_answering", ASKED),
-    ],
+    [("classification", CLASSES), ("regression", VALUES), ("tagging", TAGGED), ("question_answering", ASKED)],
 )
 def test_numbers_that_are_none_are_an_error(kind, rows, bad):
     task = make_task(kind, rows, labels=NER)

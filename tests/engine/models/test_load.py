@@ -149,11 +149,7 @@ def test_the_position_limit_can_be_read_to_its_end(architecture: str) -> None:
     assert limit == 64
     ids = torch.full((1, limit), 9)
     model = build(config, task.kind, seed=0).eval()
-    assert (
-        forward(model, {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, task.kind)
-        .logits.isfinite()
-        .all()
-    )
+    assert forward(model, {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, task.kind).logits.isfinite().all()
 
 
 # --- random weights and weights from disk ------------------------------------------------------------
@@ -196,12 +192,8 @@ def test_an_encoder_gets_a_new_head_and_keeps_its_weights(tmp_path: Path) -> Non
     perturb(encoder)
     encoder.save_pretrained(tmp_path)
     task = toy_task("pair")
-    loaded = load_pretrained(
-        str(tmp_path), for_task(config, task, wordpiece()), task.kind, 0, "teacher", new_head=True
-    )
-    assert all(
-        torch.equal(value, loaded.bert.state_dict()[name]) for name, value in encoder.state_dict().items()
-    )
+    loaded = load_pretrained(str(tmp_path), for_task(config, task, wordpiece()), task.kind, 0, "teacher", new_head=True)
+    assert all(torch.equal(value, loaded.bert.state_dict()[name]) for name, value in encoder.state_dict().items())
     assert loaded.classifier.out_features == 2
 
 
@@ -271,9 +263,7 @@ def test_the_hash_follows_the_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("build_tokenizer", [wordpiece, byte_bpe, bare_bpe])
-def test_every_tokenizer_can_pad(
-    build_tokenizer: Callable[[], PreTrainedTokenizerFast], tmp_path: Path
-) -> None:
+def test_every_tokenizer_can_pad(build_tokenizer: Callable[[], PreTrainedTokenizerFast], tmp_path: Path) -> None:
     save_tiny(tmp_path, toy_task("single"), tokenizer=build_tokenizer())
     loaded = load_tokenizer(str(tmp_path), "teacher")
     assert loaded.pad_token is not None

@@ -30,9 +30,7 @@ def test_heads_are_64_wide_where_they_are_not_named(hidden: int, heads: int) -> 
         assert parse_model(f"scratch:layers=1,hidden={hidden}", "student") == Scratch(1, hidden, heads)
 
 
-@pytest.mark.parametrize(
-    "name", ["bert-base-uncased", "org/model", "./folder", "C:\\models", "layers", "scratch"]
-)
+@pytest.mark.parametrize("name", ["bert-base-uncased", "org/model", "./folder", "C:\\models", "layers", "scratch"])
 def test_everything_else_is_a_hub_name_or_a_folder(name: str) -> None:
     assert parse_model(name, "teacher") == name
 

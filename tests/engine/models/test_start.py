@@ -65,13 +65,9 @@ def test_layers_of_the_teacher(architecture: str, count: int, tmp_path: Path) ->
         for index, origin in enumerate(ORIGIN[count]):
             prefix = place.format(origin - 1)
             pairs = {
-                place.format(index) + key.removeprefix(prefix): key
-                for key in of_teacher
-                if key.startswith(prefix)
+                place.format(index) + key.removeprefix(prefix): key for key in of_teacher if key.startswith(prefix)
             }
-            taken |= {
-                key: of for key, of in pairs.items() if key in of_student or architecture != "modernbert"
-            }
+            taken |= {key: of for key, of in pairs.items() if key in of_student or architecture != "modernbert"}
     assert taken.keys() == of_student.keys()
     assert all(torch.equal(of_student[key], of_teacher[origin]) for key, origin in taken.items())
     assert student.config.num_hidden_layers == count
@@ -132,9 +128,7 @@ def test_a_student_of_layers_knows_the_labels_of_the_dataset(tmp_path: Path) -> 
 @pytest.mark.parametrize("teacher", ["scratch:layers=2,hidden=64", "folder"])
 def test_a_teacher_that_is_not_deep_enough(teacher: str, saved: Callable[..., Path]) -> None:
     name = str(saved(layers=2)) if teacher == "folder" else teacher
-    with pytest.raises(
-        InputError, match=r"--student: the teacher has only 2 layers; got layers:3; allowed: 1 to 2"
-    ):
+    with pytest.raises(InputError, match=r"--student: the teacher has only 2 layers; got layers:3; allowed: 1 to 2"):
         starts(name, "layers:3")
 
 
@@ -142,8 +136,7 @@ def test_a_student_from_scratch_speaks_the_teachers_tokens(tmp_path: Path) -> No
     task = toy_task("tagging")
     teacher = save_tiny(tmp_path, task, "roberta", tokenizer=byte_bpe())
     made = [
-        started(teacher, byte_bpe(), "scratch:layers=2,hidden=8,heads=1", task, tmp_path, seed)[0]
-        for seed in (0, 0, 1)
+        started(teacher, byte_bpe(), "scratch:layers=2,hidden=8,heads=1", task, tmp_path, seed)[0] for seed in (0, 0, 1)
     ]
     student, tokenizer = started(teacher, byte_bpe(), "scratch:layers=2,hidden=8,heads=1", task, tmp_path)
     assert tokenizer is byte_bpe()
@@ -203,12 +196,7 @@ def test_a_student_can_be_saved_and_loaded(tmp_path: Path) -> None:
     student, _ = started(teacher, wordpiece(), "layers:2", task, tmp_path / "teacher")
     student.save_pretrained(tmp_path / "student")
     loaded = load_pretrained(
-        str(tmp_path / "student"),
-        AutoConfig.from_pretrained(tmp_path / "student"),
-        task.kind,
-        0,
-        "model",
-        False,
+        str(tmp_path / "student"), AutoConfig.from_pretrained(tmp_path / "student"), task.kind, 0, "model", False
     )
     assert parameter_count(loaded) == parameter_count(student)
     assert build(for_task(student.config, task, wordpiece()), task.kind, 0).config.num_hidden_layers == 2

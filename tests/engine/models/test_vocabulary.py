@@ -28,11 +28,7 @@ def test_words_of_the_training_rows_are_whole(name: str) -> None:
     task = toy_task(name)
     tokenizer = train_tokenizer(task)
     texts = [*texts_of(task)]
-    columns = {
-        "tagging": ("tokens",),
-        "question_answering": ("question", "context"),
-        "pair": ("text", "text_pair"),
-    }
+    columns = {"tagging": ("tokens",), "question_answering": ("question", "context"), "pair": ("text", "text_pair")}
     assert len(texts) == len(task.train) * (2 if name in ("question_answering", "pair") else 1)
     for column in columns.get(name, ("text",)):
         first = task.train[0][column]

@@ -102,12 +102,5 @@ def test_the_transformer_looks_at_other_tokens_and_the_perceptron_does_not():
 
 def test_sizes_follow_the_spec():
     assert len(TransformerTowers(TransformerCritic(layers=3), 12, 1).layers) == 3
-    parts = [
-        part for part in MLPTowers(MLPCritic(layers=4), 12, 5).modules() if isinstance(part, StackedLinear)
-    ]
-    assert [tuple(part.weight.shape) for part in parts] == [
-        (5, 12, 512),
-        (5, 512, 512),
-        (5, 512, 512),
-        (5, 512, 128),
-    ]
+    parts = [part for part in MLPTowers(MLPCritic(layers=4), 12, 5).modules() if isinstance(part, StackedLinear)]
+    assert [tuple(part.weight.shape) for part in parts] == [(5, 12, 512), (5, 512, 512), (5, 512, 512), (5, 512, 128)]

@@ -101,9 +101,7 @@ def leaves(features):
 
 
 def rows(features, chosen):
-    return Features(
-        features.logits[chosen], {n: h[chosen] for n, h in features.hidden.items()}, features.mask[chosen]
-    )
+    return Features(features.logits[chosen], {n: h[chosen] for n, h in features.hidden.items()}, features.mask[chosen])
 
 
 @pytest.mark.parametrize("task", TASK_KINDS)
@@ -137,9 +135,7 @@ class TestContract:
         for _ in range(2):
             objective = build(spec, task)
             results.append(objective(*given))
-        for now, then in zip(
-            leaves(given[0]) + leaves(given[1]), leaves(before[0]) + leaves(before[1]), strict=True
-        ):
+        for now, then in zip(leaves(given[0]) + leaves(given[1]), leaves(before[0]) + leaves(before[1]), strict=True):
             assert torch.equal(now, then)
         assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
 
@@ -414,9 +410,7 @@ def test_gold_labels_need_no_partner():
 def test_teacher_signals_may_be_kept_in_sixteen_bits():
     student, teacher, labels, totals = batch()
     for dtype in (torch.float16, torch.bfloat16):
-        kept = Features(
-            teacher.logits.to(dtype), {j: h.to(dtype) for j, h in teacher.hidden.items()}, teacher.mask
-        )
+        kept = Features(teacher.logits.to(dtype), {j: h.to(dtype) for j, h in teacher.hidden.items()}, teacher.mask)
         for spec in INTERMEDIATE.values():
             objective = build(pipeline(states=spec))
             terms = objective(student, kept, labels, totals)

@@ -189,11 +189,7 @@ def test_processes_solve_the_problem_of_the_whole_batch(tmp_path):
     command = [sys.executable, "-c", PROCESS]
     processes = [
         subprocess.Popen(
-            [*command, str(rank), str(tmp_path / "meet")],
-            cwd=ROOT,
-            env=os.environ,
-            stdout=subprocess.PIPE,
-            text=True,
+            [*command, str(rank), str(tmp_path / "meet")], cwd=ROOT, env=os.environ, stdout=subprocess.PIPE, text=True
         )
         for rank in (0, 1)
     ]

@@ -48,9 +48,7 @@ def test_published_values(information, dtype):
     _, _, scores, log_baseline = gaussian_scores(information, BATCHES)
     scores, log_baseline = scores.to(dtype), log_baseline.to(dtype)
     for alpha, published in zip(ALPHAS, YARDSTICK[information], strict=True):
-        bounds = torch.stack(
-            [interpolated_bound(*batch, alpha) for batch in zip(scores, log_baseline, strict=True)]
-        )
+        bounds = torch.stack([interpolated_bound(*batch, alpha) for batch in zip(scores, log_baseline, strict=True)])
         # The published value is a mean of 400 batches too, rounded to two digits.
         error = math.sqrt(2) * bounds.std().item() / math.sqrt(BATCHES)
         assert abs(bounds.mean().item() - published) < 4 * error + 0.005, f"alpha {alpha}"
@@ -61,12 +59,7 @@ def test_published_values(information, dtype):
 def test_never_above_the_truth(alpha, critic):
     for information in (2, 6):
         _, _, scores, log_baseline = gaussian_scores(information, 100)
-        critics = {
-            "exact": scores,
-            "too sharp": 1.2 * scores,
-            "too flat": 0.5 * scores,
-            "shifted": scores + 0.7,
-        }
+        critics = {"exact": scores, "too sharp": 1.2 * scores, "too flat": 0.5 * scores, "shifted": scores + 0.7}
         bounds = bound_per_sample(critics[critic], log_baseline, alpha).mean(-1)
         assert bounds.mean() <= information + 4 * bounds.std() / math.sqrt(len(bounds))
 
@@ -113,9 +106,7 @@ def test_equals_the_loop(alpha, dtype):
 )
 def test_infonce_never_exceeds_its_cap(dtype, count, scale, lead, offset, seed):
     generator = torch.Generator().manual_seed(seed)
-    scores = (
-        torch.randn(count, count, generator=generator, dtype=dtype) * scale + offset + lead * torch.eye(count)
-    )
+    scores = torch.randn(count, count, generator=generator, dtype=dtype) * scale + offset + lead * torch.eye(count)
     bound = interpolated_bound(scores, torch.randn(count, generator=generator, dtype=dtype), 1.0)
     assert bound.isfinite()
     assert bound.item() <= math.log(count)
@@ -284,9 +275,7 @@ def test_too_few_tokens_to_contrast_are_worth_nothing(valid):
     values = objective(student, teacher)
     values.sum().backward()
     assert not values.any()
-    assert all(p.grad is not None and not p.grad.any() for p in objective.parameters()), (
-        "processes must agree"
-    )
+    assert all(p.grad is not None and not p.grad.any() for p in objective.parameters()), "processes must agree"
 
 
 @pytest.mark.parametrize(

@@ -105,9 +105,7 @@ def test_an_example_without_any_valid_position_counts_nothing(kind, spec, temper
     student, teacher, mask, labels, totals = batch("question_answering")
     mask[1] = False
     leaf = student.clone().requires_grad_()
-    value = reduce(
-        prediction_term(PREDICTION[kind](spec), "question_answering", leaf, teacher, mask, labels), totals
-    )
+    value = reduce(prediction_term(PREDICTION[kind](spec), "question_answering", leaf, teacher, mask, labels), totals)
     value.backward()
     rest = [0, 2]
     expected = naive.prediction_of_task(
@@ -125,8 +123,7 @@ def test_tags_outside_the_student_or_without_partner_do_not_count():
     partnered = mask.clone()
     partnered[0, 1] = False
     whole, part = (
-        reduce(prediction_term(loss, "tagging", student, teacher, m, labels), totals)
-        for m in (mask, partnered)
+        reduce(prediction_term(loss, "tagging", student, teacher, m, labels), totals) for m in (mask, partnered)
     )
     lost = naive.prediction("mse", student[0, 1].tolist(), teacher[0, 1].tolist()) / totals["tokens"]
     assert (whole - part).item() == pytest.approx(lost)

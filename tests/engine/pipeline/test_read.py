@@ -84,9 +84,7 @@ def written(folder: Path, name: str, text: str) -> Path:
 class TestRoundTrip:
     @given(pipeline=pipelines)
     @pytest.mark.parametrize("format", FORMATS)
-    def test_every_pipeline(
-        self, format: str, pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory
-    ) -> None:
+    def test_every_pipeline(self, format: str, pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> None:
         text = dump_pipeline(pipeline, format)  # type: ignore[arg-type]
         path = written(tmp_path_factory.getbasetemp(), f"pipeline.{format}", text)
         assert load_pipeline(path) == pipeline
@@ -130,10 +128,7 @@ class TestSets:
             ("intermediate.alpha=1", lambda p: p.intermediate.alpha == 1.0),
             ("training.learning_rate=1e-4", lambda p: p.training.learning_rate == 1e-4),
             ("training.learning_rate=.5", lambda p: p.training.learning_rate == 0.5),
-            (
-                "prediction={kind='kl', temperature=4}",
-                lambda p: p.prediction == PredictionKL(temperature=4.0),
-            ),
+            ("prediction={kind='kl', temperature=4}", lambda p: p.prediction == PredictionKL(temperature=4.0)),
             ("intermediate.critic.kind=mlp", lambda p: p.intermediate.critic == MLPCritic()),
         ],
     )
@@ -141,10 +136,7 @@ class TestSets:
         assert read(load_pipeline("mi_alpha", [text]))  # type: ignore[operator]
 
     def test_a_changed_kind_drops_the_other_kinds_keys(self) -> None:
-        file = {
-            "intermediate": {"kind": "mi_alpha", "alpha": 0.1},
-            "mapping": {"kind": "emd", "temperature": 2.0},
-        }
+        file = {"intermediate": {"kind": "mi_alpha", "alpha": 0.1}, "mapping": {"kind": "emd", "temperature": 2.0}}
         pipeline = load_pipeline(file, ["intermediate.kind=mse"])
         assert pipeline.intermediate == MSE()
         assert pipeline.mapping == EMD(temperature=2.0)
@@ -152,10 +144,7 @@ class TestSets:
     def test_keys_set_beside_a_changed_kind_are_kept_in_any_order(self) -> None:
         sets = ["intermediate.critic.layers=3", "intermediate.alpha=0.5", "intermediate.kind=mi_alpha"]
         expected = MIAlpha(alpha=0.5, critic=TransformerCritic(layers=3))
-        assert (
-            load_pipeline("tinybert", [*sets, "intermediate.critic.kind=transformer"]).intermediate
-            == expected
-        )
+        assert load_pipeline("tinybert", [*sets, "intermediate.critic.kind=transformer"]).intermediate == expected
 
     def test_the_same_kind_keeps_its_keys(self) -> None:
         file = {"intermediate": {"kind": "mi_alpha", "alpha": 0.1}}
@@ -184,21 +173,9 @@ class TestSets:
 
 WRONG = [
     # document, place, words of the message, allowed, suggestion
-    (
-        {"intermediate": {"kind": "mse", "alpha": 0.5}},
-        "intermediate.alpha",
-        "mse has no alpha; it belongs to mi_alpha",
-    ),
-    (
-        {"mapping": {"kind": "skip", "temperature": 1.0}, "intermediate": {"kind": "mse"}},
-        "mapping.temperature",
-        "emd",
-    ),
-    (
-        {"prediction": {"kind": "mse", "temperature": 2.0}},
-        "prediction.temperature",
-        "it belongs to ce and kl",
-    ),
+    ({"intermediate": {"kind": "mse", "alpha": 0.5}}, "intermediate.alpha", "mse has no alpha; it belongs to mi_alpha"),
+    ({"mapping": {"kind": "skip", "temperature": 1.0}, "intermediate": {"kind": "mse"}}, "mapping.temperature", "emd"),
+    ({"prediction": {"kind": "mse", "temperature": 2.0}}, "prediction.temperature", "it belongs to ce and kl"),
     ({"intermediate": {"kind": "mxe"}}, "intermediate.kind", "Did you mean mse?"),
     ({"intermediate": {"alpha": 0.5}}, "intermediate.kind", "this table has no kind; allowed: none, ce, mse"),
     ({"intermediate": "mse"}, "intermediate", "The name goes to intermediate.kind."),
@@ -213,16 +190,8 @@ WRONG = [
     ({"trainin": {"epochs": 3}}, "trainin", "Did you mean training?"),
     ({"learning_rate": 1e-4}, "learning_rate", "Did you mean training.learning_rate?"),
     ({"team": {"kind": "stochastik"}}, "team.kind", "unknown kind"),
-    (
-        {"teacher": {"policy": "average", "members": ["a"]}},
-        "teacher",
-        "called team now, and its key policy kind",
-    ),
-    (
-        {"mapping": {"kind": "emd", "layer_weights": "unifrm"}},
-        "mapping.layer_weights",
-        "Did you mean uniform?",
-    ),
+    ({"teacher": {"policy": "average", "members": ["a"]}}, "teacher", "called team now, and its key policy kind"),
+    ({"mapping": {"kind": "emd", "layer_weights": "unifrm"}}, "mapping.layer_weights", "Did you mean uniform?"),
     ({"mapping": {"kind": "skip"}}, "pipeline", "intermediate and mapping go together"),
     ({"weights": {"prediction": 0.0}}, "pipeline", "nothing would be learned"),
     (
@@ -375,10 +344,7 @@ def test_weights_follow_the_augmentation_unless_they_are_said(tmp_path: Path) ->
             ["augmentation=mixup", "weights.augmented_prediction=0.0", "weights.augmented_hard_label=0.0"],
             "nothing is learned from augmented examples",
         ),
-        (
-            ["augmentation.operators=[{kind='mixup', strength=0.1}]"],
-            "it belongs to contextual and random and",
-        ),
+        (["augmentation.operators=[{kind='mixup', strength=0.1}]"], "it belongs to contextual and random and"),
         (["augmentation=mixup+rndom"], "Did you mean random"),
         (["augmentation=3"], "augmentation"),
     ],

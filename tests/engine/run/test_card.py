@@ -57,10 +57,7 @@ def test_the_figures(name: str, tmp_path: Path) -> None:
     card, task = card_for(tmp_path / "student", name), toy_task(name)
     tags = {"tagging": "token-classification", "question_answering": "question-answering"}
     assert card.data.pipeline_tag == tags.get(name, "text-classification")
-    assert (card.data.eval_results[0].metric_type, card.data.eval_results[0].metric_value) == (
-        task.metric,
-        0.81234,
-    )
+    assert (card.data.eval_results[0].metric_type, card.data.eval_results[0].metric_value) == (task.metric, 0.81234)
     assert f"| {task.metric} | 0.8123 | 0.9000 |" in card.text
     assert "| parameters | 1,000,000 | 4,000,000 |" in card.text
     assert "| latency (ms) | 1.25 | 5.00 |" in card.text
@@ -80,9 +77,7 @@ def test_what_is_unknown_is_left_out(tmp_path: Path) -> None:
 
 
 def test_baseline_and_warnings_are_told(tmp_path: Path) -> None:
-    card = card_for(
-        tmp_path / "student", student_alone_score=0.7, warnings=["The ratio means {little} here: *so*."]
-    )
+    card = card_for(tmp_path / "student", student_alone_score=0.7, warnings=["The ratio means {little} here: *so*."])
     assert "The same student without a teacher reaches 0.7000." in card.text
     assert "> The ratio means {little} here: *so*." in card.text
 

@@ -22,11 +22,7 @@ from tests.toys import ROWS, save_tiny, toy_task
 KINDS = {
     "plain": {"training": {"batch_size": 4}},
     "mse": {"training": {"batch_size": 4}, "intermediate": {"kind": "mse"}},
-    "mi_alpha": {
-        "training": {"batch_size": 4},
-        "intermediate": {"kind": "mi_alpha"},
-        "mapping": {"kind": "emd"},
-    },
+    "mi_alpha": {"training": {"batch_size": 4}, "intermediate": {"kind": "mi_alpha"}, "mapping": {"kind": "emd"}},
 }
 
 
@@ -79,9 +75,7 @@ def test_operators_learn_from_all_texts_and_nothing_of_a_sample_is_kept(
     task = toy_task("single", rows=200, held_out=30)
     save_tiny(tmp_path / "teacher", task)
     machine = machine_for(RunOptions(device="cpu", precision="float32", cache_dir=str(tmp_path / "cache")))
-    pipeline = Pipeline.model_validate(
-        {"augmentation": "contextual", "training": {"batch_size": 4, "epochs": 1}}
-    )
+    pipeline = Pipeline.model_validate({"augmentation": "contextual", "training": {"batch_size": 4, "epochs": 1}})
     plan = plan_run(task, pipeline, str(tmp_path / "teacher"), "layers:1")
     teacher = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
     measure_costs({"augmented": plan}, teacher, machine)

@@ -58,9 +58,7 @@ def test_what_decides_the_identity() -> None:
     assert plan(single, fine_tuning=FineTuning(when="always")).identity == own.identity
 
 
-def test_the_weights_are_part_of_the_identity_and_the_place_is_not(
-    saved: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_the_weights_are_part_of_the_identity_and_the_place_is_not(saved: Callable[..., Path], tmp_path: Path) -> None:
     import shutil
 
     shutil.copytree(saved(), tmp_path / "copy")
@@ -84,10 +82,7 @@ def test_the_weights_are_part_of_the_identity_and_the_place_is_not(
             "needs a student that is not deeper than its teacher",
         ),
         ({"pipeline": Pipeline(training=Training(max_length=513))}, "the teacher reads at most 512 tokens"),
-        (
-            {"fine_tuning": FineTuning(when="never")},
-            "--fine-tune: a teacher from scratch has to be trained",
-        ),
+        ({"fine_tuning": FineTuning(when="never")}, "--fine-tune: a teacher from scratch has to be trained"),
     ],
 )
 def test_what_does_not_go_together(more: dict, words: str) -> None:
@@ -116,17 +111,13 @@ def test_mixup_needs_models_that_take_embeddings(tmp_path: Path) -> None:
     task = toy_task("question_answering")
     save_tiny(tmp_path, task, "modernbert")
     mixing = Pipeline.model_validate({"augmentation": "mixup", "training": {"max_length": 64}})
-    with pytest.raises(
-        InputError, match="--teacher: .*take no embeddings in place of words, which mixup mixes"
-    ):
+    with pytest.raises(InputError, match="--teacher: .*take no embeddings in place of words, which mixup mixes"):
         plan("question_answering", teacher=str(tmp_path), pipeline=mixing)
     plan("question_answering", teacher=str(tmp_path), pipeline=Pipeline(training=Training(max_length=64)))
 
 
 def test_a_deeper_student_under_transport_is_fine() -> None:
-    found = plan(
-        student="scratch:layers=5,hidden=8,heads=1", pipeline=Pipeline(intermediate=MSE(), mapping=EMD())
-    )
+    found = plan(student="scratch:layers=5,hidden=8,heads=1", pipeline=Pipeline(intermediate=MSE(), mapping=EMD()))
     assert found.student.layers == 5
 
 
@@ -134,7 +125,4 @@ def test_all_that_is_wrong_at_once() -> None:
     pipeline = Pipeline(intermediate=MSE(), training=Training(max_length=1000))
     with pytest.raises(InputError) as caught:
         plan(student="scratch:layers=9,hidden=8,heads=1", pipeline=pipeline)
-    assert [problem.place for problem in caught.value.problems] == [
-        "mapping.kind",
-        *["training.max_length"] * 2,
-    ]
+    assert [problem.place for problem in caught.value.problems] == ["mapping.kind", *["training.max_length"] * 2]

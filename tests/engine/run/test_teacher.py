@@ -33,9 +33,7 @@ def training_for(task):
     return Training(epochs=1, batch_size=8).for_task(task)
 
 
-def prepared(
-    name: str, task, machine: Machine, fine_tuning: FineTuning = QUICK, training: Training | None = None
-):
+def prepared(name: str, task, machine: Machine, fine_tuning: FineTuning = QUICK, training: Training | None = None):
     plan = plan_teacher(parse_model(name, "teacher"), task, fine_tuning)
     return prepare_teacher(plan, task, training or training_for(task), machine)
 
@@ -61,9 +59,7 @@ def test_a_fine_tuned_teacher_is_used_as_it_is(name: str, tmp_path: Path, machin
 
 def test_labels_in_another_order_change_no_score(tmp_path: Path, machine: Machine) -> None:
     task = toy_task("single", held_out=48)
-    teacher = prepared(
-        "scratch:layers=2,hidden=64,heads=2", task, machine, QUICK.model_copy(update={"epochs": 6})
-    )
+    teacher = prepared("scratch:layers=2,hidden=64,heads=2", task, machine, QUICK.model_copy(update={"epochs": 6}))
     assert teacher.scores["validation"]["accuracy"] > 0.6
     turned = replace(task, labels=("good", "bad", "dull"), fingerprint="turned")
     there = {"good": 0, "bad": 1, "dull": 2}
@@ -118,9 +114,7 @@ def test_no_head_and_no_fine_tuning(saved: Callable[..., Path], tmp_path: Path) 
     refused(SCRATCH, toy_task("single"), "--fine-tune: a teacher from scratch has to be trained", "never")
 
 
-def test_weights_in_pickles_are_refused_before_anything_is_loaded(
-    saved: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_weights_in_pickles_are_refused_before_anything_is_loaded(saved: Callable[..., Path], tmp_path: Path) -> None:
     shutil.copytree(saved(), tmp_path, dirs_exist_ok=True)
     (tmp_path / "model.safetensors").unlink()
     (tmp_path / "pytorch_model.bin").write_bytes(b"")

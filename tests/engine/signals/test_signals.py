@@ -35,11 +35,7 @@ class Scene:
         self.encoded = encode(self.task.train, self.task, wordpiece(), 32, overlap)
         self.teacher.register_forward_hook(self._count, with_kwargs=True)
         self.store = SignalStore(
-            machine.options.cache / "signals" / "a",
-            self.encoded.lengths,
-            self.task.outputs,
-            self.task.token_level,
-            16,
+            machine.options.cache / "signals" / "a", self.encoded.lengths, self.task.outputs, self.task.token_level, 16
         )
 
     def _count(self, _model, _args, inputs, _output) -> None:
@@ -60,9 +56,7 @@ class Scene:
 @pytest.fixture
 def scene(machine: Machine, tmp_path: Path) -> Callable[..., Scene]:
     def build(name: str = "single", **options: object) -> Scene:
-        own = (
-            machine_for(machine.options.model_copy(update=options), machine.reporter) if options else machine
-        )
+        own = machine_for(machine.options.model_copy(update=options), machine.reporter) if options else machine
         return Scene(name, own, tmp_path / "teacher")
 
     return build
@@ -116,10 +110,7 @@ def test_only_needed_layers_are_on_disk(scene: Callable[..., Scene]) -> None:
     assert here.names == {"logits"}
     here.signals((3,), "first")
     assert here.names == {"logits", "hidden-03-first"}
-    assert (
-        folder_bytes(here.store.folder)
-        == len(here.encoded) * 16 * 2 + int(here.encoded.lengths.sum()) * 3 * 4
-    )
+    assert folder_bytes(here.store.folder) == len(here.encoded) * 16 * 2 + int(here.encoded.lengths.sum()) * 3 * 4
 
 
 def test_a_pass_that_breaks_is_finished_not_repeated(

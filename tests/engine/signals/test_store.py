@@ -27,10 +27,7 @@ def teacher_says(store: SignalStore, ids: np.ndarray, needs: TeacherNeeds) -> Fe
     example = torch.from_numpy(ids).float()[:, None, None]
     token = torch.arange(length).float()[None, :, None]
     width = 1 if needs.tokens == "first" else length
-    hidden = {
-        layer: (example + token / 16 + layer / 128 + torch.arange(4) / 1024)[:, :width]
-        for layer in needs.layers
-    }
+    hidden = {layer: (example + token / 16 + layer / 128 + torch.arange(4) / 1024)[:, :width] for layer in needs.layers}
     logits = (example + token / 16 if store.per_token else example[:, 0]) + torch.arange(3) / 1e6
     mask = torch.arange(length) < torch.from_numpy(store.lengths[ids])[:, None]
     return Features(logits, hidden, mask)
@@ -56,9 +53,7 @@ def fill(store: SignalStore, needs: TeacherNeeds, processes: int = 1, stop_after
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-    }
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @given(
@@ -135,9 +130,7 @@ def test_needs_share_arrays(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stop_after", [0, PASS_BATCH, 3 * PASS_BATCH])
 @pytest.mark.parametrize("first, second", [(1, 1), (2, 1), (1, 3)])
-def test_a_pass_that_was_cut_off_is_finished(
-    tmp_path: Path, stop_after: int, first: int, second: int
-) -> None:
+def test_a_pass_that_was_cut_off_is_finished(tmp_path: Path, stop_after: int, first: int, second: int) -> None:
     lengths, needs = [1 + number % 7 for number in range(5 * PASS_BATCH + 3)], TeacherNeeds((1,), "all")
     whole, cut = store_in(tmp_path / "whole", lengths), store_in(tmp_path / "cut", lengths)
     fill(whole, needs)
@@ -162,9 +155,7 @@ def test_processes_that_start_at_different_times_leave_no_gap(tmp_path: Path) ->
     assert signal_pass.examples_done == len(store.lengths)
 
 
-def test_a_pass_that_was_cut_off_while_it_was_put_in_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pass_that_was_cut_off_while_it_was_put_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     needs = TeacherNeeds((1, 2), "all")
     whole, cut = store_in(tmp_path / "whole", range(1, 70)), store_in(tmp_path / "cut", range(1, 70))
     fill(whole, needs)

@@ -70,8 +70,7 @@ class Team:
         self.encodings = [self.student, None, self.other, self.other]
         outputs, per_token = self.task.outputs, self.task.token_level
         self.sayings = [
-            Sayings(encoding or self.student, outputs, per_token, seed)
-            for seed, encoding in enumerate(self.encodings)
+            Sayings(encoding or self.student, outputs, per_token, seed) for seed, encoding in enumerate(self.encodings)
         ]
         members = tuple(map(MemberSignals, self.sayings[1:], self.encodings[1:]))
         shares = DISTRIBUTION if team_kind == "stochastic" else ()

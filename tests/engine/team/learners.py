@@ -41,9 +41,7 @@ class TwoLayers:
     def __post_init__(self) -> None:
         torch.manual_seed(self.seed)
         self.network = torch.nn.Sequential(
-            torch.nn.Linear(self.inputs, self.width),
-            torch.nn.Tanh(),
-            torch.nn.Linear(self.width, self.classes),
+            torch.nn.Linear(self.inputs, self.width), torch.nn.Tanh(), torch.nn.Linear(self.width, self.classes)
         ).to(self.dtype)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=self.learning_rate, weight_decay=1e-4)
 

@@ -23,9 +23,7 @@ def spec(team_kind: str, kind: str = "single", **more: Any) -> dict[str, Any]:
     return usual | more
 
 
-def quick(
-    options: RunOptions, out: Path, team: dict[str, Any], ear: Ear | None = None, **more: Any
-) -> RunResult:
+def quick(options: RunOptions, out: Path, team: dict[str, Any], ear: Ear | None = None, **more: Any) -> RunResult:
     """A run of a few steps, where nothing has to be learned."""
     usual = {
         "data": toy_task("single", rows=24, held_out=8),

@@ -21,9 +21,7 @@ MODELS = {"teacher": "scratch:layers=2,hidden=24,heads=2", "student": "scratch:l
 
 
 @pytest.mark.parametrize("team_kind", TEAM_KINDS)
-def test_every_member_sees_every_example_once(
-    team_kind: str, options: RunOptions, tmp_path: Path, ear: Ear
-) -> None:
+def test_every_member_sees_every_example_once(team_kind: str, options: RunOptions, tmp_path: Path, ear: Ear) -> None:
     result = quick(options, tmp_path / "run", spec(team_kind), ear)
     # In a chain the strongest teaches the next one, and so on; the last one teaches the student.
     teaching = 4 if team_kind == "assistants" and _first_twice(ear) else 3
@@ -36,9 +34,7 @@ def test_every_member_sees_every_example_once(
 
 def _first_twice(ear: Ear) -> bool:
     """Whether the teacher itself is an assistant of somebody, so that the student's teacher comes on top."""
-    return any(
-        message.startswith("scratch:layers=2,hidden=16,heads=2 as assistant") for message in ear.messages
-    )
+    return any(message.startswith("scratch:layers=2,hidden=16,heads=2 as assistant") for message in ear.messages)
 
 
 @pytest.fixture
@@ -79,9 +75,7 @@ def test_a_teacher_that_runs_along_sees_each_batch_of_a_search_once(
     for signals in ("auto", "auto", "online"):  # the second one finds everything in the cache
         asked.clear()
         own = options.model_copy(update={"signals": signals})
-        result = quick(
-            own, tmp_path / f"{signals}-{len(found)}", spec("autoskd", members=[SMALL, OTHER]), **MODELS
-        )
+        result = quick(own, tmp_path / f"{signals}-{len(found)}", spec("autoskd", members=[SMALL, OTHER]), **MODELS)
         found.append((result.teacher_examples, asked[24], asked[32], asked[16]))
     _, cached, online = found
     search, candidates = 2 * 3 * 12, 2 * 2 * 24  # two halves of 12 rows, three times; two epochs each

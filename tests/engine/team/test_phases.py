@@ -33,8 +33,7 @@ def examples(seed: int, useless: int = 3) -> Batch:
     inputs, truth = normal(ROWS, INPUTS), normal(INPUTS, CLASSES)
     good = 1.4 * inputs @ truth
     random = [
-        0.08 * normal(1, CLASSES)
-        + 0.02 * torch.tanh(inputs @ normal(INPUTS, INPUTS)) @ normal(INPUTS, CLASSES)
+        0.08 * normal(1, CLASSES) + 0.02 * torch.tanh(inputs @ normal(INPUTS, INPUTS)) @ normal(INPUTS, CLASSES)
         for _ in range(useless)
     ]
     return Batch(inputs, torch.stack([good, *random]), good.argmax(-1))
@@ -111,12 +110,8 @@ def test_sswo_moves_one_member_a_step_and_cr_all(tmp_path: Path) -> None:
         assert (apart <= 1).all() if moved == 1 else (apart >= 2).all()
 
 
-@pytest.mark.parametrize(
-    "steps, candidates, expected", [(20, 5, [11, 13, 15, 17, 19]), (7, 2, [4, 6]), (4, 9, [2, 3])]
-)
-def test_candidates_come_evenly_from_phase_2(
-    steps: int, candidates: int, expected: list[int], tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("steps, candidates, expected", [(20, 5, [11, 13, 15, 17, 19]), (7, 2, [4, 6]), (4, 9, [2, 3])])
+def test_candidates_come_evenly_from_phase_2(steps: int, candidates: int, expected: list[int], tmp_path: Path) -> None:
     found = searching(tmp_path, steps=steps, candidates=candidates).run(keep=False)
     assert sorted(handing_out(steps, candidates)) == expected
     assert found.candidates == [found.history[step] for step in expected]
@@ -127,9 +122,7 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("at", [7, 20, 21, 33], ids=["phase 1", "the last of it", "phase 2", "later"])
-def test_a_search_goes_on_where_it_was_killed(
-    at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_search_goes_on_where_it_was_killed(at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(step: int, shares: list[float]) -> None:
         if step == at:
             raise Killed

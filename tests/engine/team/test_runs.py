@@ -47,9 +47,7 @@ def test_a_student_learns_from_a_team(kind: str, team_kind: str, warm: RunOption
     assert result.team.teachers[0].scores == result.scores["teacher"]
 
 
-def test_the_chain_goes_from_the_strongest_to_the_weakest(
-    options: RunOptions, tmp_path: Path, ear: Ear
-) -> None:
+def test_the_chain_goes_from_the_strongest_to_the_weakest(options: RunOptions, tmp_path: Path, ear: Ear) -> None:
     members = [SMALL, OTHER, "layers:1"]
     result = quick(options, tmp_path / "run", {"kind": "assistants", "members": members}, ear)
     scores = {member.name: member.score("accuracy") for member in result.team.teachers}
@@ -91,9 +89,7 @@ def test_autoskd_writes_what_it_did(options: RunOptions, tmp_path: Path, ear: Ea
     assert {"search", "student", "signals"} <= result.stage_seconds.keys()
 
 
-def test_the_best_candidate_is_what_a_run_with_its_distribution_is(
-    options: RunOptions, tmp_path: Path
-) -> None:
+def test_the_best_candidate_is_what_a_run_with_its_distribution_is(options: RunOptions, tmp_path: Path) -> None:
     found = quick(options, tmp_path / "searched", spec("autoskd"))
     alone = quick(options, tmp_path / "alone", spec("stochastic", distribution=found.team.distribution))
     assert alone.history == found.history
@@ -131,8 +127,7 @@ def test_second_order_and_gold_labels(options: RunOptions, tmp_path: Path) -> No
     second = quick(options, tmp_path / "second", spec("autoskd", second_order=True))
     gold = quick(options, tmp_path / "gold", spec("autoskd", second_order=True, validation="hard_label"))
     steps = [
-        len((tmp_path / name / "theta.csv").read_text("utf-8").splitlines()) - 1
-        for name in ("plain", "second", "gold")
+        len((tmp_path / name / "theta.csv").read_text("utf-8").splitlines()) - 1 for name in ("plain", "second", "gold")
     ]
     assert steps == [6, 4, 4]  # 2 epochs of 3 steps; a step in second order costs more
     found = [result.team.candidates[-1].distribution for result in (plain, second, gold)]
@@ -235,10 +230,7 @@ BAD = {
     "an empty team": ({"kind": "average", "members": []}, ["team.members"]),
     "a copy": (spec("average", members=["layers:1", SMALL, "layers:1"]), ["named twice: layers:1"]),
     "a knob of another team_kind": (spec("average", candidates=3), ["candidates"]),
-    "too many layers": (
-        spec("average", members=["layers:9"]),
-        ["team.members", "only 2 layers", "1 to 2"],
-    ),
+    "too many layers": (spec("average", members=["layers:9"]), ["team.members", "only 2 layers", "1 to 2"]),
     "no such folder": (spec("average", members=["./nowhere"]), ["team.members", "no such folder"]),
     "a misspelt scratch": (spec("average", members=["scratch:layer=1"]), ["team.members", "layers"]),
     "probabilities for too few": (spec("stochastic", distribution=[0.5, 0.5]), ["3 numbers", "it has 2"]),
@@ -251,9 +243,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_cannot_be_a_team_is_refused_first(
-    case: str, options: RunOptions, tmp_path: Path, ear: Ear
-) -> None:
+def test_what_cannot_be_a_team_is_refused_first(case: str, options: RunOptions, tmp_path: Path, ear: Ear) -> None:
     teacher, words = BAD[case]
     with pytest.raises(InputError) as caught:
         quick(options, tmp_path / "run", teacher, ear)

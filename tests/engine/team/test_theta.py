@@ -29,26 +29,20 @@ def mixed(theta: Tensor, logits: Tensor, update: str) -> Tensor:
     return sum(theta[place] * logits[place] for place in range(len(theta)))  # type: ignore[return-value]
 
 
-def validation_loss(
-    learner: TwoLayers, weights: dict[str, Tensor], batch: Batch, theta: Tensor, update: str
-) -> Tensor:
+def validation_loss(learner: TwoLayers, weights: dict[str, Tensor], batch: Batch, theta: Tensor, update: str) -> Tensor:
     answer = functional_call(learner.network, weights, (batch.inputs,))
     if learner.gold:
         return torch.nn.functional.cross_entropy(answer, batch.labels)
     return distance(answer, mixed(theta, batch.logits, update))
 
 
-def stepped(
-    learner: TwoLayers, batch: Batch, theta: Tensor, update: str, keep: bool = False
-) -> dict[str, Tensor]:
+def stepped(learner: TwoLayers, batch: Batch, theta: Tensor, update: str, keep: bool = False) -> dict[str, Tensor]:
     """w − α ∇_w L_train(w, θ), as a function of θ where `keep`."""
     weights = dict(learner.network.named_parameters())
     answer = functional_call(learner.network, weights, (batch.inputs,))
     loss = distance(answer, mixed(theta, batch.logits, update))
     slopes = torch.autograd.grad(loss, list(weights.values()), create_graph=keep)
-    return {
-        name: weight - RATE * slope for (name, weight), slope in zip(weights.items(), slopes, strict=True)
-    }
+    return {name: weight - RATE * slope for (name, weight), slope in zip(weights.items(), slopes, strict=True)}
 
 
 def differences(function, theta: Tensor, reach: float = 1e-6) -> Tensor:
@@ -100,9 +94,7 @@ def test_second_order_is_the_slope_of_the_whole(update: str, gold: bool) -> None
         return validation_loss(learner, stepped(learner, train, theta, update), validation, theta, update)
 
     theta = THETA.clone().requires_grad_()
-    unrolled = validation_loss(
-        learner, stepped(learner, train, theta, update, keep=True), validation, theta, update
-    )
+    unrolled = validation_loss(learner, stepped(learner, train, theta, update, keep=True), validation, theta, update)
     (exact,) = torch.autograd.grad(unrolled, theta)
     assert torch.allclose(exact, differences(whole, THETA), atol=1e-8)
     found, first = (found_gradient(learner, update, order) for order in (True, False))

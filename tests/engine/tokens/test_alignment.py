@@ -73,10 +73,7 @@ def test_agrees_with_the_naive_reference(student, teacher, pair, max_length):
 
 @pairs
 @settings(max_examples=15, deadline=None)
-@given(
-    text=st.text("abz é中🙂ﬁ\u0301\u200b\t\n.'" + "👩\u200d🔬", max_size=40),
-    other=st.text("a b中.", max_size=9),
-)
+@given(text=st.text("abz é中🙂ﬁ\u0301\u200b\t\n.'" + "👩\u200d🔬", max_size=40), other=st.text("a b中.", max_size=9))
 def test_every_token_that_can_has_a_partner(student, teacher, text, other):
     rows = [{"text": f"fox {text}", "text_pair": f"{other} dog"}]
     weights, mine, its = weights_of(student(), teacher(), rows)
@@ -167,12 +164,7 @@ def test_a_token_without_characters_has_no_partner():
 
 
 def test_windows_of_a_context_align_within_the_context():
-    row = {
-        "id": "1",
-        "question": "Who?",
-        "context": " ".join(CORPUS),
-        "answers": {"text": [], "answer_start": []},
-    }
+    row = {"id": "1", "question": "Who?", "context": " ".join(CORPUS), "answers": {"text": [], "answer_start": []}}
     task = make_task("question_answering", [row])
     student = encode(task.train, task, unigram(), 48, 16)
     teacher = encode(task.train, task, wordpiece(), 128, windows=student.windows)
@@ -236,9 +228,7 @@ def test_another_template_is_another_tokenizer():
     names = wordpiece().model_input_names
     other = PreTrainedTokenizerFast(tokenizer_object=copy, model_input_names=names)
     assert same_tokenizer(wordpiece(), other)
-    without_types = PreTrainedTokenizerFast(
-        tokenizer_object=copy, model_input_names=["input_ids", "attention_mask"]
-    )
+    without_types = PreTrainedTokenizerFast(tokenizer_object=copy, model_input_names=["input_ids", "attention_mask"])
     assert "token_type_ids" in names
     assert not same_tokenizer(wordpiece(), without_types)
     other.backend_tokenizer.post_processor = byte_bpe().backend_tokenizer.post_processor

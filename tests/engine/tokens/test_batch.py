@@ -40,9 +40,7 @@ def test_every_part_is_pinned_the_teachers_too() -> None:
 
 
 def test_another_process_gets_what_was_packed() -> None:
-    batch = Batch(
-        {"input_ids": torch.arange(6).reshape(2, 3)}, torch.tensor([0.5, 1.0]), totals={"tokens": 4.0}
-    )
+    batch = Batch({"input_ids": torch.arange(6).reshape(2, 3)}, torch.tensor([0.5, 1.0]), totals={"tokens": 4.0})
     (read,) = pickle.loads(packed([batch]))
     assert torch.equal(read.inputs["input_ids"], batch.inputs["input_ids"])
     assert torch.equal(read.labels, batch.labels)

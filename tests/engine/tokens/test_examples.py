@@ -22,9 +22,7 @@ from tests.tokenizers import CORPUS, bare_bpe, byte_bpe, unigram, wordpiece
 
 @kinds
 def test_inputs_are_what_the_tokenizer_itself_gives(build):
-    texts = [
-        {"text": text, "text_pair": other} for text, other in zip(CORPUS, ("I", *CORPUS[:-1]), strict=True)
-    ]
+    texts = [{"text": text, "text_pair": other} for text, other in zip(CORPUS, ("I", *CORPUS[:-1]), strict=True)]
     task, tokenizer = make_task("classification", texts), build()
     got = encode(task.train, task, tokenizer, max_length=24).inputs(range(len(texts)))
     want = tokenizer(
@@ -170,9 +168,7 @@ def test_answers_are_recovered_from_their_tokens(build):
         held = [example for example in np.flatnonzero(encoded.rows == row) if labels[example].any()]
         assert held
         for example in np.flatnonzero(encoded.rows == row):
-            whole = encoded.windows.starts[example] <= start and encoded.windows.ends[example] >= start + len(
-                answer
-            )
+            whole = encoded.windows.starts[example] <= start and encoded.windows.ends[example] >= start + len(answer)
             assert (example in held) == whole
         for example in held:
             first, last = labels[example]

@@ -20,10 +20,7 @@ def waste(batches: list[np.ndarray]) -> float:
 
 @given(lengths=st.lists(st.integers(1, 99), max_size=300), size=st.integers(1, 20), seed=st.integers(0, 9))
 def test_each_example_is_seen_exactly_once(lengths, size, seed):
-    for batches in (
-        step_batches(np.array(lengths, int), size, seed, 1),
-        sorted_batches(np.array(lengths, int), size),
-    ):
+    for batches in (step_batches(np.array(lengths, int), size, seed, 1), sorted_batches(np.array(lengths, int), size)):
         assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
         sizes = sorted(len(batch) for batch in batches)
         assert len(sizes) == -(-len(lengths) // size)

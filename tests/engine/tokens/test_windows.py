@@ -69,9 +69,7 @@ def test_a_question_longer_than_the_model_is_cut(build, caplog):
     assert encoded.lengths.max() == 40
     assert teacher.lengths.max() <= 40
     assert len(teacher) == len(encoded)
-    covered = {
-        c for e in np.flatnonzero(encoded.rows == 0) for s, t in spans_of(encoded, e) for c in range(s, t)
-    }
+    covered = {c for e in np.flatnonzero(encoded.rows == 0) for s, t in spans_of(encoded, e) for c in range(s, t)}
     assert {index for index, character in enumerate(CONTEXT) if not character.isspace()} <= covered
 
 

@@ -82,14 +82,10 @@ def test_a_training_may_begin_within_an_epoch() -> None:
     training = Training(batch_size=4, gradient_accumulation=2)
     place = SimpleNamespace(process_index=0, num_processes=1, device=torch.device("cpu"))
     stream = Stream(data, training, 0, 2, place)
-    whole, late = (
-        [[b.fetched.logits.tolist() for b in step] for step in stream.from_step(start)] for start in (0, 7)
-    )
+    whole, late = ([[b.fetched.logits.tolist() for b in step] for step in stream.from_step(start)] for start in (0, 7))
     assert len(stream) == len(whole) == 10
     epochs = [plan(data, 4, 2, epoch=epoch) for epoch in (0, 1)]
-    assert whole == [
-        [b.fetched.logits.tolist() for b in epoch[number]] for epoch in epochs for number in range(5)
-    ]
+    assert whole == [[b.fetched.logits.tolist() for b in epoch[number]] for epoch in epochs for number in range(5)]
     assert whole[7:] == late
     assert [*stream.from_step(10)] == []
 
@@ -98,8 +94,7 @@ def test_the_examples_of_a_step() -> None:
     data = TrainingData(encoded("single"), ACCEPTED, Echo())
     for processes in (1, 3):
         counts = [
-            [examples_in(plan(data, 4, 2, rank, processes)[number]) for number in range(5)]
-            for rank in range(processes)
+            [examples_in(plan(data, 4, 2, rank, processes)[number]) for number in range(5)] for rank in range(processes)
         ]
         assert counts[0] == [len(ids) for ids in plan(data, 4, 2).steps]
         assert all(set(other) <= {0, *counts[0]} for other in counts)

@@ -67,9 +67,7 @@ def stage_for(
     chosen = chosen.for_task(task)
     training = chosen.training
     teacher, student = (
-        build(
-            for_task(tiny_config(layers=layers, **config), task, wordpiece()), task.kind, number + 10 * seed
-        )
+        build(for_task(tiny_config(layers=layers, **config), task, wordpiece()), task.kind, number + 10 * seed)
         for number, layers in enumerate((4, 2))
     )
     perturb(teacher)
@@ -79,9 +77,7 @@ def stage_for(
     examples = encode(task.train, task, wordpiece(), 32, training.window_overlap and 4)
     signals = OnlineSignals(teacher, task.kind, examples, objective.needs, machine.accelerator)
     data = TrainingData(examples, accepted_inputs(student), signals, None, objective.aligned)
-    held_out = encode_held_out(
-        task, wordpiece(), training.model_copy(update={"max_length": 32, "window_overlap": 4})
-    )
+    held_out = encode_held_out(task, wordpiece(), training.model_copy(update={"max_length": 32, "window_overlap": 4}))
     return Stage("student", folder, task, student, objective, data, training, seed, held_out)
 
 
@@ -188,9 +184,7 @@ def test_the_state_counts(machine: Machine, tmp_path: Path, ear) -> None:
 
 
 def test_the_loss_falls(machine: Machine, tmp_path: Path) -> None:
-    chosen = pipeline(
-        "tagging", Training(epochs=6, batch_size=8, learning_rate=5e-3), prediction=PredictionMSE()
-    )
+    chosen = pipeline("tagging", Training(epochs=6, batch_size=8, learning_rate=5e-3), prediction=PredictionMSE())
     stage = stage_for("tagging", machine, tmp_path, chosen, rows=64)
     losses = [entry["loss"]["prediction"] for entry in train(stage, machine).history]
     assert losses[-1] < 0.8 * losses[0]
@@ -216,9 +210,7 @@ def test_accumulation_8x1_equals_4x2(case: str, machine: Machine, tmp_path: Path
     found = []
     for size, accumulation in ((8, 1), (4, 2)):
         training = Training(epochs=1, batch_size=size, gradient_accumulation=accumulation, learning_rate=2e-3)
-        stage = stage_for(
-            name, machine, tmp_path / str(size), pipeline(name, training, **parts), **NO_DROPOUT
-        )
+        stage = stage_for(name, machine, tmp_path / str(size), pipeline(name, training, **parts), **NO_DROPOUT)
         found.append(trained(stage, machine))
     (one, whole), (other, cut) = found
     assert whole.step == cut.step == 4
@@ -232,9 +224,7 @@ def test_accumulation_8x1_equals_4x2(case: str, machine: Machine, tmp_path: Path
 # --- the best epoch ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "scores, best", [((0.2, 0.9, 0.5), 2), ((0.4, 0.4, 0.4), 1), ((-0.3, -0.2, -0.1), 3)]
-)
+@pytest.mark.parametrize("scores, best", [((0.2, 0.9, 0.5), 2), ((0.4, 0.4, 0.4), 1), ((-0.3, -0.2, -0.1), 3)])
 def test_the_best_epoch_is_kept(
     scores: tuple[float, ...], best: int, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,9 +281,7 @@ class Plug:
         monkeypatch.setattr(Clock, "checkpoint_due", lambda _: steps == self.saved_at)
 
 
-@pytest.mark.parametrize(
-    "plug", [Plug(0, 2), Plug(1, 1), Plug(2, 3), Plug(4, 5), Plug(5, 7), Plug(8, 10)], ids=str
-)
+@pytest.mark.parametrize("plug", [Plug(0, 2), Plug(1, 1), Plug(2, 3), Plug(4, 5), Plug(5, 7), Plug(8, 10)], ids=str)
 def test_a_kill_changes_nothing(
     plug: Plug, machine: Machine, options, ear, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -309,12 +297,7 @@ def test_a_kill_changes_nothing(
             train(stage_for("single", machine, tmp_path / "cut", chosen), machine)
     assert (tmp_path / "cut" / "checkpoint.pt").exists() == (plug.saved_at > 0)
     ended, state = trained(stage_for("single", machine_for(options, ear), tmp_path / "cut", chosen), machine)
-    assert [stage for stage in ear.stages if stage[0] == "student"][-1] == (
-        "student",
-        12,
-        plug.saved_at,
-        "steps",
-    )
+    assert [stage for stage in ear.stages if stage[0] == "student"][-1] == ("student", 12, plug.saved_at, "steps")
     assert same(ended, expected)
     assert replace(state, seconds=0, waited=0) == replace(whole, seconds=0, waited=0)
 
@@ -363,9 +346,7 @@ class Poison:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("where, term", [("logits", "prediction"), ("hidden", "intermediate")])
-def test_the_guard_names_step_and_term(
-    where: str, term: str, value: float, machine: Machine, tmp_path: Path
-) -> None:
+def test_the_guard_names_step_and_term(where: str, term: str, value: float, machine: Machine, tmp_path: Path) -> None:
     stage = stage_for("single", machine, tmp_path, pipeline(intermediate=MSE(), mapping=Skip()))
     poisoned = replace(stage.data, signals=Poison(stage.data.signals, 7, where, value))
     plan = StepPlan(poisoned, QUICK, 0, 0, machine.accelerator)
@@ -388,9 +369,7 @@ def test_no_checkpoint_holds_nan(machine: Machine, tmp_path: Path, monkeypatch: 
 
 
 def test_a_rate_that_is_far_too_high(machine: Machine, tmp_path: Path) -> None:
-    stage = stage_for(
-        "single", machine, tmp_path, pipeline(training=QUICK.model_copy(update={"learning_rate": 1e30}))
-    )
+    stage = stage_for("single", machine, tmp_path, pipeline(training=QUICK.model_copy(update={"learning_rate": 1e30})))
     with pytest.raises(RunError):
         train(stage, machine)
 

@@ -47,12 +47,8 @@ def test_the_schedule_moves_every_group_by_the_same_share() -> None:
         assert {group["lr"] for group in optimizer.param_groups} == {1e-3 * share, 2e-2 * share}
 
 
-@pytest.mark.parametrize(
-    ("total", "warmup", "rising"), [(1, 0.1, 1), (10, 0.0, 1), (50, 0.1, 5), (9, 0.9, 8)]
-)
-def test_the_rate_is_that_of_transformers_but_for_steps_without_any(
-    total: int, warmup: float, rising: int
-) -> None:
+@pytest.mark.parametrize(("total", "warmup", "rising"), [(1, 0.1, 1), (10, 0.0, 1), (50, 0.1, 5), (9, 0.9, 8)])
+def test_the_rate_is_that_of_transformers_but_for_steps_without_any(total: int, warmup: float, rising: int) -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     theirs = get_linear_schedule_with_warmup(optimizer, rising, total + 1)
     rates = []

@@ -11,15 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.base.errors import NonFiniteLossError, RunError
-from engine.training.state import (
-    CHECKPOINT_SHARE,
-    REPORT_SECONDS,
-    Clock,
-    LoopState,
-    Meter,
-    load_state,
-    save_checkpoint,
-)
+from engine.training.state import CHECKPOINT_SHARE, REPORT_SECONDS, Clock, LoopState, Meter, load_state, save_checkpoint
 
 finite = st.floats(-1e3, 1e3)
 
@@ -92,9 +84,7 @@ def test_what_is_no_checkpoint_of_this_run(damage: str, tmp_path: Path) -> None:
     wanted = parts(0, width=5) if damage == "other sizes" else parts(0)
     if damage == "other parts":
         wanted["critic"] = torch.nn.Linear(1, 1)
-    with pytest.raises(
-        RunError, match=r"checkpoint.pt is not a checkpoint of this run .*remove it to start anew"
-    ):
+    with pytest.raises(RunError, match=r"checkpoint.pt is not a checkpoint of this run .*remove it to start anew"):
         load_state(path, wanted, LoopState)
 
 
@@ -102,15 +92,10 @@ def test_what_is_no_checkpoint_of_this_run(damage: str, tmp_path: Path) -> None:
 
 
 def terms(intermediate: float, prediction: float) -> dict[str, torch.Tensor]:
-    return {
-        "intermediate": torch.tensor(intermediate),
-        "prediction": torch.tensor(prediction, requires_grad=True),
-    }
+    return {"intermediate": torch.tensor(intermediate), "prediction": torch.tensor(prediction, requires_grad=True)}
 
 
-@given(
-    st.lists(st.lists(st.tuples(finite, finite), min_size=1, max_size=3), min_size=1, max_size=6), st.data()
-)
+@given(st.lists(st.lists(st.tuples(finite, finite), min_size=1, max_size=3), min_size=1, max_size=6), st.data())
 def test_sums_are_those_of_the_steps_also_after_a_restart(steps: list, data: st.DataObject) -> None:
     restart = data.draw(st.integers(0, len(steps)))
     meter = Meter({})
@@ -118,9 +103,7 @@ def test_sums_are_those_of_the_steps_also_after_a_restart(steps: list, data: st.
         meter.add([terms(*values) for values in passes], number)
         if number == restart:
             meter = Meter(meter.sums())
-    expected = [
-        sum(torch.tensor(values[term]).item() for passes in steps for values in passes) for term in (0, 1)
-    ]
+    expected = [sum(torch.tensor(values[term]).item() for passes in steps for values in passes) for term in (0, 1)]
     assert [*meter.sums()] == ["intermediate", "prediction"]
     assert [*meter.sums().values()] == pytest.approx(expected, rel=1e-5, abs=1e-3)
     means = [value / len(steps) for value in meter.sums().values()]
@@ -132,9 +115,7 @@ def test_sums_are_those_of_the_steps_also_after_a_restart(steps: list, data: st.
     "broken, step, term",
     [({"prediction": 3}, 3, "prediction"), ({"intermediate": 2, "prediction": 3}, 2, "intermediate")],
 )
-def test_the_first_step_and_its_term_are_named(
-    bad: float, broken: dict[str, int], step: int, term: str
-) -> None:
+def test_the_first_step_and_its_term_are_named(bad: float, broken: dict[str, int], step: int, term: str) -> None:
     meter = Meter({})
     for number in range(1, 6):
         values = [bad if number >= broken.get(name, 9) else 1.0 for name in ("intermediate", "prediction")]
@@ -202,12 +183,7 @@ def test_passes_with_terms_of_their_own() -> None:
     meter = Meter({})
     for number in (1, 2):
         meter.add(
-            [
-                terms(1.0, 2.0),
-                {"augmented": torch.tensor(3.0)},
-                terms(4.0, 5.0),
-                {"augmented": torch.tensor(6.0)},
-            ],
+            [terms(1.0, 2.0), {"augmented": torch.tensor(3.0)}, terms(4.0, 5.0), {"augmented": torch.tensor(6.0)}],
             number,
         )
     assert meter.means(2) == {"intermediate": 5.0, "prediction": 7.0, "augmented": 9.0}
