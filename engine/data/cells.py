@@ -1,20 +1,20 @@
 """The cells of Arrow columns: read piece by piece, and what they mean.
 
-Decided here: a column becomes Python objects in pieces only, and one whose cells have several types holds
-them as JSON. A cell is missing where it is null, NaN or a text without a letter. A label is known by its
-text, so that 1, "1" and 1.0 are the same class in every file format.
+Decided here: a column becomes Python objects in pieces only, and one whose cells have several types holds them as
+JSON. A cell is missing where it is null, NaN or a text without a letter. A label is known by its text, so that 1,
+"1" and 1.0 are the same class in every file format.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 PIECE = 16_384
 NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*|\s*[-+]?(nan|inf|infinity)\s*", re.IGNORECASE)
@@ -48,15 +48,15 @@ def is_number(value: Any) -> bool:
 
 
 def is_index(value: Any) -> bool:
-    """Whether a cell is a whole number, or the text of one."""
+    """Whether a cell is a whole number, its text, or the decimal number that Arrow made of it."""
     if isinstance(value, str):
         return re.fullmatch(r"-?\d+", value.strip()) is not None
     return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
 
 
-def is_tag(value: Any) -> bool:
-    """Whether a value is the name of a tag, or its index, also where Arrow made it a decimal number."""
-    return isinstance(value, str) or is_index(value)
+def are_tags(value: Any) -> bool:
+    """Whether a cell is a list of tags: their names or indices."""
+    return isinstance(value, list) and all(isinstance(tag, str) or is_index(tag) for tag in value)
 
 
 def label_of(value: Any) -> str:
@@ -70,13 +70,24 @@ def label_of(value: Any) -> str:
     return name.split(".")[0] if re.fullmatch(r"-?\d+\.0+", name) else name
 
 
+def class_names(values: Iterable[Any]) -> tuple[str, ...]:
+    """The different labels in the order of their numbers, or of the alphabet; missing ones do not count.
+
+    Example:
+        >>> class_names([10, 9, None, 9]), class_names(["b", "a", "b"])
+        (('9', '10'), ('a', 'b'))
+    """
+    names = {label_of(value) for value in values if not (is_missing(value) or isinstance(value, list | dict))}
+    if all(re.fullmatch(r"-?\d+", name) for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    return tuple(sorted(names))
+
+
 # --- columns ---------------------------------------------------------------------------------------
 
 
 def column_of(values: Sequence[Any]) -> pa.Array:
     """Python values as a column; as JSON where Arrow has no one type for all of them."""
-    import pyarrow as pa
-
     try:
         if not {bool, float} <= set(map(type, values)):  # Arrow would take True for 1.0
             return pa.array(values)
@@ -98,8 +109,6 @@ def values_of(cells: pa.Array | pa.ChunkedArray) -> list[Any]:
         >>> values_of(column_of([1, "one", None]))
         [1, 'one', None]
     """
-    import pyarrow as pa
-
     if pa.types.is_string(cells.type):
         texts: list[Any] = cells.to_numpy(zero_copy_only=False).tolist()  # twice as fast as to_pylist
         return texts
@@ -123,10 +132,6 @@ def pieces(column: pa.ChunkedArray) -> Iterator[pa.Array]:
 
 def coded(cells: pa.Array) -> tuple[list[Any], np.ndarray]:
     """The different values of a piece, and each cell's position among them; of lists, every one counts."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if pa.types.is_nested(cells.type):
         return cells.to_pylist(), np.arange(len(cells))
     stored = cells.storage if _is_json(cells.type) else cells
@@ -142,16 +147,17 @@ def different(column: pa.ChunkedArray) -> Iterator[Any]:
 
 def missing(cells: pa.Array) -> np.ndarray:
     """Which cells are missing, as `is_missing` has it."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if _is_json(cells.type):
         return np.array([is_missing(value) for value in values_of(cells)], dtype=bool)
     if pa.types.is_string(cells.type):
         letters = pc.binary_length(pc.utf8_trim_whitespace(cells))
         return pc.fill_null(pc.equal(letters, 0), True).to_numpy(zero_copy_only=False)
     return pc.is_null(cells, nan_is_null=True).to_numpy(zero_copy_only=False)
+
+
+def present(column: pa.ChunkedArray) -> Iterator[pa.Array]:
+    """The cells of a column that are not missing, in pieces."""
+    return (piece.filter(pa.array(~missing(piece))) for piece in pieces(column))
 
 
 def numbers(cells: pa.Array) -> pa.Array:
@@ -161,8 +167,6 @@ def numbers(cells: pa.Array) -> pa.Array:
         >>> numbers(column_of(["1", " 2.5", "three", None])).to_pylist()
         [1.0, 2.5, None, None]
     """
-    import pyarrow as pa
-
     if pa.types.is_integer(cells.type) or pa.types.is_floating(cells.type):
         return cells.cast(pa.float64(), safe=False)
     values, codes = coded(cells)

@@ -1,41 +1,30 @@
 """Raw rows → rows in the normal form of their kind, checked one by one.
 
-Decided here: what makes a row unusable (no text, no label, a label that training does not know, a target
-that is not finite, tags that do not fit their words, an answer that is not in its context, a text of more
-than a million characters), and that such rows are named, never dropped. One thing is mended: an
-`answer_start` that is wrong where the answer stands in its context exactly once. Columns are checked as a
-whole; only the rows that look wrong become Python objects, for the message.
+Decided here: what makes a row unusable (no text, no label, a label that training does not know, a target that is not
+finite, tags that do not fit their words, an answer that is not in its context, a text of more than a million
+characters), and that such rows are named, never dropped. One thing is mended: an `answer_start` that is wrong where
+the answer stands in its context exactly once. Columns are checked as a whole; only the rows that look wrong become
+Python objects, for the message.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from engine.base.errors import Problem
-from engine.data.cells import (
-    PIECE,
-    coded,
-    is_index,
-    is_missing,
-    is_number,
-    is_tag,
-    label_of,
-    missing,
-    numbers,
-    values_of,
-)
+from engine.data.cells import are_tags, coded, is_index, is_missing, is_number, label_of, missing, numbers, values_of
 from engine.data.rows import Findings, RawSplit, shown
 from engine.data.schema import Schema
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
-
-    from engine.data.task import TaskKind
+from engine.data.task import TaskKind
 
 MAX_CHARACTERS = 1_000_000
 LIMIT = (f"at most {MAX_CHARACTERS:,}",)
+HALF = "has half a character (a lone surrogate)"
 NO_LABEL = -1
 """In place of an index: no label, or one that does not exist."""
 
@@ -51,21 +40,9 @@ class _Check:
         same = schema.fixed_labels and names == schema.labels
         self._own_names = () if same or not set(names) & set(schema.labels) else names
 
-    def pieces(self, *fields: str) -> Iterator[tuple[int, list[pa.Array]]]:
-        """The first row of each piece, and the cells of some fields."""
-        start = 0
-        table = self.split.table.select([self.schema.columns[field] for field in fields])
-        for batch in table.to_batches(max_chunksize=PIECE):
-            yield start, batch.columns
-            start += len(batch)
-
     def row(self, row: int, what: str, got: str = "", **more: Any) -> None:
         """Names an unusable row."""
         self.findings.row(self.split, row, what, got, **more)
-
-    def column(self, field: str) -> str:
-        """A field's column, for a message."""
-        return f"column '{self.schema.columns[field]}'"
 
     def named(self, label: Any) -> Any:
         """A label; the name of one that this split numbers in its own way."""
@@ -94,13 +71,7 @@ class _Check:
 
 
 def normalise(
-    split: RawSplit,
-    schema: Schema,
-    findings: Findings,
-    *,
-    labelled: bool = True,
-    published: bool = False,
-    notes: list[str] | None = None,
+    split: RawSplit, schema: Schema, findings: Findings, notes: list[str], *, labelled: bool = True, published: bool
 ) -> pa.Table:
     """The columns of a split in normal form.
 
@@ -108,12 +79,10 @@ def normalise(
         split: The rows as they came.
         schema: Which column is what.
         findings: Receives every unusable row; the result is complete only if it stays empty.
+        notes: Receives what was mended.
         labelled: Whether the target is read too.
         published: Rows of a benchmark, which nobody can mend: empty texts are let through.
-        notes: Receives what was mended.
     """
-    import pyarrow as pa
-
     wanted = [column for field, column in schema.columns.items() if labelled or field != schema.target]
     absent = [column for column in wanted if column not in split.names]
     for column in absent:
@@ -129,7 +98,7 @@ def normalise(
         for field, normal in NORMAL[schema.kind].items()
         if field == "id" or schema.columns.get(field) in wanted
     }
-    if check.moved_answers and notes is not None:
+    if check.moved_answers:
         notes.append(
             f"{split.where}: {check.moved_answers:,} answers did not stand at their answer_start; "
             "each stands in its context exactly once and was found there"
@@ -139,7 +108,7 @@ def normalise(
 
 # --- columns: at once, or row by row ---------------------------------------------------------------------
 
-Column = Callable[[_Check, str], "pa.ChunkedArray"]
+Column = Callable[[_Check, str], pa.ChunkedArray]
 """Makes the normal form of a field and names its unusable rows."""
 
 
@@ -147,33 +116,26 @@ def _at_once(look: Callable[..., tuple[Any, Any]], name: Callable[..., None]) ->
     """`look` gives the normal form of a piece and which of its rows `name` must look at."""
 
     def column(check: _Check, field: str) -> pa.ChunkedArray:
-        import numpy as np
-        import pyarrow as pa
-
-        found = []
-        for start, (cells,) in check.pieces(field):
+        source, found = check.schema.columns[field], []
+        for start, (cells,) in check.split.pieces(source):
             normal, doubtful = look(check, cells)
             rows = np.flatnonzero(doubtful)
             for row, value in zip(rows.tolist(), values_of(cells.take(pa.array(rows))), strict=True):
-                name(check, start + row, check.column(field), value)
+                name(check, start + row, f"column '{source}'", value)
             found.append(normal)
         return pa.chunked_array(found)
 
     return column
 
 
-def _by_row(normal: Callable[..., Any], *beside: str) -> Column:
-    """`normal` gives the normal form of a row, from its cell and those `beside` it, or None."""
+def _by_row(normal: Callable[..., Any], kind: pa.DataType, *beside: str) -> Column:
+    """`normal` gives the normal form of a row, of this kind, from its cell and those `beside` it, or None."""
 
     def column(check: _Check, field: str) -> pa.ChunkedArray:
-        import pyarrow as pa
-
-        texts, whole = pa.list_(pa.string()), pa.list_(pa.int64())
-        kinds = {"tokens": texts, "tags": whole, "answers": pa.struct({"text": texts, "answer_start": whole})}
-        found, where = [], check.column(field)
-        for start, columns in check.pieces(field, *beside):
+        sources, found = [check.schema.columns[name] for name in (field, *beside)], []
+        for start, columns in check.split.pieces(*sources):
             rows = enumerate(zip(*map(values_of, columns), strict=True), start)
-            found.append(pa.array([normal(check, row, where, *cells) for row, cells in rows], kinds[field]))
+            found.append(pa.array([normal(check, row, f"column '{sources[0]}'", *cells) for row, cells in rows], kind))
         return pa.chunked_array(found)
 
     return column
@@ -183,10 +145,6 @@ def _by_row(normal: Callable[..., Any], *beside: str) -> Column:
 
 
 def _texts(check: _Check, cells: pa.Array) -> tuple[Any, np.ndarray]:
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if not pa.types.is_string(cells.type):
         return pa.array([""] * len(cells)), np.ones(len(cells))
     texts = pc.fill_null(cells, "")
@@ -203,7 +161,7 @@ def _bad_text(check: _Check, row: int, where: str, text: Any) -> None:
         what = f"text in {where} is too long; is a quote or a line break missing?"
         check.row(row, what, f"{len(text):,} characters", allowed=LIMIT)
     elif not _is_encodable(text):
-        check.row(row, f"text in {where} has half a character (a lone surrogate)", shown(text))
+        check.row(row, f"text in {where} {HALF}", shown(text))
 
 
 def _is_encodable(text: str) -> bool:
@@ -222,7 +180,7 @@ def _words(check: _Check, row: int, where: str, words: Any) -> list[str] | None:
     elif (length := sum(map(len, words))) > MAX_CHARACTERS:
         check.row(row, f"too many words in {where}", f"{length:,} characters", allowed=LIMIT)
     elif not all(map(_is_encodable, words)):
-        check.row(row, f"a word in {where} has half a character (a lone surrogate)", shown(words))
+        check.row(row, f"a word in {where} {HALF}", shown(words))
     else:
         return words
     return None
@@ -230,8 +188,6 @@ def _words(check: _Check, row: int, where: str, words: Any) -> list[str] | None:
 
 def _ids(check: _Check, field: str) -> pa.ChunkedArray:
     """The names of questions; their numbers where they have none."""
-    import pyarrow as pa
-
     given = values_of(check.split.table[field]) if field in check.split.names else [None]
     ids = [str(name) for name in (range(len(check.split)) if any(map(is_missing, given)) else given)]
     seen: dict[str, int] = {}
@@ -245,8 +201,6 @@ def _ids(check: _Check, field: str) -> pa.ChunkedArray:
 
 
 def _classes(check: _Check, cells: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    import numpy as np
-
     labels, codes = coded(cells)
     indices = np.array([check.index(label) for label in labels], dtype=np.int64)[codes]
     return indices, indices == NO_LABEL
@@ -263,8 +217,6 @@ def _bad_label(check: _Check, row: int, where: str, label: Any) -> None:
 
 
 def _numbers(check: _Check, cells: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    import numpy as np
-
     targets = numbers(cells).to_numpy(zero_copy_only=False)
     return targets, ~np.isfinite(targets)
 
@@ -280,7 +232,7 @@ def _bad_number(check: _Check, row: int, where: str, target: Any) -> None:
 def _tags(check: _Check, row: int, where: str, tags: Any, words: Any) -> list[int] | None:
     if is_missing(tags):
         check.row(row, f"no tags in {where}", repr(tags))
-    elif not isinstance(tags, list) or not all(map(is_tag, tags)):
+    elif not are_tags(tags):
         check.row(row, f"{where} must hold lists of names or whole numbers", shown(tags))
     elif isinstance(words, list) and len(words) != len(tags):
         check.row(row, "words and tags differ in number", f"{len(words)} words and {len(tags)} tags")
@@ -316,26 +268,32 @@ def _start(check: _Check, row: int, text: Any, start: Any, context: str) -> int:
     """Where an answer stands in its context, counted in characters."""
     if not isinstance(text, str) or not text.strip():
         check.row(row, "an empty answer", shown(text))
-    elif isinstance(start, int) and start >= 0 and context[start : start + len(text)] == text:
+        return -1
+    there = context[start : start + len(text)] if isinstance(start, int) and start >= 0 else ""
+    if there == text:
         return start
-    elif context.count(text) == 1:
+    if context.count(text) == 1:
         check.moved_answers += 1
         return context.index(text)
-    else:
-        there = context[start : start + len(text)] if isinstance(start, int) and start >= 0 else ""
-        got = f"{shown(text)}, and at answer_start {start!r} stands {shown(there)}"
-        what = "an answer that is not in its context"
-        if text in context:
-            what = "an answer that does not stand at its answer_start, and more than once elsewhere"
-        check.row(row, what, got)
+    what = "an answer that is not in its context"
+    if text in context:
+        what = "an answer that does not stand at its answer_start, and more than once elsewhere"
+    check.row(row, what, f"{shown(text)}, and at answer_start {start!r} stands {shown(there)}")
     return -1
 
 
 _TEXT = _at_once(_texts, _bad_text)
+_STRINGS, _WHOLE = pa.list_(pa.string()), pa.list_(pa.int64())
+_ANSWERS = pa.struct({"text": _STRINGS, "answer_start": _WHOLE})
 NORMAL: Mapping[TaskKind, Mapping[str, Column]] = {
     "classification": {"text": _TEXT, "text_pair": _TEXT, "label": _at_once(_classes, _bad_label)},
     "regression": {"text": _TEXT, "text_pair": _TEXT, "label": _at_once(_numbers, _bad_number)},
-    "tagging": {"tokens": _by_row(_words), "tags": _by_row(_tags, "tokens")},
-    "question_answering": {"id": _ids, "question": _TEXT, "context": _TEXT, "answers": _by_row(_answers, "context")},
+    "tagging": {"tokens": _by_row(_words, _STRINGS), "tags": _by_row(_tags, _WHOLE, "tokens")},
+    "question_answering": {
+        "id": _ids,
+        "question": _TEXT,
+        "context": _TEXT,
+        "answers": _by_row(_answers, _ANSWERS, "context"),
+    },
 }
 """Kind of task → its fields in their order, and what makes each."""

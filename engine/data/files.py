@@ -1,8 +1,8 @@
 """One file → raw rows: CSV, TSV, JSON lines, JSON and Parquet.
 
-Decided here: text is UTF-8, with or without a byte order mark; every cell of CSV and TSV is text and an
-empty one is missing (so that `NA`, `null` and `nan` remain words). pyarrow reads a file. Where it fails, or
-might be more lenient than the format, a scan of our own does, which names each damaged row with its line.
+Decided here: text is UTF-8, with or without a byte order mark; every cell of CSV and TSV is text and an empty one is
+missing (so that `NA`, `null` and `nan` remain words). pyarrow reads a file. Where it fails, or might be more lenient
+than the format, a scan of our own does, which names each damaged row with its line.
 """
 
 from __future__ import annotations
@@ -10,18 +10,21 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet
 
 from engine.base.errors import InputError
 from engine.data.rows import Findings, Origin, RawSplit
-from engine.data.scan import delimiter, often, scan_csv, scan_json, scan_json_lines, scan_tsv
+from engine.data.scan import below_header, delimiter, scan_csv, scan_json, scan_json_lines, scan_tsv, unquoted
 from engine.data.scan import read_text as read_text
-
-if TYPE_CHECKING:
-    import datasets
-    import pyarrow as pa
 
 BLOCK = 1 << 22
 """Bytes that pyarrow parses at once; a file with a longer row is scanned."""
@@ -37,13 +40,43 @@ def read_file(path: Path, findings: Findings) -> RawSplit:
     Raises:
         InputError: The file as a whole cannot be read.
     """
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
         raise InputError.of(str(path), "unknown kind of file", repr(path.suffix), SUFFIXES)
     try:
-        return reader(path, findings)
+        if suffix == ".parquet":
+            return _read_parquet(path)
+        read, scan = TEXT_READERS[suffix]
+        with suppress(ValueError):  # also of pyarrow and of decoding: the scan says what is wrong, and in which line
+            if (table := read(path)) is not None:
+                return from_arrow(table, str(path), lambda: scan(path, Findings()).origins[0].lines)
+        return scan(path, findings)
     except OSError as error:
         raise InputError.of(str(path), f"cannot be read: {error.strerror or error}") from error
+
+
+def from_arrow(table: pa.Table, where: str, scan: Callable[[], Sequence[int] | None] = lambda: None) -> RawSplit:
+    """The rows of an Arrow table; class names are read from the metadata that `datasets` writes."""
+    known = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+    class_names = {
+        column: tuple(names)
+        for column, feature in known.get("info", {}).get("features", {}).items()
+        if (names := feature.get("names") or (feature.get("feature") or {}).get("names"))
+    }
+    columns = {
+        name: column if (kind := _plain(column.type)) == column.type else column.cast(kind)
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    }
+    return RawSplit(pa.table(columns), (Origin(where, table.num_rows, scan),), class_names)
+
+
+def _read_parquet(path: Path) -> RawSplit:
+    try:
+        file = pa.parquet.ParquetFile(path, pre_buffer=False, buffer_size=BLOCK)
+        return from_arrow(pa.Table.from_batches(file.iter_batches(), file.schema_arrow), str(path))
+    except pa.ArrowException as error:
+        reason = re.split(r"[.:\n]", str(error), maxsplit=1)[0]
+        raise InputError.of(str(path), "not a readable Parquet file", reason) from error
 
 
 # --- pyarrow's readers: a table, or None where a scan must have a look ----------------------------------
@@ -58,8 +91,6 @@ def _read_csv(path: Path) -> pa.Table | None:
 
 def _quotes(path: Path, sign: str) -> int | None:
     """How many quotes there are; None where one does not stand at an edge of its cell, doubled if inside."""
-    import numpy as np
-
     data = np.memmap(path, np.uint8, "r")
     blocks = range(0, len(data), BLOCK)
     found = np.concatenate([first + np.flatnonzero(data[first : first + BLOCK] == ord('"')) for first in blocks])
@@ -73,8 +104,6 @@ def _quotes(path: Path, sign: str) -> int | None:
 
 
 def _read_tsv(path: Path) -> pa.Table | None:
-    import numpy as np
-
     if re.search(rb"\r(?!\n)", np.memmap(path, np.uint8, "r").data):
         return None  # pyarrow would begin a new line
     return _delimited(path, "\t", False, newlines_in_values=False)
@@ -82,44 +111,21 @@ def _read_tsv(path: Path) -> pa.Table | None:
 
 def _delimited(path: Path, delimiter: str, quote: str | bool, *, newlines_in_values: bool) -> pa.Table | None:
     """The rows below the header; None where that is not sound."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
-
     with path.open("rb") as file:
-        width = file.readline().count(delimiter.encode()) + 1
-    table = read_csv(
+        names = [f"f{index}" for index in range(file.readline().count(delimiter.encode()) + 1)]
+    text = pa.csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=True
+    )
+    table = pa.csv.read_csv(
         path,
-        ReadOptions(block_size=BLOCK, autogenerate_column_names=True),
-        ParseOptions(delimiter=delimiter, quote_char=quote, newlines_in_values=newlines_in_values),
-        ConvertOptions(
-            column_types={f"f{index}": pa.string() for index in range(width)},
-            null_values=[""],
-            strings_can_be_null=True,
-        ),
+        pa.csv.ReadOptions(block_size=BLOCK, autogenerate_column_names=True),
+        pa.csv.ParseOptions(delimiter=delimiter, quote_char=quote, newlines_in_values=newlines_in_values),
+        text,
     )
     if not all(pa.types.is_string(kind) for kind in table.schema.types):
         return None  # a line break in the header
-    columns = table.columns if quote else [_unquoted_column(column) for column in table.columns]
-    header = [(column[0].as_py() or "").strip() for column in columns]
-    kept = {name: column[1:] for name, column in zip(header, columns, strict=True) if name}
-    counts = [pc.sum(pc.equal(column, name)).as_py() or 0 for name, column in kept.items()]
-    if len(kept) < sum(map(bool, header)) or max(counts, default=0) >= often(len(table) - 1):
-        return None  # a name that stands twice, or no header at all
-    return pa.table(kept)
-
-
-def _unquoted_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Cells without the quotes around them, where what is inside was written for quotes."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    quoted = pc.match_substring_regex(column, r'^"([^"]|"")*"$')
-    if not pc.any(quoted).as_py():
-        return column
-    inside = pc.replace_substring(pc.utf8_slice_codeunits(column, 1, -1), '""', '"')
-    cells = pc.if_else(quoted, inside, column)
-    return pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells)
+    table, wrong = below_header(table.columns if quote else [unquoted(column) for column in table.columns])
+    return None if wrong else table
 
 
 def _read_json_lines(path: Path) -> pa.Table | None:
@@ -131,8 +137,6 @@ def _read_json_lines(path: Path) -> pa.Table | None:
 
 def _read_json(path: Path) -> pa.Table | None:
     """The rows of a list of objects, which pyarrow takes for one row with one list."""
-    import pyarrow as pa
-
     data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     if data.lstrip()[:1] == b"[":
         data = b'{"data":%b}' % data
@@ -147,25 +151,20 @@ def _read_json(path: Path) -> pa.Table | None:
 
 def _arrow_json(source: Path | io.BytesIO, block: int, **options: Any) -> pa.Table:
     """JSON lines in the order of their columns' first appearance; texts that look like dates remain texts."""
-    import pyarrow as pa
-    from pyarrow.json import ParseOptions, ReadOptions, read_json
-
-    reading = ReadOptions(use_threads=False, block_size=block)
-    table = read_json(source, reading, ParseOptions(**options))
+    reading = pa.json.ReadOptions(use_threads=False, block_size=block)
+    table = pa.json.read_json(source, reading, pa.json.ParseOptions(**options))
     texts = pa.schema([(field.name, _plain(field.type, dates=False)) for field in table.schema])
     if texts != table.schema:
         if isinstance(source, io.BytesIO):
             source.seek(0)
-        table = read_json(source, reading, ParseOptions(explicit_schema=texts, **options))
+        table = pa.json.read_json(source, reading, pa.json.ParseOptions(explicit_schema=texts, **options))
     table.validate(full=True)  # pyarrow lets other encodings than UTF-8 through
     return table
 
 
 def _plain(kind: pa.DataType, *, dates: bool = True) -> pa.DataType:
     """A type with one form of text and one of list; where nobody wrote `dates`, they are texts."""
-    import pyarrow as pa
-    import pyarrow.types as types
-
+    types = pa.types
     if types.is_dictionary(kind):
         return _plain(kind.value_type)
     if types.is_struct(kind):
@@ -176,66 +175,11 @@ def _plain(kind: pa.DataType, *, dates: bool = True) -> pa.DataType:
     return pa.list_(_plain(kind.value_type, dates=dates)) if any(is_one(kind) for is_one in lists) else kind
 
 
-def _read_parquet(path: Path, findings: Findings) -> RawSplit:
-    import pyarrow as pa
-    import pyarrow.parquet as parquet
-
-    try:
-        file = parquet.ParquetFile(path, pre_buffer=False, buffer_size=BLOCK)
-        return from_arrow(pa.Table.from_batches(file.iter_batches(), file.schema_arrow), str(path))
-    except pa.ArrowException as error:
-        reason = re.split(r"[.:\n]", str(error), maxsplit=1)[0]
-        raise InputError.of(str(path), "not a readable Parquet file", reason) from error
-
-
-def from_arrow(table: pa.Table, where: str) -> RawSplit:
-    """The rows of an Arrow table; class names are read from the metadata that `datasets` writes."""
-    import pyarrow as pa
-
-    known = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
-    features = known.get("info", {}).get("features", {})
-    class_names = {
-        column: tuple(names)
-        for column, feature in features.items()
-        if (names := feature.get("names") or (feature.get("feature") or {}).get("names"))
-    }
-    columns = {
-        name: column if (kind := _plain(column.type)) == column.type else column.cast(kind)
-        for name, column in zip(table.column_names, table.columns, strict=True)
-    }
-    return RawSplit(pa.table(columns), (Origin(where, table.num_rows),), class_names)
-
-
-def from_dataset(rows: datasets.Dataset, where: str) -> RawSplit:
-    """The rows of a dataset of `datasets`, also where some of them were selected."""
-    return from_arrow(rows.with_format("arrow")[:], where)
-
-
-Reader = Callable[[Path, Findings], RawSplit]
-
-
-def _either(read: Callable[[Path], pa.Table | None], scan: Reader) -> Reader:
-    """A reader that takes pyarrow's rows, or the scan's where it has none or a message needs their lines."""
-
-    def reader(path: Path, findings: Findings) -> RawSplit:
-        try:
-            table = read(path)
-        except ValueError:  # also of pyarrow and of decoding
-            table = None
-        if table is None:
-            return scan(path, findings)
-        origin = Origin(str(path), len(table), lambda: scan(path, Findings()).origins[0].lines)
-        return RawSplit(table, (origin,))
-
-    return reader
-
-
-READERS: Mapping[str, Reader] = {
-    ".csv": _either(_read_csv, scan_csv),
-    ".tsv": _either(_read_tsv, scan_tsv),
-    ".jsonl": _either(_read_json_lines, scan_json_lines),
-    ".ndjson": _either(_read_json_lines, scan_json_lines),
-    ".json": _either(_read_json, scan_json),
-    ".parquet": _read_parquet,
+TEXT_READERS: Mapping[str, tuple[Callable[[Path], pa.Table | None], Callable[[Path, Findings], RawSplit]]] = {
+    ".csv": (_read_csv, scan_csv),
+    ".tsv": (_read_tsv, scan_tsv),
+    ".jsonl": (_read_json_lines, scan_json_lines),
+    ".ndjson": (_read_json_lines, scan_json_lines),
+    ".json": (_read_json, scan_json),
 }
-SUFFIXES = tuple(READERS)
+SUFFIXES = (*TEXT_READERS, ".parquet")

@@ -1,7 +1,7 @@
 """Datasets of the Hugging Face hub.
 
-Decided here: a hub that does not answer within a second is unreachable, and then the local cache is all
-there is; what is neither there nor reachable is refused at once instead of after minutes of retries.
+Decided here: a hub that does not answer within a second is unreachable, and then the local cache is all there is;
+what is neither there nor reachable is refused at once instead of after minutes of retries.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from engine.base.errors import InputError
 from engine.base.hub import hub_reachable
+from engine.data.files import from_arrow
+from engine.data.rows import RawSplit
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
-
-    from engine.data.rows import RawSplit
 
 PART = r"[A-Za-z0-9][\w.-]*"
 
@@ -55,11 +55,9 @@ def read(repo: str, config: str | None = None) -> dict[str, RawSplit]:
     Raises:
         InputError: It is not there, or neither the hub nor the cache can be read.
     """
-    from engine.data.files import from_dataset
-
     name = f"{repo}/{config}" if config else repo
     splits = read_hub(repo, config)
-    return {split: from_dataset(rows, f"{name} {split}") for split, rows in splits.items()}
+    return {split: from_arrow(rows.with_format("arrow")[:], f"{name} {split}") for split, rows in splits.items()}
 
 
 def read_hub(repo: str, config: str | None = None) -> DatasetDict:
@@ -111,14 +109,10 @@ def _offline(wanted: bool) -> Iterator[None]:
 
 
 def _is_cached(repo: str) -> bool:
-    """Whether `datasets` has prepared this dataset before; asked without importing it, to be quick."""
+    """Whether `datasets`, which changes case and underscores there, has this dataset in its cache; not imported."""
     from huggingface_hub import constants
 
     cache = Path(os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME) / "datasets").expanduser()
-    wanted = _letters(repo.replace("/", "___"))
-    return cache.is_dir() and any(_letters(entry.name) == wanted for entry in cache.iterdir())
-
-
-def _letters(name: str) -> str:
-    """A name without case and underscores, which `datasets` changes in its cache."""
-    return name.replace("_", "").lower()
+    entries = cache.iterdir() if cache.is_dir() else ()
+    wanted = repo.replace("/", "").replace("_", "").lower()
+    return wanted in {entry.name.replace("_", "").lower() for entry in entries}

@@ -1,24 +1,23 @@
 """Rows as a source has them, before anybody knows what they mean, and where each row stands.
 
-Decided here: how a row is named in a message (`reviews.csv:12` for lines of text, `train row 3`,
-counted from 0, elsewhere), and that a message shows five rows of a sort and counts the rest.
+Decided here: how a row is named in a message (`reviews.csv:12` for lines of text, `train row 3`, counted from 0,
+elsewhere), and that a message shows five rows of a sort and counts the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from engine.base.errors import InputError, Problem
-from engine.data.cells import column_of, values_of
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from engine.data.task import TaskKind
+from engine.data.cells import PIECE, column_of, values_of
+from engine.data.task import TaskKind
 
 MAX_EXAMPLES = 5
 
@@ -30,8 +29,8 @@ class Origin:
     Args:
         where: The file or split, as the user knows it.
         rows: How many rows came from it.
-        scan: Finds the line of each row, counted from 1, once a message needs it; nothing where the
-            source has no lines.
+        scan: Finds the line of each row, counted from 1, once a message needs it; nothing where the source has no
+            lines.
     """
 
     where: str
@@ -86,6 +85,13 @@ class RawSplit:
         first, *rest = dict.fromkeys(origin.where for origin in self.origins)
         return f"{first} and {len(rest)} more files" if rest else first
 
+    def pieces(self, *columns: str) -> Iterator[tuple[int, list[pa.Array]]]:
+        """The first row of each piece, and the cells of some columns."""
+        start = 0
+        for batch in self.table.select(columns).to_batches(max_chunksize=PIECE):
+            yield start, batch.columns
+            start += len(batch)
+
     def origin(self, row: int) -> tuple[Origin, int]:
         """The origin of a row, and the row's number there."""
         for origin in self.origins:
@@ -102,8 +108,6 @@ class RawSplit:
 
 def joined(parts: Sequence[RawSplit]) -> RawSplit:
     """The rows of several files as one split; a column that a file lacks is missing there."""
-    import pyarrow as pa
-
     if len(parts) == 1:
         return parts[0]
     try:
@@ -151,15 +155,15 @@ class Findings:
     """Collects problems: `MAX_EXAMPLES` of each sort, and the count of the others."""
 
     def __init__(self) -> None:
-        self._sorts: dict[tuple[str, str], list[Problem]] = {}
-        self._counts: dict[tuple[str, str], int] = {}
+        self._examples: dict[tuple[str, str], list[Problem]] = {}
+        self._counts: Counter[tuple[str, str]] = Counter()
 
     def add(self, problem: Problem, where: str = "") -> None:
         """Notes a problem; those of the same `where` and `what` are one sort."""
         sort = (where or problem.place, problem.what)
-        self._counts[sort] = self._counts.get(sort, 0) + 1
+        self._counts[sort] += 1
         if self._counts[sort] <= MAX_EXAMPLES:
-            self._sorts.setdefault(sort, []).append(problem)
+            self._examples.setdefault(sort, []).append(problem)
 
     def row(self, split: RawSplit, row: int, what: str, got: str = "", **more: Any) -> None:
         """Notes a problem of one row."""
@@ -170,20 +174,15 @@ class Findings:
     def problems(self) -> list[Problem]:
         """All that was found, with a closing line for each sort that was cut."""
         found: list[Problem] = []
-        for (where, what), examples in self._sorts.items():
+        for (where, what), examples in self._examples.items():
             found += examples
             if (count := self._counts[where, what]) > len(examples):
-                rest = f"{what}: {count:,} rows in all, the first {len(examples)} shown"
-                found.append(Problem(where, rest))
+                found.append(Problem(where, f"{what}: {count:,} rows in all, the first {len(examples)} shown"))
         return found
 
     def check(self) -> None:
-        """Raises what was found, if anything.
-
-        Raises:
-            InputError: With every problem.
-        """
-        if self._sorts:
+        """Raises an `InputError` with every problem, if there is any."""
+        if self._examples:
             raise InputError(self.problems)
 
 

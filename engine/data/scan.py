@@ -1,7 +1,8 @@
 """Our own scan of text files: what is damaged, and on which line each row stands.
 
-Decided here: `engine.data.files` asks for it where pyarrow fails, might be more lenient than the format, or
-a message needs the line of a row. Damaged rows are named and left out.
+Decided here: `engine.data.files` asks for it where pyarrow fails, might be more lenient than the format, or a message
+needs the line of a row. Damaged rows are named and left out. Quotes and the header of a table are judged here for
+both readers.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from engine.base.errors import InputError, Problem
 from engine.data.cells import column_of
@@ -51,105 +54,92 @@ def read_text(path: Path) -> str:
 
 def scan_csv(path: Path, findings: Findings) -> RawSplit:
     text = read_text(path)
-    sign = delimiter(text.split("\n", 1)[0])
-    return _table(path, *_quoted_records(path, text, sign), findings)
+    records, broken = _quoted_records(path, text, delimiter(text.split("\n", 1)[0]))
+    if broken:
+        findings.add(broken)
+    return _table(path, records, findings)
+
+
+def scan_tsv(path: Path, findings: Findings) -> RawSplit:
+    """TSV is written with quotes (pandas) and without (GLUE): the reading that fits more lines counts."""
+    text = read_text(path)
+    lines = ((number, line.removesuffix("\r")) for number, line in enumerate(text.split("\n"), start=1))
+    plain = [(number, line.split("\t")) for number, line in lines if line]
+    if misfits := _misfits(plain):
+        quoted, broken = _quoted_records(path, text, "\t")
+        if not broken and _misfits(quoted) < misfits:
+            return _table(path, quoted, findings)
+    return _table(path, plain, findings, plain=True)
 
 
 def delimiter(header: str) -> str:
     return next((sign for sign in ",;\t" if sign in header), ",")
 
 
-def scan_tsv(path: Path, findings: Findings) -> RawSplit:
-    """TSV is written with quotes (pandas) and without (GLUE): the reading that fits more lines counts."""
-    text = read_text(path)
-    plain = list(_plain_records(text))
-    if not _misfits(plain):
-        return _table(path, plain, None, findings)
-    quoted, broken = _quoted_records(path, text, "\t")
-    if broken or _misfits(quoted) >= _misfits(plain):
-        return _table(path, plain, None, findings)
-    return _table(path, quoted, None, findings)
-
-
 def _misfits(records: Sequence[Record]) -> int:
     return sum(len(cells) != len(records[0][1]) for _, cells in records)
-
-
-def _plain_records(text: str) -> Iterator[Record]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line := line.removesuffix("\r"):
-            yield number, [_unquoted(cell) for cell in line.split("\t")]
-
-
-def _unquoted(cell: str) -> str:
-    """A cell without the quotes around it, if what is inside was written for quotes."""
-    inside = cell[1:-1]
-    if len(cell) < 2 or cell[0] != '"' or cell[-1] != '"' or '"' in inside.replace('""', ""):
-        return cell
-    return inside.replace('""', '"')
 
 
 def _quoted_records(path: Path, text: str, delimiter: str) -> tuple[list[Record], Problem | None]:
     """Records up to the first broken quote, and that one's problem."""
     records: list[Record] = []
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    line = 1
-    with _cells_of_any_length():
-        try:
-            for cells in reader:
-                if cells:
-                    records.append((line, cells))
-                line = reader.line_num + 1
-        except csv.Error as error:
-            mistakes = (words for sign, words in QUOTE_MISTAKES.items() if sign in str(error))
-            return records, Problem(f"{path}:{line}", next(mistakes, str(error)))
+    line, limit = 1, csv.field_size_limit(sys.maxsize)
+    try:
+        for cells in reader:
+            if cells:
+                records.append((line, cells))
+            line = reader.line_num + 1
+    except csv.Error as error:
+        mistakes = (words for sign, words in QUOTE_MISTAKES.items() if sign in str(error))
+        return records, Problem(f"{path}:{line}", next(mistakes, str(error)))
+    finally:
+        csv.field_size_limit(limit)
     return records, None
 
 
-@contextmanager
-def _cells_of_any_length() -> Iterator[None]:
-    before = csv.field_size_limit(sys.maxsize)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
-
-
-def _table(path: Path, records: Sequence[Record], broken: Problem | None, findings: Findings) -> RawSplit:
+def _table(path: Path, records: Sequence[Record], findings: Findings, *, plain: bool = False) -> RawSplit:
     """Records as rows below their header, with what is wrong with either."""
-    if broken:
-        findings.add(broken)
-    header = [name.strip() for name in records[0][1]] if records else []
-    for name in dict.fromkeys(name for name in header if name and header.count(name) > 1):
-        findings.add(Problem(f"{path}:1", "two columns have the same name", repr(name)))
-    rows: list[Record] = []
-    for line, cells in records[1:]:
-        if len(cells) == len(header):
-            rows.append((line, cells))
-        else:
-            what = f"wrong number of columns; the first line names {len(header)}"
+    width = len(records[0][1]) if records else 0
+    rows = [record for record in records if len(record[1]) == width]
+    columns = [pa.array([cells[index] or None for _, cells in rows], pa.string()) for index in range(width)]
+    table, wrong = below_header([unquoted(column) for column in columns] if plain else columns)
+    for what, got, *advice in wrong:
+        findings.add(Problem(f"{path}:1", what, got, (), *advice))
+    for line, cells in records:
+        if len(cells) != width:
+            what = f"wrong number of columns; the first line names {width}"
             findings.add(Problem(f"{path}:{line}", what, f"{len(cells)}: {shown(cells)}"), str(path))
-    columns = {
-        name: [cells[index] or None for _, cells in rows]
-        for index, name in enumerate(header)
-        if name  # pandas writes its index, and spreadsheets their empty columns, without a name
-    }
-    if any(cells.count(name) >= often(len(rows)) for name, cells in columns.items()):
+    lines = [line for line, _ in rows[1:]]
+    return RawSplit(table, (Origin(str(path), len(lines), lambda: lines),))
+
+
+def unquoted(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Cells without the quotes around them, where what is inside was written for quotes."""
+    quoted = pc.match_substring_regex(column, r'^"([^"]|"")*"$')
+    if not pc.any(quoted).as_py():
+        return column
+    inside = pc.replace_substring(pc.utf8_slice_codeunits(column, 1, -1), '""', '"')
+    cells = pc.if_else(quoted, inside, column)
+    return pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells)
+
+
+def below_header(columns: Sequence[pa.Array | pa.ChunkedArray]) -> tuple[pa.Table, list[tuple[str, ...]]]:
+    """Columns without their first cells, which name them, and what is wrong with these: what, got, advice."""
+    header = [(column[0].as_py() or "").strip() for column in columns]
+    # pandas writes its index, and spreadsheets their empty columns, without a name
+    named = {name: column[1:] for name, column in zip(header, columns, strict=True) if name}
+    wrong: list[tuple[str, ...]] = []
+    wrong += [("two columns have the same name", repr(name)) for name in named if header.count(name) > 1]
+    table = pa.table(named)
+    counts = [pc.sum(pc.equal(column, name)).as_py() or 0 for name, column in named.items()]
+    if max(counts, default=0) >= max(2, len(table) // 100):  # a row too, as the labels in it stand below it
         advice = "Add a first line such as: text,label"
-        findings.add(Problem(f"{path}:1", "the first line must name the columns", shown(header), (), advice))
-    return _raw(path, columns, len(rows), [line for line, _ in rows])
+        wrong.append(("the first line must name the columns", shown(header), advice))
+    return table, wrong
 
 
-def often(rows: int) -> int:
-    """How often a name of the first line stands below it if that line is a row too, as labels do."""
-    return max(2, rows // 100)
-
-
-def _raw(path: Path, columns: Mapping[str, list[Any]], rows: int, lines: Sequence[int] | None) -> RawSplit:
-    import pyarrow as pa
-
-    table = pa.table({name: column_of(cells) for name, cells in columns.items()})
-    return RawSplit(table, (Origin(str(path), rows, lambda: lines),))
+# --- JSON ------------------------------------------------------------------------------------------
 
 
 def scan_json_lines(path: Path, findings: Findings) -> RawSplit:
@@ -157,18 +147,16 @@ def scan_json_lines(path: Path, findings: Findings) -> RawSplit:
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
-        place = f"{path}:{number}"
+        what, got = "a row must be a JSON object", line
         try:
-            row = json.loads(line)
+            row = got = json.loads(line)
         except json.JSONDecodeError as error:
-            what = f"not JSON: {error.msg} at character {error.colno}"
-            findings.add(Problem(place, what, shown(line)), str(path))
-            continue
-        if not isinstance(row, dict):
-            findings.add(Problem(place, "a row must be a JSON object", shown(row)), str(path))
-            continue
-        rows.append(row)
-        lines.append(number)
+            what, row = f"not JSON: {error.msg} at character {error.colno}", None
+        if isinstance(row, dict):
+            rows.append(row)
+            lines.append(number)
+        else:
+            findings.add(Problem(f"{path}:{number}", what, shown(got)), str(path))
     return _of_objects(path, rows, lines)
 
 
@@ -187,20 +175,18 @@ def scan_json(path: Path, findings: Findings) -> RawSplit:
         raise InputError.of(str(path), "must hold a list of JSON objects", shown(rows), suggestion=advice)
     if rows and all("paragraphs" in row for row in rows):
         try:
-            rows = list(_squad_rows(rows))
+            rows = [
+                {**{key: question.get(key) for key in ("id", "question", "answers")}, "context": part.get("context")}
+                for article in rows
+                for part in article["paragraphs"]
+                for question in part.get("qas", ())
+            ]
         except (AttributeError, TypeError) as error:
             raise InputError.of(str(path), "has paragraphs, but not in the layout of SQuAD") from error
     return _of_objects(path, rows, None)
 
 
-def _squad_rows(articles: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    for article in articles:
-        for paragraph in article["paragraphs"]:
-            for question in paragraph.get("qas", ()):
-                row = {key: question.get(key) for key in ("id", "question", "answers")}
-                yield {**row, "context": paragraph.get("context")}
-
-
 def _of_objects(path: Path, rows: Sequence[Mapping[str, Any]], lines: Sequence[int] | None) -> RawSplit:
     names = dict.fromkeys(name for row in rows for name in row)
-    return _raw(path, {name: [row.get(name) for row in rows] for name in names}, len(rows), lines)
+    table = pa.table({name: column_of([row.get(name) for row in rows]) for name in names})
+    return RawSplit(table, (Origin(str(path), len(rows), lambda: lines),))

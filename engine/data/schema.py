@@ -1,45 +1,77 @@
 """Which column is what, and which kind of task that makes.
 
-Decided here: lists of words with lists of tags are tagging; question, context and answers are question
-answering; decimal labels are regression, whole numbers with more than 50 different values in more than
-half of the rows too, everything else is classification. What the user names goes before what the source
-declares, and that before what is inferred; every inference is said in a note.
+Decided here: lists of words with lists of tags are tagging; question, context and answers are question answering;
+decimal labels are regression, whole numbers with more than 50 different values in more than half of the rows too,
+everything else is classification. What the user names goes before what the source declares, and that before what is
+inferred; every inference is said in a note. Of the cells that are looked at most decide, so that a few damaged rows
+do not hide a column: they are named later, one by one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from engine.base.errors import InputError, Problem, unknown_name
-from engine.data.cells import different, is_missing, label_of, missing, numbers, pieces
-from engine.data.columns import (
-    FIELDS,
-    IDENTIFIERS,
-    LABELS,
-    MANY_LABELS,
-    PAIRS,
-    TEXTS,
-    ColumnField,
-    few_or_numbers,
-    is_text,
-    looks,
-    mean_length,
-)
+from engine.data.cells import are_tags, class_names, different, is_number, numbers, present, values_of
 from engine.data.rows import Declared, Findings, RawSplit
 from engine.data.task import KINDS, TASK_KINDS, TaskKind
 
+MANY_LABELS = 50
+SAMPLE = 200
 
-@dataclass(frozen=True)
-class Wanted:
-    """What the user said: columns by their role, and the kind of task."""
+# Well-known names of columns, in their order of preference.
+PAIRS = (
+    ("text", "text_pair"), ("sentence1", "sentence2"), ("sentence_1", "sentence_2"), ("sentence_a", "sentence_b"),
+    ("premise", "hypothesis"), ("question1", "question2"), ("text1", "text2"), ("text_a", "text_b"), ("s1", "s2"),
+    ("question", "sentence"), ("question", "passage"), ("question", "context"), ("question", "answer"),
+    ("query", "passage"), ("query", "document"), ("claim", "evidence"),
+)  # fmt: skip
+TEXTS = (
+    "text", "sentence", "review", "content", "document", "comment", "tweet", "utterance", "message", "body", "article",
+    "abstract", "description", "question", "query", "headline", "title",
+)  # fmt: skip
+LABELS = (
+    "label", "labels", "target", "class", "category", "gold_label", "intent", "emotion", "sentiment", "polarity",
+    "stars", "rating", "score", "similarity_score", "relatedness_score", "y", "output", "answer",
+)  # fmt: skip
+TAGS = ("tags", "ner_tags", "ner", "labels", "label", "pos_tags", "upos", "pos", "chunk_tags")
+IDENTIFIERS = re.compile(r"(.*_)?(id|idx|index|guid|uid|uuid|url|date|time|timestamp|split)", re.IGNORECASE)
 
-    text: str | None = None
-    text_pair: str | None = None
-    label: str | None = None
-    kind: TaskKind | None = None
+
+def _is_text(cell: Any) -> bool:
+    return isinstance(cell, str)
+
+
+def _are_words(cell: Any) -> bool:
+    return isinstance(cell, list) and all(map(_is_text, cell))
+
+
+def _are_answers(cell: Any) -> bool:
+    """Answers as SQuAD has them, on the hub or in its own files."""
+    if isinstance(cell, list):
+        return all(isinstance(answer, dict) for answer in cell)
+    return isinstance(cell, dict) and "text" in cell
+
+
+FIELDS: Mapping[TaskKind, Mapping[str, tuple[Sequence[str], Callable[[Any], bool], str]]] = {
+    "tagging": {
+        "tokens": (("tokens", "words"), _are_words, "a list of words"),
+        "tags": (TAGS, are_tags, "a list of tags"),
+    },
+    "question_answering": {
+        "question": (("question", "query"), _is_text, "the question"),
+        "context": (("context", "passage", "paragraph"), _is_text, "the text to answer from"),
+        "answers": (("answers", "answer"), _are_answers, "answers with text and answer_start"),
+    },
+}
+"""Field → names that its column may have, how its cells look, and what they are."""
 
 
 @dataclass(frozen=True)
@@ -69,35 +101,34 @@ class Schema:
 # --- inference -------------------------------------------------------------------------------------
 
 
-def infer(train: RawSplit, declared: Declared, wanted: Wanted) -> Schema:
-    """The schema of a source, from its training rows.
+def infer(train: RawSplit, declared: Declared, named: Mapping[str, str], wanted: TaskKind | None) -> Schema:
+    """The schema of a source, from its training rows; the user `named` columns by their roles, and `wanted` a kind.
 
     Raises:
         InputError: A named column or kind does not exist, or something cannot be told.
     """
-    _check(train, declared, wanted)
+    _check(train, declared, named, wanted)
     notes: list[str] = []
-    kind = wanted.kind or declared.kind or _kind_of_lists(train, wanted)
+    kind = wanted or declared.kind or _kind_of_lists(train, named)
     if kind is not None and kind in FIELDS:
-        columns = _list_columns(train, kind, declared, wanted, notes)
+        columns = _list_columns(train, kind, declared, named, notes)
     else:
-        columns = _text_columns(train, kind, declared, wanted, notes)
-    reason = declared.place if declared.kind and not wanted.kind else ""
+        columns = _text_columns(train, declared, named, notes)
+    reason = declared.place if declared.kind and not wanted else ""
     if kind is None:
         kind, reason = _kind_of_labels(train, columns["label"])
-    elif not (wanted.kind or reason):
+    elif not (wanted or reason):
         reason = " and ".join(f"'{column}'" for column in columns.values())
     if reason:
         notes.insert(0, f"task: {kind.replace('_', ' ')} ({reason})")
     unused = [column for column in train.names if column not in (*columns.values(), "id", "idx")]
     if unused:
         notes.append(f"columns that are not used: {', '.join(unused)}")
-    if kind in ("regression", "question_answering"):
-        return Schema(kind, columns, notes=tuple(notes))
-    return _with_labels(train, Schema(kind, columns, notes=tuple(notes)), declared)
+    schema = Schema(kind, columns, notes=tuple(notes))
+    return schema if kind in ("regression", "question_answering") else _with_labels(train, schema, declared)
 
 
-def _check(train: RawSplit, declared: Declared, wanted: Wanted) -> None:
+def _check(train: RawSplit, declared: Declared, named: Mapping[str, str], wanted: TaskKind | None) -> None:
     """Raises what can be known before anything is inferred."""
     if not len(train):
         raise InputError.of(train.where, "no rows")
@@ -106,29 +137,27 @@ def _check(train: RawSplit, declared: Declared, wanted: Wanted) -> None:
         if column not in train.names:
             what = f"{declared.place} has a column '{column}', and it is not here"
             findings.add(Problem(train.where, what, ", ".join(train.names)))
-    for option in ("text", "text_pair", "label"):
-        column = getattr(wanted, option)
-        if column is not None and column not in train.names:
-            place = f"--{option.replace('_', '-')}"
+    for role, column in named.items():
+        if column not in train.names:
+            place = f"--{role.replace('_', '-')}"
             findings.add(unknown_name(place, f"{train.where} has no such column", column, train.names))
-    if wanted.kind is not None and wanted.kind not in TASK_KINDS:
-        findings.add(unknown_name("--task", "unknown kind of task", wanted.kind, TASK_KINDS))
-    if wanted.kind == "tagging" and wanted.text_pair is not None:
-        findings.add(Problem("--text-pair", "tagging has one list of words", repr(wanted.text_pair)))
-    named = [name for name in (wanted.text, wanted.text_pair, wanted.label) if name is not None]
-    for name in sorted({name for name in named if named.count(name) > 1}):
+    if wanted is not None and wanted not in TASK_KINDS:
+        findings.add(unknown_name("--task", "unknown kind of task", wanted, TASK_KINDS))
+    if wanted == "tagging" and "text_pair" in named:
+        findings.add(Problem("--text-pair", "tagging has one list of words", repr(named["text_pair"])))
+    columns = list(named.values())
+    for name in sorted({name for name in columns if columns.count(name) > 1}):
         findings.add(Problem("--text, --text-pair and --label", "one column has two roles", repr(name)))
     findings.check()
 
 
-def _kind_of_lists(train: RawSplit, wanted: Wanted) -> TaskKind | None:
+def _kind_of_lists(train: RawSplit, named: Mapping[str, str]) -> TaskKind | None:
     """Tagging or question answering, where columns of the right name and form are there."""
     for kind, fields in FIELDS.items():
-        columns = KINDS[kind].columns
-        named = {field: getattr(wanted, role) for role, field in columns.items() if getattr(wanted, role)}
+        given = {field: named[role] for role, field in KINDS[kind].columns.items() if role in named}
         if all(
-            looks(train, named[name], spec.fits) if name in named else _candidates(train, spec)
-            for name, spec in fields.items()
+            _looks(train, given[field], fits) if field in given else _candidates(train, names, fits)
+            for field, (names, fits, _) in fields.items()
         ):
             return kind
     return None
@@ -139,35 +168,32 @@ def _by_name(columns: Iterable[str]) -> dict[str, str]:
     return {column.lower(): column for column in reversed(list(columns))}
 
 
-def _candidates(train: RawSplit, spec: ColumnField) -> list[str]:
+def _candidates(train: RawSplit, names: Iterable[str], fits: Callable[[Any], bool]) -> list[str]:
     by_name = _by_name(train.names)
-    found = (by_name[name] for name in spec.names if name in by_name)
-    return [column for column in found if looks(train, column, spec.fits)]
+    return [by_name[name] for name in names if name in by_name and _looks(train, by_name[name], fits)]
 
 
 def _list_columns(
-    train: RawSplit, kind: TaskKind, declared: Declared, wanted: Wanted, notes: list[str]
+    train: RawSplit, kind: TaskKind, declared: Declared, named: Mapping[str, str], notes: list[str]
 ) -> dict[str, str]:
     """The columns of tagging and question answering."""
-    named = {field: getattr(wanted, role) for role, field in KINDS[kind].columns.items()}
     columns: dict[str, str] = {}
     findings = Findings()
-    for field, spec in FIELDS[kind].items():
-        if given := named.get(field) or declared.columns.get(field):
+    roles = {field: role for role, field in KINDS[kind].columns.items()}
+    for field, (names, fits, what) in FIELDS[kind].items():
+        if given := named.get(roles[field]) or declared.columns.get(field):
             columns[field] = given
             continue
         free = [column for column in train.names if column not in (*columns.values(), *named.values())]
-        found = [column for column in _candidates(train, spec) if column in free]
-        found = found or [column for column in free if looks(train, column, spec.fits)]
-        if not found:
-            roles = KINDS[kind].columns.items()
-            option = next(role for role, name in roles if name == field).replace("_", "-")
-            advice = f"Name the column with --{option}."
-            what = f"no column for {field} ({spec.what})"
-            findings.add(Problem(train.where, what, ", ".join(train.names), suggestion=advice))
-            continue
-        columns[field] = found[0]
-        notes.append(_chosen(field, found[0], found[1:]))
+        found = [column for column in _candidates(train, names, fits) if column in free]
+        found = found or [column for column in free if _looks(train, column, fits)]
+        if found:
+            columns[field] = found[0]
+            notes.append(_chosen(field, found[0], found[1:]))
+        else:
+            advice = f"Name the column with --{roles[field].replace('_', '-')}."
+            got = ", ".join(train.names)
+            findings.add(Problem(train.where, f"no column for {field} ({what})", got, suggestion=advice))
     findings.check()
     return columns
 
@@ -177,29 +203,21 @@ def _chosen(field: str, column: str, others: Sequence[str], why: str = "") -> st
     return f"{field}: column '{column}'{why}{also}"
 
 
-def _text_columns(
-    train: RawSplit, kind: TaskKind | None, declared: Declared, wanted: Wanted, notes: list[str]
-) -> dict[str, str]:
+def _text_columns(train: RawSplit, declared: Declared, named: Mapping[str, str], notes: list[str]) -> dict[str, str]:
     """The columns of classification and regression."""
-    given = {name: getattr(wanted, name) or declared.columns.get(name) for name in ("text", "text_pair", "label")}
-    if wanted.text and not wanted.text_pair:
-        given["text_pair"] = None
+    both = {**declared.columns, **named}
+    given: dict[str, str] = {role: both[role] for role in ("text", "text_pair", "label") if role in both}
+    if "text" in named and "text_pair" not in named:
+        given.pop("text_pair", None)
     label_notes: list[str] = []
-    label = given["label"] or _label_by_name(train, [given["text"], given["text_pair"]], label_notes)
+    label = given.pop("label", None) or _label_by_name(train, given.values(), label_notes)
+    taken = (label, given.get("text_pair"))
     texts = [
-        column
-        for column in train.names
-        if column not in (label, given["text_pair"])
-        and not IDENTIFIERS.fullmatch(column)
-        and looks(train, column, is_text)
+        name
+        for name in train.names
+        if name not in taken and not IDENTIFIERS.fullmatch(name) and _looks(train, name, _is_text)
     ]
-    columns: dict[str, str] = {}
-    if given["text"]:
-        columns = {name: column for name, column in given.items() if column and name != "label"}
-    elif given["text_pair"]:
-        columns = {**_texts_by_name(train, texts, (), notes), "text_pair": given["text_pair"]}
-    else:
-        columns = _texts_by_name(train, texts, PAIRS, notes)
+    columns = given if "text" in given else {**_texts_by_name(train, texts, () if given else PAIRS, notes), **given}
     label = label or _label_by_values(train, list(columns.values()), label_notes)
     notes += label_notes
     return {**columns, "label": label}
@@ -215,24 +233,23 @@ def _texts_by_name(
             found = {"text": by_name[first], "text_pair": by_name[second]}
             notes.append(f"two texts: columns '{found['text']}' and '{found['text_pair']}'")
             return found
-    named = [by_name[name] for name in TEXTS if name in by_name]
     if not texts:
-        raise InputError.of(
-            train.where, "no column holds texts", ", ".join(train.names), suggestion="Name it with --text."
-        )
-    if named:
-        notes.append(_chosen("text", named[0], named[1:]))
-        return {"text": named[0]}
-    longest = sorted(texts, key=lambda column: -mean_length(train, column))
-    others = [column for column in longest[1:] if mean_length(train, column) > 20]
-    notes.append(_chosen("text", longest[0], others, ", the longest one" if len(texts) > 1 else ""))
-    return {"text": longest[0]}
+        advice = "Name it with --text."
+        raise InputError.of(train.where, "no column holds texts", ", ".join(train.names), suggestion=advice)
+    if known := [by_name[name] for name in TEXTS if name in by_name]:
+        notes.append(_chosen("text", known[0], known[1:]))
+        return {"text": known[0]}
+    lengths = {column: _mean_length(train, column) for column in texts}
+    longest, *rest = sorted(texts, key=lambda column: -lengths[column])
+    others = [column for column in rest if lengths[column] > 20]
+    notes.append(_chosen("text", longest, others, ", the longest one" if len(texts) > 1 else ""))
+    return {"text": longest}
 
 
-def _label_by_name(train: RawSplit, taken: Sequence[str | None], notes: list[str]) -> str | None:
+def _label_by_name(train: RawSplit, taken: Iterable[str], notes: list[str]) -> str | None:
     by_name = _by_name(column for column in train.names if column not in taken)
     found = [by_name[name] for name in LABELS if name in by_name]
-    found = [column for column in found if column.lower() in LABELS[:2] or few_or_numbers(train, column)]
+    found = [column for column in found if column.lower() in LABELS[:2] or _few_or_numbers(train, column)]
     if not found:
         return None
     notes.append(_chosen("label", found[0], found[1:]))
@@ -241,8 +258,8 @@ def _label_by_name(train: RawSplit, taken: Sequence[str | None], notes: list[str
 
 def _label_by_values(train: RawSplit, taken: Sequence[str], notes: list[str]) -> str:
     """The last column that could hold labels, by its values alone."""
-    columns = [column for column in train.names if column not in taken]
-    found = [c for c in columns if not IDENTIFIERS.fullmatch(c) and few_or_numbers(train, c)]
+    columns = [column for column in train.names if column not in taken and not IDENTIFIERS.fullmatch(column)]
+    found = [column for column in columns if _few_or_numbers(train, column)]
     if not found:
         advice = "Name it with --label."
         got = f"columns {', '.join(train.names)}"
@@ -251,39 +268,64 @@ def _label_by_values(train: RawSplit, taken: Sequence[str], notes: list[str]) ->
     return found[-1]
 
 
+# --- cells -----------------------------------------------------------------------------------------
+
+
+def _looks(train: RawSplit, column: str, fits: Callable[[Any], bool]) -> bool:
+    """Whether most cells of a column fit."""
+    first = present(train.table[column][: 10 * SAMPLE])
+    cells = [cell for piece in first for cell in values_of(piece)][:SAMPLE]
+    return bool(cells) and 2 * sum(map(fits, cells)) > len(cells)
+
+
+def _few_or_numbers(train: RawSplit, column: str) -> bool:
+    """Whether a column has few different values, or numbers."""
+    cells = train.table[column]
+    if pa.types.is_nested(cells.type):
+        return False
+    if _looks(train, column, is_number):
+        return True
+    few = max(2, min(MANY_LABELS, sum(map(len, present(cells))) // 2))
+    found: set[str] = set()
+    for cell in different(cells):
+        found.update(class_names([cell]))
+        if isinstance(cell, list | dict) or len(found) > few:
+            return False
+    return bool(found)
+
+
+def _mean_length(train: RawSplit, column: str) -> float:
+    """Characters of an average text."""
+    cells = [cell for cell in values_of(train.table[column][:SAMPLE]) if isinstance(cell, str)]
+    return sum(map(len, cells)) / max(len(cells), 1)
+
+
 # --- labels ----------------------------------------------------------------------------------------
 
 
 def _kind_of_labels(train: RawSplit, column: str) -> tuple[TaskKind, str]:
     """Classification or regression, and why."""
-    import numpy as np
-
     if column in train.class_names:
         return "classification", "the source names its classes"
-    count, found = 0, []
-    for piece in pieces(train.table[column]):
-        present = ~missing(piece)
-        count += int(present.sum())
-        found.append(numbers(piece.filter(present)).drop_null().to_numpy())
-    values = np.concatenate([np.empty(0), *found])
+    count, found = 0, [np.empty(0)]
+    for piece in present(train.table[column]):
+        count += len(piece)
+        found.append(numbers(piece).drop_null().to_numpy())
+    values = np.concatenate(found)
     if 10 * len(values) < 9 * count or not count:
         return "classification", "labels are words"
     if not (np.isfinite(values) & (values == np.floor(values))).all():
         return "regression", "labels are decimal numbers"
     distinct = len(np.unique(values))
-    if distinct > MANY_LABELS and 2 * distinct > len(values):
-        return "regression", f"labels are whole numbers with {distinct:,} different values"
-    return "classification", f"labels are whole numbers with {distinct:,} different values"
+    many = distinct > MANY_LABELS and 2 * distinct > len(values)
+    reason = f"labels are whole numbers with {distinct:,} different values"
+    return "regression" if many else "classification", reason
 
 
 def _with_labels(train: RawSplit, schema: Schema, declared: Declared) -> Schema:
     """The same schema with the names of the classes or tags."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     column = schema.columns[schema.target]
-    known = declared.labels or train.class_names.get(column, ())
-    if known:
+    if known := declared.labels or train.class_names.get(column, ()):
         return replace(schema, labels=known, fixed_labels=True)
     cells = train.table[column]
     if schema.kind == "tagging" and pa.types.is_list(cells.type):
@@ -298,16 +340,3 @@ def _with_labels(train: RawSplit, schema: Schema, declared: Declared) -> Schema:
         place = f"{train.where}: column '{column}'"
         raise InputError.of(place, "too many different labels to be classes", got, suggestion=advice)
     return replace(schema, labels=labels)
-
-
-def class_names(values: Iterable[Any]) -> tuple[str, ...]:
-    """The different labels in the order of their numbers, or of the alphabet; missing ones do not count.
-
-    Example:
-        >>> class_names([10, 9, None, 9]), class_names(["b", "a", "b"])
-        (('9', '10'), ('a', 'b'))
-    """
-    names = {label_of(value) for value in values if not (is_missing(value) or isinstance(value, list | dict))}
-    if all(re.fullmatch(r"-?\d+", name) for name in names):
-        return tuple(sorted(names, key=lambda name: (int(name), name)))
-    return tuple(sorted(names))

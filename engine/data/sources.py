@@ -1,8 +1,8 @@
 """DATA → a `Source`: whatever the user named, as raw splits.
 
-Decided here: what a name means (`demo`, a path, a benchmark, a hub name, in this order), which files of a
-folder are which split, and what splits are called (`dev.tsv` is `validation`, `test_matched.jsonl` is
-`test_matched`). Read lazily: neither pandas nor datasets is imported before an object of theirs appears.
+Decided here: what a name means (`demo`, a path, a benchmark, a hub name, in this order), which files of a folder are
+which split, and what splits are called (`dev.tsv` is `validation`, `test_matched.jsonl` is `test_matched`). Neither
+pandas nor datasets is imported before an object of theirs appears.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import pyarrow as pa
+
 from engine.base.errors import InputError, Problem, unknown_name
 from engine.data import benchmarks, demo, hub
 from engine.data.cells import column_of
-from engine.data.files import SUFFIXES, from_arrow, from_dataset, read_file, read_text
+from engine.data.files import SUFFIXES, from_arrow, read_file, read_text
 from engine.data.rows import Declared, Findings, RawSplit, Source, joined, shown
 from engine.data.task import TASK_KINDS
 
 if TYPE_CHECKING:
     import datasets
     import pandas
-    import pyarrow as pa
 
     Table: TypeAlias = pandas.DataFrame | datasets.Dataset
     Data: TypeAlias = str | Path | Table | datasets.DatasetDict | Mapping[str, Table]
@@ -36,6 +37,7 @@ SPLIT_NAMES = {
     "validation": ("validation", "valid", "val", "dev", "eval"),
     "test": ("test", "testing"),
 }
+SHARD = r"-\d+-of-\d+$"
 DESCRIPTION = "dataset.json"
 
 
@@ -62,7 +64,7 @@ def split_name(stem: str) -> str:
         >>> split_name("reviews")
         ''
     """
-    stem = re.sub(r"-\d+-of-\d+$", "", stem)
+    stem = re.sub(SHARD, "", stem)
     for name, words in SPLIT_NAMES.items():
         if match := re.fullmatch(rf"({'|'.join(words)})(?:[._-](.+))?", stem, flags=re.IGNORECASE):
             return f"{name}_{match[2]}" if match[2] else name
@@ -76,30 +78,22 @@ def _named(name: str) -> Source:
     if name == "demo":
         return demo.read()
     path = Path(name).expanduser()
-    if name and _exists(path) and path.is_dir():
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except OSError:  # a name that is too long, or a folder that may not be read
+        is_folder = exists = False
+    if name and is_folder:
         return _folder(path)
-    if name and _exists(path):
+    if name and exists:
         findings = Findings()
         split = read_file(path, findings)
         findings.check()
-        name = path.resolve().parent.name if split_name(path.stem) else path.stem
-        return Source(name, {"train": split})
+        return Source(path.resolve().parent.name if split_name(path.stem) else path.stem, {"train": split})
     if benchmark := benchmarks.find(name):
         return benchmarks.read(benchmark)
     is_path = path.suffix.lower() in SUFFIXES or (path.parent != Path() and path.parent.is_dir())
     if is_path or not hub.is_name(name):
         raise InputError(_no_such_path(name, path))
-    return _from_hub(name, path)
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a name that is too long, or a folder that may not be read
-        return False
-
-
-def _from_hub(name: str, path: Path) -> Source:
     repo, config = hub.parts(name)
     try:
         splits = hub.read(repo, config)
@@ -128,42 +122,44 @@ def _no_such_path(name: str, path: Path) -> Problem:
 
 
 def _folder(folder: Path) -> Source:
+    name = folder.resolve().name
     if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
-        return Source(folder.resolve().name, _saved(folder))
-    groups = _split_files(folder) or _split_files(folder / "data")
-    if not groups:
-        groups = {"train": [_only_file(folder)]}
+        return Source(name, _saved(folder))
+    groups = _split_files(folder) or _split_files(folder / "data") or {"train": [_only_file(folder)]}
     findings = Findings()
-    declared, name = _description(folder / DESCRIPTION, findings)
+    declared, given_name = _description(folder / DESCRIPTION, findings)
     splits = {}
     for split, files in groups.items():
-        different = {re.sub(r"-\d+-of-\d+$", "", file.stem) + file.suffix for file in files}
+        different = sorted({re.sub(SHARD, "", file.stem) + file.suffix for file in files})
         if len(different) > 1:
-            found = ", ".join(sorted(different))
-            findings.add(Problem(str(folder), f"several files for one split, {split}", found))
+            findings.add(Problem(str(folder), f"several files for one split, {split}", ", ".join(different)))
         else:
             splits[split] = joined([read_file(file, findings) for file in files])
     findings.check()
-    return Source(name or folder.resolve().name, splits, declared)
+    return Source(given_name or name, splits, declared)
+
+
+def _data_files(folder: Path) -> list[Path]:
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [file for file in files if file.suffix.lower() in SUFFIXES and file.name != DESCRIPTION]
 
 
 def _split_files(folder: Path) -> dict[str, list[Path]]:
     """Data files by split, in the order of their names."""
     groups: dict[str, list[Path]] = {}
-    for file in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if file.suffix.lower() in SUFFIXES and (split := split_name(file.stem)):
+    for file in _data_files(folder):
+        if split := split_name(file.stem):
             groups.setdefault(split, []).append(file)
     return groups
 
 
 def _only_file(folder: Path) -> Path:
-    files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in SUFFIXES]
-    files = [file for file in files if file.name != DESCRIPTION]
+    files = _data_files(folder)
     if len(files) == 1:
         return files[0]
-    what = "this folder has no file of training rows"
     got = ", ".join(file.name for file in files[:8]) or "no data file"
-    raise InputError.of(str(folder), what, got, [f"train{suffix}" for suffix in SUFFIXES])
+    allowed = [f"train{suffix}" for suffix in SUFFIXES]
+    raise InputError.of(str(folder), "this folder has no file of training rows", got, allowed)
 
 
 def _saved(folder: Path) -> dict[str, RawSplit]:
@@ -173,8 +169,8 @@ def _saved(folder: Path) -> dict[str, RawSplit]:
     try:
         loaded = datasets.load_from_disk(str(folder))
     except (OSError, ValueError, KeyError) as error:
-        what = "a folder of save_to_disk, but damaged"
-        raise InputError.of(str(folder), what, str(error).split("\n")[0]) from error
+        reason = str(error).split("\n")[0]
+        raise InputError.of(str(folder), "a folder of save_to_disk, but damaged", reason) from error
     splits = loaded if isinstance(loaded, dict) else {"train": loaded}
     return {split_name(name) or name: _table(rows, f"{folder}/{name}") for name, rows in splits.items()}
 
@@ -210,19 +206,16 @@ def _table(table: Any, where: str) -> RawSplit:
             raise InputError.of(where, "two columns have the same name", ", ".join(map(str, table.columns)))
         return from_arrow(_from_pandas(table), where)
     if _is_a(table, "datasets", "Dataset"):
-        return from_dataset(table, where)
+        return from_arrow(table.with_format("arrow")[:], where)
     allowed = ("a name or path", "pandas.DataFrame", "datasets.Dataset", "datasets.DatasetDict")
     raise InputError.of(where, "cannot read data of this type", type(table).__name__, allowed)
 
 
 def _is_a(value: Any, module: str, name: str) -> bool:
-    """`isinstance` without importing what cannot be needed yet."""
     return module in sys.modules and isinstance(value, getattr(sys.modules[module], name))
 
 
 def _from_pandas(frame: pandas.DataFrame) -> pa.Table:
-    import pyarrow as pa
-
     columns = {}
     for name in frame.columns:
         try:

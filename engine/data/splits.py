@@ -1,17 +1,28 @@
-"""Samples of rows: the held-out set where a source has none, and smaller sets on request.
+"""Which rows train, validate and test: what becomes of a source's splits, and samples of rows.
 
-Decided here: a tenth of the rows is held out, at least 50 and at most 2,000, but never more than a third;
-classes keep their shares, and a class with one row keeps it in training; questions about one context stay
-together, because the same paragraph on both sides would flatter the score. scikit-learn draws the rows.
+Decided here: a labelled test set validates where nothing else does. Where a source has no such set, a tenth of the
+rows is held out, at least 50 and at most 2,000, but never more than a third; classes keep their shares, and a class
+with one row keeps it in training; questions about one context stay together, because the same paragraph on both sides
+would flatter the score. scikit-learn draws the rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine.base.errors import InputError, Problem
+from engine.data.cells import different, is_missing
+from engine.data.checks import normalise
+from engine.data.rows import Findings, RawSplit, Source
+from engine.data.schema import Schema
 
 if TYPE_CHECKING:
-    import numpy as np
+    from datasets import Dataset
 
 LEAST, MOST = 50, 2_000
 
@@ -58,7 +69,6 @@ def sample(
         >>> len(sample(100, 10, seed=0)), sample(4, 2, seed=0, strata=[0, 1, 1, 1], keep_one=True)[0] > 0
         (10, True)
     """
-    import numpy as np
     from sklearn.utils import resample, shuffle
 
     classes = np.zeros(rows, int) if strata is None else np.asarray(strata)
@@ -79,10 +89,160 @@ def sample(
 
 def _whole_groups(groups: Sequence[Hashable] | np.ndarray, size: int, seed: int) -> list[int]:
     """Rows of groups drawn at random, as many as fit into `size` rows; none where each is larger."""
-    import numpy as np
     from sklearn.utils import shuffle
 
     _, members, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
     drawn = shuffle(np.flatnonzero(counts <= size), random_state=seed)
     drawn = drawn[np.cumsum(counts[drawn]) <= size]
     return np.flatnonzero(np.isin(members, drawn)).tolist()
+
+
+# --- the splits of a source ------------------------------------------------------------------------
+
+
+def training_split(source: Source) -> RawSplit:
+    """The training rows: `train`, or the only split whose name begins so.
+
+    Raises:
+        InputError: There are none, or several.
+    """
+    names = _named(source, "train")
+    if len(names) == 1:
+        return source.splits[names[0]]
+    what = "several training splits; name one of them train" if names else "no training split"
+    raise InputError.of(source.name, what, ", ".join(source.splits) or "nothing", ("train",))
+
+
+def _named(source: Source, role: str) -> list[str]:
+    """The splits of a role; of training, `train` alone where there is one."""
+    names = [split for split in source.splits if split.split("_")[0] == role]
+    return ["train"] if "train" in names else names
+
+
+def normalised(
+    source: Source, schema: Schema, train: RawSplit, notes: list[str]
+) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
+    """The rows of training and validation, and those of the tests, in normal form; `notes` say what became of each.
+
+    Raises:
+        InputError: With every problem of all of them.
+    """
+    validation, tests = _named(source, "validation"), _named(source, "test")
+    labelled = [split for split in tests if _is_labelled(source.splits[split], schema)]
+    if labelled and not validation:
+        notes.append(f"no validation set: the labelled split {' and '.join(labelled)} is used as one")
+        validation, tests = labelled, [split for split in tests if split not in labelled]
+    else:
+        rest = "rows for predictions; its labels are not used"
+        notes += [f"{split}: {len(source.splits[split]):,} {rest}" for split in labelled]
+    used = (*_named(source, "train"), *validation, *tests)
+    if unused := [split for split in source.splits if split not in used]:
+        notes.append(f"splits that are not used: {', '.join(unused)}")
+    findings = Findings()
+
+    def normal(split: RawSplit, *, labelled: bool = True) -> pa.Table:
+        return normalise(split, schema, findings, notes, labelled=labelled, published=source.declared.published)
+
+    parts = {"train": normal(train)}
+    for split in validation:
+        keeps_name = len(validation) > 1 or split.startswith("test")
+        parts[split if keeps_name else "validation"] = normal(source.splits[split])
+    test_parts = {split: normal(source.splits[split], labelled=False) for split in tests}
+    findings.check()
+    return parts, test_parts
+
+
+def _is_labelled(split: RawSplit, schema: Schema) -> bool:
+    column = schema.columns[schema.target]
+    unlabelled = (-1, "-1") if schema.fixed_labels or schema.kind == "regression" else ()
+    return column in split.names and any(
+        not is_missing(cell) and cell not in unlabelled and cell != [] for cell in different(split.table[column])
+    )
+
+
+def with_validation(parts: dict[str, pa.Table], schema: Schema, seed: int, notes: list[str]) -> dict[str, pa.Table]:
+    """The same rows, a part of training held out where there is no validation set.
+
+    Raises:
+        InputError: There are too few rows to do so.
+    """
+    if len(parts) > 1:
+        return parts
+    train = parts["train"]
+    groups, manner = None, _manner(schema)
+    if "context" in train.column_names:
+        groups, manner = train["context"].dictionary_encode().combine_chunks().indices.to_numpy(), "by context, "
+    chosen = hold_out(_strata(train, schema), groups, len(train), seed)
+    if not chosen:
+        what = "too few rows to hold out a validation set"
+        advice = "Give a validation set, or more rows."
+        raise InputError.of("train", what, f"{len(train)} rows", suggestion=advice)
+    share = f"{100 * len(chosen) / len(train):.0f} % of the rows ({len(chosen):,})"
+    notes.append(f"no validation set: {share} held out, {manner}seed {seed}")
+    held_out = np.isin(np.arange(len(train)), chosen)
+    return {"train": train.filter(~held_out), "validation": train.filter(held_out)}
+
+
+def sampled(split: str, rows: pa.Table, schema: Schema, limit: int | None, seed: int, notes: list[str]) -> pa.Table:
+    """At most `limit` of a split's rows, in their order."""
+    if limit is None or len(rows) <= limit:
+        return rows
+    notes.append(f"{split}: a sample of {limit:,} of {len(rows):,} rows, {_manner(schema)}seed {seed}")
+    return rows.filter(np.isin(np.arange(len(rows)), sample(len(rows), limit, seed, _strata(rows, schema))))
+
+
+def _manner(schema: Schema) -> str:
+    return "stratified by label, " if schema.kind == "classification" else ""
+
+
+def _strata(rows: pa.Table, schema: Schema) -> np.ndarray | None:
+    return rows["label"].to_numpy() if schema.kind == "classification" else None
+
+
+# --- their labels ----------------------------------------------------------------------------------
+
+
+def check_targets(parts: Mapping[str, pa.Table], schema: Schema, where: str) -> None:
+    """Raises an `InputError` where nothing can be learned, or no score computed."""
+    train = parts["train"]
+    findings = Findings()
+    if len(train) < 2:
+        findings.add(Problem(where, "too few training rows", str(len(train)), ("at least 2",)))
+    if schema.labels and len(found := _labels_in(train, schema)) == 1:
+        name = "tag" if schema.kind == "tagging" else "class"
+        findings.add(Problem(where, f"only one {name} in training: nothing to learn", repr(schema.labels[found.pop()])))
+    for split, rows in parts.items() if schema.kind == "regression" else ():
+        if len(found := _labels_in(rows, schema)) == 1:
+            got = f"{found.pop()} in each of {len(rows):,} rows"
+            findings.add(Problem(split, "all targets are equal, so there is no correlation", got))
+    findings.check()
+
+
+def _labels_in(rows: pa.Table, schema: Schema) -> set[Any]:
+    """The different labels, tags or numbers of a split."""
+    column = rows[schema.target]
+    return set((pc.list_flatten(column) if schema.kind == "tagging" else column).unique().to_pylist())
+
+
+def remarks(parts: Mapping[str, pa.Table], schema: Schema) -> list[str]:
+    """What is unusual about the labels, but not wrong."""
+    if schema.kind != "classification":
+        return []
+    names = ", ".join(schema.labels[:10]) + (", …" if len(schema.labels) > 10 else "")
+    notes = [f"{len(schema.labels)} classes: {names}"]
+    for split, rows in parts.items():
+        found = _labels_in(rows, schema)
+        absent = [name for index, name in enumerate(schema.labels) if index not in found]
+        if split == "train" and absent:
+            notes.append(f"classes without a training row: {', '.join(absent)}")
+        elif len(found) == 1:
+            notes.append(f"{split} has one class only, {schema.labels[found.pop()]}: its score says little")
+    return notes
+
+
+def dataset(rows: pa.Table, fingerprint: str) -> Dataset:
+    """Rows as a dataset whose identity is known, so that nothing has to be hashed."""
+    from datasets import Dataset
+    from datasets.table import InMemoryTable
+
+    return Dataset(InMemoryTable(rows), fingerprint=fingerprint)
