@@ -1,8 +1,8 @@
 """Benchmarks that bring their own columns, labels, metric and splits: GLUE and SQuAD, by hub name.
 
-Decided here: facts alone. GLUE (Wang et al. 2019, table 1, and the submission format of
-gluebenchmark.com) and SQuAD (Rajpurkar et al. 2016). Where GLUE averages two scores, the first one
-named there decides: F1 for MRPC and QQP; for STS-B Spearman.
+Decided here: facts alone. GLUE (Wang et al. 2019, table 1, and the submission format of gluebenchmark.com) and SQuAD
+(Rajpurkar et al. 2016). Where GLUE averages two scores, the first one named there decides: F1 for MRPC and QQP; for
+STS-B Spearman.
 """
 
 from __future__ import annotations
@@ -24,14 +24,10 @@ DIAGNOSTICS = "test_ax"
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One published task.
+    """One published task; most of it as in `Declared`.
 
     Args:
         name: Short name.
-        columns: Field of the normal form → column.
-        metric: The score that counts.
-        labels: Class names in the order of the indices.
-        kind: The kind of task.
         files: Test split → its file on the GLUE leaderboard.
         words: Whether the leaderboard wants class names instead of indices.
         repo: Repository on the hub.
@@ -45,11 +41,6 @@ class Benchmark:
     files: Mapping[str, str] = field(default_factory=dict)
     words: bool = False
     repo: str = GLUE
-
-    @property
-    def config(self) -> str | None:
-        """Configuration on the hub."""
-        return self.name if self.repo == GLUE else None
 
 
 ENTAILMENT = ("entailment", "not_entailment")
@@ -128,7 +119,7 @@ def read(benchmark: Benchmark) -> Source:
     Raises:
         InputError: The hub and the local cache cannot be read.
     """
-    splits = hub.read(benchmark.repo, benchmark.config)
+    splits = hub.read(benchmark.repo, benchmark.name if benchmark.repo == GLUE else None)
     notes: tuple[str, ...] = ()
     if DIAGNOSTICS in benchmark.files:
         try:

@@ -48,10 +48,6 @@ def parts(name: str) -> tuple[str, str | None]:
 def read(repo: str, config: str | None = None) -> dict[str, RawSplit]:
     """The splits of a dataset, from the hub or, where it cannot be reached, from the local cache.
 
-    Args:
-        repo: Repository, `owner/name`.
-        config: Configuration; absent where the dataset has one only.
-
     Raises:
         InputError: It is not there, or neither the hub nor the cache can be read.
     """
@@ -61,11 +57,7 @@ def read(repo: str, config: str | None = None) -> dict[str, RawSplit]:
 
 
 def read_hub(repo: str, config: str | None = None) -> DatasetDict:
-    """Downloads a dataset, or takes it from the cache; the one place that talks to the hub.
-
-    Raises:
-        InputError: As `read`.
-    """
+    """Downloads a dataset, or takes it from the cache; the one place that talks to the hub. Raises as `read` does."""
     place = f"{repo}/{config}" if config else repo
     reachable = hub_reachable()
     if not reachable and not _is_cached(repo):

@@ -1,7 +1,7 @@
 """Which scores a task can have, and which one counts; their computation is `engine.evaluation.scores`'s.
 
-Decided here: accuracy for classes, Spearman for numbers, seqeval's F1 for tags in the B-/I- scheme and
-token accuracy for others, SQuAD's F1 for answers.
+Decided here: accuracy for classes, Spearman for numbers, seqeval's F1 for tags in the B-/I- scheme and token accuracy
+for others, SQuAD's F1 for answers.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from engine.data.task import TaskKind
 
 Scores = dict[str, dict[str, float]]
 """Held-out set → metric → score."""
-
-
 ALIASES = {
     "acc": "accuracy",
     "matthews_correlation": "mcc",
@@ -62,7 +60,7 @@ def choose_metrics(
         kind: The kind of task.
         labels: Class or tag names.
         wanted: The score that shall count; spaces and hyphens may stand for underscores.
-        place: Who wants it, for the message.
+        place: Who wants it.
 
     Raises:
         InputError: There is no such score, or it does not fit the task.
@@ -91,9 +89,7 @@ def in_words(scores: Scores) -> str:
         >>> in_words({"validation": {"accuracy": 0.912, "f1": 0.9}})
         'accuracy 0.9120, f1 0.9000'
     """
-    lines = (
-        ", ".join(f"{metric} {value:.4f}" for metric, value in found.items())
-        + (f" on {name}" if len(scores) > 1 else "")
-        for name, found in scores.items()
-    )
-    return "; ".join(lines)
+    words = {
+        name: ", ".join(f"{metric} {value:.4f}" for metric, value in found.items()) for name, found in scores.items()
+    }
+    return "; ".join(f"{text} on {name}" if len(words) > 1 else text for name, text in words.items())

@@ -125,7 +125,14 @@ def _folder(folder: Path) -> Source:
     name = folder.resolve().name
     if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
         return Source(name, _saved(folder))
-    groups = _split_files(folder) or _split_files(folder / "data") or {"train": [_only_file(folder)]}
+    groups = _split_files(folder) or _split_files(folder / "data")
+    if not groups:
+        files = _data_files(folder)
+        if len(files) != 1:
+            got = ", ".join(file.name for file in files[:8]) or "no data file"
+            allowed = [f"train{suffix}" for suffix in SUFFIXES]
+            raise InputError.of(str(folder), "this folder has no file of training rows", got, allowed)
+        groups = {"train": files}
     findings = Findings()
     declared, given_name = _description(folder / DESCRIPTION, findings)
     splits = {}
@@ -151,15 +158,6 @@ def _split_files(folder: Path) -> dict[str, list[Path]]:
         if split := split_name(file.stem):
             groups.setdefault(split, []).append(file)
     return groups
-
-
-def _only_file(folder: Path) -> Path:
-    files = _data_files(folder)
-    if len(files) == 1:
-        return files[0]
-    got = ", ".join(file.name for file in files[:8]) or "no data file"
-    allowed = [f"train{suffix}" for suffix in SUFFIXES]
-    raise InputError.of(str(folder), "this folder has no file of training rows", got, allowed)
 
 
 def _saved(folder: Path) -> dict[str, RawSplit]:
@@ -201,18 +199,15 @@ def _description(file: Path, findings: Findings) -> tuple[Declared, str]:
 
 
 def _table(table: Any, where: str) -> RawSplit:
-    if _is_a(table, "pandas", "DataFrame"):
+    pandas, datasets = (sys.modules.get(module) for module in ("pandas", "datasets"))  # no need to import them
+    if pandas and isinstance(table, pandas.DataFrame):
         if not table.columns.is_unique:
             raise InputError.of(where, "two columns have the same name", ", ".join(map(str, table.columns)))
         return from_arrow(_from_pandas(table), where)
-    if _is_a(table, "datasets", "Dataset"):
+    if datasets and isinstance(table, datasets.Dataset):
         return from_arrow(table.with_format("arrow")[:], where)
     allowed = ("a name or path", "pandas.DataFrame", "datasets.Dataset", "datasets.DatasetDict")
     raise InputError.of(where, "cannot read data of this type", type(table).__name__, allowed)
-
-
-def _is_a(value: Any, module: str, name: str) -> bool:
-    return module in sys.modules and isinstance(value, getattr(sys.modules[module], name))
 
 
 def _from_pandas(frame: pandas.DataFrame) -> pa.Table:

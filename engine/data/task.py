@@ -10,9 +10,9 @@ Whatever the source was, rows have one normal form per kind:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -95,8 +95,8 @@ class Task:
         kind: What is predicted.
         pair: Whether a row has two texts (`text`, `text_pair`).
         labels: Class or tag names in the order of their indices; empty for the other kinds.
-        metric: The score that picks the best checkpoint and makes the ratio; 0 to 1
-            (correlations −1 to 1), higher is better.
+        metric: The score that picks the best checkpoint and makes the ratio; 0 to 1 (correlations −1 to 1), higher is
+            better.
         metrics: All that are reported, `metric` first.
         train: Training rows.
         validation: Held-out sets by name; the first one is decisive (MNLI has two).
@@ -134,8 +134,4 @@ def texts_of(task: Task) -> Iterator[str]:
     """Every text of the training rows; a tagged sentence as one text."""
     for name in KINDS[task.kind].fields:
         if name in task.train.column_names:
-            yield from (_joined(value) for value in task.train[name])
-
-
-def _joined(value: str | Sequence[Any]) -> str:
-    return value if isinstance(value, str) else " ".join(value)
+            yield from (value if isinstance(value, str) else " ".join(value) for value in task.train[name])

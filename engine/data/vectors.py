@@ -1,9 +1,8 @@
 """Word vectors from a file, read by gensim.
 
-Decided here: GloVe's text form and word2vec's two forms are read, told apart by how a file begins. gensim's
-own form is a pickle, which may run code, and is refused. gensim reads on where a file is damaged (one number
-serves as a whole vector, and nothing is said of what stands behind the last word), so its words are counted
-before.
+Decided here: GloVe's text form and word2vec's two forms are read, told apart by how a file begins. gensim's own form
+is a pickle, which may run code, and is refused. gensim reads on where a file is damaged (one number serves as a whole
+vector, and nothing is said of what stands behind the last word), so its words are counted before.
 """
 
 from __future__ import annotations
