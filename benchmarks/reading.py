@@ -27,6 +27,7 @@ import json, resource, sys, time
 import datasets
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+from engine.data import sources, splits
 from engine.data.load import load_task
 before = peak()
 began = time.perf_counter()

@@ -42,6 +42,11 @@ class Benchmark:
     words: bool = False
     repo: str = GLUE
 
+    @property
+    def config(self) -> str | None:
+        """Configuration on the hub."""
+        return self.name if self.repo == GLUE else None
+
 
 ENTAILMENT = ("entailment", "not_entailment")
 INFERENCE = ("entailment", "neutral", "contradiction")
@@ -119,7 +124,7 @@ def read(benchmark: Benchmark) -> Source:
     Raises:
         InputError: The hub and the local cache cannot be read.
     """
-    splits = hub.read(benchmark.repo, benchmark.name if benchmark.repo == GLUE else None)
+    splits = hub.read(benchmark.repo, benchmark.config)
     notes: tuple[str, ...] = ()
     if DIAGNOSTICS in benchmark.files:
         try:

@@ -20,9 +20,6 @@ PIECE = 16_384
 NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*|\s*[-+]?(nan|inf|infinity)\s*", re.IGNORECASE)
 
 
-# --- one cell --------------------------------------------------------------------------------------
-
-
 def is_missing(value: Any) -> bool:
     """Whether a cell is empty.
 
@@ -81,9 +78,6 @@ def class_names(values: Iterable[Any]) -> tuple[str, ...]:
     if all(re.fullmatch(r"-?\d+", name) for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))
-
-
-# --- columns ---------------------------------------------------------------------------------------
 
 
 def column_of(values: Sequence[Any]) -> pa.Array:

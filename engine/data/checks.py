@@ -9,6 +9,7 @@ Python objects, for the message.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ from engine.data.task import TaskKind
 
 MAX_CHARACTERS = 1_000_000
 LIMIT = (f"at most {MAX_CHARACTERS:,}",)
+SURROGATE = re.compile("[\ud800-\udfff]")
 HALF = "has half a character (a lone surrogate)"
 NO_LABEL = -1
 """In place of an index: no label, or one that does not exist."""
@@ -76,8 +78,6 @@ def normalise(
     """The columns of a split in normal form.
 
     Args:
-        split: The rows as they came.
-        schema: Which column is what.
         findings: Receives every unusable row; the result is complete only if it stays empty.
         notes: Receives what was mended.
         labelled: Whether the target is read too.
@@ -160,16 +160,8 @@ def _bad_text(check: _Check, row: int, where: str, text: Any) -> None:
     elif len(text) > MAX_CHARACTERS:
         what = f"text in {where} is too long; is a quote or a line break missing?"
         check.row(row, what, f"{len(text):,} characters", allowed=LIMIT)
-    elif not _is_encodable(text):
+    elif SURROGATE.search(text):
         check.row(row, f"text in {where} {HALF}", shown(text))
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _words(check: _Check, row: int, where: str, words: Any) -> list[str] | None:
@@ -179,7 +171,7 @@ def _words(check: _Check, row: int, where: str, words: Any) -> list[str] | None:
         check.row(row, f"no words in {where}", shown(words))
     elif (length := sum(map(len, words))) > MAX_CHARACTERS:
         check.row(row, f"too many words in {where}", f"{length:,} characters", allowed=LIMIT)
-    elif not all(map(_is_encodable, words)):
+    elif any(map(SURROGATE.search, words)):
         check.row(row, f"a word in {where} {HALF}", shown(words))
     else:
         return words

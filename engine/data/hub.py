@@ -24,25 +24,15 @@ if TYPE_CHECKING:
 PART = r"[A-Za-z0-9][\w.-]*"
 
 
-def is_name(name: str) -> bool:
-    """Whether `name` can be a dataset of the hub: `name`, `owner/name` or `owner/name/config`.
+def parts(name: str) -> tuple[str, str | None] | None:
+    """The repository and the configuration in `name`, `owner/name` or `owner/name/config`; None for other names.
 
     Example:
-        >>> is_name("stanfordnlp/imdb"), is_name("./imdb"), is_name("my data")
-        (True, False, False)
+        >>> parts("stanfordnlp/imdb"), parts("aps/super_glue/boolq"), parts("./imdb"), parts("my data")
+        (('stanfordnlp/imdb', None), ('aps/super_glue', 'boolq'), None, None)
     """
-    return re.fullmatch(rf"{PART}(/{PART}){{0,2}}", name) is not None
-
-
-def parts(name: str) -> tuple[str, str | None]:
-    """The repository and the configuration in a name.
-
-    Example:
-        >>> parts("stanfordnlp/imdb"), parts("aps/super_glue/boolq")
-        (('stanfordnlp/imdb', None), ('aps/super_glue', 'boolq'))
-    """
-    words = name.split("/")
-    return "/".join(words[:2]), words[2] if len(words) == 3 else None
+    named = re.fullmatch(rf"({PART}(?:/{PART})?)(?:/({PART}))?", name)
+    return (named[1], named[2]) if named else None
 
 
 def read(repo: str, config: str | None = None) -> dict[str, RawSplit]:

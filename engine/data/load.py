@@ -19,6 +19,7 @@ from engine.data.task import Task, TaskKind
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from datasets import Dataset
 
     from engine.data.sources import Data
 
@@ -61,18 +62,16 @@ def load_task(
         >>> task.kind, task.labels, task.columns
         ('classification', ('1', '2', '4', '5'), {'text': 'review', 'label': 'stars'})
     """
-    from engine.data import splits
     from engine.data.schema import infer
     from engine.data.sources import read_source
+    from engine.data.splits import divided, training_split
 
     sizes = (("--max-train", max_train, 2), ("--max-validation", max_validation, 1))
-    small = [(option, limit, least) for option, limit, least in sizes if limit is not None and limit < least]
+    small = [(option, str(limit), least) for option, limit, least in sizes if limit is not None and limit < least]
     if small:
-        raise InputError(
-            [Problem(option, "too few rows", str(n), (f"at least {least}",)) for option, n, least in small]
-        )
+        raise InputError([Problem(option, "too few rows", got, (f"at least {least}",)) for option, got, least in small])
     source = read_source(data)
-    train = splits.training_split(source)
+    train = training_split(source)
     roles = {"text": text, "text_pair": text_pair, "label": label}
     schema = infer(train, source.declared, {role: column for role, column in roles.items() if column is not None}, kind)
     notes = [*source.notes, *schema.notes]
@@ -80,15 +79,9 @@ def load_task(
     if metric is None and source.declared.kind in (None, schema.kind):
         declared, place = source.declared.metric, f"{source.declared.place}: metric"
     metrics = choose_metrics(schema.kind, schema.labels, declared, place)
-    parts, tests = splits.normalised(source, schema, train, notes)
-    parts = splits.with_validation(parts, schema, seed, notes)
-    splits.check_targets(parts, schema, train.where)
-    notes += splits.remarks(parts, schema)
-    for split, rows in parts.items():
-        limit = max_train if split == "train" else max_validation
-        parts[split] = splits.sampled(split, rows, schema, limit, seed, notes)
+    parts, tests = divided(source, schema, train, seed, (max_train, max_validation), notes)
     identity = fingerprint(schema.kind, schema.labels, metrics[0], parts)
-    sets = {split: splits.dataset(rows, f"{identity}-{split}") for split, rows in {**parts, **tests}.items()}
+    sets = {split: _dataset(rows, f"{identity}-{split}") for split, rows in {**parts, **tests}.items()}
     return Task(
         name=name or source.name,
         kind=schema.kind,
@@ -125,3 +118,10 @@ def fingerprint(kind: TaskKind, labels: Sequence[str], metric: str, parts: Mappi
                 total.update((", " * (number > 0) + json.dumps(values_of(piece))[1:-1]).encode())
             total.update(b"]]")
     return total.hexdigest()[:16]
+
+
+def _dataset(rows: pa.Table, fingerprint: str) -> Dataset:
+    from datasets import Dataset
+    from datasets.table import InMemoryTable
+
+    return Dataset(InMemoryTable(rows), fingerprint=fingerprint)

@@ -57,8 +57,6 @@ def choose_metrics(
     """The scores of a task, the wanted one first.
 
     Args:
-        kind: The kind of task.
-        labels: Class or tag names.
         wanted: The score that shall count; spaces and hyphens may stand for underscores.
         place: Who wants it.
 

@@ -126,7 +126,6 @@ class Declared:
 
     Args:
         place: Who says so, for messages and notes.
-        kind: The kind of task.
         labels: Class or tag names in the order of their indices.
         metric: The score that counts.
         columns: Field of the normal form → column.

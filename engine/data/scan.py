@@ -49,9 +49,6 @@ def read_text(path: Path) -> str:
         raise InputError.of(f"{path}:{line}", "not UTF-8", got, suggestion=AS_UTF8.format("latin1")) from error
 
 
-# --- CSV and TSV -----------------------------------------------------------------------------------
-
-
 def scan_csv(path: Path, findings: Findings) -> RawSplit:
     text = read_text(path)
     records, broken = _quoted_records(path, text, delimiter(text.split("\n", 1)[0]))
@@ -137,9 +134,6 @@ def below_header(columns: Sequence[pa.Array | pa.ChunkedArray]) -> tuple[pa.Tabl
         advice = "Add a first line such as: text,label"
         wrong.append(("the first line must name the columns", shown(header), advice))
     return table, wrong
-
-
-# --- JSON ------------------------------------------------------------------------------------------
 
 
 def scan_json_lines(path: Path, findings: Findings) -> RawSplit:

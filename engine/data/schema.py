@@ -79,11 +79,9 @@ class Schema:
     """How raw rows become normal ones.
 
     Args:
-        kind: The kind of task.
         columns: Field of the normal form → column.
         labels: Class or tag names in the order of their indices.
         fixed_labels: Whether `labels` were declared, so that whole numbers are their indices.
-        notes: What was inferred.
     """
 
     kind: TaskKind
@@ -188,8 +186,7 @@ def _list_columns(
         found = [column for column in _candidates(train, names, fits) if column in free]
         found = found or [column for column in free if _looks(train, column, fits)]
         if found:
-            columns[field] = found[0]
-            notes.append(_chosen(field, found[0], found[1:]))
+            columns[field] = _chosen(field, found, notes)
         else:
             advice = f"Name the column with --{roles[field].replace('_', '-')}."
             got = ", ".join(train.names)
@@ -198,9 +195,11 @@ def _list_columns(
     return columns
 
 
-def _chosen(field: str, column: str, others: Sequence[str], why: str = "") -> str:
-    also = f"; also possible: {', '.join(others)}" if others else ""
-    return f"{field}: column '{column}'{why}{also}"
+def _chosen(field: str, columns: Sequence[str], notes: list[str], why: str = "") -> str:
+    """The first of the columns; a note names the others too."""
+    also = f"; also possible: {', '.join(columns[1:])}" if len(columns) > 1 else ""
+    notes.append(f"{field}: column '{columns[0]}'{why}{also}")
+    return columns[0]
 
 
 def _text_columns(train: RawSplit, declared: Declared, named: Mapping[str, str], notes: list[str]) -> dict[str, str]:
@@ -237,23 +236,18 @@ def _texts_by_name(
         advice = "Name it with --text."
         raise InputError.of(train.where, "no column holds texts", ", ".join(train.names), suggestion=advice)
     if known := [by_name[name] for name in TEXTS if name in by_name]:
-        notes.append(_chosen("text", known[0], known[1:]))
-        return {"text": known[0]}
+        return {"text": _chosen("text", known, notes)}
     lengths = {column: _mean_length(train, column) for column in texts}
     longest, *rest = sorted(texts, key=lambda column: -lengths[column])
-    others = [column for column in rest if lengths[column] > 20]
-    notes.append(_chosen("text", longest, others, ", the longest one" if len(texts) > 1 else ""))
-    return {"text": longest}
+    fitting = [longest, *(column for column in rest if lengths[column] > 20)]
+    return {"text": _chosen("text", fitting, notes, ", the longest one" if rest else "")}
 
 
 def _label_by_name(train: RawSplit, taken: Iterable[str], notes: list[str]) -> str | None:
     by_name = _by_name(column for column in train.names if column not in taken)
     found = [by_name[name] for name in LABELS if name in by_name]
     found = [column for column in found if column.lower() in LABELS[:2] or _few_or_numbers(train, column)]
-    if not found:
-        return None
-    notes.append(_chosen("label", found[0], found[1:]))
-    return found[0]
+    return _chosen("label", found, notes) if found else None
 
 
 def _label_by_values(train: RawSplit, taken: Sequence[str], notes: list[str]) -> str:
@@ -264,8 +258,7 @@ def _label_by_values(train: RawSplit, taken: Sequence[str], notes: list[str]) ->
         advice = "Name it with --label."
         got = f"columns {', '.join(train.names)}"
         raise InputError.of(train.where, "cannot tell which column holds the labels", got, suggestion=advice)
-    notes.append(_chosen("label", found[-1], found[:-1], ", the last one that can hold labels"))
-    return found[-1]
+    return _chosen("label", [found[-1], *found[:-1]], notes, ", the last one that can hold labels")
 
 
 # --- cells -----------------------------------------------------------------------------------------

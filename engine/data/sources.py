@@ -71,9 +71,6 @@ def split_name(stem: str) -> str:
     return ""
 
 
-# --- names and paths -------------------------------------------------------------------------------
-
-
 def _named(name: str) -> Source:
     if name == "demo":
         return demo.read()
@@ -92,17 +89,17 @@ def _named(name: str) -> Source:
     if benchmark := benchmarks.find(name):
         return benchmarks.read(benchmark)
     is_path = path.suffix.lower() in SUFFIXES or (path.parent != Path() and path.parent.is_dir())
-    if is_path or not hub.is_name(name):
+    parts = hub.parts(name)
+    if is_path or not parts:
         raise InputError(_no_such_path(name, path))
-    repo, config = hub.parts(name)
     try:
-        splits = hub.read(repo, config)
+        splits = hub.read(*parts)
     except InputError as error:
         problem = error.problems[0]
         nearest = _no_such_path(name, path).suggestion or benchmarks.nearest(name)
         what = f"no such file or folder; as a hub name: {problem.what}"
         raise InputError(replace(problem, what=what, suggestion=nearest or problem.suggestion)) from error
-    return Source(repo.rsplit("/")[-1], {split_name(key) or key: split for key, split in splits.items()})
+    return Source(parts[0].rsplit("/")[-1], {split_name(key) or key: split for key, split in splits.items()})
 
 
 def _no_such_path(name: str, path: Path) -> Problem:
@@ -116,9 +113,6 @@ def _no_such_path(name: str, path: Path) -> Problem:
         return Problem(name, "no such file or folder", suggestion=str(folder / nearest[0]))
     readable = [str(folder / entry) for entry in names if Path(entry).suffix.lower() in SUFFIXES]
     return Problem(name or "DATA", "no such file or folder", allowed=tuple(readable[:8]))
-
-
-# --- folders ---------------------------------------------------------------------------------------
 
 
 def _folder(folder: Path) -> Source:
@@ -193,9 +187,6 @@ def _description(file: Path, findings: Findings) -> tuple[Declared, str]:
         findings.add(Problem(f"{file}: metric", "must be a name", shown(metric)))
     findings.check()
     return Declared(str(file), kind, tuple(labels or ()), metric), str(keys.get("name") or "")
-
-
-# --- objects of pandas and datasets ----------------------------------------------------------------
 
 
 def _table(table: Any, where: str) -> RawSplit:

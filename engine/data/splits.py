@@ -9,7 +9,7 @@ would flatter the score. scikit-learn draws the rows.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +20,6 @@ from engine.data.cells import different, is_missing
 from engine.data.checks import normalise
 from engine.data.rows import Findings, RawSplit, Source
 from engine.data.schema import Schema
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 LEAST, MOST = 50, 2_000
 
@@ -45,8 +42,6 @@ def hold_out(
     Args:
         strata: Class of each row, whose shares are kept.
         groups: What each row belongs to; rows of one group stay together.
-        rows: How many rows there are.
-        seed: Of the choice.
     """
     size = held_out_size(rows)
     together = _whole_groups(groups, size, seed) if groups is not None else []
@@ -59,9 +54,6 @@ def sample(
     """`size` of `rows` rows in ascending order, each class with its share and, if there is room, a row.
 
     Args:
-        rows: How many rows there are.
-        size: How many are taken.
-        seed: Of the choice.
         strata: Class of each row.
         keep_one: Whether one row of each class is left behind, even if the sample becomes smaller.
 
@@ -119,14 +111,29 @@ def _named(source: Source, role: str) -> list[str]:
     return ["train"] if "train" in names else names
 
 
-def normalised(
-    source: Source, schema: Schema, train: RawSplit, notes: list[str]
+def divided(
+    source: Source, schema: Schema, train: RawSplit, seed: int, limits: tuple[int | None, int | None], notes: list[str]
 ) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
     """The rows of training and validation, and those of the tests, in normal form; `notes` say what became of each.
 
+    Training keeps at most `limits[0]` rows, each validation set `limits[1]`.
+
     Raises:
-        InputError: With every problem of all of them.
+        InputError: With every unusable row, or because nothing can be learned from them.
     """
+    parts, tests = _normalised(source, schema, train, notes)
+    parts = _with_validation(parts, schema, seed, notes)
+    _check_targets(parts, schema, train.where)
+    notes += _remarks(parts, schema)
+    sampled = {
+        split: _sampled(split, rows, schema, limits[split != "train"], seed, notes) for split, rows in parts.items()
+    }
+    return sampled, tests
+
+
+def _normalised(
+    source: Source, schema: Schema, train: RawSplit, notes: list[str]
+) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
     validation, tests = _named(source, "validation"), _named(source, "test")
     labelled = [split for split in tests if _is_labelled(source.splits[split], schema)]
     if labelled and not validation:
@@ -160,12 +167,8 @@ def _is_labelled(split: RawSplit, schema: Schema) -> bool:
     )
 
 
-def with_validation(parts: dict[str, pa.Table], schema: Schema, seed: int, notes: list[str]) -> dict[str, pa.Table]:
-    """The same rows, a part of training held out where there is no validation set.
-
-    Raises:
-        InputError: There are too few rows to do so.
-    """
+def _with_validation(parts: dict[str, pa.Table], schema: Schema, seed: int, notes: list[str]) -> dict[str, pa.Table]:
+    """The same rows, a part of training held out where there is no validation set."""
     if len(parts) > 1:
         return parts
     train = parts["train"]
@@ -183,8 +186,7 @@ def with_validation(parts: dict[str, pa.Table], schema: Schema, seed: int, notes
     return {"train": train.filter(~held_out), "validation": train.filter(held_out)}
 
 
-def sampled(split: str, rows: pa.Table, schema: Schema, limit: int | None, seed: int, notes: list[str]) -> pa.Table:
-    """At most `limit` of a split's rows, in their order."""
+def _sampled(split: str, rows: pa.Table, schema: Schema, limit: int | None, seed: int, notes: list[str]) -> pa.Table:
     if limit is None or len(rows) <= limit:
         return rows
     notes.append(f"{split}: a sample of {limit:,} of {len(rows):,} rows, {_manner(schema)}seed {seed}")
@@ -202,7 +204,7 @@ def _strata(rows: pa.Table, schema: Schema) -> np.ndarray | None:
 # --- their labels ----------------------------------------------------------------------------------
 
 
-def check_targets(parts: Mapping[str, pa.Table], schema: Schema, where: str) -> None:
+def _check_targets(parts: Mapping[str, pa.Table], schema: Schema, where: str) -> None:
     """Raises an `InputError` where nothing can be learned, or no score computed."""
     train = parts["train"]
     findings = Findings()
@@ -224,7 +226,7 @@ def _labels_in(rows: pa.Table, schema: Schema) -> set[Any]:
     return set((pc.list_flatten(column) if schema.kind == "tagging" else column).unique().to_pylist())
 
 
-def remarks(parts: Mapping[str, pa.Table], schema: Schema) -> list[str]:
+def _remarks(parts: Mapping[str, pa.Table], schema: Schema) -> list[str]:
     """What is unusual about the labels, but not wrong."""
     if schema.kind != "classification":
         return []
@@ -238,11 +240,3 @@ def remarks(parts: Mapping[str, pa.Table], schema: Schema) -> list[str]:
         elif len(found) == 1:
             notes.append(f"{split} has one class only, {schema.labels[found.pop()]}: its score says little")
     return notes
-
-
-def dataset(rows: pa.Table, fingerprint: str) -> Dataset:
-    """Rows as a dataset whose identity is known, so that nothing has to be hashed."""
-    from datasets import Dataset
-    from datasets.table import InMemoryTable
-
-    return Dataset(InMemoryTable(rows), fingerprint=fingerprint)
