@@ -1,8 +1,7 @@
 """Words that mean nearly the same, from what is on this machine.
 
-Decided here: WordNet is read through nltk, from nltk's own folders or from Debian's `wordnet-base`, which
-leaves out two files that nltk wants. Without it the nearest neighbours among word vectors serve, where a
-file of them is named.
+Decided here: WordNet is read through nltk, from nltk's own folders or from Debian's `wordnet-base`, which leaves out
+two files that nltk wants. Without it the nearest neighbours among word vectors serve, where a file of them is named.
 """
 
 from __future__ import annotations

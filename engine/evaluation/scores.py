@@ -1,10 +1,9 @@
 """From logits to predictions, and from predictions to scores.
 
-Decided here: scores are fractions (0 to 1, correlations −1 to 1). Where a score is undefined, as
-the correlation of a constant, it is 0. An answer is the span with the largest sum of start and end
-logit over all windows of the row, at most `MAX_ANSWER` tokens long. Words that truncation cut off
-are counted: they get `O`, or the most frequent tag of the training rows where there is no `O` (in
-prediction, which has no training rows, the first tag).
+Decided here: scores are fractions (0 to 1, correlations −1 to 1). Where a score is undefined, as the correlation of a
+constant, it is 0. An answer is the span with the largest sum of start and end logit over all windows of the row, at
+most `MAX_ANSWER` tokens long. Words that truncation cut off are counted: they get `O`, or the most frequent tag of
+the training rows where there is no `O` (in prediction, which has no training rows, the first tag).
 """
 
 from __future__ import annotations

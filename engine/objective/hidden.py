@@ -1,9 +1,8 @@
 """Intermediate objectives that compare a student's hidden states with a teacher's directly.
 
-Decided here: each compares vectors of equal width (a projection has seen to that), gives one
-value per sample, looks at no padding, computes in float32 at least, and is worth 0 where a
-sample has no token that counts. All take student and teacher (B, N, E) and mask (B, N), true where a
-token counts, and give (B,).
+Decided here: each compares vectors of equal width (a projection has seen to that), gives one value per sample, looks
+at no padding, computes in float32 at least, and is worth 0 where a sample has no token that counts. All take student
+and teacher (B, N, E) and mask (B, N), true where a token counts, and give (B,).
 """
 
 from __future__ import annotations
@@ -78,13 +77,7 @@ HIDDEN: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {"ce": ce, "mse"
 
 
 class HiddenObjective(nn.Module):
-    """A loss on hidden states for every mapped pair of layers; owns the projections.
-
-    Args:
-        spec: Of a kind in `HIDDEN`: which loss, and whether to project where widths agree.
-        kind: Not used: these losses are the same for every task.
-        pairs: Student layer → teacher layer, 1-based.
-    """
+    """A loss on hidden states for every mapped pair of layers, 1-based; owns the projections."""
 
     def __init__(
         self, spec: Any, kind: TaskKind, pairs: Sequence[tuple[int, int]], student_width: int, teacher_width: int
@@ -100,15 +93,12 @@ class HiddenObjective(nn.Module):
         self.projections = Projections(student_layers, student_width, teacher_width, always=spec.projection == "always")
 
     def forward(self, student: Features, teacher: Features) -> Tensor:
-        """One value per pair of layers and sample.
+        """One value per pair of layers and sample: (pairs, B).
 
-        Shapes:
-            student, teacher: hidden states position by position, their common mask in `student.mask`.
-            Returns: (pairs, B).
+        Hidden states are given position by position, their common mask in `student.mask`.
         """
         end = 1 if self.first_token_only else None
         # Once per layer, not once per pair: under emd each layer is in many pairs.
         students = {i: full_precision(self.projections(i, student.hidden[i][:, :end])) for i in self.projections.layers}
         teachers = {j: full_precision(teacher.hidden[j][:, :end]) for j in self.teacher_layers}
-        mask = student.mask[:, :end]
-        return torch.stack([self.loss(students[i], teachers[j], mask) for i, j in self.pairs])
+        return torch.stack([self.loss(students[i], teachers[j], student.mask[:, :end]) for i, j in self.pairs])

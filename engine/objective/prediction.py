@@ -28,10 +28,8 @@ if TYPE_CHECKING:
 
 
 def _only(logits: Tensor, valid: Tensor | None) -> Tensor:
-    """Logits that leave classes which are not valid without probability.
-
-    The lowest finite number, because minus infinity times a probability of zero is NaN.
-    """
+    """Logits that leave classes which are not valid without probability."""
+    # The lowest finite number, because minus infinity times a probability of zero is NaN.
     return logits if valid is None else logits.masked_fill(~valid, torch.finfo(logits.dtype).min)
 
 
@@ -61,9 +59,9 @@ def cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.0, va
 def kl(student: Tensor, teacher: Tensor, temperature: float = 1.0, valid: Tensor | None = None) -> Tensor:
     """Kullback-Leibler divergence of the student's distribution from the teacher's.
 
-    Equation: temperature² · Σ_c p_c · (log p_c − log q_c), p the teacher's distribution and q the
-    student's at the temperature. It is the cross-entropy less the teacher's entropy, so the
-    gradient is the same and the value is zero where the two agree. Shapes as for `cross_entropy`.
+    Equation: temperature² · Σ_c p_c · (log p_c − log q_c), p the teacher's distribution and q the student's at the
+    temperature. It is the cross-entropy less the teacher's entropy, so the gradient is the same and the value is zero
+    where the two agree. Shapes as for `cross_entropy`.
 
     Example:
         >>> kl(torch.ones(1, 3), torch.zeros(1, 3))
@@ -131,8 +129,7 @@ def hard_label_term(kind: TaskKind, logits: Tensor, mask: Tensor, labels: Tensor
     """
     logits = full_precision(logits)
     if kind == "regression":
-        values = (logits.squeeze(-1) - labels.to(logits.dtype)).square()
-        return all_count(values)
+        return all_count((logits.squeeze(-1) - labels.to(logits.dtype)).square())
     if kind == "question_answering":
         logits = _only(logits, mask.unsqueeze(-1))  # the N positions are the classes, and already axis 1
     elif kind == "tagging":

@@ -7,9 +7,8 @@ pipeline needs them and are shared by all later ones:
     hidden-LL-all       float16  (tokens, E)
     hidden-LL-first     float16  (n, E), enough for objectives on the first token
 
-`tokens` counts the real tokens of all examples; padding is never stored. float16 rather than bf16:
-hidden states are small numbers, so its three further bits of precision are worth more than range;
-values beyond ±65504 are clamped.
+`tokens` counts the real tokens of all examples; padding is never stored. float16 rather than bf16: hidden states are
+small numbers, so its three further bits of precision are worth more than range; values beyond ±65504 are clamped.
 
 Arrays are filled in a folder `pass-…` beside a byte per batch that says which are done, and are
 moved into place once whole, so a process killed on the way loses one batch at most.

@@ -1,9 +1,8 @@
 """Question answering: long contexts cut into overlapping windows.
 
-Decided here: the question is never cut below half of the maximum length, only the context moves
-on from window to window, and neighbouring windows share at most half of what fits. The windows
-are made by the first tokenizer (the student's) and remembered as character spans, so that a
-second tokenizer can see the same examples in the same order.
+Decided here: the question is never cut below half of the maximum length, only the context moves on from window to
+window, and neighbouring windows share at most half of what fits. The windows are made by the first tokenizer (the
+student's) and remembered as character spans, so that a second tokenizer can see the same examples in the same order.
 """
 
 from __future__ import annotations
@@ -20,17 +19,11 @@ from engine.base.progress import log
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Which piece of which row's context each example holds.
+    """Which piece of which row's context each example holds; each (n,)."""
 
-    Shapes:
-        rows: (n,) ascending row indices.
-        starts: (n,) first character of the piece within the context.
-        ends: (n,) one behind its last character.
-    """
-
-    rows: np.ndarray
-    starts: np.ndarray
-    ends: np.ndarray
+    rows: np.ndarray  # ascending row indices
+    starts: np.ndarray  # first character of the piece within the context
+    ends: np.ndarray  # one behind its last character
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -49,10 +42,7 @@ def _cut(backend: Tokenizer, text: str, limit: int) -> str:
 
 
 def fit_questions(backend: Tokenizer, questions: Sequence[str], max_length: int) -> tuple[list[str], np.ndarray]:
-    """The questions, each at most half of `max_length` long, and their lengths in tokens.
-
-    The backend must not truncate.
-    """
+    """The questions, each at most half of `max_length` long, and their lengths; the backend must not truncate."""
     special = backend.num_special_tokens_to_add(is_pair=True)
     limit = max(1, min(max_length // 2, max_length - special - 1))
     fitting = list(questions)
@@ -70,14 +60,11 @@ def fit_questions(backend: Tokenizer, questions: Sequence[str], max_length: int)
 def encode_windows(
     backend: Tokenizer, questions: Sequence[str], contexts: Sequence[str], max_length: int, overlap: int
 ) -> list[list[Encoding]]:
-    """Each question with its context in windows of at most `max_length` tokens.
+    """Each question with its context in windows of at most `max_length` tokens, in the order of the context.
 
     Args:
         backend: Its truncation is changed; the caller restores it.
         overlap: Tokens that neighbouring windows share; less where a long question leaves little room.
-
-    Returns:
-        The windows of each question, in the order of the context.
     """
     backend.no_truncation()
     questions, lengths = fit_questions(backend, questions, max_length)
@@ -106,11 +93,7 @@ def context_spans(inside: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> t
 
 
 def answer_spans(answers: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """First and behind-last character of each row's first answer, without outer whitespace.
-
-    Returns:
-        (rows, 2); both −1 where a row has no answer.
-    """
+    """First and behind-last character of each row's first answer, without outer whitespace: (rows, 2), or −1, −1."""
     spans = np.full((len(answers), 2), -1, dtype=np.int64)
     for row, answer in enumerate(answers):
         if len(answer["text"]) and (text := answer["text"][0]).strip():
