@@ -20,14 +20,12 @@ from engine.models.load import quiet_transformers
 
 if TYPE_CHECKING:
     import numpy as np
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from engine.base.machine import Machine
     from engine.pipeline.augmentation import BackTranslation
 
 BATCH = 32
-LONGEST = 256
-"""Tokens of a text; a longer one stays as it is."""
+LONGEST = 256  # tokens of a text; a longer one stays as it is
 PLACE = "augmentation.back_translation"
 
 
@@ -38,8 +36,7 @@ class BackTranslated:
         self.strength = spec.strength
         self._there = Translator(spec.there, f"{PLACE}.there", machine)
         self._back = Translator(spec.back, f"{PLACE}.back", machine)
-        identity = self._there.identity, self._back.identity, LONGEST
-        path = kept(machine.options.cache, "translations", *identity)
+        path = kept(machine.options.cache, "translations", self._there.identity, self._back.identity, LONGEST)
         self._kept = Translations(path.with_suffix(".db"))
 
     def __call__(self, passages: Sequence[Passage], generator: np.random.Generator) -> list[Passage]:
@@ -66,8 +63,16 @@ class Translator:
         folder = local_snapshot(name, place)
         self.identity = hash_of_files([path for pattern in MODEL_FILES for path in folder.glob(pattern)])
         self.machine = machine
-        self.model, self.tokenizer = _load(folder, name, place)
-        self.model.eval().requires_grad_(False).to(machine.device)
+        try:
+            with quiet_transformers():
+                self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+                model = AutoModelForSeq2SeqLM.from_pretrained(
+                    folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+                )
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+            what = f"no model that translates can be loaded ({str(error).strip().splitlines()[0]})"
+            raise InputError.of(place, what, repr(name)) from error
+        self.model = model.eval().requires_grad_(False).to(machine.device)
 
     @torch.no_grad()
     def __call__(self, texts: Sequence[str]) -> list[str]:
@@ -87,19 +92,6 @@ class Translator:
             for index, text in zip(part, answers, strict=True):
                 translated[index] = text.strip() or texts[index]
         return translated
-
-
-def _load(folder: Path, name: str, place: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    try:
-        with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-            model = AutoModelForSeq2SeqLM.from_pretrained(
-                folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-            )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        what = f"no model that translates can be loaded ({str(error).strip().splitlines()[0]})"
-        raise InputError.of(place, what, repr(name)) from error
-    return model, tokenizer
 
 
 class Translations:

@@ -20,21 +20,16 @@ if TYPE_CHECKING:
     from engine.base.machine import Machine
     from engine.pipeline.augmentation import Contextual
 
-BATCH = 64
-"""Texts in one forward pass."""
-LONGEST = 512
-"""Tokens that are read by a model without a limit of its own; later words stay."""
-WORD_STARTS = ("Ġ", "▁")
-"""What byte-level and SentencePiece vocabularies mark the beginning of a word with."""
-CONTINUES = "##"
-"""What WordPiece marks all other pieces with."""
+BATCH = 64  # texts in one forward pass
+LONGEST = 512  # tokens that are read by a model without a limit of its own; later words stay
+WORD_STARTS = ("Ġ", "▁")  # how byte-level and SentencePiece vocabularies mark the beginning of a word
+CONTINUES = "##"  # how WordPiece marks all other pieces
 
 
 class MaskedWords:
-    """The operator `contextual`.
+    """The operator `contextual`: each drawn word is masked as a whole and replaced by a whole word.
 
-    Each drawn word is masked as a whole and replaced by a whole word, drawn from the model's `top_k` best by
-    their probabilities.
+    That is drawn from the model's `top_k` best by their probabilities.
     """
 
     def __init__(self, spec: Contextual, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, machine: Machine):
@@ -44,8 +39,7 @@ class MaskedWords:
         self.is_word = torch.tensor([bool(word) for word in self.words], device=machine.device)
         self.best = min(spec.top_k, int(self.is_word.sum()))
         if not self.best:
-            what = "its vocabulary has no whole words"
-            raise InputError.of("augmentation.contextual.model", what, repr(spec.model))
+            raise InputError.of("augmentation.contextual.model", "its vocabulary has no whole words", repr(spec.model))
         self.limit = min(tokenizer.model_max_length, position_limit(model.config) or LONGEST)
 
     def __call__(self, passages: Sequence[Passage], generator: np.random.Generator) -> list[Passage]:

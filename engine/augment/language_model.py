@@ -1,8 +1,8 @@
 """The masked-language model of contextual augmentation: a named one, or a small one of the dataset's own.
 
-Decided here: size and training of the small one. It knows which words stand where in texts like these, and
-nothing of the language beyond them; it is trained once for a dataset and kept. The main process trains it
-alone, so that it is the same for any number of processes.
+Decided here: size and training of the small one. It knows which words stand where in texts like these, and nothing of
+the language beyond them; it is trained once for a dataset and kept. The main process trains it alone, so that it is
+the same for any number of processes.
 """
 
 from __future__ import annotations
@@ -42,12 +42,9 @@ if TYPE_CHECKING:
     from engine.data.task import Task
 
 SIZE = Scratch(layers=2, hidden=128, heads=2)
-TOKENS = 64
-"""Of a text; the rest of a long one is another text."""
-EPOCHS = 8
-"""Beyond them, texts are learned by heart and the loss on others rises again (benchmarks/RESULTS.md)."""
-EXAMPLES = 20_000
-"""Most texts that are read, repetitions counted."""
+TOKENS = 64  # of a text; the rest of a long one is another text
+EPOCHS = 8  # beyond them, texts are learned by heart and the loss on others rises again (benchmarks/RESULTS.md)
+EXAMPLES = 20_000  # most texts that are read, repetitions counted
 BATCH = 32
 LEARNING_RATE = 1e-3
 WARMUP = 0.1
@@ -58,10 +55,7 @@ MaskedModel = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
 
 def load_language_model(name: str, task: Task, machine: Machine) -> MaskedModel:
-    """A masked-language model with its tokenizer.
-
-    Args:
-        name: A hub name or a folder; `in_domain` stands for one that is trained on the task's texts.
+    """A masked-language model with its tokenizer: of a hub name or folder, or trained on the task's texts.
 
     Raises:
         InputError: It cannot be read, or is no masked-language model.
@@ -89,8 +83,7 @@ def _load(name: str) -> PreTrainedModel:
     except (OSError, ValueError, RuntimeError) as error:
         what = f"no masked-language model can be loaded ({str(error).splitlines()[0]})"
         raise InputError.of(PLACE, what, repr(name)) from error
-    head = [key for key in report["missing_keys"] if "embedding" not in key and "pooler" not in key]
-    if head:
+    if any("embedding" not in key and "pooler" not in key for key in report["missing_keys"]):
         raise InputError.of(PLACE, "it was saved without the head that fills in words", repr(name))
     return model
 

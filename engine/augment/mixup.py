@@ -2,9 +2,9 @@
 
     x̂ = λ·x + (1 − λ)·x',   ŷ = λ·y + (1 − λ)·y'
 
-Decided here: a batch of pairs holds the first partners and behind them the second ones, row i and row n + i
-being mixed with λ_i. What a model makes of them is `engine.models.forward`'s; targets are mixed as
-distributions, in tagging at every token, in question answering over the positions.
+Decided here: a batch of pairs holds the first partners and behind them the second ones, row i and row n + i being
+mixed with λ_i. What a model makes of them is `engine.models.forward`'s; targets are mixed as distributions, in
+tagging at every token, in question answering over the positions.
 """
 
 from __future__ import annotations
@@ -48,8 +48,7 @@ def mixed_targets(labels: Tensor, shares: Tensor, kind: TaskKind, classes: int, 
         return blend(labels, shares)
     if kind == "question_answering":
         return blend(F.one_hot(labels, length).float(), shares)
-    known = labels != NO_LABEL
-    hot = F.one_hot(labels.clamp(min=0), classes).float() * known.unsqueeze(-1)
+    hot = F.one_hot(labels.clamp(min=0), classes).float() * (labels != NO_LABEL).unsqueeze(-1)
     return blend(hot, shares)
 
 

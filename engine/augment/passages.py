@@ -1,15 +1,15 @@
 """Texts as words that can be changed while everything that hangs on them is kept.
 
-Decided here: what a word is (a stretch without whitespace), that punctuation around it stays where it is, and
-how tags and answers survive: a tag belongs to its word, and the words of an answer are one piece that no
-operator touches, so that the answer is found again wherever it has moved to.
+Decided here: what a word is (a stretch without whitespace), that punctuation around it stays where it is, and how
+tags and answers survive: a tag belongs to its word, and the words of an answer are one piece that no operator
+touches, so that the answer is found again wherever it has moved to.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,19 +26,12 @@ CORE = re.compile(r"\w(?:.*\w)?", re.DOTALL)
 
 @dataclass(frozen=True)
 class Passage:
-    """One text in words.
+    """One text in words."""
 
-    Args:
-        words: Its stretches without whitespace; of a tagged sentence its tokens.
-        gaps: The whitespace before each word and after the last one, one more than words.
-        tags: Of each word; None where there are none.
-        kept: Indices of words that no operator may change or move.
-    """
-
-    words: tuple[str, ...]
-    gaps: tuple[str, ...] = ()
-    tags: tuple[int, ...] | None = None
-    kept: frozenset[int] = field(default_factory=frozenset)
+    words: tuple[str, ...]  # its stretches without whitespace; of a tagged sentence its tokens
+    gaps: tuple[str, ...] = ()  # the whitespace before each word and after the last one, one more than words
+    tags: tuple[int, ...] | None = None  # of each word; None where there are none
+    kept: frozenset[int] = frozenset()  # indices of words that no operator may change or move
 
     @property
     def text(self) -> str:
@@ -114,11 +107,7 @@ def core_of(word: str) -> str:
 
 
 def passages_of(row: Row, kind: TaskKind) -> list[Passage]:
-    """The texts of a row of a task, in the order of its fields.
-
-    Args:
-        row: Of question answering, with at most one answer.
-    """
+    """The texts of a row of a task, in the order of its fields; of question answering with at most one answer."""
     if kind == "tagging":
         words = tuple(row["tokens"])
         gaps = ("", *[" "] * (len(words) - 1), "")[: len(words) + 1]

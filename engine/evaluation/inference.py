@@ -87,11 +87,7 @@ def scores_on(
     accelerator: Accelerator,
     reporter: Reporter | None = None,
 ) -> Scores:
-    """Held-out set → metric → score of a model.
-
-    Args:
-        held_out: The sets that are wanted, by their names in `task.validation`.
-    """
+    """Held-out set → metric → score of a model, on the sets wanted, by their names in `task.validation`."""
     by_set = {}
     for name, encoded in held_out.items():
         answers = predictions(task, encoded, logits_of(model, encoded, task.kind, accelerator, reporter))

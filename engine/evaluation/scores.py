@@ -27,10 +27,8 @@ if TYPE_CHECKING:
     from engine.data.task import Task, TaskKind
     from engine.tokens.examples import Encoded
 
-MAX_ANSWER = 30
-"""Tokens of the longest answer that is considered (Devlin et al. 2019)."""
-STANDARD_ERRORS = 3
-"""How far above the trivial score a score is clearly better."""
+MAX_ANSWER = 30  # tokens of the longest answer that is considered (Devlin et al. 2019)
+STANDARD_ERRORS = 3  # how far above the trivial score a score is clearly better
 
 # --- logits → predictions --------------------------------------------------------------------
 
@@ -39,18 +37,18 @@ def predictions(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> l
     """What a model answers for each row.
 
     Shapes:
-        logits: of each example, cut to its own length: classification (C,), regression (1,), tagging (N, C),
-            question answering (N, 2).
-        Returns: for each row the index of its class; its value; a list with a tag index for each
-            word; the text of its answer, empty where no window holds any context.
+        logits: of each example, cut to its own length: classification (C,), regression (1,), tagging (N, C), question
+            answering (N, 2).
+        Returns: for each row the index of its class; its value; a list with a tag index for each word; the text of its
+            answer, empty where no window holds any context.
 
     Raises:
         RunError: A logit is not a finite number.
     """
     for row, values in zip(encoded.rows, logits, strict=True):
         if not np.isfinite(values).all():
-            what = "the model's output is not a finite number, so it cannot be scored"
-            raise RunError(f"row {row + 1} of {task.name}: {what}")
+            what = f"row {row + 1} of {task.name}: the model's output is not a finite number, so it cannot be scored"
+            raise RunError(what)
     return _ANSWERS[task.kind](task, encoded, logits)
 
 
@@ -84,10 +82,7 @@ def _spans(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[s
 
 
 def best_span(logits: np.ndarray) -> tuple[float, int, int]:
-    """The span of at most `MAX_ANSWER` tokens with the largest start plus end logit (N, 2).
-
-    Returns:
-        Its score, its first and its last token.
+    """The span of at most `MAX_ANSWER` tokens with the largest start plus end logit (N, 2): its score, first and last.
 
     Example:
         >>> best_span(np.array([[0.0, 9.0], [5.0, 0.0], [1.0, 2.0]]))
@@ -192,15 +187,12 @@ def trivial_scores(task: Task, rows: Dataset) -> dict[str, float]:
 def clearly_better(task: Task, rows: Dataset, score: float, trivial: float) -> bool:
     """Whether a score on the task's metric lies about three standard errors above the trivial one.
 
-    Three, because the score is that of the best of several epochs, chosen on these very rows.
+    Three, because the score is that of the best of several epochs, chosen on these very rows. `trivial` is the same
+    metric from `trivial_scores`; 0 where there is none.
 
-    Equation: for correlations Fisher's z, error 1/√(n − 3); otherwise the interval of Agresti and
-        Coull (1998), which also holds for scores near 0 and 1. n is the number of rows, also where
-        a row has many words: they do not err independently.
-
-    Args:
-        score: Of the model on `rows`.
-        trivial: The same metric from `trivial_scores`; 0 where there is none.
+    Equation: for correlations Fisher's z, error 1/√(n − 3); otherwise the interval of Agresti and Coull (1998), which
+        also holds for scores near 0 and 1. n is the number of rows, also where a row has many words: they do not err
+        independently.
     """
     n = len(rows)
     if task.metric in ("mcc", "pearson", "spearman"):

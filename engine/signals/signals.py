@@ -1,9 +1,9 @@
 """Teacher signals: the teacher's view of each training example, computed or read.
 
-The training loop asks for a batch of example ids and does not know which of the two happens.
-Without augmentation the teacher's view of an example never changes, so it is computed once, kept
-on disk, and read again in every later epoch and by every later pipeline on the same teacher and
-dataset. Where the signals do not fit the budget, the teacher runs along with the student.
+The training loop asks for a batch of example ids and does not know which of the two happens. Without augmentation the
+teacher's view of an example never changes, so it is computed once, kept on disk, and read again in every later epoch
+and by every later pipeline on the same teacher and dataset. Where the signals do not fit the budget, the teacher runs
+along with the student.
 """
 
 from __future__ import annotations
@@ -65,9 +65,8 @@ class OnlineSignals:
 
     @torch.no_grad()
     def view(self, fetched: Mapping[str, torch.Tensor]) -> Features:
-        device = self.accelerator.device
-        self.teacher.to(device)
-        inputs = send_to_device(fetched, device, non_blocking=True)
+        self.teacher.to(self.accelerator.device)
+        inputs = send_to_device(fetched, self.accelerator.device, non_blocking=True)
         with self.accelerator.autocast():
             return forward(self.teacher, inputs, self.kind, self.needs.layers, self.needs.tokens == "first")
 
@@ -89,12 +88,7 @@ class CachedSignals:
 
 
 def signals_for(online: OnlineSignals, store: SignalStore, machine: Machine, always: bool = False) -> TeacherSignals:
-    """The teacher's signals on the training examples: from the cache where they fit, else online.
-
-    Args:
-        online: The teacher on these examples; it fills the cache.
-        always: Whether they are cached whatever the options say.
-    """
+    """The teacher's signals on the training examples: from the cache where they fit or if `always`, else `online`."""
     options = machine.options
     if options.signals == "online" and not always:
         return online

@@ -38,26 +38,18 @@ if TYPE_CHECKING:
     from engine.models.forward import TeacherNeeds
 
 LARGEST = float(np.finfo(np.float16).max)
-PASS_BATCH = 32
-"""Examples per forward pass of a pass over the data; fixed, so that a resumed pass goes on alike."""
+PASS_BATCH = 32  # examples per forward pass of a pass over the data; fixed, so that a resumed pass goes on alike
 
 
 @dataclass(frozen=True)
 class SignalStore:
-    """The signals of one teacher on one encoded dataset.
-
-    Args:
-        lengths: (n,) tokens of each example.
-        outputs: Width C of the logits.
-        per_token: Whether there are logits for each token.
-        width: Width E of the hidden states.
-    """
+    """The signals of one teacher on one encoded dataset."""
 
     folder: Path
-    lengths: np.ndarray
-    outputs: int
-    per_token: bool
-    width: int
+    lengths: np.ndarray  # (n,) tokens of each example
+    outputs: int  # width C of the logits
+    per_token: bool  # whether there are logits for each token
+    width: int  # E, of the hidden states
 
     @property
     def starts(self) -> np.ndarray:
@@ -212,11 +204,11 @@ class SignalPass:
 
 
 def make_room(signals: Path, keep: Path, needed: int, budget: int) -> bool:
-    """Removes the signals that were used longest ago until `needed` more bytes fit the budget.
+    """Removes the signals that were used longest ago until `needed` more bytes of one store fit the budget.
 
     Args:
         signals: The folder of all stores.
-        keep: The store that is about to grow by `needed` bytes.
+        keep: The store that is about to grow.
         budget: Bytes that all stores together may take.
 
     Returns:

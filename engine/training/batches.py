@@ -1,8 +1,8 @@
 """What the loop is fed: the steps of an epoch as batches of the student's inputs and teacher signals.
 
-Decided here: how a step is cut. One step holds batch_size · gradient_accumulation examples of
-similar length. It is cut into forward passes of batch_size, and each of these is dealt out to the
-processes, so neither the number of processes nor the cut changes which examples a step sees.
+Decided here: how a step is cut. One step holds batch_size · gradient_accumulation examples of similar length. It is
+cut into forward passes of batch_size, and each of these is dealt out to the processes, so neither the number of
+processes nor the cut changes which examples a step sees.
 """
 
 from __future__ import annotations
@@ -39,26 +39,16 @@ AHEAD = 3  # steps that are prepared while a GPU computes
 
 @dataclass
 class TrainingData:
-    """Training examples as the student and, where there is one, the teacher see them.
-
-    Args:
-        accepted: Names of the tensors that the student's forward takes.
-        signals: The teacher's signals; None for plain fine-tuning.
-        teacher: The examples through the teacher's tokenizer; None where it is the student's.
-        aligned: Whether the objective compares token by token.
-        augmenter: Makes augmented examples; None without an augmentation policy.
-        online: The teacher's view of augmented examples.
-        team: The signals of a whole team on the originals; None with one teacher.
-    """
+    """Training examples as the student and, where there is one, the teacher see them."""
 
     student: Encoded
-    accepted: set[str]
-    signals: TeacherSignals | None = None
-    teacher: Encoded | None = None
-    aligned: bool = False
-    augmenter: Augmenter | None = None
-    online: OnlineSignals | None = None
-    team: TeamSignals | None = None
+    accepted: set[str]  # names of the tensors that the student's forward takes
+    signals: TeacherSignals | None = None  # None for plain fine-tuning
+    teacher: Encoded | None = None  # the examples through the teacher's tokenizer; None where it is the student's
+    aligned: bool = False  # whether the objective compares token by token
+    augmenter: Augmenter | None = None  # None without an augmentation policy
+    online: OnlineSignals | None = None  # the teacher's view of augmented examples
+    team: TeamSignals | None = None  # the signals of a whole team on the originals; None with one teacher
 
     def __len__(self) -> int:
         return len(self.student)
@@ -90,8 +80,7 @@ class TrainingData:
 class StepPlan:
     """The steps of one epoch: step number → the batches of this process, in order.
 
-    Attributes:
-        steps: Ids of the examples of each step, of all processes together.
+    `steps` holds the ids of the examples of each step, of all processes together.
     """
 
     def __init__(self, data: TrainingData, training: Training, seed: int, epoch: int, accelerator: Accelerator):

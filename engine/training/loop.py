@@ -1,8 +1,8 @@
 """The training loop: one for students, for students without a teacher, and for teachers.
 
-It reads from top to bottom. What it decides: equation 1 is optimised exactly as it is logged;
-nothing is fetched from the device per step for the sake of logging; the best epoch on the
-held-out set is kept; a kill at any moment costs time, never another result.
+It reads from top to bottom. What it decides: equation 1 is optimised exactly as it is logged; nothing is fetched from
+the device per step for the sake of logging; the best epoch on the held-out set is kept; a kill at any moment costs
+time, never another result.
 """
 
 from __future__ import annotations
@@ -60,25 +60,18 @@ class Trainee(nn.Module):
 
 @dataclass
 class Stage:
-    """One training: of the teacher, of the student, or of the student without a teacher.
+    """One training: of the teacher, of the student, or of the student without a teacher."""
 
-    Args:
-        name: Shown with the progress.
-        folder: Where the checkpoint and the best weights are kept.
-        held_out: Held-out sets; the first one decides which epoch is best.
-        until_epoch: After which epoch the training pauses. Its schedule stays that of all epochs.
-    """
-
-    name: str
-    folder: Path
+    name: str  # shown with the progress
+    folder: Path  # where the checkpoint and the best weights are kept
     task: Task
     student: PreTrainedModel
     objective: Objective
     data: TrainingData
     training: Training
     seed: int
-    held_out: Mapping[str, Encoded]
-    until_epoch: int | None = None
+    held_out: Mapping[str, Encoded]  # the first one decides which epoch is best
+    until_epoch: int | None = None  # after which the training pauses; its schedule stays that of all epochs
 
     @property
     def epochs(self) -> int:
@@ -182,8 +175,7 @@ def _log_in(folder: Path) -> TensorBoardTracker:
     try:
         log.start()
     except ImportError as error:
-        what = "tensorboard is not installed; pip install tensorboard"
-        raise InputError.of("--tensorboard", what) from error
+        raise InputError.of("--tensorboard", "tensorboard is not installed; pip install tensorboard") from error
     return log
 
 

@@ -30,24 +30,18 @@ CHECKPOINT_SHARE = 20  # a checkpoint is due only after this many times what the
 class LoopState:
     """How far a training has come."""
 
-    epoch: int = 0
-    """Finished epochs."""
-    step_in_epoch: int = 0
-    """Finished optimiser steps of the epoch under way."""
-    step: int = 0
-    """Finished optimiser steps in all."""
-    examples: int = 0
-    """Examples seen, repetitions counted."""
+    epoch: int = 0  # finished epochs
+    step_in_epoch: int = 0  # finished optimiser steps of the epoch under way
+    step: int = 0  # finished optimiser steps in all
+    examples: int = 0  # examples seen, repetitions counted
     best_score: float | None = None
     best_epoch: int | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     """One entry a finished epoch: weighted terms of the loss, scores on the held-out set."""
     term_sums: dict[str, float] = field(default_factory=dict)
     """Sums of the terms over the steps of the epoch under way."""
-    seconds: float = 0.0
-    """Time spent training, the making of batches counted, evaluation not."""
-    waited: float = 0.0
-    """Of it, time in which the loop had no batch."""
+    seconds: float = 0.0  # spent training, the making of batches counted, evaluation not
+    waited: float = 0.0  # of them, those in which the loop had no batch
 
 
 def save_checkpoint(path: Path, state: LoopState, parts: dict[str, Any]) -> None:
@@ -90,8 +84,7 @@ def best_file(folder: Path, state: LoopState) -> Path:
 class Meter:
     """Sums of the terms, kept on the device, and the first step at which each was not finite.
 
-    Args:
-        sums: Term → sum over the steps that an earlier process took in this epoch.
+    They begin with those over the steps that an earlier process took in this epoch.
     """
 
     def __init__(self, sums: dict[str, float]):
