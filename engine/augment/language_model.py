@@ -103,7 +103,6 @@ def in_domain(task: Task, machine: Machine) -> MaskedModel:
 
 
 def _trained(task: Task, tokenizer: PreTrainedTokenizerBase, machine: Machine) -> PreTrainedModel:
-    name = "language model of the dataset"
     texts = _pieces(task, tokenizer)
     config = scratch_config(SIZE, len(tokenizer), tokenizer.pad_token_id or 0)
     torch.manual_seed(0)
@@ -118,7 +117,7 @@ def _trained(task: Task, tokenizer: PreTrainedTokenizerBase, machine: Machine) -
     warmup, total = max(1, round(WARMUP * len(steps))), len(steps) + 1
     schedule = get_linear_schedule_with_warmup(optimizer, warmup, total, last_epoch=0)
     collate = masking(tokenizer)
-    machine.reporter.start(name, len(steps))
+    machine.reporter.start(name := "language model of the dataset", len(steps))
     for ids in steps:
         masked_loss(model, collate([texts[index] for index in ids]), machine).backward()
         optimizer.step()

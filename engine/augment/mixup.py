@@ -33,16 +33,10 @@ def draw(spec: Mixup, count: int, generator: np.random.Generator) -> tuple[np.nd
 
 
 def mixed_targets(labels: Tensor, shares: Tensor, kind: TaskKind, classes: int, length: int) -> Tensor:
-    """Targets of pairs, as distributions.
+    """Targets of pairs, as distributions, from the labels of 2n examples as `Encoded.labels` gives them.
 
-    Args:
-        labels: Of 2n examples, as `Encoded.labels` gives them.
-        classes: Width C of the logits.
-        length: N.
-
-    Shapes:
-        Returns: classification (n, C); regression (n,) the mixed value; tagging (n, N, C), a token's numbers
-            summing to the share of the partners that have a label there; question answering (n, 2, N).
+    Shapes: classification (n, C); regression (n,) the mixed value; tagging (n, N, C), a token's numbers summing to the
+    share of the partners that have a label there; question answering (n, 2, N). C is `classes`, N `length`.
     """
     if kind == "regression":
         return blend(labels, shares)
@@ -55,9 +49,7 @@ def mixed_targets(labels: Tensor, shares: Tensor, kind: TaskKind, classes: int, 
 def mixed_alignment(alignment: Tensor | None, shares: Tensor) -> Tensor | None:
     """Which teacher tokens a mixed student token meets: those of both partners' tokens.
 
-    Shapes:
-        alignment: (2n, N of the student, N of the teacher).
-        Returns: (n, N, N of the teacher); rows sum to 1, or to 0 without a partner.
+    Shapes: (2n, N, N of the teacher) → (n, N, N of the teacher); rows sum to 1, or to 0 without a partner.
     """
     if alignment is None:
         return None

@@ -56,10 +56,7 @@ class Passage:
 
 
 def passage_of(text: str, kept: tuple[int, int] | None = None) -> Passage:
-    """A text in words.
-
-    Args:
-        kept: First and behind-last character of what must stay as it is.
+    """A text in words, those from character `kept[0]` to before `kept[1]` as one that stays as it is.
 
     Example:
         >>> passage_of("In 1066, a battle.", (3, 7)).words, passage_of(" a  b ").gaps

@@ -51,8 +51,7 @@ def logits_of(
 ) -> list[np.ndarray]:
     """The logits of every example, cut to its own length; all processes share the work.
 
-    Shapes:
-        Returns: n arrays (C,), or (N, C) where the model answers per token.
+    Shapes: n arrays (C,), or (N, C) where the model answers per token.
     """
     accepted = accepted_inputs(model.to(accelerator.device))
     by_example: list[tuple[int, np.ndarray]] = []
@@ -96,10 +95,9 @@ def scores_on(
 
 
 def timing(model: nn.Module, encoded: Encoded, kind: TaskKind, device: torch.device) -> tuple[float, float]:
-    """How fast a model answers, in float32, tokenising not counted.
+    """Median milliseconds of one example at batch 1, and examples per second at batch 32.
 
-    Returns:
-        Median milliseconds of one example at batch 1, and examples per second at batch 32.
+    In float32, tokenising not counted.
     """
     accepted = accepted_inputs(model.to(device))
     spread = np.linspace(0, len(encoded) - 1, num=min(len(encoded), LATENCY_RUNS), dtype=int)

@@ -34,13 +34,11 @@ STANDARD_ERRORS = 3  # how far above the trivial score a score is clearly better
 
 
 def predictions(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[Any]:
-    """What a model answers for each row.
+    """What a model answers for each row: the index of its class; its value; a tag index for each word; or the text of
+    its answer, empty where no window holds any context.
 
-    Shapes:
-        logits: of each example, cut to its own length: classification (C,), regression (1,), tagging (N, C), question
-            answering (N, 2).
-        Returns: for each row the index of its class; its value; a list with a tag index for each word; the text of its
-            answer, empty where no window holds any context.
+    Shapes: logits of each example, cut to its own length: classification (C,), regression (1,), tagging (N, C), question
+    answering (N, 2).
 
     Raises:
         RunError: A logit is not a finite number.

@@ -47,11 +47,6 @@ INTERMEDIATE: dict[str, Callable[..., IntermediateObjective | None]] = {
 class Objective(nn.Module):
     """The loss of one pipeline, of which only components and weights are read, on one kind of task.
 
-    Attributes:
-        needs: What the teacher's signals must hold.
-        student_layers_used: Hidden layers of the student that `forward` reads.
-        aligned: Whether `forward` needs an alignment when the tokenizers differ.
-
     Raises:
         InputError: These layers cannot be mapped.
     """
@@ -79,11 +74,12 @@ class Objective(nn.Module):
         prediction = pipeline.prediction_for(kind)
         self.prediction = PREDICTION[prediction.kind](prediction)
         first_only = self.intermediate is not None and self.intermediate.first_token_only
-        layers = tuple(sorted({j for _, j in self.mapping.pairs}))
-        self.needs = TeacherNeeds(layers, "first" if first_only else "all")
+        # What the teacher's signals must hold, and the hidden layers of the student that are read.
+        self.needs = TeacherNeeds(tuple(sorted({j for _, j in self.mapping.pairs})), "first" if first_only else "all")
         self.student_layers_used = tuple(sorted({i for i, _ in self.mapping.pairs}))
         predicting = self.weights.prediction + self.weights.augmented_prediction > 0
         per_token = KINDS[kind].per_token and predicting
+        # Whether an alignment is needed when the tokenizers differ.
         self.aligned = per_token or (self.intermediate is not None and self.intermediate.token_level)
 
     def forward(

@@ -72,7 +72,8 @@ def ce(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     return masked_mean(-(target * full_precision(student).log_softmax(-1)).sum(-1), mask)
 
 
-HIDDEN: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {"ce": ce, "mse": mse, "l2": l2, "cos": cos, "pkd": pkd}
+HiddenLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+HIDDEN: dict[str, HiddenLoss] = {"ce": ce, "mse": mse, "l2": l2, "cos": cos, "pkd": pkd}
 """Kind → loss. A new one takes its spec in `engine.pipeline.components`, its function, and a line here."""
 
 
@@ -93,10 +94,7 @@ class HiddenObjective(nn.Module):
         self.projections = Projections(student_layers, student_width, teacher_width, always=spec.projection == "always")
 
     def forward(self, student: Features, teacher: Features) -> Tensor:
-        """One value per pair of layers and sample: (pairs, B).
-
-        Hidden states are given position by position, their common mask in `student.mask`.
-        """
+        """One value per pair of layers and sample (pairs, B), from hidden states position by position, and one mask."""
         end = 1 if self.first_token_only else None
         # Once per layer, not once per pair: under emd each layer is in many pairs.
         students = {i: full_precision(self.projections(i, student.hidden[i][:, :end])) for i in self.projections.layers}

@@ -71,10 +71,8 @@ def bound_per_sample(scores: Tensor, log_baseline: Tensor, alpha: float) -> Tens
     Shapes:
         scores: (..., K, K), scores[a, b] = f(x_a, y_b); the joint pairs are the diagonal.
         log_baseline: (..., K), log q(y_b).
-        Returns: (..., K), nats, float32 at least; their mean is the bound. All 0 at K = 1, without a negative.
-
-    Args:
         alpha: 0 to 1. At 1 it is InfoNCE (at most log K), at 0 it is TUBA (no cap).
+        Returns: (..., K), nats, float32 at least; their mean is the bound. All 0 at K = 1, without a negative.
     """
     scores, log_baseline = full_precision(scores), full_precision(log_baseline)
     if scores.shape[-1] < 2:
@@ -125,11 +123,10 @@ class MutualInformation(nn.Module):
         self.log_baselines = StackedLinear(len(self.teacher_layers), spec.critic.width, 1)
 
     def forward(self, student: Features, teacher: Features) -> Tensor:
-        """Minus the bound, one value per pair of layers and example.
+        """Minus the bound, one value per pair of layers and example (pairs, B).
 
-        Shapes:
-            student, teacher: at token level position by position, with one common mask.
-            Returns: (pairs, B). At token level all examples carry the mean over the drawn tokens.
+        At token level student and teacher are given position by position, with one common mask, and all examples
+        carry the mean over the drawn tokens.
         """
         chosen = self._draw(student.mask) if self.token_level else None
         xs = _vectors(self.student_towers, student, self.student_layers, chosen)

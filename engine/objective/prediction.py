@@ -43,9 +43,7 @@ def cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.0, va
     Equation: temperature² · −Σ_c softmax(teacher / temperature)_c · log softmax(student / temperature)_c
     (Hinton et al. 2015; the factor keeps the size of the gradient).
 
-    Shapes:
-        student, teacher: (..., C) logits. Returns: (...).
-        valid: true where a class counts; broadcasts to (..., C).
+    Shapes: student, teacher (..., C) logits; valid, true where a class counts, broadcasts to them. Returns: (...).
 
     Example:
         >>> cross_entropy(torch.zeros(1, 2), torch.zeros(1, 2), temperature=2.0)
@@ -104,8 +102,7 @@ def prediction_term(
     Shapes:
         student, teacher: (B, C), or (B, N, C) for tagging and (B, N, 2) for question answering.
         mask: (B, N), true where the student's token is real and has a partner.
-        labels: as in `hard_label_term`; only tagging looks at them, for where a label stands, and of mixed
-            examples how much of one.
+        labels: as in `hard_label_term`; only tagging reads where a label stands, and of mixed examples how much of it.
     """
     if kind == "question_answering":
         values = loss(student.transpose(1, 2), teacher.transpose(1, 2), valid=mask.unsqueeze(1))
@@ -123,9 +120,9 @@ def hard_label_term(kind: TaskKind, logits: Tensor, mask: Tensor, labels: Tensor
     Shapes:
         logits: (B, C), or (B, N, C) for tagging and (B, N, 2) for question answering.
         mask: (B, N), true where the student's token is real.
-        labels: (B,) classes or targets; (B, N) tags; (B, 2) positions of start and end; `NO_LABEL` where
-            there is none. Of mixed examples distributions: (B, C), (B, N, C) and (B, 2, N); a token whose
-            numbers sum to less than 1 counts for less.
+        labels: (B,) classes or targets; (B, N) tags; (B, 2) positions of start and end; `NO_LABEL` where there is none.
+            Of mixed examples distributions: (B, C), (B, N, C) and (B, 2, N); a token whose numbers sum to less than 1
+            counts for less.
     """
     logits = full_precision(logits)
     if kind == "regression":

@@ -39,8 +39,7 @@ def full_precision(values: Tensor) -> Tensor:
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean over the axis N of what the mask (B, N) lets through; 0 where it lets nothing through.
 
-    Shapes:
-        values: (B, N) or (B, N, width). Returns: (B,) or (B, width).
+    Shapes: values (B, N) or (B, N, width). Returns: (B,) or (B, width).
 
     Example:
         >>> masked_mean(torch.tensor([[1.0, 3.0, 99.0]]), torch.tensor([[True, True, False]]))
@@ -53,9 +52,8 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 def at_positions(values: Tensor, alignment: Tensor | None) -> Tensor:
     """Values at the positions of another tokenizer: the mean of each one's partners.
 
-    Shapes:
-        values: (B, N, width). Returns: (B, other N, width).
-        alignment: (B, other N, N), rows sum to 1 or to 0; None where the positions are the same.
+    Shapes: values (B, N, width); alignment (B, other N, N), whose rows sum to 1 or to 0, None where the positions are
+    the same. Returns: (B, other N, width).
     """
     if alignment is None:
         return values
@@ -67,10 +65,8 @@ def at_positions(values: Tensor, alignment: Tensor | None) -> Tensor:
 def reduce(term: Term, totals: Mapping[str, Tensor | float]) -> Tensor:
     """Sum of the values that count, over the number of units in the whole optimiser step.
 
-    Its sum over micro-batches and processes is the mean over the whole batch.
-
-    Args:
-        totals: Unit → its count over all micro-batches and processes of the step.
+    Its sum over micro-batches and processes is the mean over the whole batch, because `totals` counts the units of
+    all of them.
 
     Example:
         >>> term = Term(torch.tensor([1.0, 2.0]), torch.tensor([True, True]), "examples")

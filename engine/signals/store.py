@@ -204,11 +204,10 @@ class SignalPass:
 
 
 def make_room(signals: Path, keep: Path, needed: int, budget: int) -> bool:
-    """Removes the signals that were used longest ago until `needed` more bytes of one store fit the budget.
+    """Removes the signals used longest ago until `needed` more bytes of the store `keep` fit the budget, if they can.
 
     Args:
         signals: The folder of all stores.
-        keep: The store that is about to grow.
         budget: Bytes that all stores together may take.
 
     Returns:

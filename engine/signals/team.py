@@ -43,17 +43,12 @@ class TeamBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class TeamSignals:
-    """A team's view of training examples.
-
-    Args:
-        combination: `all`: each member teaches; `average`: their mean does; `drawn`: one of them does, its
-            logits scaled by its probability.
-    """
+    """A team's view of training examples."""
 
     members: tuple[MemberSignals, ...]
     student: Encoded  # the examples through the student's tokenizer
     per_token: bool  # whether there are logits for each token
-    combination: Combination
+    combination: Combination  # all teach, or their mean does, or one, its logits scaled by its probability
     distribution: tuple[float, ...] = ()  # a probability for each member, the teacher first
 
     def draw(self, position: Sequence[int]) -> int | None:

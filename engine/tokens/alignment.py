@@ -51,9 +51,8 @@ def align(student: Encoded, teacher: Encoded, ids: Ids) -> Tensor:
     Equation: weight(i, j) = 1 / (teacher tokens that overlap i) where student token i and teacher
         token j overlap, else 0 (methods.md, section 3).
 
-    Shapes:
-        Returns: (B, N student, N teacher) float32, each N that of the padded batch. Rows sum to 1; rows of padding,
-            and of tokens without a partner in the teacher, are 0.
+    Shapes: (B, N student, N teacher) float32, each N that of the padded batch. Rows sum to 1; rows of padding, and of
+    tokens without a partner in the teacher, are 0.
     """
     own, other = (each.spans(ids, each.padded_length(ids)) for each in (student, teacher))
     size = 1 + max(own.ends.max(initial=0), other.ends.max(initial=0))

@@ -84,15 +84,12 @@ class Encoded:
         return {k: torch.from_numpy(array) for k, array in arrays.items() if accepted is None or k in accepted}
 
     def labels(self, ids: Ids) -> Tensor:
-        """The gold labels of these examples.
+        """The gold labels of these examples; ValueError where they came without.
 
         Shapes:
             Returns: classification (B,) int64; regression (B,) float32; tagging (B, N) int64 with `NO_LABEL` at tokens
                 without one; question answering (B, 2) int64, first and last token of the answer, both 0 where the
                 window does not hold it.
-
-        Raises:
-            ValueError: The rows came without labels.
         """
         if self.targets is not None:
             return torch.from_numpy(self.targets[np.asarray(ids, dtype=np.int64)])
@@ -126,8 +123,7 @@ def encode(
 
     Args:
         max_length: Tokens of one example, special ones included; what is longer is truncated, for question answering
-            cut into windows.
-        window_overlap: Question answering: tokens that neighbouring windows share.
+            cut into windows, of which neighbours share `window_overlap` tokens.
         windows: Question answering through a second tokenizer: those of the first, to get the same examples.
 
     Raises:

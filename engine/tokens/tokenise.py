@@ -52,11 +52,7 @@ def tokenise(
     window_overlap: int | None = None,
     windows: Windows | None = None,
 ) -> Flat:
-    """All rows of a task through a tokenizer; arguments as in `engine.tokens.examples.encode`.
-
-    Raises:
-        InputError: The tokenizer knows no character offsets.
-    """
+    """All rows of a task through a tokenizer, as in `engine.tokens.examples.encode`."""
     if not getattr(tokenizer, "is_fast", False):
         what = "has no fast version, and only those give character offsets"
         raise InputError.of("tokenizer", what, type(tokenizer).__name__)
@@ -136,11 +132,12 @@ def _template(backend: Tokenizer, pair: bool) -> tuple[int, int]:
 def _flatten(
     encodings: Sequence[Encoding], text_of: np.ndarray, *texts: Sequence[str], edges: tuple[int, int], begin: int = 0
 ) -> Flat:
-    """The arrays of some examples, whose `edges` are the special tokens before and after the texts.
+    """The arrays of some examples, whose texts are those from row `begin` on.
 
     Args:
-        text_of: (n,) index into `texts` of each example, the first of which is that of row `begin`.
+        text_of: (n,) index into `texts` of each example.
         texts: The first texts, and the second ones where there are pairs.
+        edges: Special tokens before and after the texts.
     """
     lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
     tokens, types = _joined(each.ids for each in encodings), _joined(each.type_ids for each in encodings)

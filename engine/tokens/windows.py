@@ -83,9 +83,7 @@ def encode_windows(
 def context_spans(inside: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """From which to which character each window sees the context, (B,) each; 0 to 0 without a context token.
 
-    Shapes:
-        inside: (B, N), true at context tokens.
-        starts, ends: (B, N), spans of the tokens in characters of the context.
+    Shapes: inside (B, N), true at context tokens; starts, ends (B, N), in characters of the context.
     """
     last = np.where(inside, ends, 0).max(axis=1, initial=0)
     first = np.where(inside, starts, last[:, None]).min(axis=1, initial=np.iinfo(np.int64).max)
@@ -105,9 +103,7 @@ def answer_spans(answers: Sequence[Mapping[str, Any]]) -> np.ndarray:
 def answer_tokens(inside: np.ndarray, starts: np.ndarray, ends: np.ndarray, answers: np.ndarray) -> np.ndarray:
     """First and last token of the answer in each window; 0, 0 where the window lacks some of it.
 
-    Shapes:
-        inside, starts, ends: as for `context_spans`.
-        answers: (B, 2) spans of the answers, −1 for none. Returns: (B, 2).
+    Shapes: answers (B, 2) spans of the answers, −1 for none; the others as for `context_spans`. Returns: (B, 2).
     """
     begin, finish = answers[:, :1], answers[:, 1:]
     window_start, window_end = context_spans(inside, starts, ends)
