@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,6 @@ class BackTranslated:
         self._kept = Translations(path.with_suffix(".db"))
 
     def __call__(self, passages: Sequence[Passage], generator: np.random.Generator) -> list[Passage]:
-        """Other forms of texts."""
         drawn = generator.random(len(passages)) < self.strength
         texts = list(dict.fromkeys(p.text for p, chosen in zip(passages, drawn, strict=True) if chosen))
         known = self._kept.read(texts)
@@ -99,12 +99,9 @@ class Translations:
 
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
+        self._open = partial(sqlite3.connect, path, timeout=60)
         with closing(self._open()) as connection, connection:
             connection.execute("CREATE TABLE IF NOT EXISTS translations (text TEXT PRIMARY KEY, found TEXT)")
-
-    def _open(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._path, timeout=60)
 
     def read(self, texts: Sequence[str]) -> dict[str, str]:
         """Those that are known."""

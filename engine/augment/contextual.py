@@ -43,7 +43,6 @@ class MaskedWords:
         self.limit = min(tokenizer.model_max_length, position_limit(model.config) or LONGEST)
 
     def __call__(self, passages: Sequence[Passage], generator: np.random.Generator) -> list[Passage]:
-        """Other forms of texts."""
         drawn = [passage.some(self.spec.strength, generator) for passage in passages]
         masked = [self._masked(*pair) for pair in zip(passages, drawn, strict=True)]
         chances = [generator.random(len(indices)) for indices in drawn]
@@ -54,7 +53,6 @@ class MaskedWords:
         return made
 
     def _masked(self, passage: Passage, indices: np.ndarray) -> str:
-        """The text with the cores of some words masked."""
         words = list(passage.words)
         for index in indices:
             words[index] = CORE.sub(lambda _: str(self.tokenizer.mask_token), words[index], count=1)

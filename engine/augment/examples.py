@@ -16,21 +16,20 @@ import pyarrow as pa
 import torch
 from datasets import Dataset
 from datasets.table import InMemoryTable
+from torch import Tensor
 
 from engine.augment.mixup import mixed_alignment, mixed_targets
 from engine.models.forward import SHARES
 from engine.tokens.alignment import alignments
 from engine.tokens.batch import Batch
-from engine.tokens.examples import encode
+from engine.tokens.examples import Encoded, encode
 from engine.tokens.windows import Windows, answer_spans
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
     from engine.augment.policy import Policy
     from engine.data.task import Task
-    from engine.tokens.examples import Encoded
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,6 @@ class Augmenter:
 
 
 def _piece(row: dict[str, Any], start: int, end: int) -> dict[str, Any]:
-    """A question with a piece of its context."""
     first, last = answer_spans([row["answers"]])[0].tolist()
     answers: dict[str, list[Any]] = {"text": [], "answer_start": []}
     if start <= first and last <= end:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from accelerate.utils import send_to_device
+from torch import Tensor
 from torch.nn import functional as F
 from transformers import (
     AutoModelForMaskedLM,
@@ -27,7 +28,7 @@ from engine.base.cache import kept
 from engine.base.errors import InputError
 from engine.base.files import folder_written_atomically
 from engine.base.hub import local_snapshot
-from engine.data.task import texts_of
+from engine.data.task import Task, texts_of
 from engine.models.load import load_config, load_tokenizer, quiet_transformers, save_model, scratch_config
 from engine.models.names import Scratch
 from engine.models.vocabulary import scratch_tokenizer
@@ -36,10 +37,7 @@ from engine.tokens.order import step_batches
 from engine.tokens.ragged import NO_LABEL
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from engine.base.machine import Machine
-    from engine.data.task import Task
 
 SIZE = Scratch(layers=2, hidden=128, heads=2)
 TOKENS = 64  # of a text; the rest of a long one is another text

@@ -10,15 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from engine.data.task import KINDS
+from engine.data.task import KINDS, TaskKind
 from engine.tokens.windows import answer_spans
-
-if TYPE_CHECKING:
-    from engine.data.task import TaskKind
 
 Row = Mapping[str, Any]
 CORE = re.compile(r"\w(?:.*\w)?", re.DOTALL)
@@ -98,9 +95,6 @@ def core_of(word: str) -> str:
     """
     match = CORE.search(word)
     return match[0].lower() if match else ""
-
-
-# --- rows ----------------------------------------------------------------------------------------
 
 
 def passages_of(row: Row, kind: TaskKind) -> list[Passage]:

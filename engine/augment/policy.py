@@ -48,7 +48,6 @@ class Policy:
     on_device: bool = False  # whether an operator runs a model, which cannot be shared with other processes
 
     def __call__(self, rows: Sequence[Row], kind: TaskKind, generator: np.random.Generator) -> AugmentedRows:
-        """Augments the rows of a batch."""
         changed = _apply(self.before, rows, kind, generator)
         if self.mixup is None:
             return AugmentedRows(changed)

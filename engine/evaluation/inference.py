@@ -12,21 +12,19 @@ import torch
 from accelerate.utils import gather_object, send_to_device
 from torch import nn
 
-from engine.base.progress import SilentReporter
+from engine.base.progress import Reporter, SilentReporter
 from engine.evaluation.scores import predictions, scores
 from engine.models.forward import accepted_inputs, forward
-from engine.tokens.examples import encode
+from engine.tokens.examples import Encoded, encode
 from engine.tokens.order import sorted_batches
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from transformers import PreTrainedTokenizerBase
 
-    from engine.base.progress import Reporter
     from engine.data.metrics import Scores
     from engine.data.task import Task, TaskKind
     from engine.pipeline.training import Training
-    from engine.tokens.examples import Encoded
 
 EVALUATION_BATCH = 64
 LATENCY_RUNS = 20

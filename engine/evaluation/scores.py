@@ -18,27 +18,25 @@ from scipy import stats
 from sklearn import metrics
 
 from engine.base.errors import RunError
-from engine.data.task import KINDS
+from engine.data.task import KINDS, Task, TaskKind
 from engine.tokens.tokenise import SECOND
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from engine.data.task import Task, TaskKind
     from engine.tokens.examples import Encoded
 
 MAX_ANSWER = 30  # tokens of the longest answer that is considered (Devlin et al. 2019)
 STANDARD_ERRORS = 3  # how far above the trivial score a score is clearly better
 
-# --- logits → predictions --------------------------------------------------------------------
-
 
 def predictions(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[Any]:
-    """What a model answers for each row: the index of its class; its value; a tag index for each word; or the text of
-    its answer, empty where no window holds any context.
+    """What a model answers for each row.
 
-    Shapes: logits of each example, cut to its own length: classification (C,), regression (1,), tagging (N, C), question
-    answering (N, 2).
+    It is the index of its class; its value; a tag index for each word; or the text of its answer, empty where no
+    window holds any context. The logits of each example are cut to its own length.
+
+    Shapes: logits of classification (C,), regression (1,), tagging (N, C), question answering (N, 2).
 
     Raises:
         RunError: A logit is not a finite number.
@@ -98,8 +96,6 @@ _ANSWERS: dict[TaskKind, Callable[[Task, Encoded, Sequence[np.ndarray]], list[An
     "tagging": _tags,
     "question_answering": _spans,
 }
-
-# --- predictions → scores --------------------------------------------------------------------
 
 
 def scores(task: Task, rows: Dataset, predicted: Sequence[Any]) -> dict[str, float]:
@@ -166,8 +162,6 @@ METRICS: dict[str, Callable[[Task, Sequence[Any], Sequence[Any]], float]] = {
     "spearman": lambda task, gold, predicted: _correlation(stats.spearmanr, gold, predicted),
     "seqeval_f1": _seqeval_f1,
 }
-
-# --- is a score worth anything? --------------------------------------------------------------
 
 
 def trivial_scores(task: Task, rows: Dataset) -> dict[str, float]:

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from engine.base.errors import InputError
-from engine.data.task import KINDS
+from engine.data.task import KINDS, TaskKind
 from engine.models.forward import Features, TeacherNeeds
 from engine.objective.critics import StackedLinear
 from engine.objective.hidden import HIDDEN, HiddenObjective
@@ -27,13 +27,9 @@ from engine.objective.mapping import MAPPING, check_layers
 from engine.objective.mutual_information import MutualInformation
 from engine.objective.prediction import PREDICTION, hard_label_term, prediction_term
 from engine.objective.reduction import Term, all_count, at_positions, reduce
-from engine.pipeline.components import NoIntermediate, NoMapping
+from engine.pipeline.components import NoIntermediate, NoMapping, PredictionSpec
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.training import Weights
-
-if TYPE_CHECKING:
-    from engine.data.task import TaskKind
-    from engine.pipeline.components import PredictionSpec
 
 IntermediateObjective = HiddenObjective | MutualInformation
 INTERMEDIATE: dict[str, Callable[..., IntermediateObjective | None]] = {

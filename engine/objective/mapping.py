@@ -91,7 +91,8 @@ class TransportMapping(nn.Module):
         # A shift changes no flow, and the solver calls problems with negative costs infeasible.
         flow = torch.from_numpy(ot.emd(student.numpy(), teacher.numpy(), (cost - cost.min()).numpy()))
         if self.training and self.spec.layer_weights == "cost_attention":
-            transferred = flow * _positive(cost)
+            least, most = cost.min(), cost.max()
+            transferred = flow * (cost if least >= 0 else cost - least + (most - least))
             self.student_weights.copy_(self._attend(transferred.sum(1) / student))
             self.teacher_weights.copy_(self._attend(transferred.sum(0) / teacher))
         return (flow / flow.sum()).flatten().to(costs)
@@ -103,12 +104,6 @@ class TransportMapping(nn.Module):
         weights = torch.softmax(1 / share.clamp(min=SMALLEST_WEIGHT) / self.spec.temperature, 0)
         weights = weights.clamp(min=SMALLEST_WEIGHT)
         return weights / weights.sum()
-
-
-def _positive(cost: Tensor) -> Tensor:
-    """Costs as the cost attention needs them (see `TransportMapping`)."""
-    cheapest, dearest = cost.min(), cost.max()
-    return cost if cheapest >= 0 else cost - cheapest + (dearest - cheapest)
 
 
 def _mean_over_processes(values: Tensor) -> Tensor:

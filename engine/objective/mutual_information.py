@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from engine.data.task import KINDS
+from engine.data.task import KINDS, TaskKind
 from engine.objective.critics import CRITIC, StackedLinear
 from engine.objective.reduction import full_precision, masked_mean
 
 if TYPE_CHECKING:
-    from engine.data.task import TaskKind
     from engine.models.forward import Features
     from engine.pipeline.components import MIAlpha
 

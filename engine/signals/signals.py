@@ -16,8 +16,8 @@ import torch
 from accelerate.utils import send_to_device
 
 from engine.base.files import folder_bytes
-from engine.models.forward import accepted_inputs, forward
-from engine.signals.store import SignalPass, SignalReader, make_room, touch
+from engine.models.forward import Features, TeacherNeeds, accepted_inputs, forward
+from engine.signals.store import SignalPass, SignalReader, SignalStore, make_room, touch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from engine.base.machine import Machine
     from engine.data.task import TaskKind
-    from engine.models.forward import Features, TeacherNeeds
-    from engine.signals.store import SignalStore
     from engine.tokens.examples import Encoded
 
 FLUSH_EVERY = 50  # batches

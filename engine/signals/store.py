@@ -23,7 +23,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -31,11 +30,8 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from engine.base.files import folder_bytes, hash_of, sync_folder
-from engine.models.forward import Features
+from engine.models.forward import Features, TeacherNeeds
 from engine.tokens.order import sorted_batches
-
-if TYPE_CHECKING:
-    from engine.models.forward import TeacherNeeds
 
 LARGEST = float(np.finfo(np.float16).max)
 PASS_BATCH = 32  # examples per forward pass of a pass over the data; fixed, so that a resumed pass goes on alike
@@ -51,7 +47,7 @@ class SignalStore:
     per_token: bool  # whether there are logits for each token
     width: int  # E, of the hidden states
 
-    @property
+    @cached_property
     def starts(self) -> np.ndarray:
         """(n + 1,) where each example's tokens begin in arrays that have a row per token."""
         return np.concatenate([[0], np.cumsum(self.lengths, dtype=np.int64)])
@@ -109,7 +105,6 @@ class SignalReader:
     needs: TeacherNeeds
 
     def __post_init__(self) -> None:
-        self._starts = self.store.starts
         self._arrays = {name: self.store.open(name) for name in self.store.names(self.needs)}
 
     def read(self, ids: np.ndarray, length: int) -> Features:
@@ -120,7 +115,7 @@ class SignalReader:
             if self.needs.tokens == "all":
                 hidden[layer] = self._gather(name, ids, length)
             else:
-                rows = self._starts[ids] if self.store.by_token(name) else ids
+                rows = self.store.starts[ids] if self.store.by_token(name) else ids
                 hidden[layer] = torch.from_numpy(np.asarray(self._arrays[name][rows]))[:, None]
         mask = torch.arange(length) < torch.from_numpy(self.store.lengths[ids].astype(np.int64))[:, None]
         return Features(logits, hidden, mask)
@@ -132,7 +127,7 @@ class SignalReader:
             return torch.from_numpy(np.asarray(array[ids]))
         padded = np.zeros((len(ids), length, array.shape[1]), dtype=array.dtype)
         for row, example in enumerate(ids):
-            start, stop = self._starts[example : example + 2]
+            start, stop = self.store.starts[example : example + 2]
             padded[row, : stop - start] = array[start:stop]
         return torch.from_numpy(padded)
 
@@ -147,7 +142,6 @@ class SignalPass:
         self.store, self.names = store, list(names)
         self.folder = store.folder / f"pass-{hash_of(*names)}"
         self.batches = sorted_batches(store.lengths, PASS_BATCH)
-        self._starts = store.starts
 
     def begin(self) -> None:
         """Makes the files, unless an earlier process began this pass."""
@@ -194,7 +188,7 @@ class SignalPass:
             array[ids] = values[:, 0] if values.ndim == 3 else values
             return
         for row, example in enumerate(ids):
-            start, stop = self._starts[example : example + 2]
+            start, stop = self.store.starts[example : example + 2]
             array[start:stop] = values[row, : stop - start]
 
     def flush(self) -> None:

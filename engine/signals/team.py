@@ -62,14 +62,13 @@ class TeamSignals:
         """What the host has to prepare for some examples (B,); may run in a worker process."""
         teaching = self._teaching(drawn)
         fetched = [member.signals.fetch(ids) for member in teaching]
-        return TeamBatch(drawn, fetched, [self._alignment(member.encoded, ids) for member in teaching])
+        others = [member.encoded if self.per_token else None for member in teaching]
+        alignments = [None if other is None else align_labels(self.student, other, ids) for other in others]
+        return TeamBatch(drawn, fetched, alignments)
 
     def _teaching(self, drawn: int | None) -> tuple[MemberSignals, ...]:
         """The members that teach: all, the drawn one, or none where the teacher was drawn."""
         return self.members if drawn is None else self.members[max(drawn - 1, 0) : drawn]
-
-    def _alignment(self, other: Encoded | None, ids: np.ndarray) -> Tensor | None:
-        return align_labels(self.student, other, ids) if other is not None and self.per_token else None
 
     def view(self, batch: TeamBatch, teacher: Features, alignment: Tensor | None) -> Features:
         """The teacher's features with the logits that teach in place of its own, which `alignment` is of."""

@@ -140,11 +140,7 @@ def encode(
     return _LABELLED.get(task.kind, _with_targets)(encoded, windows)
 
 
-# --- labels, by kind -----------------------------------------------------------------------------
-
-
 def _with_targets(encoded: Encoded, _: Windows | None) -> Encoded:
-    """The label column as it is."""
     if "label" not in encoded.source.column_names:
         return encoded
     dtype = np.float32 if encoded.kind == "regression" else np.int64

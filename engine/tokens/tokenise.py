@@ -17,14 +17,13 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from engine.base.errors import InputError
-from engine.tokens.windows import encode_windows
+from engine.tokens.windows import Windows, encode_windows
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
     from engine.data.task import Task
-    from engine.tokens.windows import Windows
 
 CHUNK = 1024  # examples that are worked on at once
 BEFORE, FIRST, BETWEEN, SECOND, AFTER = range(5)

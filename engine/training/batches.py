@@ -70,9 +70,8 @@ class TrainingData:
         """The teacher's features of a batch, on the training device; None without a teacher."""
         signals = self.online if batch.augmented else self.signals
         features = None if signals is None else signals.view(batch.fetched)
-        if features is None or batch.team is None:
+        if features is None or batch.team is None or self.team is None:
             return features
-        assert self.team is not None
         of_logits = batch.alignment if batch.label_alignment is None else batch.label_alignment
         return self.team.view(batch.team, features, of_logits)
 

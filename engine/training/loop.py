@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from engine.base.errors import InputError
 from engine.base.files import written_atomically
 from engine.evaluation.inference import scores_on
-from engine.models.forward import faster_attention, forward
-from engine.training.batches import Stream, examples_in, steps_in_epoch
+from engine.models.forward import Features, faster_attention, forward
+from engine.training.batches import Stream, TrainingData, examples_in, steps_in_epoch
 from engine.training.optimiser import clip_gradients, optimizer_for, schedule, set_learning_rate, step_seed
 from engine.training.state import Clock, LoopState, Meter, best_file, load_state, save_checkpoint
 
@@ -35,12 +35,10 @@ if TYPE_CHECKING:
     from engine.base.machine import Machine
     from engine.data.metrics import Scores
     from engine.data.task import Task, TaskKind
-    from engine.models.forward import Features
     from engine.objective.equation import Objective
     from engine.pipeline.training import Training
     from engine.tokens.batch import Batch
     from engine.tokens.examples import Encoded
-    from engine.training.batches import TrainingData
 
 
 class Trainee(nn.Module):
@@ -170,7 +168,6 @@ def train(stage: Stage, machine: Machine) -> LoopState:
 
 
 def _log_in(folder: Path) -> TensorBoardTracker:
-    """A TensorBoard log of a training."""
     log = TensorBoardTracker("tensorboard", folder)
     try:
         log.start()

@@ -36,10 +36,8 @@ class LoopState:
     examples: int = 0  # examples seen, repetitions counted
     best_score: float | None = None
     best_epoch: int | None = None
-    history: list[dict[str, Any]] = field(default_factory=list)
-    """One entry a finished epoch: weighted terms of the loss, scores on the held-out set."""
-    term_sums: dict[str, float] = field(default_factory=dict)
-    """Sums of the terms over the steps of the epoch under way."""
+    history: list[dict[str, Any]] = field(default_factory=list)  # of each finished epoch: weighted losses, scores
+    term_sums: dict[str, float] = field(default_factory=dict)  # over the steps of the epoch under way
     seconds: float = 0.0  # spent training, the making of batches counted, evaluation not
     waited: float = 0.0  # of them, those in which the loop had no batch
 
