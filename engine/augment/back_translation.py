@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
@@ -20,8 +21,6 @@ from engine.base.hub import MODEL_FILES, local_snapshot
 from engine.models.load import quiet_transformers
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from engine.base.machine import Machine
     from engine.pipeline.augmentation import BackTranslation
 

@@ -1,8 +1,7 @@
 """The masked-language model of contextual augmentation: a named one, or a small one of the dataset's own.
 
 Decided here: size and training of the small one. It knows which words stand where in texts like these, and nothing of
-the language beyond them; it is trained once for a dataset and kept. The main process trains it alone, so that it is
-the same for any number of processes.
+the language beyond them. The main process trains it alone, once for a dataset, so that it never depends on processes.
 """
 
 from __future__ import annotations

@@ -179,12 +179,10 @@ def trivial_scores(task: Task, rows: Dataset) -> dict[str, float]:
 def clearly_better(task: Task, rows: Dataset, score: float, trivial: float) -> bool:
     """Whether a score on the task's metric lies about three standard errors above the trivial one.
 
-    Three, because the score is that of the best of several epochs, chosen on these very rows. `trivial` is the same
-    metric from `trivial_scores`; 0 where there is none.
+    Three, because the score is that of the best of several epochs, chosen on these very rows.
 
     Equation: for correlations Fisher's z, error 1/√(n − 3); otherwise the interval of Agresti and Coull (1998), which
-        also holds for scores near 0 and 1. n is the number of rows, also where a row has many words: they do not err
-        independently.
+        also holds for scores near 0 and 1. n is the number of rows, whose words do not err independently.
     """
     n = len(rows)
     if task.metric in ("mcc", "pearson", "spearman"):

@@ -5,8 +5,7 @@
 
 Decided here: which terms a pipeline has, what each needs of the teacher, how the teacher's tokens are brought to the
 student's positions, and that the loss optimised is exactly the sum of the terms returned. The objective owns what is
-learned beside the student: projections, critics and the state of the layer mapping. The teacher is detached at the
-door.
+learned beside the student (projections, critics, the state of the layer mapping), and detaches the teacher.
 """
 
 from __future__ import annotations
@@ -97,13 +96,11 @@ class Objective(nn.Module):
                 optimiser step, all micro-batches and processes.
             alignment: (B, N of the student, N of the teacher); rows sum to 1, or to 0 for a student token without
                 partner. `None` where both sides have the same tokens.
-            label_alignment: The same for logits: tagging pairs the first tokens of words, which carry the labels.
-                `alignment` where it is `None`.
+            label_alignment: The same for logits, where tagging pairs the first tokens of words; else `alignment`.
             augmented: Whether nothing is learned from hidden states, and the terms have weights of their own.
 
         Returns:
-            Name (`intermediate`, `prediction`, `hard_label`; `augmented_prediction`, `augmented_hard_label`) → scalar,
-            for the terms with weight.
+            Name (`intermediate`, `prediction`, `hard_label`, `augmented_prediction`, …) → scalar, where it has weight.
         """
         terms: dict[str, Term] = {}
         student = replace(student, mask=student.mask.bool())

@@ -31,8 +31,7 @@ def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         >>> mse(torch.zeros(1, 1, 2), torch.tensor([[[1.0, 3.0]]]), torch.ones(1, 1, dtype=torch.bool))
         tensor([5.])
     """
-    difference = full_precision(student) - full_precision(teacher)
-    return masked_mean(difference.square().mean(-1), mask)
+    return masked_mean((full_precision(student) - full_precision(teacher)).square().mean(-1), mask)
 
 
 def l2(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
@@ -40,8 +39,7 @@ def l2(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 
     Equation: mean_n ‖student_n − teacher_n‖. Its gradient at a distance of zero is taken as zero.
     """
-    difference = full_precision(student) - full_precision(teacher)
-    return masked_mean(torch.linalg.vector_norm(difference, dim=-1), mask)
+    return masked_mean(torch.linalg.vector_norm(full_precision(student) - full_precision(teacher), dim=-1), mask)
 
 
 def cos(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
@@ -49,8 +47,7 @@ def cos(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 
     Equation: mean_n 1 − student_n·teacher_n / (‖student_n‖ ‖teacher_n‖).
     """
-    similarity = F.cosine_similarity(full_precision(student), full_precision(teacher), dim=-1)
-    return masked_mean(1 - similarity, mask)
+    return masked_mean(1 - F.cosine_similarity(full_precision(student), full_precision(teacher), dim=-1), mask)
 
 
 def pkd(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:

@@ -49,9 +49,8 @@ def cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.0, va
         >>> cross_entropy(torch.zeros(1, 2), torch.zeros(1, 2), temperature=2.0)
         tensor([2.7726])
     """
-    log_student = _log_softmax(student, temperature, valid)
     target = _log_softmax(teacher, temperature, valid).exp()
-    return -(target * log_student).sum(-1) * temperature**2
+    return -(target * _log_softmax(student, temperature, valid)).sum(-1) * temperature**2
 
 
 def kl(student: Tensor, teacher: Tensor, temperature: float = 1.0, valid: Tensor | None = None) -> Tensor:

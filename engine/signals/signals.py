@@ -2,8 +2,7 @@
 
 The training loop asks for a batch of example ids and does not know which of the two happens. Without augmentation the
 teacher's view of an example never changes, so it is computed once, kept on disk, and read again in every later epoch
-and by every later pipeline on the same teacher and dataset. Where the signals do not fit the budget, the teacher runs
-along with the student.
+and by every later pipeline on the same teacher and dataset; where it does not fit the budget, the teacher runs along.
 """
 
 from __future__ import annotations

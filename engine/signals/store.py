@@ -69,18 +69,14 @@ class SignalStore:
         """Whether an array has a row per token rather than per example."""
         return self.per_token if name == "logits" else name.endswith("all")
 
-    def shape(self, name: str) -> tuple[int, int]:
-        """Rows and columns of an array."""
+    def layout(self, name: str) -> tuple[type, tuple[int, int]]:
+        """Type of an array's numbers, its rows and columns."""
         rows = int(self.lengths.sum()) if self.by_token(name) else len(self.lengths)
-        return rows, self.outputs if name == "logits" else self.width
-
-    def dtype(self, name: str) -> type:
-        """Type of an array's numbers."""
-        return np.float32 if name == "logits" else np.float16
+        return (np.float32, (rows, self.outputs)) if name == "logits" else (np.float16, (rows, self.width))
 
     def bytes(self, names: Sequence[str]) -> int:
         """Bytes that these arrays take on disk."""
-        return sum(int(np.prod(self.shape(name))) * np.dtype(self.dtype(name)).itemsize for name in names)
+        return sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for dtype, shape in map(self.layout, names))
 
     def settle(self) -> None:
         """Moves the arrays of finished passes into place, also where a killed process had begun to."""
@@ -93,8 +89,8 @@ class SignalStore:
 
     def open(self, name: str, folder: Path | None = None, mode: str = "r") -> np.memmap:
         """An array, mapped into memory."""
-        path = (folder or self.folder) / name
-        return np.memmap(path, dtype=self.dtype(name), mode=mode, shape=self.shape(name))  # type: ignore[call-overload]
+        dtype, shape = self.layout(name)
+        return np.memmap((folder or self.folder) / name, dtype, mode, shape=shape)  # type: ignore[call-overload]
 
 
 @dataclass
@@ -198,11 +194,10 @@ class SignalPass:
 
 
 def make_room(signals: Path, keep: Path, needed: int, budget: int) -> bool:
-    """Removes the signals used longest ago until `needed` more bytes of the store `keep` fit the budget, if they can.
+    """Removes the signals used longest ago until `needed` more bytes of the store `keep` fit the budget.
 
     Args:
-        signals: The folder of all stores.
-        budget: Bytes that all stores together may take.
+        signals: The folder of all stores, which together may take `budget` bytes.
 
     Returns:
         Whether the bytes fit, on the disk too.

@@ -1,8 +1,7 @@
 """Student token → teacher tokens, when the two have different tokenizers.
 
-Decided here: tokens meet where they cover the same characters of the same text, special tokens
-where they stand in the same segment. What comes out is one weight matrix per example, so that
-`weights @ teacher` is the teacher as the student's tokens see it. See docs/alignment.md.
+Decided here: tokens meet where they cover the same characters of the same text, special tokens where they stand in
+the same segment; `weights @ teacher` is the teacher as the student's tokens see it. See docs/alignment.md.
 """
 
 from __future__ import annotations
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
 def same_tokenizer(one: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase) -> bool:
     """Whether two tokenizers give a model the same inputs: vocabulary, rules, template and names are equal.
 
-    Truncation and padding are settings of a call and do not count. Tokenizers without a fast
-    version cannot be compared; `encode` refuses them.
+    Truncation and padding do not count. Tokenizers without a fast version cannot be compared; `encode` refuses them.
     """
     return one is other or (one.is_fast and other.is_fast and _rules(one) == _rules(other))
 
@@ -48,8 +46,7 @@ def alignments(student: Encoded, teacher: Encoded | None, ids: Ids) -> tuple[Ten
 def align(student: Encoded, teacher: Encoded, ids: Ids) -> Tensor:
     """Weights that carry teacher tokens to student tokens.
 
-    Equation: weight(i, j) = 1 / (teacher tokens that overlap i) where student token i and teacher
-        token j overlap, else 0 (methods.md, section 3).
+    Equation: weight(i, j) = 1 / (teacher tokens that overlap i) where i and j overlap, else 0 (methods.md, section 3).
 
     Shapes: (B, N student, N teacher) float32, each N that of the padded batch. Rows sum to 1; rows of padding, and of
     tokens without a partner in the teacher, are 0.

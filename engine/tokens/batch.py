@@ -41,8 +41,7 @@ class Batch:
 def packed(batches: list[Batch]) -> bytes:
     """Batches as bytes that `pickle.loads` reads, for another process.
 
-    Tensors are packed as arrays. As they are, they would go through shared memory, one file each, which takes
-    as long as making them.
+    Tensors are packed as arrays: as they are, they would each take a file of shared memory, and as long as making them.
     """
     buffer = BytesIO()
     pickler = pickle.Pickler(buffer, pickle.HIGHEST_PROTOCOL)

@@ -88,8 +88,7 @@ class Encoded:
 
         Shapes:
             Returns: classification (B,) int64; regression (B,) float32; tagging (B, N) int64 with `NO_LABEL` at tokens
-                without one; question answering (B, 2) int64, first and last token of the answer, both 0 where the
-                window does not hold it.
+                without one; question answering (B, 2) int64, first and last token of the answer, 0, 0 if it is absent.
         """
         if self.targets is not None:
             return torch.from_numpy(self.targets[np.asarray(ids, dtype=np.int64)])

@@ -62,7 +62,8 @@ def tokenise(
             chunks = _read_answering(backend, rows, max_length, window_overlap or 0)
         else:
             chunks = _read_windows(backend, rows, max_length, windows)
-        return _join(list(chunks))
+        nothing = Flat(*[np.zeros(0, np.int64)] * len(Flat._fields))
+        return Flat(*map(np.concatenate, zip(nothing, *chunks, strict=True)))
 
 
 @contextmanager
@@ -170,8 +171,3 @@ def _trimmed(
     starts[has_solid] = solid[low[has_solid]] - base[has_solid]
     ends[has_solid] = solid[high[has_solid] - 1] + 1 - base[has_solid]
     return starts, ends
-
-
-def _join(chunks: Sequence[Flat]) -> Flat:
-    nothing = Flat(*[np.zeros(0, np.int64)] * len(Flat._fields))
-    return Flat(*map(np.concatenate, zip(nothing, *chunks, strict=True)))

@@ -1,8 +1,7 @@
 """The training loop: one for students, for students without a teacher, and for teachers.
 
-It reads from top to bottom. What it decides: equation 1 is optimised exactly as it is logged; nothing is fetched from
-the device per step for the sake of logging; the best epoch on the held-out set is kept; a kill at any moment costs
-time, never another result.
+It reads from top to bottom. Equation 1 is optimised exactly as it is logged; nothing is fetched from the device per
+step for the sake of logging; the best epoch on the held-out set is kept; a kill costs time, never another result.
 """
 
 from __future__ import annotations
