@@ -174,18 +174,15 @@ class SignalPass:
     def write(self, ids: np.ndarray, number: int, features: Features) -> None:
         """Stores batch `number`; it counts as done only after its values are in the file."""
         for name, array in self._arrays.items():
-            values = features.logits if name == "logits" else features.hidden[int(name.split("-")[1])]
-            values = values.float() if name == "logits" else values.float().clamp(-LARGEST, LARGEST).half()
-            self._put(array, ids, values.cpu().numpy(), self.store.by_token(name))
+            state = (features.logits if name == "logits" else features.hidden[int(name.split("-")[1])]).float()
+            values = (state if name == "logits" else state.clamp(-LARGEST, LARGEST).half()).cpu().numpy()
+            if not self.store.by_token(name):
+                array[ids] = values[:, 0] if values.ndim == 3 else values
+                continue
+            for row, example in enumerate(ids):
+                start, stop = self.store.starts[example : example + 2]
+                array[start:stop] = values[row, : stop - start]
         self._done[number] = 1
-
-    def _put(self, array: np.memmap, ids: np.ndarray, values: np.ndarray, by_token: bool) -> None:
-        if not by_token:
-            array[ids] = values[:, 0] if values.ndim == 3 else values
-            return
-        for row, example in enumerate(ids):
-            start, stop = self.store.starts[example : example + 2]
-            array[start:stop] = values[row, : stop - start]
 
     def flush(self) -> None:
         """Makes what was written survive a power cut."""

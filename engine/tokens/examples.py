@@ -48,7 +48,7 @@ class Encoded:
     ends: Ragged
     segments: Ragged
     pad: int
-    targets: np.ndarray | None = None  # (n,) class or value, (n, 2) first and last answer token; None for tagging
+    targets: np.ndarray | None = None  # (n,) class or value, (n, 2) first and last answer token; else None
     words: Ragged | None = None  # of tagging: the first token of each word, −1 where it was lost
     tags: Ragged | None = None  # of tagging: the label of each word
     windows: Windows | None = None  # of question answering: the piece of context in each example

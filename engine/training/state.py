@@ -108,8 +108,7 @@ class Meter:
         Raises:
             NonFiniteLossError: A term was not finite; it names the first step and the term.
         """
-        wrong = [(step, name) for step, name in zip(self._bad.tolist(), self._names, strict=True) if step]
-        if wrong:
+        if wrong := [(step, name) for step, name in zip(self._bad.tolist(), self._names, strict=True) if step]:
             raise NonFiniteLossError(*min(wrong))
         return dict(zip(self._names, self._sums.tolist(), strict=True))
 
