@@ -27,10 +27,7 @@ CONTINUES = "##"  # how WordPiece marks all other pieces
 
 
 class MaskedWords:
-    """The operator `contextual`: each drawn word is masked as a whole and replaced by a whole word.
-
-    That is drawn from the model's `top_k` best by their probabilities.
-    """
+    """The operator `contextual`: drawn words become whole words, drawn by probability from the model's `top_k` best."""
 
     def __init__(self, spec: Contextual, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, machine: Machine):
         self.spec, self.tokenizer, self.machine = spec, tokenizer, machine

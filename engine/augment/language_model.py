@@ -48,10 +48,8 @@ WARMUP = 0.1
 MASKED = 0.15
 PLACE = "augmentation.contextual.model"
 
-MaskedModel = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
-
-def load_language_model(name: str, task: Task, machine: Machine) -> MaskedModel:
+def load_language_model(name: str, task: Task, machine: Machine) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A masked-language model with its tokenizer: of a hub name or folder, or trained on the task's texts.
 
     Raises:
@@ -85,7 +83,7 @@ def _load(name: str) -> PreTrainedModel:
     return model
 
 
-def in_domain(task: Task, machine: Machine) -> MaskedModel:
+def in_domain(task: Task, machine: Machine) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A small masked-language model of the task's texts, trained once."""
     tokenizer = scratch_tokenizer(task, machine)
     how = (SIZE, TOKENS, EPOCHS, EXAMPLES, BATCH, LEARNING_RATE, MASKED, machine.precision)

@@ -47,10 +47,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 def logits_of(
     model: nn.Module, encoded: Encoded, kind: TaskKind, accelerator: Accelerator, reporter: Reporter | None = None
 ) -> list[np.ndarray]:
-    """The logits of every example, cut to its own length; all processes share the work.
-
-    Shapes: n arrays (C,), or (N, C) where the model answers per token.
-    """
+    """The logits of every example, cut to its own length: (C,) or (N, C); all processes share the work."""
     accepted = accepted_inputs(model.to(accelerator.device))
     by_example: list[tuple[int, np.ndarray]] = []
     batches = sorted_batches(encoded.lengths, EVALUATION_BATCH)
@@ -93,10 +90,7 @@ def scores_on(
 
 
 def timing(model: nn.Module, encoded: Encoded, kind: TaskKind, device: torch.device) -> tuple[float, float]:
-    """Median milliseconds of one example at batch 1, and examples per second at batch 32.
-
-    In float32, tokenising not counted.
-    """
+    """Median milliseconds of one example at batch 1, examples per second at batch 32; float32, without tokenising."""
     accepted = accepted_inputs(model.to(device))
     spread = np.linspace(0, len(encoded) - 1, num=min(len(encoded), LATENCY_RUNS), dtype=int)
     order = np.arange(len(encoded))[: 4 * THROUGHPUT_BATCH]

@@ -16,10 +16,7 @@ from engine.data.task import Task
 
 
 def glue_files(task: Task) -> dict[str, str]:
-    """Test split → name of its leaderboard file; empty where the task is not GLUE's.
-
-    A local dataset that happens to bear a GLUE task's name counts as one only with its test sets.
-    """
+    """Test split → name of its leaderboard file; empty where the task is not GLUE's, even if it bears such a name."""
     benchmark = BENCHMARKS.get(task.name)
     if benchmark is None or (benchmark.labels and benchmark.labels != task.labels):
         return {}

@@ -165,10 +165,7 @@ METRICS: dict[str, Callable[[Task, Sequence[Any], Sequence[Any]], float]] = {
 
 
 def trivial_scores(task: Task, rows: Dataset) -> dict[str, float]:
-    """All metrics of always answering the most frequent class or tag of these rows, or their mean.
-
-    Question answering has no such answer, and so no scores.
-    """
+    """All metrics of always answering the rows' most frequent class or tag, or mean; none for question answering."""
     if task.kind == "question_answering":
         return {}
     gold = rows[KINDS[task.kind].target][:]

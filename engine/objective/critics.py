@@ -91,10 +91,7 @@ class TransformerLayer(nn.Module):
 
 
 class TransformerTowers(nn.Module):
-    """Transformer layers on a narrow projection of the hidden states (Distiller, appendix G).
-
-    They add no positions: hidden states know theirs.
-    """
+    """Transformer layers on narrow projections of hidden states, which know their positions (Distiller, appendix G)."""
 
     def __init__(self, spec: TransformerCritic, width: int, count: int):
         super().__init__()

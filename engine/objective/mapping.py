@@ -148,10 +148,7 @@ MAPPING: dict[str, Callable[..., LayerMapping]] = {
 
 
 class Projections(nn.Module):
-    """One learned linear map D → E for each student layer; nothing where the widths agree, unless `always`.
-
-    They train with the student and are no part of it.
-    """
+    """One linear map D → E for each student layer, learned beside the student; none where D = E, unless `always`."""
 
     def __init__(self, layers: Sequence[int], student_width: int, teacher_width: int, always: bool = False):
         super().__init__()

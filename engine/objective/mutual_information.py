@@ -139,10 +139,8 @@ class MutualInformation(nn.Module):
         return values.masked_fill(~(student.mask.any(1) & teacher.mask.any(1)), 0)
 
     def _draw(self, mask: Tensor) -> Tensor:
-        """Indices, into the flattened batch, of at most `max_tokens` tokens that count.
-
-        Drawn on the CPU from torch's global generator, which the loop seeds anew at each step.
-        """
+        """Indices, into the flattened batch, of at most `max_tokens` tokens that count."""
+        # Drawn on the CPU from torch's global generator, which the loop seeds anew at each step.
         valid = mask.flatten().nonzero().squeeze(1)
         return valid[torch.randperm(len(valid))[: self.max_tokens].to(valid.device)]
 

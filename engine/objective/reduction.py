@@ -65,8 +65,7 @@ def at_positions(values: Tensor, alignment: Tensor | None) -> Tensor:
 def reduce(term: Term, totals: Mapping[str, Tensor | float]) -> Tensor:
     """Sum of the values that count, over the number of units in the whole optimiser step.
 
-    Its sum over micro-batches and processes is the mean over the whole batch, because `totals` counts the units of
-    all of them.
+    Its sum over micro-batches and processes, whose units `totals` counts together, is the mean over the whole batch.
 
     Example:
         >>> term = Term(torch.tensor([1.0, 2.0]), torch.tensor([True, True]), "examples")

@@ -106,10 +106,7 @@ def signals_for(online: OnlineSignals, store: SignalStore, machine: Machine, alw
 
 
 def fill(store: SignalStore, names: list[str], online: OnlineSignals, machine: Machine) -> None:
-    """Passes every example through the teacher once and stores the arrays `names`.
-
-    What an earlier process left half-done is finished, not repeated.
-    """
+    """Passes every example through the teacher once and stores the arrays `names`, going on where a process stopped."""
     accelerator, reporter = machine.accelerator, machine.reporter
     with machine.alone(store.folder):
         if machine.main:

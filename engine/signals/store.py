@@ -129,10 +129,7 @@ class SignalReader:
 
 
 class SignalPass:
-    """One pass of the teacher over the data, which fills arrays that are missing.
-
-    Several processes may fill one pass together: each takes the batches that are its own.
-    """
+    """One pass of the teacher over the data, which fills missing arrays; every process takes batches of its own."""
 
     def __init__(self, store: SignalStore, names: Sequence[str]):
         self.store, self.names = store, list(names)

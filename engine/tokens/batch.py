@@ -39,12 +39,10 @@ class Batch:
 
 
 def packed(batches: list[Batch]) -> bytes:
-    """Batches as bytes that `pickle.loads` reads, for another process.
-
-    Tensors are packed as arrays: as they are, they would each take a file of shared memory, and as long as making them.
-    """
+    """Batches as bytes that `pickle.loads` reads, for another process."""
     buffer = BytesIO()
     pickler = pickle.Pickler(buffer, pickle.HIGHEST_PROTOCOL)
+    # As they are, tensors would each take a file of shared memory, and as long as making them.
     pickler.dispatch_table = copyreg.dispatch_table | {Tensor: lambda each: (torch.from_numpy, (each.numpy(),))}
     pickler.dump(batches)
     return buffer.getvalue()

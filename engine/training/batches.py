@@ -77,16 +77,13 @@ class TrainingData:
 
 
 class StepPlan:
-    """The steps of one epoch: step number → the batches of this process, in order.
-
-    `steps` holds the ids of the examples of each step, of all processes together.
-    """
+    """The steps of one epoch: step number → the batches of this process, in order."""
 
     def __init__(self, data: TrainingData, training: Training, seed: int, epoch: int, accelerator: Accelerator):
         self.data, self.size, self.position = data, training.batch_size, (seed, epoch)
         self.rank, self.processes = accelerator.process_index, accelerator.num_processes
         whole = self.size * training.gradient_accumulation
-        self.steps = step_batches(data.student.lengths, whole, seed, epoch)
+        self.steps = step_batches(data.student.lengths, whole, seed, epoch)  # ids, of all processes together
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -133,10 +130,7 @@ class Stream:
         return self._plan(epoch)[step]
 
     def from_step(self, start: int) -> Iterator[list[Batch]]:
-        """The steps from `start` on; where texts are augmented, and for a GPU, prepared ahead of time.
-
-        Worker processes augment, otherwise a thread serves; a step is the same whoever prepares it.
-        """
+        """The steps from `start` on, made ahead by workers that augment, or for a GPU by a thread; always the same."""
         numbers = range(start, len(self))
         if self._augmenter is not None and self._augmenter.workers:
             yield from self._from_workers(numbers, self._augmenter.workers)

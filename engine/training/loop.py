@@ -204,10 +204,7 @@ def optimise(
 
 
 def best_scores(stage: Stage, state: LoopState, machine: Machine) -> Scores:
-    """Scores of the weights that `train` left on every held-out set; the first set's are known.
-
-    A training that paused is scored on the first set alone.
-    """
+    """Scores of the weights that `train` left on every held-out set; where it paused, on the first alone."""
     first, *others = stage.held_out
     known = {first: state.history[(state.best_epoch or 1) - 1]["scores"]}
     rest = {} if stage.paused(state) else {name: stage.held_out[name] for name in others}

@@ -80,10 +80,7 @@ def best_file(folder: Path, state: LoopState) -> Path:
 
 
 class Meter:
-    """Sums of the terms, kept on the device, and the first step at which each was not finite.
-
-    They begin with those over the steps that an earlier process took in this epoch.
-    """
+    """Sums of the terms, kept on the device, going on from `sums`, and the first step at which each was not finite."""
 
     def __init__(self, sums: dict[str, float]):
         self._names = list(sums)
