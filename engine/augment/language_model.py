@@ -125,12 +125,9 @@ def _trained(task: Task, tokenizer: PreTrainedTokenizerBase, machine: Machine) -
 
 def _pieces(task: Task, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, list[int]]]:
     """Every text as token ids, long ones in pieces."""
+    texts = list(texts_of(task))
     pieces = tokenizer(
-        list(texts_of(task)),
-        truncation=True,
-        max_length=TOKENS,
-        return_overflowing_tokens=True,
-        return_special_tokens_mask=True,
+        texts, truncation=True, max_length=TOKENS, return_overflowing_tokens=True, return_special_tokens_mask=True
     )
     names = ("input_ids", "special_tokens_mask")
     return [dict(zip(names, values, strict=True)) for values in zip(*map(pieces.get, names), strict=True)]

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch.utils.data import DataLoader
@@ -147,13 +147,9 @@ class Stream:
     def _from_workers(self, numbers: range, workers: int) -> Iterator[list[Batch]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of more workers than cores, which somebody has asked for
+            dataset: Any = self  # it has the two methods of a map-style dataset
             loader: DataLoader[bytes] = DataLoader(
-                self,  # type: ignore[arg-type]  # it has the two methods of a map-style dataset
-                batch_size=None,
-                sampler=numbers,
-                num_workers=workers,
-                collate_fn=packed,
-                prefetch_factor=AHEAD,
+                dataset, batch_size=None, sampler=numbers, num_workers=workers, collate_fn=packed, prefetch_factor=AHEAD
             )
             steps = iter(loader)
         for step in steps:

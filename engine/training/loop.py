@@ -18,6 +18,7 @@ import torch
 from accelerate.tracking import TensorBoardTracker
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from engine.base.errors import InputError
 from engine.base.files import written_atomically
@@ -181,11 +182,7 @@ def _log(log: TensorBoardTracker | None, group: str, values: Mapping[str, float]
 
 
 def optimise(
-    batches: Sequence[Batch],
-    stage: Stage,
-    trainee: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    accelerator: Accelerator,
+    batches: Sequence[Batch], stage: Stage, trainee: nn.Module, optimizer: Optimizer, accelerator: Accelerator
 ) -> list[dict[str, Tensor]]:
     """One optimiser step; the weighted terms of each of its forward passes."""
     losses = []
