@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
@@ -19,15 +21,11 @@ from engine.base.hub import MODEL_FILES, local_snapshot
 from engine.models.load import quiet_transformers
 
 if TYPE_CHECKING:
-    import numpy as np
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
     from engine.base.machine import Machine
     from engine.pipeline.augmentation import BackTranslation
 
 BATCH = 32
-LONGEST = 256
-"""Tokens of a text; a longer one stays as it is."""
+LONGEST = 256  # tokens of a text; a longer one stays as it is
 PLACE = "augmentation.back_translation"
 
 
@@ -38,12 +36,10 @@ class BackTranslated:
         self.strength = spec.strength
         self._there = Translator(spec.there, f"{PLACE}.there", machine)
         self._back = Translator(spec.back, f"{PLACE}.back", machine)
-        identity = self._there.identity, self._back.identity, LONGEST
-        path = kept(machine.options.cache, "translations", *identity)
+        path = kept(machine.options.cache, "translations", self._there.identity, self._back.identity, LONGEST)
         self._kept = Translations(path.with_suffix(".db"))
 
     def __call__(self, passages: Sequence[Passage], generator: np.random.Generator) -> list[Passage]:
-        """Other forms of texts."""
         drawn = generator.random(len(passages)) < self.strength
         texts = list(dict.fromkeys(p.text for p, chosen in zip(passages, drawn, strict=True) if chosen))
         known = self._kept.read(texts)
@@ -66,8 +62,16 @@ class Translator:
         folder = local_snapshot(name, place)
         self.identity = hash_of_files([path for pattern in MODEL_FILES for path in folder.glob(pattern)])
         self.machine = machine
-        self.model, self.tokenizer = _load(folder, name, place)
-        self.model.eval().requires_grad_(False).to(machine.device)
+        try:
+            with quiet_transformers():
+                self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+                model = AutoModelForSeq2SeqLM.from_pretrained(
+                    folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+                )
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+            what = f"no model that translates can be loaded ({str(error).strip().splitlines()[0]})"
+            raise InputError.of(place, what, repr(name)) from error
+        self.model = model.eval().requires_grad_(False).to(machine.device)
 
     @torch.no_grad()
     def __call__(self, texts: Sequence[str]) -> list[str]:
@@ -89,30 +93,14 @@ class Translator:
         return translated
 
 
-def _load(folder: Path, name: str, place: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    try:
-        with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-            model = AutoModelForSeq2SeqLM.from_pretrained(
-                folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-            )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        what = f"no model that translates can be loaded ({str(error).strip().splitlines()[0]})"
-        raise InputError.of(place, what, repr(name)) from error
-    return model, tokenizer
-
-
 class Translations:
     """Text → translation, in a file that several processes may share."""
 
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
+        self._open = partial(sqlite3.connect, path, timeout=60)
         with closing(self._open()) as connection, connection:
             connection.execute("CREATE TABLE IF NOT EXISTS translations (text TEXT PRIMARY KEY, found TEXT)")
-
-    def _open(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._path, timeout=60)
 
     def read(self, texts: Sequence[str]) -> dict[str, str]:
         """Those that are known."""

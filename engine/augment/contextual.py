@@ -20,22 +20,14 @@ if TYPE_CHECKING:
     from engine.base.machine import Machine
     from engine.pipeline.augmentation import Contextual
 
-BATCH = 64
-"""Texts in one forward pass."""
-LONGEST = 512
-"""Tokens that are read by a model without a limit of its own; later words stay."""
-WORD_STARTS = ("Ġ", "▁")
-"""What byte-level and SentencePiece vocabularies mark the beginning of a word with."""
-CONTINUES = "##"
-"""What WordPiece marks all other pieces with."""
+BATCH = 64  # texts in one forward pass
+LONGEST = 512  # tokens that are read by a model without a limit of its own; later words stay
+WORD_STARTS = ("Ġ", "▁")  # how byte-level and SentencePiece vocabularies mark the beginning of a word
+CONTINUES = "##"  # how WordPiece marks all other pieces
 
 
 class MaskedWords:
-    """The operator `contextual`.
-
-    Each drawn word is masked as a whole and replaced by a whole word, drawn from the model's `top_k` best by
-    their probabilities.
-    """
+    """The operator `contextual`: drawn words become whole words, drawn by probability from the model's `top_k` best."""
 
     def __init__(self, spec: Contextual, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, machine: Machine):
         self.spec, self.tokenizer, self.machine = spec, tokenizer, machine
@@ -44,12 +36,10 @@ class MaskedWords:
         self.is_word = torch.tensor([bool(word) for word in self.words], device=machine.device)
         self.best = min(spec.top_k, int(self.is_word.sum()))
         if not self.best:
-            what = "its vocabulary has no whole words"
-            raise InputError.of("augmentation.contextual.model", what, repr(spec.model))
+            raise InputError.of("augmentation.contextual.model", "its vocabulary has no whole words", repr(spec.model))
         self.limit = min(tokenizer.model_max_length, position_limit(model.config) or LONGEST)
 
     def __call__(self, passages: Sequence[Passage], generator: np.random.Generator) -> list[Passage]:
-        """Other forms of texts."""
         drawn = [passage.some(self.spec.strength, generator) for passage in passages]
         masked = [self._masked(*pair) for pair in zip(passages, drawn, strict=True)]
         chances = [generator.random(len(indices)) for indices in drawn]
@@ -60,7 +50,6 @@ class MaskedWords:
         return made
 
     def _masked(self, passage: Passage, indices: np.ndarray) -> str:
-        """The text with the cores of some words masked."""
         words = list(passage.words)
         for index in indices:
             words[index] = CORE.sub(lambda _: str(self.tokenizer.mask_token), words[index], count=1)

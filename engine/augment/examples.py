@@ -1,8 +1,8 @@
 """Augmented examples as tensors: what a policy makes of training examples, seen by student and teacher.
 
-Decided here: a batch of augmented examples is tokenised as the originals are, one example for each original.
-In question answering an original is a window: its piece of the context is augmented, with the answer where
-the piece holds it whole. The teacher's view of augmented examples is always computed.
+Decided here: a batch of augmented examples is tokenised as the originals are, one example for each original. In
+question answering an original is a window: its piece of the context is augmented, with the answer where the piece
+holds it whole. The teacher's view of augmented examples is always computed.
 """
 
 from __future__ import annotations
@@ -16,21 +16,20 @@ import pyarrow as pa
 import torch
 from datasets import Dataset
 from datasets.table import InMemoryTable
+from torch import Tensor
 
 from engine.augment.mixup import mixed_alignment, mixed_targets
 from engine.models.forward import SHARES
 from engine.tokens.alignment import alignments
 from engine.tokens.batch import Batch
-from engine.tokens.examples import encode
+from engine.tokens.examples import Encoded, encode
 from engine.tokens.windows import Windows, answer_spans
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
     from engine.augment.policy import Policy
     from engine.data.task import Task
-    from engine.tokens.examples import Encoded
 
 
 @dataclass(frozen=True)
@@ -43,27 +42,18 @@ class Tokenisation:
 
 @dataclass(frozen=True)
 class Augmenter:
-    """Makes augmented examples of the training examples of a task.
-
-    Args:
-        copies: Augmented examples made of each original one.
-        examples: The originals through the student's tokenizer.
-        teacher: None where its tokens are the student's.
-        accepted: Names of the tensors that the student's forward takes; `teacher_accepted` likewise.
-        aligned: Whether logits are compared token by token.
-        workers: Processes that make them ahead of the training.
-    """
+    """Makes augmented examples of the training examples of a task."""
 
     task: Task
     policy: Policy
-    copies: int
-    examples: Encoded
+    copies: int  # augmented examples made of each original one
+    examples: Encoded  # the originals through the student's tokenizer
     student: Tokenisation
-    teacher: Tokenisation | None
-    accepted: set[str]
+    teacher: Tokenisation | None  # None where its tokens are the student's
+    accepted: set[str]  # names of the tensors that the student's forward takes
     teacher_accepted: set[str]
-    aligned: bool
-    workers: int = 0
+    aligned: bool  # whether logits are compared token by token
+    workers: int = 0  # processes that make them ahead of the training
 
     def batch(self, ids: np.ndarray, generator: np.random.Generator) -> Batch:
         """Augmented forms of some examples (B,)."""
@@ -82,7 +72,6 @@ class Augmenter:
         return batch if made.shares is None else self._mixed(batch, torch.from_numpy(made.shares).float())
 
     def _mixed(self, batch: Batch, shares: Tensor) -> Batch:
-        """Pairs with what mixes them."""
         length = batch.inputs["input_ids"].shape[1]
         return replace(
             batch,
@@ -111,10 +100,8 @@ class Augmenter:
 
 
 def _piece(row: dict[str, Any], start: int, end: int) -> dict[str, Any]:
-    """A question with a piece of its context."""
     first, last = answer_spans([row["answers"]])[0].tolist()
-    inside = start <= first and last <= end
     answers: dict[str, list[Any]] = {"text": [], "answer_start": []}
-    if inside:
+    if start <= first and last <= end:
         answers = {"text": [row["context"][first:last]], "answer_start": [first - start]}
     return {**row, "context": row["context"][start:end], "answers": answers}

@@ -1,8 +1,7 @@
 """The masked-language model of contextual augmentation: a named one, or a small one of the dataset's own.
 
-Decided here: size and training of the small one. It knows which words stand where in texts like these, and
-nothing of the language beyond them; it is trained once for a dataset and kept. The main process trains it
-alone, so that it is the same for any number of processes.
+Decided here: size and training of the small one. It knows which words stand where in texts like these, and nothing of
+the language beyond them. The main process trains it alone, once for a dataset, so that it never depends on processes.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from accelerate.utils import send_to_device
+from torch import Tensor
 from torch.nn import functional as F
 from transformers import (
     AutoModelForMaskedLM,
@@ -27,7 +27,7 @@ from engine.base.cache import kept
 from engine.base.errors import InputError
 from engine.base.files import folder_written_atomically
 from engine.base.hub import local_snapshot
-from engine.data.task import texts_of
+from engine.data.task import Task, texts_of
 from engine.models.load import load_config, load_tokenizer, quiet_transformers, save_model, scratch_config
 from engine.models.names import Scratch
 from engine.models.vocabulary import scratch_tokenizer
@@ -36,32 +36,21 @@ from engine.tokens.order import step_batches
 from engine.tokens.ragged import NO_LABEL
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from engine.base.machine import Machine
-    from engine.data.task import Task
 
 SIZE = Scratch(layers=2, hidden=128, heads=2)
-TOKENS = 64
-"""Of a text; the rest of a long one is another text."""
-EPOCHS = 8
-"""Beyond them, texts are learned by heart and the loss on others rises again (benchmarks/RESULTS.md)."""
-EXAMPLES = 20_000
-"""Most texts that are read, repetitions counted."""
+TOKENS = 64  # of a text; the rest of a long one is another text
+EPOCHS = 8  # beyond them, texts are learned by heart and the loss on others rises again (benchmarks/RESULTS.md)
+EXAMPLES = 20_000  # most texts that are read, repetitions counted
 BATCH = 32
 LEARNING_RATE = 1e-3
 WARMUP = 0.1
 MASKED = 0.15
 PLACE = "augmentation.contextual.model"
 
-MaskedModel = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
-
-def load_language_model(name: str, task: Task, machine: Machine) -> MaskedModel:
-    """A masked-language model with its tokenizer.
-
-    Args:
-        name: A hub name or a folder; `in_domain` stands for one that is trained on the task's texts.
+def load_language_model(name: str, task: Task, machine: Machine) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A masked-language model with its tokenizer: of a hub name or folder, or trained on the task's texts.
 
     Raises:
         InputError: It cannot be read, or is no masked-language model.
@@ -89,13 +78,12 @@ def _load(name: str) -> PreTrainedModel:
     except (OSError, ValueError, RuntimeError) as error:
         what = f"no masked-language model can be loaded ({str(error).splitlines()[0]})"
         raise InputError.of(PLACE, what, repr(name)) from error
-    head = [key for key in report["missing_keys"] if "embedding" not in key and "pooler" not in key]
-    if head:
+    if any("embedding" not in key and "pooler" not in key for key in report["missing_keys"]):
         raise InputError.of(PLACE, "it was saved without the head that fills in words", repr(name))
     return model
 
 
-def in_domain(task: Task, machine: Machine) -> MaskedModel:
+def in_domain(task: Task, machine: Machine) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A small masked-language model of the task's texts, trained once."""
     tokenizer = scratch_tokenizer(task, machine)
     how = (SIZE, TOKENS, EPOCHS, EXAMPLES, BATCH, LEARNING_RATE, MASKED, machine.precision)
@@ -110,7 +98,6 @@ def in_domain(task: Task, machine: Machine) -> MaskedModel:
 
 
 def _trained(task: Task, tokenizer: PreTrainedTokenizerBase, machine: Machine) -> PreTrainedModel:
-    name = "language model of the dataset"
     texts = _pieces(task, tokenizer)
     config = scratch_config(SIZE, len(tokenizer), tokenizer.pad_token_id or 0)
     torch.manual_seed(0)
@@ -125,7 +112,7 @@ def _trained(task: Task, tokenizer: PreTrainedTokenizerBase, machine: Machine) -
     warmup, total = max(1, round(WARMUP * len(steps))), len(steps) + 1
     schedule = get_linear_schedule_with_warmup(optimizer, warmup, total, last_epoch=0)
     collate = masking(tokenizer)
-    machine.reporter.start(name, len(steps))
+    machine.reporter.start(name := "language model of the dataset", len(steps))
     for ids in steps:
         masked_loss(model, collate([texts[index] for index in ids]), machine).backward()
         optimizer.step()
@@ -138,12 +125,9 @@ def _trained(task: Task, tokenizer: PreTrainedTokenizerBase, machine: Machine) -
 
 def _pieces(task: Task, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, list[int]]]:
     """Every text as token ids, long ones in pieces."""
+    texts = list(texts_of(task))
     pieces = tokenizer(
-        list(texts_of(task)),
-        truncation=True,
-        max_length=TOKENS,
-        return_overflowing_tokens=True,
-        return_special_tokens_mask=True,
+        texts, truncation=True, max_length=TOKENS, return_overflowing_tokens=True, return_special_tokens_mask=True
     )
     names = ("input_ids", "special_tokens_mask")
     return [dict(zip(names, values, strict=True)) for values in zip(*map(pieces.get, names), strict=True)]

@@ -2,9 +2,9 @@
 
     x̂ = λ·x + (1 − λ)·x',   ŷ = λ·y + (1 − λ)·y'
 
-Decided here: a batch of pairs holds the first partners and behind them the second ones, row i and row n + i
-being mixed with λ_i. What a model makes of them is `engine.models.forward`'s; targets are mixed as
-distributions, in tagging at every token, in question answering over the positions.
+Decided here: a batch of pairs holds the first partners and behind them the second ones, row i and row n + i being
+mixed with λ_i. What a model makes of them is `engine.models.forward`'s; targets are mixed as distributions, in
+tagging at every token, in question answering over the positions.
 """
 
 from __future__ import annotations
@@ -33,32 +33,23 @@ def draw(spec: Mixup, count: int, generator: np.random.Generator) -> tuple[np.nd
 
 
 def mixed_targets(labels: Tensor, shares: Tensor, kind: TaskKind, classes: int, length: int) -> Tensor:
-    """Targets of pairs, as distributions.
+    """Targets of pairs, as distributions, from the labels of 2n examples as `Encoded.labels` gives them.
 
-    Args:
-        labels: Of 2n examples, as `Encoded.labels` gives them.
-        classes: Width C of the logits.
-        length: N.
-
-    Shapes:
-        Returns: classification (n, C); regression (n,) the mixed value; tagging (n, N, C), a token's numbers
-            summing to the share of the partners that have a label there; question answering (n, 2, N).
+    Shapes: classification (n, C); regression (n,) the mixed value; tagging (n, N, C), a token's numbers summing to the
+    share of the partners that have a label there; question answering (n, 2, N). C is `classes`, N `length`.
     """
     if kind == "regression":
         return blend(labels, shares)
     if kind == "question_answering":
         return blend(F.one_hot(labels, length).float(), shares)
-    known = labels != NO_LABEL
-    hot = F.one_hot(labels.clamp(min=0), classes).float() * known.unsqueeze(-1)
+    hot = F.one_hot(labels.clamp(min=0), classes).float() * (labels != NO_LABEL).unsqueeze(-1)
     return blend(hot, shares)
 
 
 def mixed_alignment(alignment: Tensor | None, shares: Tensor) -> Tensor | None:
     """Which teacher tokens a mixed student token meets: those of both partners' tokens.
 
-    Shapes:
-        alignment: (2n, N of the student, N of the teacher).
-        Returns: (n, N, N of the teacher); rows sum to 1, or to 0 without a partner.
+    Shapes: (2n, N, N of the teacher) → (n, N, N of the teacher); rows sum to 1, or to 0 without a partner.
     """
     if alignment is None:
         return None

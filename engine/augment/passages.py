@@ -1,24 +1,21 @@
 """Texts as words that can be changed while everything that hangs on them is kept.
 
-Decided here: what a word is (a stretch without whitespace), that punctuation around it stays where it is, and
-how tags and answers survive: a tag belongs to its word, and the words of an answer are one piece that no
-operator touches, so that the answer is found again wherever it has moved to.
+Decided here: what a word is (a stretch without whitespace), that punctuation around it stays where it is, and how
+tags and answers survive: a tag belongs to its word, and the words of an answer are one piece that no operator
+touches, so that the answer is found again wherever it has moved to.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from engine.data.task import KINDS
+from engine.data.task import KINDS, TaskKind
 from engine.tokens.windows import answer_spans
-
-if TYPE_CHECKING:
-    from engine.data.task import TaskKind
 
 Row = Mapping[str, Any]
 CORE = re.compile(r"\w(?:.*\w)?", re.DOTALL)
@@ -26,19 +23,12 @@ CORE = re.compile(r"\w(?:.*\w)?", re.DOTALL)
 
 @dataclass(frozen=True)
 class Passage:
-    """One text in words.
+    """One text in words."""
 
-    Args:
-        words: Its stretches without whitespace; of a tagged sentence its tokens.
-        gaps: The whitespace before each word and after the last one, one more than words.
-        tags: Of each word; None where there are none.
-        kept: Indices of words that no operator may change or move.
-    """
-
-    words: tuple[str, ...]
-    gaps: tuple[str, ...] = ()
-    tags: tuple[int, ...] | None = None
-    kept: frozenset[int] = field(default_factory=frozenset)
+    words: tuple[str, ...]  # its stretches without whitespace; of a tagged sentence its tokens
+    gaps: tuple[str, ...] = ()  # the whitespace before each word and after the last one, one more than words
+    tags: tuple[int, ...] | None = None  # of each word; None where there are none
+    kept: frozenset[int] = frozenset()  # indices of words that no operator may change or move
 
     @property
     def text(self) -> str:
@@ -63,10 +53,7 @@ class Passage:
 
 
 def passage_of(text: str, kept: tuple[int, int] | None = None) -> Passage:
-    """A text in words.
-
-    Args:
-        kept: First and behind-last character of what must stay as it is.
+    """A text in words, those from character `kept[0]` to before `kept[1]` as one that stays as it is.
 
     Example:
         >>> passage_of("In 1066, a battle.", (3, 7)).words, passage_of(" a  b ").gaps
@@ -110,15 +97,8 @@ def core_of(word: str) -> str:
     return match[0].lower() if match else ""
 
 
-# --- rows ----------------------------------------------------------------------------------------
-
-
 def passages_of(row: Row, kind: TaskKind) -> list[Passage]:
-    """The texts of a row of a task, in the order of its fields.
-
-    Args:
-        row: Of question answering, with at most one answer.
-    """
+    """The texts of a row of a task, in the order of its fields; of question answering with at most one answer."""
     if kind == "tagging":
         words = tuple(row["tokens"])
         gaps = ("", *[" "] * (len(words) - 1), "")[: len(words) + 1]

@@ -1,8 +1,8 @@
 """The policy: rows in, augmented rows out (Distiller, algorithm 1).
 
-Decided here: what the order means. Text operators act one after the other on every text of a row. Mixup draws
-a partner for each row among the others of the batch; what stood before it in the stack has changed the row
-alone, what stands behind it changes both. Everything is driven by the generator that is given.
+Decided here: what the order means. Text operators act one after the other on every text of a row. Mixup draws a
+partner for each row among the others of the batch; what stood before it in the stack has changed the row alone, what
+stands behind it changes both. Everything is driven by the generator that is given.
 """
 
 from __future__ import annotations
@@ -32,35 +32,22 @@ Operator = Callable[[Sequence[Passage], np.random.Generator], list[Passage]]
 
 @dataclass(frozen=True)
 class AugmentedRows:
-    """What a policy made.
+    """What a policy made."""
 
-    Args:
-        rows: n rows; with mixup n first partners, and behind them n second ones.
-        shares: λ of each pair (n,); None without mixup.
-    """
-
-    rows: list[dict[str, Any]]
-    shares: np.ndarray | None = None
+    rows: list[dict[str, Any]]  # n; with mixup n first partners, and behind them n second ones
+    shares: np.ndarray | None = None  # λ of each pair (n,); None without mixup
 
 
 @dataclass(frozen=True)
 class Policy:
-    """An ordered stack of operators, ready to act.
+    """An ordered stack of operators, ready to act."""
 
-    Args:
-        before: Text operators in front of mixup; all of them where there is no mixup.
-        mixup: Its spec.
-        after: Text operators behind it.
-        on_device: Whether an operator runs a model, which cannot be shared with other processes.
-    """
-
-    before: tuple[Operator, ...]
+    before: tuple[Operator, ...]  # text operators in front of mixup; all of them where there is no mixup
     mixup: Mixup | None = None
     after: tuple[Operator, ...] = ()
-    on_device: bool = False
+    on_device: bool = False  # whether an operator runs a model, which cannot be shared with other processes
 
     def __call__(self, rows: Sequence[Row], kind: TaskKind, generator: np.random.Generator) -> AugmentedRows:
-        """Augments the rows of a batch."""
         changed = _apply(self.before, rows, kind, generator)
         if self.mixup is None:
             return AugmentedRows(changed)

@@ -27,7 +27,6 @@ class RandomWords:
     synonyms: Synonyms | None
 
     def __call__(self, passages: Sequence[Passage], generator: np.random.Generator) -> list[Passage]:
-        """Other forms of texts."""
         return [self._changed(passage, generator) for passage in passages]
 
     def _changed(self, passage: Passage, generator: np.random.Generator) -> Passage:

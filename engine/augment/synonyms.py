@@ -1,8 +1,7 @@
 """Words that mean nearly the same, from what is on this machine.
 
-Decided here: WordNet is read through nltk, from nltk's own folders or from Debian's `wordnet-base`, which
-leaves out two files that nltk wants. Without it the nearest neighbours among word vectors serve, where a
-file of them is named.
+Decided here: WordNet is read through nltk, from nltk's own folders or from Debian's `wordnet-base`, which leaves out
+two files that nltk wants. Without it the nearest neighbours among word vectors serve, where a file of them is named.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from io import StringIO
 from pathlib import Path
@@ -21,18 +21,15 @@ from engine.data.vectors import read_vectors
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
 
-Synonyms = Callable[[str], Sequence[str]]
-"""Word in lower case → others of nearly its meaning, possibly none."""
+Synonyms = Callable[[str], Sequence[str]]  # word in lower case → others of nearly its meaning, possibly none
 
 PLACE = "augmentation.random.synonyms"
 DEBIAN = Path("/usr/share/wordnet")
 NEIGHBOURS = 5
-LEAST_COSINE = 0.6
-"""Ours, not tuned."""
+LEAST_COSINE = 0.6  # ours, not tuned
 WORDNET, NONE, AUTO = "wordnet", "none", "auto"
 LEXNAMES = "\n".join(f"{number:02d}\tfile{number}\t0" for number in range(45))
-"""WordNet's list of lexicographer files (lexnames(5WN)), which Debian leaves out. nltk wants 45 lines, whose
-names nothing here reads."""
+"""WordNet's list of lexicographer files (lexnames(5WN)), which Debian leaves out; nothing here reads the names."""
 
 
 def load_synonyms(source: str) -> Synonyms | None:
@@ -47,9 +44,8 @@ def load_synonyms(source: str) -> Synonyms | None:
         return neighbours(read_vectors(Path(source).expanduser(), PLACE))
     folder = wordnet_folder()
     if folder is None and source == WORDNET:
-        what = "WordNet is not on this machine"
         hint = "Install it, for instance with `python -m nltk.downloader wordnet`."
-        raise InputError.of(PLACE, what, source, (NONE, "a file of vectors"), hint)
+        raise InputError.of(PLACE, "WordNet is not on this machine", source, (NONE, "a file of vectors"), hint)
     return wordnet(folder) if folder else None
 
 
@@ -58,11 +54,8 @@ def wordnet_folder() -> Path | None:
     import nltk
 
     for name in ("corpora/wordnet", "corpora/wordnet.zip/wordnet/"):
-        try:
-            found = nltk.data.find(name)
-        except LookupError:
-            continue
-        return Path(str(found))
+        with suppress(LookupError):
+            return Path(str(nltk.data.find(name)))
     return DEBIAN if (DEBIAN / "data.noun").is_file() else None
 
 

@@ -12,21 +12,19 @@ import torch
 from accelerate.utils import gather_object, send_to_device
 from torch import nn
 
-from engine.base.progress import SilentReporter
+from engine.base.progress import Reporter, SilentReporter
 from engine.evaluation.scores import predictions, scores
 from engine.models.forward import accepted_inputs, forward
-from engine.tokens.examples import encode
+from engine.tokens.examples import Encoded, encode
 from engine.tokens.order import sorted_batches
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from transformers import PreTrainedTokenizerBase
 
-    from engine.base.progress import Reporter
     from engine.data.metrics import Scores
     from engine.data.task import Task, TaskKind
     from engine.pipeline.training import Training
-    from engine.tokens.examples import Encoded
 
 EVALUATION_BATCH = 64
 LATENCY_RUNS = 20
@@ -49,11 +47,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 def logits_of(
     model: nn.Module, encoded: Encoded, kind: TaskKind, accelerator: Accelerator, reporter: Reporter | None = None
 ) -> list[np.ndarray]:
-    """The logits of every example, cut to its own length; all processes share the work.
-
-    Shapes:
-        Returns: n arrays (C,), or (N, C) where the model answers per token.
-    """
+    """The logits of every example, cut to its own length: (C,) or (N, C); all processes share the work."""
     accepted = accepted_inputs(model.to(accelerator.device))
     by_example: list[tuple[int, np.ndarray]] = []
     batches = sorted_batches(encoded.lengths, EVALUATION_BATCH)
@@ -87,11 +81,7 @@ def scores_on(
     accelerator: Accelerator,
     reporter: Reporter | None = None,
 ) -> Scores:
-    """Held-out set → metric → score of a model.
-
-    Args:
-        held_out: The sets that are wanted, by their names in `task.validation`.
-    """
+    """Held-out set → metric → score of a model, on the sets wanted, by their names in `task.validation`."""
     by_set = {}
     for name, encoded in held_out.items():
         answers = predictions(task, encoded, logits_of(model, encoded, task.kind, accelerator, reporter))
@@ -100,11 +90,7 @@ def scores_on(
 
 
 def timing(model: nn.Module, encoded: Encoded, kind: TaskKind, device: torch.device) -> tuple[float, float]:
-    """How fast a model answers, in float32, tokenising not counted.
-
-    Returns:
-        Median milliseconds of one example at batch 1, and examples per second at batch 32.
-    """
+    """Median milliseconds of one example at batch 1, examples per second at batch 32; float32, without tokenising."""
     accepted = accepted_inputs(model.to(device))
     spread = np.linspace(0, len(encoded) - 1, num=min(len(encoded), LATENCY_RUNS), dtype=int)
     order = np.arange(len(encoded))[: 4 * THROUGHPUT_BATCH]

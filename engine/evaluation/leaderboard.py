@@ -1,7 +1,7 @@
 """Predictions on GLUE's test sets → the files that gluebenchmark.com takes.
 
-Decided here: one file per test set, `index<TAB>prediction`, in the order of the test rows; class names for
-the inference tasks, class indices elsewhere, and for STS-B a number from 0 to 5.
+Decided here: one file per test set, `index<TAB>prediction`, in the order of the test rows; class names for the
+inference tasks, class indices elsewhere, and for STS-B a number from 0 to 5.
 """
 
 from __future__ import annotations
@@ -14,14 +14,9 @@ from engine.base.files import write_text
 from engine.data.benchmarks import BENCHMARKS, Benchmark
 from engine.data.task import Task
 
-HIGHEST_SIMILARITY = 5.0
-
 
 def glue_files(task: Task) -> dict[str, str]:
-    """Test split → name of its leaderboard file; empty where the task is not GLUE's.
-
-    A local dataset that happens to bear a GLUE task's name counts as one only with its test sets.
-    """
+    """Test split → name of its leaderboard file; empty where the task is not GLUE's, even if it bears such a name."""
     benchmark = BENCHMARKS.get(task.name)
     if benchmark is None or (benchmark.labels and benchmark.labels != task.labels):
         return {}
@@ -29,18 +24,14 @@ def glue_files(task: Task) -> dict[str, str]:
 
 
 def write_glue_files(task: Task, predictions_by_split: Mapping[str, Sequence[float]], folder: str | Path) -> list[Path]:
-    """Writes the leaderboard file of each split that has predictions.
+    """Writes the leaderboard file of each split that has predictions, in the order of the splits.
 
     Args:
-        task: A GLUE task with test sets.
         predictions_by_split: Test split → class index of each row, or its number (STS-B).
-        folder: Where the files go; made if it does not exist.
-
-    Returns:
-        The files, in the order of the splits.
+        folder: Made if it does not exist.
 
     Raises:
-        InputError: The task has no such test set, or the predictions do not fit its rows.
+        InputError: The task is not GLUE's, has no such test set, or the predictions do not fit its rows.
     """
     files = glue_files(task)
     if not files:
@@ -50,10 +41,9 @@ def write_glue_files(task: Task, predictions_by_split: Mapping[str, Sequence[flo
     for split, predictions in predictions_by_split.items():
         if split not in files:
             raise InputError(unknown_name(task.name, "no test set of this name", split, files))
-        rows = len(task.test[split])
-        if len(predictions) != rows:
-            got = f"{len(predictions):,} predictions for {rows:,} rows"
-            raise InputError.of(f"{task.name} {split}", "one prediction per row is needed", got)
+        if (got := len(predictions)) != (rows := len(task.test[split])):
+            counts = f"{got:,} predictions for {rows:,} rows"
+            raise InputError.of(f"{task.name} {split}", "one prediction per row is needed", counts)
         lines = (f"{row}\t{_written(benchmark, answer)}\n" for row, answer in enumerate(predictions))
         texts[Path(folder) / files[split]] = "index\tprediction\n" + "".join(lines)
     for path, text in texts.items():
@@ -63,6 +53,6 @@ def write_glue_files(task: Task, predictions_by_split: Mapping[str, Sequence[flo
 
 def _written(benchmark: Benchmark, prediction: float) -> str:
     if benchmark.kind == "regression":
-        return f"{min(max(float(prediction), 0.0), HIGHEST_SIMILARITY):.3f}"
+        return f"{min(max(float(prediction), 0.0), 5.0):.3f}"
     index = int(prediction)
     return benchmark.labels[index] if benchmark.words else str(index)

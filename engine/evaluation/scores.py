@@ -1,10 +1,9 @@
 """From logits to predictions, and from predictions to scores.
 
-Decided here: scores are fractions (0 to 1, correlations −1 to 1). Where a score is undefined, as
-the correlation of a constant, it is 0. An answer is the span with the largest sum of start and end
-logit over all windows of the row, at most `MAX_ANSWER` tokens long. Words that truncation cut off
-are counted: they get `O`, or the most frequent tag of the training rows where there is no `O` (in
-prediction, which has no training rows, the first tag).
+Decided here: scores are fractions (0 to 1, correlations −1 to 1). Where a score is undefined, as the correlation of a
+constant, it is 0. An answer is the span with the largest sum of start and end logit over all windows of the row, at
+most `MAX_ANSWER` tokens long. Words that truncation cut off are counted: they get `O`, or the most frequent tag of
+the training rows where there is no `O` (in prediction, which has no training rows, the first tag).
 """
 
 from __future__ import annotations
@@ -19,39 +18,33 @@ from scipy import stats
 from sklearn import metrics
 
 from engine.base.errors import RunError
-from engine.data.task import KINDS
+from engine.data.task import KINDS, Task, TaskKind
 from engine.tokens.tokenise import SECOND
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from engine.data.task import Task, TaskKind
     from engine.tokens.examples import Encoded
 
-MAX_ANSWER = 30
-"""Tokens of the longest answer that is considered (Devlin et al. 2019)."""
-STANDARD_ERRORS = 3
-"""How far above the trivial score a score is clearly better."""
-
-# --- logits → predictions --------------------------------------------------------------------
+MAX_ANSWER = 30  # tokens of the longest answer that is considered (Devlin et al. 2019)
+STANDARD_ERRORS = 3  # how far above the trivial score a score is clearly better
 
 
 def predictions(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[Any]:
     """What a model answers for each row.
 
-    Shapes:
-        logits: of each example, cut to its own length: classification (C,), regression (1,), tagging (N, C),
-            question answering (N, 2).
-        Returns: for each row the index of its class; its value; a list with a tag index for each
-            word; the text of its answer, empty where no window holds any context.
+    It is the index of its class; its value; a tag index for each word; or the text of its answer, empty where no
+    window holds any context. The logits of each example are cut to its own length.
+
+    Shapes: logits of classification (C,), regression (1,), tagging (N, C), question answering (N, 2).
 
     Raises:
         RunError: A logit is not a finite number.
     """
     for row, values in zip(encoded.rows, logits, strict=True):
         if not np.isfinite(values).all():
-            what = "the model's output is not a finite number, so it cannot be scored"
-            raise RunError(f"row {row + 1} of {task.name}: {what}")
+            what = f"row {row + 1} of {task.name}: the model's output is not a finite number, so it cannot be scored"
+            raise RunError(what)
     return _ANSWERS[task.kind](task, encoded, logits)
 
 
@@ -85,10 +78,7 @@ def _spans(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[s
 
 
 def best_span(logits: np.ndarray) -> tuple[float, int, int]:
-    """The span of at most `MAX_ANSWER` tokens with the largest start plus end logit (N, 2).
-
-    Returns:
-        Its score, its first and its last token.
+    """The span of at most `MAX_ANSWER` tokens with the largest start plus end logit (N, 2): its score, first and last.
 
     Example:
         >>> best_span(np.array([[0.0, 9.0], [5.0, 0.0], [1.0, 2.0]]))
@@ -106,8 +96,6 @@ _ANSWERS: dict[TaskKind, Callable[[Task, Encoded, Sequence[np.ndarray]], list[An
     "tagging": _tags,
     "question_answering": _spans,
 }
-
-# --- predictions → scores --------------------------------------------------------------------
 
 
 def scores(task: Task, rows: Dataset, predicted: Sequence[Any]) -> dict[str, float]:
@@ -175,14 +163,9 @@ METRICS: dict[str, Callable[[Task, Sequence[Any], Sequence[Any]], float]] = {
     "seqeval_f1": _seqeval_f1,
 }
 
-# --- is a score worth anything? --------------------------------------------------------------
-
 
 def trivial_scores(task: Task, rows: Dataset) -> dict[str, float]:
-    """All metrics of always answering the most frequent class or tag of these rows, or their mean.
-
-    Question answering has no such answer, and so no scores.
-    """
+    """All metrics of always answering the rows' most frequent class or tag, or mean; none for question answering."""
     if task.kind == "question_answering":
         return {}
     gold = rows[KINDS[task.kind].target][:]
@@ -195,13 +178,8 @@ def clearly_better(task: Task, rows: Dataset, score: float, trivial: float) -> b
 
     Three, because the score is that of the best of several epochs, chosen on these very rows.
 
-    Equation: for correlations Fisher's z, error 1/√(n − 3); otherwise the interval of Agresti and
-        Coull (1998), which also holds for scores near 0 and 1. n is the number of rows, also where
-        a row has many words: they do not err independently.
-
-    Args:
-        score: Of the model on `rows`.
-        trivial: The same metric from `trivial_scores`; 0 where there is none.
+    Equation: for correlations Fisher's z, error 1/√(n − 3); otherwise the interval of Agresti and Coull (1998), which
+        also holds for scores near 0 and 1. n is the number of rows, whose words do not err independently.
     """
     n = len(rows)
     if task.metric in ("mcc", "pearson", "spearman"):

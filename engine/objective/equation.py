@@ -3,23 +3,22 @@
     L = Σ_ij m_ij · l_inter(student_i, teacher_j) + β1 · l_pred(x) + γ1 · l_hard(x)
         + β2 · l_pred(x̂) + γ2 · l_hard(x̂),   x̂ an augmented example                (Distiller, eq. 1)
 
-Decided here: which terms a pipeline has, what each needs of the teacher, how the teacher's
-tokens are brought to the student's positions, and that the loss optimised is exactly the sum of
-the terms returned. The objective owns what is learned beside the student: projections, critics
-and the state of the layer mapping. The teacher is detached at the door.
+Decided here: which terms a pipeline has, what each needs of the teacher, how the teacher's tokens are brought to the
+student's positions, and that the loss optimised is exactly the sum of the terms returned. The objective owns what is
+learned beside the student (projections, critics, the state of the layer mapping), and detaches the teacher.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from engine.base.errors import InputError
-from engine.data.task import KINDS
+from engine.data.task import KINDS, TaskKind
 from engine.models.forward import Features, TeacherNeeds
 from engine.objective.critics import StackedLinear
 from engine.objective.hidden import HIDDEN, HiddenObjective
@@ -27,13 +26,9 @@ from engine.objective.mapping import MAPPING, check_layers
 from engine.objective.mutual_information import MutualInformation
 from engine.objective.prediction import PREDICTION, hard_label_term, prediction_term
 from engine.objective.reduction import Term, all_count, at_positions, reduce
-from engine.pipeline.components import NoIntermediate, NoMapping
+from engine.pipeline.components import NoIntermediate, NoMapping, PredictionSpec
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.training import Weights
-
-if TYPE_CHECKING:
-    from engine.data.task import TaskKind
-    from engine.pipeline.components import PredictionSpec
 
 IntermediateObjective = HiddenObjective | MutualInformation
 INTERMEDIATE: dict[str, Callable[..., IntermediateObjective | None]] = {
@@ -45,18 +40,7 @@ INTERMEDIATE: dict[str, Callable[..., IntermediateObjective | None]] = {
 
 
 class Objective(nn.Module):
-    """The loss of one pipeline on one kind of task.
-
-    Args:
-        pipeline: Only its components and weights are read.
-        kind: Of the task.
-        student_layers: Number of transformer layers, as `teacher_layers`.
-        student_width: D, as `teacher_width` is E.
-
-    Attributes:
-        needs: What the teacher's signals must hold.
-        student_layers_used: Hidden layers of the student that `forward` reads.
-        aligned: Whether `forward` needs an alignment when the tokenizers differ.
+    """The loss of one pipeline, of which only components and weights are read, on one kind of task.
 
     Raises:
         InputError: These layers cannot be mapped.
@@ -85,11 +69,12 @@ class Objective(nn.Module):
         prediction = pipeline.prediction_for(kind)
         self.prediction = PREDICTION[prediction.kind](prediction)
         first_only = self.intermediate is not None and self.intermediate.first_token_only
-        layers = tuple(sorted({j for _, j in self.mapping.pairs}))
-        self.needs = TeacherNeeds(layers, "first" if first_only else "all")
+        # What the teacher's signals must hold, and the hidden layers of the student that are read.
+        self.needs = TeacherNeeds(tuple(sorted({j for _, j in self.mapping.pairs})), "first" if first_only else "all")
         self.student_layers_used = tuple(sorted({i for i, _ in self.mapping.pairs}))
         predicting = self.weights.prediction + self.weights.augmented_prediction > 0
         per_token = KINDS[kind].per_token and predicting
+        # Whether an alignment is needed when the tokenizers differ.
         self.aligned = per_token or (self.intermediate is not None and self.intermediate.token_level)
 
     def forward(
@@ -107,18 +92,15 @@ class Objective(nn.Module):
         Args:
             teacher: Never gets a gradient; may be `None` where only gold labels teach.
             labels: As in `engine.objective.prediction.hard_label_term`.
-            totals: `examples`, and for tagging `tokens` (positions with a label): their counts over
-                the whole optimiser step, all micro-batches and processes.
-            alignment: (B, N of the student, N of the teacher); rows sum to 1, or to 0 for a student token
-                without partner. `None` where both sides have the same tokens.
-            label_alignment: The same for logits: tagging pairs the first tokens of words, which carry
-                the labels. `alignment` where it is `None`.
-            augmented: Whether the examples are augmented ones: nothing is learned from their hidden states,
-                and their terms have weights of their own.
+            totals: `examples`, and for tagging `tokens` (positions with a label): their counts over the whole
+                optimiser step, all micro-batches and processes.
+            alignment: (B, N of the student, N of the teacher); rows sum to 1, or to 0 for a student token without
+                partner. `None` where both sides have the same tokens.
+            label_alignment: The same for logits, where tagging pairs the first tokens of words; else `alignment`.
+            augmented: Whether nothing is learned from hidden states, and the terms have weights of their own.
 
         Returns:
-            Name (`intermediate`, `prediction`, `hard_label`; `augmented_prediction`,
-            `augmented_hard_label`) → scalar, for the terms with weight.
+            Name (`intermediate`, `prediction`, `hard_label`, `augmented_prediction`, …) → scalar, where it has weight.
         """
         terms: dict[str, Term] = {}
         student = replace(student, mask=student.mask.bool())
@@ -137,8 +119,7 @@ class Objective(nn.Module):
         if self.intermediate.token_level:
             paired = _paired_mask(student.mask, alignment)
             hidden = {j: at_positions(teacher.hidden[j], alignment) for j in self.needs.layers}
-            student = replace(student, mask=paired)
-            teacher = Features(teacher.logits, hidden, paired)
+            student, teacher = replace(student, mask=paired), Features(teacher.logits, hidden, paired)
         values: Tensor = self.intermediate(student, teacher)  # (pairs, B)
         weights = self.mapping(values.mean(1))
         return all_count((weights.unsqueeze(1) * values).sum(0))
@@ -147,8 +128,7 @@ class Objective(nn.Module):
         """Of a team the sum; where trust is weighted each loss over 1 + the member's own error (MT-BERT)."""
         if teacher.team is None:
             paired = _paired_mask(student.mask, alignment)
-            per_token = student.logits.ndim == 3
-            team = [at_positions(teacher.logits, alignment) if per_token else teacher.logits]
+            team = [at_positions(teacher.logits, alignment if student.logits.ndim == 3 else None)]
         else:
             paired = student.mask if teacher.paired is None else student.mask & teacher.paired
             team = list(teacher.team)
@@ -162,18 +142,13 @@ class Objective(nn.Module):
     def parameter_groups(self, weight_decay: float, learning_rate: float) -> list[dict[str, Any]]:
         """What an optimiser must train beside the student; empty where there is nothing.
 
-        Weight decay falls on matrices only, not on biases and norms.
-
-        Args:
-            weight_decay: The student's.
-            learning_rate: The student's. Projections take it; critics have their own.
+        Weight decay falls on matrices only, not on biases and norms. Both arguments are the student's; projections
+        take its learning rate, critics have their own.
         """
         rate = (self.intermediate and self.intermediate.learning_rate) or learning_rate
         matrices = {m.weight for m in self.modules() if isinstance(m, nn.Linear | StackedLinear)}
-        groups = (
-            ([p for p in self.parameters() if p in matrices], weight_decay),
-            ([p for p in self.parameters() if p not in matrices], 0.0),
-        )
+        others = [p for p in self.parameters() if p not in matrices]
+        groups = ([p for p in self.parameters() if p in matrices], weight_decay), (others, 0.0)
         return [{"params": group, "lr": rate, "weight_decay": decay} for group, decay in groups if group]
 
 

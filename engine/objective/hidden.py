@@ -1,9 +1,8 @@
 """Intermediate objectives that compare a student's hidden states with a teacher's directly.
 
-Decided here: each compares vectors of equal width (a projection has seen to that), gives one
-value per sample, looks at no padding, computes in float32 at least, and is worth 0 where a
-sample has no token that counts. All take student and teacher (B, N, E) and mask (B, N), true where a
-token counts, and give (B,).
+Decided here: each compares vectors of equal width (a projection has seen to that), gives one value per sample, looks
+at no padding, computes in float32 at least, and is worth 0 where a sample has no token that counts. All take student
+and teacher (B, N, E) and mask (B, N), true where a token counts, and give (B,).
 """
 
 from __future__ import annotations
@@ -32,8 +31,7 @@ def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         >>> mse(torch.zeros(1, 1, 2), torch.tensor([[[1.0, 3.0]]]), torch.ones(1, 1, dtype=torch.bool))
         tensor([5.])
     """
-    difference = full_precision(student) - full_precision(teacher)
-    return masked_mean(difference.square().mean(-1), mask)
+    return masked_mean((full_precision(student) - full_precision(teacher)).square().mean(-1), mask)
 
 
 def l2(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
@@ -41,8 +39,7 @@ def l2(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 
     Equation: mean_n ‖student_n − teacher_n‖. Its gradient at a distance of zero is taken as zero.
     """
-    difference = full_precision(student) - full_precision(teacher)
-    return masked_mean(torch.linalg.vector_norm(difference, dim=-1), mask)
+    return masked_mean(torch.linalg.vector_norm(full_precision(student) - full_precision(teacher), dim=-1), mask)
 
 
 def cos(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
@@ -50,8 +47,7 @@ def cos(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 
     Equation: mean_n 1 − student_n·teacher_n / (‖student_n‖ ‖teacher_n‖).
     """
-    similarity = F.cosine_similarity(full_precision(student), full_precision(teacher), dim=-1)
-    return masked_mean(1 - similarity, mask)
+    return masked_mean(1 - F.cosine_similarity(full_precision(student), full_precision(teacher), dim=-1), mask)
 
 
 def pkd(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
@@ -73,18 +69,13 @@ def ce(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     return masked_mean(-(target * full_precision(student).log_softmax(-1)).sum(-1), mask)
 
 
-HIDDEN: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {"ce": ce, "mse": mse, "l2": l2, "cos": cos, "pkd": pkd}
+HiddenLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+HIDDEN: dict[str, HiddenLoss] = {"ce": ce, "mse": mse, "l2": l2, "cos": cos, "pkd": pkd}
 """Kind → loss. A new one takes its spec in `engine.pipeline.components`, its function, and a line here."""
 
 
 class HiddenObjective(nn.Module):
-    """A loss on hidden states for every mapped pair of layers; owns the projections.
-
-    Args:
-        spec: Of a kind in `HIDDEN`: which loss, and whether to project where widths agree.
-        kind: Not used: these losses are the same for every task.
-        pairs: Student layer → teacher layer, 1-based.
-    """
+    """A loss on hidden states for every mapped pair of layers, 1-based; owns the projections."""
 
     def __init__(
         self, spec: Any, kind: TaskKind, pairs: Sequence[tuple[int, int]], student_width: int, teacher_width: int
@@ -100,15 +91,9 @@ class HiddenObjective(nn.Module):
         self.projections = Projections(student_layers, student_width, teacher_width, always=spec.projection == "always")
 
     def forward(self, student: Features, teacher: Features) -> Tensor:
-        """One value per pair of layers and sample.
-
-        Shapes:
-            student, teacher: hidden states position by position, their common mask in `student.mask`.
-            Returns: (pairs, B).
-        """
+        """One value per pair of layers and sample (pairs, B), from hidden states position by position, and one mask."""
         end = 1 if self.first_token_only else None
         # Once per layer, not once per pair: under emd each layer is in many pairs.
         students = {i: full_precision(self.projections(i, student.hidden[i][:, :end])) for i in self.projections.layers}
         teachers = {j: full_precision(teacher.hidden[j][:, :end]) for j in self.teacher_layers}
-        mask = student.mask[:, :end]
-        return torch.stack([self.loss(students[i], teachers[j], mask) for i, j in self.pairs])
+        return torch.stack([self.loss(students[i], teachers[j], student.mask[:, :end]) for i, j in self.pairs])

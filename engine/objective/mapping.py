@@ -1,9 +1,8 @@
 """Which student layer learns from which teacher layer, and the projections between their widths.
 
-Decided here: any mapping is one matrix m (student layers × teacher layers). `skip` and `last`
-know it beforehand, `emd` solves for it on every batch; the objective adds up m_ij · loss_ij over
-the pairs that may be non-zero, whatever the mapping. Layers are counted from 1; index 0 is the
-embedding output and is never mapped.
+Decided here: any mapping is one matrix m (student layers × teacher layers). `skip` and `last` know it beforehand,
+`emd` solves for it on every batch; the objective adds up m_ij · loss_ij over the pairs that may be non-zero, whatever
+the mapping. Layers are counted from 1; index 0 is the embedding output and is never mapped.
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ from engine.base.errors import Problem
 if TYPE_CHECKING:
     from engine.pipeline.components import EMD, MappingSpec
 
-SMALLEST_WEIGHT = 1e-6
-"""No layer loses all its weight: at zero, its cost per weight would be 0 / 0 for ever after."""
+SMALLEST_WEIGHT = 1e-6  # no layer loses all its weight: at zero, its cost per weight would be 0 / 0 for ever after
 
 
 def check_layers(mapping: MappingSpec, student_layers: int, teacher_layers: int) -> list[Problem]:
@@ -63,17 +61,14 @@ class FixedMapping(nn.Module):
 class TransportMapping(nn.Module):
     """All pairs, weighted by optimal transport between the layers (BERT-EMD, Li et al. 2020).
 
-    Equation: W = argmin_W Σ_ij w_ij d_ij with the layer weights as marginals; m = W / Σ_ij w_ij.
-    After each batch the layer weights follow the cost attention, on both sides alike:
-    c_i = Σ_j w_ij d_ij / weight_i, weight ← softmax((Σ c / c_i) / temperature). A layer that is
-    cheap to transfer gains weight. They start uniform.
+    Equation: W = argmin_W Σ_ij w_ij d_ij with the layer weights as marginals; m = W / Σ_ij w_ij. After each batch the
+    layer weights follow the cost attention, on both sides alike: c_i = Σ_j w_ij d_ij / weight_i,
+    weight ← softmax((Σ c / c_i) / temperature). A layer that is cheap to transfer gains weight. They start uniform.
 
-    The attention needs positive costs, and mi_alpha's are minus a bound. Where a cost is negative
-    all are shifted so that the dearest pair costs twice the cheapest. W itself does not change under
-    a shift, because its marginals are fixed.
-
-    The layer weights are buffers, so a checkpoint holds them. Over several processes the costs are
-    averaged first, so that all solve the same problem.
+    The attention needs positive costs, and mi_alpha's are minus a bound. Where a cost is negative all are shifted so
+    that the dearest pair costs twice the cheapest. W itself does not change, because its marginals are fixed. The
+    layer weights are buffers, so a checkpoint holds them. Over several processes the costs are averaged first, so
+    that all solve the same problem.
     """
 
     student_weights: Tensor
@@ -96,7 +91,8 @@ class TransportMapping(nn.Module):
         # A shift changes no flow, and the solver calls problems with negative costs infeasible.
         flow = torch.from_numpy(ot.emd(student.numpy(), teacher.numpy(), (cost - cost.min()).numpy()))
         if self.training and self.spec.layer_weights == "cost_attention":
-            transferred = flow * _positive(cost)
+            least, most = cost.min(), cost.max()
+            transferred = flow * (cost if least >= 0 else cost - least + (most - least))
             self.student_weights.copy_(self._attend(transferred.sum(1) / student))
             self.teacher_weights.copy_(self._attend(transferred.sum(0) / teacher))
         return (flow / flow.sum()).flatten().to(costs)
@@ -108,12 +104,6 @@ class TransportMapping(nn.Module):
         weights = torch.softmax(1 / share.clamp(min=SMALLEST_WEIGHT) / self.spec.temperature, 0)
         weights = weights.clamp(min=SMALLEST_WEIGHT)
         return weights / weights.sum()
-
-
-def _positive(cost: Tensor) -> Tensor:
-    """Costs as the cost attention needs them (see `TransportMapping`)."""
-    cheapest, dearest = cost.min(), cost.max()
-    return cost if cheapest >= 0 else cost - cheapest + (dearest - cheapest)
 
 
 def _mean_over_processes(values: Tensor) -> Tensor:
@@ -158,14 +148,7 @@ MAPPING: dict[str, Callable[..., LayerMapping]] = {
 
 
 class Projections(nn.Module):
-    """One learned linear map D → E for each student layer; nothing where the widths agree.
-
-    They train with the student and are no part of it.
-
-    Args:
-        layers: Of the student.
-        always: Also where D = E.
-    """
+    """One linear map D → E for each student layer, learned beside the student; none where D = E, unless `always`."""
 
     def __init__(self, layers: Sequence[int], student_width: int, teacher_width: int, always: bool = False):
         super().__init__()
@@ -177,6 +160,5 @@ class Projections(nn.Module):
         """`hidden` (B, N, D) of a student layer in the teacher's width (B, N, E)."""
         if str(layer) not in self.maps:
             return hidden
-        projection = self.maps[str(layer)]
-        assert isinstance(projection, nn.Linear)
+        projection: Any = self.maps[str(layer)]
         return projection(hidden.to(projection.weight.dtype))

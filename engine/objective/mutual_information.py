@@ -1,9 +1,8 @@
 """mi_alpha: minus Poole's interpolated lower bound on the mutual information of hidden states.
 
-Decided here: how the bound is computed so that float32 cannot push it over its own cap, and
-what a sample is. At sequence level it is an example (the masked mean of a tower's vectors, over
-each side's own tokens, so that nothing need be aligned), at token level a token; the negatives
-of a sample are all others of its micro-batch.
+Decided here: how the bound is computed so that float32 cannot push it over its own cap, and what a sample is. At
+sequence level it is an example (the masked mean of a tower's vectors, over each side's own tokens, so that nothing
+need be aligned), at token level a token; the negatives of a sample are all others of its micro-batch.
 """
 
 from __future__ import annotations
@@ -15,12 +14,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from engine.data.task import KINDS
+from engine.data.task import KINDS, TaskKind
 from engine.objective.critics import CRITIC, StackedLinear
 from engine.objective.reduction import full_precision, masked_mean
 
 if TYPE_CHECKING:
-    from engine.data.task import TaskKind
     from engine.models.forward import Features
     from engine.pipeline.components import MIAlpha
 
@@ -40,8 +38,8 @@ def _log_count(count: int, dtype: torch.dtype) -> float:
 def _shortfall(scores: Tensor, log_baseline: Tensor, alpha: float) -> Tensor:
     """How far each sample of y stays below log K; never negative at α = 1. See `bound_per_sample`.
 
-    Two quantities of column b matter: s, the score of the joint pair, and r, the log of the mean
-    of e^score over the other K − 1 rows. All K rows sum to e^s · (1 + (K−1)·e^(r−s)), therefore
+    Two quantities of column b matter: s, the score of the joint pair, and r, the log of the mean of e^score over the
+    other K − 1 rows. All K rows sum to e^s · (1 + (K−1)·e^(r−s)), therefore
 
         log K − joint  =  log(α·(1 + (K−1)·e^(r−s)) + (1−α)·K·e^(log q − s))
         marginal − 1   =  expm1(−log(α + (1−α)·e^(log q − r)))
@@ -72,11 +70,8 @@ def bound_per_sample(scores: Tensor, log_baseline: Tensor, alpha: float) -> Tens
     Shapes:
         scores: (..., K, K), scores[a, b] = f(x_a, y_b); the joint pairs are the diagonal.
         log_baseline: (..., K), log q(y_b).
-        Returns: (..., K), nats, float32 at least; their mean is the bound. All 0 at K = 1,
-            where there is no negative.
-
-    Args:
         alpha: 0 to 1. At 1 it is InfoNCE (at most log K), at 0 it is TUBA (no cap).
+        Returns: (..., K), nats, float32 at least; their mean is the bound. All 0 at K = 1, without a negative.
     """
     scores, log_baseline = full_precision(scores), full_precision(log_baseline)
     if scores.shape[-1] < 2:
@@ -104,12 +99,8 @@ def interpolated_bound(scores: Tensor, log_baseline: Tensor, alpha: float) -> Te
 class MutualInformation(nn.Module):
     """mi_alpha for every mapped pair of layers; owns the critics.
 
-    The log baseline log q(y) is one linear map on the vector that the teacher's tower gives anyway:
-    it must know y as well as the critic does, and so costs nothing more.
-
-    Args:
-        kind: Decides the level where the spec leaves it open.
-        pairs: Student layer → teacher layer, 1-based.
+    The log baseline log q(y) is one linear map on the vector that the teacher's tower gives anyway: it must know y as
+    well as the critic does, and so costs nothing more. The pairs are 1-based; `kind` decides a level left open.
     """
 
     first_token_only = False
@@ -120,8 +111,7 @@ class MutualInformation(nn.Module):
         super().__init__()
         self.alpha, self.max_tokens = spec.alpha, spec.max_tokens
         self.learning_rate: float | None = spec.critic.learning_rate
-        by_token = KINDS[kind].per_token
-        self.token_level = spec.level == "token" or (spec.level == "auto" and by_token)
+        self.token_level = spec.level == "token" or (spec.level == "auto" and KINDS[kind].per_token)
         self.student_layers = sorted({i for i, _ in pairs})
         self.teacher_layers = sorted({j for _, j in pairs})
         self.rows = [self.student_layers.index(i) for i, _ in pairs]
@@ -132,11 +122,10 @@ class MutualInformation(nn.Module):
         self.log_baselines = StackedLinear(len(self.teacher_layers), spec.critic.width, 1)
 
     def forward(self, student: Features, teacher: Features) -> Tensor:
-        """Minus the bound, one value per pair of layers and example.
+        """Minus the bound, one value per pair of layers and example (pairs, B).
 
-        Shapes:
-            student, teacher: at token level position by position, with one common mask.
-            Returns: (pairs, B). At token level all examples carry the mean over the drawn tokens.
+        At token level student and teacher are given position by position, with one common mask, and all examples
+        carry the mean over the drawn tokens.
         """
         chosen = self._draw(student.mask) if self.token_level else None
         xs = _vectors(self.student_towers, student, self.student_layers, chosen)
@@ -146,15 +135,12 @@ class MutualInformation(nn.Module):
             scores = xs[self.rows] @ ys[self.columns].mT / math.sqrt(xs.shape[-1])
             values = -bound_per_sample(scores, log_q[self.columns], self.alpha)
         if self.token_level:
-            mean = values.sum(1, keepdim=True) / max(values.shape[1], 1)
-            return mean.expand(-1, len(student.mask))
+            return (values.sum(1, keepdim=True) / max(values.shape[1], 1)).expand(-1, len(student.mask))
         return values.masked_fill(~(student.mask.any(1) & teacher.mask.any(1)), 0)
 
     def _draw(self, mask: Tensor) -> Tensor:
-        """Indices, into the flattened batch, of at most `max_tokens` tokens that count.
-
-        Drawn on the CPU from torch's global generator, which the loop seeds anew at each step.
-        """
+        """Indices, into the flattened batch, of at most `max_tokens` tokens that count."""
+        # Drawn on the CPU from torch's global generator, which the loop seeds anew at each step.
         valid = mask.flatten().nonzero().squeeze(1)
         return valid[torch.randperm(len(valid))[: self.max_tokens].to(valid.device)]
 

@@ -28,10 +28,8 @@ if TYPE_CHECKING:
 
 
 def _only(logits: Tensor, valid: Tensor | None) -> Tensor:
-    """Logits that leave classes which are not valid without probability.
-
-    The lowest finite number, because minus infinity times a probability of zero is NaN.
-    """
+    """Logits that leave classes which are not valid without probability."""
+    # The lowest finite number, because minus infinity times a probability of zero is NaN.
     return logits if valid is None else logits.masked_fill(~valid, torch.finfo(logits.dtype).min)
 
 
@@ -45,25 +43,22 @@ def cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.0, va
     Equation: temperature² · −Σ_c softmax(teacher / temperature)_c · log softmax(student / temperature)_c
     (Hinton et al. 2015; the factor keeps the size of the gradient).
 
-    Shapes:
-        student, teacher: (..., C) logits. Returns: (...).
-        valid: true where a class counts; broadcasts to (..., C).
+    Shapes: student, teacher (..., C) logits; valid, true where a class counts, broadcasts to them. Returns: (...).
 
     Example:
         >>> cross_entropy(torch.zeros(1, 2), torch.zeros(1, 2), temperature=2.0)
         tensor([2.7726])
     """
-    log_student = _log_softmax(student, temperature, valid)
     target = _log_softmax(teacher, temperature, valid).exp()
-    return -(target * log_student).sum(-1) * temperature**2
+    return -(target * _log_softmax(student, temperature, valid)).sum(-1) * temperature**2
 
 
 def kl(student: Tensor, teacher: Tensor, temperature: float = 1.0, valid: Tensor | None = None) -> Tensor:
     """Kullback-Leibler divergence of the student's distribution from the teacher's.
 
-    Equation: temperature² · Σ_c p_c · (log p_c − log q_c), p the teacher's distribution and q the
-    student's at the temperature. It is the cross-entropy less the teacher's entropy, so the
-    gradient is the same and the value is zero where the two agree. Shapes as for `cross_entropy`.
+    Equation: temperature² · Σ_c p_c · (log p_c − log q_c), p the teacher's distribution and q the student's at the
+    temperature. It is the cross-entropy less the teacher's entropy, so the gradient is the same and the value is zero
+    where the two agree. Shapes as for `cross_entropy`.
 
     Example:
         >>> kl(torch.ones(1, 3), torch.zeros(1, 3))
@@ -106,8 +101,7 @@ def prediction_term(
     Shapes:
         student, teacher: (B, C), or (B, N, C) for tagging and (B, N, 2) for question answering.
         mask: (B, N), true where the student's token is real and has a partner.
-        labels: as in `hard_label_term`; only tagging looks at them, for where a label stands, and of mixed
-            examples how much of one.
+        labels: as in `hard_label_term`; only tagging reads where a label stands, and of mixed examples how much of it.
     """
     if kind == "question_answering":
         values = loss(student.transpose(1, 2), teacher.transpose(1, 2), valid=mask.unsqueeze(1))
@@ -125,14 +119,13 @@ def hard_label_term(kind: TaskKind, logits: Tensor, mask: Tensor, labels: Tensor
     Shapes:
         logits: (B, C), or (B, N, C) for tagging and (B, N, 2) for question answering.
         mask: (B, N), true where the student's token is real.
-        labels: (B,) classes or targets; (B, N) tags; (B, 2) positions of start and end; `NO_LABEL` where
-            there is none. Of mixed examples distributions: (B, C), (B, N, C) and (B, 2, N); a token whose
-            numbers sum to less than 1 counts for less.
+        labels: (B,) classes or targets; (B, N) tags; (B, 2) positions of start and end; `NO_LABEL` where there is none.
+            Of mixed examples distributions: (B, C), (B, N, C) and (B, 2, N); a token whose numbers sum to less than 1
+            counts for less.
     """
     logits = full_precision(logits)
     if kind == "regression":
-        values = (logits.squeeze(-1) - labels.to(logits.dtype)).square()
-        return all_count(values)
+        return all_count((logits.squeeze(-1) - labels.to(logits.dtype)).square())
     if kind == "question_answering":
         logits = _only(logits, mask.unsqueeze(-1))  # the N positions are the classes, and already axis 1
     elif kind == "tagging":

@@ -1,9 +1,8 @@
 """From unreduced values to the one number that is optimised.
 
-Decided here: a loss gives one value per sample or per token, a mask that says which of them
-count, and the unit they are counted in. Only `reduce` makes a scalar, by the count of the
-whole optimiser step. So the gradient is the same whether a batch comes as one piece, in
-several micro-batches or on several processes.
+Decided here: a loss gives one value per sample or per token, a mask that says which of them count, and the unit they
+are counted in. Only `reduce` makes a scalar, by the count of the whole optimiser step. So the gradient is the same
+whether a batch comes as one piece, in several micro-batches or on several processes.
 """
 
 from __future__ import annotations
@@ -20,15 +19,10 @@ Unit = Literal["examples", "tokens"]
 
 @dataclass(frozen=True)
 class Term:
-    """One term of equation 1 before its reduction.
+    """One term of equation 1 before its reduction."""
 
-    Shapes:
-        values: (B,) in the unit examples, (B, N) in the unit tokens.
-        mask: as `values`, true where a value counts.
-    """
-
-    values: Tensor
-    mask: Tensor
+    values: Tensor  # (B,) in the unit examples, (B, N) in the unit tokens
+    mask: Tensor  # as `values`, true where a value counts
     unit: Unit
 
 
@@ -45,8 +39,7 @@ def full_precision(values: Tensor) -> Tensor:
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean over the axis N of what the mask (B, N) lets through; 0 where it lets nothing through.
 
-    Shapes:
-        values: (B, N) or (B, N, width). Returns: (B,) or (B, width).
+    Shapes: values (B, N) or (B, N, width). Returns: (B,) or (B, width).
 
     Example:
         >>> masked_mean(torch.tensor([[1.0, 3.0, 99.0]]), torch.tensor([[True, True, False]]))
@@ -59,9 +52,8 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 def at_positions(values: Tensor, alignment: Tensor | None) -> Tensor:
     """Values at the positions of another tokenizer: the mean of each one's partners.
 
-    Shapes:
-        values: (B, N, width). Returns: (B, other N, width).
-        alignment: (B, other N, N), rows sum to 1 or to 0; None where the positions are the same.
+    Shapes: values (B, N, width); alignment (B, other N, N), whose rows sum to 1 or to 0, None where the positions are
+    the same. Returns: (B, other N, width).
     """
     if alignment is None:
         return values
@@ -73,11 +65,7 @@ def at_positions(values: Tensor, alignment: Tensor | None) -> Tensor:
 def reduce(term: Term, totals: Mapping[str, Tensor | float]) -> Tensor:
     """Sum of the values that count, over the number of units in the whole optimiser step.
 
-    Args:
-        totals: Unit → its count over all micro-batches and processes of the step.
-
-    Returns:
-        A scalar. Its sum over micro-batches and processes is the mean over the whole batch.
+    Its sum over micro-batches and processes, whose units `totals` counts together, is the mean over the whole batch.
 
     Example:
         >>> term = Term(torch.tensor([1.0, 2.0]), torch.tensor([True, True]), "examples")

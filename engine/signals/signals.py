@@ -1,9 +1,8 @@
 """Teacher signals: the teacher's view of each training example, computed or read.
 
-The training loop asks for a batch of example ids and does not know which of the two happens.
-Without augmentation the teacher's view of an example never changes, so it is computed once, kept
-on disk, and read again in every later epoch and by every later pipeline on the same teacher and
-dataset. Where the signals do not fit the budget, the teacher runs along with the student.
+The training loop asks for a batch of example ids and does not know which of the two happens. Without augmentation the
+teacher's view of an example never changes, so it is computed once, kept on disk, and read again in every later epoch
+and by every later pipeline on the same teacher and dataset; where it does not fit the budget, the teacher runs along.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ import torch
 from accelerate.utils import send_to_device
 
 from engine.base.files import folder_bytes
-from engine.models.forward import accepted_inputs, forward
-from engine.signals.store import SignalPass, SignalReader, make_room, touch
+from engine.models.forward import Features, TeacherNeeds, accepted_inputs, forward
+from engine.signals.store import SignalPass, SignalReader, SignalStore, make_room, touch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
     from engine.base.machine import Machine
     from engine.data.task import TaskKind
-    from engine.models.forward import Features, TeacherNeeds
-    from engine.signals.store import SignalStore
     from engine.tokens.examples import Encoded
 
 FLUSH_EVERY = 50  # batches
@@ -65,9 +62,8 @@ class OnlineSignals:
 
     @torch.no_grad()
     def view(self, fetched: Mapping[str, torch.Tensor]) -> Features:
-        device = self.accelerator.device
-        self.teacher.to(device)
-        inputs = send_to_device(fetched, device, non_blocking=True)
+        self.teacher.to(self.accelerator.device)
+        inputs = send_to_device(fetched, self.accelerator.device, non_blocking=True)
         with self.accelerator.autocast():
             return forward(self.teacher, inputs, self.kind, self.needs.layers, self.needs.tokens == "first")
 
@@ -89,12 +85,7 @@ class CachedSignals:
 
 
 def signals_for(online: OnlineSignals, store: SignalStore, machine: Machine, always: bool = False) -> TeacherSignals:
-    """The teacher's signals on the training examples: from the cache where they fit, else online.
-
-    Args:
-        online: The teacher on these examples; it fills the cache.
-        always: Whether they are cached whatever the options say.
-    """
+    """The teacher's signals on the training examples: from the cache where they fit or if `always`, else `online`."""
     options = machine.options
     if options.signals == "online" and not always:
         return online
@@ -115,10 +106,7 @@ def signals_for(online: OnlineSignals, store: SignalStore, machine: Machine, alw
 
 
 def fill(store: SignalStore, names: list[str], online: OnlineSignals, machine: Machine) -> None:
-    """Passes every example through the teacher once and stores the arrays `names`.
-
-    What an earlier process left half-done is finished, not repeated.
-    """
+    """Passes every example through the teacher once and stores the arrays `names`, going on where a process stopped."""
     accelerator, reporter = machine.accelerator, machine.reporter
     with machine.alone(store.folder):
         if machine.main:

@@ -7,9 +7,8 @@ pipeline needs them and are shared by all later ones:
     hidden-LL-all       float16  (tokens, E)
     hidden-LL-first     float16  (n, E), enough for objectives on the first token
 
-`tokens` counts the real tokens of all examples; padding is never stored. float16 rather than bf16:
-hidden states are small numbers, so its three further bits of precision are worth more than range;
-values beyond ±65504 are clamped.
+`tokens` counts the real tokens of all examples; padding is never stored. float16 rather than bf16: hidden states are
+small numbers, so its three further bits of precision are worth more than range; values beyond ±65504 are clamped.
 
 Arrays are filled in a folder `pass-…` beside a byte per batch that says which are done, and are
 moved into place once whole, so a process killed on the way loses one batch at most.
@@ -24,7 +23,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -32,35 +30,24 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from engine.base.files import folder_bytes, hash_of, sync_folder
-from engine.models.forward import Features
+from engine.models.forward import Features, TeacherNeeds
 from engine.tokens.order import sorted_batches
 
-if TYPE_CHECKING:
-    from engine.models.forward import TeacherNeeds
-
 LARGEST = float(np.finfo(np.float16).max)
-PASS_BATCH = 32
-"""Examples per forward pass of a pass over the data; fixed, so that a resumed pass goes on alike."""
+PASS_BATCH = 32  # examples per forward pass of a pass over the data; fixed, so that a resumed pass goes on alike
 
 
 @dataclass(frozen=True)
 class SignalStore:
-    """The signals of one teacher on one encoded dataset.
-
-    Args:
-        lengths: (n,) tokens of each example.
-        outputs: Width C of the logits.
-        per_token: Whether there are logits for each token.
-        width: Width E of the hidden states.
-    """
+    """The signals of one teacher on one encoded dataset."""
 
     folder: Path
-    lengths: np.ndarray
-    outputs: int
-    per_token: bool
-    width: int
+    lengths: np.ndarray  # (n,) tokens of each example
+    outputs: int  # width C of the logits
+    per_token: bool  # whether there are logits for each token
+    width: int  # E, of the hidden states
 
-    @property
+    @cached_property
     def starts(self) -> np.ndarray:
         """(n + 1,) where each example's tokens begin in arrays that have a row per token."""
         return np.concatenate([[0], np.cumsum(self.lengths, dtype=np.int64)])
@@ -82,18 +69,14 @@ class SignalStore:
         """Whether an array has a row per token rather than per example."""
         return self.per_token if name == "logits" else name.endswith("all")
 
-    def shape(self, name: str) -> tuple[int, int]:
-        """Rows and columns of an array."""
+    def layout(self, name: str) -> tuple[type, tuple[int, int]]:
+        """Type of an array's numbers, its rows and columns."""
         rows = int(self.lengths.sum()) if self.by_token(name) else len(self.lengths)
-        return rows, self.outputs if name == "logits" else self.width
-
-    def dtype(self, name: str) -> type:
-        """Type of an array's numbers."""
-        return np.float32 if name == "logits" else np.float16
+        return (np.float32, (rows, self.outputs)) if name == "logits" else (np.float16, (rows, self.width))
 
     def bytes(self, names: Sequence[str]) -> int:
         """Bytes that these arrays take on disk."""
-        return sum(int(np.prod(self.shape(name))) * np.dtype(self.dtype(name)).itemsize for name in names)
+        return sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for dtype, shape in map(self.layout, names))
 
     def settle(self) -> None:
         """Moves the arrays of finished passes into place, also where a killed process had begun to."""
@@ -106,8 +89,8 @@ class SignalStore:
 
     def open(self, name: str, folder: Path | None = None, mode: str = "r") -> np.memmap:
         """An array, mapped into memory."""
-        path = (folder or self.folder) / name
-        return np.memmap(path, dtype=self.dtype(name), mode=mode, shape=self.shape(name))  # type: ignore[call-overload]
+        dtype, shape = self.layout(name)
+        return np.memmap((folder or self.folder) / name, dtype, mode, shape=shape)  # type: ignore[call-overload]
 
 
 @dataclass
@@ -118,7 +101,6 @@ class SignalReader:
     needs: TeacherNeeds
 
     def __post_init__(self) -> None:
-        self._starts = self.store.starts
         self._arrays = {name: self.store.open(name) for name in self.store.names(self.needs)}
 
     def read(self, ids: np.ndarray, length: int) -> Features:
@@ -129,7 +111,7 @@ class SignalReader:
             if self.needs.tokens == "all":
                 hidden[layer] = self._gather(name, ids, length)
             else:
-                rows = self._starts[ids] if self.store.by_token(name) else ids
+                rows = self.store.starts[ids] if self.store.by_token(name) else ids
                 hidden[layer] = torch.from_numpy(np.asarray(self._arrays[name][rows]))[:, None]
         mask = torch.arange(length) < torch.from_numpy(self.store.lengths[ids].astype(np.int64))[:, None]
         return Features(logits, hidden, mask)
@@ -141,22 +123,18 @@ class SignalReader:
             return torch.from_numpy(np.asarray(array[ids]))
         padded = np.zeros((len(ids), length, array.shape[1]), dtype=array.dtype)
         for row, example in enumerate(ids):
-            start, stop = self._starts[example : example + 2]
+            start, stop = self.store.starts[example : example + 2]
             padded[row, : stop - start] = array[start:stop]
         return torch.from_numpy(padded)
 
 
 class SignalPass:
-    """One pass of the teacher over the data, which fills arrays that are missing.
-
-    Several processes may fill one pass together: each takes the batches that are its own.
-    """
+    """One pass of the teacher over the data, which fills missing arrays; every process takes batches of its own."""
 
     def __init__(self, store: SignalStore, names: Sequence[str]):
         self.store, self.names = store, list(names)
         self.folder = store.folder / f"pass-{hash_of(*names)}"
         self.batches = sorted_batches(store.lengths, PASS_BATCH)
-        self._starts = store.starts
 
     def begin(self) -> None:
         """Makes the files, unless an earlier process began this pass."""
@@ -193,18 +171,15 @@ class SignalPass:
     def write(self, ids: np.ndarray, number: int, features: Features) -> None:
         """Stores batch `number`; it counts as done only after its values are in the file."""
         for name, array in self._arrays.items():
-            values = features.logits if name == "logits" else features.hidden[int(name.split("-")[1])]
-            values = values.float() if name == "logits" else values.float().clamp(-LARGEST, LARGEST).half()
-            self._put(array, ids, values.cpu().numpy(), self.store.by_token(name))
+            state = (features.logits if name == "logits" else features.hidden[int(name.split("-")[1])]).float()
+            values = (state if name == "logits" else state.clamp(-LARGEST, LARGEST).half()).cpu().numpy()
+            if not self.store.by_token(name):
+                array[ids] = values[:, 0] if values.ndim == 3 else values
+                continue
+            for row, example in enumerate(ids):
+                start, stop = self.store.starts[example : example + 2]
+                array[start:stop] = values[row, : stop - start]
         self._done[number] = 1
-
-    def _put(self, array: np.memmap, ids: np.ndarray, values: np.ndarray, by_token: bool) -> None:
-        if not by_token:
-            array[ids] = values[:, 0] if values.ndim == 3 else values
-            return
-        for row, example in enumerate(ids):
-            start, stop = self._starts[example : example + 2]
-            array[start:stop] = values[row, : stop - start]
 
     def flush(self) -> None:
         """Makes what was written survive a power cut."""
@@ -213,12 +188,10 @@ class SignalPass:
 
 
 def make_room(signals: Path, keep: Path, needed: int, budget: int) -> bool:
-    """Removes the signals that were used longest ago until `needed` more bytes fit the budget.
+    """Removes the signals used longest ago until `needed` more bytes of the store `keep` fit the budget.
 
     Args:
-        signals: The folder of all stores.
-        keep: The store that is about to grow by `needed` bytes.
-        budget: Bytes that all stores together may take.
+        signals: The folder of all stores, which together may take `budget` bytes.
 
     Returns:
         Whether the bytes fit, on the disk too.

@@ -1,7 +1,7 @@
 """The signals of a team on training examples: its members' logits, each at the student's positions.
 
-Decided here: what each kind of team makes of them. Which member is drawn depends on nothing but the position
-of a step, so every process, and a run that goes on, draws the same one.
+Decided here: what each kind of team makes of them. Which member is drawn depends on nothing but the position of a
+step, so every process, and a run that goes on, draws the same one.
 """
 
 from __future__ import annotations
@@ -27,47 +27,29 @@ Combination = Literal["all", "average", "drawn"]
 
 @dataclass(frozen=True)
 class MemberSignals:
-    """A member of a team beside the teacher.
-
-    Args:
-        encoded: The training examples through its tokenizer; None where that is the student's.
-    """
+    """A member of a team beside the teacher."""
 
     signals: TeacherSignals
-    encoded: Encoded | None
+    encoded: Encoded | None  # the training examples through its tokenizer; None where that is the student's
 
 
 class TeamBatch(NamedTuple):
-    """The host's part of a team's signals on a batch.
+    """The host's part of a team's signals on a batch."""
 
-    Args:
-        drawn: Index of the one teacher that teaches; None for all.
-        fetched: Of each member that teaches.
-        alignments: (B, N of the student, N of the member) of each; None where the tokenizers agree.
-    """
-
-    drawn: int | None
-    fetched: list[Any]
-    alignments: list[Tensor | None]
+    drawn: int | None  # index of the one teacher that teaches; None for all
+    fetched: list[Any]  # of each member that teaches
+    alignments: list[Tensor | None]  # (B, N of the student, N of the member) of each; None where the tokenizers agree
 
 
 @dataclass(frozen=True)
 class TeamSignals:
-    """A team's view of training examples.
-
-    Args:
-        student: The examples through the student's tokenizer.
-        per_token: Whether there are logits for each token.
-        combination: `all`: each member teaches; `average`: their mean does; `drawn`: one of them does, its
-            logits scaled by its probability.
-        distribution: A probability for each member, the teacher first.
-    """
+    """A team's view of training examples."""
 
     members: tuple[MemberSignals, ...]
-    student: Encoded
-    per_token: bool
-    combination: Combination
-    distribution: tuple[float, ...] = ()
+    student: Encoded  # the examples through the student's tokenizer
+    per_token: bool  # whether there are logits for each token
+    combination: Combination  # all teach, or their mean does, or one, its logits scaled by its probability
+    distribution: tuple[float, ...] = ()  # a probability for each member, the teacher first
 
     def draw(self, position: Sequence[int]) -> int | None:
         """The member that teaches at a position of the training; None where all do."""
@@ -80,21 +62,16 @@ class TeamSignals:
         """What the host has to prepare for some examples (B,); may run in a worker process."""
         teaching = self._teaching(drawn)
         fetched = [member.signals.fetch(ids) for member in teaching]
-        return TeamBatch(drawn, fetched, [self._alignment(member.encoded, ids) for member in teaching])
+        others = [member.encoded if self.per_token else None for member in teaching]
+        alignments = [None if other is None else align_labels(self.student, other, ids) for other in others]
+        return TeamBatch(drawn, fetched, alignments)
 
     def _teaching(self, drawn: int | None) -> tuple[MemberSignals, ...]:
         """The members that teach: all, the drawn one, or none where the teacher was drawn."""
         return self.members if drawn is None else self.members[max(drawn - 1, 0) : drawn]
 
-    def _alignment(self, other: Encoded | None, ids: np.ndarray) -> Tensor | None:
-        return align_labels(self.student, other, ids) if other is not None and self.per_token else None
-
     def view(self, batch: TeamBatch, teacher: Features, alignment: Tensor | None) -> Features:
-        """The teacher's features with the logits that teach in place of its own.
-
-        Args:
-            alignment: Of the teacher's logits.
-        """
+        """The teacher's features with the logits that teach in place of its own, which `alignment` is of."""
         drawn, device = batch.drawn, teacher.logits.device
         members = zip(self._teaching(drawn), batch.fetched, strict=True)
         logits, alignments = [member.signals.view(own).logits for member, own in members], batch.alignments

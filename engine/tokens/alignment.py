@@ -1,8 +1,7 @@
 """Student token → teacher tokens, when the two have different tokenizers.
 
-Decided here: tokens meet where they cover the same characters of the same text, special tokens
-where they stand in the same segment. What comes out is one weight matrix per example, so that
-`weights @ teacher` is the teacher as the student's tokens see it. See docs/alignment.md.
+Decided here: tokens meet where they cover the same characters of the same text, special tokens where they stand in
+the same segment; `weights @ teacher` is the teacher as the student's tokens see it. See docs/alignment.md.
 """
 
 from __future__ import annotations
@@ -26,24 +25,18 @@ if TYPE_CHECKING:
 def same_tokenizer(one: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase) -> bool:
     """Whether two tokenizers give a model the same inputs: vocabulary, rules, template and names are equal.
 
-    Truncation and padding are settings of a call and do not count. Tokenizers without a fast
-    version cannot be compared; `encode` refuses them.
+    Truncation and padding do not count. Tokenizers without a fast version cannot be compared; `encode` refuses them.
     """
     return one is other or (one.is_fast and other.is_fast and _rules(one) == _rules(other))
 
 
 def _rules(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     rules = json.loads(tokenizer.backend_tokenizer.to_str())
-    kept = {name: value for name, value in rules.items() if name not in ("truncation", "padding")}
-    return kept | {"inputs": sorted(tokenizer.model_input_names)}
+    return rules | {"truncation": None, "padding": None, "inputs": sorted(tokenizer.model_input_names)}
 
 
 def alignments(student: Encoded, teacher: Encoded | None, ids: Ids) -> tuple[Tensor | None, Tensor | None]:
-    """Of all tokens (`align`), and in tagging of the logits (`align_labels`); None where nothing differs.
-
-    Args:
-        teacher: None where its tokens are the student's.
-    """
+    """Of all tokens (`align`), and in tagging of the logits (`align_labels`); None where `teacher` is the same."""
     if teacher is None:
         return None, None
     of_labels = align_labels(student, teacher, ids) if student.kind == "tagging" else None
@@ -53,12 +46,10 @@ def alignments(student: Encoded, teacher: Encoded | None, ids: Ids) -> tuple[Ten
 def align(student: Encoded, teacher: Encoded, ids: Ids) -> Tensor:
     """Weights that carry teacher tokens to student tokens.
 
-    Equation: weight(i, j) = 1 / (teacher tokens that overlap i) where student token i and teacher
-        token j overlap, else 0 (methods.md, section 3).
+    Equation: weight(i, j) = 1 / (teacher tokens that overlap i) where i and j overlap, else 0 (methods.md, section 3).
 
-    Shapes:
-        Returns: (B, N student, N teacher) float32, each N that of the padded batch. Rows sum to 1; rows of
-            padding, and of tokens without a partner in the teacher, are 0.
+    Shapes: (B, N student, N teacher) float32, each N that of the padded batch. Rows sum to 1; rows of padding, and of
+    tokens without a partner in the teacher, are 0.
     """
     own, other = (each.spans(ids, each.padded_length(ids)) for each in (student, teacher))
     size = 1 + max(own.ends.max(initial=0), other.ends.max(initial=0))
@@ -72,8 +63,7 @@ def align(student: Encoded, teacher: Encoded, ids: Ids) -> Tensor:
 def _on_one_line(spans: Spans, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Starts and ends with every segment on its own stretch of one line, `size` characters apart.
 
-    A special token covers one character of its stretch. Padding, and tokens without characters, lie
-    where nothing overlaps them.
+    A special token covers one character of its stretch; nothing overlaps padding and tokens without characters.
     """
     special = (spans.segments != FIRST) & (spans.segments != SECOND)
     starts, ends = spans.starts, spans.ends + special
@@ -84,13 +74,10 @@ def _on_one_line(spans: Spans, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def align_labels(student: Encoded, teacher: Encoded, ids: Ids) -> Tensor:
-    """Weights that carry the teacher's logits to the student's tokens.
+    """Weights that carry the teacher's logits to the student's tokens: (B, N student, N teacher) float32.
 
     Tagging: the student's first token of a word sees the teacher's first token of that word, which
     is where both were trained to answer; all other rows are 0. Otherwise as `align`.
-
-    Shapes:
-        Returns: (B, N student, N teacher) float32.
     """
     if student.words is None or teacher.words is None:
         return align(student, teacher, ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import pickle
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -14,55 +15,34 @@ from torch import Tensor
 
 @dataclass
 class Batch:
-    """The part of a step that one process computes in one forward pass.
+    """The part of a step that one process computes in one forward pass."""
 
-    Shapes:
-        inputs: tensors (B, N) for the student.
-        labels: as in `Encoded.labels`; of mixed examples as in `engine.augment.mixup.mixed_targets`.
-        fetched: the host's part of the teacher signals; None without a teacher.
-        alignment: (B, N, N of the teacher) or None where the tokenizers agree.
-        label_alignment: the same for the logits of tagging, where they are paired word by word.
-        totals: unit → count over the whole step, all passes and processes.
-        team: the host's part of a team's signals; None with one teacher.
-        augmented: whether these are augmented examples.
-    """
-
-    inputs: dict[str, Tensor]
-    labels: Tensor
-    fetched: Any = None
-    alignment: Tensor | None = None
-    label_alignment: Tensor | None = None
-    totals: dict[str, float] = field(default_factory=dict)
-    team: Any = None
+    inputs: dict[str, Tensor]  # (B, N) for the student
+    labels: Tensor  # as in `Encoded.labels`; of mixed examples as in `engine.augment.mixup.mixed_targets`
+    fetched: Any = None  # the host's part of the teacher signals; None without a teacher
+    alignment: Tensor | None = None  # (B, N, N of the teacher); None where the tokenizers agree
+    label_alignment: Tensor | None = None  # of the logits of tagging, where they are paired word by word
+    totals: dict[str, float] = field(default_factory=dict)  # unit → count over the step, all passes and processes
+    team: Any = None  # the host's part of a team's signals; None with one teacher
     augmented: bool = False
 
     def to(self, device: torch.device) -> Batch:
         """The same on the training device, without the teachers' part, which moves when it is viewed."""
-        parts = send_to_device(vars(self), device, non_blocking=True, skip_keys=["fetched", "team"])
-        return Batch(**parts)
+        return Batch(**send_to_device(vars(self), device, non_blocking=True, skip_keys=["fetched", "team"]))
 
     def pin_memory(self) -> Batch:
         """The same in page-locked memory, from which a GPU copies without waiting."""
-        parts = recursively_apply(lambda part: part.pin_memory(), vars(self), test_type=_can_be_pinned)
+        parts = recursively_apply(
+            lambda part: part.pin_memory(), vars(self), test_type=lambda part: hasattr(part, "pin_memory")
+        )
         return Batch(**parts)
-
-
-def _can_be_pinned(part: Any) -> bool:
-    return hasattr(part, "pin_memory")
-
-
-class _Packer(pickle.Pickler):
-    """Packs tensors as arrays.
-
-    As they are, they would go through shared memory, one file each, which takes as long as making them.
-    """
-
-    def reducer_override(self, value: Any) -> Any:
-        return (torch.from_numpy, (value.numpy(),)) if isinstance(value, Tensor) else NotImplemented
 
 
 def packed(batches: list[Batch]) -> bytes:
     """Batches as bytes that `pickle.loads` reads, for another process."""
     buffer = BytesIO()
-    _Packer(buffer, pickle.HIGHEST_PROTOCOL).dump(batches)
+    pickler = pickle.Pickler(buffer, pickle.HIGHEST_PROTOCOL)
+    # As they are, tensors would each take a file of shared memory, and as long as making them.
+    pickler.dispatch_table = copyreg.dispatch_table | {Tensor: lambda each: (torch.from_numpy, (each.numpy(),))}
+    pickler.dump(batches)
     return buffer.getvalue()

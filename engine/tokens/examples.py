@@ -1,13 +1,13 @@
 """One split seen through one tokenizer: from rows of text to padded tensors.
 
-Decided here: how examples are stored (flat numpy arrays with offsets), how a batch is padded, and
-where labels stand. A word's label stands at the first token that begins inside the word; the
-label of a question is the first and last token of its first answer.
+Decided here: how examples are stored (flat numpy arrays with offsets), how a batch is padded, and where labels stand.
+A word's label stands at the first token that begins inside the word; the label of a question is the first and last
+token of its first answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,46 +28,30 @@ if TYPE_CHECKING:
 
 
 class Spans(NamedTuple):
-    """Where the tokens of a batch come from; each (B, N), padding has segment −1.
+    """Where the tokens of a batch come from; each (B, N)."""
 
-    Args:
-        starts: First character within the token's text, 0 for special tokens.
-        ends: One behind the last character, 0 for special tokens.
-        segments: Which of the texts, or of the special tokens around them (engine.tokens.tokenise).
-    """
-
-    starts: np.ndarray
-    ends: np.ndarray
-    segments: np.ndarray
+    starts: np.ndarray  # first character within the token's text, 0 for special tokens
+    ends: np.ndarray  # one behind the last character, 0 for special tokens
+    segments: np.ndarray  # which text, or the special tokens around them (engine.tokens.tokenise); −1 for padding
 
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """One split through one tokenizer. An example is a row, or one window of a row (question answering).
-
-    Args:
-        source: The rows.
-        rows: (n,) the row that each example came from.
-        types: Token type ids where the model takes them.
-        targets: (n,) class or value, (n, 2) first and last answer token; None without labels and for tagging.
-        words: Tagging: for each word its first token, −1 where truncation or the tokenizer lost it.
-        tags: Tagging: for each word its label.
-        windows: Question answering: the piece of context in each example.
-    """
+    """One split through one tokenizer. An example is a row, or one window of a row (question answering)."""
 
     kind: TaskKind
     source: Dataset
-    rows: np.ndarray
+    rows: np.ndarray  # (n,) the row that each example came from
     tokens: Ragged
-    types: Ragged | None
+    types: Ragged | None  # token type ids where the model takes them
     starts: Ragged
     ends: Ragged
     segments: Ragged
     pad: int
-    targets: np.ndarray | None = None
-    words: Ragged | None = None
-    tags: Ragged | None = None
-    windows: Windows | None = None
+    targets: np.ndarray | None = None  # (n,) class or value, (n, 2) first and last answer token; else None
+    words: Ragged | None = None  # of tagging: the first token of each word, −1 where it was lost
+    tags: Ragged | None = None  # of tagging: the label of each word
+    windows: Windows | None = None  # of question answering: the piece of context in each example
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -84,16 +68,12 @@ class Encoded:
 
     def padded_length(self, ids: Ids) -> int:
         """N to which a batch is padded: its longest example, rounded up to a multiple of 8."""
-        longest = self.lengths[np.asarray(ids, dtype=np.int64)].max(initial=1)
-        return int(-(-longest // 8) * 8)
+        return int(-(-self.lengths[np.asarray(ids, dtype=np.int64)].max(initial=1) // 8) * 8)
 
     def inputs(self, ids: Ids, length: int | None = None, accepted: Container[str] | None = None) -> dict[str, Tensor]:
-        """`input_ids`, `attention_mask` and, where the tokenizer gives them, `token_type_ids`.
+        """`input_ids`, `attention_mask` and, where the tokenizer gives them, `token_type_ids`; of these the `accepted`.
 
         Each is (B, N) int64, where N is `padded_length(ids)` unless `length` is given.
-
-        Args:
-            accepted: Names of the tensors that a model takes; all when absent.
         """
         width = length or self.padded_length(ids)
         tokens = self.tokens.padded(ids, width, fill=-1)
@@ -104,15 +84,11 @@ class Encoded:
         return {k: torch.from_numpy(array) for k, array in arrays.items() if accepted is None or k in accepted}
 
     def labels(self, ids: Ids) -> Tensor:
-        """The gold labels of these examples.
+        """The gold labels of these examples; ValueError where they came without.
 
         Shapes:
-            Returns: classification (B,) int64; regression (B,) float32; tagging (B, N) int64 with `NO_LABEL`
-                at tokens without one; question answering (B, 2) int64, first and last token of the
-                answer, both 0 where the window does not hold it.
-
-        Raises:
-            ValueError: The rows came without labels.
+            Returns: classification (B,) int64; regression (B,) float32; tagging (B, N) int64 with `NO_LABEL` at tokens
+                without one; question answering (B, 2) int64, first and last token of the answer, 0, 0 if it is absent.
         """
         if self.targets is not None:
             return torch.from_numpy(self.targets[np.asarray(ids, dtype=np.int64)])
@@ -126,9 +102,7 @@ class Encoded:
 
     def label_count(self, ids: Ids) -> int:
         """How many labels these examples have: labelled tokens for tagging, otherwise examples."""
-        if self.words is None:
-            return len(ids)
-        return int((self.words.padded(ids, fill=-1) >= 0).sum())
+        return len(ids) if self.words is None else int((self.words.padded(ids, fill=-1) >= 0).sum())
 
     def spans(self, ids: Ids, width: int | None = None) -> Spans:
         """Where the tokens of these examples come from, padded to `width` (their longest)."""
@@ -147,11 +121,9 @@ def encode(
     """Tokenises rows of a task; rows without label columns give examples without labels.
 
     Args:
-        max_length: Tokens of one example, special ones included; what is longer is truncated, for
-            question answering cut into windows.
-        window_overlap: Question answering: tokens that neighbouring windows share.
-        windows: Question answering through a second tokenizer: the windows of the first one's
-            `Encoded`. Gives the same examples in the same order.
+        max_length: Tokens of one example, special ones included; what is longer is truncated, for question answering
+            cut into windows, of which neighbours share `window_overlap` tokens.
+        windows: Question answering through a second tokenizer: those of the first, to get the same examples.
 
     Raises:
         InputError: The tokenizer knows no character offsets.
@@ -167,11 +139,7 @@ def encode(
     return _LABELLED.get(task.kind, _with_targets)(encoded, windows)
 
 
-# --- labels, by kind -----------------------------------------------------------------------------
-
-
 def _with_targets(encoded: Encoded, _: Windows | None) -> Encoded:
-    """Classification and regression: the label column as it is."""
     if "label" not in encoded.source.column_names:
         return encoded
     dtype = np.float32 if encoded.kind == "regression" else np.int64
@@ -179,7 +147,7 @@ def _with_targets(encoded: Encoded, _: Windows | None) -> Encoded:
 
 
 def _with_words(encoded: Encoded, _: Windows | None) -> Encoded:
-    """Tagging: the first token that begins in each word, and the words' tags."""
+    """The first token that begins in each word, and the words' tags."""
     words = encoded.source["tokens"][:]
     counts = np.array([len(row) for row in words], dtype=np.int64)
     tagged = replace(encoded, words=Ragged.of(_first_tokens(encoded, words, counts), counts))
@@ -208,7 +176,7 @@ def _first_tokens(encoded: Encoded, words: list[list[str]], counts: np.ndarray) 
 
 
 def _with_answers(encoded: Encoded, windows: Windows | None) -> Encoded:
-    """Question answering: what each example sees of the context, and where the answer stands in it."""
+    """What each example sees of the context, and where the answer stands in it."""
     source, n = encoded.source, len(encoded)
     answers = answer_spans(source["answers"][:]) if "answers" in source.column_names else None
     spans, targets = np.zeros((n, 2), dtype=np.int64), np.zeros((n, 2), dtype=np.int64)
@@ -223,7 +191,4 @@ def _with_answers(encoded: Encoded, windows: Windows | None) -> Encoded:
     return replace(encoded, windows=windows, targets=None if answers is None else targets)
 
 
-_LABELLED: dict[str, Callable[[Encoded, Windows | None], Encoded]] = {
-    "tagging": _with_words,
-    "question_answering": _with_answers,
-}
+_LABELLED = {"tagging": _with_words, "question_answering": _with_answers}

@@ -8,19 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-BUCKET = 50
-"""Batches that are sorted by length together."""
+BUCKET = 50  # batches that are sorted by length together
 
 
 def step_batches(lengths: np.ndarray, size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """The batches of one training epoch; the same for the same seed and epoch.
-
-    Args:
-        lengths: (n,) tokens of each example.
-        size: Examples in a batch; one batch of the epoch may be smaller.
-
-    Returns:
-        Ids of the examples of each batch. Each of the n ids stands there exactly once.
+    """The batches of one training epoch as ids; the same for the same seed and epoch. One batch may be smaller.
 
     Example:
         >>> batches = step_batches(np.array([3, 9, 3, 9]), size=2, seed=0, epoch=0)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 Ids = Sequence[int] | np.ndarray
-NO_LABEL = -100
-"""Fills labels where there is none; what torch's cross-entropy ignores."""
+NO_LABEL = -100  # fills labels where there is none; what torch's cross-entropy ignores
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +26,7 @@ class Ragged:
 
     @classmethod
     def of(cls, values: np.ndarray, lengths: np.ndarray) -> Ragged:
-        """From flat values, kept in the smallest integer type that holds them."""
+        """Flat values are kept in the smallest integer type that holds them."""
         low, high = values.min(initial=0), values.max(initial=0)
         dtype = np.result_type(np.min_scalar_type(low), np.min_scalar_type(high))
         return cls(values.astype(dtype), np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]))

@@ -10,48 +10,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from engine.base.errors import InputError
-from engine.tokens.windows import encode_windows
+from engine.tokens.windows import Windows, encode_windows
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
     from engine.data.task import Task
-    from engine.tokens.windows import Windows
 
-CHUNK = 1024
-"""Examples that are worked on at once."""
+CHUNK = 1024  # examples that are worked on at once
 BEFORE, FIRST, BETWEEN, SECOND, AFTER = range(5)
 """Segments of an example: special tokens before the texts, the first text, special ones between them, …"""
 _SPACE = np.array([chr(code).isspace() for code in range(0x3002)])  # U+3000 is the last whitespace
 
 
-@dataclass(frozen=True, eq=False)
-class Flat:
-    """Tokenised examples, one behind the other.
+class Flat(NamedTuple):
+    """Tokenised examples, one behind the other; all but the first two of the length of all tokens."""
 
-    Shapes:
-        rows, lengths: (n,) the row that each example came from, its number of tokens.
-        tokens, types: (all tokens,) token and token type ids.
-        starts, ends: (all tokens,) characters within the token's text; 0 for special tokens.
-        segments: (all tokens,) `BEFORE`, `FIRST`, `BETWEEN`, `SECOND` or `AFTER`.
-    """
-
-    rows: np.ndarray
-    lengths: np.ndarray
+    rows: np.ndarray  # (n,) the row that each example came from
+    lengths: np.ndarray  # (n,) its number of tokens
     tokens: np.ndarray
-    types: np.ndarray
-    starts: np.ndarray
+    types: np.ndarray  # token type ids
+    starts: np.ndarray  # characters within the token's text; 0 for special tokens
     ends: np.ndarray
-    segments: np.ndarray
+    segments: np.ndarray  # `BEFORE`, `FIRST`, `BETWEEN`, `SECOND` or `AFTER`
 
 
 def tokenise(
@@ -62,11 +51,7 @@ def tokenise(
     window_overlap: int | None = None,
     windows: Windows | None = None,
 ) -> Flat:
-    """All rows of a task through a tokenizer; arguments as in `engine.tokens.examples.encode`.
-
-    Raises:
-        InputError: The tokenizer knows no character offsets.
-    """
+    """All rows of a task through a tokenizer, as in `engine.tokens.examples.encode`."""
     if not getattr(tokenizer, "is_fast", False):
         what = "has no fast version, and only those give character offsets"
         raise InputError.of("tokenizer", what, type(tokenizer).__name__)
@@ -77,7 +62,8 @@ def tokenise(
             chunks = _read_answering(backend, rows, max_length, window_overlap or 0)
         else:
             chunks = _read_windows(backend, rows, max_length, windows)
-        return _join(list(chunks))
+        nothing = Flat(*[np.zeros(0, np.int64)] * len(Flat._fields))
+        return Flat(*map(np.concatenate, zip(nothing, *chunks, strict=True)))
 
 
 @contextmanager
@@ -133,7 +119,7 @@ def _read_windows(backend: Tokenizer, rows: Dataset, max_length: int, windows: W
         encodings = [each[0] for each in encode_windows(backend, questions, contexts, max_length, 0)]
         flat = _flatten(encodings, np.arange(len(cuts)), questions, contexts, edges=edges)
         shift = np.repeat(windows.starts[here], flat.lengths) * (flat.segments == SECOND)
-        yield replace(flat, rows=windows.rows[here], starts=flat.starts + shift, ends=flat.ends + shift)
+        yield flat._replace(rows=windows.rows[here], starts=flat.starts + shift, ends=flat.ends + shift)
 
 
 def _template(backend: Tokenizer, pair: bool) -> tuple[int, int]:
@@ -146,13 +132,12 @@ def _template(backend: Tokenizer, pair: bool) -> tuple[int, int]:
 def _flatten(
     encodings: Sequence[Encoding], text_of: np.ndarray, *texts: Sequence[str], edges: tuple[int, int], begin: int = 0
 ) -> Flat:
-    """The arrays of some examples.
+    """The arrays of some examples, whose texts are those from row `begin` on.
 
     Args:
         text_of: (n,) index into `texts` of each example.
         texts: The first texts, and the second ones where there are pairs.
         edges: Special tokens before and after the texts.
-        begin: The row of the first text.
     """
     lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
     tokens, types = _joined(each.ids for each in encodings), _joined(each.type_ids for each in encodings)
@@ -186,10 +171,3 @@ def _trimmed(
     starts[has_solid] = solid[low[has_solid]] - base[has_solid]
     ends[has_solid] = solid[high[has_solid] - 1] + 1 - base[has_solid]
     return starts, ends
-
-
-def _join(chunks: Sequence[Flat]) -> Flat:
-    """The arrays of all chunks, one behind the other."""
-    nothing = np.zeros(0, np.int64)
-    names = [each.name for each in fields(Flat)]
-    return Flat(*(np.concatenate([nothing, *(getattr(chunk, name) for chunk in chunks)]) for name in names))

@@ -1,9 +1,8 @@
 """Question answering: long contexts cut into overlapping windows.
 
-Decided here: the question is never cut below half of the maximum length, only the context moves
-on from window to window, and neighbouring windows share at most half of what fits. The windows
-are made by the first tokenizer (the student's) and remembered as character spans, so that a
-second tokenizer can see the same examples in the same order.
+Decided here: the question is never cut below half of the maximum length, only the context moves on from window to
+window, and neighbouring windows share at most half of what fits. The windows are made by the first tokenizer (the
+student's) and remembered as character spans, so that a second tokenizer can see the same examples in the same order.
 """
 
 from __future__ import annotations
@@ -20,17 +19,11 @@ from engine.base.progress import log
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Which piece of which row's context each example holds.
+    """Which piece of which row's context each example holds; each (n,)."""
 
-    Shapes:
-        rows: (n,) ascending row indices.
-        starts: (n,) first character of the piece within the context.
-        ends: (n,) one behind its last character.
-    """
-
-    rows: np.ndarray
-    starts: np.ndarray
-    ends: np.ndarray
+    rows: np.ndarray  # ascending row indices
+    starts: np.ndarray  # first character of the piece within the context
+    ends: np.ndarray  # one behind its last character
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -49,10 +42,7 @@ def _cut(backend: Tokenizer, text: str, limit: int) -> str:
 
 
 def fit_questions(backend: Tokenizer, questions: Sequence[str], max_length: int) -> tuple[list[str], np.ndarray]:
-    """The questions, each at most half of `max_length` long, and their lengths in tokens.
-
-    The backend must not truncate.
-    """
+    """The questions, each at most half of `max_length` long, and their lengths; the backend must not truncate."""
     special = backend.num_special_tokens_to_add(is_pair=True)
     limit = max(1, min(max_length // 2, max_length - special - 1))
     fitting = list(questions)
@@ -70,14 +60,11 @@ def fit_questions(backend: Tokenizer, questions: Sequence[str], max_length: int)
 def encode_windows(
     backend: Tokenizer, questions: Sequence[str], contexts: Sequence[str], max_length: int, overlap: int
 ) -> list[list[Encoding]]:
-    """Each question with its context in windows of at most `max_length` tokens.
+    """Each question with its context in windows of at most `max_length` tokens, in the order of the context.
 
     Args:
         backend: Its truncation is changed; the caller restores it.
         overlap: Tokens that neighbouring windows share; less where a long question leaves little room.
-
-    Returns:
-        The windows of each question, in the order of the context.
     """
     backend.no_truncation()
     questions, lengths = fit_questions(backend, questions, max_length)
@@ -96,9 +83,7 @@ def encode_windows(
 def context_spans(inside: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """From which to which character each window sees the context, (B,) each; 0 to 0 without a context token.
 
-    Shapes:
-        inside: (B, N), true at context tokens.
-        starts, ends: (B, N), spans of the tokens in characters of the context.
+    Shapes: inside (B, N), true at context tokens; starts, ends (B, N), in characters of the context.
     """
     last = np.where(inside, ends, 0).max(axis=1, initial=0)
     first = np.where(inside, starts, last[:, None]).min(axis=1, initial=np.iinfo(np.int64).max)
@@ -106,11 +91,7 @@ def context_spans(inside: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> t
 
 
 def answer_spans(answers: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """First and behind-last character of each row's first answer, without outer whitespace.
-
-    Returns:
-        (rows, 2); both −1 where a row has no answer.
-    """
+    """First and behind-last character of each row's first answer, without outer whitespace: (rows, 2), or −1, −1."""
     spans = np.full((len(answers), 2), -1, dtype=np.int64)
     for row, answer in enumerate(answers):
         if len(answer["text"]) and (text := answer["text"][0]).strip():
@@ -122,9 +103,7 @@ def answer_spans(answers: Sequence[Mapping[str, Any]]) -> np.ndarray:
 def answer_tokens(inside: np.ndarray, starts: np.ndarray, ends: np.ndarray, answers: np.ndarray) -> np.ndarray:
     """First and last token of the answer in each window; 0, 0 where the window lacks some of it.
 
-    Shapes:
-        inside, starts, ends: as for `context_spans`.
-        answers: (B, 2) spans of the answers, −1 for none. Returns: (B, 2).
+    Shapes: answers (B, 2) spans of the answers, −1 for none; the others as for `context_spans`. Returns: (B, 2).
     """
     begin, finish = answers[:, :1], answers[:, 1:]
     window_start, window_end = context_spans(inside, starts, ends)

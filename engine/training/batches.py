@@ -1,8 +1,8 @@
 """What the loop is fed: the steps of an epoch as batches of the student's inputs and teacher signals.
 
-Decided here: how a step is cut. One step holds batch_size · gradient_accumulation examples of
-similar length. It is cut into forward passes of batch_size, and each of these is dealt out to the
-processes, so neither the number of processes nor the cut changes which examples a step sees.
+Decided here: how a step is cut. One step holds batch_size · gradient_accumulation examples of similar length. It is
+cut into forward passes of batch_size, and each of these is dealt out to the processes, so neither the number of
+processes nor the cut changes which examples a step sees.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch.utils.data import DataLoader
@@ -39,26 +39,16 @@ AHEAD = 3  # steps that are prepared while a GPU computes
 
 @dataclass
 class TrainingData:
-    """Training examples as the student and, where there is one, the teacher see them.
-
-    Args:
-        accepted: Names of the tensors that the student's forward takes.
-        signals: The teacher's signals; None for plain fine-tuning.
-        teacher: The examples through the teacher's tokenizer; None where it is the student's.
-        aligned: Whether the objective compares token by token.
-        augmenter: Makes augmented examples; None without an augmentation policy.
-        online: The teacher's view of augmented examples.
-        team: The signals of a whole team on the originals; None with one teacher.
-    """
+    """Training examples as the student and, where there is one, the teacher see them."""
 
     student: Encoded
-    accepted: set[str]
-    signals: TeacherSignals | None = None
-    teacher: Encoded | None = None
-    aligned: bool = False
-    augmenter: Augmenter | None = None
-    online: OnlineSignals | None = None
-    team: TeamSignals | None = None
+    accepted: set[str]  # names of the tensors that the student's forward takes
+    signals: TeacherSignals | None = None  # None for plain fine-tuning
+    teacher: Encoded | None = None  # the examples through the teacher's tokenizer; None where it is the student's
+    aligned: bool = False  # whether the objective compares token by token
+    augmenter: Augmenter | None = None  # None without an augmentation policy
+    online: OnlineSignals | None = None  # the teacher's view of augmented examples
+    team: TeamSignals | None = None  # the signals of a whole team on the originals; None with one teacher
 
     def __len__(self) -> int:
         return len(self.student)
@@ -80,25 +70,20 @@ class TrainingData:
         """The teacher's features of a batch, on the training device; None without a teacher."""
         signals = self.online if batch.augmented else self.signals
         features = None if signals is None else signals.view(batch.fetched)
-        if features is None or batch.team is None:
+        if features is None or batch.team is None or self.team is None:
             return features
-        assert self.team is not None
         of_logits = batch.alignment if batch.label_alignment is None else batch.label_alignment
         return self.team.view(batch.team, features, of_logits)
 
 
 class StepPlan:
-    """The steps of one epoch: step number → the batches of this process, in order.
-
-    Attributes:
-        steps: Ids of the examples of each step, of all processes together.
-    """
+    """The steps of one epoch: step number → the batches of this process, in order."""
 
     def __init__(self, data: TrainingData, training: Training, seed: int, epoch: int, accelerator: Accelerator):
         self.data, self.size, self.position = data, training.batch_size, (seed, epoch)
         self.rank, self.processes = accelerator.process_index, accelerator.num_processes
         whole = self.size * training.gradient_accumulation
-        self.steps = step_batches(data.student.lengths, whole, seed, epoch)
+        self.steps = step_batches(data.student.lengths, whole, seed, epoch)  # ids, of all processes together
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -145,10 +130,7 @@ class Stream:
         return self._plan(epoch)[step]
 
     def from_step(self, start: int) -> Iterator[list[Batch]]:
-        """The steps from `start` on; where texts are augmented, and for a GPU, prepared ahead of time.
-
-        Worker processes augment, otherwise a thread serves; a step is the same whoever prepares it.
-        """
+        """The steps from `start` on, made ahead by workers that augment, or for a GPU by a thread; always the same."""
         numbers = range(start, len(self))
         if self._augmenter is not None and self._augmenter.workers:
             yield from self._from_workers(numbers, self._augmenter.workers)
@@ -165,13 +147,9 @@ class Stream:
     def _from_workers(self, numbers: range, workers: int) -> Iterator[list[Batch]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of more workers than cores, which somebody has asked for
+            dataset: Any = self  # it has the two methods of a map-style dataset
             loader: DataLoader[bytes] = DataLoader(
-                self,  # type: ignore[arg-type]  # it has the two methods of a map-style dataset
-                batch_size=None,
-                sampler=numbers,
-                num_workers=workers,
-                collate_fn=packed,
-                prefetch_factor=AHEAD,
+                dataset, batch_size=None, sampler=numbers, num_workers=workers, collate_fn=packed, prefetch_factor=AHEAD
             )
             steps = iter(loader)
         for step in steps:

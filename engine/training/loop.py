@@ -1,8 +1,7 @@
 """The training loop: one for students, for students without a teacher, and for teachers.
 
-It reads from top to bottom. What it decides: equation 1 is optimised exactly as it is logged;
-nothing is fetched from the device per step for the sake of logging; the best epoch on the
-held-out set is kept; a kill at any moment costs time, never another result.
+It reads from top to bottom. Equation 1 is optimised exactly as it is logged; nothing is fetched from the device per
+step for the sake of logging; the best epoch on the held-out set is kept; a kill costs time, never another result.
 """
 
 from __future__ import annotations
@@ -19,12 +18,13 @@ import torch
 from accelerate.tracking import TensorBoardTracker
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from engine.base.errors import InputError
 from engine.base.files import written_atomically
 from engine.evaluation.inference import scores_on
-from engine.models.forward import faster_attention, forward
-from engine.training.batches import Stream, examples_in, steps_in_epoch
+from engine.models.forward import Features, faster_attention, forward
+from engine.training.batches import Stream, TrainingData, examples_in, steps_in_epoch
 from engine.training.optimiser import clip_gradients, optimizer_for, schedule, set_learning_rate, step_seed
 from engine.training.state import Clock, LoopState, Meter, best_file, load_state, save_checkpoint
 
@@ -35,12 +35,10 @@ if TYPE_CHECKING:
     from engine.base.machine import Machine
     from engine.data.metrics import Scores
     from engine.data.task import Task, TaskKind
-    from engine.models.forward import Features
     from engine.objective.equation import Objective
     from engine.pipeline.training import Training
     from engine.tokens.batch import Batch
     from engine.tokens.examples import Encoded
-    from engine.training.batches import TrainingData
 
 
 class Trainee(nn.Module):
@@ -60,25 +58,18 @@ class Trainee(nn.Module):
 
 @dataclass
 class Stage:
-    """One training: of the teacher, of the student, or of the student without a teacher.
+    """One training: of the teacher, of the student, or of the student without a teacher."""
 
-    Args:
-        name: Shown with the progress.
-        folder: Where the checkpoint and the best weights are kept.
-        held_out: Held-out sets; the first one decides which epoch is best.
-        until_epoch: After which epoch the training pauses. Its schedule stays that of all epochs.
-    """
-
-    name: str
-    folder: Path
+    name: str  # shown with the progress
+    folder: Path  # where the checkpoint and the best weights are kept
     task: Task
     student: PreTrainedModel
     objective: Objective
     data: TrainingData
     training: Training
     seed: int
-    held_out: Mapping[str, Encoded]
-    until_epoch: int | None = None
+    held_out: Mapping[str, Encoded]  # the first one decides which epoch is best
+    until_epoch: int | None = None  # after which the training pauses; its schedule stays that of all epochs
 
     @property
     def epochs(self) -> int:
@@ -177,13 +168,11 @@ def train(stage: Stage, machine: Machine) -> LoopState:
 
 
 def _log_in(folder: Path) -> TensorBoardTracker:
-    """A TensorBoard log of a training."""
     log = TensorBoardTracker("tensorboard", folder)
     try:
         log.start()
     except ImportError as error:
-        what = "tensorboard is not installed; pip install tensorboard"
-        raise InputError.of("--tensorboard", what) from error
+        raise InputError.of("--tensorboard", "tensorboard is not installed; pip install tensorboard") from error
     return log
 
 
@@ -193,11 +182,7 @@ def _log(log: TensorBoardTracker | None, group: str, values: Mapping[str, float]
 
 
 def optimise(
-    batches: Sequence[Batch],
-    stage: Stage,
-    trainee: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    accelerator: Accelerator,
+    batches: Sequence[Batch], stage: Stage, trainee: nn.Module, optimizer: Optimizer, accelerator: Accelerator
 ) -> list[dict[str, Tensor]]:
     """One optimiser step; the weighted terms of each of its forward passes."""
     losses = []
@@ -216,10 +201,7 @@ def optimise(
 
 
 def best_scores(stage: Stage, state: LoopState, machine: Machine) -> Scores:
-    """Scores of the weights that `train` left on every held-out set; the first set's are known.
-
-    A training that paused is scored on the first set alone.
-    """
+    """Scores of the weights that `train` left on every held-out set; where it paused, on the first alone."""
     first, *others = stage.held_out
     known = {first: state.history[(state.best_epoch or 1) - 1]["scores"]}
     rest = {} if stage.paused(state) else {name: stage.held_out[name] for name in others}

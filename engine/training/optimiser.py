@@ -55,10 +55,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, share: float) -> None:
 
 
 def clip_gradients(student: nn.Module, objective: nn.Module, largest: float) -> None:
-    """Limits the norm of the gradient, of student and objective apart.
-
-    Together, critics that have just begun to learn would hold the student back.
-    """
+    """Limits the gradient's norm, of both apart: critics that have just begun to learn would hold the student back."""
     for part in (student, objective):
         if parameters := list(part.parameters()):
             torch.nn.utils.clip_grad_norm_(parameters, largest)

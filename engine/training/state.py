@@ -30,24 +30,16 @@ CHECKPOINT_SHARE = 20  # a checkpoint is due only after this many times what the
 class LoopState:
     """How far a training has come."""
 
-    epoch: int = 0
-    """Finished epochs."""
-    step_in_epoch: int = 0
-    """Finished optimiser steps of the epoch under way."""
-    step: int = 0
-    """Finished optimiser steps in all."""
-    examples: int = 0
-    """Examples seen, repetitions counted."""
+    epoch: int = 0  # finished epochs
+    step_in_epoch: int = 0  # finished optimiser steps of the epoch under way
+    step: int = 0  # finished optimiser steps in all
+    examples: int = 0  # examples seen, repetitions counted
     best_score: float | None = None
     best_epoch: int | None = None
-    history: list[dict[str, Any]] = field(default_factory=list)
-    """One entry a finished epoch: weighted terms of the loss, scores on the held-out set."""
-    term_sums: dict[str, float] = field(default_factory=dict)
-    """Sums of the terms over the steps of the epoch under way."""
-    seconds: float = 0.0
-    """Time spent training, the making of batches counted, evaluation not."""
-    waited: float = 0.0
-    """Of it, time in which the loop had no batch."""
+    history: list[dict[str, Any]] = field(default_factory=list)  # of each finished epoch: weighted losses, scores
+    term_sums: dict[str, float] = field(default_factory=dict)  # over the steps of the epoch under way
+    seconds: float = 0.0  # spent training, the making of batches counted, evaluation not
+    waited: float = 0.0  # of them, those in which the loop had no batch
 
 
 def save_checkpoint(path: Path, state: LoopState, parts: dict[str, Any]) -> None:
@@ -88,11 +80,7 @@ def best_file(folder: Path, state: LoopState) -> Path:
 
 
 class Meter:
-    """Sums of the terms, kept on the device, and the first step at which each was not finite.
-
-    Args:
-        sums: Term → sum over the steps that an earlier process took in this epoch.
-    """
+    """Sums of the terms, kept on the device, going on from `sums`, and the first step at which each was not finite."""
 
     def __init__(self, sums: dict[str, float]):
         self._names = list(sums)
@@ -117,8 +105,7 @@ class Meter:
         Raises:
             NonFiniteLossError: A term was not finite; it names the first step and the term.
         """
-        wrong = [(step, name) for step, name in zip(self._bad.tolist(), self._names, strict=True) if step]
-        if wrong:
+        if wrong := [(step, name) for step, name in zip(self._bad.tolist(), self._names, strict=True) if step]:
             raise NonFiniteLossError(*min(wrong))
         return dict(zip(self._names, self._sums.tolist(), strict=True))
 
