@@ -1,9 +1,9 @@
 """Runs picks of a recommendation, and stops the hopeless ones early.
 
-The rule is successive halving (Jamieson and Talwalkar 2016): all picks train side by side; after an
-eighth, a quarter and a half of their epochs the better half goes on, the others stop. Each keeps the
-schedule of its whole training, so the winner is the student that it would have become alone. Every run can
-be interrupted at any moment and goes on where it stopped; a race that is started again repeats nothing.
+The rule is successive halving (Jamieson and Talwalkar 2016): all picks train side by side; after an eighth, a
+quarter and a half of their epochs the better half goes on, the others stop. Each keeps the schedule of its whole
+training, so the winner is the student that it would have become alone. Every run can be interrupted at any
+moment and goes on where it stopped; a race that is started again repeats nothing.
 """
 
 from __future__ import annotations
@@ -34,11 +34,7 @@ RUNGS = 3
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a pick.
-
-    Args:
-        folder: Of its run.
-    """
+    """What became of a pick, and the folder of its run."""
 
     pick: Pick
     result: RunResult
@@ -66,6 +62,18 @@ def record_run(store: Store, result: RunResult, folder: Path) -> None:
         draw_team(result, folder)
 
 
+def distilled(
+    request: Request, student: str, pipeline: Any, out: Path, reporter: Reporter, until_epoch: int | None = None
+) -> RunResult:
+    """`distill` with everything else as a request has it."""
+    from engine.distillation import distill  # loads torch
+
+    names = ("teacher", "seed", "student_alone", "fine_tuning", "options")
+    same: dict[str, Any] = {name: getattr(request, name) for name in names}
+    own: dict[str, Any] = {"student": student, "pipeline": pipeline, "out": out, "until_epoch": until_epoch}
+    return distill(request.task, **own, **same, reporter=reporter)
+
+
 def run_recommended(
     request: Request, recommendation: Recommendation, reporter: Reporter, data: Any = None
 ) -> list[Outcome]:
@@ -79,18 +87,14 @@ def run_recommended(
         InputError: The dataset is not the recommendation's, or there is no such pick.
         RunError: A run failed, and no other is left.
     """
-    picks = recommendation.first(request.top) if request.top else [recommendation.pick(request.pick or 1)]
-    known = {"task": _task_of(recommendation, data), "teacher": recommendation.teacher}
-    return run_picks(request.model_copy(update=known), picks, reporter)
-
-
-def _task_of(recommendation: Recommendation, data: Any) -> Task:
+    picks = recommendation.chosen(request.pick, request.top)
     data = recommendation.data if data is None else data
     task = identified(data) if isinstance(data, Task) else load_task(data, **recommendation.columns)
     if task.fingerprint != recommendation.dataset_fingerprint:
         what, hint = "the recommendation was made for other data", "Run `autodistill recommend` again."
-        raise InputError.of(str(recommendation.data), what, task.name, (), hint)
-    return task
+        raise InputError.of(recommendation.data, what, task.name, (), hint)
+    known = {"task": task, "teacher": recommendation.teacher}
+    return run_picks(request.model_copy(update=known), picks, reporter)
 
 
 def run_picks(request: Request, picks: Sequence[Pick], reporter: Reporter) -> list[Outcome]:
@@ -155,25 +159,10 @@ def rule(stops: Sequence[int], count: int) -> str:
 
 
 def _run(request: Request, pick: Pick, until_epoch: int | None, reporter: Reporter) -> Outcome:
-    """One pick, as far as `until_epoch`."""
-    from engine.distillation import distill  # loads torch
-
     assert request.out is not None
     folder = request.out / folder_name(request, pick)
     try:
-        result = distill(
-            request.task,
-            teacher=request.teacher,
-            student=pick.student,
-            pipeline=pick.pipeline,
-            out=folder,
-            seed=request.seed,
-            student_alone=request.student_alone,
-            until_epoch=until_epoch,
-            fine_tuning=request.fine_tuning,
-            options=request.options,
-            reporter=reporter,
-        )
+        result = distilled(request, pick.student, pick.pipeline, folder, reporter, until_epoch)
     except RunError as error:
         failed = RunResult.read(folder)
         if failed is None or failed.status != "failed":
@@ -192,7 +181,6 @@ def folder_name(request: Request, pick: Pick) -> str:
 
 
 def _better_half(running: dict[int, Pick], outcomes: dict[int, Outcome]) -> dict[int, Pick]:
-    """The picks that go on."""
     order = sorted(running, key=lambda rank: (-outcomes[rank].score, rank))
     kept = order[: math.ceil(len(order) / 2)]
     return {rank: running[rank] for rank in sorted(kept) if outcomes[rank].result.status != "failed"}

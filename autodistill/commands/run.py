@@ -14,7 +14,7 @@ from autodistill.commands import show
 from autodistill.commands.options import Typed
 from autodistill.commands.request import default_folder, fields_of, folder_word, request_from, training_alone
 from autodistill.history.store import Store
-from autodistill.race import record_run, run_recommended
+from autodistill.race import distilled, record_run, run_recommended
 from autodistill.recommend.recommend import PICKS
 from autodistill.recommend.recommend import recommend as recommendation_for
 from autodistill.recommend.record import RECOMMENDATION_FILE, Recommendation
@@ -25,32 +25,15 @@ if TYPE_CHECKING:
     from autodistill.recommend.request import Request
     from engine.base.progress import Reporter
 
-PIPELINE = "mi_alpha"
-"""What is run where nothing is named: Distiller's default."""
-
 
 def run(typed: Typed, reporter: Reporter) -> show.Shown:
     """The pipeline that was named; or picks of a recommendation, where some were."""
     if typed["pick"] is not None or typed["top"] is not None:
         return run_picks(typed, reporter)
-    source = typed["pipeline"] or PIPELINE
+    source = typed["pipeline"] or "mi_alpha"  # Distiller's default
     request = request_from(typed, lambda: load_pipeline(source, _sets(typed)))
     out = request.out or default_folder(request, source)
-
-    from engine.distillation import distill  # after everything that needs no torch
-
-    result = distill(
-        request.task,
-        teacher=request.teacher,
-        student=request.students[0],
-        pipeline=request.pipeline,
-        out=out,
-        seed=request.seed,
-        student_alone=request.student_alone,
-        fine_tuning=request.fine_tuning,
-        options=request.options,
-        reporter=reporter,
-    )
+    result = distilled(request, request.students[0], request.pipeline, out, reporter)
     record_run(Store(request.store), result, out)
     return show.run(result, f"student and result: {out}")
 
@@ -104,7 +87,8 @@ def evaluate(typed: Typed, reporter: Reporter) -> show.Shown:
 
 def _sets(typed: Typed) -> list[str]:
     """What is set of the pipeline."""
-    return [*([f"augmentation={typed['augment']}"] if typed.get("augment") else []), *(typed["set"] or ())]
+    augmentation = [f"augmentation={typed['augment']}"] if typed.get("augment") else []
+    return [*augmentation, *(typed["set"] or ())]
 
 
 def _folder(request: Request) -> Path:
