@@ -107,7 +107,7 @@ def _known(request: Request, sets: list[str]) -> Recommendation | None:
         and request.teacher in ("", found.teacher)
         and request.students in ((), tuple(student.name for student in found.students))
         and request.members in ((), tuple(member.name for member in found.members))
-        and request.columns.given.items() <= found.columns.items()
+        and request.columns.model_dump(exclude_defaults=True).items() <= found.columns.items()
         and not sets
     )
     return found if same else None
