@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from autodistill.recommend.request import Request
     from engine.base.progress import Reporter
 
-RUNGS = 3
-"""Times at which half of the picks may be stopped, the last one after half of the epochs."""
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -43,8 +40,8 @@ class Outcome:
     @property
     def score(self) -> float:
         """Of the student, its best so far; a failed run's is below all others."""
-        failed = self.result.status == "failed" or self.result.student_score is None
-        return -math.inf if failed else float(self.result.student_score or 0.0)
+        score = self.result.student_score
+        return -math.inf if score is None or self.result.status == "failed" else score
 
     @property
     def seconds(self) -> float:
@@ -85,7 +82,7 @@ def run_recommended(
 
     Raises:
         InputError: The dataset is not the recommendation's, or there is no such pick.
-        RunError: A run failed, and no other is left.
+        RunError: Every run failed.
     """
     picks = recommendation.chosen(request.pick, request.top)
     data = recommendation.data if data is None else data
@@ -104,8 +101,7 @@ def run_picks(request: Request, picks: Sequence[Pick], reporter: Reporter) -> li
         request: With its task and teacher; in the folder `out` each run has one of its own.
 
     Raises:
-        InputError: A run cannot be made.
-        RunError: A run failed, and no other is left.
+        RunError: Every run failed.
     """
     for note in request.task.notes:
         reporter.message(note)
@@ -133,13 +129,13 @@ def run_picks(request: Request, picks: Sequence[Pick], reporter: Reporter) -> li
 
 
 def rungs(epochs: int, count: int) -> list[int]:
-    """Epochs after which half of the picks are stopped.
+    """Epochs after which half of the picks are stopped, at most three, the last one half of all.
 
     Example:
         >>> rungs(20, 5), rungs(6, 5), rungs(20, 2), rungs(20, 1)
         ([3, 5, 10], [1, 2, 3], [10], [])
     """
-    halvings = min(RUNGS, math.ceil(math.log2(count)))
+    halvings = min(3, math.ceil(math.log2(count)))
     return sorted({math.ceil(epochs / 2**halving) for halving in range(1, halvings + 1)} - {epochs})
 
 

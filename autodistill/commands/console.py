@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -26,11 +26,6 @@ from engine.base.progress import Reporter, SilentReporter
 
 if TYPE_CHECKING:
     from autodistill.commands.show import Shown
-
-PIPE_WIDTH = 140
-"""Columns of a table that goes into a file or a pipe."""
-PLAIN_SECONDS = 10.0
-"""Least time between two plain lines of one stage."""
 
 _speaks = int(os.environ.get("RANK", "0")) == 0
 
@@ -57,29 +52,24 @@ def show_json(value: Any) -> None:
 
 
 def show(shown: Shown, as_json: bool) -> None:
-    """What a command gives, on stdout."""
+    """What a command gives, on stdout; the first column of a table is the heading of each row."""
     if shown.record is None:
         return
     if as_json:
         show_json(shown.record)
         return
-    for columns, rows, title in shown.tables:
-        show_table(columns, rows, title)
-    if shown.lines:
-        show_text("\n".join(shown.lines))
-
-
-def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
-    """A table; the first column is the heading of each row."""
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
-    for index, name in enumerate(columns):
-        table.add_column(name, overflow="fold", no_wrap=index == 0)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
     console = _console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = PIPE_WIDTH
-    console.print(table)
+        console.width = 140  # of a table that goes into a file or a pipe
+    for columns, rows, title in shown.tables:
+        table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
+        for index, name in enumerate(columns):
+            table.add_column(name, overflow="fold", no_wrap=index == 0)
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        console.print(table)
+    if shown.lines:
+        show_text("\n".join(shown.lines))
 
 
 # --- what went wrong -------------------------------------------------------------------------------
@@ -87,13 +77,10 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str
 
 @contextmanager
 def handled(as_json: bool = False, resume: str = "") -> Iterator[None]:
-    """Turns what the user did wrong, and what failed, into a message and an exit code.
+    """Turns what the user did wrong, and what failed, into a message (and JSON) and an exit code.
 
-    2 for wrong input, 1 for a failure, 130 (128 + SIGINT) for Ctrl-C. Anything unforeseen keeps its traceback.
-
-    Args:
-        as_json: Whether the reasons go to stdout as JSON as well.
-        resume: What to say after Ctrl-C.
+    2 for wrong input, 1 for a failure, 130 (128 + SIGINT) for Ctrl-C, after which `resume` is said. Anything
+    unforeseen keeps its traceback.
     """
     try:
         yield
@@ -220,7 +207,7 @@ class LineReporter:
         line, now = self._lines[stage], time.monotonic()
         line.done += count
         line.note = note or line.note
-        if now - line.printed >= PLAIN_SECONDS:
+        if now - line.printed >= 10.0:  # seconds
             line.printed = now
             line.say(stage, now)
 

@@ -106,6 +106,7 @@ def _machine(options: RunOptions) -> dict[str, Any]:
 
     from engine.base.machine import choose_precision, cores, cpu_has_bf16
 
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     gpus = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
     return {
         "cores": cores(),
@@ -113,9 +114,7 @@ def _machine(options: RunOptions) -> dict[str, Any]:
         "memory_gb": _memory_gb(),
         "gpus": [f"{gpu.name} ({gpu.total_memory / 1e9:.0f} GB)" for gpu in gpus],
         "bf16_on_cpu": cpu_has_bf16(),
-        "precision_chosen": choose_precision(
-            options.precision, torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        ),
+        "precision_chosen": choose_precision(options.precision, device),
     }
 
 

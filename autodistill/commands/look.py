@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import tomli_w
 
@@ -38,9 +37,6 @@ MOST_OF_A_ROLE = 3
 """Suggested assistants, and suggested weak members, where none are named."""
 
 
-# --- augment ---------------------------------------------------------------------------------------
-
-
 def augment(typed: Typed, reporter: Reporter) -> Shown:
     """Originals, drawn by the seed, beside what becomes of them."""
     sets = [f"augmentation={typed['policy']}", *(typed["set"] or ())]
@@ -51,13 +47,7 @@ def augment(typed: Typed, reporter: Reporter) -> Shown:
 
 
 def augmented(request: Request, reporter: Reporter) -> list[dict[str, Any]]:
-    """Examples (`original`) and what becomes of them (`augmented`).
-
-    With mixup also `partner` and `share`, the weight of the first of the two.
-
-    Raises:
-        InputError: The pipeline does not augment, or needs what is not here.
-    """
+    """Examples (`original`), `augmented`; with mixup also `partner` and `share`, the weight of the first of both."""
     if not request.pipeline.augmentation.operators:
         raise InputError.of("--augment", "it has no operators", "none", ("random+mixup",))
 
@@ -81,11 +71,8 @@ def augmented(request: Request, reporter: Reporter) -> list[dict[str, Any]]:
 
 
 def _made(each: Mapping[str, Any]) -> str:
-    first = as_text(each["augmented"])
-    if "share" not in each:
-        return first
-    share = each["share"]
-    return f"{share:.2f} of: {first}\n{1 - share:.2f} of: {as_text(each['partner'])}"
+    text, share = as_text(each["augmented"]), each.get("share")
+    return text if share is None else f"{share:.2f} of: {text}\n{1 - share:.2f} of: {as_text(each['partner'])}"
 
 
 def as_text(row: Mapping[str, Any]) -> str:
@@ -99,11 +86,7 @@ def as_text(row: Mapping[str, Any]) -> str:
     return " ".join(row["tokens"]) if "tokens" in row else " | ".join(row[name] for name in fields if name in row)
 
 
-# --- team ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class SuggestedMember:
+class SuggestedMember(NamedTuple):
     """One of a suggested team."""
 
     name: str
@@ -111,8 +94,7 @@ class SuggestedMember:
     role: Role
 
 
-@dataclass(frozen=True)
-class Suggestion:
+class Suggestion(NamedTuple):
     """A team for a student, the teacher first; `dropped` is m, how many to drop after phase 1."""
 
     members: list[SuggestedMember]
@@ -130,18 +112,14 @@ class Suggestion:
 def team(typed: Typed, reporter: Reporter) -> Shown:
     """A team for a student, from sizes alone."""
     suggestion = suggest(request_from(typed), reporter)
-    members, table = [vars(member) for member in suggestion.members], suggestion.table()
+    members, table = [member._asdict() for member in suggestion.members], suggestion.table()
     record = {"members": members, "student_parameters": suggestion.student_parameters, "team": table}
     lines = [*team_lines(suggestion), "In a pipeline file:", tomli_w.dumps({"team": table})]
     return Shown(record, [(["member", "parameters", "role"], team_rows(suggestion), "")], lines)
 
 
 def suggest(request: Request, reporter: Reporter) -> Suggestion:
-    """Sorts the members by what they are for the student; some of the teacher's layers where none are named.
-
-    Raises:
-        InputError: A model cannot be used.
-    """
+    """Sorts the members by what they are for the student; some of the teacher's layers where none are named."""
     from engine.base.machine import machine_for  # loads torch
     from engine.models.start import planned_parameters
     from engine.run.plan import plan_run
@@ -183,7 +161,7 @@ def _some(members: list[SuggestedMember]) -> list[SuggestedMember]:
 
 def team_rows(suggestion: Suggestion) -> list[Row]:
     """A row a member, the student last."""
-    members = [[member.name, large(member.parameters), member.role] for member in suggestion.members]
+    members = [[name, large(parameters), role] for name, parameters, role in suggestion.members]
     return [*members, ["(the student)", large(suggestion.student_parameters), ""]]
 
 
@@ -199,15 +177,8 @@ def team_lines(suggestion: Suggestion) -> list[str]:
     return lines
 
 
-# --- pipelines and components ----------------------------------------------------------------------
-
-
 def show(typed: Typed, reporter: Reporter) -> Shown:
-    """The result of the run in a folder; or a complete pipeline, of a file or a preset.
-
-    Raises:
-        InputError: There is no such thing, or it is damaged.
-    """
+    """The result of the run in a folder; or a complete pipeline, of a file or a preset."""
     source, form = typed["shown"], typed["format"]
     if not Path(source).is_dir():
         pipeline = load_pipeline(source, typed["set"] or ())

@@ -6,7 +6,7 @@ default and help are those of the field of `Request` that it fills; those of one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module
 from inspect import Parameter, Signature, cleandoc
@@ -22,9 +22,6 @@ from engine.base.spec import Spec
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
-
-    from autodistill.commands.show import Shown
-    from engine.base.progress import Reporter
 
 Typed = dict[str, Any]
 """Name of an option → what was typed; None and empty lists where nothing was."""
@@ -91,9 +88,6 @@ def dashed(name: str) -> str:
         '--max-train'
     """
     return f"--{name.replace('_', '-')}"
-
-
-# --- those of the specs ----------------------------------------------------------------------------
 
 
 def _of_spec(spec: type[Spec], prefix: str = "") -> Iterator[tuple[str, Option]]:
@@ -172,10 +166,6 @@ FINE_TUNING = tuple(NAMES[f"fine_tuning.{name}"] for name in FineTuning.model_fi
 WHERE = ("device", "precision", "cache_dir")
 RUNNING = (*WHERE, *(name for name in RunOptions.model_fields if name not in WHERE))
 
-Work = Callable[[Typed, "Reporter"], "Shown"]
-
-# --- commands --------------------------------------------------------------------------------------
-
 
 def command(app: typer.Typer, name: str, room: str, help: str, *names: str, resume: str = "", **helps: str) -> None:
     """Adds a command.
@@ -193,7 +183,7 @@ def command(app: typer.Typer, name: str, room: str, help: str, *names: str, resu
 
         as_json = typed.pop("json")
         with console.handled(as_json, resume):
-            work: Work = getattr(import_module(f"autodistill.commands.{room}"), name)
+            work = getattr(import_module(f"autodistill.commands.{room}"), name)
             with console.reporting() as reporter:
                 shown = work(typed, reporter)
             console.show(shown, as_json)

@@ -50,11 +50,7 @@ def predict(typed: Typed, reporter: Reporter) -> Shown:
 
 
 def answer_leaderboard(model: str, data: str, folder: Path | None, options: RunOptions) -> list[Path]:
-    """Answers a GLUE task's test sets in the files that its leaderboard takes.
-
-    Raises:
-        InputError: No folder was named, the task has no such test set, or the model other labels than it.
-    """
+    """Answers a GLUE task's test sets in the files that its leaderboard takes."""
     if folder is None:
         raise InputError.of("--out", "the leaderboard's files need a folder")
 
@@ -96,15 +92,8 @@ def line(row: Row) -> str:
     return f"{row['label']}\t{score}" if "label" in row else score
 
 
-# --- rows ------------------------------------------------------------------------------------------
-
-
 def rows_from(typed: Typed) -> Callable[[TaskKind], list[Row]]:
-    """The input, read; what its rows are follows once the kind of task is known.
-
-    Raises:
-        InputError: There is nothing to answer, or it cannot be read.
-    """
+    """The input, read; what its rows are follows once the kind of task is known."""
     file, texts, pairs = typed["file"], typed["texts"], typed["pairs"] or None
     if file is None:
         if not texts and sys.stdin.isatty():

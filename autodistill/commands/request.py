@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -35,11 +35,9 @@ MODEL_EXAMPLES = {
 
 
 def request_from(typed: Typed, pipeline: Callable[[], Pipeline] = Pipeline) -> Request:
-    """What was typed, with the pipeline made, the data read and the models found.
+    """What was typed, with the pipeline made, the data that are named read, and the models found.
 
-    Args:
-        typed: Models are needed where the command has an option for a teacher, data where some are named.
-        pipeline: Makes the pipeline.
+    Models are needed where the command has an option for a teacher.
 
     Raises:
         InputError: With every problem that shows without loading a model.
@@ -50,7 +48,9 @@ def request_from(typed: Typed, pipeline: Callable[[], Pipeline] = Pipeline) -> R
     if task is not None and (problems := chosen.problems_with(task.kind)):
         raise InputError(problems)
     request = request.model_copy(update={**models, "pipeline": chosen, "task": task})
-    together(*(partial(_find_model, *each) for each in _models_of(request)))
+    roles = {"teacher": [request.teacher] * bool(request.teacher), "student": request.students}
+    named = [(role, name) for role, names in {**roles, "members": request.members}.items() for name in names]
+    together(*(partial(_find_model, role, name) for role, name in named))
     return request
 
 
@@ -102,9 +102,6 @@ def _task(typed: Typed) -> Task | None:
     return load_task(given["data"], **given.get("columns", {}))
 
 
-# --- models ----------------------------------------------------------------------------------------
-
-
 def _models(typed: Typed) -> dict[str, Any]:
     """Teacher and students, as fields of a request; nothing where the command needs none."""
     if "teacher" not in typed:
@@ -115,11 +112,7 @@ def _models(typed: Typed) -> dict[str, Any]:
 
 
 def models_for(data: str, teacher: str | None, student: str | None) -> dict[str, str]:
-    """Teacher and student; the demo brings its own, other data need both.
-
-    Raises:
-        InputError: One or both are missing, or have no form of a model's name.
-    """
+    """Teacher and student; the demo brings its own, other data need both."""
     given = {"teacher": teacher, "student": student}
     chosen = {role: name or (DEMO_MODELS[role] if data == "demo" else "") for role, name in given.items()}
     together(*(partial(_check_name, role, name) for role, name in chosen.items()))
@@ -132,27 +125,13 @@ def _check_name(role: str, name: str) -> None:
     parse_model(name, role)
 
 
-def _models_of(request: Request) -> Iterator[tuple[str, str]]:
-    """Roles and names; of the commands without models none."""
-    roles = {"teacher": [request.teacher] * bool(request.teacher), "student": request.students}
-    for role, names in {**roles, "members": request.members}.items():
-        yield from ((role, name) for name in names)
-
-
 def _find_model(role: str, name: str) -> None:
     if isinstance(parse_model(name, role), str):
         local_snapshot(name, role)
 
 
-# --- pipelines, limits, folders ----------------------------------------------------------------------
-
-
 def training_alone(sets: Sequence[str]) -> Pipeline:
-    """A pipeline in which nothing but the training is set; its other parts are what is recommended.
-
-    Raises:
-        InputError: A key of another part is set.
-    """
+    """A pipeline in which nothing but the training is set; its other parts are what is recommended."""
     pipeline = load_pipeline({}, sets)
     if pipeline != Pipeline(training=pipeline.training):
         what = "a recommendation chooses the pipeline; only training can be set"
@@ -218,11 +197,7 @@ def folder_word(name: str) -> str:
 
 
 def together(*steps: Callable[[], Any]) -> list[Any]:
-    """The values of all steps.
-
-    Raises:
-        InputError: With the problems of all that failed.
-    """
+    """The values of all steps; or one InputError with the problems of all that failed."""
     values: list[Any] = []
     problems: list[Problem] = []
     for step in steps:

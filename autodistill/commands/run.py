@@ -58,10 +58,6 @@ def run_picks(typed: Typed, reporter: Reporter) -> show.Shown:
     """One pick, or several of which the worse are stopped early; the best comes first.
 
     The recommendation is read where it lies; where it is absent, or answers another question, one is made.
-
-    Raises:
-        InputError: Two ways to choose a pipeline were typed, there is no such pick, or no recommendation
-            can be made.
     """
     ways = {"--pick": typed["pick"], "--top": typed["top"], "--pipeline": typed["pipeline"]}
     names = [name for name, value in ways.items() if value is not None]
@@ -77,12 +73,12 @@ def run_picks(typed: Typed, reporter: Reporter) -> show.Shown:
 def evaluate(typed: Typed, reporter: Reporter) -> show.Shown:
     """Leaves one dataset out at a time; draws the figures where a folder is named."""
     found, held_out = evaluation_of(request_from(typed), reporter)
-    drawn: list[Path] = []
-    if typed["figures"] is not None:
-        from autodistill.evaluation.figures import draw  # loads matplotlib
+    if typed["figures"] is None:
+        return show.evaluation(found)
 
-        drawn = draw(held_out, typed["figures"])
-    return show.evaluation(found, *(f"figure: {path}" for path in drawn))
+    from autodistill.evaluation.figures import draw  # loads matplotlib
+
+    return show.evaluation(found, *(f"figure: {path}" for path in draw(held_out, typed["figures"])))
 
 
 def _sets(typed: Typed) -> list[str]:

@@ -44,9 +44,6 @@ class Shown:
     """Below the tables."""
 
 
-# --- a run -----------------------------------------------------------------------------------------
-
-
 def run(result: RunResult, *more: str) -> Shown:
     """Teacher beside student; where several taught, the team; and what to know about it."""
     roles = [role for role in ROLES if role != "student_alone" or result.student_alone_score is not None]
@@ -113,9 +110,6 @@ def _warnings(warnings: Sequence[str]) -> list[str]:
     return [f"warning: {warning}" for warning in warnings]
 
 
-# --- recommendations and races ---------------------------------------------------------------------
-
-
 def recommendation(found: Recommendation, picks: Sequence[Pick], *more: str) -> Shown:
     """Picks, what they rest on, and what to doubt."""
     several, rows = len(found.students) > 1, []
@@ -176,18 +170,15 @@ def race(outcomes: Sequence[Outcome]) -> Shown:
     records, rows = [], []
     for outcome in outcomes:
         pick, result = outcome.pick, outcome.result
-        reached = [figure(result.distillation_ratio, ".3f"), figure(result.student_score, ".4f"), _end(result)]
+        epochs = len(result.history)
+        end = {"ok": f"{epochs} epochs", "pruned": f"stopped after {epochs}", "failed": "failed"}[result.status]
+        reached = [figure(result.distillation_ratio, ".3f"), figure(result.student_score, ".4f"), end]
         times = [duration(pick.seconds), duration(outcome.seconds)]
         rows.append([f"pick {pick.rank}", pick.words, f"{pick.ratio:.3f}", _interval(pick), *reached, *times])
         record = result.model_dump(exclude={"history"})
         records.append({"pick": pick.model_dump(), "folder": str(outcome.folder), "result": record})
     head = ["", "pipeline", "predicted", "80 % interval", "reached", "score", "end", "time predicted", "taken"]
     return Shown(records, [(head, rows, "")], _race_lines(outcomes[0]))
-
-
-def _end(result: RunResult) -> str:
-    epochs = len(result.history)
-    return {"ok": f"{epochs} epochs", "pruned": f"stopped after {epochs}", "failed": "failed"}[result.status]
 
 
 def _race_lines(best: Outcome) -> list[str]:
@@ -199,9 +190,6 @@ def _race_lines(best: Outcome) -> list[str]:
     reached = f"reached {figure(result.distillation_ratio, '.3f')}"
     lines = [f"best: pick {pick.rank}, {pick.words}; {predicted}, {reached}", *_warnings(result.warnings)]
     return [*lines, f"student and result: {best.folder}"]
-
-
-# --- evaluations -----------------------------------------------------------------------------------
 
 
 def evaluation(found: Evaluation, *more: str) -> Shown:
@@ -224,16 +212,12 @@ def _measure_rows(measures: Mapping[str, Mapping[str, float]]) -> list[Row]:
 def _evaluation_lines(found: Evaluation) -> Iterator[str]:
     low, high = found.interval or (None, None)
     between = "" if low is None else f" (95 % over datasets: {low:.3f} to {high:.3f})"
-    yield (
-        f"{found.predictor} on {found.runs:,} runs of {len(found.datasets)} datasets ({found.meta_data}): "
-        f"mean Spearman {figure(found.mean_spearman, '.3f')}{between}; within {found.pair} "
-        f"{figure(found.mean_within_pair_spearman, '.3f')}"
-    )
+    runs = f"{found.runs:,} runs of {len(found.datasets)} datasets ({found.meta_data})"
+    within = f"within {found.pair} {figure(found.mean_within_pair_spearman, '.3f')}"
+    yield f"{found.predictor} on {runs}: mean Spearman {figure(found.mean_spearman, '.3f')}{between}; {within}"
     if found.noise_ceiling is not None:
-        yield (
-            f"noise ceiling {found.noise_ceiling:.3f}: what a perfect prediction would reach against single "
-            f"runs, by the repeats on {', '.join(found.noise_ceilings)}"
-        )
+        what = "what a perfect prediction would reach against single runs, by the repeats on"
+        yield f"noise ceiling {found.noise_ceiling:.3f}: {what} {', '.join(found.noise_ceilings)}"
     if found.interval_coverage is not None:
         yield f"80 % intervals hold {found.interval_coverage:.0%} of the held-out runs"
     yield from found.notes

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from engine.run.plan import RunPlan
     from engine.run.teacher import Teacher
 
-OWN_CODE = maker(Path(__file__).parents[1])
 SEARCH_STEP = 1.8
 """A step of a search for θ in first order, in steps of a training (benchmarks/RESULTS.md)."""
 
@@ -117,14 +116,11 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
 
     Args:
         pipelines: Those that will be compared, with one training, resolved for the task.
-
-    Raises:
-        InputError: Teacher or student cannot be used.
     """
     task, members = request.task, request.members
     kinds = {part.key: part for pipeline in pipelines for part in cost_parts(pipeline)}
-    identity = _identity(request, student, sorted(kinds))
-    path = kept(request.options.cache, "costs", OWN_CODE, identity).with_suffix(".json")
+    identity = maker(Path(__file__).parents[1]), _identity(request, student, sorted(kinds))
+    path = kept(request.options.cache, "costs", *identity).with_suffix(".json")
     if path.is_file():
         return Costs.model_validate_json(path.read_text("utf-8"))
 
@@ -198,12 +194,10 @@ def describe_dataset(request: Request, reporter: Reporter) -> Dataset:
 
 def _identity(request: Request, student: str, kinds: Sequence[str]) -> str:
     """Hash of everything that the costs depend on."""
-    options, models = request.options, {"teacher": [request.teacher], "student": [student]}
-    machine = (options.device, options.precision, os.cpu_count(), os.environ.get("OMP_NUM_THREADS"))
-    models["members"] = list(request.members)
+    options, models = request.options, {"teacher": [request.teacher], "student": [student], "members": request.members}
     known = [[_model_identity(name, role) for name in names] for role, names in models.items()]
-    tuning = request.fine_tuning.model_dump_json()
-    return hash_of(request.task.fingerprint, *known, kinds, tuning, *machine)
+    machine = (options.device, options.precision, os.cpu_count(), os.environ.get("OMP_NUM_THREADS"))
+    return hash_of(request.task.fingerprint, *known, kinds, request.fine_tuning.model_dump_json(), *machine)
 
 
 def _model_identity(name: str, role: str) -> str:

@@ -1,7 +1,7 @@
 """`recommend`: from a dataset, a teacher and students to the pipelines that should be run.
 
-The order: what is known of the dataset; what teacher and students give and cost; what past runs say; then
-every pipeline of the space is given a standing, a ratio and a cost, and a few that differ are picked.
+The order: what is known of the dataset; what teacher and students give and cost; what past runs say; then every
+pipeline of the space is given a standing, a ratio and a cost, and a few that differ are picked.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -39,21 +39,13 @@ if TYPE_CHECKING:
     from autodistill.ranking.past import RunTable
     from autodistill.recommend.request import Limits, Request
     from engine.base.progress import Reporter
-    from engine.data.task import Task
-    from engine.pipeline.training import Training
 
 PICKS = 5
 """Picks where no other number is asked for."""
-NEAREST = 3
-
-Record = TypeVar("Record", bound=BaseModel)
 
 
 def recommend(request: Request, reporter: Reporter) -> Recommendation:
-    """Answers a request.
-
-    Args:
-        request: With its task, a teacher and students.
+    """Answers a request that has its task, a teacher and students.
 
     Raises:
         InputError: A model cannot be used, or nothing is within the limits.
@@ -64,7 +56,10 @@ def recommend(request: Request, reporter: Reporter) -> Recommendation:
     table, notes = knowledge_for(request)
     for note in notes:
         reporter.message(note)
-    space = {student: _space(task, student, training, request.members) for student in request.students}
+    space = {}
+    for student in request.students:
+        resolved = training.for_task(task, isinstance(parse_model(student, "student"), Scratch))
+        space[student] = [each.for_task(task) for each in pipelines(task.kind, resolved, request.members)]
     costs = {student: costs_of(request, student, each, reporter) for student, each in space.items()}
     dataset = describe_dataset(request, reporter)
     table = replace(table, datasets={**table.datasets, dataset.name: dataset})
@@ -81,12 +76,6 @@ def knowledge_for(request: Request) -> tuple[RunTable, tuple[str, ...]]:
     """The past runs that a request names, or the usual ones; and what was noticed while they were read."""
     sources, vectors = request.meta_data or DEFAULT_SOURCES, request.vectors or GLOVE
     return load_knowledge(sources, Store(request.store), vectors, request.options)
-
-
-def _space(task: Task, student: str, training: Training, members: Sequence[str]) -> list[Pipeline]:
-    """Every pipeline that the student can be trained with on the task."""
-    resolved = training.for_task(task, isinstance(parse_model(student, "student"), Scratch))
-    return [pipeline.for_task(task) for pipeline in pipelines(task.kind, resolved, members)]
 
 
 def _candidates(
@@ -165,8 +154,8 @@ def _record(
         teacher=request.teacher,
         **of_the_teacher,
         bilstm_score=dataset.descriptors.bilstm_score,
-        members=[_part(Member, each) for each in first.members],
-        students=[_part(StudentFacts, each, name=name) for name, each in costs.items()],
+        members=[Member(**_facts(Member, each)) for each in first.members],
+        students=[StudentFacts(name=name, **_facts(StudentFacts, each)) for name, each in costs.items()],
         predictor=request.predictor or DEFAULT,
         features=list(getattr(fitted.rank, "features", ())),
         meta_data=list(request.meta_data or DEFAULT_SOURCES),
@@ -177,7 +166,7 @@ def _record(
         candidates=len(allowed),
         picks=made(picks.diverse(standings, allowed, request.top or PICKS)),
         pareto=made(picks.pareto(standings, seconds)),
-        nearest=dict(list(nearest(table, dataset.name).items())[:NEAREST]),
+        nearest=dict(list(nearest(table, dataset.name).items())[:3]),
         warnings=[*first.teacher_warnings, *caveats(task, dataset, table, candidates, fitted)],
     )
 
@@ -203,6 +192,6 @@ def _picks(candidates: pd.DataFrame, past: pd.DataFrame, rows: Sequence[int]) ->
     return made
 
 
-def _part(model: type[Record], costs: BaseModel, **more: Any) -> Record:
+def _facts(model: type[BaseModel], costs: BaseModel) -> dict[str, Any]:
     """What a record keeps of the costs of a model."""
-    return model(**costs.model_dump(include=set(model.model_fields)), **more)
+    return costs.model_dump(include=set(model.model_fields))

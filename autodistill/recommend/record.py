@@ -114,11 +114,7 @@ class Recommendation(_Record):
 
     @classmethod
     def read(cls, path: Path) -> Recommendation:
-        """The record in a file.
-
-        Raises:
-            InputError: It is absent, or no record of a recommendation.
-        """
+        """The record in a file; an InputError where it is absent, or none of a recommendation."""
         try:
             return cls.model_validate(_upgraded(json.loads(path.read_text("utf-8"))))
         except FileNotFoundError:
