@@ -50,9 +50,9 @@ class Outcome:
         return sum(stages.get(stage, 0.0) for stage in ("signals", "search", "student"))
 
 
-def record_run(store: Store, result: RunResult, folder: Path) -> None:
-    """Adds a run to the store, and draws the search for its team's distribution, where there was one."""
-    store.add_run(result, folder)
+def record_run(request: Request, result: RunResult, folder: Path) -> None:
+    """Adds a run to the request's store, and draws the search for its team's distribution, where there was one."""
+    Store(request.store).add_run(result, folder)
     if (folder / "theta.csv").is_file():
         from autodistill.evaluation.figures import draw_team  # loads matplotlib
 
@@ -129,7 +129,7 @@ def run_picks(request: Request, picks: Sequence[Pick], reporter: Reporter) -> li
 
 
 def rungs(epochs: int, count: int) -> list[int]:
-    """Epochs after which half of the picks are stopped, at most three, the last one half of all.
+    """Epochs after which half of the picks are stopped, at most three, the last after half of all.
 
     Example:
         >>> rungs(20, 5), rungs(6, 5), rungs(20, 2), rungs(20, 1)
@@ -166,7 +166,7 @@ def _run(request: Request, pick: Pick, until_epoch: int | None, reporter: Report
         reporter.message(f"pick {pick.rank} failed: {error}")
         result = failed
     if result.status != "pruned":
-        record_run(Store(request.store), result, folder)
+        record_run(request, result, folder)
     return Outcome(pick, result, folder)
 
 
@@ -189,7 +189,7 @@ def _close(request: Request, outcome: Outcome, reporter: Reporter) -> None:
         return
     reached = f"{result.metric} {outcome.score:.4f} after epoch {len(result.history)}"
     reporter.message(f"pick {outcome.pick.rank} is stopped: {reached}")
-    record_run(Store(request.store), result, outcome.folder)
+    record_run(request, result, outcome.folder)
     if int(os.environ.get("RANK", "0")) == 0:
         folder = RunFolder(outcome.folder, result.identity)
         with folder.locked():

@@ -13,7 +13,6 @@ from autodistill.api import evaluation_of
 from autodistill.commands import show
 from autodistill.commands.options import Typed
 from autodistill.commands.request import default_folder, fields_of, folder_word, request_from, training_alone
-from autodistill.history.store import Store
 from autodistill.race import distilled, record_run, run_recommended
 from autodistill.recommend.recommend import PICKS
 from autodistill.recommend.recommend import recommend as recommendation_for
@@ -34,7 +33,7 @@ def run(typed: Typed, reporter: Reporter) -> show.Shown:
     request = request_from(typed, lambda: load_pipeline(source, _sets(typed)))
     out = request.out or default_folder(request, source)
     result = distilled(request, request.students[0], request.pipeline, out, reporter)
-    record_run(Store(request.store), result, out)
+    record_run(request, result, out)
     return show.run(result, f"student and result: {out}")
 
 

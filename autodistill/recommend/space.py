@@ -26,9 +26,6 @@ GRID: dict[type[Spec], dict[str, tuple[Any, ...]]] = {
 }
 """Spec → knob → values that are tried; other knobs keep their defaults."""
 
-LEFT_OUT: tuple[type[Spec], ...] = (spec.PredictionKL,)
-"""Kinds that are not tried: kl has the gradient of ce."""
-
 STACKS = ("mixup", "random", "contextual", "random+mixup", "contextual+random+mixup")
 """Augmentation policies that are tried, beside none: the operators that need no download, one by one, and the
 stacks of the paper's study (Distiller, tables 2 and 3) or a part of them."""
@@ -55,7 +52,8 @@ def pipelines(
         2760
     """
     specs = component_specs()
-    tried = {name: [each for each in specs[name] if each not in LEFT_OUT] for name in COMPONENTS}
+    # kl has the gradient of ce
+    tried = {name: [each for each in specs[name] if each is not spec.PredictionKL] for name in COMPONENTS}
     options = [[variant for each in tried[name] for variant in _variants(each)] for name in COMPONENTS]
     weights = [("weights", variant) for variant in _variants(spec.Weights)]
     teams = [each for each in specs["team"] if members and "members" in each.model_fields]
