@@ -34,13 +34,9 @@ class AutoDistiller:
     Args:
         meta_data: Where past runs are: `published`, `store`, tables, folders of runs.
         store: The user's record of runs: a file or a database's URL.
-        vectors: Word vectors that datasets are embedded with: `glove`, a file, or
-            `owner/repository:file` of the hub.
+        vectors: Word vectors that datasets are embedded with: `glove`, a file, or `owner/repository:file` of the hub.
         predictor: A name of `ranking.PREDICTORS`.
         options: Device, precision, caches.
-
-    Raises:
-        InputError: There is no such predictor.
 
     Example:
         >>> from autodistill import AutoDistiller
@@ -85,8 +81,6 @@ class AutoDistiller:
             teacher: A hub name, a folder or `scratch:layers=L,hidden=H`.
             student: The same, or `layers:K`; several are compared.
             members: Further teachers, named likewise; with them, teams of teachers are compared too.
-            top: Number of picks.
-            limits: What a pick may cost.
             training: Of every pipeline; what is None there gets the paper's value for the task.
             description: The task in a sentence or two.
             columns: Keyword arguments of `load_task`.
@@ -146,9 +140,6 @@ class AutoDistiller:
 
         Args:
             compared: Predictors to measure beside the own one.
-
-        Raises:
-            InputError: There are too few runs.
         """
         return self.evaluation(compared)[0]
 

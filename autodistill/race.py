@@ -1,9 +1,9 @@
 """Runs picks of a recommendation, and stops the hopeless ones early.
 
-The rule is successive halving (Jamieson and Talwalkar 2016): all picks train side by side; after an
-eighth, a quarter and a half of their epochs the better half goes on, the others stop. Each keeps the
-schedule of its whole training, so the winner is the student that it would have become alone. Every run can
-be interrupted at any moment and goes on where it stopped; a race that is started again repeats nothing.
+The rule is successive halving (Jamieson and Talwalkar 2016): all picks train side by side; after an eighth, a
+quarter and a half of their epochs the better half goes on, the others stop. Each keeps the schedule of its whole
+training, so the winner is the student that it would have become alone. Every run can be interrupted at any
+moment and goes on where it stopped; a race that is started again repeats nothing.
 """
 
 from __future__ import annotations
@@ -28,17 +28,10 @@ if TYPE_CHECKING:
     from autodistill.recommend.request import Request
     from engine.base.progress import Reporter
 
-RUNGS = 3
-"""Times at which half of the picks may be stopped, the last one after half of the epochs."""
-
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a pick.
-
-    Args:
-        folder: Of its run.
-    """
+    """What became of a pick, and the folder of its run."""
 
     pick: Pick
     result: RunResult
@@ -47,8 +40,8 @@ class Outcome:
     @property
     def score(self) -> float:
         """Of the student, its best so far; a failed run's is below all others."""
-        failed = self.result.status == "failed" or self.result.student_score is None
-        return -math.inf if failed else float(self.result.student_score or 0.0)
+        score = self.result.student_score
+        return -math.inf if score is None or self.result.status == "failed" else score
 
     @property
     def seconds(self) -> float:
@@ -57,13 +50,25 @@ class Outcome:
         return sum(stages.get(stage, 0.0) for stage in ("signals", "search", "student"))
 
 
-def record_run(store: Store, result: RunResult, folder: Path) -> None:
-    """Adds a run to the store, and draws the search for its team's distribution, where there was one."""
-    store.add_run(result, folder)
+def record_run(request: Request, result: RunResult, folder: Path) -> None:
+    """Adds a run to the request's store, and draws the search for its team's distribution, where there was one."""
+    Store(request.store).add_run(result, folder)
     if (folder / "theta.csv").is_file():
         from autodistill.evaluation.figures import draw_team  # loads matplotlib
 
         draw_team(result, folder)
+
+
+def distilled(
+    request: Request, student: str, pipeline: Any, out: Path, reporter: Reporter, until_epoch: int | None = None
+) -> RunResult:
+    """`distill` with everything else as a request has it."""
+    from engine.distillation import distill  # loads torch
+
+    names = ("teacher", "seed", "student_alone", "fine_tuning", "options")
+    same: dict[str, Any] = {name: getattr(request, name) for name in names}
+    own: dict[str, Any] = {"student": student, "pipeline": pipeline, "out": out, "until_epoch": until_epoch}
+    return distill(request.task, **own, **same, reporter=reporter)
 
 
 def run_recommended(
@@ -77,20 +82,16 @@ def run_recommended(
 
     Raises:
         InputError: The dataset is not the recommendation's, or there is no such pick.
-        RunError: A run failed, and no other is left.
+        RunError: Every run failed.
     """
-    picks = recommendation.first(request.top) if request.top else [recommendation.pick(request.pick or 1)]
-    known = {"task": _task_of(recommendation, data), "teacher": recommendation.teacher}
-    return run_picks(request.model_copy(update=known), picks, reporter)
-
-
-def _task_of(recommendation: Recommendation, data: Any) -> Task:
+    picks = recommendation.chosen(request.pick, request.top)
     data = recommendation.data if data is None else data
     task = identified(data) if isinstance(data, Task) else load_task(data, **recommendation.columns)
     if task.fingerprint != recommendation.dataset_fingerprint:
         what, hint = "the recommendation was made for other data", "Run `autodistill recommend` again."
-        raise InputError.of(str(recommendation.data), what, task.name, (), hint)
-    return task
+        raise InputError.of(recommendation.data, what, task.name, (), hint)
+    known = {"task": task, "teacher": recommendation.teacher}
+    return run_picks(request.model_copy(update=known), picks, reporter)
 
 
 def run_picks(request: Request, picks: Sequence[Pick], reporter: Reporter) -> list[Outcome]:
@@ -100,8 +101,7 @@ def run_picks(request: Request, picks: Sequence[Pick], reporter: Reporter) -> li
         request: With its task and teacher; in the folder `out` each run has one of its own.
 
     Raises:
-        InputError: A run cannot be made.
-        RunError: A run failed, and no other is left.
+        RunError: Every run failed.
     """
     for note in request.task.notes:
         reporter.message(note)
@@ -129,13 +129,13 @@ def run_picks(request: Request, picks: Sequence[Pick], reporter: Reporter) -> li
 
 
 def rungs(epochs: int, count: int) -> list[int]:
-    """Epochs after which half of the picks are stopped.
+    """Epochs after which half of the picks are stopped, at most three, the last after half of all.
 
     Example:
         >>> rungs(20, 5), rungs(6, 5), rungs(20, 2), rungs(20, 1)
         ([3, 5, 10], [1, 2, 3], [10], [])
     """
-    halvings = min(RUNGS, math.ceil(math.log2(count)))
+    halvings = min(3, math.ceil(math.log2(count)))
     return sorted({math.ceil(epochs / 2**halving) for halving in range(1, halvings + 1)} - {epochs})
 
 
@@ -155,25 +155,10 @@ def rule(stops: Sequence[int], count: int) -> str:
 
 
 def _run(request: Request, pick: Pick, until_epoch: int | None, reporter: Reporter) -> Outcome:
-    """One pick, as far as `until_epoch`."""
-    from engine.distillation import distill  # loads torch
-
     assert request.out is not None
     folder = request.out / folder_name(request, pick)
     try:
-        result = distill(
-            request.task,
-            teacher=request.teacher,
-            student=pick.student,
-            pipeline=pick.pipeline,
-            out=folder,
-            seed=request.seed,
-            student_alone=request.student_alone,
-            until_epoch=until_epoch,
-            fine_tuning=request.fine_tuning,
-            options=request.options,
-            reporter=reporter,
-        )
+        result = distilled(request, pick.student, pick.pipeline, folder, reporter, until_epoch)
     except RunError as error:
         failed = RunResult.read(folder)
         if failed is None or failed.status != "failed":
@@ -181,7 +166,7 @@ def _run(request: Request, pick: Pick, until_epoch: int | None, reporter: Report
         reporter.message(f"pick {pick.rank} failed: {error}")
         result = failed
     if result.status != "pruned":
-        record_run(Store(request.store), result, folder)
+        record_run(request, result, folder)
     return Outcome(pick, result, folder)
 
 
@@ -192,7 +177,6 @@ def folder_name(request: Request, pick: Pick) -> str:
 
 
 def _better_half(running: dict[int, Pick], outcomes: dict[int, Outcome]) -> dict[int, Pick]:
-    """The picks that go on."""
     order = sorted(running, key=lambda rank: (-outcomes[rank].score, rank))
     kept = order[: math.ceil(len(order) / 2)]
     return {rank: running[rank] for rank in sorted(kept) if outcomes[rank].result.status != "failed"}
@@ -205,7 +189,7 @@ def _close(request: Request, outcome: Outcome, reporter: Reporter) -> None:
         return
     reached = f"{result.metric} {outcome.score:.4f} after epoch {len(result.history)}"
     reporter.message(f"pick {outcome.pick.rank} is stopped: {reached}")
-    record_run(Store(request.store), result, outcome.folder)
+    record_run(request, result, outcome.folder)
     if int(os.environ.get("RANK", "0")) == 0:
         folder = RunFolder(outcome.folder, result.identity)
         with folder.locked():

@@ -27,32 +27,29 @@ if TYPE_CHECKING:
 OURS = ("autodistill", "engine", "meta_data", "cli")
 """Top-level names of the distribution."""
 PACKAGES = (DISTRIBUTION, "torch", "transformers", "datasets", "accelerate", "numpy", "POT", "tensorboard")
-CACHES = ("teachers", "gold_scores", "signals", "vocabularies")
 
 
 def doctor(typed: Typed, reporter: Reporter) -> Shown:
     """Everything that was found, as a table; below it what stands in the way."""
-    report = examine(fields_of(typed).options)
-    table = ["part", "name", "found"], lines(report), ""
-    return Shown(report, [table], [f"warning: {conflict}" for conflict in report["conflicts"]])
-
-
-def examine(options: RunOptions) -> dict[str, Any]:
-    """Everything that `autodistill doctor` shows."""
     from huggingface_hub import constants
 
     from engine.base.hub import hub_reachable
 
-    return {
+    options = fields_of(typed).options
+    caches = {name: options.cache / name for name in ("teachers", "gold_scores", "signals", "vocabularies")}
+    caches["hub"] = Path(constants.HF_HUB_CACHE)
+    report = {
         "versions": {"python": platform.python_version(), **{name: version_of(name) for name in PACKAGES}},
         "machine": _machine(options),
         "hub": {"address": constants.ENDPOINT, "reachable": hub_reachable(seconds=3.0)},
         "caches": {
-            **{name: _cache(options.cache / name) for name in CACHES},
-            "hub": _cache(Path(constants.HF_HUB_CACHE)),
+            name: {"megabytes": round(folder_bytes(folder) / 1e6, 1), "folder": str(folder)}
+            for name, folder in caches.items()
         },
-        "conflicts": list(conflicts()),
     }
+    against = list(conflicts())
+    table = ["part", "name", "found"], lines(report), ""
+    return Shown(report | {"conflicts": against}, [table], [f"warning: {conflict}" for conflict in against])
 
 
 def conflicts() -> Iterator[str]:
@@ -76,15 +73,14 @@ def conflicts() -> Iterator[str]:
             yield f"{package} is loaded from {origin}, not from {home}: another package has its name"
 
 
-def lines(report: dict[str, Any]) -> list[Row]:
+def lines(report: dict[str, dict[str, Any]]) -> list[Row]:
     """The report as rows of a table.
 
     Example:
         >>> lines({"hub": {"reachable": False}, "caches": {"models": {"folder": "~/x", "megabytes": 1.0}}})
         [['hub', 'reachable', 'no'], ['caches', 'models', 'folder ~/x, megabytes 1.0']]
     """
-    parts = {part: values for part, values in report.items() if isinstance(values, dict)}
-    return [[part, name, _text(value)] for part, values in parts.items() for name, value in values.items()]
+    return [[part, name, _text(value)] for part, values in report.items() for name, value in values.items()]
 
 
 def _text(value: Any) -> str:
@@ -108,32 +104,21 @@ def version_of(package: str) -> str | None:
 def _machine(options: RunOptions) -> dict[str, Any]:
     import torch
 
-    from engine.base.machine import choose_precision, cpu_has_bf16
+    from engine.base.machine import choose_precision, cores, cpu_has_bf16
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    gpus = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
     return {
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "threads": torch.get_num_threads(),
         "memory_gb": _memory_gb(),
-        "gpus": list(_gpus()),
+        "gpus": [f"{gpu.name} ({gpu.total_memory / 1e9:.0f} GB)" for gpu in gpus],
         "bf16_on_cpu": cpu_has_bf16(),
         "precision_chosen": choose_precision(options.precision, device),
     }
-
-
-def _gpus() -> Iterator[str]:
-    import torch
-
-    for index in range(torch.cuda.device_count()):
-        device = torch.cuda.get_device_properties(index)
-        yield f"{device.name} ({device.total_memory / 1e9:.0f} GB)"
 
 
 def _memory_gb() -> float | None:
     if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
         return None
     return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1)
-
-
-def _cache(folder: Path) -> dict[str, Any]:
-    return {"megabytes": round(folder_bytes(folder) / 1e6, 1), "folder": str(folder)}

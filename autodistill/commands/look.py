@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import tomli_w
 
@@ -33,35 +32,22 @@ if TYPE_CHECKING:
     from autodistill.recommend.request import Request
     from engine.base.progress import Reporter
 
-PLAIN = "vanilla_kd"
-"""The preset that an augmentation is put into; nothing else of it is used."""
-TEXTS = ("text", "text_pair", "question", "context")
 Role = Literal["strongest", "assistant", "as large as the student", "weak"]
 MOST_OF_A_ROLE = 3
 """Suggested assistants, and suggested weak members, where none are named."""
 
 
-# --- augment ---------------------------------------------------------------------------------------
-
-
 def augment(typed: Typed, reporter: Reporter) -> Shown:
     """Originals, drawn by the seed, beside what becomes of them."""
     sets = [f"augmentation={typed['policy']}", *(typed["set"] or ())]
-    examples = augmented(request_from(typed, lambda: load_pipeline(PLAIN, sets)), reporter)
+    request = request_from(typed, lambda: load_pipeline("vanilla_kd", sets))  # nothing else of it is used
+    examples = augmented(request, reporter)
     rows = [[str(number), as_text(each["original"]), _made(each)] for number, each in enumerate(examples, start=1)]
     return Shown(examples, [(["", "original", "augmented"], rows, "")])
 
 
 def augmented(request: Request, reporter: Reporter) -> list[dict[str, Any]]:
-    """Examples, drawn by the seed, and what becomes of them.
-
-    Returns:
-        One dict each: `original`, `augmented`; with mixup also `partner` and `share`, the weight of the
-        first of the two.
-
-    Raises:
-        InputError: The pipeline does not augment, or needs what is not here.
-    """
+    """Examples (`original`), `augmented`; with mixup also `partner` and `share`, the weight of the first of both."""
     if not request.pipeline.augmentation.operators:
         raise InputError.of("--augment", "it has no operators", "none", ("random+mixup",))
 
@@ -76,21 +62,17 @@ def augmented(request: Request, reporter: Reporter) -> list[dict[str, Any]]:
     generator = np.random.default_rng(request.seed)
     rows = [dict(task.train[int(row)]) for row in generator.permutation(len(task.train))[: request.count]]
     made = policy(rows, task.kind, generator)
-    examples: list[dict[str, Any]] = [
-        {"original": original, "augmented": changed} for original, changed in zip(rows, made.rows, strict=False)
-    ]
+    pairs = zip(rows, made.rows, strict=False)
+    examples: list[dict[str, Any]] = [{"original": original, "augmented": changed} for original, changed in pairs]
     if made.shares is not None:
-        for pair, partner, share in zip(examples, made.rows[len(rows) :], made.shares.tolist(), strict=True):
-            pair |= {"partner": partner, "share": share}
+        for example, partner, share in zip(examples, made.rows[len(rows) :], made.shares.tolist(), strict=True):
+            example |= {"partner": partner, "share": share}
     return examples
 
 
 def _made(each: Mapping[str, Any]) -> str:
-    first = as_text(each["augmented"])
-    if "share" not in each:
-        return first
-    share = each["share"]
-    return f"{share:.2f} of: {first}\n{1 - share:.2f} of: {as_text(each['partner'])}"
+    text, share = as_text(each["augmented"]), each.get("share")
+    return text if share is None else f"{share:.2f} of: {text}\n{1 - share:.2f} of: {as_text(each['partner'])}"
 
 
 def as_text(row: Mapping[str, Any]) -> str:
@@ -100,64 +82,44 @@ def as_text(row: Mapping[str, Any]) -> str:
         >>> as_text({"text": "One.", "text_pair": "Two.", "label": 1})
         'One. | Two.'
     """
-    if "tokens" in row:
-        return " ".join(row["tokens"])
-    return " | ".join(row[name] for name in TEXTS if name in row)
+    fields = ("text", "text_pair", "question", "context")
+    return " ".join(row["tokens"]) if "tokens" in row else " | ".join(row[name] for name in fields if name in row)
 
 
-# --- team ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class SuggestedMember:
-    """A member of a suggested team."""
+class SuggestedMember(NamedTuple):
+    """One of a suggested team."""
 
     name: str
     parameters: int
     role: Role
 
 
-@dataclass(frozen=True)
-class Suggestion:
-    """A team for a student.
-
-    Args:
-        members: The teacher first.
-        student_parameters: Of the student.
-        dropped: m, how many to drop after phase 1.
-        update: How θ is learned, where the task leaves no choice.
-    """
+class Suggestion(NamedTuple):
+    """A team for a student, the teacher first; `dropped` is m, how many to drop after phase 1."""
 
     members: list[SuggestedMember]
     student_parameters: int
     dropped: int
-    update: Literal["cr"] | None = None
+    regression: bool
 
     def table(self) -> dict[str, Any]:
-        """The table `[team]` of a pipeline."""
+        """The table `[team]` of a pipeline; regression leaves no choice how θ is learned."""
         names = [member.name for member in self.members[1:]]
         table = {"kind": "autoskd", "members": names, "dropped": self.dropped}
-        return table if self.update is None else {**table, "update": self.update}
+        return {**table, "update": "cr"} if self.regression else table
 
 
 def team(typed: Typed, reporter: Reporter) -> Shown:
     """A team for a student, from sizes alone."""
     suggestion = suggest(request_from(typed), reporter)
-    record = {
-        "members": [vars(member) for member in suggestion.members],
-        "student_parameters": suggestion.student_parameters,
-        "team": suggestion.table(),
-    }
-    lines = [*team_lines(suggestion), "In a pipeline file:", tomli_w.dumps({"team": suggestion.table()})]
+    members, table = [member._asdict() for member in suggestion.members], suggestion.table()
+    record = {"members": members, "student_parameters": suggestion.student_parameters, "team": table}
+    lines = [*team_lines(suggestion), "In a pipeline file:", tomli_w.dumps({"team": table})]
     return Shown(record, [(["member", "parameters", "role"], team_rows(suggestion), "")], lines)
 
 
 def suggest(request: Request, reporter: Reporter) -> Suggestion:
-    """Sorts the members by what they are for the student; some of the teacher's layers where none are named.
-
-    Raises:
-        InputError: A model cannot be used.
-    """
+    """Sorts the members by what they are for the student; some of the teacher's layers where none are named."""
     from engine.base.machine import machine_for  # loads torch
     from engine.models.start import planned_parameters
     from engine.run.plan import plan_run
@@ -166,23 +128,17 @@ def suggest(request: Request, reporter: Reporter) -> Suggestion:
     task, machine = request.task, machine_for(request.options, reporter)
     models = (request.teacher, request.students[0])
     depth = plan_run(task, Pipeline(), *models).teacher.start.layers
-    names = list(request.members) or _layers(depth)
+    shallower = [f"layers:{count}" for count in range(depth - 1, 0, -1)]
+    names = list(request.members) or shallower or ["layers:1"]
     team = checked(AverageTeam, {"members": names})  # of any kind; its members count here
     plan = plan_run(task, Pipeline(team=team), *models)
     sizes = [planned_parameters(each.start, task, machine) for each in plan.team]
     student = planned_parameters(plan.student, task, machine, plan.teacher.start)
-    members = [
-        SuggestedMember(name, size, _role(size, student, max(sizes)))
-        for name, size in zip([request.teacher, *names], sizes, strict=True)
-    ]
+    named = zip([request.teacher, *names], sizes, strict=True)
+    members = [SuggestedMember(name, size, _role(size, student, max(sizes))) for name, size in named]
     chosen = members if request.members else _some(members)
     dropped = weaker([member.parameters for member in chosen], student)
-    return Suggestion(chosen, student, dropped, "cr" if task.kind == "regression" else None)
-
-
-def _layers(depth: int) -> list[str]:
-    """Shallower forms of the teacher, the deepest first."""
-    return [f"layers:{count}" for count in range(depth - 1, 0, -1)] or ["layers:1"]
+    return Suggestion(chosen, student, dropped, task.kind == "regression")
 
 
 def _role(size: int, student: int, largest: int) -> Role:
@@ -205,7 +161,7 @@ def _some(members: list[SuggestedMember]) -> list[SuggestedMember]:
 
 def team_rows(suggestion: Suggestion) -> list[Row]:
     """A row a member, the student last."""
-    members = [[member.name, large(member.parameters), member.role] for member in suggestion.members]
+    members = [[name, large(parameters), role] for name, parameters, role in suggestion.members]
     return [*members, ["(the student)", large(suggestion.student_parameters), ""]]
 
 
@@ -221,21 +177,13 @@ def team_lines(suggestion: Suggestion) -> list[str]:
     return lines
 
 
-# --- pipelines and components ----------------------------------------------------------------------
-
-
 def show(typed: Typed, reporter: Reporter) -> Shown:
-    """The result of the run in a folder; or a complete pipeline, of a file or a preset.
-
-    Raises:
-        InputError: There is no such thing, or it is damaged.
-    """
+    """The result of the run in a folder; or a complete pipeline, of a file or a preset."""
     source, form = typed["shown"], typed["format"]
     if not Path(source).is_dir():
         pipeline = load_pipeline(source, typed["set"] or ())
         comment = left_open(pipeline) if form == "toml" else ""
-        record = json.loads(dump_pipeline(pipeline, "json"))
-        return Shown(record, lines=[comment + dump_pipeline(pipeline, form)])
+        return Shown(json.loads(dump_pipeline(pipeline, "json")), lines=[comment + dump_pipeline(pipeline, form)])
     result = RunResult.read(source)
     if result is None:
         raise InputError.of(source, f"this folder holds no finished run (no {RESULT_FILE})")
@@ -255,11 +203,9 @@ def validate(typed: Typed, reporter: Reporter) -> Shown:
     record = {"status": "ok", "key": pipeline.key, "pipeline": pipeline.model_dump(), "task": None}
     if task is not None:
         sizes = {name: len(rows) for name, rows in task.validation.items()}
-        lines += [
-            f"{task.name}: {task.kind.replace('_', ' ')}, {len(task.train):,} training and "
-            f"{sum(sizes.values()):,} held-out examples, metric {task.metric}; the pipeline suits it",
-            *task.notes,
-        ]
+        rows = f"{len(task.train):,} training and {sum(sizes.values()):,} held-out examples"
+        kind = task.kind.replace("_", " ")
+        lines += [f"{task.name}: {kind}, {rows}, metric {task.metric}; the pipeline suits it", *task.notes]
         plain = {name: getattr(task, name) for name in ("name", "kind", "pair", "labels", "metric")}
         about = {"validation": sizes, "columns": dict(task.columns), "notes": task.notes}
         record["task"] = {**plain, "train": len(task.train), **about}
@@ -274,8 +220,8 @@ def left_open(pipeline: Pipeline) -> str:
         >>> left_open(Pipeline(training=Training(epochs=3, max_length=64, window_overlap=8)))
         '# Left to task and student: prediction, training.learning_rate\\n'
     """
-    keys = list(_open_keys(pipeline.model_dump()))
-    return f"# Left to task and student: {', '.join(keys)}\n" if keys else ""
+    keys = ", ".join(_open_keys(pipeline.model_dump()))
+    return f"# Left to task and student: {keys}\n" if keys else ""
 
 
 def _open_keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -295,5 +241,5 @@ def components(typed: Typed, reporter: Reporter) -> Shown:
         for kind, spec in zip(kinds[component], specs[component], strict=True)
     ]
     presets = [[name, preset.description, preset.source] for name, preset in PRESETS.items()]
-    heads = ["component", "kind", "what it is"], ["preset", "the student learns from", "source"]
-    return Shown(kinds, [(heads[0], rows, ""), (heads[1], presets, "")])
+    heads = ["preset", "the student learns from", "source"]
+    return Shown(kinds, [(["component", "kind", "what it is"], rows, ""), (heads, presets, "")])

@@ -1,13 +1,12 @@
 """Every argument and option of the command line, and how a command is made of them.
 
-Decided here: what an option is called, and in which panel of the help it stands. What it means, its type,
-range, default and help are those of the field of `Request` that it fills; those of one command alone
-follow below.
+Decided here: what an option is called, and in which panel of the help it stands. What it means, its type, range,
+default and help are those of the field of `Request` that it fills; those of one command alone follow below.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module
 from inspect import Parameter, Signature, cleandoc
@@ -24,21 +23,15 @@ from engine.base.spec import Spec
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-    from autodistill.commands.show import Shown
-    from engine.base.progress import Reporter
-
 Typed = dict[str, Any]
 """Name of an option → what was typed; None and empty lists where nothing was."""
 
 MODELS, DATA, MACHINE, ADVICE = "Models and pipeline", "Data", "Machine", "Recommendation"
 PANELS = {
-    "columns": DATA,
     "fine_tuning": "Fine-tuning of the teacher",
-    "options": MACHINE,
-    "limits": ADVICE,
-    **dict.fromkeys(("description", "count"), DATA),
-    **dict.fromkeys(("pick", "top", "meta_data", "predictor", "vectors"), ADVICE),
-    "store": MACHINE,
+    **dict.fromkeys(("columns", "description", "count"), DATA),
+    **dict.fromkeys(("limits", "pick", "top", "meta_data", "predictor", "vectors"), ADVICE),
+    **dict.fromkeys(("options", "store"), MACHINE),
 }
 """Field of `Request` → panel of its options; the others are about models and pipeline."""
 NAMES = {
@@ -57,13 +50,12 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Option:
-    """An argument or an option.
+    """An argument (which has a `metavar`) or an option.
 
     Args:
         type: What typer makes of the text.
         path: The field of `Request` that it fills; empty where it concerns one command alone.
         names: With dashes; that of the option itself where none is given.
-        metavar: Of an argument; empty for an option.
         least: Smallest whole number.
     """
 
@@ -80,17 +72,11 @@ class Option:
         """As a parameter of a function that typer reads."""
         if self.metavar:
             mark = typer.Argument(metavar=self.metavar, help=self.help)
-            return Parameter(name, Parameter.KEYWORD_ONLY, annotation=Annotated[self.type, mark])
-        names = self.names or (dashed(name),)
-        shown = self.default is not None and self.type is not bool
-        about: dict[str, Any] = {
-            "help": self.help,
-            "rich_help_panel": self.panel,
-            "show_default": shown,
-            "min": self.least,
-        }
-        default = Parameter.empty if self.default is ... else self.default
-        mark = typer.Option(*names, **about)
+        else:
+            shown = self.default is not None and self.type is not bool
+            about: dict[str, Any] = {"help": self.help, "rich_help_panel": self.panel, "show_default": shown}
+            mark = typer.Option(*(self.names or (dashed(name),)), **about, min=self.least)
+        default = Parameter.empty if self.metavar or self.default is ... else self.default
         return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[self.type, mark])
 
 
@@ -102,9 +88,6 @@ def dashed(name: str) -> str:
         '--max-train'
     """
     return f"--{name.replace('_', '-')}"
-
-
-# --- those of the specs ----------------------------------------------------------------------------
 
 
 def _of_spec(spec: type[Spec], prefix: str = "") -> Iterator[tuple[str, Option]]:
@@ -154,11 +137,7 @@ OPTIONS |= {
     "student": replace(_student, type=str | None),
     "students": replace(_student, names=("--student",), help=f"{_student.help} Repeatable."),
     "student_alone": replace(OPTIONS["student_alone"], names=_alone),
-}
-
-# --- those of one command --------------------------------------------------------------------------
-
-OPTIONS |= {
+    # those of one command:
     "json": Option(bool, "Print the result as JSON.", default=False),
     "pipeline": Option(str | None, "TOML, YAML or JSON, or a preset. Default: mi_alpha.", MODELS),
     "set": Option(list[str] | None, "Change a key: prediction.kind=mse. Repeatable.", MODELS),
@@ -187,10 +166,6 @@ FINE_TUNING = tuple(NAMES[f"fine_tuning.{name}"] for name in FineTuning.model_fi
 WHERE = ("device", "precision", "cache_dir")
 RUNNING = (*WHERE, *(name for name in RunOptions.model_fields if name not in WHERE))
 
-Work = Callable[[Typed, "Reporter"], "Shown"]
-
-# --- commands --------------------------------------------------------------------------------------
-
 
 def command(app: typer.Typer, name: str, room: str, help: str, *names: str, resume: str = "", **helps: str) -> None:
     """Adds a command.
@@ -208,7 +183,7 @@ def command(app: typer.Typer, name: str, room: str, help: str, *names: str, resu
 
         as_json = typed.pop("json")
         with console.handled(as_json, resume):
-            work: Work = getattr(import_module(f"autodistill.commands.{room}"), name)
+            work = getattr(import_module(f"autodistill.commands.{room}"), name)
             with console.reporting() as reporter:
                 shown = work(typed, reporter)
             console.show(shown, as_json)

@@ -1,7 +1,7 @@
 """From what was typed after `autodistill predict` to rows, and from answers to lines.
 
-Decided here: one line of standard input or of a plain file is one text; in CSV, TSV, JSON lines and
-Parquet the fields are columns. Input is read before the model, so that its mistakes are found at once.
+Decided here: one line of standard input or of a plain file is one text; in CSV, TSV, JSON lines and Parquet the
+fields are columns. Input is read before the model, so that its mistakes are found at once.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from autodistill.commands.options import Typed
     from engine.base.options import RunOptions
     from engine.base.progress import Reporter
-    from engine.data.task import Task
-    from engine.run.predictor import Predictor
 
 Row = dict[str, Any]
 
@@ -37,7 +35,13 @@ def predict(typed: Typed, reporter: Reporter) -> Shown:
     if typed["on_data"] is not None:
         files = answer_leaderboard(model, typed["on_data"], out, options)
         return Shown({"files": files}, lines=[str(path) for path in files])
-    rows = answer(model, rows_from(typed), options)
+    rows_for = rows_from(typed)
+    local_snapshot(model, "model")
+
+    from engine.run.predictor import load_predictor  # after everything that needs no torch
+
+    predictor = load_predictor(model, options)
+    rows = predictor(rows_for(predictor.kind))
     if out is None:
         return Shown(rows, lines=[line(row) for row in rows])
     write_text(out, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
@@ -45,29 +49,8 @@ def predict(typed: Typed, reporter: Reporter) -> Shown:
     return Shown(None)
 
 
-def answer(model: str, rows_for: Callable[[TaskKind], list[Row]], options: RunOptions) -> list[Row]:
-    """The model's answers, one a row.
-
-    Args:
-        rows_for: From the kind of task to the rows.
-
-    Raises:
-        InputError: There is no such model, or rows do not suit its task.
-    """
-    local_snapshot(model, "model")
-
-    from engine.run.predictor import load_predictor  # after everything that needs no torch
-
-    predictor = load_predictor(model, options)
-    return predictor(rows_for(predictor.kind))
-
-
 def answer_leaderboard(model: str, data: str, folder: Path | None, options: RunOptions) -> list[Path]:
-    """Answers a GLUE task's test sets in the files that its leaderboard takes.
-
-    Raises:
-        InputError: No folder was named, the task has no such test set, or the model other labels than it.
-    """
+    """Answers a GLUE task's test sets in the files that its leaderboard takes."""
     if folder is None:
         raise InputError.of("--out", "the leaderboard's files need a folder")
 
@@ -83,8 +66,13 @@ def answer_leaderboard(model: str, data: str, folder: Path | None, options: RunO
 
     predictor = load_predictor(model, options)
     answers = {split: predictor.indices([dict(row) for row in task.test[split]]) for split in files}
-    ordered = {split: _in_order_of(task, predictor, each) for split, each in answers.items()}
-    return write_glue_files(task, ordered, folder)
+    if task.labels:  # the model may name the same classes in another order
+        if set(predictor.labels) != set(task.labels):
+            got = ", ".join(predictor.labels) or "no classes"
+            raise InputError.of("MODEL", f"it was not trained on {task.name}", got, task.labels)
+        ours = [task.labels.index(label) for label in predictor.labels]
+        answers = {split: [ours[index] for index in each] for split, each in answers.items()}
+    return write_glue_files(task, answers, folder)
 
 
 def line(row: Row) -> str:
@@ -104,18 +92,13 @@ def line(row: Row) -> str:
     return f"{row['label']}\t{score}" if "label" in row else score
 
 
-# --- rows ------------------------------------------------------------------------------------------
-
-
 def rows_from(typed: Typed) -> Callable[[TaskKind], list[Row]]:
-    """The input, read; what its rows are follows once the kind of task is known.
-
-    Raises:
-        InputError: There is nothing to answer, or it cannot be read.
-    """
+    """The input, read; what its rows are follows once the kind of task is known."""
     file, texts, pairs = typed["file"], typed["texts"], typed["pairs"] or None
     if file is None:
-        texts = texts or _standard_input()
+        if not texts and sys.stdin.isatty():
+            raise InputError.of("--text", "nothing to answer: give --text, --file, or lines on standard input")
+        texts = texts or sys.stdin.read().splitlines()
     elif texts:
         raise InputError.of("--file", "either --text or --file", str(file))
     elif file.suffix.lower() in SUFFIXES:
@@ -137,12 +120,6 @@ def rows_from(typed: Typed) -> Callable[[TaskKind], list[Row]]:
     return of_texts
 
 
-def _standard_input() -> list[str]:
-    if sys.stdin.isatty():
-        raise InputError.of("--text", "nothing to answer: give --text, --file, or lines on standard input")
-    return sys.stdin.read().splitlines()
-
-
 def _of_columns(
     kind: TaskKind, columns: Mapping[str, list[Any]], file: str, text: str | None, pair: str | None
 ) -> list[Row]:
@@ -152,22 +129,8 @@ def _of_columns(
     chosen = {first: text or (first if first in columns else only or first)}
     if second and (pair or second in columns or kind == "question_answering"):
         chosen[second] = pair or second
-    missing = [
-        unknown_name(file, f"no column for {field}", name, columns)
-        for field, name in chosen.items()
-        if name not in columns
-    ]
+    missing = {field: name for field, name in chosen.items() if name not in columns}
     if missing:
-        raise InputError(missing)
+        raise InputError([unknown_name(file, f"no column for {each}", missing[each], columns) for each in missing])
     cells = zip(*(columns[name] for name in chosen.values()), strict=True)
     return [dict(zip(chosen, values, strict=True)) for values in cells]
-
-
-def _in_order_of(task: Task, predictor: Predictor, answers: list[Any]) -> list[Any]:
-    """Class indices of the model as those of the task; they may name the same classes in another order."""
-    if not task.labels:
-        return answers
-    if set(predictor.labels) != set(task.labels):
-        got = ", ".join(predictor.labels) or "no classes"
-        raise InputError.of("MODEL", f"it was not trained on {task.name}", got, task.labels)
-    return [task.labels.index(predictor.labels[index]) for index in answers]

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,38 +32,30 @@ MODEL_EXAMPLES = {
     "student": "Give a hub name such as huawei-noah/TinyBERT_General_4L_312D, a folder, "
     "layers:3 of the teacher, or scratch:layers=2,hidden=128.",
 }
-MULTIPLES = {"k": 1e3, "m": 1e6, "g": 1e9}
 
 
 def request_from(typed: Typed, pipeline: Callable[[], Pipeline] = Pipeline) -> Request:
-    """What was typed, with the pipeline made, the data read and the models found.
+    """What was typed, with the pipeline made, the data that are named read, and the models found.
 
-    Args:
-        typed: Models are needed where the command has an option for a teacher, data where some are named.
-        pipeline: Makes the pipeline.
+    Models are needed where the command has an option for a teacher.
 
     Raises:
         InputError: With every problem that shows without loading a model.
     """
-    request, models, chosen, task, _ = together(
-        lambda: fields_of(typed),
-        lambda: _models(typed),
-        pipeline,
-        lambda: _task(typed),
-        lambda: check_predictor(typed.get("predictor")),
-    )
+    predictor = partial(check_predictor, typed.get("predictor"))
+    parts = together(partial(fields_of, typed), partial(_models, typed), pipeline, partial(_task, typed), predictor)
+    request, models, chosen, task, _ = parts
     if task is not None and (problems := chosen.problems_with(task.kind)):
         raise InputError(problems)
     request = request.model_copy(update={**models, "pipeline": chosen, "task": task})
-    check_models(request)
+    roles = {"teacher": [request.teacher] * bool(request.teacher), "student": request.students}
+    named = [(role, name) for role, names in {**roles, "members": request.members}.items() for name in names]
+    together(*(partial(_find_model, role, name) for role, name in named))
     return request
 
 
 def fields_of(typed: Typed) -> Request:
     """What was typed, before anything is read.
-
-    Raises:
-        InputError: With the options in the place of the fields.
 
     Example:
         >>> fields_of({"device": None, "cache_budget_gb": -1.0})
@@ -71,7 +64,7 @@ def fields_of(typed: Typed) -> Request:
     """
     given = _nested(typed)
     written = given.pop("limits", {})
-    request, limits = together(lambda: _validated(given), lambda: limits_of(written))
+    request, limits = together(partial(_checked, given), partial(limits_of, written))
     return request.model_copy(update={"limits": limits})
 
 
@@ -90,17 +83,13 @@ def _nested(typed: Typed) -> dict[str, Any]:
     return given
 
 
-def _validated(given: Mapping[str, Any]) -> Request:
+def _checked(given: Mapping[str, Any]) -> Request:
     try:
         return checked(Request, given)
     except InputError as error:
-        raise InputError([_of_option(problem) for problem in error.problems]) from None
-
-
-def _of_option(problem: Problem) -> Problem:
-    """The same problem with the option in the place of the field."""
-    names = [name for name, option in OPTIONS.items() if option.path == problem.place]
-    return replace(problem, place=dashed(names[0])) if names else problem
+        options = {option.path: dashed(name) for name, option in reversed(OPTIONS.items())}  # the first name counts
+        places = ((each, options.get(each.place, each.place)) for each in error.problems)
+        raise InputError([replace(problem, place=place) for problem, place in places]) from None
 
 
 def _task(typed: Typed) -> Task | None:
@@ -113,40 +102,21 @@ def _task(typed: Typed) -> Task | None:
     return load_task(given["data"], **given.get("columns", {}))
 
 
-# --- models ----------------------------------------------------------------------------------------
-
-
 def _models(typed: Typed) -> dict[str, Any]:
     """Teacher and students, as fields of a request; nothing where the command needs none."""
     if "teacher" not in typed:
         return {}
     data, teacher, students = typed["data"], typed["teacher"], typed.get("students") or [typed.get("student")]
-    pairs = together(*(lambda student=student: models_for(data, teacher, student) for student in students))
+    pairs = together(*(partial(models_for, data, teacher, student) for student in students))
     return {"teacher": pairs[0]["teacher"], "students": tuple(pair["student"] for pair in pairs)}
 
 
 def models_for(data: str, teacher: str | None, student: str | None) -> dict[str, str]:
-    """Teacher and student; the demo brings its own, other data need both.
-
-    Raises:
-        InputError: One or both are missing, or have no form of a model's name.
-    """
+    """Teacher and student; the demo brings its own, other data need both."""
     given = {"teacher": teacher, "student": student}
     chosen = {role: name or (DEMO_MODELS[role] if data == "demo" else "") for role, name in given.items()}
-    together(*(lambda role=role, name=name: _check_name(role, name) for role, name in chosen.items()))
+    together(*(partial(_check_name, role, name) for role, name in chosen.items()))
     return chosen
-
-
-def check_models(request: Request) -> None:
-    """Finds the models of a request, as far as that needs no weights.
-
-    Raises:
-        InputError: With every model that is not there.
-    """
-    roles = {"teacher": [request.teacher] * bool(request.teacher), "student": request.students}
-    models = [(role, name) for role, names in roles.items() for name in names]
-    models += [("members", name) for name in request.members]
-    together(*(lambda role=role, name=name: _find_model(role, name) for role, name in models))
 
 
 def _check_name(role: str, name: str) -> None:
@@ -160,15 +130,8 @@ def _find_model(role: str, name: str) -> None:
         local_snapshot(name, role)
 
 
-# --- pipelines, limits, folders ----------------------------------------------------------------------
-
-
 def training_alone(sets: Sequence[str]) -> Pipeline:
-    """A pipeline in which nothing but the training is set; its other parts are what is recommended.
-
-    Raises:
-        InputError: A key of another part is set.
-    """
+    """A pipeline in which nothing but the training is set; its other parts are what is recommended."""
     pipeline = load_pipeline({}, sets)
     if pipeline != Pipeline(training=pipeline.training):
         what = "a recommendation chooses the pipeline; only training can be set"
@@ -184,15 +147,15 @@ def limits_of(written: Mapping[str, str]) -> Limits:
         Limits(seconds=1800.0, parameters=20000000.0, latency_ms=5.0)
     """
     readers: dict[str, Callable[[str], float]] = {
-        "seconds": lambda text: _duration("--budget", text, "s", "30m"),
-        "parameters": lambda text: _number("--max-params", text),
-        "latency_ms": lambda text: 1000 * _duration("--max-latency", text, "ms", "5ms"),
+        "seconds": partial(_duration, "--budget", "s", "30m"),
+        "parameters": _number,
+        "latency_ms": lambda text: 1000 * _duration("--max-latency", "ms", "5ms", text),
     }
-    values = together(*(lambda name=name, text=text: readers[name](text) for name, text in written.items()))
+    values = together(*(partial(readers[name], text) for name, text in written.items()))
     return Limits(**dict(zip(written, values, strict=True)))
 
 
-def _duration(place: str, text: str, unit: str, example: str) -> float:
+def _duration(place: str, unit: str, example: str, text: str) -> float:
     """Seconds of a time such as `30m` or `1h30m`; a bare number is in `unit`."""
     import pandas as pd
 
@@ -202,26 +165,21 @@ def _duration(place: str, text: str, unit: str, example: str) -> float:
     return float(time.total_seconds())
 
 
-def _number(place: str, text: str) -> float:
+def _number(text: str) -> float:
     """A number such as `20M`."""
-    multiple = MULTIPLES.get(text[-1:].lower())
+    multiple = {"k": 1e3, "m": 1e6, "g": 1e9}.get(text[-1:].lower())
     try:
         number = float(text[:-1] if multiple else text) * (multiple or 1.0)
     except ValueError:
         number = 0.0
     if not number > 0:
-        raise InputError.of(place, "a number above 0 is needed", repr(text), ("20M", "500k"))
+        raise InputError.of("--max-params", "a number above 0 is needed", repr(text), ("20M", "500k"))
     return number
 
 
 def default_folder(request: Request, source: str) -> Path:
-    """`runs/<dataset>-<pipeline>-<hash>`: the same command comes back to it, another one does not.
-
-    Args:
-        source: What the pipeline was called.
-    """
-    parts = (request.columns, request.fine_tuning)
-    given = [part.model_dump(exclude_defaults=True) for part in parts]
+    """`runs/<dataset>-<pipeline, as it was called>-<hash>`: the same command comes back to it, another does not."""
+    given = [part.model_dump(exclude_defaults=True) for part in (request.columns, request.fine_tuning)]
     models, precision = (request.teacher, *request.students), request.options.precision
     identity = [request.data, request.pipeline.key, models, request.seed, *given, precision]
     digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
@@ -239,11 +197,7 @@ def folder_word(name: str) -> str:
 
 
 def together(*steps: Callable[[], Any]) -> list[Any]:
-    """The values of all steps.
-
-    Raises:
-        InputError: With the problems of all that failed.
-    """
+    """The values of all steps; or one InputError with the problems of all that failed."""
     values: list[Any] = []
     problems: list[Problem] = []
     for step in steps:

@@ -13,8 +13,7 @@ from autodistill.api import evaluation_of
 from autodistill.commands import show
 from autodistill.commands.options import Typed
 from autodistill.commands.request import default_folder, fields_of, folder_word, request_from, training_alone
-from autodistill.history.store import Store
-from autodistill.race import record_run, run_recommended
+from autodistill.race import distilled, record_run, run_recommended
 from autodistill.recommend.recommend import PICKS
 from autodistill.recommend.recommend import recommend as recommendation_for
 from autodistill.recommend.record import RECOMMENDATION_FILE, Recommendation
@@ -25,33 +24,16 @@ if TYPE_CHECKING:
     from autodistill.recommend.request import Request
     from engine.base.progress import Reporter
 
-PIPELINE = "mi_alpha"
-"""What is run where nothing is named: Distiller's default."""
-
 
 def run(typed: Typed, reporter: Reporter) -> show.Shown:
     """The pipeline that was named; or picks of a recommendation, where some were."""
     if typed["pick"] is not None or typed["top"] is not None:
         return run_picks(typed, reporter)
-    source = typed["pipeline"] or PIPELINE
+    source = typed["pipeline"] or "mi_alpha"  # Distiller's default
     request = request_from(typed, lambda: load_pipeline(source, _sets(typed)))
     out = request.out or default_folder(request, source)
-
-    from engine.distillation import distill  # after everything that needs no torch
-
-    result = distill(
-        request.task,
-        teacher=request.teacher,
-        student=request.students[0],
-        pipeline=request.pipeline,
-        out=out,
-        seed=request.seed,
-        student_alone=request.student_alone,
-        fine_tuning=request.fine_tuning,
-        options=request.options,
-        reporter=reporter,
-    )
-    record_run(Store(request.store), result, out)
+    result = distilled(request, request.students[0], request.pipeline, out, reporter)
+    record_run(request, result, out)
     return show.run(result, f"student and result: {out}")
 
 
@@ -75,10 +57,6 @@ def run_picks(typed: Typed, reporter: Reporter) -> show.Shown:
     """One pick, or several of which the worse are stopped early; the best comes first.
 
     The recommendation is read where it lies; where it is absent, or answers another question, one is made.
-
-    Raises:
-        InputError: Two ways to choose a pipeline were typed, there is no such pick, or no recommendation
-            can be made.
     """
     ways = {"--pick": typed["pick"], "--top": typed["top"], "--pipeline": typed["pipeline"]}
     names = [name for name, value in ways.items() if value is not None]
@@ -94,17 +72,18 @@ def run_picks(typed: Typed, reporter: Reporter) -> show.Shown:
 def evaluate(typed: Typed, reporter: Reporter) -> show.Shown:
     """Leaves one dataset out at a time; draws the figures where a folder is named."""
     found, held_out = evaluation_of(request_from(typed), reporter)
-    drawn: list[Path] = []
-    if typed["figures"] is not None:
-        from autodistill.evaluation.figures import draw  # loads matplotlib
+    if typed["figures"] is None:
+        return show.evaluation(found)
 
-        drawn = draw(held_out, typed["figures"])
-    return show.evaluation(found, *(f"figure: {path}" for path in drawn))
+    from autodistill.evaluation.figures import draw  # loads matplotlib
+
+    return show.evaluation(found, *(f"figure: {path}" for path in draw(held_out, typed["figures"])))
 
 
 def _sets(typed: Typed) -> list[str]:
     """What is set of the pipeline."""
-    return [*([f"augmentation={typed['augment']}"] if typed.get("augment") else []), *(typed["set"] or ())]
+    augmentation = [f"augmentation={typed['augment']}"] if typed.get("augment") else []
+    return [*augmentation, *(typed["set"] or ())]
 
 
 def _folder(request: Request) -> Path:
@@ -123,7 +102,7 @@ def _known(request: Request, sets: list[str]) -> Recommendation | None:
         and request.teacher in ("", found.teacher)
         and request.students in ((), tuple(student.name for student in found.students))
         and request.members in ((), tuple(member.name for member in found.members))
-        and request.columns.given.items() <= found.columns.items()
+        and request.columns.model_dump(exclude_defaults=True).items() <= found.columns.items()
         and not sets
     )
     return found if same else None

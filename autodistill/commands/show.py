@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from autodistill.evaluation.report import Evaluation
     from autodistill.race import Outcome
     from autodistill.recommend.record import Pick, Recommendation
-    from engine.run.result import RunResult
+    from engine.run.result import RunResult, TeamResult
 
 ROLES = {"teacher": "teacher", "student": "student", "student_alone": "student alone"}
 MEASURES = {
@@ -28,27 +28,20 @@ MEASURES = {
     "random_5_ratio": "random 5",
     "first_pick_percentile": "first pick",
 }
-FEWEST_CONTRIBUTION = 0.005
 
 Row = list[str]
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What a command gives.
-
-    Args:
-        record: For `--json`; None: nothing is printed.
-        tables: Headings, rows, and a title or none.
-        lines: Below the tables.
-    """
+    """What a command gives."""
 
     record: Any
+    """For `--json`; None: nothing is printed."""
     tables: Sequence[tuple[Row, list[Row], str]] = ()
+    """Headings, rows, and a title or none."""
     lines: Sequence[str] = ()
-
-
-# --- a run -----------------------------------------------------------------------------------------
+    """Below the tables."""
 
 
 def run(result: RunResult, *more: str) -> Shown:
@@ -57,8 +50,8 @@ def run(result: RunResult, *more: str) -> Shown:
     rows = [*_score_rows(result, roles), *_size_rows(result, len(roles))]
     tables = [(["", *(ROLES[role] for role in roles)], rows, "")]
     if result.team:
-        tables.append((["member", "parameters", "score", "share"], team_rows(result), ""))
-    return Shown(result.model_dump(), tables, [*closing_lines(result), *more])
+        tables.append((["member", "parameters", "score", "share"], _team_rows(result.team, result.metric), ""))
+    return Shown(result.model_dump(), tables, [*_closing_lines(result), *more])
 
 
 def _score_rows(result: RunResult, roles: Sequence[str]) -> Iterator[Row]:
@@ -83,79 +76,52 @@ def _size_rows(result: RunResult, width: int) -> Iterator[Row]:
         yield [name, *map(shown, values), *[""] * (width - 2)]
 
 
-def team_rows(result: RunResult) -> list[Row]:
-    """Who taught, how good they are themselves, and how often each was drawn; empty with one teacher."""
-    if result.team is None:
-        return []
-    teachers = result.team.teachers
-    shares: Sequence[float | None] = result.team.distribution or [None] * len(teachers)
+def _team_rows(team: TeamResult, metric: str) -> list[Row]:
+    """Who taught, how good they are themselves, and how often each was drawn."""
+    shares: Sequence[float | None] = team.distribution or [None] * len(team.teachers)
     return [
-        [each.name, large(each.parameters), f"{each.score(result.metric):.4f}", figure(share, ".3f")]
-        for each, share in zip(teachers, shares, strict=True)
+        [each.name, large(each.parameters), f"{each.score(metric):.4f}", figure(share, ".3f")]
+        for each, share in zip(team.teachers, shares, strict=True)
     ]
 
 
-def closing_lines(result: RunResult) -> list[str]:
+def _closing_lines(result: RunResult) -> Iterator[str]:
     """How far a stopped run came, the ratio, what to know about it, and the cost, one sentence each."""
     if result.status == "failed":
-        return [f"failed: {result.reason}"]
-    ratio = result.distillation_ratio
-    known = "undefined" if ratio is None else f"{ratio:.4f}"
-    through = "the teacher" if result.team is None else "the team"
-    return [
-        *_stopped(result),
-        f"distillation ratio ({result.metric}, student / teacher): {known}",
-        *_search_lines(result),
-        *_warnings(result.warnings),
-        f"{result.train_examples:,} training examples; {result.teacher_examples:,} passed through {through}; "
-        f"{result.seconds:.0f} s; {result.device}; {result.precision}",
-    ]
-
-
-def _stopped(result: RunResult) -> Iterator[str]:
-    """How far a run came that was stopped before its end."""
+        yield f"failed: {result.reason}"
+        return
     if result.status == "pruned":
         best = f"scores are of the best one so far (epoch {result.best_epoch})"
         yield f"stopped after epoch {len(result.history)} of {result.pipeline['training']['epochs']}; {best}"
-
-
-def _search_lines(result: RunResult) -> Iterator[str]:
-    """What the search for a distribution took beside one training, and how its candidates differ."""
-    scores = [candidate.score for candidate in result.team.candidates] if result.team else []
-    if scores:
+    ratio = "undefined" if result.distillation_ratio is None else f"{result.distillation_ratio:.4f}"
+    yield f"distillation ratio ({result.metric}, student / teacher): {ratio}"
+    if scores := [candidate.score for candidate in result.team.candidates] if result.team else []:
         search, trained = (result.stage_seconds.get(stage, 0.0) for stage in ("search", "student"))
         yield f"{len(scores)} candidates: {result.metric} {min(scores):.4f} to {max(scores):.4f}"
         each = f"{trained / len(scores):.0f} s each"
         yield f"search for θ {search:.0f} s, {len(scores)} trainings {trained:.0f} s, {each}"
+    yield from _warnings(result.warnings)
+    passed = f"{result.teacher_examples:,} passed through {'the team' if result.team else 'the teacher'}"
+    how = f"{result.seconds:.0f} s; {result.device}; {result.precision}"
+    yield f"{result.train_examples:,} training examples; {passed}; {how}"
 
 
 def _warnings(warnings: Sequence[str]) -> list[str]:
     return [f"warning: {warning}" for warning in warnings]
 
 
-# --- recommendations and races ---------------------------------------------------------------------
-
-
 def recommendation(found: Recommendation, picks: Sequence[Pick], *more: str) -> Shown:
     """Picks, what they rest on, and what to doubt."""
-    several = len(found.students) > 1
-    rows = [
-        [
-            str(pick.rank),
-            f"{pick.student}: {pick.words}" if several else pick.words,
-            f"{pick.ratio:.3f}",
-            interval(pick),
-            duration(pick.seconds),
-            _reasons(pick),
-        ]
-        for pick in picks
-    ]
+    several, rows = len(found.students) > 1, []
+    for pick in picks:
+        name = f"{pick.student}: {pick.words}" if several else pick.words
+        predicted = [f"{pick.ratio:.3f}", _interval(pick), duration(pick.seconds)]
+        rows.append([str(pick.rank), name, *predicted, _reasons(pick)])
     head = ["", "pipeline", "ratio", "80 % interval", "time", "what speaks for it"]
     return Shown(found.model_dump(mode="json"), [(head, rows, "")], [*_lines_about(found), *more])
 
 
-def interval(pick: Pick) -> str:
-    """The interval of a pick's ratio."""
+def _interval(pick: Pick) -> str:
     if pick.ratio_low is None or pick.ratio_high is None:
         return MISSING
     return f"{pick.ratio_low:.3f} to {pick.ratio_high:.3f}"
@@ -166,7 +132,7 @@ def _reasons(pick: Pick) -> str:
 
     A later pick may have nothing for it but that it shares no risk with those above.
     """
-    weighty = {name: by for name, by in pick.contributions.items() if abs(by) >= FEWEST_CONTRIBUTION}
+    weighty = {name: by for name, by in pick.contributions.items() if abs(by) >= 0.005}
     parts = [f"{name} {by:+.2f}" for name, by in sorted(weighty.items(), key=lambda pair: -abs(pair[1]))]
     if pick.rank > 1 and all(by <= 0 for by in weighty.values()):
         parts.insert(0, "unlike those above")
@@ -179,18 +145,14 @@ def _lines_about(found: Recommendation) -> Iterator[str]:
     """What the recommendation rests on, one sentence each."""
     yield (
         f"{found.task}: {found.task_kind.replace('_', ' ')}, {found.train_examples:,} training examples; "
-        f"{found.metric}: teacher {found.teacher_score:.3f}, "
-        f"a small Bi-LSTM {figure(found.bilstm_score, '.3f')}"
+        f"{found.metric}: teacher {found.teacher_score:.3f}, a small Bi-LSTM {figure(found.bilstm_score, '.3f')}"
     )
     for student in found.students:
-        yield (
-            f"student {student.name}: {large(student.parameters)} parameters "
-            f"(teacher {large(found.teacher_parameters)}), {figure(student.size_mb, '.3g', ' MB')}, "
-            f"{figure(student.latency_ms, '.3g', ' ms')} an example"
-        )
+        sizes = f"{large(student.parameters)} parameters (teacher {large(found.teacher_parameters)})"
+        served = f"{figure(student.size_mb, '.3g', ' MB')}, {figure(student.latency_ms, '.3g', ' ms')} an example"
+        yield f"student {student.name}: {sizes}, {served}"
     for member in found.members:
-        size = large(member.parameters)
-        yield f"member {member.name}: {size} parameters, {member.score(found.metric):.3f}"
+        yield f"member {member.name}: {large(member.parameters)} parameters, {member.score(found.metric):.3f}"
     yield (
         f"{found.candidates:,} pipelines compared by {found.predictor} with {found.past_runs:,} past runs on "
         f"{len(found.past_datasets)} datasets; left out one at a time, it orders theirs with a rank "
@@ -205,51 +167,29 @@ def _lines_about(found: Recommendation) -> Iterator[str]:
 
 def race(outcomes: Sequence[Outcome]) -> Shown:
     """Predicted beside reached, the best first, and where the best run lies."""
-    head = ["", "pipeline", "predicted", "80 % interval", "reached", "score"]
-    head += ["end", "time predicted", "taken"]
-    rows = [
-        [
-            f"pick {pick.rank}",
-            pick.words,
-            f"{pick.ratio:.3f}",
-            interval(pick),
-            figure(result.distillation_ratio, ".3f"),
-            figure(result.student_score, ".4f"),
-            _end(result),
-            duration(pick.seconds),
-            duration(outcome.seconds),
-        ]
-        for outcome in outcomes
-        for pick, result in [(outcome.pick, outcome.result)]
-    ]
-    return Shown([_outcome_record(each) for each in outcomes], [(head, rows, "")], _race_lines(outcomes[0]))
-
-
-def _end(result: RunResult) -> str:
-    epochs = len(result.history)
-    return {"ok": f"{epochs} epochs", "pruned": f"stopped after {epochs}", "failed": "failed"}[result.status]
-
-
-def _outcome_record(outcome: Outcome) -> dict[str, Any]:
-    """A pick with what became of it."""
-    result = outcome.result.model_dump(exclude={"history"})
-    return {"pick": outcome.pick.model_dump(), "folder": str(outcome.folder), "result": result}
+    records, rows = [], []
+    for outcome in outcomes:
+        pick, result = outcome.pick, outcome.result
+        epochs = len(result.history)
+        end = {"ok": f"{epochs} epochs", "pruned": f"stopped after {epochs}", "failed": "failed"}[result.status]
+        reached = [figure(result.distillation_ratio, ".3f"), figure(result.student_score, ".4f"), end]
+        times = [duration(pick.seconds), duration(outcome.seconds)]
+        rows.append([f"pick {pick.rank}", pick.words, f"{pick.ratio:.3f}", _interval(pick), *reached, *times])
+        record = result.model_dump(exclude={"history"})
+        records.append({"pick": pick.model_dump(), "folder": str(outcome.folder), "result": record})
+    head = ["", "pipeline", "predicted", "80 % interval", "reached", "score", "end", "time predicted", "taken"]
+    return Shown(records, [(head, rows, "")], _race_lines(outcomes[0]))
 
 
 def _race_lines(best: Outcome) -> list[str]:
     """The best run, and where it lies."""
-    if best.result.status != "ok":
-        return [f"failed: {best.result.reason}"]
-    return [
-        f"best: pick {best.pick.rank}, {best.pick.words}; distillation ratio predicted "
-        f"{best.pick.ratio:.3f} ({interval(best.pick)}), reached "
-        f"{figure(best.result.distillation_ratio, '.3f')}",
-        *_warnings(best.result.warnings),
-        f"student and result: {best.folder}",
-    ]
-
-
-# --- evaluations -----------------------------------------------------------------------------------
+    pick, result = best.pick, best.result
+    if result.status != "ok":
+        return [f"failed: {result.reason}"]
+    predicted = f"distillation ratio predicted {pick.ratio:.3f} ({_interval(pick)})"
+    reached = f"reached {figure(result.distillation_ratio, '.3f')}"
+    lines = [f"best: pick {pick.rank}, {pick.words}; {predicted}, {reached}", *_warnings(result.warnings)]
+    return [*lines, f"student and result: {best.folder}"]
 
 
 def evaluation(found: Evaluation, *more: str) -> Shown:
@@ -259,11 +199,9 @@ def evaluation(found: Evaluation, *more: str) -> Shown:
         row.append(figure(found.noise_ceilings.get(name), ".2f"))
         row.append(figure(found.interval_coverages.get(name), ".0%"))
         row.append("\n".join(found.features.get(name, [])) or "none")
-    columns, extra = list(MEASURES.values()), ["ceiling", "interval", "features"]
-    tables = [
-        (["predictor", *columns], predictors, "Mean over held-out datasets"),
-        (["dataset", *columns, *extra], datasets, f"{found.predictor}, each dataset held out"),
-    ]
+    means = ["predictor", *MEASURES.values()], predictors, "Mean over held-out datasets"
+    head = ["dataset", *MEASURES.values(), "ceiling", "interval", "features"]
+    tables = [means, (head, datasets, f"{found.predictor}, each dataset held out")]
     return Shown(found.model_dump(mode="json"), tables, [*_evaluation_lines(found), *more])
 
 
@@ -274,16 +212,12 @@ def _measure_rows(measures: Mapping[str, Mapping[str, float]]) -> list[Row]:
 def _evaluation_lines(found: Evaluation) -> Iterator[str]:
     low, high = found.interval or (None, None)
     between = "" if low is None else f" (95 % over datasets: {low:.3f} to {high:.3f})"
-    yield (
-        f"{found.predictor} on {found.runs:,} runs of {len(found.datasets)} datasets ({found.meta_data}): "
-        f"mean Spearman {figure(found.mean_spearman, '.3f')}{between}; within {found.pair} "
-        f"{figure(found.mean_within_pair_spearman, '.3f')}"
-    )
+    runs = f"{found.runs:,} runs of {len(found.datasets)} datasets ({found.meta_data})"
+    within = f"within {found.pair} {figure(found.mean_within_pair_spearman, '.3f')}"
+    yield f"{found.predictor} on {runs}: mean Spearman {figure(found.mean_spearman, '.3f')}{between}; {within}"
     if found.noise_ceiling is not None:
-        yield (
-            f"noise ceiling {found.noise_ceiling:.3f}: what a perfect prediction would reach against single "
-            f"runs, by the repeats on {', '.join(found.noise_ceilings)}"
-        )
+        what = "what a perfect prediction would reach against single runs, by the repeats on"
+        yield f"noise ceiling {found.noise_ceiling:.3f}: {what} {', '.join(found.noise_ceilings)}"
     if found.interval_coverage is not None:
         yield f"80 % intervals hold {found.interval_coverage:.0%} of the held-out runs"
     yield from found.notes

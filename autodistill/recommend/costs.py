@@ -1,14 +1,14 @@
 """What has to be measured before a recommendation: the dataset, the teacher's score, what runs cost here.
 
-Everything is measured once and kept: the teacher and its score by the engine, the costs here. So the second
-question about a dataset loads no model and needs no torch.
+Everything is measured once and kept: the teacher and its score by the engine, the costs here. So the second question
+about a dataset loads no model and needs no torch.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from engine.run.plan import RunPlan
     from engine.run.teacher import Teacher
 
-OWN_CODE = maker(Path(__file__).parents[1])
 SEARCH_STEP = 1.8
 """A step of a search for θ in first order, in steps of a training (benchmarks/RESULTS.md)."""
 
@@ -76,8 +75,8 @@ class Costs(BaseModel):
     def seconds(self, pipeline: Pipeline) -> float:
         """Predicted time of a run of the space: the teachers' signals, the steps, and an evaluation an epoch.
 
-        Of a team the members' signals too, every assistant's training, and autoskd's search and candidates,
-        of which there are no more than steps of its second phase.
+        Of a team the members' signals too, every assistant's training, and autoskd's search and candidates, of
+        which there are no more than steps of its second phase.
         """
         base, *stack = cost_parts(pipeline)
         step = self.step_seconds[base.key]
@@ -93,25 +92,23 @@ class Costs(BaseModel):
             before += sum(member.training_seconds for member in self.members)
         if isinstance(team, AutoSKD):
             steps = epochs * self.steps_per_epoch
-            training *= min(team.candidates, steps - steps // 2)
-            training += SEARCH_STEP * steps * step
+            training = training * min(team.candidates, steps - steps // 2) + SEARCH_STEP * steps * step
         return before + training
 
 
 def cost_parts(pipeline: Pipeline) -> list[Pipeline]:
     """The pipelines whose steps make up the cost of a step: without augmentation; then plain, and augmented.
 
-    α, the prediction loss and weights cost nothing, and augmented examples cost the same whatever is learned
-    of the originals.
+    α, the prediction loss and weights cost nothing, and augmented examples cost the same whatever is learned of the
+    originals.
     """
-    intermediate = pipeline.intermediate
+    intermediate, training = pipeline.intermediate, pipeline.training
     if isinstance(intermediate, MIAlpha):
         intermediate = intermediate.model_copy(update={"alpha": MIAlpha().alpha})
-    parts = [Pipeline(intermediate=intermediate, mapping=pipeline.mapping, training=pipeline.training)]
-    if pipeline.augmentation.operators:
-        parts.append(Pipeline(training=pipeline.training))
-        parts.append(Pipeline(augmentation=pipeline.augmentation, training=pipeline.training))
-    return parts
+    whole = Pipeline(intermediate=intermediate, mapping=pipeline.mapping, training=training)
+    if not pipeline.augmentation.operators:
+        return [whole]
+    return [whole, Pipeline(training=training), Pipeline(augmentation=pipeline.augmentation, training=training)]
 
 
 def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], reporter: Reporter) -> Costs:
@@ -119,14 +116,11 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
 
     Args:
         pipelines: Those that will be compared, with one training, resolved for the task.
-
-    Raises:
-        InputError: Teacher or student cannot be used.
     """
     task, members = request.task, request.members
     kinds = {part.key: part for pipeline in pipelines for part in cost_parts(pipeline)}
-    identity = _identity(request, student, kinds)
-    path = kept(request.options.cache, "costs", OWN_CODE, identity).with_suffix(".json")
+    identity = maker(Path(__file__).parents[1]), _identity(request, student, sorted(kinds))
+    path = kept(request.options.cache, "costs", *identity).with_suffix(".json")
     if path.is_file():
         return Costs.model_validate_json(path.read_text("utf-8"))
 
@@ -152,19 +146,19 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
         teacher_hidden_size=plan.teacher.start.width,
         layers=plan.student.layers,
         hidden_size=plan.student.width,
-        **asdict(measure_costs(plans, ready, machine)),
-        members=_member_costs(members, plan, ready, machine),
+        **vars(measure_costs(plans, ready, machine)),
+        members=list(_member_costs(members, plan, ready, machine)),
     )
     write_text(path, costs.model_dump_json(indent=2))
     return costs
 
 
-def _member_costs(names: Sequence[str], plan: RunPlan, teacher: Teacher, machine: Machine) -> list[MemberCosts]:
+def _member_costs(names: Sequence[str], plan: RunPlan, teacher: Teacher, machine: Machine) -> Iterator[MemberCosts]:
     """The members of a plan, fine-tuned where they were not yet, as assistants of the teacher."""
     from engine.run.costs import measure_costs
     from engine.run.teacher import prepare_teacher, training_of
 
-    task, costs = plan.task, []
+    task = plan.task
     held_out = next(iter(task.validation.values()))
     for name, member in zip(names, plan.members, strict=True):
         ready = prepare_teacher(member, task, plan.pipeline.training, machine, label=name)
@@ -172,16 +166,13 @@ def _member_costs(names: Sequence[str], plan: RunPlan, teacher: Teacher, machine
         chain = replace(plan, pipeline=Pipeline(training=training).for_task(task))
         found = measure_costs({name: chain}, teacher, machine, (ready.model, ready.tokenizer))
         epoch = found.steps_per_epoch * found.step_seconds[name] + found.evaluation_seconds
-        costs.append(
-            MemberCosts(
-                name=name,
-                parameters=found.parameters,
-                scores=ready.scores,
-                training_seconds=(training.epochs or 1) * epoch,
-                signal_seconds=found.evaluation_seconds * len(task.train) / len(held_out),
-            )
+        yield MemberCosts(
+            name=name,
+            parameters=found.parameters,
+            scores=ready.scores,
+            training_seconds=(training.epochs or 1) * epoch,
+            signal_seconds=found.evaluation_seconds * len(task.train) / len(held_out),
         )
-    return costs
 
 
 def describe_dataset(request: Request, reporter: Reporter) -> Dataset:
@@ -201,14 +192,12 @@ def describe_dataset(request: Request, reporter: Reporter) -> Dataset:
     return Dataset(descriptors, words)
 
 
-def _identity(request: Request, student: str, kinds: Iterable[str]) -> str:
+def _identity(request: Request, student: str, kinds: Sequence[str]) -> str:
     """Hash of everything that the costs depend on."""
-    options, models = request.options, {"teacher": [request.teacher], "student": [student]}
-    machine = (options.device, options.precision, os.cpu_count(), os.environ.get("OMP_NUM_THREADS"))
-    models["members"] = list(request.members)
+    options, models = request.options, {"teacher": [request.teacher], "student": [student], "members": request.members}
     known = [[_model_identity(name, role) for name in names] for role, names in models.items()]
-    tuning = request.fine_tuning.model_dump_json()
-    return hash_of(request.task.fingerprint, *known, sorted(kinds), tuning, *machine)
+    machine = (options.device, options.precision, os.cpu_count(), os.environ.get("OMP_NUM_THREADS"))
+    return hash_of(request.task.fingerprint, *known, kinds, request.fine_tuning.model_dump_json(), *machine)
 
 
 def _model_identity(name: str, role: str) -> str:

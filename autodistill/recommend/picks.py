@@ -1,8 +1,8 @@
 """From a predicted order of candidates to a few picks, and what speaks for each.
 
-Decided here: picks should differ. Five near-copies of the best one share its risk, so each next pick is the
-highest one after a deduction for how alike it is to those already taken (maximal marginal relevance,
-Carbonell and Goldstein 1998).
+Decided here: picks should differ. Five near-copies of the best one share its risk, so each next pick is the highest
+one after a deduction for how alike it is to those already taken (maximal marginal relevance, Carbonell and
+Goldstein 1998).
 """
 
 from __future__ import annotations
@@ -21,12 +21,7 @@ dataset left out, any value from 0.3 to 3 lowers the regret of five picks by a f
 
 
 def diverse(standings: np.ndarray, runs: pd.DataFrame, count: int) -> list[int]:
-    """Rows of the picks, best first.
-
-    Args:
-        standings: Predicted, of each candidate (n,).
-        runs: The candidates.
-    """
+    """Rows of the picks, best first, by the predicted standing of each candidate (n,)."""
     alike = likeness(runs)
     nearest = np.full(len(runs), -np.inf)
     chosen: list[int] = []
@@ -41,13 +36,13 @@ def diverse(standings: np.ndarray, runs: pd.DataFrame, count: int) -> list[int]:
 def likeness(runs: pd.DataFrame) -> Callable[[int], np.ndarray]:
     """How alike each candidate is to a given one: the mean over components of the share of equal columns."""
     varying = [name for name in configuration_columns(runs) if runs[name].nunique(dropna=False) > 1]
-    codes = {name: pd.factorize(runs[name].astype(object), use_na_sentinel=False)[0] for name in varying}
     parts: dict[str, list[np.ndarray]] = {}
-    for name, values in codes.items():
-        parts.setdefault(name.split(".")[0], []).append(values)
+    for name in varying:
+        codes, _ = pd.factorize(runs[name].astype(object), use_na_sentinel=False)
+        parts.setdefault(name.split(".")[0], []).append(codes)
 
     def alike(row: int) -> np.ndarray:
-        shares = [np.mean([values == values[row] for values in columns], axis=0) for columns in parts.values()]
+        shares = [np.mean([codes == codes[row] for codes in columns], axis=0) for columns in parts.values()]
         return np.mean(shares, axis=0) if shares else np.ones(len(runs))
 
     return alike

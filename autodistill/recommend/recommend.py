@@ -1,14 +1,15 @@
 """`recommend`: from a dataset, a teacher and students to the pipelines that should be run.
 
-The order: what is known of the dataset; what teacher and students give and cost; what past runs say; then
-every pipeline of the space is given a standing, a ratio and a cost, and a few that differ are picked.
+The order: what is known of the dataset; what teacher and students give and cost; what past runs say; then every
+pipeline of the space is given a standing, a ratio and a cost, and a few that differ are picked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -38,21 +39,13 @@ if TYPE_CHECKING:
     from autodistill.ranking.past import RunTable
     from autodistill.recommend.request import Limits, Request
     from engine.base.progress import Reporter
-    from engine.data.task import Task
-    from engine.pipeline.training import Training
 
 PICKS = 5
 """Picks where no other number is asked for."""
-NEAREST = 3
-
-Record = TypeVar("Record", bound=BaseModel)
 
 
 def recommend(request: Request, reporter: Reporter) -> Recommendation:
-    """Answers a request.
-
-    Args:
-        request: With its task, a teacher and students.
+    """Answers a request that has its task, a teacher and students.
 
     Raises:
         InputError: A model cannot be used, or nothing is within the limits.
@@ -63,12 +56,19 @@ def recommend(request: Request, reporter: Reporter) -> Recommendation:
     table, notes = knowledge_for(request)
     for note in notes:
         reporter.message(note)
-    space = {student: _space(task, student, training, request.members) for student in request.students}
+    space = {}
+    for student in request.students:
+        resolved = training.for_task(task, isinstance(parse_model(student, "student"), Scratch))
+        space[student] = [each.for_task(task) for each in pipelines(task.kind, resolved, request.members)]
     costs = {student: costs_of(request, student, each, reporter) for student, each in space.items()}
     dataset = describe_dataset(request, reporter)
     table = replace(table, datasets={**table.datasets, dataset.name: dataset})
     fitted = fit_predictor(request.predictor or DEFAULT, table, request.options.cache, reporter)
-    candidates = predicted(_candidates(request, space, costs, dataset), table, fitted)
+    candidates = _candidates(request, space, costs, dataset)
+    new = replace(table, runs=candidates)
+    standings = fitted.rank(new)
+    low, middle, high = fitted.calibration(standings, gaps(new)).T
+    candidates = candidates.assign(standing=standings, predicted_ratio=middle, low=low, high=high)
     return _record(request, table, costs, dataset, fitted, candidates)
 
 
@@ -78,32 +78,13 @@ def knowledge_for(request: Request) -> tuple[RunTable, tuple[str, ...]]:
     return load_knowledge(sources, Store(request.store), vectors, request.options)
 
 
-def predicted(candidates: pd.DataFrame, table: RunTable, fitted: Fitted) -> pd.DataFrame:
-    """Candidates with their standing in the order and their ratio with its interval."""
-    new = replace(table, runs=candidates)
-    standings = fitted.rank(new)
-    low, middle, high = fitted.calibration(standings, gaps(new)).T
-    return candidates.assign(standing=standings, predicted_ratio=middle, low=low, high=high)
-
-
-def _space(task: Task, student: str, training: Training, members: Sequence[str]) -> list[Pipeline]:
-    """Every pipeline that the student can be trained with on the task."""
-    resolved = training.for_task(task, isinstance(parse_model(student, "student"), Scratch))
-    return [pipeline.for_task(task) for pipeline in pipelines(task.kind, resolved, members)]
-
-
 def _candidates(
     request: Request, space: Mapping[str, list[Pipeline]], costs: Mapping[str, Costs], dataset: Dataset
 ) -> pd.DataFrame:
     """A row a run that could be made, in the columns of past runs."""
-    about = {
-        "dataset": dataset.name,
-        "task_kind": request.task.kind,
-        "metric": request.task.metric,
-        "n_train": len(request.task.train),
-        "teacher": request.teacher,
-        "bilstm_score": dataset.descriptors.bilstm_score,
-    }
+    task = request.task
+    about = {"dataset": dataset.name, "task_kind": task.kind, "metric": task.metric, "n_train": len(task.train)}
+    about |= {"teacher": request.teacher, "bilstm_score": dataset.descriptors.bilstm_score}
     return pd.DataFrame(
         {
             **about,
@@ -118,9 +99,10 @@ def _candidates(
 
 
 def _model_columns(student: str, costs: Costs) -> dict[str, Any]:
-    of_student = {f"student_{name}": getattr(costs, name) for name in ("layers", "hidden_size", "parameters")}
-    names = ("teacher_layers", "teacher_hidden_size", "teacher_parameters", "teacher_score")
-    return {"student": student, **of_student, **{name: getattr(costs, name) for name in names}}
+    sizes = ("layers", "hidden_size", "parameters")
+    of_student = {f"student_{name}": getattr(costs, name) for name in sizes}
+    of_teacher = {f"teacher_{name}": getattr(costs, f"teacher_{name}") for name in (*sizes, "score")}
+    return {"student": student, **of_student, **of_teacher}
 
 
 def within(candidates: pd.DataFrame, limits: Limits, costs: Mapping[str, Costs]) -> pd.DataFrame:
@@ -158,24 +140,22 @@ def _record(
 ) -> Recommendation:
     task, first = request.task, next(iter(costs.values()))
     allowed = within(candidates, request.limits, costs)
-    standings = allowed.standing.to_numpy()
-    chosen = picks.diverse(standings, allowed, request.top or PICKS)
-    best_for_cost = picks.pareto(standings, allowed.predicted_seconds.to_numpy())
+    standings, seconds = allowed.standing.to_numpy(), allowed.predicted_seconds.to_numpy()
+    of_the_teacher = first.model_dump(include={"teacher_score", "teacher_parameters", "teacher_size_mb"})
+    made = partial(_picks, allowed, table.runs)
     return Recommendation(
         data=request.data,
-        columns=request.columns.given,
+        columns=request.columns.model_dump(exclude_defaults=True),
         task=task.name,
         task_kind=task.kind,
         metric=task.metric,
         dataset_fingerprint=task.fingerprint,
         train_examples=len(task.train),
         teacher=request.teacher,
-        teacher_score=first.teacher_score,
-        teacher_parameters=first.teacher_parameters,
-        teacher_size_mb=first.teacher_size_mb,
+        **of_the_teacher,
         bilstm_score=dataset.descriptors.bilstm_score,
-        members=[_part(Member, each) for each in first.members],
-        students=[_part(StudentFacts, each, name=name) for name, each in costs.items()],
+        members=[Member(**_facts(Member, each)) for each in first.members],
+        students=[StudentFacts(name=name, **_facts(StudentFacts, each)) for name, each in costs.items()],
         predictor=request.predictor or DEFAULT,
         features=list(getattr(fitted.rank, "features", ())),
         meta_data=list(request.meta_data or DEFAULT_SOURCES),
@@ -184,35 +164,34 @@ def _record(
         agreement=fitted.agreement,
         mean_rank_agreement=fitted.mean_rank_agreement,
         candidates=len(allowed),
-        picks=[_pick(allowed, table.runs, row, rank) for rank, row in enumerate(chosen, start=1)],
-        pareto=[_pick(allowed, table.runs, row, rank) for rank, row in enumerate(best_for_cost, start=1)],
-        nearest=dict(list(nearest(table, dataset.name).items())[:NEAREST]),
+        picks=made(picks.diverse(standings, allowed, request.top or PICKS)),
+        pareto=made(picks.pareto(standings, seconds)),
+        nearest=dict(list(nearest(table, dataset.name).items())[:3]),
         warnings=[*first.teacher_warnings, *caveats(task, dataset, table, candidates, fitted)],
     )
 
 
-def _pick(candidates: pd.DataFrame, past: pd.DataFrame, row: int, rank: int) -> Pick:
-    candidate = candidates.iloc[row]
-    pipeline: Pipeline = candidate.pipeline
-    return Pick(
-        rank=rank,
-        student=candidate.student,
-        pipeline=pipeline.model_dump(mode="json"),
-        key=pipeline.key,
-        standing=candidate.standing,
-        ratio=candidate.predicted_ratio,
-        ratio_low=_known(candidate.low),
-        ratio_high=_known(candidate.high),
-        seconds=candidate.predicted_seconds,
-        contributions=picks.contributions(candidates.standing.to_numpy(), candidates, row),
-        unseen=picks.unseen_kinds(candidate, past),
-    )
+def _picks(candidates: pd.DataFrame, past: pd.DataFrame, rows: Sequence[int]) -> list[Pick]:
+    standings, made = candidates.standing.to_numpy(), []
+    for rank, row in enumerate(rows, start=1):
+        candidate = candidates.iloc[row]
+        pick = Pick(
+            rank=rank,
+            student=candidate.student,
+            pipeline=candidate.pipeline.model_dump(mode="json"),
+            key=candidate.pipeline.key,
+            standing=candidate.standing,
+            ratio=candidate.predicted_ratio,
+            ratio_low=None if np.isnan(candidate.low) else candidate.low,
+            ratio_high=None if np.isnan(candidate.high) else candidate.high,
+            seconds=candidate.predicted_seconds,
+            contributions=picks.contributions(standings, candidates, row),
+            unseen=picks.unseen_kinds(candidate, past),
+        )
+        made.append(pick)
+    return made
 
 
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
-def _part(model: type[Record], costs: BaseModel, **more: Any) -> Record:
+def _facts(model: type[BaseModel], costs: BaseModel) -> dict[str, Any]:
     """What a record keeps of the costs of a model."""
-    return model(**costs.model_dump(include=set(model.model_fields)), **more)
+    return costs.model_dump(include=set(model.model_fields))

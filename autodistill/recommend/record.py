@@ -1,7 +1,7 @@
 """The record of a recommendation: what was asked, what is suggested, and how far it can be trusted.
 
-It is written as recommendation.json; `autodistill run` takes its picks from there. Records of older layouts
-are brought up to date when they are read.
+It is written as recommendation.json; `autodistill run` takes its picks from there. Records of older layouts are
+brought up to date when they are read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from engine.base.errors import InputError
 from engine.base.files import write_text
 from engine.data.task import TaskKind
 from engine.pipeline.pipeline import Pipeline
-from engine.run.result import Member
+from engine.run.result import Member, upgraded_pipeline
 
 RECOMMENDATION_FILE = "recommendation.json"
 RENAMED = {"place": "standing", "baseline_score": "bilstm_score", "baseline_agreement": "mean_rank_agreement"}
@@ -114,11 +114,7 @@ class Recommendation(_Record):
 
     @classmethod
     def read(cls, path: Path) -> Recommendation:
-        """The record in a file.
-
-        Raises:
-            InputError: It is absent, or no record of a recommendation.
-        """
+        """The record in a file; an InputError where it is absent, or none of a recommendation."""
         try:
             return cls.model_validate(_upgraded(json.loads(path.read_text("utf-8"))))
         except FileNotFoundError:
@@ -128,25 +124,16 @@ class Recommendation(_Record):
             what, reason = "not the record of a recommendation", str(error).partition("\n")[0]
             raise InputError.of(str(path), what, reason) from error
 
-    def pick(self, rank: int) -> Pick:
-        """The pick of a rank, counted from 1.
+    def chosen(self, pick: int | None, top: int | None) -> list[Pick]:
+        """So many picks, the best first, or that of a rank, counted from 1; the first where neither is given.
 
         Raises:
             InputError: There are not so many.
         """
-        if not 1 <= rank <= len(self.picks):
-            raise InputError.of("--pick", "no such pick", rank, (f"1 to {len(self.picks)}",))
-        return self.picks[rank - 1]
-
-    def first(self, count: int) -> list[Pick]:
-        """So many picks, the best first.
-
-        Raises:
-            InputError: There are not so many.
-        """
-        if not 1 <= count <= len(self.picks):
-            raise InputError.of("--top", "not so many picks", count, (f"1 to {len(self.picks)}",))
-        return self.picks[:count]
+        option, what, number = ("--top", "not so many picks", top) if top else ("--pick", "no such pick", pick or 1)
+        if not 1 <= number <= len(self.picks):
+            raise InputError.of(option, what, number, (f"1 to {len(self.picks)}",))
+        return self.picks[:number] if top else [self.picks[number - 1]]
 
 
 def _upgraded(record: Any) -> Any:
@@ -159,10 +146,7 @@ def _upgraded(record: Any) -> Any:
 
 def _upgraded_pick(pick: Mapping[str, Any]) -> dict[str, Any]:
     """A pick of an older layout; its pipeline has another key now."""
-    pipeline = dict(pick["pipeline"])
-    if "teacher" in pipeline:
-        team = dict(pipeline.pop("teacher"))
-        pipeline["team"] = {"kind": team.pop("policy"), **team}
+    pipeline = upgraded_pipeline(pick["pipeline"])
     renamed = {RENAMED.get(key, key): value for key, value in pick.items()}
     return {**renamed, "pipeline": pipeline, "key": Pipeline.model_validate(pipeline).key}
 
@@ -195,10 +179,10 @@ def in_words(pipeline: Mapping[str, Any]) -> str:
 
 
 def _component_in_words(spec: Mapping[str, Any]) -> str:
-    names = ("alpha", "critic", "temperature", "candidates", "update")
-    known = {name: spec[name] for name in names if spec.get(name) is not None}
+    names = ["alpha", "critic", "temperature", "candidates", "update"]
     if spec["kind"] == "emd":
-        known.pop("temperature", None)  # of its layer weights, which nothing turns
+        names.remove("temperature")  # of its layer weights, which nothing turns
+    known = {name: spec[name] for name in names if spec.get(name) is not None}
     shown = [f"{name} {_value_in_words(value)}" for name, value in known.items() if value != 1.0 or name == "alpha"]
     return f"{spec['kind']} ({', '.join(shown)})" if shown else spec["kind"]
 

@@ -1,7 +1,7 @@
 """What is asked for: one object, made once from what was typed or from Python's arguments, and passed down.
 
-Decided here: names, ranges and defaults. The command line offers these fields as its options; the first
-paragraph of a field's docstring is its help. Imports neither torch nor pandas.
+Decided here: names, ranges and defaults. The command line offers these fields as its options; the first paragraph
+of a field's docstring is its help. Imports neither torch nor pandas.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 else:  # both are checked where they are made
     Pipeline = Task = Any
 
-DESCRIBED = ConfigDict(use_attribute_docstrings=True)
+
+class _Described(Spec):
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
-class Columns(Spec):
+class Columns(_Described):
     """How a dataset is read: the keyword arguments of `load_task`, which checks them."""
-
-    model_config = DESCRIBED
 
     text: str | None = None
     """Column of the text."""
@@ -49,16 +49,9 @@ class Columns(Spec):
     name: str | None = None
     """Name of the task instead of the source's."""
 
-    @property
-    def given(self) -> dict[str, Any]:
-        """Those that differ from the defaults."""
-        return self.model_dump(exclude_defaults=True)
 
-
-class Limits(Spec):
+class Limits(_Described):
     """What a suggestion may cost."""
-
-    model_config = DESCRIBED
 
     seconds: float | None = None
     """Time that one run may take: 30m, 2h."""
@@ -68,10 +61,8 @@ class Limits(Spec):
     """Of the student, one example at a time: 5ms."""
 
 
-class Request(Spec):
+class Request(_Described):
     """What is asked for; None and empty mean the default."""
-
-    model_config = DESCRIBED
 
     data: str = ""
     """Hub name, file, folder with train and validation, or demo."""
@@ -118,15 +109,9 @@ class Request(Spec):
 
 
 def check_predictor(name: str | None) -> None:
-    """Checks the name of a predictor, if one was given.
+    """Raises InputError where there is no such predictor; none at all is fine."""
+    if name is not None:
+        from autodistill.ranking.fitted import PREDICTORS  # loads pandas
 
-    Raises:
-        InputError: There is no such predictor.
-    """
-    if name is None:
-        return
-
-    from autodistill.ranking.fitted import PREDICTORS  # loads pandas
-
-    if name not in PREDICTORS:
-        raise InputError(unknown_name("--predictor", "unknown predictor", name, PREDICTORS))
+        if name not in PREDICTORS:
+            raise InputError(unknown_name("--predictor", "unknown predictor", name, PREDICTORS))

@@ -1,7 +1,7 @@
 """The search space: every pipeline that can be built from the components that are there.
 
-Decided here: which values a knob is tried at. Kinds are read off the specs, so a new kind of a component
-is in the space as soon as it has a spec, with its defaults; a row in `GRID` gives it more values.
+Decided here: which values a knob is tried at. Kinds are read off the specs, so a new kind of a component is in the
+space as soon as it has a spec, with its defaults; a row in `GRID` gives it more values.
 """
 
 from __future__ import annotations
@@ -25,9 +25,6 @@ GRID: dict[type[Spec], dict[str, tuple[Any, ...]]] = {
     spec.AutoSKD: {"candidates": (5, 25), "update": ("sswo", "cr")},
 }
 """Spec → knob → values that are tried; other knobs keep their defaults."""
-
-LEFT_OUT: tuple[type[Spec], ...] = (spec.PredictionKL,)
-"""Kinds that are not tried: kl has the gradient of ce."""
 
 STACKS = ("mixup", "random", "contextual", "random+mixup", "contextual+random+mixup")
 """Augmentation policies that are tried, beside none: the operators that need no download, one by one, and the
@@ -54,31 +51,22 @@ def pipelines(
         >>> len(list(pipelines("classification", members=["layers:4", "layers:2"])))
         2760
     """
-    options = {component: list(_instances(component)) for component in COMPONENTS}
-    plain: list[dict[str, Any]] = [{"weights": weights} for weights in _variants(spec.Weights)]
-    augmented: list[dict[str, Any]] = [{"augmentation": stack} for stack in STACKS]
-    taught_by_teams: list[dict[str, Any]] = [{"team": team} for team in _teams(members)]
-    for beside in (*plain, *augmented, *taught_by_teams):
-        for parts in product(*options.values()):
+    specs = component_specs()
+    # kl has the gradient of ce
+    tried = {name: [each for each in specs[name] if each is not spec.PredictionKL] for name in COMPONENTS}
+    options = [[variant for each in tried[name] for variant in _variants(each)] for name in COMPONENTS]
+    weights = [("weights", variant) for variant in _variants(spec.Weights)]
+    teams = [each for each in specs["team"] if members and "members" in each.model_fields]
+    taught = [("team", variant) for each in teams for variant in _variants(each, members=tuple(members))]
+    for name, value in (*weights, *(("augmentation", stack) for stack in STACKS), *taught):
+        for parts in product(*options):
+            chosen: dict[str, Any] = {**dict(zip(COMPONENTS, parts, strict=True)), name: value}
             try:
-                chosen: dict[str, Any] = dict(zip(options, parts, strict=True))
-                pipeline = Pipeline(**chosen, **beside, training=training)
+                pipeline = Pipeline(**chosen, training=training)
             except ValidationError:
                 continue  # parts that do not go together
             if not pipeline.problems_with(kind):
                 yield pipeline
-
-
-def _instances(component: str) -> Iterator[Spec]:
-    for kind in component_specs()[component]:
-        if kind not in LEFT_OUT:
-            yield from _variants(kind)
-
-
-def _teams(members: Sequence[str]) -> Iterator[Spec]:
-    for kind in component_specs()["team"] if members else ():
-        if "members" in kind.model_fields:
-            yield from _variants(kind, members=tuple(members))
 
 
 def _variants(kind: type[Spec], **fixed: Any) -> Iterator[Any]:
