@@ -30,10 +30,8 @@ MODELS = {
     "ELECTRA-large": "ELECTRA_LARGE",
 }
 """Names in the table → names in architectures.csv, where they differ."""
-
 FAR_OFF = 0.005
 """Difference of two scores of one teacher that rounding cannot explain."""
-
 OBJECTIVES = {"mi": "mi_alpha"}
 OPERATORS = {"contextual": "contextual", "backtranslation": "back_translation", "random": "random"}
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -120,7 +118,9 @@ def task_kind(dataset: str) -> str:
 
 @cache
 def _architectures() -> dict[Any, dict[Any, Any]]:
-    return pd.read_csv(ARCHITECTURES).set_index("model").to_dict("index")
+    models = pd.read_csv(ARCHITECTURES).set_index("model")
+    models["parameters"] = models.parameters_millions * 1_000_000
+    return models[["layers", "hidden_size", "parameters"]].to_dict("index")
 
 
 def sizes(**models: str) -> dict[str, int]:
@@ -130,23 +130,17 @@ def sizes(**models: str) -> dict[str, int]:
         >>> sizes(student="TinyBERT_4")["student_layers"]
         4
     """
-    found: dict[str, int] = {}
-    for role, model in models.items():
-        if facts := _architectures().get(model):
-            found |= {f"{role}_{size}": facts[size] for size in ("layers", "hidden_size")}
-            found[f"{role}_parameters"] = facts["parameters_millions"] * 1_000_000
-    return found
+    known = {role: _architectures().get(model, {}) for role, model in models.items()}
+    return {f"{role}_{size}": number for role, facts in known.items() for size, number in facts.items()}
 
 
 def _augmentation(row: AuthorsRow) -> dict[str, Any]:
     """The stack of operators in their order; mixup is the last one."""
-    places = {ours: getattr(row, theirs) for theirs, ours in OPERATORS.items() if getattr(row, theirs)}
-    stack = sorted(places, key=lambda operator: places[operator]) + ["mixup"] * row.mixup
-    found: dict[str, Any] = {"augmentation": "+".join(stack) or "none"}
-    found |= {f"augmentation.{operator}": place for place, operator in enumerate(stack, start=1)}
-    if places:
-        found |= {"augmentation.strength": row.aug_p, "augmentation.copies": row.repeated_aug}
-    return found
+    places = {ours: place for theirs, ours in OPERATORS.items() if (place := getattr(row, theirs))}
+    stack = sorted(places, key=places.__getitem__) + ["mixup"] * row.mixup
+    knobs = {"augmentation.strength": row.aug_p, "augmentation.copies": row.repeated_aug} if places else {}
+    order = {f"augmentation.{operator}": position for position, operator in enumerate(stack, start=1)}
+    return {"augmentation": "+".join(stack) or "none", **order, **knobs}
 
 
 def _faults(rows: Sequence[AuthorsRow], path: Path) -> list[str]:
@@ -170,8 +164,6 @@ def _other_teacher(rows: Sequence[AuthorsRow], table: Path) -> int:
     if not table.is_file():
         return 0
     teachers = pd.read_csv(table, encoding="utf-8-sig").set_index(["task", "model"]).score / 100
-    return sum(
-        abs(row.score / row.ratio - teachers.get((row.task, row.Teacher), math.nan)) > FAR_OFF
-        for row in rows
-        if row.ratio
-    )
+    implied = {row: row.score / row.ratio for row in rows if row.ratio}
+    known = (teachers.get((row.task, row.Teacher), math.nan) for row in implied)
+    return sum(abs(one - other) > FAR_OFF for one, other in zip(implied.values(), known, strict=True))

@@ -1,7 +1,6 @@
 """The user's record of runs and datasets: SQLite by default, any database by its URL.
 
-Append-only: a run is added once and never changed. What is recommended, reported or exported is a view
-of it.
+Append-only: a run is added once and never changed. What is recommended, reported or exported is a view of it.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sql
@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
-from autodistill.datasets.descriptors import Descriptors, upgraded
+from autodistill.datasets.descriptors import Descriptors
 from autodistill.datasets.words import WordCounts
 from engine.base.errors import InputError
 from engine.run import result as records
@@ -101,10 +101,9 @@ class Store:
             self._engine = _engine(self.url)
             _make_tables(self._engine)
             _migrate(self._engine)
-        except (ArgumentError, DBAPIError, NoSuchModuleError, ModuleNotFoundError, OSError, ValueError) as error:
-            shown = str(error).splitlines()[0]
-            where = self.url.render_as_string(hide_password=True)
-            raise InputError.of("--store", "the store cannot be opened", where, (), shown) from error
+        except UNUSABLE as error:
+            where, hint = self.url.render_as_string(hide_password=True), str(error).splitlines()[0]
+            raise InputError.of("--store", "the store cannot be opened", where, (), hint) from error
 
     def add_run(self, result: RunResult, folder: Path) -> bool:
         """Adds a run; False where it is there already."""
@@ -135,8 +134,8 @@ class Store:
 
     def datasets(self) -> list[tuple[Descriptors, WordCounts]]:
         """All datasets in the order in which they came."""
+        chosen = sql.select(DATASETS.c.descriptors, DATASETS.c.words).order_by(DATASETS.c.id)
         with self._engine.connect() as connection:
-            chosen = sql.select(DATASETS.c.descriptors, DATASETS.c.words).order_by(DATASETS.c.id)
             rows = connection.execute(chosen).all()
         return [(Descriptors.model_validate_json(known), _unpacked(words)) for known, words in rows]
 
@@ -183,15 +182,18 @@ def _migrate(engine: sql.Engine) -> None:
         if version is not None and version > records.LAYOUT:
             what = "the store was written by a newer version"
             raise InputError.of("--store", what, f"layout {version}", (f"at most {records.LAYOUT}",))
-        for table, column, renewed in (
-            (RUNS, RUNS.c.record, records.upgraded),
-            (DATASETS, DATASETS.c.descriptors, upgraded),
-        ):
+        columns = {RUNS.c.record: records.upgraded, DATASETS.c.descriptors: _upgraded}
+        for column, upgraded in columns.items():
+            table = column.table
             for row, text in connection.execute(sql.select(table.c.id, column)).all():
-                values = {column.name: json.dumps(renewed(json.loads(text)))}
+                values = {column.name: json.dumps(upgraded(json.loads(text)))}
                 connection.execute(table.update().where(table.c.id == row).values(values))
     with suppress(IntegrityError), engine.begin() as connection:  # perhaps another process was faster
         connection.execute(LAYOUT.insert().values(version=records.LAYOUT))
+
+
+def _upgraded(descriptors: dict[str, Any]) -> dict[str, Any]:
+    return {"bilstm_score" if key == "baseline_score" else key: value for key, value in descriptors.items()}
 
 
 def _packed(words: WordCounts) -> bytes:
@@ -202,4 +204,4 @@ def _packed(words: WordCounts) -> bytes:
 
 def _unpacked(data: bytes) -> WordCounts:
     with np.load(BytesIO(data), allow_pickle=False) as parts:
-        return WordCounts(parts["hashes"], parts["counts"].astype(np.int64), int(parts["total"]))
+        return WordCounts.of(parts)
