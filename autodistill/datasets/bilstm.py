@@ -136,9 +136,6 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-# --- the network ---------------------------------------------------------------------------------------
-
-
 class BiLSTM(PreTrainedModel):
     """One bidirectional LSTM layer over word vectors, and an output layer on what `READ` takes of its states.
 

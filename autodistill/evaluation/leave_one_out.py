@@ -1,8 +1,8 @@
 """Leave one dataset out: what a predictor is worth on a dataset that it has not seen.
 
-Decided here: the measures, and that everything that is learned from data is learned inside the fold. A
-predictor is handed the runs of the other datasets, and of the held-out one nothing but what is known before
-anything is run on it. Figures are means over datasets, and their intervals are over datasets too.
+Decided here: the measures, and that everything that is learned from data is learned inside the fold. A predictor is
+handed the runs of the other datasets, and of the held-out one nothing but what is known before anything is run on it.
+Figures are means over datasets, and their intervals are over datasets too.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class HeldOut:
     """One held-out dataset: what was predicted, and what came out.
 
     Args:
-        runs: Its runs, with the columns `predicted` and `configuration`.
-        measures: Name → value; absent where the runs do not tell.
+        runs: With the columns `predicted` and `configuration`.
+        measures: By name; absent where the runs do not tell.
         rank: What was fitted on the other datasets.
     """
 
@@ -57,9 +57,6 @@ def leave_one_out(
         held_out.append(HeldOut(dataset, runs, measures(runs, pair), rank))
         advance()
     return held_out
-
-
-# --- of one dataset ----------------------------------------------------------------------------------
 
 
 def measures(runs: pd.DataFrame, pair: tuple[str, str] | None = None) -> dict[str, float]:
@@ -113,18 +110,12 @@ def regret(group: pd.DataFrame, picks: int) -> float:
     """
     ratios = by_configuration(group).ratio
     best, middle = ratios.max(), ratios.median()
-    if best <= middle:
-        return np.nan
-    return float(np.clip((best - ratios[:picks].max()) / (best - middle), 0, 1))
-
-
-# --- over datasets -----------------------------------------------------------------------------------
+    return float(np.clip((best - ratios[:picks].max()) / (best - middle), 0, 1)) if best > middle else np.nan
 
 
 def by_dataset(held_out: Sequence[HeldOut]) -> pd.DataFrame:
     """Held-out datasets × measures, `spearman` at least; NaN where a dataset's runs do not tell."""
-    rows = {each.dataset: {"spearman": np.nan, **each.measures} for each in held_out}
-    return pd.DataFrame(rows).T
+    return pd.DataFrame({each.dataset: {"spearman": np.nan, **each.measures} for each in held_out}).T
 
 
 def means(held_out: Sequence[HeldOut]) -> dict[str, float]:
@@ -157,11 +148,11 @@ def noise_ceiling(runs: pd.DataFrame) -> dict[str, float]:
     """How well single runs could be ordered at best: nothing predicts the noise between repeats.
 
     Equation:
-        √(1 − σ²_repeats / σ²_all), of ratios as ranks mapped to a Gaussian: the correlation of the true
-        mean of each configuration with one run of it
+        √(1 − σ²_repeats / σ²_all), of ratios as ranks mapped to a Gaussian: the correlation of the true mean of each
+        configuration with one run of it
 
     Returns:
-        Dataset → correlation, of those with at least `FEWEST` repeated configurations.
+        By dataset, of those with at least `FEWEST` repeated configurations.
     """
     ranked = runs.assign(configuration=configurations(runs), target=target(runs))
     ceilings = pd.Series({group: _ceiling(rows) for group, rows in ranked.groupby(GROUP)})

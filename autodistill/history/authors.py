@@ -164,6 +164,5 @@ def _other_teacher(rows: Sequence[AuthorsRow], table: Path) -> int:
     if not table.is_file():
         return 0
     teachers = pd.read_csv(table, encoding="utf-8-sig").set_index(["task", "model"]).score / 100
-    implied = {row: row.score / row.ratio for row in rows if row.ratio}
-    known = (teachers.get((row.task, row.Teacher), math.nan) for row in implied)
-    return sum(abs(one - other) > FAR_OFF for one, other in zip(implied.values(), known, strict=True))
+    differences = (row.score / row.ratio - teachers.get((row.task, row.Teacher), math.nan) for row in rows if row.ratio)
+    return sum(abs(difference) > FAR_OFF for difference in differences)

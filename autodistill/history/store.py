@@ -26,12 +26,9 @@ from engine.run import result as records
 from engine.run.result import RunResult
 
 ENVIRONMENT = "AUTODISTILLER_STORE"
-
 UNUSABLE = (ArgumentError, DBAPIError, NoSuchModuleError, ModuleNotFoundError, OSError, ValueError)
 """What opening a store may raise: a wrong URL, no server, no driver, a folder, records that are none."""
-
 metadata = sql.MetaData()
-
 RUNS = sql.Table(
     "runs",
     metadata,
@@ -46,7 +43,6 @@ RUNS = sql.Table(
     sql.UniqueConstraint("identity", "status"),
 )
 """A run a row; `record` is its result.json."""
-
 DATASETS = sql.Table(
     "datasets",
     metadata,
@@ -57,7 +53,6 @@ DATASETS = sql.Table(
     sql.Column("words", sql.LargeBinary, nullable=False),
 )
 """A dataset a row: its descriptors, and how often each word occurs in it."""
-
 LAYOUT = sql.Table("layout", metadata, sql.Column("version", sql.Integer, primary_key=True))
 """One row: the layout of the records; a store of the first version has none."""
 
@@ -84,10 +79,7 @@ def store_url(given: str | None = None) -> URL:
 
 
 class Store:
-    """The record of runs and datasets in one database; its tables are made when absent.
-
-    Args:
-        url: A file or a database's URL; `store_url` says what is taken where it is absent.
+    """The record of runs and datasets in the database that `store_url` gives; its tables are made when absent.
 
     Raises:
         InputError: It cannot be opened.
@@ -96,9 +88,11 @@ class Store:
     def __init__(self, url: str | None = None):
         self.url = store_url(url)
         try:
-            if self.url.get_backend_name() == "sqlite" and self.url.database:
+            is_file = self.url.get_backend_name() == "sqlite"
+            if is_file and self.url.database:
                 Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-            self._engine = _engine(self.url)
+            patience = {"timeout": 30} if is_file else {}  # seconds; runs in several processes share the file
+            self._engine = sql.create_engine(self.url, poolclass=NullPool, connect_args=patience)
             _make_tables(self._engine)
             _migrate(self._engine)
         except UNUSABLE as error:
@@ -107,15 +101,8 @@ class Store:
 
     def add_run(self, result: RunResult, folder: Path) -> bool:
         """Adds a run; False where it is there already."""
-        return self._add(
-            RUNS,
-            identity=result.identity,
-            status=result.status,
-            task=result.task,
-            dataset_fingerprint=result.dataset_fingerprint,
-            folder=str(folder.resolve()),
-            record=result.model_dump_json(),
-        )
+        known = {name: getattr(result, name) for name in ("identity", "status", "task", "dataset_fingerprint")}
+        return self._add(RUNS, **known, folder=str(folder.resolve()), record=result.model_dump_json())
 
     def runs(self) -> list[RunResult]:
         """All runs in the order in which they came."""
@@ -125,12 +112,8 @@ class Store:
 
     def add_dataset(self, descriptors: Descriptors, words: WordCounts) -> bool:
         """Adds a dataset; False where it is there already."""
-        return self._add(
-            DATASETS,
-            fingerprint=descriptors.fingerprint,
-            descriptors=descriptors.model_dump_json(),
-            words=_packed(words),
-        )
+        record = descriptors.model_dump_json()
+        return self._add(DATASETS, fingerprint=descriptors.fingerprint, descriptors=record, words=_packed(words))
 
     def datasets(self) -> list[tuple[Descriptors, WordCounts]]:
         """All datasets in the order in which they came."""
@@ -147,17 +130,6 @@ class Store:
         except IntegrityError:
             return False
         return True
-
-
-def _engine(url: URL) -> sql.Engine:
-    engine = sql.create_engine(url, poolclass=NullPool)  # a store is asked seldom, and by several processes
-    if engine.dialect.name == "sqlite":
-
-        @sql.event.listens_for(engine, "connect")
-        def _patient(connection, _record) -> None:  # type: ignore[no-untyped-def]  # of the database driver
-            connection.execute("PRAGMA busy_timeout = 30000")  # runs in several processes share the file
-
-    return engine
 
 
 def _make_tables(engine: sql.Engine) -> None:
@@ -180,11 +152,10 @@ def _migrate(engine: sql.Engine) -> None:
         if version == records.LAYOUT:
             return
         if version is not None and version > records.LAYOUT:
-            what = "the store was written by a newer version"
-            raise InputError.of("--store", what, f"layout {version}", (f"at most {records.LAYOUT}",))
-        columns = {RUNS.c.record: records.upgraded, DATASETS.c.descriptors: _upgraded}
-        for column, upgraded in columns.items():
-            table = column.table
+            what, allowed = "the store was written by a newer version", (f"at most {records.LAYOUT}",)
+            raise InputError.of("--store", what, f"layout {version}", allowed)
+        columns = ((RUNS, RUNS.c.record, records.upgraded), (DATASETS, DATASETS.c.descriptors, _upgraded))
+        for table, column, upgraded in columns:
             for row, text in connection.execute(sql.select(table.c.id, column)).all():
                 values = {column.name: json.dumps(upgraded(json.loads(text)))}
                 connection.execute(table.update().where(table.c.id == row).values(values))

@@ -6,11 +6,10 @@ A Gaussian process whose covariance is a sum of parts with a variance each (a mi
            + deviation of its dataset, for models, pair and pipeline
            + noise, of its own size on each dataset
 
-Runs of one dataset share their deviation, so 271 runs of one dataset do not outvote 57 of another, and a
-component counts as good when it is so on many datasets. The variances maximise the marginal
-likelihood of the past runs. Where features of datasets are used, datasets that are near in them share
-deviations too, and an effect may depend on the dataset; without them a new dataset gets what holds
-everywhere.
+Runs of one dataset share their deviation, so 271 runs of one dataset do not outvote 57 of another, and a component
+counts as good when it is so on many datasets. The variances maximise the marginal likelihood of the past runs. Where
+features of datasets are used, datasets that are near in them share deviations too, and an effect may depend on the
+dataset; without them a new dataset gets what holds everywhere.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from scipy.stats import sem
 
 from autodistill.history.table import MODEL_COLUMNS
 from autodistill.ranking.distances import DatasetSpace
-from autodistill.ranking.past import FEWEST, MODELS, agreement, as_words, configuration_columns, target
+from autodistill.ranking.past import FEWEST, MODELS, agreement, as_words, target, varying_columns
 
 if TYPE_CHECKING:
     from autodistill.ranking.past import RunTable
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 SAME = "same"
 FEATURES = ("descriptors", "embedding")
 FEATURE_SETS: tuple[tuple[str, ...], ...] = ((), *((name,) for name in FEATURES), FEATURES)
-
 ALIKE = 0.3
 """Two pipelines that differ in one column are exp(−0.3) alike."""
 MOST_RUNS = 1_200
@@ -63,7 +61,6 @@ class Encoding:
     Args:
         words: Columns of names; `numbers`: of numbers.
         means: Of the numbers and of the logarithms of the models' sizes; `deviations` likewise.
-        space: Where datasets lie.
         lengths: Feature set → distance beyond which datasets have little in common.
     """
 
@@ -77,23 +74,21 @@ class Encoding:
     @classmethod
     def of(cls, table: RunTable) -> Encoding:
         """Of all columns that vary."""
-        runs = table.runs
-        columns = configuration_columns(runs)
-        varying = [name for name in columns if runs[name].nunique(dropna=False) > 1 or name in MODELS]
+        runs, space = table.runs, DatasetSpace.of(table)
+        varying = list(dict.fromkeys([*MODELS, *varying_columns(runs)]))
         numbers = [name for name in varying if pd.api.types.is_numeric_dtype(runs[name])]
         words = [name for name in varying if name not in numbers]
-        scaled, space = _numbers(runs, numbers), DatasetSpace.of(table)
+        scaled = _numbers(runs, numbers)
         deviations = scaled.std(ddof=0)
-        deviations = deviations.where(deviations > 0, 1.0)
         lengths = {name: _typical_distance(_positions(space, table, name)) for name in FEATURES}
-        return cls(words, numbers, scaled.mean().fillna(0.0), deviations, space, lengths)
+        return cls(words, numbers, scaled.mean().fillna(0.0), deviations.where(deviations > 0, 1.0), space, lengths)
 
     def __call__(self, table: RunTable) -> Encoded:
         """Runs as arrays: hashes of names, standardised numbers (NaN: missing), positions of datasets."""
         runs = table.runs.reindex(columns=["dataset", *self.words, *self.numbers, *MODEL_COLUMNS])
-        words = as_words(runs[self.words])
         numbers = (_numbers(runs, self.numbers) - self.means) / self.deviations
         datasets = runs.dataset.to_numpy(dtype=str)
+        words = as_words(runs[self.words])
         encoded: Encoded = {name: pd.util.hash_array(words[name].to_numpy()) for name in self.words}
         encoded |= {name: numbers[name].to_numpy() for name in self.numbers} | {"dataset": datasets}
         for role in MODELS:
@@ -132,8 +127,7 @@ def covariances(encoding: Encoding, one: Encoded, other: Encoded, relations: Seq
     parts = {name: _alike(one[name], other[name]) for name in (*MODELS, *columns)}
     pipeline = np.exp(ALIKE * (np.sum([parts[name] for name in columns], axis=0) - len(columns)))
     pair = parts["teacher"] * parts["student"]
-    deviating = {role: parts[role] for role in MODELS}
-    deviating |= {"pair": pair, "pipeline": pipeline, "run": pair * pipeline}
+    deviating = {role: parts[role] for role in MODELS} | {"pair": pair, "pipeline": pipeline, "run": pair * pipeline}
     parts |= {name: _near(one[name], other[name]) for name in (f"size of {role}" for role in MODELS)}
     for relation in relations:
         near = _alike(one["dataset"], other["dataset"]) if relation == SAME else _near(one[relation], other[relation])
@@ -184,8 +178,8 @@ class Mixed:
 
     Args:
         features: The feature sets of datasets that it uses.
-        variances: Part → its variance.
-        runs: The past runs, encoded.
+        variances: Of each part.
+        runs: The past ones, encoded.
         weights: A⁻¹y (n,).
         left_out: What each past run would have been predicted without the runs of its dataset (n,).
         gains: Feature sets → what they add to the rank correlation on past datasets when left out.
@@ -208,12 +202,11 @@ class Mixed:
 def mixed(table: RunTable) -> Mixed:
     """The predictor with the feature sets that predict unseen datasets best, if they clearly do.
 
-    Each of the past datasets is left out in turn (`Mixed.left_out`). Features are used where their mean
-    rank correlation is above that without any by `LEAST_GAIN` and by more than two standard errors: with few
-    datasets, chance picks features easily, and wrong ones do harm.
+    Each of the past datasets is left out in turn (`Mixed.left_out`). Features are used where their mean rank
+    correlation is above that without any by `LEAST_GAIN` and by more than two standard errors: with few datasets,
+    chance picks features easily, and wrong ones do harm.
     """
-    comparable = (table.runs.groupby("dataset").size() >= FEWEST).sum()
-    if comparable < FEWEST_DATASETS:
+    if (table.runs.groupby("dataset").size() >= FEWEST).sum() < FEWEST_DATASETS:
         return fit_mixed(table)
     plain, *richer = (fit_mixed(table, features, FEWER_RUNS) for features in FEATURE_SETS)
     without = agreement(table.runs, plain.left_out)
@@ -225,12 +218,7 @@ def mixed(table: RunTable) -> Mixed:
 
 
 def fit_mixed(table: RunTable, features: Sequence[str] = (), most_runs: int = MOST_RUNS) -> Mixed:
-    """Fits the predictor with the given feature sets of datasets.
-
-    Args:
-        features: Some of `FEATURES`; with none, a new dataset gets only what holds on every dataset.
-        most_runs: Runs that the variances are estimated on.
-    """
+    """Fits the predictor with some of `FEATURES`; its variances are estimated on `most_runs` at most."""
     encoding = Encoding.of(table)
     runs, y = encoding(table), target(table.runs).fillna(0).to_numpy()
     parts = covariances(encoding, runs, runs, (SAME, *features))
@@ -239,8 +227,7 @@ def fit_mixed(table: RunTable, features: Sequence[str] = (), most_runs: int = MO
     variances = find_variances({name: value[np.ix_(rows, rows)] for name, value in parts.items()}, y[rows])
     factor = cho_factor(sum(variances[name] * value for name, value in parts.items()), lower=True)
     inverse = cho_solve(factor, np.eye(len(y)))
-    left_out = _left_out(inverse, y, runs["dataset"])
-    return Mixed(encoding, tuple(features), variances, runs, inverse @ y, left_out)
+    return Mixed(encoding, tuple(features), variances, runs, inverse @ y, _left_out(inverse, y, runs["dataset"]))
 
 
 def _at_most(datasets: np.ndarray, most: int) -> np.ndarray:
@@ -256,8 +243,7 @@ def _left_out(inverse: np.ndarray, y: np.ndarray, datasets: np.ndarray) -> np.nd
     """What each run would be predicted from the runs of the other datasets, without fitting again.
 
     Equation:
-        ŷ_I = y_I − (A⁻¹_II)⁻¹ (A⁻¹y)_I for the runs I of a dataset
-        (Rasmussen and Williams 2006, section 5.4.2)
+        ŷ_I = y_I − (A⁻¹_II)⁻¹ (A⁻¹y)_I for the runs I of a dataset (Rasmussen and Williams 2006, section 5.4.2)
     """
     weights, predicted = inverse @ y, np.empty_like(y)
     for name in np.unique(datasets):

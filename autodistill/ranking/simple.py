@@ -1,7 +1,6 @@
-"""Predictors without a model: what every other one has to beat.
+"""Predictors without a model, which every other one has to beat.
 
-Each remembers how exact configurations did on past datasets; one that it has never seen stands in the
-middle.
+Each remembers how exact configurations did on past datasets; one that it has never seen stands in the middle.
 """
 
 from __future__ import annotations
@@ -20,13 +19,7 @@ PORTFOLIO_SIZE = 10
 
 @dataclass(frozen=True)
 class Remembered:
-    """Ranks candidates by a value remembered for each configuration.
-
-    Args:
-        columns: The configuration's columns, as they were when it was learned.
-        values: Configuration → value.
-        unseen: For a configuration without one.
-    """
+    """Ranks candidates by the value of their configuration, made of `columns`; by `unseen` where it has none."""
 
     columns: list[str]
     values: pd.Series
@@ -62,8 +55,8 @@ def mean_rank(table: RunTable) -> Remembered:
 def portfolio(table: RunTable) -> Remembered:
     """Configurations of which one or another does well on every dataset, picked one after another.
 
-    Each pick raises the mean over datasets of the best value so far the most (a greedy portfolio,
-    Xu et al. 2010); after them come the others by mean rank.
+    Each pick raises the mean over datasets of the best value so far the most (a greedy portfolio, Xu et al. 2010);
+    after them come the others by mean rank.
     """
     scores = _scores(table)
     lowest = float(scores.min().min())
@@ -84,10 +77,8 @@ class NearestDataset:
     """Ranks candidates as they did on the nearest dataset that has run them; else by their mean rank.
 
     Args:
-        columns: The configuration's columns.
         scores: Dataset × configuration → mean target.
-        space: Where datasets lie.
-        embeddings: Dataset → its embedding, of those that anything is known of.
+        embeddings: Of the datasets that anything is known of.
     """
 
     columns: list[str]
