@@ -195,10 +195,9 @@ class BiLSTM(PreTrainedModel):
 
 
 def attended(words: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """For each word the mean of the other text's words, weighted by likeness.
+    """For each word (B, N, width) the mean of the other text's words, weighted by likeness; at padding, any value.
 
     Shapes:
-        words, returns: (B, N, width); the latter of no meaning at padding.
         first, second: (B, N), true where a word belongs to this text.
     """
     other = torch.where(first.unsqueeze(2), second.unsqueeze(1), first.unsqueeze(1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,13 +17,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from autodistill.evaluation.leave_one_out import TOP, by_configuration
+from autodistill.evaluation.leave_one_out import TOP, HeldOut, by_configuration
 from autodistill.history.table import GROUP
 from autodistill.ranking.past import target
-
-if TYPE_CHECKING:
-    from autodistill.evaluation.leave_one_out import HeldOut
-    from engine.run.result import RunResult, TeamResult
+from engine.run.result import RunResult, TeamResult
 
 INK, ACCENT, QUIET = "#1f2937", "#0f766e", "#9ca3af"
 COLUMNS = 4

@@ -9,17 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap
 
 from autodistill.history.table import GROUP
-from autodistill.ranking.past import FEWEST, MODELS, configurations, folds, spearman, target
-
-if TYPE_CHECKING:
-    from autodistill.ranking.past import Fit, Rank, RunTable
+from autodistill.ranking.past import FEWEST, MODELS, Fit, Rank, RunTable, configurations, folds, spearman, target
 
 PICKS = (1, 5, 10)
 TOP = 5
@@ -27,13 +23,7 @@ TOP = 5
 
 @dataclass(frozen=True)
 class HeldOut:
-    """One held-out dataset: what was predicted, and what came out.
-
-    Args:
-        runs: With the columns `predicted` and `configuration`.
-        measures: By name; absent where the runs do not tell.
-        rank: What was fitted on the other datasets.
-    """
+    """One held-out dataset: its runs (with `predicted`, `configuration`), measures, and what was fitted without it."""
 
     dataset: str
     runs: pd.DataFrame
@@ -44,11 +34,10 @@ class HeldOut:
 def leave_one_out(
     fit: Fit, table: RunTable, pair: tuple[str, str] | None = None, advance: Callable[[], None] = lambda: None
 ) -> list[HeldOut]:
-    """Predicts the runs of every dataset from those of the others.
+    """Predicts the runs of every dataset from those of the others, and calls `advance` after each dataset.
 
     Args:
         pair: The teacher and student within which an order is measured too.
-        advance: Called after each dataset.
     """
     held_out = []
     for dataset, rank, standings in folds(fit, table):
@@ -60,10 +49,7 @@ def leave_one_out(
 
 
 def measures(runs: pd.DataFrame, pair: tuple[str, str] | None = None) -> dict[str, float]:
-    """What an order is worth: means over comparable groups, weighted by their runs; known ones alone.
-
-    Args:
-        runs: Of one dataset, with `predicted` and `configuration`.
+    """What an order of one dataset's runs is worth: means over comparable groups, weighted by runs; known ones alone.
 
     Returns:
         `spearman`; `within_pair_spearman`; `regret_at_k`, 0 to 1; `top_5_ratio` beside `random_5_ratio`;
@@ -128,8 +114,8 @@ def interval_of(held_out: Sequence[HeldOut], name: str) -> tuple[float, float] |
     values = np.array([each.measures[name] for each in held_out if name in each.measures])
     if len(values) < 3:
         return None
-    drawn = bootstrap((values,), np.mean, method="percentile", rng=np.random.default_rng(0))
-    return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
+    low, high = bootstrap((values,), np.mean, method="percentile", rng=np.random.default_rng(0)).confidence_interval
+    return float(low), float(high)
 
 
 def oracle(table: RunTable, pair: tuple[str, str] | None = None) -> dict[str, float]:
@@ -145,14 +131,11 @@ def commonest_pair(runs: pd.DataFrame) -> tuple[str, str]:
 
 
 def noise_ceiling(runs: pd.DataFrame) -> dict[str, float]:
-    """How well single runs could be ordered at best: nothing predicts the noise between repeats.
+    """How well a dataset's runs could be ordered at best, of those with at least `FEWEST` repeated configurations.
 
     Equation:
         √(1 − σ²_repeats / σ²_all), of ratios as ranks mapped to a Gaussian: the correlation of the true mean of each
-        configuration with one run of it
-
-    Returns:
-        By dataset, of those with at least `FEWEST` repeated configurations.
+        configuration with one run of it; nothing predicts the noise between repeats
     """
     ranked = runs.assign(configuration=configurations(runs), target=target(runs))
     ceilings = pd.Series({group: _ceiling(rows) for group, rows in ranked.groupby(GROUP)})

@@ -9,21 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from autodistill.evaluation import leave_one_out
+from autodistill.evaluation.leave_one_out import HeldOut
 from autodistill.ranking.calibration import calibrate, gaps, left_out_standings
 from autodistill.ranking.fitted import DEFAULT, PREDICTORS
-from autodistill.ranking.past import configurations
+from autodistill.ranking.past import RunTable, configurations
 from engine.base.errors import InputError
-
-if TYPE_CHECKING:
-    from autodistill.evaluation.leave_one_out import HeldOut
-    from autodistill.ranking.past import RunTable
-    from engine.base.progress import Reporter
+from engine.base.progress import Reporter
 
 SIMPLE = "mean_rank"
 """The predictor that a recommender has to beat."""
@@ -72,7 +68,6 @@ def evaluate(
 
     Args:
         name: Of the meta-dataset, for people.
-        notes: What was noticed while the runs were read.
 
     Returns:
         The figures, and the held-out runs with what the recommender's predictor gave them.
@@ -80,9 +75,8 @@ def evaluate(
     Raises:
         InputError: There are too few datasets to leave one out.
     """
-    if len(table.names) < 2:
-        what = "leaving one dataset out needs runs on at least two"
-        raise InputError.of("--meta-data", what, f"{len(table.names)} in {name}")
+    if (count := len(table.names)) < 2:
+        raise InputError.of("--meta-data", "leaving one dataset out needs runs on at least two", f"{count} in {name}")
     pair = leave_one_out.commonest_pair(table.runs)
     names = dict.fromkeys([predictor, *compared])
     held_out = {each: _left_out(each, table, pair, reporter) for each in names}

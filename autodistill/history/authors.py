@@ -16,10 +16,10 @@ from typing import Annotated, Any
 import pandas as pd
 from pydantic import Field
 
-from autodistill.datasets.descriptors import dataset_name
+from autodistill.datasets.descriptors import Share, dataset_name
 from autodistill.datasets.known import shipped_datasets
 from autodistill.history.table import Runs, checked_row, runs_frame
-from engine.base.spec import Count, Name, TableRow
+from engine.base.spec import Count, Name, Score, TableRow
 from engine.data.rows import Findings
 from meta_data import ARCHITECTURES
 
@@ -32,9 +32,7 @@ MODELS = {
 """Names in the table → names in architectures.csv, where they differ."""
 FAR_OFF = 0.005
 """Difference of two scores of one teacher that rounding cannot explain."""
-OBJECTIVES = {"mi": "mi_alpha"}
 OPERATORS = {"contextual": "contextual", "backtranslation": "back_translation", "random": "random"}
-Share = Annotated[float, Field(ge=0, le=1)]
 Place = Annotated[int, Field(ge=0)]
 
 
@@ -51,7 +49,7 @@ class AuthorsRow(TableRow):
     repeated_aug: Count
     aug_p: Share
     examples: Annotated[int, Field(ge=1, alias="#example")]
-    score: Annotated[float, Field(ge=-1, le=1)]
+    score: Score
     task: Name
     ratio: float
     baseline_score: Annotated[float, Field(ge=-100, le=100)]
@@ -64,8 +62,8 @@ def runs_of_authors(cells: Mapping[str, Mapping[str, Any]], path: Path) -> Runs:
     """The table in our layout, with its faults as notes.
 
     Args:
-        cells: Place of a row → its cells.
-        path: Of the table; the authors' other tables may lie beside it.
+        cells: By the row's place.
+        path: The authors' other tables may lie beside it.
 
     Raises:
         InputError: With every damaged row and its column.
@@ -87,7 +85,7 @@ def _in_our_layout(row: AuthorsRow) -> dict[str, Any]:
     """The run; the teacher's score is the one that the printed ratio implies."""
     name = dataset_name(row.task)
     teacher, student = (MODELS.get(model, model) for model in (row.Teacher, row.Model))
-    objective = OBJECTIVES.get(row.intermediate_loss_type, row.intermediate_loss_type)
+    objective = "mi_alpha" if row.intermediate_loss_type == "mi" else row.intermediate_loss_type
     return {
         "dataset": name,
         "task_kind": task_kind(name),
@@ -154,9 +152,9 @@ def _faults(rows: Sequence[AuthorsRow], path: Path) -> list[str]:
         "rows imply a teacher score half a point or more off teacher_baseline.csv": strange,
         "configurations are repeated, without a seed": sum(count > 1 for count in same_pipeline.values()),
     }
-    found = [f"{count} {what}" for what, count in counts.items() if count]
-    found.append("two scales: scores are 0 to 1, the Bi-LSTM's 0 to 100")
-    return found + ([f"a byte order mark begins {', '.join(marked)}"] if marked else [])
+    counted = [f"{count} {what}" for what, count in counts.items() if count]
+    marks = [f"a byte order mark begins {', '.join(marked)}"] if marked else []
+    return [*counted, "two scales: scores are 0 to 1, the Bi-LSTM's 0 to 100", *marks]
 
 
 def _other_teacher(rows: Sequence[AuthorsRow], table: Path) -> int:

@@ -120,7 +120,10 @@ class Store:
         chosen = sql.select(DATASETS.c.descriptors, DATASETS.c.words).order_by(DATASETS.c.id)
         with self._engine.connect() as connection:
             rows = connection.execute(chosen).all()
-        return [(Descriptors.model_validate_json(known), _unpacked(words)) for known, words in rows]
+        return [
+            (Descriptors.model_validate_json(known), WordCounts.of(np.load(BytesIO(words), allow_pickle=False)))
+            for known, words in rows
+        ]
 
     def _add(self, table: sql.Table, **values: object) -> bool:
         try:
@@ -171,8 +174,3 @@ def _packed(words: WordCounts) -> bytes:
     buffer = BytesIO()
     np.savez_compressed(buffer, hashes=words.hashes, counts=words.counts.astype(np.uint32), total=words.total)
     return buffer.getvalue()
-
-
-def _unpacked(data: bytes) -> WordCounts:
-    with np.load(BytesIO(data), allow_pickle=False) as parts:
-        return WordCounts.of(parts)

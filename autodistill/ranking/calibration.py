@@ -111,11 +111,7 @@ def gaps(table: RunTable) -> np.ndarray:
 
 
 def left_out_standings(fit: Fit, rank: Rank, table: RunTable) -> np.ndarray:
-    """The standing of each past run by a predictor fitted without its dataset (n,).
-
-    Args:
-        rank: `fit` of all of them; some predictors know these standings without fitting again.
-    """
+    """The standing of each past run by a predictor fitted without its dataset (n,); some `rank`s know it already."""
     if (known := getattr(rank, "left_out", None)) is not None:
         return known
     standings = np.zeros(len(table.runs))

@@ -37,17 +37,14 @@ LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "lightgbm", "autogluon.
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a recommendation is made with.
-
-    Args:
-        agreement: Rank correlation with what came out, mean over past datasets when each is left out.
-        mean_rank_agreement: The same of the mean rank of exact configurations.
-    """
+    """What a recommendation is made with."""
 
     rank: Rank
     calibration: Calibration
     agreement: float
+    """Rank correlation with what came out, mean over past datasets when each is left out."""
     mean_rank_agreement: float
+    """The same of the mean rank of exact configurations."""
 
 
 def fit_predictor(name: str, table: RunTable, cache: Path, reporter: Reporter) -> Fitted:
@@ -63,7 +60,10 @@ def fit_predictor(name: str, table: RunTable, cache: Path, reporter: Reporter) -
     by_mean_rank = left_out_standings(simple.mean_rank, simple.mean_rank(table), table)
     both = (agreement(table.runs, each) for each in (standings, by_mean_rank))
     fitted = Fitted(rank, calibrate(table, standings), *(float(each.mean()) if len(each) else 0.0 for each in both))
-    _write(path, fitted)
+    content = pickle.dumps(fitted)
+    with written_atomically(path) as aside:
+        aside.write_bytes(content)
+    write_text(path.with_suffix(".sha256"), hashlib.sha256(content).hexdigest())
     return fitted
 
 
@@ -74,13 +74,6 @@ def _identity(name: str, table: RunTable) -> str:
     code = hash_of_files(list(Path(__file__).parents[1].rglob("*.py")))
     versions = [version(library) for library in LIBRARIES]
     return hash_of(name, runs, datasets, table.vectors.name, code, versions)
-
-
-def _write(path: Path, fitted: Fitted) -> None:
-    content = pickle.dumps(fitted)
-    with written_atomically(path) as aside:
-        aside.write_bytes(content)
-    write_text(path.with_suffix(".sha256"), hashlib.sha256(content).hexdigest())
 
 
 def _read(path: Path) -> Fitted | None:

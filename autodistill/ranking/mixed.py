@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -27,10 +26,7 @@ from scipy.stats import sem
 
 from autodistill.history.table import MODEL_COLUMNS
 from autodistill.ranking.distances import DatasetSpace
-from autodistill.ranking.past import FEWEST, MODELS, agreement, as_words, target, varying_columns
-
-if TYPE_CHECKING:
-    from autodistill.ranking.past import RunTable
+from autodistill.ranking.past import FEWEST, MODELS, RunTable, agreement, as_words, target, varying_columns
 
 SAME = "same"
 FEATURES = ("descriptors", "embedding")
@@ -118,11 +114,7 @@ def _typical_distance(positions: Mapping[str, np.ndarray]) -> float:
 
 
 def covariances(encoding: Encoding, one: Encoded, other: Encoded, relations: Sequence[str]) -> Parts:
-    """The parts of the covariance between two sets of runs, each (n, m).
-
-    Args:
-        relations: Which relations of datasets there are deviations for: `same`, or a feature set.
-    """
+    """The parts of the covariance of two sets of runs, each (n, m); a relation is `same` or a feature set."""
     columns = [name for name in (*encoding.words, *encoding.numbers) if name not in MODELS]
     parts = {name: _alike(one[name], other[name]) for name in (*MODELS, *columns)}
     pipeline = np.exp(ALIKE * (np.sum([parts[name] for name in columns], axis=0) - len(columns)))
@@ -177,12 +169,11 @@ class Mixed:
     """The fitted predictor.
 
     Args:
-        features: The feature sets of datasets that it uses.
+        features: The feature sets of datasets that it uses; `gains` is what each adds to the rank correlation.
         variances: Of each part.
         runs: The past ones, encoded.
         weights: A⁻¹y (n,).
         left_out: What each past run would have been predicted without the runs of its dataset (n,).
-        gains: Feature sets → what they add to the rank correlation on past datasets when left out.
     """
 
     encoding: Encoding
@@ -194,7 +185,6 @@ class Mixed:
     gains: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(self, candidates: RunTable) -> np.ndarray:
-        """The standing of each candidate (n,)."""
         parts = covariances(self.encoding, self.encoding(candidates), self.runs, (SAME, *self.features))
         return sum(self.variances[name] * part for name, part in parts.items()) @ self.weights
 

@@ -30,12 +30,7 @@ OUTCOMES = ["score", "ratio", "seconds"]
 
 @dataclass(frozen=True)
 class RunTable:
-    """Runs, past ones or candidates, with what is known of their datasets before anything is run on them.
-
-    Args:
-        runs: A row a run, in the columns of `history.table`; candidates have no outcome.
-        datasets: By name; some may be missing.
-    """
+    """Runs in the columns of `history.table`, and what is known of their datasets; candidates have no outcome."""
 
     runs: pd.DataFrame
     datasets: Mapping[str, Dataset]

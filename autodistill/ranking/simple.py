@@ -26,7 +26,6 @@ class Remembered:
     unseen: float = 0.0
 
     def __call__(self, candidates: RunTable) -> np.ndarray:
-        """The standing of each candidate (n,)."""
         keys = configurations(candidates.runs.reindex(columns=self.columns))
         return keys.map(self.values).fillna(self.unseen).to_numpy(dtype=float)
 
@@ -74,12 +73,7 @@ def portfolio(table: RunTable) -> Remembered:
 
 @dataclass(frozen=True)
 class NearestDataset:
-    """Ranks candidates as they did on the nearest dataset that has run them; else by their mean rank.
-
-    Args:
-        scores: Dataset × configuration → mean target.
-        embeddings: Of the datasets that anything is known of.
-    """
+    """Ranks candidates as they did on the nearest dataset that has run them (`scores`); else by their mean rank."""
 
     columns: list[str]
     scores: pd.DataFrame
@@ -87,14 +81,11 @@ class NearestDataset:
     embeddings: Mapping[str, np.ndarray]
 
     def __call__(self, candidates: RunTable) -> np.ndarray:
-        """The standing of each candidate (n,)."""
         standings = np.zeros(len(candidates.runs))
         for name in candidates.names:
             rows = (candidates.runs.dataset == name).to_numpy()
             part = replace(candidates, runs=candidates.runs[rows])
-            similar = {
-                other: self.space.similarity(embedding, part, name) for other, embedding in self.embeddings.items()
-            }
+            similar = {other: self.space.similarity(there, part, name) for other, there in self.embeddings.items()}
             farthest_first = self.scores.loc[sorted(similar, key=similar.__getitem__)]
             nearest = farthest_first.ffill().tail(1).mean().fillna(self.scores.mean())
             standings[rows] = Remembered(self.columns, nearest)(part)

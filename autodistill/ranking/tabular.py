@@ -75,23 +75,19 @@ class Model:
     model: Any
 
     def __call__(self, candidates: RunTable) -> np.ndarray:
-        """The standing of each candidate (n,)."""
         return np.asarray(self.model.predict(self.inputs(candidates)), dtype=float)
 
 
-def _columns(numbers: Any) -> Any:
-    """Names become one column each; numbers go through `numbers`."""
+def _fitted(table: RunTable, numbers: Any, model: Any) -> Model:
+    """Fits `model` on a column for each name, and numbers that go through `numbers`."""
     words = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    return make_column_transformer(
+    columns = make_column_transformer(
         (words, make_column_selector(dtype_include=[object, "string"])),
         (numbers, make_column_selector(dtype_include="number")),
         verbose_feature_names_out=False,
     ).set_output(transform="pandas")
-
-
-def _fitted(table: RunTable, numbers: Any, model: Any) -> Model:
     inputs, y = Inputs.of(table), target(table.runs).fillna(0.0)
-    return Model(inputs, make_pipeline(_columns(numbers), model).fit(inputs(table), y.to_numpy()))
+    return Model(inputs, make_pipeline(columns, model).fit(inputs(table), y.to_numpy()))
 
 
 def ridge(table: RunTable) -> Model:
@@ -117,15 +113,12 @@ class AutoGluon:
     archive: bytes
 
     def __call__(self, candidates: RunTable) -> np.ndarray:
-        """The standing of each candidate (n,)."""
         from autogluon.tabular import TabularPredictor
 
         rows = self.inputs(candidates).assign(dataset=candidates.runs.dataset.astype(str))
-        with TemporaryDirectory() as folder:
-            with zipfile.ZipFile(io.BytesIO(self.archive)) as files:
-                files.extractall(folder)
-            predictor = TabularPredictor.load(folder, verbosity=0)
-            return predictor.predict(rows).to_numpy(dtype=float)
+        with TemporaryDirectory() as folder, zipfile.ZipFile(io.BytesIO(self.archive)) as files:
+            files.extractall(folder)
+            return TabularPredictor.load(folder, verbosity=0).predict(rows).to_numpy(dtype=float)
 
 
 def autogluon(table: RunTable) -> AutoGluon:
