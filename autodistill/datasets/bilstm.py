@@ -83,8 +83,8 @@ def bilstm_score(task: Task, machine: Machine, settings: BiLSTMSettings = DEFAUL
     torch.manual_seed(settings.seed)
     network = BiLSTM(task, len(tokenizer), settings)
     key = hash_of("bi_lstm", settings, training.model_dump_json(), task.fingerprint)
+    start, gold = (network, tokenizer), standardised(task)
     with one_thread():
-        start, gold = (network, tokenizer), standardised(task)
         scores = gold_scores("Bi-LSTM", start, gold, training, settings.seed, key, machine)
     machine.reporter.message(f"Bi-LSTM: {in_words(scores)}")
     (of_held_out,) = scores.values()
@@ -160,11 +160,7 @@ class BiLSTM(PreTrainedModel):
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor, **_: Any
     ) -> TokenClassifierOutput | QuestionAnsweringModelOutput:
-        """The logits of a batch, in the form of transformers' models.
-
-        Shapes:
-            input_ids, attention_mask, token_type_ids: (B, N); types are 0 in the first text, 1 in the second.
-        """
+        """The logits of a batch of tokens (B, N), whose types are 0 in the first text, 1 in the second."""
         mask = attention_mask.bool()
         first, second = mask & (token_type_ids == 0), mask & (token_type_ids == 1)
         with torch.autocast(input_ids.device.type, enabled=False):
@@ -197,8 +193,7 @@ class BiLSTM(PreTrainedModel):
 def attended(words: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """For each word (B, N, width) the mean of the other text's words, weighted by likeness; at padding, any value.
 
-    Shapes:
-        first, second: (B, N), true where a word belongs to this text.
+    `first` and `second` (B, N) are true where a word belongs to this text.
     """
     other = torch.where(first.unsqueeze(2), second.unsqueeze(1), first.unsqueeze(1))
     likeness = (words @ words.transpose(1, 2)).masked_fill(~other, torch.finfo(words.dtype).min)

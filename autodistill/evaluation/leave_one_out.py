@@ -34,11 +34,7 @@ class HeldOut:
 def leave_one_out(
     fit: Fit, table: RunTable, pair: tuple[str, str] | None = None, advance: Callable[[], None] = lambda: None
 ) -> list[HeldOut]:
-    """Predicts the runs of every dataset from those of the others, and calls `advance` after each dataset.
-
-    Args:
-        pair: The teacher and student within which an order is measured too.
-    """
+    """Predicts each dataset's runs from those of the others; an order is measured within a `pair` of models too."""
     held_out = []
     for dataset, rank, standings in folds(fit, table):
         runs = table.runs[table.runs.dataset == dataset]
@@ -89,11 +85,7 @@ def by_configuration(group: pd.DataFrame) -> pd.DataFrame:
 
 
 def regret(group: pd.DataFrame, picks: int) -> float:
-    """How far the best of the first picks is from the best of all.
-
-    Equation:
-        (best − best of the picks) / (best − median), clipped to 0..1
-    """
+    """How far the best pick is from the best of all: (best − best pick) / (best − median), clipped to 0..1."""
     ratios = by_configuration(group).ratio
     best, middle = ratios.max(), ratios.median()
     return float(np.clip((best - ratios[:picks].max()) / (best - middle), 0, 1)) if best > middle else np.nan

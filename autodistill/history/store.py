@@ -25,7 +25,6 @@ from engine.base.errors import InputError
 from engine.run import result as records
 from engine.run.result import RunResult
 
-ENVIRONMENT = "AUTODISTILLER_STORE"
 UNUSABLE = (ArgumentError, DBAPIError, NoSuchModuleError, ModuleNotFoundError, OSError, ValueError)
 """What opening a store may raise: a wrong URL, no server, no driver, a folder, records that are none."""
 metadata = sql.MetaData()
@@ -68,7 +67,7 @@ def store_url(given: str | None = None) -> URL:
         InputError: A URL is malformed.
     """
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    chosen = given or os.environ.get(ENVIRONMENT) or str(data / "autodistiller" / "store.db")
+    chosen = given or os.environ.get("AUTODISTILLER_STORE") or str(data / "autodistiller" / "store.db")
     if "://" not in chosen:
         return URL.create("sqlite", database=str(Path(chosen).expanduser()))
     try:

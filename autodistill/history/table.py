@@ -109,7 +109,7 @@ def flat(pipeline: Mapping[str, Any]) -> dict[str, Any]:
     for component, value in pipeline.items():
         _flatten(value, component, found)
     empty = tuple(f"{name}." for name in STACKS if found.get(name) == "none")
-    return {name: value for name, value in found.items() if not name.startswith(empty)} if empty else found
+    return {name: value for name, value in found.items() if not name.startswith(empty)}
 
 
 def _flatten(value: Any, place: str, found: dict[str, Any]) -> None:

@@ -31,7 +31,6 @@ def load_knowledge(
 
     Args:
         sources: `published`, `store`, files of runs, folders.
-        store: The user's; opened where it is absent.
         vectors: As `load_vectors` takes them.
 
     Raises:

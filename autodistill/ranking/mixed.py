@@ -30,7 +30,6 @@ from autodistill.ranking.past import FEWEST, MODELS, RunTable, agreement, as_wor
 
 SAME = "same"
 FEATURES = ("descriptors", "embedding")
-FEATURE_SETS: tuple[tuple[str, ...], ...] = ((), *((name,) for name in FEATURES), FEATURES)
 ALIKE = 0.3
 """Two pipelines that differ in one column are exp(−0.3) alike."""
 MOST_RUNS = 1_200
@@ -76,7 +75,9 @@ class Encoding:
         words = [name for name in varying if name not in numbers]
         scaled = _numbers(runs, numbers)
         deviations = scaled.std(ddof=0)
-        lengths = {name: _typical_distance(_positions(space, table, name)) for name in FEATURES}
+        lengths = {
+            each: _typical_distance([getattr(space, each)(table, name) for name in table.names]) for each in FEATURES
+        }
         return cls(words, numbers, scaled.mean().fillna(0.0), deviations.where(deviations > 0, 1.0), space, lengths)
 
     def __call__(self, table: RunTable) -> Encoded:
@@ -90,9 +91,9 @@ class Encoding:
         for role in MODELS:
             sizes = [name for name in MODEL_COLUMNS if name.startswith(role)]
             encoded[f"size of {role}"] = np.ascontiguousarray(numbers[sizes])
-        for name, length in self.lengths.items():
-            positions = _positions(self.space, table, name)
-            encoded[name] = np.stack([positions[dataset] for dataset in datasets]) / length
+        for features, length in self.lengths.items():
+            positions = {name: getattr(self.space, features)(table, name) for name in table.names}
+            encoded[features] = np.stack([positions[dataset] for dataset in datasets]) / length
         return encoded
 
 
@@ -101,14 +102,9 @@ def _numbers(runs: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     return runs[[*names]].astype(float).join(runs[[*MODEL_COLUMNS]].astype(float).map(np.log))
 
 
-def _positions(space: DatasetSpace, table: RunTable, features: str) -> dict[str, np.ndarray]:
-    """Dataset → where it lies, by `descriptors` or by `embedding`."""
-    return {name: getattr(space, features)(table, name) for name in table.names}
-
-
-def _typical_distance(positions: Mapping[str, np.ndarray]) -> float:
+def _typical_distance(positions: Sequence[np.ndarray]) -> float:
     """Half of the median distance between two of the past datasets."""
-    known = [position for position in positions.values() if np.isfinite(position).all()]
+    known = [position for position in positions if np.isfinite(position).all()]
     distances = pdist(np.stack(known)) if len(known) > 1 else np.ones(1)
     return float(np.median(distances)) / 2 or 1.0
 
@@ -198,7 +194,7 @@ def mixed(table: RunTable) -> Mixed:
     """
     if (table.runs.groupby("dataset").size() >= FEWEST).sum() < FEWEST_DATASETS:
         return fit_mixed(table)
-    plain, *richer = (fit_mixed(table, features, FEWER_RUNS) for features in FEATURE_SETS)
+    plain, *richer = (fit_mixed(table, each, FEWER_RUNS) for each in ((), *((name,) for name in FEATURES), FEATURES))
     without = agreement(table.runs, plain.left_out)
     gains = {model.features: agreement(table.runs, model.left_out) - without for model in richer}
     means = {features: float(gain.mean()) for features, gain in gains.items()}

@@ -65,10 +65,7 @@ def folds(fit: Fit, table: RunTable) -> Iterator[tuple[str, Rank, np.ndarray]]:
 
 
 def gaussian_ranks(values: pd.Series) -> pd.Series:
-    """Ranks mapped to a Gaussian; equal values share a rank, missing ones stay missing.
-
-    Equation:
-        y = Φ⁻¹((rank − ½) / n)
+    """Ranks mapped to a Gaussian, y = Φ⁻¹((rank − ½) / n); equal values share a rank, missing ones stay missing.
 
     Example:
         >>> [round(value, 3) for value in gaussian_ranks(pd.Series([0.9, 0.5, 0.7]))]
