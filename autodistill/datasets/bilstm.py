@@ -1,9 +1,9 @@
 """The Bi-LSTM score of a dataset: what a small Bi-LSTM learns from its gold labels (Distiller, table 7).
 
-Decided here: one network for all kinds of task, on random word vectors, which the engine trains and scores as
-it does teachers and students. Of a large dataset a sample is read, so that the score costs seconds and can be
-compared between datasets of every size. The network computes in float32 and on one thread, whatever the
-machine offers: the score belongs to the dataset.
+Decided here: one network for all kinds of task, on random word vectors, which the engine trains and scores as it
+does teachers and students. Of a large dataset a sample is read, so that the score costs seconds and can be compared
+between datasets of every size. The network computes in float32 and on one thread, whatever the machine offers: the
+score belongs to the dataset.
 """
 
 from __future__ import annotations
@@ -39,58 +39,53 @@ if TYPE_CHECKING:
 class BiLSTMSettings:
     """Size and training of the network, and how much of a dataset it reads.
 
-    The values are ours, found on a dozen public datasets of up to 3,000 rows. States of 100, dropout of 0.5
-    or a third more examples move most scores by less than 0.02, which is what another seed does.
+    The values are ours, found on a dozen public datasets of up to 3,000 rows. States of 100, dropout of 0.5 or a
+    third more examples move most scores by less than 0.02, which is what another seed does.
+
+    Args:
+        width: Of a word's vector.
+        spread: Standard deviation of its numbers at the start. The product of a word with itself is then about 9,
+            with another one 0 ± 0.9: equal words of two texts find each other before anything is learned.
+        hidden: Width of the states in each direction.
+        examples: Of the training, repetitions counted: 6 epochs of 3,000 rows.
+        answering_examples: The same for question answering, whose texts are several times as long.
+        seed: Of the samples, of the network at the start, of the order of examples and of dropout.
     """
 
     width: int = 100
-    """Of a word's vector."""
     spread: float = 0.3
-    """Standard deviation of its numbers at the start. The product of a word with itself is then about 9, with
-    another one 0 ± 0.9: equal words of two texts find each other before anything is learned."""
     hidden: int = 64
-    """Width of the states in each direction."""
     dropout: float = 0.3
     batch_size: int = 32
     learning_rate: float = 6e-3
     examples: int = 18_000
-    """Examples of the training, repetitions counted: 6 epochs of 3,000 rows."""
     answering_examples: int = 9_000
-    """The same for question answering, whose texts are several times as long."""
     most_epochs: int = 20
     train_rows: int = 3_000
     held_out_rows: int = 1_000
     seed: int = 0
-    """Of the samples, of the network at the start, of the order of examples and of dropout."""
 
     def training(self, task: Task) -> Training:
         """How the network is trained; texts are cut where a student's are."""
         examples = self.answering_examples if task.kind == "question_answering" else self.examples
-        return Training(
-            epochs=min(math.ceil(examples / len(task.train)), self.most_epochs),
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-        ).for_task(task)
+        epochs = min(math.ceil(examples / len(task.train)), self.most_epochs)
+        return Training(epochs=epochs, batch_size=self.batch_size, learning_rate=self.learning_rate).for_task(task)
 
 
 DEFAULTS = BiLSTMSettings()
 
 
 def bilstm_score(task: Task, machine: Machine, settings: BiLSTMSettings = DEFAULTS) -> float:
-    """What the Bi-LSTM scores on a dataset; it is trained once and its score kept in the cache.
-
-    Returns:
-        The task's metric on its first held-out set, after the best epoch.
-    """
+    """The task's metric on its first held-out set after the Bi-LSTM's best epoch; kept in the cache."""
     task = sampled(task, settings)
     training = settings.training(task)
     tokenizer = scratch_tokenizer(task, machine)
     torch.manual_seed(settings.seed)
     network = BiLSTM(task, len(tokenizer), settings)
     key = hash_of("bi_lstm", settings, training.model_dump_json(), task.fingerprint)
-    start = network, tokenizer
+    start, gold = (network, tokenizer), standardised(task)
     with one_thread():
-        scores = gold_scores("Bi-LSTM", start, standardised(task), training, settings.seed, key, machine)
+        scores = gold_scores("Bi-LSTM", start, gold, training, settings.seed, key, machine)
     machine.reporter.message(f"Bi-LSTM: {in_words(scores)}")
     (of_held_out,) = scores.values()
     return of_held_out[task.metric]
@@ -130,8 +125,8 @@ def standardised(task: Task) -> Task:
 def one_thread() -> Iterator[None]:
     """Lets torch compute on one thread of the CPU.
 
-    With two, a network as small as this gains a third at best, and where other work keeps a core busy they
-    wait for each other at every word: up to 80 times as long was measured.
+    With two, a network as small as this gains a third at best, and where other work keeps a core busy they wait for
+    each other at every word: up to 80 times as long was measured.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -141,17 +136,11 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-# --- the network ---------------------------------------------------------------------------------------
-
-
 class BiLSTM(PreTrainedModel):
     """One bidirectional LSTM layer over word vectors, and an output layer on what `READ` takes of its states.
 
-    Equation: of two texts, each word x sees beside its own vector |x − a|, its difference from the mean of
-        the other text's words y, weighted by likeness: a = Σ_y softmax_y(x · y) y (Parikh et al. 2016).
-
-    Args:
-        vocabulary: Number of word vectors.
+    Equation: of two texts, each word x sees beside its own vector |x − a|, its difference from the mean of the other
+        text's words y, weighted by likeness: a = Σ_y softmax_y(x · y) y (Parikh et al. 2016).
     """
 
     def __init__(self, task: Task, vocabulary: int, settings: BiLSTMSettings):
@@ -171,15 +160,7 @@ class BiLSTM(PreTrainedModel):
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor, **_: Any
     ) -> TokenClassifierOutput | QuestionAnsweringModelOutput:
-        """The logits of a batch, in the form of transformers' models.
-
-        Args:
-            attention_mask: 1 for words, 0 for the padding behind them.
-            token_type_ids: 0 in the first text, 1 in the second.
-
-        Shapes:
-            input_ids, attention_mask, token_type_ids: (B, N).
-        """
+        """The logits of a batch of tokens (B, N), whose types are 0 in the first text, 1 in the second."""
         mask = attention_mask.bool()
         first, second = mask & (token_type_ids == 0), mask & (token_type_ids == 1)
         with torch.autocast(input_ids.device.type, enabled=False):
@@ -195,8 +176,8 @@ class BiLSTM(PreTrainedModel):
     def _states(self, words: Tensor, mask: Tensor) -> Tensor:
         """(B, N, 2 · hidden): what the LSTM has read up to each word, from the left and from the right.
 
-        Two LSTMs, one on the words turned around in front of their padding: torch's bidirectional one would
-        begin with the padding, and on packed sequences it takes 2 to 20 times as long on a CPU.
+        Two LSTMs, one on the words turned around in front of their padding: torch's bidirectional one would begin
+        with the padding, and on packed sequences it takes 2 to 20 times as long on a CPU.
         """
         position, length = torch.arange(mask.shape[1], device=mask.device), mask.sum(1, keepdim=True)
         turned = torch.where(position < length, length - 1 - position, position).unsqueeze(-1)
@@ -210,12 +191,9 @@ class BiLSTM(PreTrainedModel):
 
 
 def attended(words: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """For each word the mean of the other text's words, weighted by likeness.
+    """For each word (B, N, width) the mean of the other text's words, weighted by likeness; at padding, any value.
 
-    Shapes:
-        words: (B, N, width).
-        first, second: (B, N), true where a word belongs to this text.
-        Returns: (B, N, width); of no meaning at padding.
+    `first` and `second` (B, N) are true where a word belongs to this text.
     """
     other = torch.where(first.unsqueeze(2), second.unsqueeze(1), first.unsqueeze(1))
     likeness = (words @ words.transpose(1, 2)).masked_fill(~other, torch.finfo(words.dtype).min)

@@ -1,8 +1,8 @@
 """Where a dataset lies among others: the mean of its words' vectors, weighted by TF-IDF.
 
-Decided here: GloVe's most frequent words, which come with the project, unless another set is named. Vectors
-of two sets are never compared: an embedding is made from the counts of words when it is needed, with one set,
-and with the inverse document frequencies of the datasets that may be known at that moment.
+Decided here: GloVe's most frequent words, which come with the project, unless another set is named. Vectors of two
+sets are never compared: an embedding is made from the counts of words when it is needed, with one set, and with the
+inverse document frequencies of the datasets that may be known at that moment.
 """
 
 from __future__ import annotations
@@ -28,13 +28,7 @@ HUB_REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 @dataclass(frozen=True)
 class WordVectors:
-    """A set of word vectors.
-
-    Args:
-        name: Of the set, with a hash of its file.
-        hashes: Of the words, ascending, uint32 (W,).
-        matrix: Vectors, float32 (W, D).
-    """
+    """A named set: hashes of the words, ascending, uint32 (W,), and their vectors, float32 (W, D)."""
 
     name: str
     hashes: np.ndarray
@@ -62,26 +56,19 @@ def inverse_frequencies(datasets: Sequence[WordCounts], vectors: WordVectors) ->
 
 
 def embed(words: WordCounts, idf: np.ndarray, vectors: WordVectors) -> np.ndarray:
-    """The embedding of a dataset.
+    """The embedding of a dataset, float64 (D,); zeros where no word has a vector.
 
     Equation:
         v_s = (1/|s|) Σ_w IDF_w · v_w over the words of the dataset   (Distiller, section 3.4)
-
-    Args:
-        idf: Of the set's words, from `inverse_frequencies`.
-
-    Shapes:
-        Returns: float64 (D,); zeros where no word has a vector.
     """
     rows, counts = vectors.rows(words)
     return (counts * idf[rows]) @ vectors.matrix[rows].astype(np.float64) / max(words.total, 1)
 
 
 def load_vectors(source: str, cache: Path) -> WordVectors:
-    """A set of word vectors.
+    """The word vectors of `glove`, a file in one of `FORMS`, or `owner/repository:file` on the hub.
 
     Args:
-        source: `glove`, a file in one of `FORMS`, or `owner/repository:file` on the hub.
         cache: Folder for the binary form of text files.
 
     Raises:
@@ -101,7 +88,6 @@ def _from_hub(source: str) -> Path:
     if not file or not HUB_REPOSITORY.fullmatch(repository):
         allowed = (GLOVE, *FORMS, "owner/repository:file of the hub")
         raise InputError.of("--vectors", "no such file", repr(source), allowed)
-
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 

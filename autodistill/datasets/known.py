@@ -32,12 +32,8 @@ def shipped_datasets() -> Mapping[str, Dataset]:
     """Name → dataset, of those that the project's own tables speak of."""
     rows = pd.read_csv(DATASETS).to_dict("records")
     with np.load(WORDS, allow_pickle=False) as parts:
-        return {row["dataset"]: Dataset(Descriptors.model_validate(row), _words(parts, row["dataset"])) for row in rows}
-
-
-def _words(parts: Mapping[str, np.ndarray], name: str) -> WordCounts:
-    hashes, counts, total = (parts[f"{name}.{part}"] for part in ("hashes", "counts", "total"))
-    return WordCounts(hashes, counts.astype(np.int64), int(total))
+        known = [Dataset(Descriptors.model_validate(row), WordCounts.of(parts, f"{row['dataset']}.")) for row in rows]
+    return {dataset.name: dataset for dataset in known}
 
 
 def known_datasets(own: Iterable[Dataset]) -> dict[str, Dataset]:

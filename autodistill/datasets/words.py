@@ -1,14 +1,14 @@
-"""How often each word occurs in a dataset, as numbers.
+"""How often each word occurs in a dataset.
 
-Decided here: what a word is, and that it is kept as a 32-bit hash. So the counts of a dataset hold no
-text, and any set of word vectors can be applied to them later.
+Decided here: what a word is, and that it is kept as a 32-bit hash. So the counts of a dataset hold no text, and any
+set of word vectors can be applied to them later.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
@@ -22,17 +22,17 @@ MOST_WORDS = 20_000
 
 @dataclass(frozen=True)
 class WordCounts:
-    """How often each word occurs.
-
-    Args:
-        hashes: Of the words, ascending, uint32 (W,).
-        counts: Their occurrences, int64 (W,).
-        total: Occurrences of all words, also of those that are not kept.
-    """
+    """Hashes of words, ascending, uint32 (W,); their occurrences, int64 (W,); `total` counts words not kept too."""
 
     hashes: np.ndarray
     counts: np.ndarray
     total: int
+
+    @classmethod
+    def of(cls, parts: Mapping[str, np.ndarray], prefix: str = "") -> WordCounts:
+        """From the arrays of an npz file, named `prefix` and the field."""
+        hashes, counts, total = (parts[prefix + part] for part in ("hashes", "counts", "total"))
+        return cls(hashes, counts.astype(np.int64), int(total))
 
 
 def word_hashes(words: Iterable[str]) -> np.ndarray:
@@ -59,7 +59,6 @@ def count_words(texts: Iterable[str], most: int = MOST_WORDS) -> WordCounts:
     """
     counted = Counter(chain.from_iterable(map(words_of, texts)))
     kept = counted.most_common(most)
-    hashes = word_hashes(word for word, _ in kept)
-    unique, places = np.unique(hashes, return_inverse=True)
-    counts = np.bincount(places, weights=[count for _, count in kept], minlength=len(unique))
-    return WordCounts(unique, counts.astype(np.int64), counted.total())
+    hashes, rows = np.unique(word_hashes(word for word, _ in kept), return_inverse=True)
+    counts = np.bincount(rows, weights=[count for _, count in kept], minlength=len(hashes))
+    return WordCounts(hashes, counts.astype(np.int64), counted.total())

@@ -1,7 +1,6 @@
 """Figures, drawn to files: of an evaluation, after the paper's figures 4 and 5, and of a search for θ.
 
-Decided here: one small multiple per held-out dataset, the same colours everywhere, and nothing that needs a
-screen.
+Decided here: one small multiple per held-out dataset, the same colours everywhere, and nothing that needs a screen.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,13 +17,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from autodistill.evaluation.leave_one_out import TOP, by_configuration
+from autodistill.evaluation.leave_one_out import TOP, HeldOut, by_configuration
 from autodistill.history.table import GROUP
 from autodistill.ranking.past import target
-
-if TYPE_CHECKING:
-    from autodistill.evaluation.leave_one_out import HeldOut
-    from engine.run.result import RunResult, TeamResult
+from engine.run.result import RunResult, TeamResult
 
 INK, ACCENT, QUIET = "#1f2937", "#0f766e", "#9ca3af"
 COLUMNS = 4
@@ -84,11 +80,7 @@ def top_against_random(held_out: Sequence[HeldOut]) -> Figure:
 
 
 def search_for_theta(team: TeamResult, history: pd.DataFrame, metric: str) -> Figure:
-    """θ over the steps of the search that found the best distribution; beside it the candidates' scores.
-
-    Args:
-        history: As `theta.csv` has it.
-    """
+    """θ over the steps of the search that found the best distribution; beside it the candidates' scores."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[2, 1])
     shares = history.iloc[:, 2:].to_numpy()
@@ -101,8 +93,7 @@ def search_for_theta(team: TeamResult, history: pd.DataFrame, metric: str) -> Fi
     left.set_xlabel("step of the search; the dotted line is where members are dropped", color=INK, fontsize=9)
     left.set_ylim(bottom=0)
     left.legend(fontsize=7, frameon=False, loc="upper left")
-    searches = history.search.nunique()
-    which = f" (search {chosen} of {searches})" if searches > 1 else ""
+    which = f" (search {chosen} of {searches})" if (searches := history.search.nunique()) > 1 else ""
     _plain(left, f"θ, how often each member teaches{which}")
     scores = [candidate.score for candidate in team.candidates]
     colours = [ACCENT if score == max(scores) else QUIET for score in scores]

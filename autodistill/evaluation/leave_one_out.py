@@ -1,25 +1,21 @@
 """Leave one dataset out: what a predictor is worth on a dataset that it has not seen.
 
-Decided here: the measures, and that everything that is learned from data is learned inside the fold. A
-predictor is handed the runs of the other datasets, and of the held-out one nothing but what is known before
-anything is run on it. Figures are means over datasets, and their intervals are over datasets too.
+Decided here: the measures, and that everything that is learned from data is learned inside the fold. A predictor is
+handed the runs of the other datasets, and of the held-out one nothing but what is known before anything is run on it.
+Figures are means over datasets, and their intervals are over datasets too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap
 
 from autodistill.history.table import GROUP
-from autodistill.ranking.past import FEWEST, MODELS, configurations, folds, spearman, target
-
-if TYPE_CHECKING:
-    from autodistill.ranking.past import Fit, Rank, RunTable
+from autodistill.ranking.past import FEWEST, MODELS, Fit, Rank, RunTable, configurations, folds, spearman, target
 
 PICKS = (1, 5, 10)
 TOP = 5
@@ -27,13 +23,7 @@ TOP = 5
 
 @dataclass(frozen=True)
 class HeldOut:
-    """One held-out dataset: what was predicted, and what came out.
-
-    Args:
-        runs: Its runs, with the columns `predicted` and `configuration`.
-        measures: Name → value; absent where the runs do not tell.
-        rank: What was fitted on the other datasets.
-    """
+    """One held-out dataset: its runs (with `predicted`, `configuration`), measures, and what was fitted without it."""
 
     dataset: str
     runs: pd.DataFrame
@@ -44,12 +34,7 @@ class HeldOut:
 def leave_one_out(
     fit: Fit, table: RunTable, pair: tuple[str, str] | None = None, advance: Callable[[], None] = lambda: None
 ) -> list[HeldOut]:
-    """Predicts the runs of every dataset from those of the others.
-
-    Args:
-        pair: The teacher and student within which an order is measured too.
-        advance: Called after each dataset.
-    """
+    """Predicts each dataset's runs from those of the others; an order is measured within a `pair` of models too."""
     held_out = []
     for dataset, rank, standings in folds(fit, table):
         runs = table.runs[table.runs.dataset == dataset]
@@ -59,14 +44,8 @@ def leave_one_out(
     return held_out
 
 
-# --- of one dataset ----------------------------------------------------------------------------------
-
-
 def measures(runs: pd.DataFrame, pair: tuple[str, str] | None = None) -> dict[str, float]:
-    """What an order is worth: means over comparable groups, weighted by their runs; known ones alone.
-
-    Args:
-        runs: Of one dataset, with `predicted` and `configuration`.
+    """What an order of one dataset's runs is worth: means over comparable groups, weighted by runs; known ones alone.
 
     Returns:
         `spearman`; `within_pair_spearman`; `regret_at_k`, 0 to 1; `top_5_ratio` beside `random_5_ratio`;
@@ -106,25 +85,15 @@ def by_configuration(group: pd.DataFrame) -> pd.DataFrame:
 
 
 def regret(group: pd.DataFrame, picks: int) -> float:
-    """How far the best of the first picks is from the best of all.
-
-    Equation:
-        (best − best of the picks) / (best − median), clipped to 0..1
-    """
+    """How far the best pick is from the best of all: (best − best pick) / (best − median), clipped to 0..1."""
     ratios = by_configuration(group).ratio
     best, middle = ratios.max(), ratios.median()
-    if best <= middle:
-        return np.nan
-    return float(np.clip((best - ratios[:picks].max()) / (best - middle), 0, 1))
-
-
-# --- over datasets -----------------------------------------------------------------------------------
+    return float(np.clip((best - ratios[:picks].max()) / (best - middle), 0, 1)) if best > middle else np.nan
 
 
 def by_dataset(held_out: Sequence[HeldOut]) -> pd.DataFrame:
     """Held-out datasets × measures, `spearman` at least; NaN where a dataset's runs do not tell."""
-    rows = {each.dataset: {"spearman": np.nan, **each.measures} for each in held_out}
-    return pd.DataFrame(rows).T
+    return pd.DataFrame({each.dataset: {"spearman": np.nan, **each.measures} for each in held_out}).T
 
 
 def means(held_out: Sequence[HeldOut]) -> dict[str, float]:
@@ -137,8 +106,8 @@ def interval_of(held_out: Sequence[HeldOut], name: str) -> tuple[float, float] |
     values = np.array([each.measures[name] for each in held_out if name in each.measures])
     if len(values) < 3:
         return None
-    drawn = bootstrap((values,), np.mean, method="percentile", rng=np.random.default_rng(0))
-    return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
+    low, high = bootstrap((values,), np.mean, method="percentile", rng=np.random.default_rng(0)).confidence_interval
+    return float(low), float(high)
 
 
 def oracle(table: RunTable, pair: tuple[str, str] | None = None) -> dict[str, float]:
@@ -154,14 +123,11 @@ def commonest_pair(runs: pd.DataFrame) -> tuple[str, str]:
 
 
 def noise_ceiling(runs: pd.DataFrame) -> dict[str, float]:
-    """How well single runs could be ordered at best: nothing predicts the noise between repeats.
+    """How well a dataset's runs could be ordered at best, of those with at least `FEWEST` repeated configurations.
 
     Equation:
-        √(1 − σ²_repeats / σ²_all), of ratios as ranks mapped to a Gaussian: the correlation of the true
-        mean of each configuration with one run of it
-
-    Returns:
-        Dataset → correlation, of those with at least `FEWEST` repeated configurations.
+        √(1 − σ²_repeats / σ²_all), of ratios as ranks mapped to a Gaussian: the correlation of the true mean of each
+        configuration with one run of it; nothing predicts the noise between repeats
     """
     ranked = runs.assign(configuration=configurations(runs), target=target(runs))
     ceilings = pd.Series({group: _ceiling(rows) for group, rows in ranked.groupby(GROUP)})

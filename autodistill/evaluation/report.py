@@ -1,31 +1,26 @@
 """`autodistill evaluate`: what the recommender is worth on datasets that it has not seen, and beside what.
 
-Decided here: which figures are reported. Every predictor is fitted on the same folds and measured by the
-same measures; where the recommender's does not beat the mean rank of configurations, a note says so.
+Decided here: which figures are reported. Every predictor is fitted on the same folds and measured by the same
+measures; where the recommender's does not beat the mean rank of configurations, a note says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from autodistill.evaluation import leave_one_out
+from autodistill.evaluation.leave_one_out import HeldOut
 from autodistill.ranking.calibration import calibrate, gaps, left_out_standings
 from autodistill.ranking.fitted import DEFAULT, PREDICTORS
-from autodistill.ranking.past import configurations
+from autodistill.ranking.past import RunTable, configurations
 from engine.base.errors import InputError
+from engine.base.progress import Reporter
 
-if TYPE_CHECKING:
-    from autodistill.evaluation.leave_one_out import HeldOut
-    from autodistill.ranking.past import RunTable
-    from engine.base.progress import Reporter
-
-ORACLE = "oracle"
 SIMPLE = "mean_rank"
 """The predictor that a recommender has to beat."""
 FEW_CONFIGURATIONS = 60
@@ -33,10 +28,7 @@ FEW_CONFIGURATIONS = 60
 
 
 class Evaluation(BaseModel):
-    """What came out. Ratios are student / teacher; regrets and percentiles 0 to 1.
-
-    `None` stands for what the runs cannot tell.
-    """
+    """What came out. Ratios are student / teacher; regrets and percentiles 0 to 1; None: the runs cannot tell."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -76,9 +68,6 @@ def evaluate(
 
     Args:
         name: Of the meta-dataset, for people.
-        predictor: The recommender's.
-        compared: Names of `PREDICTORS`.
-        notes: What was noticed while the runs were read.
 
     Returns:
         The figures, and the held-out runs with what the recommender's predictor gave them.
@@ -86,17 +75,15 @@ def evaluate(
     Raises:
         InputError: There are too few datasets to leave one out.
     """
-    if len(table.names) < 2:
-        what = "leaving one dataset out needs runs on at least two"
-        raise InputError.of("--meta-data", what, f"{len(table.names)} in {name}")
+    if (count := len(table.names)) < 2:
+        raise InputError.of("--meta-data", "leaving one dataset out needs runs on at least two", f"{count} in {name}")
     pair = leave_one_out.commonest_pair(table.runs)
     names = dict.fromkeys([predictor, *compared])
     held_out = {each: _left_out(each, table, pair, reporter) for each in names}
     means = {each: leave_one_out.means(held_out[each]) for each in names}
     own = held_out[predictor]
     ceilings = leave_one_out.noise_ceiling(table.runs)
-    shares = {each.dataset: _coverage(each, table, predictor) for each in own}
-    coverages = {dataset: share for dataset, share in shares.items() if np.isfinite(share)}
+    coverages = {each.dataset: share for each in own if np.isfinite(share := _coverage(each, table, predictor))}
     record = Evaluation(
         meta_data=name,
         runs=len(table.runs),
@@ -106,13 +93,13 @@ def evaluate(
         pair=f"{pair[1]} ← {pair[0]}",
         mean_within_pair_spearman=means[predictor].get("within_pair_spearman"),
         datasets={each.dataset: dict(each.measures) for each in own},
-        predictors=means | {ORACLE: leave_one_out.oracle(table, pair)},
+        predictors=means | {"oracle": leave_one_out.oracle(table, pair)},
         noise_ceiling=_mean(ceilings),
         noise_ceilings=ceilings,
         interval_coverage=_mean(coverages),
         interval_coverages=coverages,
         features={each.dataset: list(getattr(each.rank, "features", ())) for each in own},
-        notes=[*notes, *_against_simple(held_out, predictor), *_features(own), *_configurations(table)],
+        notes=[*notes, *_sentences(held_out, predictor, table)],
     )
     return record, own
 
@@ -137,37 +124,24 @@ def _coverage(held_out: HeldOut, table: RunTable, predictor: str) -> float:
     return float(runs.ratio.between(low, high)[known].mean())
 
 
-# --- what the figures say, in sentences ---------------------------------------------------------------
-
-
-def _against_simple(held_out: Mapping[str, list[HeldOut]], predictor: str) -> list[str]:
-    if SIMPLE not in held_out or predictor == SIMPLE:
-        return []
-    own, simple = (leave_one_out.by_dataset(held_out[name]) for name in (predictor, SIMPLE))
-    gains = (own.spearman - simple.spearman).dropna()
-    if gains.empty:
-        return []
-    verb = "beats" if gains.mean() > 0 else "does not beat"
-    return [
-        f"{predictor} {verb} the mean rank of configurations: {gains.mean():+.3f} in rank correlation, "
-        f"better on {(gains > 0).sum()} of {len(gains)} datasets"
-    ]
-
-
-def _features(own: Sequence[HeldOut]) -> list[str]:
-    if any(getattr(each.rank, "features", True) for each in own):
-        return []
-    return ["no features of datasets were chosen: nothing is known to depend on the dataset"]
-
-
-def _configurations(table: RunTable) -> list[str]:
+def _sentences(held_out: Mapping[str, list[HeldOut]], predictor: str, table: RunTable) -> Iterator[str]:
+    if SIMPLE in held_out and predictor != SIMPLE:
+        own, simple = (leave_one_out.by_dataset(held_out[name]).spearman for name in (predictor, SIMPLE))
+        gains = (own - simple).dropna()
+        verb = "beats" if gains.mean() > 0 else "does not beat"
+        if len(gains):
+            yield (
+                f"{predictor} {verb} the mean rank of configurations: {gains.mean():+.3f} in rank correlation, "
+                f"better on {(gains > 0).sum()} of {len(gains)} datasets"
+            )
+    if not any(getattr(each.rank, "features", True) for each in held_out[predictor]):
+        yield "no features of datasets were chosen: nothing is known to depend on the dataset"
     runs = table.runs.assign(configuration=configurations(table.runs))
     counts = runs.groupby("dataset").configuration.nunique()
     everywhere = (runs.groupby("configuration").dataset.nunique() == len(table.names)).sum()
-    notes = [f"{counts.min()} to {counts.max()} configurations on a dataset, {everywhere} of them on every dataset"]
+    yield f"{counts.min()} to {counts.max()} configurations on a dataset, {everywhere} of them on every dataset"
     if counts.median() < FEW_CONFIGURATIONS:
-        notes.append(
-            "so few configurations tell which models suit, and little about pipelines: most of them differ "
-            "in teacher or student alone"
+        yield (
+            "so few configurations tell which models suit, and little about pipelines: most of them differ in teacher "
+            "or student alone"
         )
-    return notes

@@ -16,10 +16,10 @@ from typing import Annotated, Any
 import pandas as pd
 from pydantic import Field
 
-from autodistill.datasets.descriptors import dataset_name
+from autodistill.datasets.descriptors import Share, dataset_name
 from autodistill.datasets.known import shipped_datasets
 from autodistill.history.table import Runs, checked_row, runs_frame
-from engine.base.spec import Count, Name, TableRow
+from engine.base.spec import Count, Name, Score, TableRow
 from engine.data.rows import Findings
 from meta_data import ARCHITECTURES
 
@@ -30,13 +30,9 @@ MODELS = {
     "ELECTRA-large": "ELECTRA_LARGE",
 }
 """Names in the table → names in architectures.csv, where they differ."""
-
 FAR_OFF = 0.005
 """Difference of two scores of one teacher that rounding cannot explain."""
-
-OBJECTIVES = {"mi": "mi_alpha"}
 OPERATORS = {"contextual": "contextual", "backtranslation": "back_translation", "random": "random"}
-Share = Annotated[float, Field(ge=0, le=1)]
 Place = Annotated[int, Field(ge=0)]
 
 
@@ -53,7 +49,7 @@ class AuthorsRow(TableRow):
     repeated_aug: Count
     aug_p: Share
     examples: Annotated[int, Field(ge=1, alias="#example")]
-    score: Annotated[float, Field(ge=-1, le=1)]
+    score: Score
     task: Name
     ratio: float
     baseline_score: Annotated[float, Field(ge=-100, le=100)]
@@ -66,8 +62,8 @@ def runs_of_authors(cells: Mapping[str, Mapping[str, Any]], path: Path) -> Runs:
     """The table in our layout, with its faults as notes.
 
     Args:
-        cells: Place of a row → its cells.
-        path: Of the table; the authors' other tables may lie beside it.
+        cells: By the row's place.
+        path: The authors' other tables may lie beside it.
 
     Raises:
         InputError: With every damaged row and its column.
@@ -89,7 +85,7 @@ def _in_our_layout(row: AuthorsRow) -> dict[str, Any]:
     """The run; the teacher's score is the one that the printed ratio implies."""
     name = dataset_name(row.task)
     teacher, student = (MODELS.get(model, model) for model in (row.Teacher, row.Model))
-    objective = OBJECTIVES.get(row.intermediate_loss_type, row.intermediate_loss_type)
+    objective = "mi_alpha" if row.intermediate_loss_type == "mi" else row.intermediate_loss_type
     return {
         "dataset": name,
         "task_kind": task_kind(name),
@@ -120,7 +116,9 @@ def task_kind(dataset: str) -> str:
 
 @cache
 def _architectures() -> dict[Any, dict[Any, Any]]:
-    return pd.read_csv(ARCHITECTURES).set_index("model").to_dict("index")
+    models = pd.read_csv(ARCHITECTURES).set_index("model")
+    models["parameters"] = models.parameters_millions * 1_000_000
+    return models[["layers", "hidden_size", "parameters"]].to_dict("index")
 
 
 def sizes(**models: str) -> dict[str, int]:
@@ -130,23 +128,17 @@ def sizes(**models: str) -> dict[str, int]:
         >>> sizes(student="TinyBERT_4")["student_layers"]
         4
     """
-    found: dict[str, int] = {}
-    for role, model in models.items():
-        if facts := _architectures().get(model):
-            found |= {f"{role}_{size}": facts[size] for size in ("layers", "hidden_size")}
-            found[f"{role}_parameters"] = facts["parameters_millions"] * 1_000_000
-    return found
+    known = {role: _architectures().get(model, {}) for role, model in models.items()}
+    return {f"{role}_{size}": number for role, facts in known.items() for size, number in facts.items()}
 
 
 def _augmentation(row: AuthorsRow) -> dict[str, Any]:
     """The stack of operators in their order; mixup is the last one."""
-    places = {ours: getattr(row, theirs) for theirs, ours in OPERATORS.items() if getattr(row, theirs)}
-    stack = sorted(places, key=lambda operator: places[operator]) + ["mixup"] * row.mixup
-    found: dict[str, Any] = {"augmentation": "+".join(stack) or "none"}
-    found |= {f"augmentation.{operator}": place for place, operator in enumerate(stack, start=1)}
-    if places:
-        found |= {"augmentation.strength": row.aug_p, "augmentation.copies": row.repeated_aug}
-    return found
+    places = {ours: place for theirs, ours in OPERATORS.items() if (place := getattr(row, theirs))}
+    stack = sorted(places, key=places.__getitem__) + ["mixup"] * row.mixup
+    knobs = {"augmentation.strength": row.aug_p, "augmentation.copies": row.repeated_aug} if places else {}
+    order = {f"augmentation.{operator}": position for position, operator in enumerate(stack, start=1)}
+    return {"augmentation": "+".join(stack) or "none", **order, **knobs}
 
 
 def _faults(rows: Sequence[AuthorsRow], path: Path) -> list[str]:
@@ -160,9 +152,9 @@ def _faults(rows: Sequence[AuthorsRow], path: Path) -> list[str]:
         "rows imply a teacher score half a point or more off teacher_baseline.csv": strange,
         "configurations are repeated, without a seed": sum(count > 1 for count in same_pipeline.values()),
     }
-    found = [f"{count} {what}" for what, count in counts.items() if count]
-    found.append("two scales: scores are 0 to 1, the Bi-LSTM's 0 to 100")
-    return found + ([f"a byte order mark begins {', '.join(marked)}"] if marked else [])
+    counted = [f"{count} {what}" for what, count in counts.items() if count]
+    marks = [f"a byte order mark begins {', '.join(marked)}"] if marked else []
+    return [*counted, "two scales: scores are 0 to 1, the Bi-LSTM's 0 to 100", *marks]
 
 
 def _other_teacher(rows: Sequence[AuthorsRow], table: Path) -> int:
@@ -170,8 +162,5 @@ def _other_teacher(rows: Sequence[AuthorsRow], table: Path) -> int:
     if not table.is_file():
         return 0
     teachers = pd.read_csv(table, encoding="utf-8-sig").set_index(["task", "model"]).score / 100
-    return sum(
-        abs(row.score / row.ratio - teachers.get((row.task, row.Teacher), math.nan)) > FAR_OFF
-        for row in rows
-        if row.ratio
-    )
+    differences = (row.score / row.ratio - teachers.get((row.task, row.Teacher), math.nan) for row in rows if row.ratio)
+    return sum(abs(difference) > FAR_OFF for difference in differences)

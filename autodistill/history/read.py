@@ -1,7 +1,7 @@
 """Runs from wherever they lie: the published table, the user's store, a file, a folder.
 
-Decided here: a table's layout is read off its columns, and every damaged row is named with file, line
-and column before anything is used.
+Decided here: a table's layout is read off its columns, and every damaged row is named with file, line and column
+before anything is used.
 """
 
 from __future__ import annotations
@@ -13,15 +13,7 @@ from typing import Any
 import pandas as pd
 
 from autodistill.history import authors
-from autodistill.history.table import (
-    COLUMNS,
-    RunRow,
-    Runs,
-    is_pipeline_column,
-    required_columns,
-    runs_frame,
-    runs_of_results,
-)
+from autodistill.history.table import COLUMNS, RunRow, Runs, is_pipeline_column, runs_frame, runs_of_results
 from engine.base.errors import InputError, unknown_name
 from engine.base.files import RESULT_FILE
 from engine.base.spec import TableRow
@@ -44,8 +36,7 @@ def read_runs(source: str | Path) -> Runs:
     if path.is_file():
         return _read_table(path)
     if not path.is_dir():
-        allowed = ("published", "store")
-        raise InputError.of("--meta-data", "no such file or folder", repr(str(source)), allowed)
+        raise InputError.of("--meta-data", "no such file or folder", repr(str(source)), ("published", "store"))
     return _read_folder(path)
 
 
@@ -62,8 +53,7 @@ def _read_folder(folder: Path) -> Runs:
     if results := [RunResult.read(path.parent) for path in sorted(folder.rglob(RESULT_FILE))]:
         parts.append(runs_of_results(filter(None, results)))
     if not parts:
-        what = "this folder holds neither a table of runs nor runs"
-        raise InputError.of("--meta-data", what, repr(str(folder)))
+        raise InputError.of("--meta-data", "this folder holds neither a table of runs nor runs", repr(str(folder)))
     return joined(parts)
 
 
@@ -75,30 +65,30 @@ def _is_table_of_runs(path: Path) -> bool:
 
 
 def _layout_of(columns: Iterable[str]) -> type[TableRow] | None:
-    return next((layout for layout in LAYOUTS if set(required_columns(layout)) <= set(columns)), None)
+    return next((layout for layout in LAYOUTS if set(_required(layout)) <= set(columns)), None)
+
+
+def _required(layout: type[TableRow]) -> list[str]:
+    return [field.alias or name for name, field in layout.model_fields.items() if field.is_required()]
 
 
 def _read_table(path: Path) -> Runs:
     findings = Findings()
     split = read_file(path, findings)
     findings.check()
-    layout = _layout_of(split.columns)
+    columns = split.columns
+    layout = _layout_of(columns)
     if layout is None:
-        missing = ", ".join(name for name in required_columns(RunRow) if name not in split.columns)
+        missing = ", ".join(name for name in _required(RunRow) if name not in columns)
         raise InputError.of(str(path), "no table of runs", f"no column {missing}", COLUMNS)
-    cells = {
-        split.place(row): {
-            name: None if is_missing(values[row]) else values[row] for name, values in split.columns.items()
-        }
-        for row in range(len(split))
-    }
-    return LAYOUTS[layout](cells, path)
+    rows = (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
+    cells = ({name: None if is_missing(value) else value for name, value in row.items()} for row in rows)
+    return LAYOUTS[layout]({split.place(index): row for index, row in enumerate(cells)}, path)
 
 
 def _runs_in_our_layout(cells: Mapping[str, Mapping[str, Any]], path: Path) -> Runs:
     columns = next(iter(cells.values()), ())
-    unknown = [name for name in columns if name not in COLUMNS and not is_pipeline_column(name)]
-    if unknown:
+    if unknown := [name for name in columns if name not in COLUMNS and not is_pipeline_column(name)]:
         raise InputError([unknown_name(str(path), "unknown column", name, COLUMNS) for name in unknown])
     return Runs(runs_frame(list(cells.values()), list(cells)))
 

@@ -1,7 +1,6 @@
 """The user's record of runs and datasets: SQLite by default, any database by its URL.
 
-Append-only: a run is added once and never changed. What is recommended, reported or exported is a view
-of it.
+Append-only: a run is added once and never changed. What is recommended, reported or exported is a view of it.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sql
@@ -19,19 +19,15 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
-from autodistill.datasets.descriptors import Descriptors, upgraded
+from autodistill.datasets.descriptors import Descriptors
 from autodistill.datasets.words import WordCounts
 from engine.base.errors import InputError
 from engine.run import result as records
 from engine.run.result import RunResult
 
-ENVIRONMENT = "AUTODISTILLER_STORE"
-
 UNUSABLE = (ArgumentError, DBAPIError, NoSuchModuleError, ModuleNotFoundError, OSError, ValueError)
 """What opening a store may raise: a wrong URL, no server, no driver, a folder, records that are none."""
-
 metadata = sql.MetaData()
-
 RUNS = sql.Table(
     "runs",
     metadata,
@@ -46,7 +42,6 @@ RUNS = sql.Table(
     sql.UniqueConstraint("identity", "status"),
 )
 """A run a row; `record` is its result.json."""
-
 DATASETS = sql.Table(
     "datasets",
     metadata,
@@ -57,7 +52,6 @@ DATASETS = sql.Table(
     sql.Column("words", sql.LargeBinary, nullable=False),
 )
 """A dataset a row: its descriptors, and how often each word occurs in it."""
-
 LAYOUT = sql.Table("layout", metadata, sql.Column("version", sql.Integer, primary_key=True))
 """One row: the layout of the records; a store of the first version has none."""
 
@@ -73,7 +67,7 @@ def store_url(given: str | None = None) -> URL:
         InputError: A URL is malformed.
     """
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    chosen = given or os.environ.get(ENVIRONMENT) or str(data / "autodistiller" / "store.db")
+    chosen = given or os.environ.get("AUTODISTILLER_STORE") or str(data / "autodistiller" / "store.db")
     if "://" not in chosen:
         return URL.create("sqlite", database=str(Path(chosen).expanduser()))
     try:
@@ -84,10 +78,7 @@ def store_url(given: str | None = None) -> URL:
 
 
 class Store:
-    """The record of runs and datasets in one database; its tables are made when absent.
-
-    Args:
-        url: A file or a database's URL; `store_url` says what is taken where it is absent.
+    """The record of runs and datasets in the database that `store_url` gives; its tables are made when absent.
 
     Raises:
         InputError: It cannot be opened.
@@ -96,27 +87,21 @@ class Store:
     def __init__(self, url: str | None = None):
         self.url = store_url(url)
         try:
-            if self.url.get_backend_name() == "sqlite" and self.url.database:
+            is_file = self.url.get_backend_name() == "sqlite"
+            if is_file and self.url.database:
                 Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-            self._engine = _engine(self.url)
+            patience = {"timeout": 30} if is_file else {}  # seconds; runs in several processes share the file
+            self._engine = sql.create_engine(self.url, poolclass=NullPool, connect_args=patience)
             _make_tables(self._engine)
             _migrate(self._engine)
-        except (ArgumentError, DBAPIError, NoSuchModuleError, ModuleNotFoundError, OSError, ValueError) as error:
-            shown = str(error).splitlines()[0]
-            where = self.url.render_as_string(hide_password=True)
-            raise InputError.of("--store", "the store cannot be opened", where, (), shown) from error
+        except UNUSABLE as error:
+            where, hint = self.url.render_as_string(hide_password=True), str(error).splitlines()[0]
+            raise InputError.of("--store", "the store cannot be opened", where, (), hint) from error
 
     def add_run(self, result: RunResult, folder: Path) -> bool:
         """Adds a run; False where it is there already."""
-        return self._add(
-            RUNS,
-            identity=result.identity,
-            status=result.status,
-            task=result.task,
-            dataset_fingerprint=result.dataset_fingerprint,
-            folder=str(folder.resolve()),
-            record=result.model_dump_json(),
-        )
+        known = {name: getattr(result, name) for name in ("identity", "status", "task", "dataset_fingerprint")}
+        return self._add(RUNS, **known, folder=str(folder.resolve()), record=result.model_dump_json())
 
     def runs(self) -> list[RunResult]:
         """All runs in the order in which they came."""
@@ -126,19 +111,18 @@ class Store:
 
     def add_dataset(self, descriptors: Descriptors, words: WordCounts) -> bool:
         """Adds a dataset; False where it is there already."""
-        return self._add(
-            DATASETS,
-            fingerprint=descriptors.fingerprint,
-            descriptors=descriptors.model_dump_json(),
-            words=_packed(words),
-        )
+        record = descriptors.model_dump_json()
+        return self._add(DATASETS, fingerprint=descriptors.fingerprint, descriptors=record, words=_packed(words))
 
     def datasets(self) -> list[tuple[Descriptors, WordCounts]]:
         """All datasets in the order in which they came."""
+        chosen = sql.select(DATASETS.c.descriptors, DATASETS.c.words).order_by(DATASETS.c.id)
         with self._engine.connect() as connection:
-            chosen = sql.select(DATASETS.c.descriptors, DATASETS.c.words).order_by(DATASETS.c.id)
             rows = connection.execute(chosen).all()
-        return [(Descriptors.model_validate_json(known), _unpacked(words)) for known, words in rows]
+        return [
+            (Descriptors.model_validate_json(known), WordCounts.of(np.load(BytesIO(words), allow_pickle=False)))
+            for known, words in rows
+        ]
 
     def _add(self, table: sql.Table, **values: object) -> bool:
         try:
@@ -148,17 +132,6 @@ class Store:
         except IntegrityError:
             return False
         return True
-
-
-def _engine(url: URL) -> sql.Engine:
-    engine = sql.create_engine(url, poolclass=NullPool)  # a store is asked seldom, and by several processes
-    if engine.dialect.name == "sqlite":
-
-        @sql.event.listens_for(engine, "connect")
-        def _patient(connection, _record) -> None:  # type: ignore[no-untyped-def]  # of the database driver
-            connection.execute("PRAGMA busy_timeout = 30000")  # runs in several processes share the file
-
-    return engine
 
 
 def _make_tables(engine: sql.Engine) -> None:
@@ -181,25 +154,22 @@ def _migrate(engine: sql.Engine) -> None:
         if version == records.LAYOUT:
             return
         if version is not None and version > records.LAYOUT:
-            what = "the store was written by a newer version"
-            raise InputError.of("--store", what, f"layout {version}", (f"at most {records.LAYOUT}",))
-        for table, column, renewed in (
-            (RUNS, RUNS.c.record, records.upgraded),
-            (DATASETS, DATASETS.c.descriptors, upgraded),
-        ):
+            what, allowed = "the store was written by a newer version", (f"at most {records.LAYOUT}",)
+            raise InputError.of("--store", what, f"layout {version}", allowed)
+        columns = ((RUNS, RUNS.c.record, records.upgraded), (DATASETS, DATASETS.c.descriptors, _upgraded))
+        for table, column, upgraded in columns:
             for row, text in connection.execute(sql.select(table.c.id, column)).all():
-                values = {column.name: json.dumps(renewed(json.loads(text)))}
+                values = {column.name: json.dumps(upgraded(json.loads(text)))}
                 connection.execute(table.update().where(table.c.id == row).values(values))
     with suppress(IntegrityError), engine.begin() as connection:  # perhaps another process was faster
         connection.execute(LAYOUT.insert().values(version=records.LAYOUT))
+
+
+def _upgraded(descriptors: dict[str, Any]) -> dict[str, Any]:
+    return {"bilstm_score" if key == "baseline_score" else key: value for key, value in descriptors.items()}
 
 
 def _packed(words: WordCounts) -> bytes:
     buffer = BytesIO()
     np.savez_compressed(buffer, hashes=words.hashes, counts=words.counts.astype(np.uint32), total=words.total)
     return buffer.getvalue()
-
-
-def _unpacked(data: bytes) -> WordCounts:
-    with np.load(BytesIO(data), allow_pickle=False) as parts:
-        return WordCounts(parts["hashes"], parts["counts"].astype(np.int64), int(parts["total"]))

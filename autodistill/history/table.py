@@ -1,9 +1,8 @@
 """The one table of runs that everything in the meta layer reads, whatever the runs came from.
 
-One row a run; the score it reached, beside everything that was decided before it. Decided here: names
-and units of the columns, and how a pipeline becomes columns. It does so by its own keys
-(`intermediate`, `intermediate.alpha`, `mapping`, …), so a new component or a new knob is a new column
-without a line of code here.
+One row a run; the score it reached, beside everything that was decided before it. Decided here: names and units of
+the columns, and how a pipeline becomes columns. It does so by its own keys (`intermediate`, `intermediate.alpha`,
+`mapping`, …), so a new component or a new knob is a new column without a line of code here.
 """
 
 from __future__ import annotations
@@ -63,14 +62,10 @@ class RunRow(TableRow):
 
 
 COLUMNS = tuple(RunRow.model_fields)
-MODEL_COLUMNS = tuple(
-    f"{role}_{size}" for role in ("teacher", "student") for size in ("layers", "hidden_size", "parameters")
-)
+MODEL_SIZES = ("layers", "hidden_size", "parameters")
+MODEL_COLUMNS = tuple(f"{role}_{size}" for role in ("teacher", "student") for size in MODEL_SIZES)
 NUMBERS = (*MODEL_COLUMNS, "n_train", "seed", "score", "teacher_score", "ratio", "bilstm_score", "seconds")
-SAME = (
-    *("task_kind", "metric", "teacher", "student", "seed", "teacher_score"),
-    *(name for name in MODEL_COLUMNS if name.startswith("teacher")),
-)
+SAME = ("task_kind", "metric", "teacher", "student", "seed", "teacher_score", *MODEL_COLUMNS[:3])
 """Columns that the record of a run has under the same name."""
 STACKS = ("augmentation",)
 """Components that are a stack of operators; the place of each operator has a column of its own."""
@@ -84,12 +79,7 @@ GROUP = ["dataset", "metric", "held_out"]
 
 @dataclass(frozen=True)
 class Runs:
-    """Runs in one frame.
-
-    Args:
-        frame: A row a run: the columns of `RunRow` and those of the pipelines.
-        notes: What was noticed while it was read, one sentence each.
-    """
+    """A frame with a row a run (the columns of `RunRow`, those of the pipelines), and notes on reading it."""
 
     frame: pd.DataFrame
     notes: tuple[str, ...] = ()
@@ -101,9 +91,9 @@ class Runs:
 def flat(pipeline: Mapping[str, Any]) -> dict[str, Any]:
     """A pipeline as columns: a component's kind under its own name, its knobs under dotted names.
 
-    A stack of operators gives their order under the component's name, each operator's place in it, and one
-    strength, that of the strongest: one column for what past tables have one of. Of a list the column has the
-    count of names, or the only number; how many there are of several numbers has a column of its own.
+    A stack of operators gives their order under the component's name, each operator's place in it, and one strength,
+    that of the strongest: one column for what past tables have one of. Of a list the column has the count of names,
+    or the only number; how many there are of several numbers has a column of its own.
 
     Example:
         >>> flat({"mapping": {"kind": "emd", "temperature": 1.0}, "weights": {"hard_label": 0.0}})
@@ -119,7 +109,7 @@ def flat(pipeline: Mapping[str, Any]) -> dict[str, Any]:
     for component, value in pipeline.items():
         _flatten(value, component, found)
     empty = tuple(f"{name}." for name in STACKS if found.get(name) == "none")
-    return {name: value for name, value in found.items() if not name.startswith(empty)} if empty else found
+    return {name: value for name, value in found.items() if not name.startswith(empty)}
 
 
 def _flatten(value: Any, place: str, found: dict[str, Any]) -> None:
@@ -154,9 +144,7 @@ def row_of_result(result: RunResult) -> dict[str, Any] | None:
         "dataset": dataset_name(result.task),
         "held_out": f"validation of {result.dataset_fingerprint}",
         "n_train": result.train_examples,
-        "student_layers": result.layers,
-        "student_hidden_size": result.hidden_size,
-        "student_parameters": result.parameters,
+        **{f"student_{size}": getattr(result, size) for size in MODEL_SIZES},
         "score": result.student_score,
         "seconds": result.stage_seconds.get("student"),
         "source": f"run {result.identity}",
@@ -172,26 +160,24 @@ def runs_of_results(results: Iterable[RunResult]) -> Runs:
 
 
 def runs_frame(rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> pd.DataFrame:
-    """Rows in our layout, checked, as a frame with the distillation ratio.
+    """Rows of `RunRow` and pipelines, None where not known, checked, as a frame with the distillation ratio.
 
     Args:
-        rows: Columns of `RunRow` and of pipelines; absent or None where not known.
         places: Where each row stands, such as `runs.csv:7`.
 
     Raises:
         InputError: With every damaged row and its column.
     """
     findings = Findings()
-    checked: list[dict[str, Any]] = []
+    kept: list[dict[str, Any]] = []
     for row, place in zip(rows, places, strict=True):
         pipeline = {name: cell(row[name]) for name in row if is_pipeline_column(name)}
         known = {name: row[name] for name in row if name not in pipeline}
-        if row_checked := checked_row(RunRow, known, place, findings):
-            one_spelling = {"dataset": dataset_name(row_checked.dataset)}
-            checked.append({**row_checked.model_dump(), **one_spelling, **pipeline})
+        if run := checked_row(RunRow, known, place, findings):
+            kept.append({**run.model_dump(), "dataset": dataset_name(run.dataset), **pipeline})
     findings.check()
-    columns = dict.fromkeys([*COLUMNS, *(name for row in checked for name in row)])
-    frame = pd.DataFrame(checked, columns=list(columns)).astype(dict.fromkeys(NUMBERS, float))
+    columns = dict.fromkeys([*COLUMNS, *(name for row in kept for name in row)])
+    frame = pd.DataFrame(kept, columns=list(columns)).astype(dict.fromkeys(NUMBERS, float))
     derived = (frame.score / frame.teacher_score).where(frame.teacher_score > 0)
     return frame.assign(ratio=frame.ratio.fillna(derived))
 
@@ -204,11 +190,6 @@ def cell(value: Any) -> Any:
         (0.9, 'emd', None)
     """
     return float(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value
-
-
-def required_columns(model: type[TableRow]) -> list[str]:
-    """The columns that a table of such rows must have, by which it is recognised."""
-    return [field.alias or name for name, field in model.model_fields.items() if field.is_required()]
 
 
 def is_pipeline_column(name: str) -> bool:

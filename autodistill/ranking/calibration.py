@@ -1,14 +1,14 @@
 """From a standing in the order to a distillation ratio with an interval.
 
-Ratios of different datasets differ by their level more than by the pipeline: where a small Bi-LSTM already
-comes near the teacher, every student does. So a student's loss is measured as a share of the gap between the
-two, and compared across datasets in that unit:
+Ratios of different datasets differ by their level more than by the pipeline: where a small Bi-LSTM already comes
+near the teacher, every student does. So a student's loss is measured as a share of the gap between the two, and
+compared across datasets in that unit:
 
     ratio = 1 − u · g,   g = 1 − Bi-LSTM score / teacher's score
 
-Quantiles of u among past runs of a like standing (each predicted without its own dataset) give the ratio and
-a first interval, which is then widened until it holds 80 % of the runs of past datasets that were left out
-(conformalised quantile regression, Romano et al. 2019).
+Quantiles of u among past runs of a like standing (each predicted without its own dataset) give the ratio and a first
+interval, which is then widened until it holds 80 % of the runs of past datasets that were left out (conformalised
+quantile regression, Romano et al. 2019).
 """
 
 from __future__ import annotations
@@ -38,8 +38,7 @@ class Calibration:
     """What turns an order into ratios.
 
     Args:
-        past: Past runs: `dataset`, `ratio`, `standing` (as predicted without their own dataset), `gap` (g),
-            `loss` (u), `weight`.
+        past: Runs: `dataset`, `ratio`, `standing` (predicted without their dataset), `gap` (g), `loss` (u), `weight`.
         middle_gap: Median of g, for candidates whose own is not known.
         widening: Factor on the distance of the quantiles from the median; NaN where there is no interval.
     """
@@ -52,17 +51,12 @@ class Calibration:
         """Low, middle and high ratio of candidates (n, 3); low and high are NaN without an interval."""
         known = np.where(np.isnan(gaps), self.middle_gap, gaps)
         low, middle, high = quantiles(self.past, standings, known).T
-        halves = self.widening * (middle - low), self.widening * (high - middle)
-        return np.stack([middle - halves[0], middle, middle + halves[1]], axis=1)
+        lowered, raised = middle - self.widening * (middle - low), middle + self.widening * (high - middle)
+        return np.stack([lowered, middle, raised], axis=1)
 
 
 def calibrate(table: RunTable, standings: np.ndarray) -> Calibration:
-    """Learns ratios from past runs.
-
-    Args:
-        table: Past runs.
-        standings: Of each, from a predictor that had not seen its dataset (n,).
-    """
+    """Learns ratios from past runs and their standings by predictors that had not seen their datasets (n,)."""
     known = gaps(table)
     middle = float(np.nanmedian(known)) if np.isfinite(known).any() else 1.0
     past = table.runs[["dataset", "ratio"]].assign(standing=standings, gap=np.where(np.isnan(known), middle, known))
@@ -106,10 +100,7 @@ def weighted_quantiles(values: np.ndarray, weights: np.ndarray, levels: tuple[fl
 
 
 def gaps(table: RunTable) -> np.ndarray:
-    """How far the Bi-LSTM is from the teacher, as a share of the teacher's score (n,).
-
-    NaN where a score is missing, and where the Bi-LSTM is as good as the teacher or nearly so.
-    """
+    """How far the Bi-LSTM is from the teacher, as a share of the teacher's score (n,); NaN: hardly, or not known."""
     runs = table.runs
     scores = {name: dataset.descriptors.bilstm_score for name, dataset in table.datasets.items()}
     of_dataset = runs.dataset.map(scores).astype(float)
@@ -120,13 +111,8 @@ def gaps(table: RunTable) -> np.ndarray:
 
 
 def left_out_standings(fit: Fit, rank: Rank, table: RunTable) -> np.ndarray:
-    """The standing of each past run by a predictor fitted without its dataset (n,).
-
-    Args:
-        rank: `fit` of all of them; some predictors know these standings without fitting again.
-    """
-    known = getattr(rank, "left_out", None)
-    if known is not None:
+    """The standing of each past run by a predictor fitted without its dataset (n,); some `rank`s know it already."""
+    if (known := getattr(rank, "left_out", None)) is not None:
         return known
     standings = np.zeros(len(table.runs))
     if len(table.names) > 1:  # else nothing is left to learn from: no order

@@ -22,12 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DatasetSpace:
-    """What was learned from past datasets in order to place others among them.
-
-    Args:
-        idf: The inverse document frequency of each word that has a vector, over these datasets (W,).
-        means: Of the descriptors (F,); `deviations` likewise.
-    """
+    """Learned from past datasets, to place others among them: words' IDF (W,), scales of the descriptors (F,)."""
 
     idf: np.ndarray
     means: np.ndarray
@@ -49,8 +44,7 @@ class DatasetSpace:
         """Descriptors of a dataset, standardised; NaN where nothing is known of it (F,)."""
         if name not in table.datasets:
             return np.full(len(self.means), np.nan)
-        standardised = (_numbers(table.datasets[name]) - self.means) / self.deviations
-        return np.nan_to_num(standardised)
+        return np.nan_to_num((_numbers(table.datasets[name]) - self.means) / self.deviations)
 
     def embedding(self, table: RunTable, name: str) -> np.ndarray:
         """The embedding of a dataset's texts beside that of its task, each of length 1 (2D,)."""
@@ -79,9 +73,6 @@ def _numbers(dataset: Dataset) -> np.ndarray:
 def nearest(table: RunTable, name: str) -> Mapping[str, float]:
     """Dataset with runs → cosine of its embedding with that of `name`, nearest first."""
     space = DatasetSpace.of(table)
-    found = {
-        other: space.similarity(space.embedding(table, other), table, name)
-        for other in table.names
-        if other in table.datasets and other != name
-    }
-    return dict(sorted(found.items(), key=lambda pair: -pair[1]))
+    others = [other for other in table.names if other in table.datasets and other != name]
+    cosines = {other: space.similarity(space.embedding(table, other), table, name) for other in others}
+    return dict(sorted(cosines.items(), key=lambda pair: -pair[1]))

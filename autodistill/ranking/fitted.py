@@ -1,8 +1,8 @@
 """The predictors by name, and one of them made ready: fitted, calibrated, compared with the mean rank.
 
-Fitting takes seconds to a minute, so it is done once for a table of runs and kept. A pickle is loaded only
-from the tool's own cache, under a hash of everything that it was made from, and only if its own hash is
-the one that was written beside it.
+Fitting takes seconds to a minute, so it is done once for a table of runs and kept. A pickle is loaded only from the
+tool's own cache, under a hash of everything that it was made from, and only if its own hash is the one that was
+written beside it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import pickle
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-
-import numpy as np
 
 from autodistill.ranking import simple, tabular
 from autodistill.ranking.calibration import Calibration, calibrate, left_out_standings
@@ -39,19 +37,14 @@ LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "lightgbm", "autogluon.
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a recommendation is made with.
-
-    Args:
-        rank: Puts candidates in order.
-        calibration: Gives ratios to standings in the order.
-        agreement: Rank correlation with what came out, mean over past datasets when each is left out.
-        mean_rank_agreement: The same of the mean rank of exact configurations.
-    """
+    """What a recommendation is made with."""
 
     rank: Rank
     calibration: Calibration
     agreement: float
+    """Rank correlation with what came out, mean over past datasets when each is left out."""
     mean_rank_agreement: float
+    """The same of the mean rank of exact configurations."""
 
 
 def fit_predictor(name: str, table: RunTable, cache: Path, reporter: Reporter) -> Fitted:
@@ -61,34 +54,26 @@ def fit_predictor(name: str, table: RunTable, cache: Path, reporter: Reporter) -
         return kept
     counted = f"{len(table.runs):,} runs of {len(table.names)} datasets"
     reporter.message(f"fitting the predictor {name} on {counted}")
-    rank = PREDICTORS[name](table)
-    standings = left_out_standings(PREDICTORS[name], rank, table)
+    fit = PREDICTORS[name]
+    rank = fit(table)
+    standings = left_out_standings(fit, rank, table)
     by_mean_rank = left_out_standings(simple.mean_rank, simple.mean_rank(table), table)
-    agreements = (_mean(agreement(table.runs, each)) for each in (standings, by_mean_rank))
-    fitted = Fitted(rank, calibrate(table, standings), *agreements)
-    _write(path, fitted)
+    both = (agreement(table.runs, each) for each in (standings, by_mean_rank))
+    fitted = Fitted(rank, calibrate(table, standings), *(float(each.mean()) if len(each) else 0.0 for each in both))
+    content = pickle.dumps(fitted)
+    with written_atomically(path) as aside:
+        aside.write_bytes(content)
+    write_text(path.with_suffix(".sha256"), hashlib.sha256(content).hexdigest())
     return fitted
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else 0.0
 
 
 def _identity(name: str, table: RunTable) -> str:
     """Hash of runs, datasets, vectors, the code of this package and the libraries."""
     runs = table.runs.reindex(columns=sorted(table.runs.columns)).to_json(orient="split", double_precision=15)
-    known = [table.datasets[each].descriptors for each in table.names if each in table.datasets]
-    datasets = [descriptors.model_dump_json() for descriptors in known]
+    datasets = [table.datasets[each].descriptors.model_dump_json() for each in table.names if each in table.datasets]
     code = hash_of_files(list(Path(__file__).parents[1].rglob("*.py")))
     versions = [version(library) for library in LIBRARIES]
     return hash_of(name, runs, datasets, table.vectors.name, code, versions)
-
-
-def _write(path: Path, fitted: Fitted) -> None:
-    content = pickle.dumps(fitted)
-    with written_atomically(path) as aside:
-        aside.write_bytes(content)
-    write_text(path.with_suffix(".sha256"), hashlib.sha256(content).hexdigest())
 
 
 def _read(path: Path) -> Fitted | None:
@@ -97,6 +82,4 @@ def _read(path: Path) -> Fitted | None:
     if not (path.is_file() and digest.is_file()):
         return None
     content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != digest.read_text("utf-8"):
-        return None
-    return pickle.loads(content)
+    return pickle.loads(content) if hashlib.sha256(content).hexdigest() == digest.read_text("utf-8") else None

@@ -1,7 +1,7 @@
 """Everything that is known before anything is run: past runs, datasets, word vectors, as one table.
 
-Decided here: a recommendation learns from the published figures and from the user's own runs, unless
-another meta-dataset is named.
+Decided here: a recommendation learns from the published figures and from the user's own runs, unless another
+meta-dataset is named.
 """
 
 from __future__ import annotations
@@ -27,15 +27,11 @@ def load_knowledge(
     vectors: str = GLOVE,
     options: RunOptions = RunOptions(),  # noqa: B008 - frozen
 ) -> tuple[RunTable, tuple[str, ...]]:
-    """Past runs with their datasets.
+    """Past runs with their datasets, and what was noticed while they were read.
 
     Args:
         sources: `published`, `store`, files of runs, folders.
-        store: The user's; opened where it is needed and absent.
         vectors: As `load_vectors` takes them.
-
-    Returns:
-        The table, and what was noticed while it was read.
 
     Raises:
         InputError: A source cannot be read, or there is not one run.
@@ -45,6 +41,5 @@ def load_knowledge(
     if not len(runs):
         hint = "Make runs with `autodistill run`, or name a table of runs."
         raise InputError.of("--meta-data", "no runs to learn from", ", ".join(sources), (), hint)
-    own = [Dataset(*found) for found in store.datasets()]
-    table = RunTable(runs.frame, known_datasets(own), load_vectors(vectors, options.cache))
-    return table, runs.notes
+    datasets = known_datasets(Dataset(*own) for own in store.datasets())
+    return RunTable(runs.frame, datasets, load_vectors(vectors, options.cache)), runs.notes

@@ -6,18 +6,16 @@ A Gaussian process whose covariance is a sum of parts with a variance each (a mi
            + deviation of its dataset, for models, pair and pipeline
            + noise, of its own size on each dataset
 
-Runs of one dataset share their deviation, so 271 runs of one dataset do not outvote 57 of another, and a
-component counts as good when it is so on many datasets. The variances maximise the marginal
-likelihood of the past runs. Where features of datasets are used, datasets that are near in them share
-deviations too, and an effect may depend on the dataset; without them a new dataset gets what holds
-everywhere.
+Runs of one dataset share their deviation, so 271 runs of one dataset do not outvote 57 of another, and a component
+counts as good when it is so on many datasets. The variances maximise the marginal likelihood of the past runs. Where
+features of datasets are used, datasets that are near in them share deviations too, and an effect may depend on the
+dataset; without them a new dataset gets what holds everywhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -28,15 +26,10 @@ from scipy.stats import sem
 
 from autodistill.history.table import MODEL_COLUMNS
 from autodistill.ranking.distances import DatasetSpace
-from autodistill.ranking.past import FEWEST, MODELS, agreement, as_words, configuration_columns, target
-
-if TYPE_CHECKING:
-    from autodistill.ranking.past import RunTable
+from autodistill.ranking.past import FEWEST, MODELS, RunTable, agreement, as_words, target, varying_columns
 
 SAME = "same"
 FEATURES = ("descriptors", "embedding")
-FEATURE_SETS: tuple[tuple[str, ...], ...] = ((), *((name,) for name in FEATURES), FEATURES)
-
 ALIKE = 0.3
 """Two pipelines that differ in one column are exp(−0.3) alike."""
 MOST_RUNS = 1_200
@@ -63,7 +56,6 @@ class Encoding:
     Args:
         words: Columns of names; `numbers`: of numbers.
         means: Of the numbers and of the logarithms of the models' sizes; `deviations` likewise.
-        space: Where datasets lie.
         lengths: Feature set → distance beyond which datasets have little in common.
     """
 
@@ -77,31 +69,31 @@ class Encoding:
     @classmethod
     def of(cls, table: RunTable) -> Encoding:
         """Of all columns that vary."""
-        runs = table.runs
-        columns = configuration_columns(runs)
-        varying = [name for name in columns if runs[name].nunique(dropna=False) > 1 or name in MODELS]
+        runs, space = table.runs, DatasetSpace.of(table)
+        varying = list(dict.fromkeys([*MODELS, *varying_columns(runs)]))
         numbers = [name for name in varying if pd.api.types.is_numeric_dtype(runs[name])]
         words = [name for name in varying if name not in numbers]
-        scaled, space = _numbers(runs, numbers), DatasetSpace.of(table)
+        scaled = _numbers(runs, numbers)
         deviations = scaled.std(ddof=0)
-        deviations = deviations.where(deviations > 0, 1.0)
-        lengths = {name: _typical_distance(_positions(space, table, name)) for name in FEATURES}
-        return cls(words, numbers, scaled.mean().fillna(0.0), deviations, space, lengths)
+        lengths = {
+            each: _typical_distance([getattr(space, each)(table, name) for name in table.names]) for each in FEATURES
+        }
+        return cls(words, numbers, scaled.mean().fillna(0.0), deviations.where(deviations > 0, 1.0), space, lengths)
 
     def __call__(self, table: RunTable) -> Encoded:
         """Runs as arrays: hashes of names, standardised numbers (NaN: missing), positions of datasets."""
         runs = table.runs.reindex(columns=["dataset", *self.words, *self.numbers, *MODEL_COLUMNS])
-        words = as_words(runs[self.words])
         numbers = (_numbers(runs, self.numbers) - self.means) / self.deviations
         datasets = runs.dataset.to_numpy(dtype=str)
+        words = as_words(runs[self.words])
         encoded: Encoded = {name: pd.util.hash_array(words[name].to_numpy()) for name in self.words}
         encoded |= {name: numbers[name].to_numpy() for name in self.numbers} | {"dataset": datasets}
         for role in MODELS:
             sizes = [name for name in MODEL_COLUMNS if name.startswith(role)]
             encoded[f"size of {role}"] = np.ascontiguousarray(numbers[sizes])
-        for name, length in self.lengths.items():
-            positions = _positions(self.space, table, name)
-            encoded[name] = np.stack([positions[dataset] for dataset in datasets]) / length
+        for features, length in self.lengths.items():
+            positions = {name: getattr(self.space, features)(table, name) for name in table.names}
+            encoded[features] = np.stack([positions[dataset] for dataset in datasets]) / length
         return encoded
 
 
@@ -110,30 +102,20 @@ def _numbers(runs: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     return runs[[*names]].astype(float).join(runs[[*MODEL_COLUMNS]].astype(float).map(np.log))
 
 
-def _positions(space: DatasetSpace, table: RunTable, features: str) -> dict[str, np.ndarray]:
-    """Dataset → where it lies, by `descriptors` or by `embedding`."""
-    return {name: getattr(space, features)(table, name) for name in table.names}
-
-
-def _typical_distance(positions: Mapping[str, np.ndarray]) -> float:
+def _typical_distance(positions: Sequence[np.ndarray]) -> float:
     """Half of the median distance between two of the past datasets."""
-    known = [position for position in positions.values() if np.isfinite(position).all()]
+    known = [position for position in positions if np.isfinite(position).all()]
     distances = pdist(np.stack(known)) if len(known) > 1 else np.ones(1)
     return float(np.median(distances)) / 2 or 1.0
 
 
 def covariances(encoding: Encoding, one: Encoded, other: Encoded, relations: Sequence[str]) -> Parts:
-    """The parts of the covariance between two sets of runs, each (n, m).
-
-    Args:
-        relations: Which relations of datasets there are deviations for: `same`, or a feature set.
-    """
+    """The parts of the covariance of two sets of runs, each (n, m); a relation is `same` or a feature set."""
     columns = [name for name in (*encoding.words, *encoding.numbers) if name not in MODELS]
     parts = {name: _alike(one[name], other[name]) for name in (*MODELS, *columns)}
     pipeline = np.exp(ALIKE * (np.sum([parts[name] for name in columns], axis=0) - len(columns)))
     pair = parts["teacher"] * parts["student"]
-    deviating = {role: parts[role] for role in MODELS}
-    deviating |= {"pair": pair, "pipeline": pipeline, "run": pair * pipeline}
+    deviating = {role: parts[role] for role in MODELS} | {"pair": pair, "pipeline": pipeline, "run": pair * pipeline}
     parts |= {name: _near(one[name], other[name]) for name in (f"size of {role}" for role in MODELS)}
     for relation in relations:
         near = _alike(one["dataset"], other["dataset"]) if relation == SAME else _near(one[relation], other[relation])
@@ -183,12 +165,11 @@ class Mixed:
     """The fitted predictor.
 
     Args:
-        features: The feature sets of datasets that it uses.
-        variances: Part → its variance.
-        runs: The past runs, encoded.
+        features: The feature sets of datasets that it uses; `gains` is what each adds to the rank correlation.
+        variances: Of each part.
+        runs: The past ones, encoded.
         weights: A⁻¹y (n,).
         left_out: What each past run would have been predicted without the runs of its dataset (n,).
-        gains: Feature sets → what they add to the rank correlation on past datasets when left out.
     """
 
     encoding: Encoding
@@ -200,7 +181,6 @@ class Mixed:
     gains: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(self, candidates: RunTable) -> np.ndarray:
-        """The standing of each candidate (n,)."""
         parts = covariances(self.encoding, self.encoding(candidates), self.runs, (SAME, *self.features))
         return sum(self.variances[name] * part for name, part in parts.items()) @ self.weights
 
@@ -208,14 +188,13 @@ class Mixed:
 def mixed(table: RunTable) -> Mixed:
     """The predictor with the feature sets that predict unseen datasets best, if they clearly do.
 
-    Each of the past datasets is left out in turn (`Mixed.left_out`). Features are used where their mean
-    rank correlation is above that without any by `LEAST_GAIN` and by more than two standard errors: with few
-    datasets, chance picks features easily, and wrong ones do harm.
+    Each of the past datasets is left out in turn (`Mixed.left_out`). Features are used where their mean rank
+    correlation is above that without any by `LEAST_GAIN` and by more than two standard errors: with few datasets,
+    chance picks features easily, and wrong ones do harm.
     """
-    comparable = (table.runs.groupby("dataset").size() >= FEWEST).sum()
-    if comparable < FEWEST_DATASETS:
+    if (table.runs.groupby("dataset").size() >= FEWEST).sum() < FEWEST_DATASETS:
         return fit_mixed(table)
-    plain, *richer = (fit_mixed(table, features, FEWER_RUNS) for features in FEATURE_SETS)
+    plain, *richer = (fit_mixed(table, each, FEWER_RUNS) for each in ((), *((name,) for name in FEATURES), FEATURES))
     without = agreement(table.runs, plain.left_out)
     gains = {model.features: agreement(table.runs, model.left_out) - without for model in richer}
     means = {features: float(gain.mean()) for features, gain in gains.items()}
@@ -225,12 +204,7 @@ def mixed(table: RunTable) -> Mixed:
 
 
 def fit_mixed(table: RunTable, features: Sequence[str] = (), most_runs: int = MOST_RUNS) -> Mixed:
-    """Fits the predictor with the given feature sets of datasets.
-
-    Args:
-        features: Some of `FEATURES`; with none, a new dataset gets only what holds on every dataset.
-        most_runs: Runs that the variances are estimated on.
-    """
+    """Fits the predictor with some of `FEATURES`; its variances are estimated on `most_runs` at most."""
     encoding = Encoding.of(table)
     runs, y = encoding(table), target(table.runs).fillna(0).to_numpy()
     parts = covariances(encoding, runs, runs, (SAME, *features))
@@ -239,8 +213,7 @@ def fit_mixed(table: RunTable, features: Sequence[str] = (), most_runs: int = MO
     variances = find_variances({name: value[np.ix_(rows, rows)] for name, value in parts.items()}, y[rows])
     factor = cho_factor(sum(variances[name] * value for name, value in parts.items()), lower=True)
     inverse = cho_solve(factor, np.eye(len(y)))
-    left_out = _left_out(inverse, y, runs["dataset"])
-    return Mixed(encoding, tuple(features), variances, runs, inverse @ y, left_out)
+    return Mixed(encoding, tuple(features), variances, runs, inverse @ y, _left_out(inverse, y, runs["dataset"]))
 
 
 def _at_most(datasets: np.ndarray, most: int) -> np.ndarray:
@@ -256,8 +229,7 @@ def _left_out(inverse: np.ndarray, y: np.ndarray, datasets: np.ndarray) -> np.nd
     """What each run would be predicted from the runs of the other datasets, without fitting again.
 
     Equation:
-        ŷ_I = y_I − (A⁻¹_II)⁻¹ (A⁻¹y)_I for the runs I of a dataset
-        (Rasmussen and Williams 2006, section 5.4.2)
+        ŷ_I = y_I − (A⁻¹_II)⁻¹ (A⁻¹y)_I for the runs I of a dataset (Rasmussen and Williams 2006, section 5.4.2)
     """
     weights, predicted = inverse @ y, np.empty_like(y)
     for name in np.unique(datasets):

@@ -1,7 +1,7 @@
 """What a predictor learns from, and what it is measured by.
 
-Decided here: the target. Ratios of different datasets are not comparable, so a run's target is its rank
-among the runs of its dataset, mapped to a Gaussian: 0 is the middle, 1 one standard deviation above it.
+Decided here: the target. Ratios of different datasets are not comparable, so a run's target is its rank among the
+runs of its dataset, mapped to a Gaussian: 0 is the middle, 1 one standard deviation above it.
 """
 
 from __future__ import annotations
@@ -30,13 +30,7 @@ OUTCOMES = ["score", "ratio", "seconds"]
 
 @dataclass(frozen=True)
 class RunTable:
-    """Runs, past ones or candidates, with what is known of their datasets before anything is run on them.
-
-    Args:
-        runs: A row a run, in the columns of `history.table`; candidates have no outcome.
-        datasets: By name; some may be missing.
-        vectors: The set of word vectors in which datasets are embedded.
-    """
+    """Runs in the columns of `history.table`, and what is known of their datasets; candidates have no outcome."""
 
     runs: pd.DataFrame
     datasets: Mapping[str, Dataset]
@@ -71,10 +65,7 @@ def folds(fit: Fit, table: RunTable) -> Iterator[tuple[str, Rank, np.ndarray]]:
 
 
 def gaussian_ranks(values: pd.Series) -> pd.Series:
-    """Ranks mapped to a Gaussian; equal values share a rank, missing ones stay missing.
-
-    Equation:
-        y = Φ⁻¹((rank − ½) / n)
+    """Ranks mapped to a Gaussian, y = Φ⁻¹((rank − ½) / n); equal values share a rank, missing ones stay missing.
 
     Example:
         >>> [round(value, 3) for value in gaussian_ranks(pd.Series([0.9, 0.5, 0.7]))]
@@ -89,10 +80,7 @@ def target(runs: pd.DataFrame) -> pd.Series:
 
 
 def spearman(predicted: pd.Series, actual: pd.Series) -> float:
-    """Spearman's ρ, equal values sharing a rank.
-
-    0 where all predictions are equal; NaN where all actual values are, or one is missing.
-    """
+    """Spearman's ρ; 0 where all predictions are equal, NaN where all actual values are, or one is missing."""
     if actual.nunique() < 2:
         return np.nan
     return float(spearmanr(predicted, actual).statistic) if predicted.nunique() > 1 else 0.0
@@ -110,6 +98,11 @@ def configuration_columns(runs: pd.DataFrame) -> list[str]:
     return [*MODELS, *(name for name in runs.columns if is_pipeline_column(name) and name not in STACKS)]
 
 
+def varying_columns(runs: pd.DataFrame) -> list[str]:
+    """The columns of the configuration that have several values."""
+    return [name for name in configuration_columns(runs) if runs[name].nunique(dropna=False) > 1]
+
+
 def configurations(runs: pd.DataFrame) -> pd.Series:
     """One value for each different configuration, equal for repeats and across datasets."""
     return as_words(runs[configuration_columns(runs)]).agg("\x1f".join, axis=1)
@@ -117,10 +110,8 @@ def configurations(runs: pd.DataFrame) -> pd.Series:
 
 def as_words(cells: pd.DataFrame) -> pd.DataFrame:
     """Cells as text: an equal number is the same word however it is stored, nothing is the empty one."""
-    return cells.astype(object).map(_word)
 
+    def word(cell: Any) -> str:
+        return "" if pd.isna(cell) else str(float(cell) if isinstance(cell, Real) else cell)
 
-def _word(cell: Any) -> str:
-    if pd.isna(cell):
-        return ""
-    return str(float(cell)) if isinstance(cell, Real) else str(cell)
+    return cells.astype(object).map(word)

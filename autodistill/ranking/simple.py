@@ -1,7 +1,6 @@
-"""Predictors without a model: what every other one has to beat.
+"""Predictors without a model, which every other one has to beat.
 
-Each remembers how exact configurations did on past datasets; one that it has never seen stands in the
-middle.
+Each remembers how exact configurations did on past datasets; one that it has never seen stands in the middle.
 """
 
 from __future__ import annotations
@@ -20,20 +19,13 @@ PORTFOLIO_SIZE = 10
 
 @dataclass(frozen=True)
 class Remembered:
-    """Ranks candidates by a value remembered for each configuration.
-
-    Args:
-        columns: The configuration's columns, as they were when it was learned.
-        values: Configuration → value.
-        unseen: For a configuration without one.
-    """
+    """Ranks candidates by the value of their configuration, made of `columns`; by `unseen` where it has none."""
 
     columns: list[str]
     values: pd.Series
     unseen: float = 0.0
 
     def __call__(self, candidates: RunTable) -> np.ndarray:
-        """The standing of each candidate (n,)."""
         keys = configurations(candidates.runs.reindex(columns=self.columns))
         return keys.map(self.values).fillna(self.unseen).to_numpy(dtype=float)
 
@@ -62,8 +54,8 @@ def mean_rank(table: RunTable) -> Remembered:
 def portfolio(table: RunTable) -> Remembered:
     """Configurations of which one or another does well on every dataset, picked one after another.
 
-    Each pick raises the mean over datasets of the best value so far the most (a greedy portfolio,
-    Xu et al. 2010); after them come the others by mean rank.
+    Each pick raises the mean over datasets of the best value so far the most (a greedy portfolio, Xu et al. 2010);
+    after them come the others by mean rank.
     """
     scores = _scores(table)
     lowest = float(scores.min().min())
@@ -81,14 +73,7 @@ def portfolio(table: RunTable) -> Remembered:
 
 @dataclass(frozen=True)
 class NearestDataset:
-    """Ranks candidates as they did on the nearest dataset that has run them; else by their mean rank.
-
-    Args:
-        columns: The configuration's columns.
-        scores: Dataset × configuration → mean target.
-        space: Where datasets lie.
-        embeddings: Dataset → its embedding, of those that anything is known of.
-    """
+    """Ranks candidates as they did on the nearest dataset that has run them (`scores`); else by their mean rank."""
 
     columns: list[str]
     scores: pd.DataFrame
@@ -96,14 +81,11 @@ class NearestDataset:
     embeddings: Mapping[str, np.ndarray]
 
     def __call__(self, candidates: RunTable) -> np.ndarray:
-        """The standing of each candidate (n,)."""
         standings = np.zeros(len(candidates.runs))
         for name in candidates.names:
             rows = (candidates.runs.dataset == name).to_numpy()
             part = replace(candidates, runs=candidates.runs[rows])
-            similar = {
-                other: self.space.similarity(embedding, part, name) for other, embedding in self.embeddings.items()
-            }
+            similar = {other: self.space.similarity(there, part, name) for other, there in self.embeddings.items()}
             farthest_first = self.scores.loc[sorted(similar, key=similar.__getitem__)]
             nearest = farthest_first.ffill().tail(1).mean().fillna(self.scores.mean())
             standings[rows] = Remembered(self.columns, nearest)(part)

@@ -1,8 +1,7 @@
 """Predictors that are models of tables: ridge, LightGBM, and AutoGluon's ensemble.
 
-All three see the same table: a run's models and pipeline, the models' sizes, and the descriptors of its
-dataset. Decided here: their settings. Everything that they learn, scales included, is learned from the
-runs that they are fitted on.
+All three see the same table: a run's models and pipeline, the models' sizes, and the descriptors of its dataset.
+Decided here: their settings. Everything that they learn, scales included, comes from the runs that they are fitted on.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from autodistill.history.table import MODEL_COLUMNS
 from autodistill.ranking.distances import DatasetSpace
-from autodistill.ranking.past import RunTable, as_words, configuration_columns, target
+from autodistill.ranking.past import RunTable, as_words, target, varying_columns
 
 RIDGE_PENALTY = 10.0
 AUTOGLUON: dict[str, Any] = {
@@ -46,13 +45,9 @@ MOST_FOLDS = 8
 
 @dataclass(frozen=True)
 class Inputs:
-    """Runs as a table of words and numbers, learned from past ones.
+    """Runs as a table of words (the columns of models and pipeline) and numbers, learned from past ones.
 
     A knob has few values, and no order of theirs needs to be the right one, so they count as words.
-
-    Args:
-        words: Columns of models and pipeline.
-        space: Scales of the datasets' descriptors.
     """
 
     words: list[str]
@@ -61,9 +56,7 @@ class Inputs:
     @classmethod
     def of(cls, table: RunTable) -> Inputs:
         """Of all columns that vary."""
-        runs = table.runs
-        columns = [name for name in configuration_columns(runs) if runs[name].nunique(dropna=False) > 1]
-        return cls(columns, DatasetSpace.of(table))
+        return cls(varying_columns(table.runs), DatasetSpace.of(table))
 
     def __call__(self, table: RunTable) -> pd.DataFrame:
         """The table (n, columns)."""
@@ -82,23 +75,19 @@ class Model:
     model: Any
 
     def __call__(self, candidates: RunTable) -> np.ndarray:
-        """The standing of each candidate (n,)."""
         return np.asarray(self.model.predict(self.inputs(candidates)), dtype=float)
 
 
-def _columns(numbers: Any) -> Any:
-    """Names become one column each; numbers go through `numbers`."""
+def _fitted(table: RunTable, numbers: Any, model: Any) -> Model:
+    """Fits `model` on a column for each name, and numbers that go through `numbers`."""
     words = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    return make_column_transformer(
+    columns = make_column_transformer(
         (words, make_column_selector(dtype_include=[object, "string"])),
         (numbers, make_column_selector(dtype_include="number")),
         verbose_feature_names_out=False,
     ).set_output(transform="pandas")
-
-
-def _fitted(table: RunTable, numbers: Any, model: Any) -> Model:
     inputs, y = Inputs.of(table), target(table.runs).fillna(0.0)
-    return Model(inputs, make_pipeline(_columns(numbers), model).fit(inputs(table), y.to_numpy()))
+    return Model(inputs, make_pipeline(columns, model).fit(inputs(table), y.to_numpy()))
 
 
 def ridge(table: RunTable) -> Model:
@@ -116,9 +105,6 @@ def lightgbm(table: RunTable) -> Model:
     return _fitted(table, "passthrough", trees)
 
 
-# --- AutoGluon --------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class AutoGluon:
     """AutoGluon's predictor; its files are kept as one archive, so that it can be stored like the others."""
@@ -127,15 +113,12 @@ class AutoGluon:
     archive: bytes
 
     def __call__(self, candidates: RunTable) -> np.ndarray:
-        """The standing of each candidate (n,)."""
         from autogluon.tabular import TabularPredictor
 
         rows = self.inputs(candidates).assign(dataset=candidates.runs.dataset.astype(str))
-        with TemporaryDirectory() as folder:
-            with zipfile.ZipFile(io.BytesIO(self.archive)) as files:
-                files.extractall(folder)
-            predictor = TabularPredictor.load(folder, verbosity=0)
-            return predictor.predict(rows).to_numpy(dtype=float)
+        with TemporaryDirectory() as folder, zipfile.ZipFile(io.BytesIO(self.archive)) as files:
+            files.extractall(folder)
+            return TabularPredictor.load(folder, verbosity=0).predict(rows).to_numpy(dtype=float)
 
 
 def autogluon(table: RunTable) -> AutoGluon:
@@ -147,12 +130,10 @@ def autogluon(table: RunTable) -> AutoGluon:
 
     inputs = Inputs.of(table)
     rows = inputs(table).assign(dataset=table.runs.dataset.astype(str), target=target(table.runs).fillna(0.0))
-    ignored = {"ignored_columns": ["dataset"]}
+    settings = {"problem_type": "regression", "verbosity": 0, "learner_kwargs": {"ignored_columns": ["dataset"]}}
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the libraries below, about sizes that are as they should be
         path = f"{folder}/model"
-        predictor = TabularPredictor(
-            "target", problem_type="regression", path=path, verbosity=0, learner_kwargs=ignored
-        )
+        predictor = TabularPredictor("target", path=path, **settings)
         predictor.fit(rows, num_bag_folds=min(MOST_FOLDS, len(table.names)), **AUTOGLUON)
         return AutoGluon(inputs, Path(shutil.make_archive(path, "zip", path)).read_bytes())
