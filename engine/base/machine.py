@@ -1,8 +1,4 @@
-"""What this machine can do: devices, precisions, threads.
-
-Nothing here is stored in a pipeline. bf16 counts as available on a CPU only where the
-instructions exist (AMX or AVX512-BF16); emulated, it would be slower than float32.
-"""
+"""What this machine can do: devices, precisions, threads. Nothing here is stored in a pipeline."""
 
 from __future__ import annotations
 
@@ -69,7 +65,7 @@ class Machine:
 
 
 def cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies bf16 matrices in hardware."""
+    """Whether the CPU multiplies bf16 matrices in hardware; emulated, bf16 would be slower than float32."""
     import torch
 
     capabilities = torch.cpu.get_capabilities()
@@ -89,8 +85,8 @@ def choose_precision(requested: str, device: torch.device) -> str:
     if requested == "auto":
         if bf16:
             return "bf16"
-        return "fp16" if device.type == "cuda" else "float32"
-    if requested == "fp16" and device.type != "cuda":
+        return "fp16" if on_gpu else "float32"
+    if requested == "fp16" and not on_gpu:
         raise InputError.of("--precision", "fp16 needs a GPU", "fp16", ("bf16", "float32"), "float32")
     return requested
 
@@ -132,11 +128,7 @@ def _leave_processes() -> None:
 
 
 def share_threads() -> None:
-    """Splits the cores among the processes of this machine.
-
-    Two processes with as many threads as cores each take several times longer than two that
-    share the cores, so this is not left to the user.
-    """
+    """Splits the cores among the processes of this machine: with all cores each, they take several times longer."""
     if local_processes() > 1:
         import torch
 

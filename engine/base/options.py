@@ -37,8 +37,7 @@ class FineTuning(Spec):
     seed: Annotated[int, Field(ge=0)] = 0
     """Of the teacher's fine-tuning.
 
-    It has its own, so that students with different seeds share one teacher.
-    """
+    It has its own, so that students with different seeds share one teacher."""
 
     def resolved(self, from_scratch: bool) -> FineTuning:
         """The same with a value in place of every `None`."""
@@ -56,24 +55,19 @@ class RunOptions(Spec):
     precision: Literal["auto", "bf16", "fp16", "float32"] = "auto"
     """`auto`: what the hardware computes fastest.
 
-    bf16 where it is in hardware, fp16 on older GPUs, otherwise float32.
-    """
+    bf16 where it is in hardware, fp16 on older GPUs, otherwise float32."""
     workers: Annotated[int, Field(ge=0)] | None = None
     """Processes that augment texts. Default: as suits the machine.
 
-    They work ahead of the training; 0: its own does it. Operators that run a model, such as contextual,
-    always run in the training's own.
-    """
+    They work ahead of the training; 0: its own does it, as it always does for operators that run a model."""
     signals: Literal["auto", "online"] = "auto"
     """`auto`: the teacher's signals are kept on disk.
 
-    Where they fit the budget; otherwise, and with `online`, they are computed in every epoch.
-    """
+    Where they fit the budget; otherwise, and with `online`, they are computed in every epoch."""
     cache_dir: str | None = None
     """Folder of teachers, scores, signals and vocabularies.
 
-    `$AUTODISTILLER_CACHE` or ~/.cache/autodistiller when absent.
-    """
+    `$AUTODISTILLER_CACHE` or ~/.cache/autodistiller when absent."""
     cache_budget_gb: Annotated[float, Field(ge=0)] = 20.0
     """Gigabytes on disk for cached signals."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0

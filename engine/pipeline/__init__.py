@@ -1,11 +1,8 @@
 """The pipeline: everything that decides what a distillation run computes, as frozen data.
 
-Decided here: names, ranges and defaults. Defaults are the paper's (Distiller, He et al. 2021,
-appendix G) unless a comment says otherwise. Not here: devices, workers, folders, seeds, teacher
-and student, which are arguments of a run. Nothing here imports torch or transformers.
-
-Each component is a tagged spec (its tag is `kind`), so a knob that belongs to
-another kind is an unknown key and therefore an error.
+Decided here: names, ranges and defaults, which are the paper's (Distiller, He et al. 2021, appendix G) unless
+a comment says otherwise. Each component is a tagged spec (its tag is `kind`), so a knob that belongs to another
+kind is an unknown key and therefore an error. Nothing here imports torch or transformers.
 """
 
 from engine.base.spec import Spec

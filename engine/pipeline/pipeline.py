@@ -79,10 +79,8 @@ class Pipeline(Spec):
         problems, weights = [], self.weights
         intermediate, mapping = self.intermediate.kind, self.mapping.kind
         if (intermediate == "none") != (mapping == "none"):
-            problems.append(
-                "intermediate and mapping go together: both `none`, or neither; "
-                f"got intermediate {intermediate} and mapping {mapping}"
-            )
+            got = f"got intermediate {intermediate} and mapping {mapping}"
+            problems.append(f"intermediate and mapping go together: both `none`, or neither; {got}")
         if weights.prediction + weights.hard_label + weights.intermediate * (intermediate != "none") == 0:
             problems.append("all weights are 0: nothing would be learned")
         if self.team.kind != "single" and weights.prediction == 0:
@@ -135,10 +133,7 @@ class Pipeline(Spec):
 
 def _augments(given: Any) -> bool:
     """Whether what stands under `augmentation` holds operators, in any of its forms."""
-    if isinstance(given, Augmentation):
-        return bool(given.operators)
-    if isinstance(given, Mapping):
-        given = given.get("operators")
+    given = given.get("operators") if isinstance(given, Mapping) else getattr(given, "operators", given)
     return bool(given) and given != "none"
 
 
@@ -152,7 +147,7 @@ def component_specs() -> dict[str, tuple[type[Spec], ...]]:
         "team": TeamSpec,
         "critic": CriticSpec,
     }
-    return {name: get_args(get_args(union)[0]) if get_args(union) else (union,) for name, union in unions.items()}
+    return {name: get_args(get_args(union)[0]) for name, union in unions.items()}
 
 
 def components() -> dict[str, list[str]]:
@@ -162,5 +157,4 @@ def components() -> dict[str, list[str]]:
         >>> components()["mapping"]
         ['none', 'skip', 'last', 'emd']
     """
-    found = component_specs().items()
-    return {name: [spec.model_fields["kind"].default for spec in specs] for name, specs in found}
+    return {name: [spec.model_fields["kind"].default for spec in specs] for name, specs in component_specs().items()}

@@ -19,8 +19,7 @@ def distillation_ratio(student_score: float, teacher_score: float) -> float | No
     """Student score / teacher score on the same metric (Distiller, section 3.4).
 
     Returns:
-        The ratio; None where the teacher's score is not above zero, or either is not finite:
-        there it is undefined.
+        The ratio; None where the teacher's score is not above zero, or either is not finite: there it is undefined.
 
     Example:
         >>> distillation_ratio(0.8, 0.9)
