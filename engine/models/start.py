@@ -1,8 +1,7 @@
 """What a model starts as: pretrained, from scratch, or some layers of another one.
 
-Decided here: teacher, members of a team and student start in the same three ways. A start is settled before a
-weight is loaded, and `begin` makes the model. What a model takes of another one (`layers:K` its layers, a
-student from scratch its vocabulary) it takes of the donor that is given with it.
+Decided here: teacher, members of a team and student start in the same three ways. What a model takes of another
+one (`layers:K` its layers, a student from scratch its vocabulary) it takes of the donor that is given with it.
 """
 
 from __future__ import annotations
@@ -76,10 +75,7 @@ class Start:
 
 
 def start_of(name: ModelName, role: str, whole: Start | None = None) -> Start:
-    """Settles what a model starts as.
-
-    Args:
-        whole: The teacher, whose layers `layers:K` takes.
+    """Settles what a model starts as; `layers:K` takes the layers of `whole`, the teacher.
 
     Raises:
         InputError: It cannot be read, or the teacher has too few layers for it.
@@ -126,9 +122,8 @@ def configuration(
 def begin(start: Start, task: Task, seed: int, machine: Machine, donor: Model | None = None) -> Model:
     """The model as it starts, with its tokenizer; the same for the same seed.
 
-    Args:
-        donor: Gives `layers:K` its layers (when absent: the whole model as it starts), and a student from
-            scratch its tokenizer.
+    A donor gives `layers:K` its layers (when absent: the whole model as it starts), and a student from scratch
+    its tokenizer.
     """
     if donor is None and start.whole is not None:
         donor = begin(start.whole, task, seed, machine)
@@ -156,11 +151,7 @@ def _match_labels(model: PreTrainedModel, task: Task, machine: Machine) -> None:
 
 
 def planned_parameters(start: Start, task: Task, machine: Machine, teacher: Start | None = None) -> int:
-    """Number of parameters of a model that is not built.
-
-    Args:
-        teacher: Of a student, which may take its vocabulary.
-    """
+    """Number of parameters of a model that is not built; a student may take its teacher's vocabulary."""
     return parameters_of(_planned(start, task, machine, teacher), task.kind)
 
 

@@ -18,10 +18,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def train_tokenizer(task: Task, size: int = VOCABULARY_SIZE) -> PreTrainedTokenizerBase:
-    """An uncased WordPiece tokenizer in BERT's format, with at most `size` entries.
-
-    The same texts give the same vocabulary.
-    """
+    """An uncased WordPiece tokenizer in BERT's format, with at most `size` entries, the same for the same texts."""
     backend = BertTokenizer(do_lower_case=True).backend_tokenizer
     counts = Counter(c for text in texts_of(task) for c in backend.normalizer.normalize_str(text))
     common = sorted(counts.items(), key=lambda item: (-item[1], item[0]))

@@ -3,9 +3,8 @@
     out/                the student (`save_pretrained` layout), result.json, pipeline.toml, README.md
     out/.work/          while the run is under way or pauses: its identity, checkpoints, best weights
 
-A folder belongs to one run. Starting the same run in it again goes on where it stopped, or, when
-it is finished, gives back its result; another run in it is an error unless it may be overwritten.
-A run that pauses leaves `result.json` beside its work.
+A folder belongs to one run, which goes on where it stopped, or, when it is finished, gives back its result;
+another run in it is an error unless it may be overwritten. A run that pauses leaves `result.json` beside its work.
 """
 
 from __future__ import annotations
@@ -28,12 +27,7 @@ RECORD = "run.json"
 
 
 class RunFolder:
-    """A run's folder, opened for one identity.
-
-    Args:
-        path: The folder; made when absent.
-        identity: Hash of everything that decides the result.
-        overwrite: Whether another run in it is thrown away.
+    """A run's folder, opened for one identity, a hash of everything that decides the result.
 
     Raises:
         InputError: The folder holds another run, or files that belong to no run.
@@ -54,8 +48,7 @@ class RunFolder:
         if held not in (None, identity):
             what = "this folder holds another run (other pipeline, dataset, models, seed or precision)"
             raise InputError.of("--out", what, repr(str(path)), (), "Name a new folder, or use --overwrite.")
-        foreign = held is None and self.path.is_dir() and {path.name for path in self.path.iterdir()} - {WORK}
-        if foreign:
+        if held is None and self.path.is_dir() and {path.name for path in self.path.iterdir()} - {WORK}:
             what = "this folder is not empty and holds no run"
             raise InputError.of("--out", what, repr(str(path)), (), "Name a new folder.")
 

@@ -1,8 +1,5 @@
-"""Tries a finished model out: a folder with a student, and texts to answer.
-
-Rows have the normal form of `engine.data.task` without labels: `text` (and `text_pair`), `tokens`,
-or `question` and `context`.
-"""
+"""Tries a finished model out on rows without labels: `text` (and `text_pair`), `tokens`, or `question` and
+`context`."""
 
 from __future__ import annotations
 
@@ -94,24 +91,19 @@ class Predictor:
 
 def _problems(row: Mapping[str, Any], fields: Sequence[str], number: int) -> list[Problem]:
     """What is missing in a row, or is not text."""
-    found = [(field, row.get(field)) for field in fields]
-    return [
-        Problem(f"row {number}", f"{field} is missing" if value is None else f"{field} is not text")
-        for field, value in found
-        if not (_is_words(value) if field == "tokens" else isinstance(value, str))
-    ]
-
-
-def _is_words(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(word, str) for word in value)
+    problems = []
+    for field in fields:
+        value = row.get(field)
+        is_text = isinstance(value, str)
+        if field == "tokens":
+            is_text = isinstance(value, list) and all(isinstance(word, str) for word in value)
+        if not is_text:
+            problems.append(Problem(f"row {number}", f"{field} is {'missing' if value is None else 'not text'}"))
+    return problems
 
 
 def load_predictor(model: str | Path, options: RunOptions | None = None) -> Predictor:
-    """A predictor from a folder that `distill` wrote, or from any fine-tuned model.
-
-    Args:
-        model: A folder or a hub name.
-        options: Device and precision; float32 where they say `auto`.
+    """A predictor from a folder that `distill` wrote, or any fine-tuned model; in float32 if nothing else is asked.
 
     Raises:
         InputError: There is no such model, or it has no head for a task that is known here.
@@ -149,11 +141,7 @@ def _kind(name: str, config: Any, result: RunResult | None) -> TaskKind:
 
 
 def rows_of_texts(kind: TaskKind, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Rows from plain texts.
-
-    Args:
-        texts: A text each; words separated by spaces for tagging; questions for question answering.
-        pairs: Second texts; contexts for question answering.
+    """Rows from plain texts: words separated by spaces for tagging; questions and contexts for question answering.
 
     Raises:
         InputError: Question answering without contexts, or lists of different length.

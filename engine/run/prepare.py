@@ -1,7 +1,4 @@
-"""What the training of a student needs beside it: the objective, and examples with the teacher's view.
-
-Both follow from the plan and the loaded models; nothing is trained here.
-"""
+"""What the training of a student needs beside it: the objective, and examples with the teacher's view."""
 
 from __future__ import annotations
 
@@ -34,17 +31,11 @@ LOGITS = TeacherNeeds(layers=(), tokens="all")
 
 def objective_for(plan: RunPlan, teacher: Teacher, student: PreTrainedModel) -> Objective:
     """Equation 1 for these two models."""
-    layers, width = depth_and_width(student.config)
-    teacher_layers, teacher_width = depth_and_width(teacher.model.config)
+    sizes = {}
+    for who, model in (("student", student), ("teacher", teacher.model)):
+        sizes[f"{who}_layers"], sizes[f"{who}_width"] = depth_and_width(model.config)
     torch.manual_seed(plan.seed)  # of projections and critics
-    return Objective(
-        plan.pipeline,
-        plan.task.kind,
-        student_layers=layers,
-        student_width=width,
-        teacher_layers=teacher_layers,
-        teacher_width=teacher_width,
-    )
+    return Objective(plan.pipeline, plan.task.kind, **sizes)
 
 
 def online_data(
@@ -52,8 +43,7 @@ def online_data(
 ) -> TrainingData:
     """Training examples for student and teacher, and what augments them; the teacher runs along.
 
-    Args:
-        whole: Where the plan's task is a sample, the task that it is of: operators learn from all its texts.
+    Where the plan's task is a sample, operators learn from all texts of the `whole` one.
     """
     task, training = plan.task, plan.pipeline.training
     model, tokenizer = student
@@ -83,11 +73,7 @@ def online_data(
 def seen_by(
     teacher: Teacher, examples: Encoded, tokenizer: PreTrainedTokenizerBase, task: Task, training: Training
 ) -> Encoded | None:
-    """Training examples of a student through a teacher's tokenizer; None where it is the student's.
-
-    Args:
-        tokenizer: The student's.
-    """
+    """Training examples of a student through a teacher's tokenizer; None where it is the student's `tokenizer`."""
     if same_tokenizer(tokenizer, teacher.tokenizer):
         return None
     limit = _longest(teacher, training.max_length or 0)
@@ -110,11 +96,7 @@ def signals_of(
 
 
 def cached_signals(online: OnlineSignals, teacher: Teacher, run: Run, always: bool = False) -> TeacherSignals:
-    """A teacher's signals from the cache where they fit the budget; what is missing is computed now.
-
-    Args:
-        always: Whether they are cached in any case, as logits can be.
-    """
+    """A teacher's signals from the cache where they fit the budget, or `always`; what is missing is computed now."""
     plan, machine = run.plan, run.machine
     length, tokens = plan.pipeline.training.max_length, online.encoded.tokens.values.tobytes()
     store = SignalStore(

@@ -18,8 +18,7 @@ from engine.data.task import TaskKind
 def distillation_ratio(student_score: float, teacher_score: float) -> float | None:
     """Student score / teacher score on the same metric (Distiller, section 3.4).
 
-    Returns:
-        The ratio; None where the teacher's score is not above zero, or either is not finite: there it is undefined.
+    None, that is undefined, where the teacher's score is not above zero, or either is not finite.
 
     Example:
         >>> distillation_ratio(0.8, 0.9)
@@ -51,29 +50,29 @@ def upgraded(record: Any) -> Any:
         raise ValueError(f"it was written by a newer version (layout {layout}, and {LAYOUT} is known)")
     if layout == LAYOUT:
         return record
-    record = {**record, "pipeline": upgraded_pipeline(record.get("pipeline", {}))}
+    pipeline = dict(record.get("pipeline", {}))
+    if "teacher" in pipeline:
+        pipeline["team"] = _renamed(pipeline.pop("teacher"), "policy", "kind")
+    record = {**record, "pipeline": pipeline}
     if "baseline_score" in record:
         record["student_alone_score"] = record.pop("baseline_score")
     for name in {"scores", "stage_seconds"} & record.keys():
-        record[name] = {"student_alone" if key == "baseline" else key: v for key, v in record[name].items()}
+        record[name] = _renamed(record[name], "baseline", "student_alone")
     if record.get("team"):
-        record["team"] = {"teachers" if key == "members" else key: v for key, v in record["team"].items()}
+        record["team"] = _renamed(record["team"], "members", "teachers")
     return record | {"layout": LAYOUT}
 
 
-def upgraded_pipeline(pipeline: dict[str, Any]) -> dict[str, Any]:
-    """A pipeline of the first layout with its team under today's keys."""
-    rest = {key: value for key, value in pipeline.items() if key != "teacher"}
-    if "teacher" not in pipeline:
-        return rest
-    team = {"kind" if key == "policy" else key: value for key, value in pipeline["teacher"].items()}
-    return rest | {"team": team}
+def _renamed(table: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    return {new if key == old else key: value for key, value in table.items()}
 
 
-class Member(BaseModel):
-    """A teacher of a team, with its scores on the held-out sets."""
-
+class _Recorded(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Member(_Recorded):
+    """A teacher of a team, with its scores on the held-out sets."""
 
     name: str
     parameters: int
@@ -84,19 +83,15 @@ class Member(BaseModel):
         return next(iter(self.scores.values()))[metric]
 
 
-class Candidate(BaseModel):
+class Candidate(_Recorded):
     """A distribution over a team, and the score of the student that it trained."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     distribution: list[float]
     score: float
 
 
-class TeamResult(BaseModel):
+class TeamResult(_Recorded):
     """Who taught, how often, and what else was tried."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     teachers: list[Member]
     """The teacher first, then the members."""
@@ -106,10 +101,8 @@ class TeamResult(BaseModel):
     """Of autoskd, in the order of the search."""
 
 
-class RunResult(BaseModel):
+class RunResult(_Recorded):
     """What a run was and what came out. Scores are 0 to 1 (correlations −1 to 1)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     layout: int = LAYOUT
     status: Literal["ok", "failed", "pruned"]

@@ -1,8 +1,5 @@
-"""The teacher: loaded, fine-tuned here if it is not yet, scored once, kept and reused.
-
-A teacher is kept under the hash of its weights, the dataset's fingerprint and how it was
-fine-tuned, so every later pipeline on the same dataset finds it finished.
-"""
+"""The teacher: loaded, fine-tuned here if it is not yet, scored once, and kept for every later pipeline on the
+same dataset."""
 
 from __future__ import annotations
 
@@ -34,16 +31,11 @@ READING = ("max_length", "window_overlap")
 
 @dataclass
 class Teacher:
-    """A teacher that is ready to teach.
-
-    Args:
-        key: Hash of everything that makes it what it is.
-        scores: Held-out set → metric → score.
-    """
+    """A teacher that is ready to teach."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    key: str
+    key: str  # hash of everything that makes it what it is
     scores: Scores
 
     @property
@@ -55,11 +47,7 @@ class Teacher:
 def prepare_teacher(
     plan: TeacherPlan, task: Task, training: Training, machine: Machine, label: str = "teacher"
 ) -> Teacher:
-    """Loads a teacher, fine-tuning and scoring it where that has not happened before.
-
-    Args:
-        label: Shown with the progress.
-    """
+    """Loads a teacher, fine-tuning and scoring it where that has not happened before."""
     reading = training.model_dump(include=set(READING))
     key = hash_of(plan.start.identity, task.fingerprint, plan.tuned or "as it is", reading, machine.precision)
 
@@ -77,11 +65,7 @@ def prepare_teacher(
 
 
 def training_of(plan: TeacherPlan, pipeline: Training) -> Training:
-    """How long and how fast a teacher trains.
-
-    Args:
-        pipeline: The student's training. Only how it reads texts counts: a teacher serves other students too.
-    """
+    """How long and how fast a teacher trains: of the student's training, only how texts are read counts."""
     own = plan.fine_tuning.model_dump(include={"epochs", "batch_size", "learning_rate"})
     return Training(**own, **pipeline.model_dump(include=set(READING)))
 
@@ -98,8 +82,6 @@ def kept_teacher(
     """A teacher from the cache, or made now and put there.
 
     Args:
-        key: Hash of everything that makes it what it is.
-        start: Loads it as it starts.
         learn: Makes it a teacher, in place, with a folder for its checkpoints; gives its scores.
         weights: Whether `learn` changes it, so that its weights have to be kept.
     """
