@@ -1,13 +1,12 @@
 """The members of a team: made ready one after the other, asked once for all training examples.
 
-Decided here: a member's weights are needed only until its logits are in the cache. Of a chain of
-assistants only the last one teaches.
+Decided here: a member's weights are needed only until its logits are in the cache. Of a chain of assistants only
+the last one teaches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -39,24 +38,14 @@ COMBINATIONS: dict[str, Combination] = {
 """Policy → what becomes of the members' logits; of autoskd while θ is searched."""
 
 
-@dataclass(frozen=True)
-class Team:
-    """A team that is ready to teach.
-
-    Args:
-        teachers: The teacher, and the members in the order of the pipeline.
-        signals: What they say of the training examples.
-    """
-
-    teachers: list[Member]
-    signals: TeamSignals
-
-
-def gather(run: Run, teacher: Teacher, data: TrainingData, student: Model) -> Team:
+def gather(run: Run, teacher: Teacher, data: TrainingData, student: Model) -> tuple[list[Member], TeamSignals]:
     """Makes the team of a run ready.
 
     Args:
         data: The training examples through the student's tokenizer.
+
+    Returns:
+        The teacher, and the members in the order of the pipeline; what they say of the training examples.
     """
     plan, machine = run.plan, run.machine
     spec, training = plan.pipeline.team, plan.pipeline.training
@@ -70,10 +59,8 @@ def gather(run: Run, teacher: Teacher, data: TrainingData, student: Model) -> Te
             members.append(signals_of_member(ready))
     if spec.kind == "assistants":
         members = [signals_of_member(_last_assistant(run, teacher, teachers))]
-    signals = TeamSignals(
-        tuple(members), data.student, plan.task.token_level, COMBINATIONS[spec.kind], _distribution(spec)
-    )
-    return Team(teachers, signals)
+    level, combination = plan.task.token_level, COMBINATIONS[spec.kind]
+    return teachers, TeamSignals(tuple(members), data.student, level, combination, _distribution(spec))
 
 
 def _member(name: str, ready: Teacher) -> Member:

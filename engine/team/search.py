@@ -1,7 +1,6 @@
 """AutoSKDBERT: the distribution over a team is searched, and its candidates are tried out.
 
-Decided here: candidates share everything but their distribution; the best on the first held-out set stays;
-what is finished of a search or a candidate is never done again.
+Decided here: candidates share everything but their distribution; the best on the first held-out set stays.
 """
 
 from __future__ import annotations
@@ -47,11 +46,7 @@ StageOf = Callable[[str, Path, Made, TrainingData], Stage]
 
 
 def search(run: Run, teachers: Sequence[Member], start: Start, data: TrainingData) -> list[Found]:
-    """One search for each learning rate of θ and each number of members to drop.
-
-    Args:
-        data: The training examples with all teachers' logits.
-    """
+    """One search for each learning rate of θ and each number of members to drop."""
     plan, machine = run.plan, run.machine
     spec = plan.pipeline.team
     assert isinstance(spec, AutoSKD)
@@ -116,13 +111,12 @@ def _search(
     spec, training = plan.pipeline.team, plan.pipeline.training
     assert isinstance(spec, AutoSKD)
     network, objective = start()
-    begun = False
+    begun: list[int] = []
 
     def report(step: int, shares: list[float]) -> None:
-        nonlocal begun
         if not begun:
             machine.reporter.start(name, steps, step - 1)
-            begun = True
+            begun.append(step)
         machine.reporter.advance(name, note=f"θ {_shown(shares)}")
 
     faster_attention(network, machine.device)
@@ -149,28 +143,18 @@ def _search(
 
 @dataclass(frozen=True)
 class Tried:
-    """Students that were trained to be compared; of a run that does not search there is one.
+    """Students that were trained to be compared; of a run that does not search there is one."""
 
-    Args:
-        stage: The training of the best one, with its weights.
-        state: How it went.
-        candidates: Their distributions, with the scores so far.
-        examples: What they have all seen, repetitions counted.
-    """
-
-    stage: Stage
-    state: LoopState
-    candidates: list[Candidate]
-    examples: int
+    stage: Stage  # the training of the best one, with its weights
+    state: LoopState  # how it went
+    candidates: list[Candidate]  # all distributions, with the scores so far
+    examples: int  # what they have all seen, repetitions counted
 
 
 def try_out(
     run: Run, distributions: Sequence[Sequence[float]], start: Start, stage_of: StageOf, data: TrainingData
 ) -> Tried:
-    """Trains a student with each distribution.
-
-    Where trainings pause, only those compete, for they have run equally long.
-    """
+    """Trains a student with each distribution; where some pause, only those compete: they have run equally long."""
     machine, folder = run.machine, run.folder
     finished = [LoopState(**state) for state in folder.recall("candidates", [])]
     states: list[LoopState] = []
@@ -190,10 +174,8 @@ def try_out(
     best = max(paused or range(len(scores)), key=scores.__getitem__)
     stage = _stage(best, distributions[best], start, stage_of, data, folder)
     load_model(stage.student, best_file(stage.folder, states[best]))
-    candidates = [
-        Candidate(distribution=list(distribution), score=score)
-        for distribution, score in zip(distributions, scores, strict=True)
-    ]
+    scored = zip(distributions, scores, strict=True)
+    candidates = [Candidate(distribution=list(shares), score=score) for shares, score in scored]
     return Tried(stage, states[best], candidates, sum(state.examples for state in states))
 
 

@@ -102,11 +102,7 @@ class Theta:
         self._set(normalised(torch.tensor(self.shares, dtype=torch.float64).clamp(min=0)))
 
     def drop(self, count: int) -> list[int]:
-        """Drops the `count` teachers with the smallest shares; the others take theirs.
-
-        Returns:
-            The teachers that are dropped.
-        """
+        """Drops the `count` teachers with the smallest shares, which it gives; the others take theirs."""
         shares = selected(torch.tensor(self.shares, dtype=torch.float64), count)
         dropped = [index for index in self.kept if shares[index] == 0]
         self.kept = [index for index in self.kept if index not in dropped]
@@ -193,9 +189,7 @@ def _by_theta(
     learner: Learner, loss: Callable[[Any, Target], Tensor], batch: Any, target: Target, theta: Tensor
 ) -> Tensor:
     """Gradient of a loss with respect to θ alone; nothing is kept for the student's."""
-    weights = [weight for weight in learner.parameters() if weight.requires_grad]
-    for weight in weights:
-        weight.requires_grad_(False)
+    weights = [weight.requires_grad_(False) for weight in learner.parameters() if weight.requires_grad]
     try:
         value = loss(batch, target)
         return torch.autograd.grad(value, theta)[0] if value.requires_grad else torch.zeros_like(theta)
