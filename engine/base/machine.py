@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 T = TypeVar("T")
-MOST_WORKERS = 4
 
 
 @dataclass(frozen=True)
@@ -129,9 +128,9 @@ def _leave_processes() -> None:
 
 def share_threads() -> None:
     """Splits the cores among the processes of this machine: with all cores each, they take several times longer."""
-    if local_processes() > 1:
-        import torch
+    import torch
 
+    if local_processes() > 1:
         torch.set_num_threads(max(1, cores() // local_processes()))
 
 
@@ -146,21 +145,18 @@ def local_processes() -> int:
 
 
 def workers_for(machine: Machine) -> int:
-    """Processes that augment texts for this one, unless the options say how many.
-
-    A GPU must not wait, so it gets several. On a CPU one is enough: it takes the cores' time either way.
-    """
+    """Processes that augment texts for this one, unless the options say how many."""
     if machine.options.workers is not None:
         return machine.options.workers
-    spare = cores() // local_processes() - 1
-    return min(spare, MOST_WORKERS if machine.device.type == "cuda" else 1)
+    most = 4 if machine.device.type == "cuda" else 1  # a GPU must not wait; on a CPU more would take its own cores
+    return min(cores() // local_processes() - 1, most)
 
 
 def peak_memory_mb(device: torch.device) -> float:
     """Most memory used so far, in 10^6 bytes: of the GPU, or of this process."""
-    if device.type == "cuda":
-        import torch
+    import torch
 
+    if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

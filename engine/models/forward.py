@@ -67,12 +67,11 @@ class TeacherNeeds:
 def forward(
     model: nn.Module, inputs: Mapping[str, Tensor], kind: TaskKind, layers: Sequence[int] = (), first: bool = False
 ) -> Features:
-    """One forward pass.
+    """One forward pass, with the hidden states of these layers, 1 being the first transformer layer.
 
     Args:
         inputs: (B, N) tensors of the tokenizer: `input_ids`, `attention_mask` and others; of pairs that are
             to be mixed (2B, N), with their shares (`engine.augment.mixup`).
-        layers: Which layers' hidden states are wanted, 1 being the first transformer layer.
         first: Whether hidden states of the first token suffice.
     """
     inputs = mixed_inputs(model, inputs) if SHARES in inputs else inputs

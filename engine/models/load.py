@@ -145,10 +145,7 @@ def build(config: PretrainedConfig, kind: TaskKind, seed: int) -> PreTrainedMode
 def load_pretrained(
     name: str, config: PretrainedConfig, kind: TaskKind, seed: int, role: str, new_head: bool = True
 ) -> PreTrainedModel:
-    """A pretrained encoder with a head for the task, in float32.
-
-    Args:
-        new_head: Whether a head of another size is replaced by a fresh one.
+    """A pretrained encoder with a head for the task, in float32; a head of another size may give way to a new one.
 
     Raises:
         InputError: There are no safetensors weights, or they do not fit.

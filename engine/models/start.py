@@ -43,25 +43,16 @@ SCRATCH_POSITIONS = 512
 
 @dataclass(frozen=True)
 class Start:
-    """What a model will start as, settled before anything is loaded.
-
-    Args:
-        role: Where it was named (`teacher`, `student`, `team.members`), for messages.
-        identity: Hash of its weights, or of the words that say how it starts.
-        layers: Transformer layers; `width` is that of their hidden states.
-        config: Of the pretrained model that it comes from; None where all weights are random.
-        whole: The model of which it takes layers.
-        ready: Whether it keeps the head that it was fine-tuned with.
-    """
+    """What a model will start as, settled before anything is loaded."""
 
     name: ModelName
-    role: str
-    identity: str
+    role: str  # where it was named (`teacher`, `student`, `team.members`), for messages
+    identity: str  # hash of its weights, or of the words that say how it starts
     layers: int
-    width: int
-    config: PretrainedConfig | None = None
-    whole: Start | None = field(default=None, repr=False)
-    ready: bool = False
+    width: int  # of the hidden states
+    config: PretrainedConfig | None = None  # of the pretrained model that it comes from; None: all weights are random
+    whole: Start | None = field(default=None, repr=False)  # the model of which it takes layers
+    ready: bool = False  # whether it keeps the head that it was fine-tuned with
 
     @property
     def from_scratch(self) -> bool:
@@ -152,11 +143,9 @@ def _match_labels(model: PreTrainedModel, task: Task, machine: Machine) -> None:
 
 def planned_parameters(start: Start, task: Task, machine: Machine, teacher: Start | None = None) -> int:
     """Number of parameters of a model that is not built; a student may take its teacher's vocabulary."""
-    return parameters_of(_planned(start, task, machine, teacher), task.kind)
 
+    def planned(start: Start, vocabulary: PreTrainedTokenizerBase | None = None) -> PretrainedConfig:
+        whole = None if start.whole is None else planned(start.whole)
+        return configuration(start, task, tokenizer_of(start, task, machine, vocabulary), whole)
 
-def _planned(start: Start, task: Task, machine: Machine, teacher: Start | None) -> PretrainedConfig:
-    vocabulary = None if teacher is None else tokenizer_of(teacher, task, machine)
-    tokenizer = tokenizer_of(start, task, machine, vocabulary)
-    whole = None if start.whole is None else _planned(start.whole, task, machine, None)
-    return configuration(start, task, tokenizer, whole)
+    return parameters_of(planned(start, tokenizer_of(teacher, task, machine) if teacher else None), task.kind)

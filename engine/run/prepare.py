@@ -50,7 +50,7 @@ def online_data(
     length = training.max_length or 0
     examples = encode(task.train, task, tokenizer, length, training.window_overlap)
     other = seen_by(teacher, examples, tokenizer, task, training)
-    signals = signals_of(teacher, other or examples, task, machine, objective.needs)
+    signals = OnlineSignals(teacher.model, task.kind, other or examples, objective.needs, machine.accelerator)
     data = TrainingData(examples, accepted_inputs(model), signals, other, objective.aligned)
     policy = policy_for(plan.pipeline.augmentation, whole or task, machine)
     if policy is None:
@@ -86,13 +86,6 @@ def _longest(teacher: Teacher, length: int) -> int:
     The same text may take more tokens here; what the teacher does not see has no partner.
     """
     return min(position_limit(teacher.model.config) or 2 * length, 2 * length)
-
-
-def signals_of(
-    teacher: Teacher, examples: Encoded, task: Task, machine: Machine, needs: TeacherNeeds = LOGITS
-) -> OnlineSignals:
-    """A teacher that answers as it is asked."""
-    return OnlineSignals(teacher.model, task.kind, examples, needs, machine.accelerator)
 
 
 def cached_signals(online: OnlineSignals, teacher: Teacher, run: Run, always: bool = False) -> TeacherSignals:

@@ -58,10 +58,8 @@ def prepare_teacher(
         held_out = encode_held_out(task, model[1], training)
         return scores_on(model[0], task, held_out, machine.accelerator, machine.reporter)
 
-    start = partial(plan.begin, task, machine)
-    if plan.fine_tune:
-        return kept_teacher(key, task, start, learn, machine, label)
-    return kept_teacher(key, task, start, score, machine, label, weights=False)
+    start, make = partial(plan.begin, task, machine), learn if plan.fine_tune else score
+    return kept_teacher(key, task, start, make, machine, label, weights=plan.fine_tune)
 
 
 def training_of(plan: TeacherPlan, pipeline: Training) -> Training:

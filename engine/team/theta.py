@@ -51,13 +51,9 @@ class Theta:
 
     Args:
         size: n.
-        learning_rate: Of Adam.
         weight_decay: Of Adam, added to the gradient.
         update: `sswo`: a step changes the drawn teacher's share alone, and the others only so that all sum to
             1; `cr`: it changes all of them.
-
-    Attributes:
-        kept: Teachers that can be drawn.
 
     Example:
         >>> theta = Theta(4, 1e-3, 0.0, "sswo")
@@ -70,7 +66,7 @@ class Theta:
 
     def __init__(self, size: int, learning_rate: float, weight_decay: float, update: Update):
         self.update = update
-        self.kept = list(range(size))
+        self.kept = list(range(size))  # teachers that can be drawn
         self._recent: list[float | None] = [None] * size
         uniform = torch.full((), 1 / size, dtype=torch.float64)
         self._parameters = [torch.nn.Parameter(uniform.clone()) for _ in range(size)]
@@ -159,12 +155,9 @@ def gradient(
     difference of ∇_θ L_train in the direction of ∇_w L_val (DARTS, Liu et al. 2019, equation 8).
 
     Args:
-        theta: (n,), on which `target` depends.
+        theta: (n,), on which `target` depends; so is what is returned.
         train: A batch for w; `validation` one for θ.
         rate: α, the student's learning rate.
-
-    Shapes:
-        Returns: (n,).
     """
     weights = [weight for weight in learner.parameters() if weight.requires_grad]
     downhill = torch.autograd.grad(learner.training_loss(train, target), weights, allow_unused=True)
