@@ -9,8 +9,7 @@ from pathlib import Path
 
 from engine.base.files import hash_of, hash_of_files
 
-LAYOUT = 2
-"""Of the files in the cache."""
+LAYOUT = 2  # of the files in the cache
 LIBRARIES = ("accelerate", "datasets", "numpy", "tokenizers", "torch", "transformers")
 CODE = Path(__file__).parents[1]
 

@@ -15,8 +15,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-MOST_SHOWN = 30
-"""Names that a message lists."""
+MOST_SHOWN = 30  # names that a message lists
 
 
 class AutoDistillerError(Exception):

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-RESULT_FILE = "result.json"
-"""The record beside a student."""
+RESULT_FILE = "result.json"  # the record beside a student
 
 
 @contextmanager

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from engine.data.task import TaskKind
 
-SHARES = "mixup_shares"
-"""Name of λ (n,) among a model's inputs; the others have 2n rows then."""
+SHARES = "mixup_shares"  # name of λ (n,) among a model's inputs; the others have 2n rows then
 
 
 @dataclass

@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from engine.base.machine import Machine
     from engine.data.task import Task
 
-Model = tuple[PreTrainedModel, PreTrainedTokenizerBase]
-"""A model with its tokenizer."""
+Model = tuple[PreTrainedModel, PreTrainedTokenizerBase]  # a model with its tokenizer
 SCRATCH_POSITIONS = 512
 
 

@@ -6,15 +6,7 @@ kind is an unknown key and therefore an error. Nothing here imports torch or tra
 """
 
 from engine.base.spec import Spec
-from engine.pipeline.augmentation import (
-    IN_DOMAIN,
-    Augmentation,
-    BackTranslation,
-    Contextual,
-    Mixup,
-    OperatorSpec,
-    Random,
-)
+from engine.pipeline.augmentation import Augmentation, BackTranslation, Contextual, Mixup, Random
 from engine.pipeline.components import (
     CE,
     EMD,
@@ -22,10 +14,7 @@ from engine.pipeline.components import (
     MSE,
     PKD,
     Cos,
-    CriticSpec,
-    IntermediateSpec,
     Last,
-    MappingSpec,
     MIAlpha,
     MLPCritic,
     NoIntermediate,
@@ -33,18 +22,9 @@ from engine.pipeline.components import (
     PredictionCE,
     PredictionKL,
     PredictionMSE,
-    PredictionSpec,
     Skip,
     TransformerCritic,
 )
-from engine.pipeline.pipeline import Pipeline, component_specs, components
-from engine.pipeline.team import (
-    AssistantsTeam,
-    AutoSKD,
-    AverageTeam,
-    SingleTeacher,
-    StochasticTeam,
-    TeamSpec,
-    WeightedTeam,
-)
-from engine.pipeline.training import WITH_AUGMENTATION, Training, Weights
+from engine.pipeline.pipeline import Pipeline, components
+from engine.pipeline.team import AssistantsTeam, AutoSKD, AverageTeam, SingleTeacher, StochasticTeam, WeightedTeam
+from engine.pipeline.training import Training, Weights

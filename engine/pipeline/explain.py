@@ -17,8 +17,7 @@ from pydantic_core import ErrorDetails
 
 from engine.base.errors import InputError, Problem, unknown_name
 
-TAG = "kind"
-"""The key that says which kind of a component a table is."""
+TAG = "kind"  # the key that says which kind of a component a table is
 
 NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 """A number as YAML 1.2, JSON and people write it."""

@@ -46,8 +46,7 @@ class Pipeline(Spec):
 
     intermediate: IntermediateSpec = NoIntermediate()
     mapping: MappingSpec = NoMapping()
-    prediction: PredictionSpec | None = None
-    """`None`: ce, and for regression, which has no classes, mse."""
+    prediction: PredictionSpec | None = None  # `None`: ce, and for regression, which has no classes, mse
     augmentation: AugmentationSpec = Augmentation()
     team: TeamSpec = SingleTeacher()
     weights: Weights = Weights()

@@ -91,10 +91,8 @@ class AutoSKD(_Team):
     search_epochs: Annotated[int, Field(ge=1)] | None = None
     """Passes of a search over its half of the training set. When absent, as many steps as one training has
     batches, in second order two thirds of them."""
-    theta_weight_decay: Weight = 1e-3
-    """Of θ (section 3.2)."""
-    student_weight_decay: Weight = 1e-4
-    """Of the student while θ is searched (section 3.2)."""
+    theta_weight_decay: Weight = 1e-3  # of θ (section 3.2)
+    student_weight_decay: Weight = 1e-4  # of the student while θ is searched (section 3.2)
     update: Literal["sswo", "cr"] = "sswo"
     """Only the drawn member's θ (SSWO), or all at once through the mixture of logits (CR)."""
     validation: Literal["prediction", "hard_label"] = "prediction"

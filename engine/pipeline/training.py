@@ -24,22 +24,17 @@ WITH_AUGMENTATION = {"hard_label": 0.5, "augmented_prediction": 1.0, "augmented_
 """Weights of a pipeline that augments and does not say them (Distiller, appendix G)."""
 
 
-COLA_EPOCHS = 50
-"""The paper's, of the one dataset that is small and hard."""
+COLA_EPOCHS = 50  # the paper's, of the one dataset that is small and hard
 PAIR_MAX_LENGTH = 128
 
 
 class Training(Spec):
     """How long and how fast the student trains. `None` means: the paper's value for the task."""
 
-    epochs: Annotated[int, Field(ge=1)] | None = None
-    """20; 30 for question answering; 50 for CoLA."""
-    batch_size: Annotated[int, Field(ge=1)] = 16
-    """Examples per forward pass, over all processes together."""
-    gradient_accumulation: Annotated[int, Field(ge=1)] = 1
-    """Forward passes per optimiser step."""
-    learning_rate: Annotated[float, Field(gt=0)] | None = None
-    """5e-5; for a student from scratch 5e-4 (ours)."""
+    epochs: Annotated[int, Field(ge=1)] | None = None  # 20; 30 for question answering; 50 for CoLA
+    batch_size: Annotated[int, Field(ge=1)] = 16  # examples per forward pass, over all processes together
+    gradient_accumulation: Annotated[int, Field(ge=1)] = 1  # forward passes per optimiser step
+    learning_rate: Annotated[float, Field(gt=0)] | None = None  # 5e-5; for a student from scratch 5e-4 (ours)
     weight_decay: Weight = 0.01
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the steps in which the learning rate rises; afterwards it falls linearly to zero."""

@@ -29,12 +29,9 @@ from engine.training.batches import StepPlan, steps_in_epoch
 from engine.training.loop import Stage, Trainee, optimise
 from engine.training.optimiser import optimizer_for
 
-STEPS = 2
-"""Steps that are timed after a first one that is not."""
-SLOW_SECONDS = 5.0
-"""A first step that takes longer is the measurement."""
-HELD_OUT = 64
-"""Held-out examples on which evaluation is timed."""
+STEPS = 2  # steps that are timed after a first one that is not
+SLOW_SECONDS = 5.0  # a first step that takes longer is the measurement
+HELD_OUT = 64  # held-out examples on which evaluation is timed
 
 
 @dataclass(frozen=True)

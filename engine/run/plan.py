@@ -20,8 +20,7 @@ from engine.models.start import Model, Start, begin, start_of
 from engine.objective.mapping import check_layers
 from engine.pipeline.pipeline import Pipeline
 
-MEMBERS = "team.members"
-"""Role of the members of a team."""
+MEMBERS = "team.members"  # role of the members of a team
 
 
 @dataclass(frozen=True)

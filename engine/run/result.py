@@ -31,8 +31,7 @@ def distillation_ratio(student_score: float, teacher_score: float) -> float | No
     return student_score / teacher_score
 
 
-LAYOUT = 2
-"""Of the record. The first said `baseline` for the student alone, `[teacher] policy` for `[team] kind`."""
+LAYOUT = 2  # of the record. The first said `baseline` for the student alone, `[teacher] policy` for `[team] kind`.
 
 
 def upgraded(record: Any) -> Any:
@@ -93,12 +92,10 @@ class Candidate(_Recorded):
 class TeamResult(_Recorded):
     """Who taught, how often, and what else was tried."""
 
-    teachers: list[Member]
-    """The teacher first, then the members."""
+    teachers: list[Member]  # the teacher first, then the members
     distribution: list[float] | None = None
     """How often each was drawn; None where all teach at once, or the last assistant alone."""
-    candidates: list[Candidate] = []
-    """Of autoskd, in the order of the search."""
+    candidates: list[Candidate] = []  # of autoskd, in the order of the search
 
 
 class RunResult(_Recorded):
@@ -107,10 +104,8 @@ class RunResult(_Recorded):
     layout: int = LAYOUT
     status: Literal["ok", "failed", "pruned"]
     """`pruned`: stopped before the last epoch; the figures are those so far, and the run can go on."""
-    reason: str | None = None
-    """Why a run failed."""
-    identity: str
-    """Hash of pipeline, dataset, teacher, student, seed and precision: equal for equal runs."""
+    reason: str | None = None  # why a run failed
+    identity: str  # hash of pipeline, dataset, teacher, student, seed and precision: equal for equal runs
     task: str
     task_kind: TaskKind
     dataset_fingerprint: str
@@ -118,57 +113,41 @@ class RunResult(_Recorded):
     train_examples: int
     teacher: str
     student: str
-    pipeline: dict[str, Any]
-    """With every default, resolved for the task."""
+    pipeline: dict[str, Any]  # with every default, resolved for the task
     seed: int
 
     metric: str
     teacher_score: float | None = None
     student_score: float | None = None
-    student_alone_score: float | None = None
-    """Of the student fine-tuned without a teacher, where it was asked for."""
+    student_alone_score: float | None = None  # of the student fine-tuned without a teacher, where it was asked for
     distillation_ratio: float | None = None
-    trivial_score: float | None = None
-    """Of always answering the majority class (the majority tag, the mean)."""
-    scores: dict[str, Scores] = {}
-    """`teacher`, `student`, `student_alone` → held-out set → metric → score."""
+    trivial_score: float | None = None  # of always answering the majority class (the majority tag, the mean)
+    scores: dict[str, Scores] = {}  # `teacher`, `student`, `student_alone` → held-out set → metric → score
     warnings: list[str] = []
     best_epoch: int | None = None
-    history: list[dict[str, Any]] = []
-    """Per epoch: the weighted terms of the loss and the scores."""
+    history: list[dict[str, Any]] = []  # per epoch: the weighted terms of the loss and the scores
 
-    layers: int | None = None
-    """Transformer layers of the student."""
-    hidden_size: int | None = None
-    """Width of its hidden states."""
+    layers: int | None = None  # transformer layers of the student
+    hidden_size: int | None = None  # width of its hidden states
     teacher_layers: int | None = None
     teacher_hidden_size: int | None = None
     parameters: int | None = None
     teacher_parameters: int | None = None
-    size_mb: float | None = None
-    """Size of the weights on disk, in 10^6 bytes."""
+    size_mb: float | None = None  # size of the weights on disk, in 10^6 bytes
     teacher_size_mb: float | None = None
-    latency_ms: float | None = None
-    """Median time of one example at batch 1, in float32, tokenising not counted."""
+    latency_ms: float | None = None  # median time of one example at batch 1, in float32, tokenising not counted
     teacher_latency_ms: float | None = None
-    throughput: float | None = None
-    """Examples per second at batch 32."""
+    throughput: float | None = None  # examples per second at batch 32
     teacher_throughput: float | None = None
 
-    team: TeamResult | None = None
-    """Where several teachers taught."""
-    teacher_examples: int = 0
-    """Training examples, augmented ones counted, that this run passed through its teachers."""
+    team: TeamResult | None = None  # where several teachers taught
+    teacher_examples: int = 0  # training examples, augmented ones counted, that this run passed through its teachers
     signals: Literal["cached", "online"] | None = None
-    examples_per_second: float | None = None
-    """Of the student's training, evaluation not counted."""
-    waiting_share: float | None = None
-    """Share of that time in which the training waited for its next batch."""
-    seconds: float = 0.0
-    """Wall time of the whole run, over all of its starts."""
+    examples_per_second: float | None = None  # of the student's training, evaluation not counted
+    waiting_share: float | None = None  # share of that time in which the training waited for its next batch
+    seconds: float = 0.0  # wall time of the whole run, over all of its starts
     stage_seconds: dict[str, float] = {}
-    finished_at: str | None = None
-    """When the record was written: ISO 8601, UTC."""
+    finished_at: str | None = None  # when the record was written: ISO 8601, UTC
     peak_memory_mb: float | None = None
     device: str = ""
     precision: str = ""

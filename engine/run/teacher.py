@@ -25,8 +25,7 @@ from engine.run.fine_tuning import fine_tune
 from engine.run.plan import TeacherPlan
 
 RECORD = "teacher.json"
-READING = ("max_length", "window_overlap")
-"""Of a training, what decides how texts are read."""
+READING = ("max_length", "window_overlap")  # of a training, what decides how texts are read
 
 
 @dataclass

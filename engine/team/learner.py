@@ -25,8 +25,7 @@ from engine.training.batches import Batch, TrainingData
 from engine.training.loop import Trainee
 from engine.training.optimiser import clip_gradients, set_learning_rate, step_seed
 
-HALVES = 1
-"""Beside the seed, of the random numbers that halve the training set."""
+HALVES = 1  # beside the seed, of the random numbers that halve the training set
 
 
 class TextStudent:

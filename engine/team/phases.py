@@ -18,8 +18,7 @@ from engine.team.theta import Learner, Target, Theta, gradient, target_of
 from engine.training.optimiser import schedule
 from engine.training.state import Clock, load_state, save_state
 
-FOR_THETA, FOR_STUDENT = range(2)
-"""What a member is drawn for."""
+FOR_THETA, FOR_STUDENT = range(2)  # what a member is drawn for
 
 
 class Student(Learner, Protocol):

@@ -32,15 +32,11 @@ from engine.training.batches import TrainingData
 from engine.training.loop import Stage, train
 from engine.training.state import LoopState, best_file
 
-RATE = 1e-3
-"""Of θ, the upper end of the paper's (appendix E)."""
-SECOND_ORDER = 2 / 3
-"""Steps of a search in second order, of those in first: either costs less than three trainings."""
+RATE = 1e-3  # of θ, the upper end of the paper's (appendix E)
+SECOND_ORDER = 2 / 3  # steps of a search in second order, of those in first: either costs less than three trainings
 
-Made = tuple[PreTrainedModel, Objective]
-"""A student with its objective."""
-Start = Callable[[], Made]
-"""Makes the student as it starts."""
+Made = tuple[PreTrainedModel, Objective]  # a student with its objective
+Start = Callable[[], Made]  # makes the student as it starts
 StageOf = Callable[[str, Path, Made, TrainingData], Stage]
 """Makes the training of a student: its name, its folder, the student, what it is taught."""
 

@@ -14,18 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-EPSILON = 1e-12
-"""Against division by zero (AutoSKDBERT, section 2.4.2)."""
+EPSILON = 1e-12  # against division by zero (AutoSKDBERT, section 2.4.2)
 SMALL_SLOPE = 1e-2
 """Adam's ε for θ, in nats (ours). With the usual 1e-8 Adam asks only how steady the sign of a slope is, and a
 teacher that hardly changes the loss, such as one with random weights, counts like any other."""
-RECENT = 0.9
-"""Share of the past in the running mean of a teacher's slope."""
-REACH = 0.01
-"""Length of the step in weights of the finite difference (DARTS, Liu et al. 2019, section 2.3)."""
+RECENT = 0.9  # share of the past in the running mean of a teacher's slope
+REACH = 0.01  # length of the step in weights of the finite difference (DARTS, Liu et al. 2019, section 2.3)
 
-Target = Callable[[Tensor], Tensor]
-"""The teachers' logits (n, B, …) → what teaches (1, B, …)."""
+Target = Callable[[Tensor], Tensor]  # the teachers' logits (n, B, …) → what teaches (1, B, …)
 Update = Literal["sswo", "cr"]
 
 
