@@ -25,12 +25,11 @@ from engine.models.start import begin
 from engine.pipeline.read import dump_pipeline, load_pipeline
 from engine.run.card import write_card
 from engine.run.fine_tuning import gold_scores
-from engine.run.folder import RunFolder
+from engine.run.folder import Run, RunFolder
 from engine.run.plan import check_batch, plan_run
 from engine.run.prepare import cached_signals, objective_for, online_data
 from engine.run.record import now, record_of, score_facts, sizes, speeds, training_facts
 from engine.run.result import Member, RunResult, TeamResult
-from engine.run.state import Run
 from engine.run.teacher import Teacher, prepare_teacher
 from engine.signals.signals import OnlineSignals
 from engine.team.members import gather
@@ -73,10 +72,7 @@ def distill(
         student_alone: Whether the student is also fine-tuned without a teacher, to compare.
         until_epoch: The epoch after which the student's training pauses. Its schedule stays that of all
             epochs, so the same call with a later epoch, or none, goes on as if it had never paused.
-        fine_tuning: How a teacher that is not fine-tuned yet becomes one.
-        options: Device, precision, caches.
-        columns: `text`, `text_pair`, `label`, `kind`, `metric`, `max_train`, `max_validation`
-            of `engine.data.load.load_task`.
+        columns: `text`, `text_pair`, `label`, `kind` and others of `engine.data.load.load_task`.
 
     Returns:
         The record of the run, which is also in `out/result.json`. Where the training pauses, its status

@@ -72,11 +72,7 @@ def cpu_has_bf16() -> bool:
 
 
 def choose_precision(requested: str, device: torch.device) -> str:
-    """The precision of the forward passes: bf16, fp16 or float32.
-
-    Raises:
-        InputError: The device cannot do what was requested.
-    """
+    """The precision of the forward passes, bf16, fp16 or float32, unless the device cannot do what was requested."""
     import torch
 
     on_gpu = device.type == "cuda"
@@ -91,11 +87,7 @@ def choose_precision(requested: str, device: torch.device) -> str:
 
 
 def machine_for(options: RunOptions, reporter: Reporter | None = None) -> Machine:
-    """The machine of this process, in the precision that `options` ask for.
-
-    Raises:
-        InputError: A CUDA device was asked for where there is none, or the device has no such precision.
-    """
+    """The machine of this process, unless it has no such device or precision as `options` ask for."""
     import torch
     from accelerate import Accelerator, InitProcessGroupKwargs
     from accelerate.state import AcceleratorState

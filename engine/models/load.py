@@ -62,11 +62,7 @@ def name_labels(config: PretrainedConfig, labels: Sequence[str]) -> None:
 
 
 def load_config(name: str, role: str) -> PretrainedConfig:
-    """The configuration of a pretrained model; weights are not touched.
-
-    Raises:
-        InputError: There is no such folder or hub model, or its configuration cannot be read.
-    """
+    """The configuration of a pretrained encoder; weights are not touched."""
     folder = local_snapshot(name, role)
     with _readable("the configuration of this model cannot be read", name, role):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
@@ -77,11 +73,8 @@ def load_config(name: str, role: str) -> PretrainedConfig:
 
 
 def weights_hash(name: str, role: str) -> str:
-    """A short hash of what decides a pretrained model's answers: weights, configuration, tokenizer.
-
-    Raises:
-        InputError: It has no safetensors weights.
-    """
+    """A short hash of what decides a pretrained model's answers: weights, which must be safetensors, configuration,
+    tokenizer."""
     folder = local_snapshot(name, role)
     files = [path for pattern in MODEL_FILES for path in folder.glob(pattern) if path.name != RESULT_FILE]
     if not any(path.suffix == ".safetensors" for path in files):
@@ -103,11 +96,7 @@ def scratch_config(name: Scratch, vocabulary: int, pad: int) -> PretrainedConfig
 
 
 def load_tokenizer(name: str, role: str) -> PreTrainedTokenizerBase:
-    """The fast tokenizer of a pretrained model.
-
-    Raises:
-        InputError: It cannot be read, or has no fast form (character offsets need one).
-    """
+    """The fast tokenizer of a pretrained model."""
     folder = local_snapshot(name, role)
     with _readable("the tokenizer of this model cannot be read", name, role):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
@@ -145,11 +134,7 @@ def build(config: PretrainedConfig, kind: TaskKind, seed: int) -> PreTrainedMode
 def load_pretrained(
     name: str, config: PretrainedConfig, kind: TaskKind, seed: int, role: str, new_head: bool = True
 ) -> PreTrainedModel:
-    """A pretrained encoder with a head for the task, in float32; a head of another size may give way to a new one.
-
-    Raises:
-        InputError: There are no safetensors weights, or they do not fit.
-    """
+    """A pretrained encoder with a head for the task, in float32; a head of another size may give way to a new one."""
     folder = local_snapshot(name, role)
     torch.manual_seed(seed)
     safe = {"use_safetensors": True, "trust_remote_code": False}
@@ -196,10 +181,8 @@ def parameter_count(model: nn.Module) -> int:
 
 
 def position_limit(config: PretrainedConfig) -> int | None:
-    """How many tokens the model can read, where its configuration says so.
-
-    Models after RoBERTa count positions from behind that of padding, so the first ones are lost.
-    """
+    """How many tokens the model can read, where its configuration says so. Models after RoBERTa count positions from
+    behind that of padding, so the first ones are lost."""
     limit = getattr(config, "max_position_embeddings", None)
     if not isinstance(limit, int) or limit < 1:
         return None

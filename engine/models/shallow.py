@@ -11,10 +11,7 @@ from engine.models.load import depth_and_width, parameter_count, quiet_transform
 
 
 def layer_stack(model: PreTrainedModel) -> str | None:
-    """Name of the list of a model's transformer layers: the largest list of modules as long as it is deep.
-
-    None where all layers share their weights (ALBERT).
-    """
+    """Name of a model's transformer layers, the largest list as long as it is deep; None where all share weights."""
     depth, _ = depth_and_width(model.config)
     sizes = {
         name: parameter_count(module)

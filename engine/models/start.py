@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from engine.data.task import Task
 
 Model = tuple[PreTrainedModel, PreTrainedTokenizerBase]  # a model with its tokenizer
-SCRATCH_POSITIONS = 512
 
 
 @dataclass(frozen=True)
@@ -61,15 +60,11 @@ class Start:
     @property
     def positions(self) -> int | None:
         """Tokens that it can read; None where nothing limits them."""
-        return SCRATCH_POSITIONS if self.config is None else position_limit(self.config)
+        return 512 if self.config is None else position_limit(self.config)
 
 
 def start_of(name: ModelName, role: str, whole: Start | None = None) -> Start:
-    """Settles what a model starts as; `layers:K` takes the layers of `whole`, the teacher.
-
-    Raises:
-        InputError: It cannot be read, or the teacher has too few layers for it.
-    """
+    """Settles what a model starts as; `layers:K` takes the layers of `whole`, the teacher, if that has as many."""
     if isinstance(name, Scratch):
         return Start(name, role, repr(name), name.layers, name.hidden)
     if isinstance(name, LayersOfTeacher):
@@ -110,11 +105,8 @@ def configuration(
 
 
 def begin(start: Start, task: Task, seed: int, machine: Machine, donor: Model | None = None) -> Model:
-    """The model as it starts, with its tokenizer; the same for the same seed.
-
-    A donor gives `layers:K` its layers (when absent: the whole model as it starts), and a student from scratch
-    its tokenizer.
-    """
+    """The model as it starts, with its tokenizer; the same for the same seed. Without a donor, `layers:K` takes
+    layers of the whole model as that starts."""
     if donor is None and start.whole is not None:
         donor = begin(start.whole, task, seed, machine)
     network, vocabulary = donor or (None, None)

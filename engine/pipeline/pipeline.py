@@ -54,24 +54,19 @@ class Pipeline(Spec):
 
     @model_validator(mode="before")
     @classmethod
-    def _default_mapping(cls, data: Any) -> Any:
-        """An intermediate objective without a mapping maps by `skip`, as the paper does."""
-        if not isinstance(data, dict) or "mapping" in data or "intermediate" not in data:
+    def _defaults(cls, data: Any) -> Any:
+        """As the paper does: mapping by `skip`, and the weights that go with augmentation, where none are given."""
+        if not isinstance(data, dict):
             return data
-        given = data["intermediate"]
+        given, weights = data.get("intermediate"), data.get("weights", {})
         kind = given.get("kind") if isinstance(given, dict) else getattr(given, "kind", None)
-        return data if kind in (None, "none") else {**data, "mapping": Skip()}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _default_weights(cls, data: Any) -> Any:
-        """Weights that are not said are the paper's with augmentation or without."""
-        if not isinstance(data, dict) or not _augments(data.get("augmentation")):
-            return data
-        given = data.get("weights", {})
-        if isinstance(given, Weights):
-            given = {name: getattr(given, name) for name in given.model_fields_set}
-        return {**data, "weights": {**WITH_AUGMENTATION, **given}} if isinstance(given, Mapping) else data
+        if "mapping" not in data and kind not in (None, "none"):
+            data = {**data, "mapping": Skip()}
+        if isinstance(weights, Weights):
+            weights = {name: getattr(weights, name) for name in weights.model_fields_set}
+        if _augments(data.get("augmentation")) and isinstance(weights, Mapping):
+            data = {**data, "weights": {**WITH_AUGMENTATION, **weights}}
+        return data
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Pipeline:

@@ -20,10 +20,10 @@ from engine.base.machine import Machine
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out, logits_of, timing
 from engine.models.forward import faster_attention
-from engine.models.load import parameter_count, size_mb
 from engine.models.start import Model, begin
 from engine.run.plan import RunPlan
 from engine.run.prepare import objective_for, online_data
+from engine.run.record import sizes
 from engine.run.teacher import Teacher
 from engine.training.batches import StepPlan, steps_in_epoch
 from engine.training.loop import Stage, Trainee, optimise
@@ -80,10 +80,8 @@ def measure_costs(
     machine.reporter.finish("costs")
     windows = examples / len(task.train)  # of question answering; else 1
     return RunCosts(
-        parameters=parameter_count(student[0]),
-        teacher_parameters=parameter_count(teacher.model),
-        size_mb=size_mb(student[0]),
-        teacher_size_mb=size_mb(teacher.model),
+        **sizes(student[0]),
+        **sizes(teacher.model, "teacher_"),
         latency_ms=latency,
         throughput=throughput,
         step_seconds=step_seconds,

@@ -1,4 +1,4 @@
-"""The folder of a run: which run it holds, how far it came, and what it leaves.
+"""A run under way and its folder: which run it holds, how far it came, and what it leaves.
 
     out/                the student (`save_pretrained` layout), result.json, pipeline.toml, README.md
     out/.work/          while the run is under way or pauses: its identity, checkpoints, best weights
@@ -11,16 +11,22 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from engine.base.errors import InputError, RunError
 from engine.base.files import RESULT_FILE, write_text
 from engine.run.result import RunResult
+
+if TYPE_CHECKING:
+    from engine.base.machine import Machine
+    from engine.run.plan import RunPlan
 
 WORK = ".work"
 RECORD = "run.json"
@@ -73,11 +79,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the folder, so that two processes do not write the same run.
-
-        Raises:
-            RunError: Another process holds it.
-        """
+        """Holds the folder, so that two processes do not write the same run; a `RunError` where another holds it."""
         self.work.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.work / "lock", timeout=0)
         try:
@@ -118,3 +120,37 @@ class RunFolder:
         shutil.rmtree(self._over, ignore_errors=True)
         self.work.replace(self._over)  # at once: half a folder of work must not be gone on with
         shutil.rmtree(self._over)
+
+
+@dataclass
+class Run:
+    """A run under way. Times and counts are kept in its folder, so that a resumed run adds to them."""
+
+    plan: RunPlan
+    folder: RunFolder
+    machine: Machine
+    _last: float = field(default_factory=time.monotonic, init=False)
+
+    def lap(self, stage: str) -> None:
+        """The stage that began at the last lap is over."""
+        now, seconds = time.monotonic(), self.stage_seconds
+        seconds[stage] = seconds.get(stage, 0.0) + now - self._last
+        self._last = now
+        if self.machine.main:
+            self.folder.remember(stage_seconds=seconds)
+
+    @property
+    def stage_seconds(self) -> dict[str, float]:
+        """Stage → seconds, over all processes that worked on the run."""
+        return dict(self.folder.recall("stage_seconds", {}))
+
+    def count_passed(self, teacher: str, examples: int, anew: bool = False) -> None:
+        """So many examples will pass through a teacher; the first count stays, unless it is made anew."""
+        known = self.folder.recall("teacher_examples", {})
+        if self.machine.main and (anew or teacher not in known):
+            self.folder.remember(teacher_examples={**known, teacher: examples})
+
+    @property
+    def passed(self) -> int:
+        """Training examples that pass through teachers, all of them together."""
+        return sum(self.folder.recall("teacher_examples", {}).values())

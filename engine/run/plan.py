@@ -170,11 +170,7 @@ def head_problems(config: PretrainedConfig | None, kind: TaskKind, role: str, mi
 
 
 def check_batch(pipeline: Pipeline, processes: int) -> None:
-    """Whether each process has two examples at least where mi_alpha contrasts them.
-
-    Raises:
-        InputError: It has not.
-    """
+    """Refuses batches in which mi_alpha, which contrasts examples, would have but one in each process."""
     size = pipeline.training.batch_size
     if pipeline.intermediate.kind == "mi_alpha" and size // processes < 2:
         what = f"mi_alpha needs two examples in each of the {processes} processes"

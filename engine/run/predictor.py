@@ -24,18 +24,13 @@ from engine.pipeline.training import PAIR_MAX_LENGTH
 from engine.run.result import RunResult
 from engine.tokens.examples import encode
 
-DEFAULT_OVERLAP = 128
-MAX_PROBLEMS = 5
-
 
 @dataclass
 class Predictor:
     """A model that answers rows of text.
 
-    Use:
-        predictor = load_predictor("runs/sst2")
-        predictor([{"text": "a gripping film"}])
-        [{'label': 'positive', 'score': 0.98, 'scores': {'negative': 0.02, 'positive': 0.98}}]
+    `predictor([{"text": "a gripping film"}])` gives
+    `[{'label': 'positive', 'score': 0.98, 'scores': {'negative': 0.02, 'positive': 0.98}}]`.
     """
 
     model: PreTrainedModel
@@ -76,7 +71,7 @@ class Predictor:
         pair = any("text_pair" in row for row in rows)
         fields = (*KINDS[self.kind].texts, *["text_pair"] * pair)
         if problems := [p for number, row in enumerate(rows) for p in _problems(row, fields, number)]:
-            raise InputError(problems[:MAX_PROBLEMS])
+            raise InputError(problems[:5])
         source = Dataset.from_list([{field: row[field] for field in fields} for row in rows])
         task = Task("input", self.kind, pair, self.labels, "", (), train=source, validation={})
         encoded = encode(source, task, self.tokenizer, self.max_length, self.window_overlap)
@@ -124,7 +119,7 @@ def load_predictor(model: str | Path, options: RunOptions | None = None) -> Pred
         kind=kind,
         labels=labels if kind in ("classification", "tagging") else (),
         max_length=training.get("max_length") or min(usual, position_limit(config) or usual),
-        window_overlap=training.get("window_overlap", DEFAULT_OVERLAP) if kind == "question_answering" else None,
+        window_overlap=training.get("window_overlap", 128) if kind == "question_answering" else None,
         machine=machine_for(options),
     )
 

@@ -17,8 +17,8 @@ from engine.models.load import depth_and_width, position_limit
 from engine.models.start import Model
 from engine.objective.equation import Objective
 from engine.pipeline.training import Training
+from engine.run.folder import Run
 from engine.run.plan import RunPlan
-from engine.run.state import Run
 from engine.run.teacher import Teacher
 from engine.signals.signals import OnlineSignals, TeacherSignals, examples_to_pass, signals_for
 from engine.signals.store import SignalStore
@@ -41,10 +41,8 @@ def objective_for(plan: RunPlan, teacher: Teacher, student: PreTrainedModel) -> 
 def online_data(
     plan: RunPlan, teacher: Teacher, student: Model, objective: Objective, machine: Machine, whole: Task | None = None
 ) -> TrainingData:
-    """Training examples for student and teacher, and what augments them; the teacher runs along.
-
-    Where the plan's task is a sample, operators learn from all texts of the `whole` one.
-    """
+    """Training examples for student and teacher, and what augments them, with operators that learn from all texts
+    of the `whole` task where the plan's is a sample; the teacher runs along."""
     task, training = plan.task, plan.pipeline.training
     model, tokenizer = student
     length = training.max_length or 0
@@ -81,10 +79,7 @@ def seen_by(
 
 
 def _longest(teacher: Teacher, length: int) -> int:
-    """Tokens that a teacher reads of a text of which the student reads `length`.
-
-    The same text may take more tokens here; what the teacher does not see has no partner.
-    """
+    """Tokens that a teacher reads of a text of which the student reads `length`; it may need more for the same."""
     return min(position_limit(teacher.model.config) or 2 * length, 2 * length)
 
 
@@ -92,13 +87,9 @@ def cached_signals(online: OnlineSignals, teacher: Teacher, run: Run, always: bo
     """A teacher's signals from the cache where they fit the budget, or `always`; what is missing is computed now."""
     plan, machine = run.plan, run.machine
     length, tokens = plan.pipeline.training.max_length, online.encoded.tokens.values.tobytes()
-    store = SignalStore(
-        kept(machine.options.cache, "signals", teacher.key, length, tokens),
-        online.encoded.lengths,
-        plan.task.outputs,
-        plan.task.token_level,
-        depth_and_width(teacher.model.config)[1],
-    )
+    folder = kept(machine.options.cache, "signals", teacher.key, length, tokens)
+    _, width = depth_and_width(teacher.model.config)
+    store = SignalStore(folder, online.encoded.lengths, plan.task.outputs, plan.task.token_level, width)
     run.count_passed(store.folder.name, examples_to_pass(store, online.needs))
     signals = signals_for(online, store, machine, always)
     if signals.source == "online":

@@ -24,8 +24,7 @@ from engine.tokens.alignment import same_tokenizer
 
 if TYPE_CHECKING:
     from engine.models.start import Model
-    from engine.run.folder import RunFolder
-    from engine.run.state import Run
+    from engine.run.folder import Run, RunFolder
     from engine.run.teacher import Teacher
     from engine.tokens.examples import Encoded
     from engine.training.batches import TrainingData

@@ -159,20 +159,12 @@ class RunResult(_Recorded):
 
     @classmethod
     def parse(cls, text: str) -> RunResult:
-        """The record in a JSON text; one of an older layout in today's.
-
-        Raises:
-            ValueError: It is no record of a run, or one of a newer version.
-        """
+        """The record in a JSON text, in today's layout; a `ValueError` where there is none, or a newer one."""
         return cls.model_validate(upgraded(json.loads(text)))
 
     @classmethod
     def read(cls, folder: str | Path) -> RunResult | None:
-        """The record in `folder`, or None where there is none.
-
-        Raises:
-            InputError: The file is no record of a run.
-        """
+        """The record in `folder`, or None where there is none; an `InputError` where the file is no record."""
         path = Path(folder) / RESULT_FILE
         try:
             return cls.parse(path.read_text("utf-8")) if path.is_file() else None

@@ -51,14 +51,12 @@ def prepare_teacher(
     key = hash_of(plan.start.identity, task.fingerprint, plan.tuned or "as it is", reading, machine.precision)
 
     def learn(model: Model, work: Path) -> Scores:
-        return fine_tune(label, model, task, training_of(plan, training), plan.fine_tuning.seed, work, machine)
-
-    def score(model: Model, _: Path) -> Scores:
+        if plan.fine_tune:
+            return fine_tune(label, model, task, training_of(plan, training), plan.fine_tuning.seed, work, machine)
         held_out = encode_held_out(task, model[1], training)
         return scores_on(model[0], task, held_out, machine.accelerator, machine.reporter)
 
-    start, make = partial(plan.begin, task, machine), learn if plan.fine_tune else score
-    return kept_teacher(key, task, start, make, machine, label, weights=plan.fine_tune)
+    return kept_teacher(key, task, partial(plan.begin, task, machine), learn, machine, label, weights=plan.fine_tune)
 
 
 def training_of(plan: TeacherPlan, pipeline: Training) -> Training:

@@ -114,8 +114,7 @@ class Halves:
 
     def __call__(self, step: int) -> tuple[Batch, Batch]:
         """The batches of a step, counted over all epochs."""
-        student, theta = (self._batch(half, step) for half in range(2))
-        return student, theta
+        return self._batch(0, step), self._batch(1, step)
 
     def examples(self, steps: int) -> int:
         """Examples in the batches of so many steps, repetitions counted."""

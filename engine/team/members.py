@@ -19,10 +19,10 @@ from engine.objective.equation import outputs_only
 from engine.pipeline.team import AutoSKD, StochasticTeam, TeamSpec
 from engine.pipeline.training import Training, Weights
 from engine.run.fine_tuning import fine_tune
+from engine.run.folder import Run
 from engine.run.plan import TeacherPlan
 from engine.run.prepare import LOGITS, cached_signals, seen_by
 from engine.run.result import Member
-from engine.run.state import Run
 from engine.run.teacher import Teacher, kept_teacher, prepare_teacher, training_of
 from engine.signals.signals import OnlineSignals
 from engine.signals.team import Combination, MemberSignals, TeamSignals

@@ -22,9 +22,8 @@ from engine.models.load import parameter_count
 from engine.objective.equation import Objective
 from engine.pipeline.team import AutoSKD
 from engine.pipeline.training import Training
-from engine.run.folder import RunFolder
+from engine.run.folder import Run, RunFolder
 from engine.run.result import Candidate, Member
-from engine.run.state import Run
 from engine.team.learner import Halves, TextStudent
 from engine.team.phases import Found, Search
 from engine.team.theta import Theta
