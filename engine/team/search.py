@@ -22,7 +22,7 @@ from engine.models.load import parameter_count
 from engine.objective.equation import Objective
 from engine.pipeline.team import AutoSKD
 from engine.pipeline.training import Training
-from engine.run.folder import Run, RunFolder
+from engine.run.folder import Run
 from engine.run.result import Candidate, Member
 from engine.team.learner import Halves, TextStudent
 from engine.team.phases import Found, Search
@@ -106,12 +106,13 @@ def _search(
     spec, training = plan.pipeline.team, plan.pipeline.training
     assert isinstance(spec, AutoSKD)
     network, objective = start()
-    begun: list[int] = []
+    begun = False
 
     def report(step: int, shares: list[float]) -> None:
+        nonlocal begun
         if not begun:
             machine.reporter.start(name, steps, step - 1)
-            begun.append(step)
+            begun = True
         machine.reporter.advance(name, note=f"θ {_shown(shares)}")
 
     faster_attention(network, machine.device)
@@ -151,14 +152,17 @@ def try_out(
 ) -> Tried:
     """Trains a student with each distribution; where some pause, only those compete: they have run equally long."""
     machine, folder = run.machine, run.folder
-    finished = [LoopState(**state) for state in folder.recall("candidates", [])]
-    states: list[LoopState] = []
+
+    def stage_with(number: int) -> Stage:
+        assert data.team is not None
+        team = replace(data.team, combination="drawn", distribution=tuple(distributions[number]))
+        work = folder.work / f"candidate-{number}"
+        return stage_of(f"candidate {number + 1}", work, start(), replace(data, team=team))
+
+    states = [LoopState(**state) for state in folder.recall("candidates", [])]
     paused: list[int] = []
-    for number, distribution in enumerate(distributions):
-        if number < len(finished):
-            states.append(finished[number])
-            continue
-        stage = _stage(number, distribution, start, stage_of, data, folder)
+    for number in range(len(states), len(distributions)):
+        stage = stage_with(number)
         states.append(train(stage, machine))
         if stage.paused(states[-1]):
             paused.append(number)
@@ -167,20 +171,11 @@ def try_out(
             (stage.folder / "checkpoint.pt").unlink(missing_ok=True)
     scores = [state.best_score for state in states if state.best_score is not None]  # every one has an epoch
     best = max(paused or range(len(scores)), key=scores.__getitem__)
-    stage = _stage(best, distributions[best], start, stage_of, data, folder)
+    stage = stage_with(best)
     load_model(stage.student, best_file(stage.folder, states[best]))
     scored = zip(distributions, scores, strict=True)
     candidates = [Candidate(distribution=list(shares), score=score) for shares, score in scored]
     return Tried(stage, states[best], candidates, sum(state.examples for state in states))
-
-
-def _stage(
-    number: int, distribution: Sequence[float], start: Start, stage_of: StageOf, data: TrainingData, folder: RunFolder
-) -> Stage:
-    assert data.team is not None
-    team = replace(data.team, combination="drawn", distribution=tuple(distribution))
-    name = f"candidate {number + 1}"
-    return stage_of(name, folder.work / f"candidate-{number}", start(), replace(data, team=team))
 
 
 def write_history(path: Path, searches: Sequence[Found], teachers: Sequence[Member]) -> None:
