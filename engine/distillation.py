@@ -1,13 +1,13 @@
 """`distill`: one run from a dataset and two model names to a student and its record.
 
-The order is the promise: whatever can be known to be wrong is reported before anything is loaded or
-trained; each stage leaves something that a later process can go on from; the record is written last, whole.
+The order is the promise: whatever can be known to be wrong is reported before anything is loaded or trained; each
+stage leaves something that a later process can go on from; the record is written last, whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,15 +25,14 @@ from engine.models.start import begin
 from engine.pipeline.read import dump_pipeline, load_pipeline
 from engine.run.card import write_card
 from engine.run.fine_tuning import gold_scores
-from engine.run.folder import RunFolder
-from engine.run.plan import RunPlan, check_batch, plan_run
+from engine.run.folder import Run, RunFolder
+from engine.run.plan import check_batch, plan_run
 from engine.run.prepare import cached_signals, objective_for, online_data
 from engine.run.record import now, record_of, score_facts, sizes, speeds, training_facts
-from engine.run.result import RunResult, TeamResult
-from engine.run.state import Run
+from engine.run.result import Member, RunResult, TeamResult
 from engine.run.teacher import Teacher, prepare_teacher
 from engine.signals.signals import OnlineSignals
-from engine.team.members import Team, gather
+from engine.team.members import gather
 from engine.team.search import Made, Tried, search, try_out, write_history
 from engine.training.loop import Stage, best_scores, train
 
@@ -73,10 +72,7 @@ def distill(
         student_alone: Whether the student is also fine-tuned without a teacher, to compare.
         until_epoch: The epoch after which the student's training pauses. Its schedule stays that of all
             epochs, so the same call with a later epoch, or none, goes on as if it had never paused.
-        fine_tuning: How a teacher that is not fine-tuned yet becomes one.
-        options: Device, precision, caches.
-        columns: `text`, `text_pair`, `label`, `kind`, `metric`, `max_train`, `max_validation`
-            of `engine.data.load.load_task`.
+        columns: `text`, `text_pair`, `label`, `kind` and others of `engine.data.load.load_task`.
 
     Returns:
         The record of the run, which is also in `out/result.json`. Where the training pauses, its status
@@ -98,7 +94,7 @@ def distill(
     with machine.accelerator.main_process_first():  # one empties the folder, where that was asked for
         folder = RunFolder(out, plan.identity, options.overwrite)
     known = folder.finished() or folder.paused(until_epoch)
-    if known and not _lacks(known, student_alone):
+    if known and not (student_alone and known.student_alone_score is None):
         over = known.status == "ok"
         if machine.main and over:
             folder.tidy()
@@ -120,15 +116,11 @@ def distill(
             raise
 
 
-def _lacks(known: RunResult, student_alone: bool) -> bool:
-    """Whether a finished run is asked for a score of the student alone that it does not have."""
-    return student_alone and known.student_alone_score is None
-
-
 def _carry_out(run: Run, student_alone: bool, until_epoch: int | None) -> RunResult:
     """The stages of a run, in order."""
     if known := run.folder.finished():  # perhaps by another process, just before the lock was ours
-        return _with_student_alone(known, run) if _lacks(known, student_alone) else known
+        lacks = student_alone and known.student_alone_score is None
+        return _with_student_alone(known, run) if lacks else known
     plan, machine = run.plan, run.machine
     teacher = prepare_teacher(plan.teacher, plan.task, plan.pipeline.training, machine)
     run.lap("teacher")
@@ -137,43 +129,33 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None) -> RunRes
         scores["student_alone"] = _student_alone(run)
         run.lap("student_alone")
 
-    trained = train_student(run, teacher, until_epoch)
-    stage, state = trained.best.stage, trained.best.state
+    best, tokenizer, team, searches = train_student(run, teacher, until_epoch)
+    stage, state = best.stage, best.state
     scores["student"] = best_scores(stage, state, machine)
     machine.reporter.message(f"student: {in_words(scores['student'])}")
 
     facts = score_facts(plan.task, scores) | sizes(stage.student) | sizes(teacher.model, "teacher_")
-    facts |= training_facts(run, stage.data, state, trained.best.examples) | {"team": trained.team}
+    facts |= training_facts(run, stage.data, state, best.examples) | {"team": team}
     if stage.paused(state):
-        return _pause(record_of(run, status="pruned", **facts), run)
-    facts |= speeds(run, teacher, (stage.student, trained.tokenizer), stage.held_out)
-    if trained.team and trained.searches and machine.main:
-        write_history(run.folder.path / "theta.csv", trained.searches, trained.team.teachers)
+        return _write(record_of(run, status="pruned", **facts), run)
+    facts |= speeds(run, teacher, (stage.student, tokenizer), stage.held_out)
+    if team and searches and machine.main:
+        write_history(run.folder.path / "theta.csv", searches, team.teachers)
     run.lap("measuring")
-    return _finish(record_of(run, status="ok", **facts), run)
+    return _write(record_of(run, status="ok", **facts), run)
 
 
-@dataclass
-class Trained:
-    """A student that has been trained, or whose training pauses.
-
-    Args:
-        best: Its training, or of several students that were tried the best one's.
-        team: Who taught, where it was not one teacher alone.
-        searches: For who should teach.
-    """
-
-    best: Tried
-    tokenizer: PreTrainedTokenizerBase
-    team: TeamResult | None
-    searches: list[Found]
-
-
-def train_student(run: Run, teacher: Teacher, until_epoch: int | None) -> Trained:
+def train_student(
+    run: Run, teacher: Teacher, until_epoch: int | None
+) -> tuple[Tried, PreTrainedTokenizerBase, TeamResult | None, list[Found]]:
     """Trains the student of a run, or goes on training it: from a teacher, or a team.
 
     Args:
         until_epoch: After which epoch the training pauses; that of each candidate, where there are some.
+
+    Returns:
+        The student's training, or of several that were tried the best one's; its tokenizer; who taught, where it
+        was not one teacher alone; the searches for who should teach.
     """
     plan, machine = run.plan, run.machine
     task, training = plan.task, plan.pipeline.training
@@ -191,14 +173,14 @@ def train_student(run: Run, teacher: Teacher, until_epoch: int | None) -> Traine
     data = online_data(plan, teacher, (student, tokenizer), objective, machine)
     assert isinstance(data.signals, OnlineSignals)
     data = replace(data, signals=cached_signals(data.signals, teacher, run))
-    team = None
+    teachers: list[Member] = []
     if plan.members:
-        team = gather(run, teacher, data, (student, tokenizer))
-        data = replace(data, team=team.signals)
+        teachers, signals = gather(run, teacher, data, (student, tokenizer))
+        data = replace(data, team=signals)
     run.lap("signals")
     searches: list[Found] = []
-    if team and plan.pipeline.team.kind == "autoskd":
-        searches = search(run, team.teachers, start, data)
+    if plan.pipeline.team.kind == "autoskd":
+        searches = search(run, teachers, start, data)
         run.lap("search")
         distributions = list(dict.fromkeys(tuple(shares) for each in searches for shares in each.candidates))
         best = try_out(run, distributions, start, stage_of, data)
@@ -207,21 +189,17 @@ def train_student(run: Run, teacher: Teacher, until_epoch: int | None) -> Traine
         state = train(stage, machine)
         best = Tried(stage, state, [], state.examples)
     run.lap("student")
-    return Trained(best, tokenizer, None if team is None else _team_result(plan, team, best), searches)
-
-
-def _team_result(plan: RunPlan, team: Team, best: Tried) -> TeamResult:
-    """Who taught the best student, how often where somebody is drawn, and what else was tried."""
-    drawn, signals = plan.pipeline.team.kind in ("stochastic", "autoskd"), best.stage.data.team
-    shares = list(signals.distribution) if drawn and signals else None
-    return TeamResult(teachers=team.teachers, distribution=shares, candidates=best.candidates)
+    team, taught = None, best.stage.data.team
+    if taught is not None:
+        shares = list(taught.distribution) if plan.pipeline.team.kind in ("stochastic", "autoskd") else None
+        team = TeamResult(teachers=teachers, distribution=shares, candidates=best.candidates)
+    return best, tokenizer, team, searches
 
 
 def _student_alone(run: Run) -> Scores:
     """Scores of the student without a teacher: fine-tuned on gold labels, as long and as fast.
 
-    A student of `layers:K` starts from the teacher as it was named, before it was fine-tuned here:
-    what the teacher has learned of the task is what it goes without.
+    A student of `layers:K` starts from the teacher as it was named, before it was fine-tuned here.
     """
     plan, machine = run.plan, run.machine
     task, teacher, training = plan.task, plan.teacher, plan.pipeline.training
@@ -239,19 +217,14 @@ def _with_student_alone(known: RunResult, run: Run) -> RunResult:
     run.lap("student_alone")
     stages = known.stage_seconds | run.stage_seconds
     times = {"stage_seconds": stages, "seconds": sum(stages.values()), "finished_at": now()}
-    return _finish(RunResult(**known.model_dump() | score_facts(run.plan.task, scores) | times), run)
+    return _write(RunResult(**known.model_dump() | score_facts(run.plan.task, scores) | times), run)
 
 
-def _pause(result: RunResult, run: Run) -> RunResult:
-    """Writes the record so far beside the work, which stays."""
-    if run.machine.main:
+def _write(result: RunResult, run: Run) -> RunResult:
+    """Writes what lies beside a finished student, the record last; of a pausing run the record, beside its work."""
+    if run.machine.main and result.status == "pruned":
         run.folder.write(result)
-    return run.machine.agreed(result)
-
-
-def _finish(result: RunResult, run: Run) -> RunResult:
-    """Writes what lies beside the student, the record last."""
-    if run.machine.main:
+    elif run.machine.main:
         write_text(run.folder.path / "pipeline.toml", dump_pipeline(run.plan.pipeline, "toml"))
         write_card(run.folder.path, result, run.plan.task)
         run.folder.close(result)

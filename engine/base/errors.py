@@ -15,8 +15,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-MOST_SHOWN = 30
-"""Names that a message lists."""
+MOST_SHOWN = 30  # names that a message lists
 
 
 class AutoDistillerError(Exception):
@@ -27,23 +26,16 @@ class AutoDistillerError(Exception):
 class Problem:
     """One thing that is wrong with the input.
 
-    Args:
-        place: Where it stands: a key (`intermediate.alpha`), a file with its line, an option.
-        what: What is wrong, in one clause without a full stop.
-        got: What was found there, as text; empty when there is nothing to show.
-        allowed: What may stand there: names or one range such as `0 to 1`.
-        suggestion: The nearest right name, or what to do instead.
-
     Example:
         >>> print(Problem("mapping.kind", "unknown kind", "'skp'", ("skip", "last", "emd"), "skip"))
         mapping.kind: unknown kind; got 'skp'; allowed: skip, last, emd. Did you mean skip?
     """
 
-    place: str
-    what: str
-    got: str = ""
-    allowed: tuple[str, ...] = ()
-    suggestion: str = ""
+    place: str  # where it stands: a key (`intermediate.alpha`), a file with its line, an option
+    what: str  # what is wrong, in one clause without a full stop
+    got: str = ""  # what was found there, as text; empty when there is nothing to show
+    allowed: tuple[str, ...] = ()  # what may stand there: names or one range such as `0 to 1`
+    suggestion: str = ""  # the nearest right name, or what to do instead
 
     def __str__(self) -> str:
         parts = [f"{self.place}: {self.what}" if self.place else self.what]
@@ -92,16 +84,9 @@ class RunError(AutoDistillerError):
 
 
 class NonFiniteLossError(RunError):
-    """A term of the loss became NaN or infinite.
-
-    Args:
-        step: The optimiser step, counted from 1, in which it happened first.
-        term: Name of the term, such as `intermediate`.
-    """
+    """A term of the loss, such as `intermediate`, became NaN or infinite, first in this step, counted from 1."""
 
     def __init__(self, step: int, term: str):
         self.step, self.term = step, term
-        super().__init__(
-            f"the {term} loss is not a finite number at step {step}. "
-            "A lower learning rate or --precision float32 usually helps."
-        )
+        what = f"the {term} loss is not a finite number at step {step}"
+        super().__init__(f"{what}. A lower learning rate or --precision float32 usually helps.")

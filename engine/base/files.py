@@ -9,23 +9,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-RESULT_FILE = "result.json"
-"""The record beside a student."""
+RESULT_FILE = "result.json"  # the record beside a student
 
 
 @contextmanager
 def written_atomically(path: Path) -> Iterator[Path]:
     """Gives a path to write a file to, and moves it to `path` once it is whole and on disk.
 
-    A process killed inside leaves `path` as it was. The path aside has one name, which the next writer
-    takes over, so kills leave nothing behind for long; two writers at once need a lock.
+    A process killed inside leaves `path` as it was, and a file aside that the next writer takes over; two
+    writers at once need a lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.part")
     try:
         yield aside
-        with aside.open("rb+") as file:
-            os.fsync(file.fileno())
+        _sync(aside)
         aside.replace(path)
         sync_folder(path.parent)
     finally:
@@ -40,24 +38,25 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def folder_written_atomically(path: Path) -> Iterator[Path]:
-    """Gives an empty folder to fill, and moves it to `path` once everything is on disk.
-
-    An older folder at `path` is replaced. As for kills and locks: `written_atomically`.
-    """
+    """The same for a folder, which is empty at first; an older one at `path` is replaced."""
     aside = path.with_name(f".{path.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
         yield aside
         for file in filter(Path.is_file, aside.rglob("*")):
-            with file.open("rb+") as handle:
-                os.fsync(handle.fileno())
+            _sync(file)
         if path.exists():
             shutil.rmtree(path)
         aside.replace(path)
         sync_folder(path.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb+") as handle:
+        os.fsync(handle.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlparse
@@ -28,11 +29,7 @@ def place_of(role: str) -> str:
 
 @cache
 def hub_reachable(seconds: float = 1.0) -> bool:
-    """Whether the hub answers within `seconds`; asked once per process.
-
-    Libraries would retry an unreachable hub for minutes. A thread asks, because looking up a name
-    has no time limit of its own.
-    """
+    """Whether the hub answers within `seconds`; asked once per process, for libraries would retry for minutes."""
     from huggingface_hub import constants
 
     if constants.is_offline_mode():
@@ -43,13 +40,10 @@ def hub_reachable(seconds: float = 1.0) -> bool:
     answers: list[bool] = []
 
     def ask() -> None:
-        try:
-            socket.create_connection((address.hostname or "", port), timeout=seconds).close()
-        except OSError:
-            return
-        answers.append(True)
+        with suppress(OSError), socket.create_connection((address.hostname or "", port), timeout=seconds):
+            answers.append(True)
 
-    asking = threading.Thread(target=ask, daemon=True)
+    asking = threading.Thread(target=ask, daemon=True)  # looking up a name has no time limit of its own
     asking.start()
     asking.join(seconds)
     return bool(answers)
@@ -87,10 +81,7 @@ def local_snapshot(name: str, role: str) -> Path:
 
 @cache
 def _downloaded(name: str) -> Path:
-    """The hub model's local folder; asked for once per process, so that a run sees one revision.
-
-    Weights in other formats than safetensors stay where they are.
-    """
+    """The hub model's local folder; asked for once per process, so that a run sees one revision."""
     from huggingface_hub import snapshot_download
 
     return Path(snapshot_download(name, allow_patterns=list(MODEL_FILES), local_files_only=not hub_reachable()))

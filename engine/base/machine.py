@@ -1,8 +1,4 @@
-"""What this machine can do: devices, precisions, threads.
-
-Nothing here is stored in a pipeline. bf16 counts as available on a CPU only where the
-instructions exist (AMX or AVX512-BF16); emulated, it would be slower than float32.
-"""
+"""What this machine can do: devices, precisions, threads. Nothing here is stored in a pipeline."""
 
 from __future__ import annotations
 
@@ -28,7 +24,6 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 T = TypeVar("T")
-MOST_WORKERS = 4
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,7 @@ class Machine:
 
 
 def cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies bf16 matrices in hardware."""
+    """Whether the CPU multiplies bf16 matrices in hardware; emulated, bf16 would be slower than float32."""
     import torch
 
     capabilities = torch.cpu.get_capabilities()
@@ -77,11 +72,7 @@ def cpu_has_bf16() -> bool:
 
 
 def choose_precision(requested: str, device: torch.device) -> str:
-    """The precision of the forward passes: bf16, fp16 or float32.
-
-    Raises:
-        InputError: The device cannot do what was requested.
-    """
+    """The precision of the forward passes, bf16, fp16 or float32, unless the device cannot do what was requested."""
     import torch
 
     on_gpu = device.type == "cuda"
@@ -89,18 +80,14 @@ def choose_precision(requested: str, device: torch.device) -> str:
     if requested == "auto":
         if bf16:
             return "bf16"
-        return "fp16" if device.type == "cuda" else "float32"
-    if requested == "fp16" and device.type != "cuda":
+        return "fp16" if on_gpu else "float32"
+    if requested == "fp16" and not on_gpu:
         raise InputError.of("--precision", "fp16 needs a GPU", "fp16", ("bf16", "float32"), "float32")
     return requested
 
 
 def machine_for(options: RunOptions, reporter: Reporter | None = None) -> Machine:
-    """The machine of this process, in the precision that `options` ask for.
-
-    Raises:
-        InputError: A CUDA device was asked for where there is none, or the device has no such precision.
-    """
+    """The machine of this process, unless it has no such device or precision as `options` ask for."""
     import torch
     from accelerate import Accelerator, InitProcessGroupKwargs
     from accelerate.state import AcceleratorState
@@ -132,14 +119,10 @@ def _leave_processes() -> None:
 
 
 def share_threads() -> None:
-    """Splits the cores among the processes of this machine.
+    """Splits the cores among the processes of this machine: with all cores each, they take several times longer."""
+    import torch
 
-    Two processes with as many threads as cores each take several times longer than two that
-    share the cores, so this is not left to the user.
-    """
     if local_processes() > 1:
-        import torch
-
         torch.set_num_threads(max(1, cores() // local_processes()))
 
 
@@ -154,21 +137,18 @@ def local_processes() -> int:
 
 
 def workers_for(machine: Machine) -> int:
-    """Processes that augment texts for this one, unless the options say how many.
-
-    A GPU must not wait, so it gets several. On a CPU one is enough: it takes the cores' time either way.
-    """
+    """Processes that augment texts for this one, unless the options say how many."""
     if machine.options.workers is not None:
         return machine.options.workers
-    spare = cores() // local_processes() - 1
-    return min(spare, MOST_WORKERS if machine.device.type == "cuda" else 1)
+    most = 4 if machine.device.type == "cuda" else 1  # a GPU must not wait; on a CPU more would take its own cores
+    return min(cores() // local_processes() - 1, most)
 
 
 def peak_memory_mb(device: torch.device) -> float:
     """Most memory used so far, in 10^6 bytes: of the GPU, or of this process."""
-    if device.type == "cuda":
-        import torch
+    import torch
 
+    if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

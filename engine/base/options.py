@@ -1,10 +1,8 @@
 """How a run is carried out: options that may change its speed but not what it computes.
 
-The exceptions are stated: `precision` changes rounding, and `FineTuning` makes another teacher;
-both belong to the identity of a run. `device` and `signals` change no more than the last digits (another
-order of sums; cached hidden states are kept in 16 bits), and do not.
-
-The first paragraph of a field's docstring is its help on the command line: one line.
+The exceptions are stated: `precision` changes rounding, and `FineTuning` makes another teacher; both belong to the
+identity of a run. `device` and `signals` change no more than the last digits (another order of sums; cached hidden
+states are kept in 16 bits), and do not. The first paragraph of a field's docstring is its help on the command line.
 """
 
 from __future__ import annotations
@@ -37,8 +35,7 @@ class FineTuning(Spec):
     seed: Annotated[int, Field(ge=0)] = 0
     """Of the teacher's fine-tuning.
 
-    It has its own, so that students with different seeds share one teacher.
-    """
+    It has its own, so that students with different seeds share one teacher."""
 
     def resolved(self, from_scratch: bool) -> FineTuning:
         """The same with a value in place of every `None`."""
@@ -56,24 +53,19 @@ class RunOptions(Spec):
     precision: Literal["auto", "bf16", "fp16", "float32"] = "auto"
     """`auto`: what the hardware computes fastest.
 
-    bf16 where it is in hardware, fp16 on older GPUs, otherwise float32.
-    """
+    bf16 where it is in hardware, fp16 on older GPUs, otherwise float32."""
     workers: Annotated[int, Field(ge=0)] | None = None
     """Processes that augment texts. Default: as suits the machine.
 
-    They work ahead of the training; 0: its own does it. Operators that run a model, such as contextual,
-    always run in the training's own.
-    """
+    They work ahead of the training; 0: its own does it, as it always does for operators that run a model."""
     signals: Literal["auto", "online"] = "auto"
     """`auto`: the teacher's signals are kept on disk.
 
-    Where they fit the budget; otherwise, and with `online`, they are computed in every epoch.
-    """
+    Where they fit the budget; otherwise, and with `online`, they are computed in every epoch."""
     cache_dir: str | None = None
     """Folder of teachers, scores, signals and vocabularies.
 
-    `$AUTODISTILLER_CACHE` or ~/.cache/autodistiller when absent.
-    """
+    `$AUTODISTILLER_CACHE` or ~/.cache/autodistiller when absent."""
     cache_budget_gb: Annotated[float, Field(ge=0)] = 20.0
     """Gigabytes on disk for cached signals."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0

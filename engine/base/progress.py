@@ -1,8 +1,4 @@
-"""How the engine tells what it is doing: a `Reporter` that somebody else may show.
-
-The engine never prints. The CLI brings a reporter that draws; the default one is silent
-apart from the log.
-"""
+"""How the engine, which never prints, tells what it is doing: a `Reporter` that somebody else may show."""
 
 from __future__ import annotations
 
@@ -29,7 +25,7 @@ class Reporter(Protocol):
 
 
 class SilentReporter:
-    """Writes messages to the log and shows nothing."""
+    """The default: writes messages to the log and shows nothing."""
 
     def message(self, text: str) -> None:
         log.info(text)

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from engine.data.task import TaskKind
 
-SHARES = "mixup_shares"
-"""Name of λ (n,) among a model's inputs; the others have 2n rows then."""
+SHARES = "mixup_shares"  # name of λ (n,) among a model's inputs; the others have 2n rows then
 
 
 @dataclass
@@ -58,45 +57,32 @@ class Features:
 
 @dataclass(frozen=True)
 class TeacherNeeds:
-    """What the teacher's signals must hold for a pipeline, beside the logits.
+    """What the teacher's signals must hold for a pipeline, beside the logits."""
 
-    Args:
-        layers: Teacher layers, 1-based, that the mapping may use.
-        tokens: `first` where only token 0 of each sequence is read.
-    """
-
-    layers: tuple[int, ...]
-    tokens: Literal["all", "first"]
+    layers: tuple[int, ...]  # 1-based, that the mapping may use
+    tokens: Literal["all", "first"]  # `first`: only token 0 of each sequence is read
 
 
 def forward(
     model: nn.Module, inputs: Mapping[str, Tensor], kind: TaskKind, layers: Sequence[int] = (), first: bool = False
 ) -> Features:
-    """One forward pass.
+    """One forward pass, with the hidden states of these layers, 1 being the first transformer layer.
 
     Args:
         inputs: (B, N) tensors of the tokenizer: `input_ids`, `attention_mask` and others; of pairs that are
             to be mixed (2B, N), with their shares (`engine.augment.mixup`).
-        layers: Which layers' hidden states are wanted, 1 being the first transformer layer.
         first: Whether hidden states of the first token suffice.
     """
     inputs = mixed_inputs(model, inputs) if SHARES in inputs else inputs
     output = model(**inputs, output_hidden_states=bool(layers), return_dict=True)
-    if kind == "question_answering":
-        logits = torch.stack([output.start_logits, output.end_logits], dim=-1)
-    else:
-        logits = output.logits
-    width = slice(0, 1) if first else slice(None)
-    hidden = {layer: output.hidden_states[layer][:, width] for layer in layers}
+    ends = [output.start_logits, output.end_logits] if kind == "question_answering" else None
+    logits = output.logits if ends is None else torch.stack(ends, dim=-1)
+    hidden = {layer: output.hidden_states[layer][:, : 1 if first else None] for layer in layers}
     return Features(logits, hidden, inputs["attention_mask"].bool())
 
 
 def mixed_inputs(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What the model takes in place of pairs: embeddings of mixed words.
-
-    Args:
-        inputs: (2n, N) tensors of the tokenizer, and λ under `SHARES`.
-    """
+    """What the model takes in place of pairs (2n, N): embeddings of mixed words (n, N, width)."""
     shares = inputs[SHARES]
     half = len(shares)
     rest = {name: values[:half] for name, values in inputs.items() if name not in ("input_ids", SHARES)}
@@ -107,12 +93,7 @@ def mixed_inputs(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Te
 
 
 def blend(values: Tensor, shares: Tensor) -> Tensor:
-    """λ·first + (1 − λ)·second.
-
-    Shapes:
-        values: (2n, ...).
-        shares: (n,) λ.
-        Returns: (n, ...).
+    """λ·first + (1 − λ)·second, of values (2n, ...) and λ (n,); returns (n, ...).
 
     Example:
         >>> blend(torch.tensor([[1.0], [3.0]]), torch.tensor([0.75]))
@@ -129,13 +110,10 @@ def accepted_inputs(model: nn.Module) -> set[str]:
 
 
 def faster_attention(model: PreTrainedModel, device: torch.device) -> str:
-    """Sets the attention that trains fastest on a device, in place.
+    """Sets the attention that trains fastest on a device, in place, and returns the one that was set before.
 
     With dropout, torch's fused attention is slower on CPUs than the plain one: by 5 to 15 % in bf16
     (6 layers, width 384, 24 to 320 tokens).
-
-    Returns:
-        The attention that was set before.
     """
     before = model.config._attn_implementation
     if device.type == "cpu":

@@ -1,7 +1,7 @@
 """Teacher and student models: how they are loaded and built.
 
-Nothing here names an architecture, except that a model from scratch is a BERT encoder.
-Only safetensors are loaded; remote code never runs.
+Nothing here names an architecture, except that a model from scratch is a BERT encoder. Only safetensors are
+loaded; remote code never runs.
 """
 
 from __future__ import annotations
@@ -10,26 +10,22 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
 from safetensors import SafetensorError
 from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoTokenizer,
-    PretrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from engine.base.errors import InputError
 from engine.base.files import RESULT_FILE, hash_of_files
 from engine.base.hub import MODEL_FILES, local_snapshot, place_of
 from engine.data.task import KINDS, Task, TaskKind
 from engine.models.names import Scratch
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 HEADS: dict[TaskKind, Any] = {name: getattr(transformers, f"AutoModel{kind.head}") for name, kind in KINDS.items()}
 
@@ -49,19 +45,27 @@ def quiet_transformers() -> Iterator[None]:
             library.enable_progress_bar()
 
 
-def load_config(name: str, role: str) -> PretrainedConfig:
-    """The configuration of a pretrained model; weights are not touched.
-
-    Raises:
-        InputError: There is no such folder or hub model, or its configuration cannot be read.
-    """
-    folder = local_snapshot(name, role)
+@contextmanager
+def _readable(what: str, name: str, role: str, allowed: tuple[str, ...] = ()) -> Iterator[None]:
+    """Turns what transformers raises of a model into an `InputError` that begins with `what`."""
     try:
+        yield
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        why = str(error).strip().splitlines()[0]
+        raise InputError.of(place_of(role), f"{what} ({why})", repr(name), allowed) from error
+
+
+def name_labels(config: PretrainedConfig, labels: Sequence[str]) -> None:
+    """Sets the names of a model's outputs, in place."""
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: index for index, label in enumerate(labels)}
+
+
+def load_config(name: str, role: str) -> PretrainedConfig:
+    """The configuration of a pretrained encoder; weights are not touched."""
+    folder = local_snapshot(name, role)
+    with _readable("the configuration of this model cannot be read", name, role):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise InputError.of(
-            place_of(role), f"the configuration of this model cannot be read ({error})", repr(name)
-        ) from error
     if config.is_encoder_decoder:
         what = "an encoder-decoder has two stacks of layers; an encoder is needed"
         raise InputError.of(place_of(role), what, repr(name))
@@ -69,11 +73,8 @@ def load_config(name: str, role: str) -> PretrainedConfig:
 
 
 def weights_hash(name: str, role: str) -> str:
-    """A short hash of what decides a pretrained model's answers: weights, configuration, tokenizer.
-
-    Raises:
-        InputError: It has no safetensors weights.
-    """
+    """A short hash of what decides a pretrained model's answers: weights, which must be safetensors, configuration,
+    tokenizer."""
     folder = local_snapshot(name, role)
     files = [path for pattern in MODEL_FILES for path in folder.glob(pattern) if path.name != RESULT_FILE]
     if not any(path.suffix == ".safetensors" for path in files):
@@ -95,22 +96,13 @@ def scratch_config(name: Scratch, vocabulary: int, pad: int) -> PretrainedConfig
 
 
 def load_tokenizer(name: str, role: str) -> PreTrainedTokenizerBase:
-    """The fast tokenizer of a pretrained model.
-
-    Raises:
-        InputError: It cannot be read, or has no fast form (character offsets need one).
-    """
+    """The fast tokenizer of a pretrained model."""
     folder = local_snapshot(name, role)
-    try:
+    with _readable("the tokenizer of this model cannot be read", name, role):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise InputError.of(
-            place_of(role), f"the tokenizer of this model cannot be read ({error})", repr(name)
-        ) from error
     if not tokenizer.is_fast:
-        raise InputError.of(
-            place_of(role), "this model has no fast tokenizer, which character offsets need", repr(name)
-        )
+        what = "this model has no fast tokenizer, which character offsets need"
+        raise InputError.of(place_of(role), what, repr(name))
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     return tokenizer
@@ -118,10 +110,8 @@ def load_tokenizer(name: str, role: str) -> PreTrainedTokenizerBase:
 
 def for_task(config: PretrainedConfig, task: Task, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
     """The configuration with the task's outputs and label names; changed in place."""
-    names = dict(enumerate(task.labels)) or {i: f"LABEL_{i}" for i in range(task.outputs)}
     config.num_labels = task.outputs
-    config.id2label = names
-    config.label2id = {name: index for index, name in names.items()}
+    name_labels(config, task.labels or [f"LABEL_{index}" for index in range(task.outputs)])
     if task.kind == "regression":
         config.problem_type = "regression"
     if config.pad_token_id is None:
@@ -144,37 +134,19 @@ def build(config: PretrainedConfig, kind: TaskKind, seed: int) -> PreTrainedMode
 def load_pretrained(
     name: str, config: PretrainedConfig, kind: TaskKind, seed: int, role: str, new_head: bool = True
 ) -> PreTrainedModel:
-    """A pretrained encoder with a head for the task, in float32.
-
-    Args:
-        new_head: Whether a head of another size is replaced by a fresh one.
-
-    Raises:
-        InputError: There are no safetensors weights, or they do not fit.
-    """
+    """A pretrained encoder with a head for the task, in float32; a head of another size may give way to a new one."""
     folder = local_snapshot(name, role)
     torch.manual_seed(seed)
-    try:
-        with quiet_transformers():
-            return HEADS[kind].from_pretrained(
-                folder,
-                config=config,
-                dtype=torch.float32,
-                use_safetensors=True,
-                trust_remote_code=False,
-                ignore_mismatched_sizes=new_head,
-            )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        what = f"its weights cannot be loaded ({str(error).strip().splitlines()[0]})"
-        raise InputError.of(place_of(role), what, repr(name), ("a model with model.safetensors",)) from error
+    safe = {"use_safetensors": True, "trust_remote_code": False}
+    needed = ("a model with model.safetensors",)
+    with _readable("its weights cannot be loaded", name, role, needed), quiet_transformers():
+        return HEADS[kind].from_pretrained(
+            folder, config=config, dtype=torch.float32, ignore_mismatched_sizes=new_head, **safe
+        )
 
 
 def depth_and_width(config: PretrainedConfig) -> tuple[int, int]:
-    """Number of transformer layers and width of the hidden states.
-
-    Raises:
-        InputError: The configuration does not say them.
-    """
+    """Number of transformer layers and width of the hidden states."""
     layers, width = getattr(config, "num_hidden_layers", None), getattr(config, "hidden_size", None)
     if not isinstance(layers, int) or not isinstance(width, int):
         raise InputError.of("model", "its configuration names no num_hidden_layers and hidden_size", config.model_type)
@@ -182,10 +154,7 @@ def depth_and_width(config: PretrainedConfig) -> tuple[int, int]:
 
 
 def reorder_labels(model: PreTrainedModel, labels: Sequence[str]) -> bool:
-    """Puts the outputs of a fine-tuned model into the dataset's order of labels, in place.
-
-    Returns:
-        Whether the order had to change.
+    """Puts the outputs of a fine-tuned model into the dataset's order of labels, in place; says if it had to.
 
     Raises:
         InputError: The model has these labels in another order and no single output layer.
@@ -197,14 +166,12 @@ def reorder_labels(model: PreTrainedModel, labels: Sequence[str]) -> bool:
     order = [names.index(label) for label in wanted]
     heads = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == len(names)]
     if len(heads) != 1:
-        raise InputError.of(
-            "--teacher", "its labels stand in another order than the dataset's", ", ".join(names), wanted
-        )
+        what = "its labels stand in another order than the dataset's"
+        raise InputError.of("--teacher", what, ", ".join(names), wanted)
     with torch.no_grad():
         for parameter in heads[0].parameters(recurse=False):
             parameter.copy_(parameter[order].clone())
-    model.config.id2label = dict(enumerate(labels))
-    model.config.label2id = {label: index for index, label in enumerate(labels)}
+    name_labels(model.config, labels)
     return True
 
 
@@ -214,10 +181,8 @@ def parameter_count(model: nn.Module) -> int:
 
 
 def position_limit(config: PretrainedConfig) -> int | None:
-    """How many tokens the model can read, where its configuration says so.
-
-    Models after RoBERTa count positions from behind that of padding, so the first ones are lost.
-    """
+    """How many tokens the model can read, where its configuration says so. Models after RoBERTa count positions from
+    behind that of padding, so the first ones are lost."""
     limit = getattr(config, "max_position_embeddings", None)
     if not isinstance(limit, int) or limit < 1:
         return None

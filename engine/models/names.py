@@ -1,8 +1,5 @@
-"""How a teacher or student is named, everywhere the same.
-
-A hub name, a local folder, `scratch:layers=L,hidden=H[,heads=A]`, or (all but the teacher itself) `layers:K`,
-which is K layers of the teacher. Nothing is looked up here.
-"""
+"""How a teacher or student is named: a hub name, a local folder, `scratch:layers=L,hidden=H[,heads=A]`, or (all
+but the teacher itself) `layers:K`, which is K layers of the teacher. Nothing is looked up here."""
 
 from __future__ import annotations
 
@@ -38,11 +35,10 @@ def parse_model(text: str, role: str) -> ModelName:
     """What a model's name means.
 
     Args:
-        text: A hub name, a folder, `scratch:…` or `layers:K`.
         role: `teacher`, `student` or where else a model is named, for the message.
 
     Raises:
-        InputError: The name has none of these forms.
+        InputError: The name has none of the forms.
 
     Example:
         >>> parse_model("scratch:layers=4,hidden=256", "student")
@@ -56,12 +52,8 @@ def parse_model(text: str, role: str) -> ModelName:
     if text.startswith("layers:"):
         count = text.removeprefix("layers:")
         if role == "teacher":
-            raise InputError.of(
-                place,
-                "layers:K is a way to start a student or a further member of a team",
-                repr(text),
-                ("a hub name", "a folder"),
-            )
+            what = "layers:K is a way to start a student or a further member of a team"
+            raise InputError.of(place, what, repr(text), ("a hub name", "a folder"))
         if not count.isdecimal() or int(count) < 1:
             raise InputError.of(place, "layers: needs a whole number above 0", repr(text), ("layers:3",))
         return LayersOfTeacher(int(count))

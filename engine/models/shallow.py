@@ -1,8 +1,4 @@
-"""A shallower model: some of the layers of another one.
-
-Decided here: which layers they are, and where a model keeps them, whatever its architecture: the transformer
-layers are the largest list of modules that is as long as the model is deep.
-"""
+"""A shallower model: some of the layers of another one, whatever its architecture."""
 
 from __future__ import annotations
 
@@ -15,11 +11,7 @@ from engine.models.load import depth_and_width, parameter_count, quiet_transform
 
 
 def layer_stack(model: PreTrainedModel) -> str | None:
-    """Name of the list of the model's transformer layers: the largest one as long as it is deep.
-
-    Returns:
-        The name, or None where all layers share their weights (ALBERT).
-    """
+    """Name of a model's transformer layers, the largest list as long as it is deep; None where all share weights."""
     depth, _ = depth_and_width(model.config)
     sizes = {
         name: parameter_count(module)
@@ -30,13 +22,11 @@ def layer_stack(model: PreTrainedModel) -> str | None:
 
 
 def layers_of(teacher: PreTrainedModel, count: int, config: PretrainedConfig) -> PreTrainedModel:
-    """A student that starts as `count` layers of its teacher, embeddings and head included.
+    """A student of this shallower configuration that starts as `count` layers of its teacher, with its
+    embeddings and head.
 
-    Student layer i is a copy of teacher layer i·⌊teacher layers / count⌋, as the mapping `skip`
-    pairs them (BERT-PKD, Sun et al. 2019).
-
-    Args:
-        config: The teacher's configuration with `num_hidden_layers` set to `count`.
+    Student layer i is a copy of teacher layer i·⌊teacher layers / count⌋, as the mapping `skip` pairs them
+    (BERT-PKD, Sun et al. 2019).
     """
     name = layer_stack(teacher)
     step = depth_and_width(teacher.config)[0] // count

@@ -1,8 +1,7 @@
 """What a model starts as: pretrained, from scratch, or some layers of another one.
 
-Decided here: teacher, members of a team and student start in the same three ways. A start is settled before a
-weight is loaded, and `begin` makes the model. What a model takes of another one (`layers:K` its layers, a
-student from scratch its vocabulary) it takes of the donor that is given with it.
+Decided here: teacher, members of a team and student start in the same three ways. What a model takes of another
+one (`layers:K` its layers, a student from scratch its vocabulary) it takes of the donor that is given with it.
 """
 
 from __future__ import annotations
@@ -37,32 +36,21 @@ if TYPE_CHECKING:
     from engine.base.machine import Machine
     from engine.data.task import Task
 
-Model = tuple[PreTrainedModel, PreTrainedTokenizerBase]
-"""A model with its tokenizer."""
-SCRATCH_POSITIONS = 512
+Model = tuple[PreTrainedModel, PreTrainedTokenizerBase]  # a model with its tokenizer
 
 
 @dataclass(frozen=True)
 class Start:
-    """What a model will start as, settled before anything is loaded.
-
-    Args:
-        role: Where it was named (`teacher`, `student`, `team.members`), for messages.
-        identity: Hash of its weights, or of the words that say how it starts.
-        layers: Transformer layers; `width` is that of their hidden states.
-        config: Of the pretrained model that it comes from; None where all weights are random.
-        whole: The model of which it takes layers.
-        ready: Whether it keeps the head that it was fine-tuned with.
-    """
+    """What a model will start as, settled before anything is loaded."""
 
     name: ModelName
-    role: str
-    identity: str
+    role: str  # where it was named (`teacher`, `student`, `team.members`), for messages
+    identity: str  # hash of its weights, or of the words that say how it starts
     layers: int
-    width: int
-    config: PretrainedConfig | None = None
-    whole: Start | None = field(default=None, repr=False)
-    ready: bool = False
+    width: int  # of the hidden states
+    config: PretrainedConfig | None = None  # of the pretrained model that it comes from; None: all weights are random
+    whole: Start | None = field(default=None, repr=False)  # the model of which it takes layers
+    ready: bool = False  # whether it keeps the head that it was fine-tuned with
 
     @property
     def from_scratch(self) -> bool:
@@ -72,18 +60,11 @@ class Start:
     @property
     def positions(self) -> int | None:
         """Tokens that it can read; None where nothing limits them."""
-        return SCRATCH_POSITIONS if self.config is None else position_limit(self.config)
+        return 512 if self.config is None else position_limit(self.config)
 
 
 def start_of(name: ModelName, role: str, whole: Start | None = None) -> Start:
-    """Settles what a model starts as.
-
-    Args:
-        whole: The teacher, whose layers `layers:K` takes.
-
-    Raises:
-        InputError: It cannot be read, or the teacher has too few layers for it.
-    """
+    """Settles what a model starts as; `layers:K` takes the layers of `whole`, the teacher, if that has as many."""
     if isinstance(name, Scratch):
         return Start(name, role, repr(name), name.layers, name.hidden)
     if isinstance(name, LayersOfTeacher):
@@ -124,12 +105,8 @@ def configuration(
 
 
 def begin(start: Start, task: Task, seed: int, machine: Machine, donor: Model | None = None) -> Model:
-    """The model as it starts, with its tokenizer; the same for the same seed.
-
-    Args:
-        donor: Gives `layers:K` its layers (when absent: the whole model as it starts), and a student from
-            scratch its tokenizer.
-    """
+    """The model as it starts, with its tokenizer; the same for the same seed. Without a donor, `layers:K` takes
+    layers of the whole model as that starts."""
     if donor is None and start.whole is not None:
         donor = begin(start.whole, task, seed, machine)
     network, vocabulary = donor or (None, None)
@@ -156,16 +133,10 @@ def _match_labels(model: PreTrainedModel, task: Task, machine: Machine) -> None:
 
 
 def planned_parameters(start: Start, task: Task, machine: Machine, teacher: Start | None = None) -> int:
-    """Number of parameters of a model that is not built.
+    """Number of parameters of a model that is not built; a student may take its teacher's vocabulary."""
 
-    Args:
-        teacher: Of a student, which may take its vocabulary.
-    """
-    return parameters_of(_planned(start, task, machine, teacher), task.kind)
+    def planned(start: Start, vocabulary: PreTrainedTokenizerBase | None = None) -> PretrainedConfig:
+        whole = None if start.whole is None else planned(start.whole)
+        return configuration(start, task, tokenizer_of(start, task, machine, vocabulary), whole)
 
-
-def _planned(start: Start, task: Task, machine: Machine, teacher: Start | None) -> PretrainedConfig:
-    vocabulary = None if teacher is None else tokenizer_of(teacher, task, machine)
-    tokenizer = tokenizer_of(start, task, machine, vocabulary)
-    whole = None if start.whole is None else _planned(start.whole, task, machine, None)
-    return configuration(start, task, tokenizer, whole)
+    return parameters_of(planned(start, tokenizer_of(teacher, task, machine) if teacher else None), task.kind)

@@ -12,16 +12,12 @@ from engine.base.files import folder_written_atomically
 from engine.base.machine import Machine
 from engine.data.task import Task, texts_of
 
-VOCABULARY_SIZE = 8000
 ALPHABET_SHARE = 8  # one entry in so many is a letter, so that languages of many letters have words too
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def train_tokenizer(task: Task, size: int = VOCABULARY_SIZE) -> PreTrainedTokenizerBase:
-    """An uncased WordPiece tokenizer in BERT's format, with at most `size` entries.
-
-    The same texts give the same vocabulary.
-    """
+def train_tokenizer(task: Task, size: int = 8000) -> PreTrainedTokenizerBase:
+    """An uncased WordPiece tokenizer in BERT's format, with at most `size` entries, the same for the same texts."""
     backend = BertTokenizer(do_lower_case=True).backend_tokenizer
     counts = Counter(c for text in texts_of(task) for c in backend.normalizer.normalize_str(text))
     common = sorted(counts.items(), key=lambda item: (-item[1], item[0]))

@@ -1,23 +1,12 @@
 """The pipeline: everything that decides what a distillation run computes, as frozen data.
 
-Decided here: names, ranges and defaults. Defaults are the paper's (Distiller, He et al. 2021,
-appendix G) unless a comment says otherwise. Not here: devices, workers, folders, seeds, teacher
-and student, which are arguments of a run. Nothing here imports torch or transformers.
-
-Each component is a tagged spec (its tag is `kind`), so a knob that belongs to
-another kind is an unknown key and therefore an error.
+Decided here: names, ranges and defaults, which are the paper's (Distiller, He et al. 2021, appendix G) unless
+a comment says otherwise. Each component is a tagged spec (its tag is `kind`), so a knob that belongs to another
+kind is an unknown key and therefore an error. Nothing here imports torch or transformers.
 """
 
 from engine.base.spec import Spec
-from engine.pipeline.augmentation import (
-    IN_DOMAIN,
-    Augmentation,
-    BackTranslation,
-    Contextual,
-    Mixup,
-    OperatorSpec,
-    Random,
-)
+from engine.pipeline.augmentation import Augmentation, BackTranslation, Contextual, Mixup, Random
 from engine.pipeline.components import (
     CE,
     EMD,
@@ -25,10 +14,7 @@ from engine.pipeline.components import (
     MSE,
     PKD,
     Cos,
-    CriticSpec,
-    IntermediateSpec,
     Last,
-    MappingSpec,
     MIAlpha,
     MLPCritic,
     NoIntermediate,
@@ -36,18 +22,9 @@ from engine.pipeline.components import (
     PredictionCE,
     PredictionKL,
     PredictionMSE,
-    PredictionSpec,
     Skip,
     TransformerCritic,
 )
-from engine.pipeline.pipeline import Pipeline, component_specs, components
-from engine.pipeline.team import (
-    AssistantsTeam,
-    AutoSKD,
-    AverageTeam,
-    SingleTeacher,
-    StochasticTeam,
-    TeamSpec,
-    WeightedTeam,
-)
-from engine.pipeline.training import WITH_AUGMENTATION, Training, Weights
+from engine.pipeline.pipeline import Pipeline, components
+from engine.pipeline.team import AssistantsTeam, AutoSKD, AverageTeam, SingleTeacher, StochasticTeam, WeightedTeam
+from engine.pipeline.training import Training, Weights

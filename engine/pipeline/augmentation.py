@@ -8,8 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from engine.base.spec import Spec
 
-IN_DOMAIN = "in_domain"
-"""A small masked-language model, trained on the dataset's own texts."""
+IN_DOMAIN = "in_domain"  # a small masked-language model, trained on the dataset's own texts
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -18,20 +17,16 @@ class Contextual(Spec):
     """Words are masked and filled in by a masked-language model."""
 
     kind: Literal["contextual"] = "contextual"
-    strength: Share = 0.3
-    """Share of the words; here and below the authors' usual value."""
-    model: str = IN_DOMAIN
-    """A hub name or a folder, or `in_domain`."""
-    top_k: Annotated[int, Field(ge=1)] = 10
-    """The model's best words, of which one is drawn by its probability."""
+    strength: Share = 0.3  # share of the words; here and below the authors' usual value
+    model: str = IN_DOMAIN  # a hub name or a folder, or `in_domain`
+    top_k: Annotated[int, Field(ge=1)] = 10  # the model's best words, of which one is drawn by its probability
 
 
 class Random(Spec):
     """Words change places or become synonyms (Wei and Zou 2019)."""
 
     kind: Literal["random"] = "random"
-    strength: Share = 0.3
-    """Share of the words."""
+    strength: Share = 0.3  # share of the words
     synonyms: str = "auto"
     """`wordnet`; `none`: words change places only; or a file of word vectors, whose neighbours serve. `auto`:
     WordNet where it is on this machine, otherwise none."""
@@ -41,10 +36,8 @@ class BackTranslation(Spec):
     """Texts are translated into another language and back (Edunov et al. 2018)."""
 
     kind: Literal["back_translation"] = "back_translation"
-    strength: Share = 1.0
-    """Share of the texts."""
-    there: str = "Helsinki-NLP/opus-mt-en-de"
-    """A Marian model: a hub name or a folder; `back` likewise."""
+    strength: Share = 1.0  # share of the texts
+    there: str = "Helsinki-NLP/opus-mt-en-de"  # a Marian model: a hub name or a folder; `back` likewise
     back: str = "Helsinki-NLP/opus-mt-de-en"
 
 
@@ -52,8 +45,7 @@ class Mixup(Spec):
     """The embeddings and labels of two examples are mixed (Guo et al. 2019; MixKD, Liang et al. 2021)."""
 
     kind: Literal["mixup"] = "mixup"
-    a: Annotated[float, Field(gt=0)] = 0.4
-    """λ ~ Beta(a, a) for each pair; a = 1 is uniform."""
+    a: Annotated[float, Field(gt=0)] = 0.4  # λ ~ Beta(a, a) for each pair; a = 1 is uniform
 
 
 OperatorSpec = Annotated[Contextual | Random | BackTranslation | Mixup, Field(discriminator="kind")]
@@ -63,8 +55,7 @@ class Augmentation(Spec):
     """Operators in the order in which they act; none: only the original examples."""
 
     operators: Annotated[tuple[OperatorSpec, ...], Field(strict=False)] = ()
-    copies: Annotated[int, Field(ge=1)] = 1
-    """Augmented examples made of each original one, anew in every epoch."""
+    copies: Annotated[int, Field(ge=1)] = 1  # augmented examples made of each original one, anew in every epoch
 
     @model_validator(mode="after")
     def _each_once(self) -> Augmentation:

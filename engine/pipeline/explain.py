@@ -1,14 +1,13 @@
 """What pydantic found wrong, said in the house's one form.
 
-Decided here: the words for each kind of mistake. Places are the keys that a person wrote, so the
-tags that pydantic puts between them (`intermediate.mse.alpha`) are left out. Knows specs only as
-pydantic models and imports neither torch nor transformers.
+Decided here: the words for each kind of mistake. Places are the keys that a person wrote, so the tags that
+pydantic puts between them (`intermediate.mse.alpha`) are left out.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -18,8 +17,7 @@ from pydantic_core import ErrorDetails
 
 from engine.base.errors import InputError, Problem, unknown_name
 
-TAG = "kind"
-"""The key that says which kind of a component a table is."""
+TAG = "kind"  # the key that says which kind of a component a table is
 
 NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 """A number as YAML 1.2, JSON and people write it."""
@@ -55,11 +53,8 @@ def checked(model: type[Model], data: Mapping[str, Any]) -> Model:
 
 def problems_from(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """Every finding of `error` about a `model`, in order."""
-    return [
-        problem
-        for details in error.errors(include_url=False)
-        for problem in _problems(_locate(model, details["loc"]), details)
-    ]
+    located = [(_locate(model, details["loc"]), details) for details in error.errors(include_url=False)]
+    return [problem for spot, details in located for problem in _problems(spot, details)]
 
 
 # --- where ---------------------------------------------------------------------------------------
@@ -153,22 +148,17 @@ def _problems(spot: _Spot, details: ErrorDetails) -> list[Problem]:
     kind = details["type"]
     if kind == "value_error":  # raised by a spec itself, one line a problem
         return [Problem(spot.place, line) for line in str(details["ctx"]["error"]).splitlines()]
-    explain = _EXPLAINED.get(kind)
-    if explain:
+    if explain := _EXPLAINED.get(kind):
         return [explain(spot, details)]
-    if kind in _PLAIN:
-        return [Problem(spot.place, _PLAIN[kind], _shown(details["input"]), (), _hint(kind, details["input"]))]
-    return [Problem(spot.place, details["msg"][:1].lower() + details["msg"][1:], _shown(details["input"]))]
+    value = details["input"]
+    what = _PLAIN.get(kind, details["msg"][:1].lower() + details["msg"][1:])
+    number = isinstance(value, str) and NUMBER.fullmatch(value) and kind in _PLAIN and kind.startswith(("int", "float"))
+    return [Problem(spot.place, what, _shown(value), (), "Write it without quotes." if number else "")]
 
 
 def _shown(value: Any, longest: int = 60) -> str:
     text = repr(value)
     return text if len(text) <= longest else f"{text[:longest]}…"
-
-
-def _hint(kind: str, value: Any) -> str:
-    quoted = kind.startswith(("int", "float")) and isinstance(value, str) and NUMBER.fullmatch(value)
-    return "Write it without quotes." if quoted else ""
 
 
 def _unknown_key(spot: _Spot, details: ErrorDetails) -> Problem:
@@ -189,24 +179,20 @@ def _unknown_key(spot: _Spot, details: ErrorDetails) -> Problem:
     return replace(problem, suggestion=min(elsewhere, key=lambda path: path.count(".")))
 
 
-def _paths(model: type[BaseModel], prefix: str = "") -> list[str]:
+def _paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Every dotted key that a model knows."""
-    found = []
     for name, field in model.model_fields.items():
-        found.append(prefix + name)
+        yield prefix + name
         for part in _models(field.annotation):
-            found += _paths(part, f"{prefix}{name}.")
-    return found
+            yield from _paths(part, f"{prefix}{name}.")
 
 
-def _unknown_kind(spot: _Spot, details: ErrorDetails) -> Problem:
-    names = [str(_tag(kind)) for kind in _models(spot.field.annotation)] if spot.field else []
-    return unknown_name(f"{spot.place}.{TAG}", f"unknown {TAG}", details["ctx"]["tag"], names)
-
-
-def _missing_kind(spot: _Spot, details: ErrorDetails) -> Problem:
-    names = [str(_tag(kind)) for kind in _models(spot.field.annotation)] if spot.field else []
-    return Problem(f"{spot.place}.{TAG}", f"this table has no {TAG}", "", tuple(names))
+def _no_such_kind(spot: _Spot, details: ErrorDetails) -> Problem:
+    place = f"{spot.place}.{TAG}"
+    names = tuple(str(_tag(kind)) for kind in _models(spot.field.annotation)) if spot.field else ()
+    if details["type"] == "union_tag_not_found":
+        return Problem(place, f"this table has no {TAG}", "", names)
+    return unknown_name(place, f"unknown {TAG}", details["ctx"]["tag"], names)
 
 
 def _not_a_table(spot: _Spot, details: ErrorDetails) -> Problem:
@@ -216,8 +202,7 @@ def _not_a_table(spot: _Spot, details: ErrorDetails) -> Problem:
 
 def _not_allowed(spot: _Spot, details: ErrorDetails) -> Problem:
     names = tuple(str(name) for name in _literals(spot.field.annotation)) if spot.field else ()
-    what = f"unknown {TAG}" if spot.keys[-1] == TAG else "unknown value"
-    given = details["input"]
+    what, given = f"unknown {TAG if spot.keys[-1] == TAG else 'value'}", details["input"]
     if isinstance(given, str):
         return unknown_name(spot.place, what, given, names)
     return Problem(spot.place, what, _shown(given), names)
@@ -249,12 +234,8 @@ def _limits(field: FieldInfo) -> dict[str, float]:
 
 _EXPLAINED: dict[str, Callable[[_Spot, ErrorDetails], Problem]] = {
     "extra_forbidden": _unknown_key,
-    "union_tag_invalid": _unknown_kind,
-    "union_tag_not_found": _missing_kind,
+    **dict.fromkeys(("union_tag_invalid", "union_tag_not_found"), _no_such_kind),
     "model_attributes_type": _not_a_table,
     "literal_error": _not_allowed,
-    "greater_than": _out_of_range,
-    "greater_than_equal": _out_of_range,
-    "less_than": _out_of_range,
-    "less_than_equal": _out_of_range,
+    **dict.fromkeys(("greater_than", "greater_than_equal", "less_than", "less_than_equal"), _out_of_range),
 }

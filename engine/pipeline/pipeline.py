@@ -46,8 +46,7 @@ class Pipeline(Spec):
 
     intermediate: IntermediateSpec = NoIntermediate()
     mapping: MappingSpec = NoMapping()
-    prediction: PredictionSpec | None = None
-    """`None`: ce, and for regression, which has no classes, mse."""
+    prediction: PredictionSpec | None = None  # `None`: ce, and for regression, which has no classes, mse
     augmentation: AugmentationSpec = Augmentation()
     team: TeamSpec = SingleTeacher()
     weights: Weights = Weights()
@@ -55,34 +54,27 @@ class Pipeline(Spec):
 
     @model_validator(mode="before")
     @classmethod
-    def _default_mapping(cls, data: Any) -> Any:
-        """An intermediate objective without a mapping maps by `skip`, as the paper does."""
-        if not isinstance(data, dict) or "mapping" in data or "intermediate" not in data:
+    def _defaults(cls, data: Any) -> Any:
+        """As the paper does: mapping by `skip`, and the weights that go with augmentation, where none are given."""
+        if not isinstance(data, dict):
             return data
-        given = data["intermediate"]
+        given, weights = data.get("intermediate"), data.get("weights", {})
         kind = given.get("kind") if isinstance(given, dict) else getattr(given, "kind", None)
-        return data if kind in (None, "none") else {**data, "mapping": Skip()}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _default_weights(cls, data: Any) -> Any:
-        """Weights that are not said are the paper's with augmentation or without."""
-        if not isinstance(data, dict) or not _augments(data.get("augmentation")):
-            return data
-        given = data.get("weights", {})
-        if isinstance(given, Weights):
-            given = {name: getattr(given, name) for name in given.model_fields_set}
-        return {**data, "weights": {**WITH_AUGMENTATION, **given}} if isinstance(given, Mapping) else data
+        if "mapping" not in data and kind not in (None, "none"):
+            data = {**data, "mapping": Skip()}
+        if isinstance(weights, Weights):
+            weights = {name: getattr(weights, name) for name in weights.model_fields_set}
+        if _augments(data.get("augmentation")) and isinstance(weights, Mapping):
+            data = {**data, "weights": {**WITH_AUGMENTATION, **weights}}
+        return data
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Pipeline:
         problems, weights = [], self.weights
         intermediate, mapping = self.intermediate.kind, self.mapping.kind
         if (intermediate == "none") != (mapping == "none"):
-            problems.append(
-                "intermediate and mapping go together: both `none`, or neither; "
-                f"got intermediate {intermediate} and mapping {mapping}"
-            )
+            got = f"got intermediate {intermediate} and mapping {mapping}"
+            problems.append(f"intermediate and mapping go together: both `none`, or neither; {got}")
         if weights.prediction + weights.hard_label + weights.intermediate * (intermediate != "none") == 0:
             problems.append("all weights are 0: nothing would be learned")
         if self.team.kind != "single" and weights.prediction == 0:
@@ -135,10 +127,7 @@ class Pipeline(Spec):
 
 def _augments(given: Any) -> bool:
     """Whether what stands under `augmentation` holds operators, in any of its forms."""
-    if isinstance(given, Augmentation):
-        return bool(given.operators)
-    if isinstance(given, Mapping):
-        given = given.get("operators")
+    given = given.get("operators") if isinstance(given, Mapping) else getattr(given, "operators", given)
     return bool(given) and given != "none"
 
 
@@ -152,7 +141,7 @@ def component_specs() -> dict[str, tuple[type[Spec], ...]]:
         "team": TeamSpec,
         "critic": CriticSpec,
     }
-    return {name: get_args(get_args(union)[0]) if get_args(union) else (union,) for name, union in unions.items()}
+    return {name: get_args(get_args(union)[0]) for name, union in unions.items()}
 
 
 def components() -> dict[str, list[str]]:
@@ -162,5 +151,4 @@ def components() -> dict[str, list[str]]:
         >>> components()["mapping"]
         ['none', 'skip', 'last', 'emd']
     """
-    found = component_specs().items()
-    return {name: [spec.model_fields["kind"].default for spec in specs] for name, specs in found}
+    return {name: [spec.model_fields["kind"].default for spec in specs] for name, specs in component_specs().items()}

@@ -1,8 +1,7 @@
 """Known methods as pipelines: one name each, tested to equal the published loss.
 
-Decided here: which published hyper-parameters are part of a preset. Everything that a paper leaves
-to the search (learning rate, batch size, epochs) keeps the defaults of `engine.pipeline`, and so does the
-prediction loss: ce, for regression mse.
+Decided here: what a paper leaves to the search (learning rate, batch size, epochs) keeps the defaults of
+`engine.pipeline`, and so does the prediction loss: ce, for regression mse.
 """
 
 from __future__ import annotations
@@ -17,13 +16,7 @@ from engine.pipeline.training import Weights
 
 @dataclass(frozen=True)
 class Preset:
-    """A pipeline that somebody published.
-
-    Args:
-        pipeline: The pipeline.
-        description: What the student learns from, in one line.
-        source: Where the method and its hyper-parameters come from.
-    """
+    """A pipeline that somebody published, what its student learns from, and where its parameters come from."""
 
     pipeline: Pipeline
     description: str

@@ -2,7 +2,6 @@
 
 Decided here: how a change from the command line meets a file. A changed `kind` starts that component
 afresh, because the file's other keys belong to the other kind; keys that are set beside it are kept.
-All problems come at once, in one form, each with its file. Imports neither torch nor transformers.
 """
 
 from __future__ import annotations
@@ -103,22 +102,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(rf"^{NUMBER.
 
 
 def _yaml(text: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise _SyntaxProblem(line, str(error.problem)) from None
-    except yaml.YAMLError as error:
-        raise _SyntaxProblem(1, str(error).splitlines()[0]) from None
-
-
-def _toml(text: str) -> Any:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        found = re.search(r"(.*) \(at line (\d+)", str(error))
-        line, what = (int(found[2]), found[1]) if found else (text.count("\n") + 1, str(error).split(" (at")[0])
-        raise _SyntaxProblem(line, what) from None
+    return yaml.load(text, Loader=_Loader)
 
 
 def _json(text: str) -> Any:
@@ -126,33 +110,33 @@ def _json(text: str) -> Any:
         keys = [key for key, _ in pairs]
         twice = next((key for key in keys if keys.count(key) > 1), None)
         if twice is not None:
-            line = text.count("\n", 0, text.rindex(f'"{twice}"')) + 1
-            raise _SyntaxProblem(line, f"the key {twice} stands twice")
+            raise json.JSONDecodeError(f"the key {twice} stands twice", text, text.rindex(f'"{twice}"'))
         return dict(pairs)
 
-    try:
-        return json.loads(text, object_pairs_hook=unique)
-    except json.JSONDecodeError as error:
-        raise _SyntaxProblem(error.lineno, error.msg) from None
+    return json.loads(text, object_pairs_hook=unique)
 
 
-class _SyntaxProblem(Exception):
-    """A file that its format cannot read: line and reason."""
-
-    def __init__(self, line: int, what: str):
-        self.line, self.what = line, what
-        super().__init__(what)
+_PARSERS: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".yaml": _yaml, ".yml": _yaml, ".json": _json}
 
 
-_PARSERS: dict[str, Callable[[str], Any]] = {".toml": _toml, ".yaml": _yaml, ".yml": _yaml, ".json": _json}
+def _reason(error: Exception, text: str) -> tuple[int, str]:
+    """The line at which a format cannot read a text, and why."""
+    if isinstance(error, json.JSONDecodeError):
+        return error.lineno, error.msg
+    if isinstance(error, yaml.MarkedYAMLError):
+        return error.problem_mark.line + 1 if error.problem_mark else 1, str(error.problem)
+    if found := re.search(r"(.*) \(at line (\d+)", str(error)):
+        return int(found[2]), found[1]
+    in_yaml = isinstance(error, yaml.YAMLError)
+    return 1 if in_yaml else text.count("\n") + 1, str(error).splitlines()[0].split(" (at")[0]
 
 
 def _document(source: str | Path | Mapping[str, Any] | Pipeline) -> tuple[dict[str, Any], str]:
     """The nested plain dict that `source` means, and its name in messages."""
+    if isinstance(source, str) and source in PRESETS:
+        source = PRESETS[source].pipeline
     if isinstance(source, (Pipeline, Mapping)):
         return _plain(source), ""
-    if isinstance(source, str) and source in PRESETS:
-        return _plain(PRESETS[source].pipeline), ""
     return _read(Path(source)), str(source)
 
 
@@ -169,12 +153,14 @@ def _read(path: Path) -> dict[str, Any]:
     if parse is None:
         raise InputError.of(str(path), "unknown kind of pipeline file", repr(path.suffix), _PARSERS)
     try:
-        document = parse(path.read_text(encoding="utf-8-sig"))
-    except _SyntaxProblem as problem:
-        what = f"not valid {path.suffix[1:].upper().replace('YML', 'YAML')}: {problem.what}"
-        raise InputError.of(f"{path}, line {problem.line}", what) from None
+        text = path.read_text(encoding="utf-8-sig")
+        document = parse(text)
     except UnicodeDecodeError as error:
         raise InputError.of(str(path), f"not UTF-8 text at byte {error.start}") from None
+    except (json.JSONDecodeError, tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+        line, why = _reason(error, text)
+        what = f"not valid {path.suffix[1:].upper().replace('YML', 'YAML')}: {why}"
+        raise InputError.of(f"{path}, line {line}", what) from None
     if not isinstance(document, dict | None):
         raise InputError.of(str(path), "a pipeline is a table of keys", type(document).__name__)
     return document or {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -15,10 +15,7 @@ class SingleTeacher(Spec):
 
     kind: Literal["single"] = "single"
 
-    @property
-    def members(self) -> tuple[str, ...]:
-        """None beside the teacher."""
-        return ()
+    members: ClassVar[tuple[str, ...]] = ()
 
 
 class _Team(Spec):
@@ -29,8 +26,7 @@ class _Team(Spec):
     @field_validator("members")
     @classmethod
     def _are_different(cls, members: tuple[str, ...]) -> tuple[str, ...]:
-        twice = sorted({name for name in members if members.count(name) > 1})
-        if twice:
+        if twice := sorted({name for name in members if members.count(name) > 1}):
             raise ValueError(f"named twice: {', '.join(twice)}; a copy says nothing new")
         return members
 
@@ -63,23 +59,16 @@ class StochasticTeam(_Team):
 
     @model_validator(mode="after")
     def _is_a_distribution(self) -> StochasticTeam:
-        if self.distribution is None:
-            return self
-        if len(self.distribution) != 1 + len(self.members):
-            raise ValueError(
-                f"distribution needs {1 + len(self.members)} numbers, for the teacher and its "
-                f"{len(self.members)} members; it has {len(self.distribution)}"
-            )
-        if not math.isclose(sum(self.distribution), 1, abs_tol=1e-4):
-            raise ValueError(f"distribution must sum to 1, and sums to {sum(self.distribution):g}")
+        given, count = self.distribution, len(self.members)
+        if given is not None and len(given) != 1 + count:
+            needed = f"{1 + count} numbers, for the teacher and its {count} members"
+            raise ValueError(f"distribution needs {needed}; it has {len(given)}")
+        if given is not None and not math.isclose(sum(given), 1, abs_tol=1e-4):
+            raise ValueError(f"distribution must sum to 1, and sums to {sum(given):g}")
         return self
 
 
-def _several(given: Any) -> Any:
-    return given if given is None or isinstance(given, list | tuple) else (given,)
-
-
-Several = BeforeValidator(_several)
+Several = BeforeValidator(lambda given: given if given is None or isinstance(given, list | tuple) else (given,))
 """One value stands for a list of one."""
 Rate = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -102,10 +91,8 @@ class AutoSKD(_Team):
     search_epochs: Annotated[int, Field(ge=1)] | None = None
     """Passes of a search over its half of the training set. When absent, as many steps as one training has
     batches, in second order two thirds of them."""
-    theta_weight_decay: Weight = 1e-3
-    """Of θ (section 3.2)."""
-    student_weight_decay: Weight = 1e-4
-    """Of the student while θ is searched (section 3.2)."""
+    theta_weight_decay: Weight = 1e-3  # of θ (section 3.2)
+    student_weight_decay: Weight = 1e-4  # of the student while θ is searched (section 3.2)
     update: Literal["sswo", "cr"] = "sswo"
     """Only the drawn member's θ (SSWO), or all at once through the mixture of logits (CR)."""
     validation: Literal["prediction", "hard_label"] = "prediction"
@@ -116,15 +103,13 @@ class AutoSKD(_Team):
 
     @model_validator(mode="after")
     def _can_learn(self) -> AutoSKD:
+        count = len(self.members)
         if self.validation == "hard_label" and not self.second_order:
-            raise ValueError(
-                "validation = hard_label needs second_order = true: gold labels know θ by the student alone"
-            )
-        if self.dropped and max(self.dropped) > len(self.members):
-            raise ValueError(
-                f"dropped = {max(self.dropped)} leaves nobody: a team of {1 + len(self.members)} can drop "
-                f"{len(self.members)} at most"
-            )
+            why = "gold labels know θ by the student alone"
+            raise ValueError(f"validation = hard_label needs second_order = true: {why}")
+        if self.dropped and max(self.dropped) > count:
+            most = f"a team of {1 + count} can drop {count} at most"
+            raise ValueError(f"dropped = {max(self.dropped)} leaves nobody: {most}")
         return self
 
 

@@ -24,22 +24,16 @@ WITH_AUGMENTATION = {"hard_label": 0.5, "augmented_prediction": 1.0, "augmented_
 """Weights of a pipeline that augments and does not say them (Distiller, appendix G)."""
 
 
-COLA_EPOCHS = 50
-"""The paper's, of the one dataset that is small and hard."""
 PAIR_MAX_LENGTH = 128
 
 
 class Training(Spec):
     """How long and how fast the student trains. `None` means: the paper's value for the task."""
 
-    epochs: Annotated[int, Field(ge=1)] | None = None
-    """20; 30 for question answering; 50 for CoLA."""
-    batch_size: Annotated[int, Field(ge=1)] = 16
-    """Examples per forward pass, over all processes together."""
-    gradient_accumulation: Annotated[int, Field(ge=1)] = 1
-    """Forward passes per optimiser step."""
-    learning_rate: Annotated[float, Field(gt=0)] | None = None
-    """5e-5; for a student from scratch 5e-4 (ours)."""
+    epochs: Annotated[int, Field(ge=1)] | None = None  # 20; 30 for question answering; 50 for CoLA
+    batch_size: Annotated[int, Field(ge=1)] = 16  # examples per forward pass, over all processes together
+    gradient_accumulation: Annotated[int, Field(ge=1)] = 1  # forward passes per optimiser step
+    learning_rate: Annotated[float, Field(gt=0)] | None = None  # 5e-5; for a student from scratch 5e-4 (ours)
     weight_decay: Weight = 0.01
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the steps in which the learning rate rises; afterwards it falls linearly to zero."""
@@ -53,7 +47,7 @@ class Training(Spec):
         """The same with the value for this task, and this kind of student, in place of every `None`."""
         kind = KINDS[task.kind]
         defaults: dict[str, Any] = {
-            "epochs": COLA_EPOCHS if task.name.rsplit("/")[-1] == "cola" else kind.epochs,
+            "epochs": 50 if task.name.rsplit("/")[-1] == "cola" else kind.epochs,  # it is small and hard
             "learning_rate": 5e-4 if from_scratch else 5e-5,
             "max_length": PAIR_MAX_LENGTH if task.pair else kind.max_length,
             "window_overlap": 128 if task.kind == "question_answering" else None,

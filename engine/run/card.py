@@ -19,16 +19,16 @@ TEXT = """---
 
 # {name}: a student of {teacher}{others}
 
-Distilled with AutoDistiller from `{teacher}`{others} on `{task}`.
+Distilled with AutoDistiller from `{teacher}`{others} on `{result.task}`.
 
 | | student | teacher |
 | --- | --- | --- |
 {rows}
 
-Distillation ratio (student {metric} / teacher {metric}): **{ratio}**.{baseline}
+Distillation ratio (student {result.metric} / teacher {result.metric}): **{ratio}**.{baseline}
 {warnings}{team}
 Scores are of the held-out set, 0 to 1 (correlations −1 to 1). Latency is the median of one example,
-throughput is at batch 32, both in float32 on {device}, tokenising not counted.
+throughput is at batch 32, both in float32 on {result.device}, tokenising not counted.
 
 ## Use
 
@@ -41,7 +41,7 @@ tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
 
 ## How it was made
 
-Training rows: {train_examples}; seed {seed}; student started as `{student}`; precision {precision}.
+Training rows: {result.train_examples:,}; seed {result.seed}; student started as `{student}`; precision {precision}.
 
 ```toml
 {pipeline}
@@ -66,24 +66,22 @@ def _team(result: RunResult) -> str:
     """The table of a team: who taught, how good they are, and how often each was drawn."""
     if result.team is None:
         return ""
-    members, shares = result.team.teachers, result.team.distribution
-    lines = [
-        (f"`{_shown(member.name)}`", f"{member.parameters:,}", f"{member.score(result.metric):.4f}")
-        + (() if shares is None else (f"{shares[place]:.3f}",))
-        for place, member in enumerate(members)
+    table = [["who taught", "parameters", result.metric], ["---"] * 3]
+    table += [
+        [f"`{_shown(each.name)}`", f"{each.parameters:,}", f"{each.score(result.metric):.4f}"]
+        for each in result.team.teachers
     ]
-    head = ("who taught", "parameters", result.metric) + (() if shares is None else ("share",))
-    table = [head, ("---",) * len(head), *lines]
+    if shares := result.team.distribution:
+        for line, share in zip(table, ["share", "---", *(f"{share:.3f}" for share in shares)], strict=True):
+            line.append(share)
     return "\n" + "".join(f"| {' | '.join(line)} |\n" for line in table)
 
 
 def _pipeline(result: RunResult) -> Pipeline:
     """The pipeline with its members named as others may see them."""
-    pipeline = Pipeline.model_validate(result.pipeline)
-    if not pipeline.team.members:
-        return pipeline
-    members = tuple(_shown(name) for name in pipeline.team.members)
-    return pipeline.model_copy(update={"team": pipeline.team.model_copy(update={"members": members})})
+    team = result.pipeline["team"]
+    shown = {"members": [_shown(name) for name in team["members"]]} if "members" in team else {}
+    return Pipeline.model_validate(result.pipeline | {"team": team | shown})
 
 
 def _shown(model: str) -> str:
@@ -93,39 +91,24 @@ def _shown(model: str) -> str:
 
 def write_card(folder: Path, result: RunResult, task: Task) -> None:
     """Writes `README.md` with the figures of `result` into the student's folder."""
-    tag = KINDS[task.kind].hub_tag
-    score = EvalResult(
-        task_type=tag,
-        dataset_type=task.name,
-        dataset_name=task.name,
-        metric_type=result.metric,
-        metric_value=result.student_score,
-    )
+    tag, tags, name = KINDS[task.kind].hub_tag, ["autodistiller", "knowledge-distillation"], folder.resolve().name
+    score = EvalResult(tag, task.name, task.name, result.metric, result.student_score)
     data = ModelCardData(
-        library_name="transformers",
-        pipeline_tag=tag,
-        tags=["autodistiller", "knowledge-distillation"],
-        model_name=folder.resolve().name,
-        eval_results=[score],
+        library_name="transformers", pipeline_tag=tag, tags=tags, model_name=name, eval_results=[score]
     )
-    ratio = result.distillation_ratio
-    without = result.student_alone_score
+    ratio, without = result.distillation_ratio, result.student_alone_score
     card = TEXT.format(
+        result=result,
         data=data.to_yaml(),
-        name=folder.resolve().name,
+        name=name,
         teacher=_shown(result.teacher),
         others=f" and {len(result.team.teachers) - 1} more" if result.team else "",
         team=_team(result),
-        task=task.name,
         rows=_rows(result),
-        metric=result.metric,
         ratio="undefined" if ratio is None else f"{ratio:.4f}",
         baseline="" if without is None else f" The same student without a teacher reaches {without:.4f}.",
         warnings="".join(f"\n> {warning}\n" for warning in result.warnings),
-        device=result.device,
         auto=HEADS[task.kind].__name__,
-        train_examples=f"{result.train_examples:,}",
-        seed=result.seed,
         student=_shown(result.student),
         precision=result.precision,
         pipeline=dump_pipeline(_pipeline(result), "toml").strip(),

@@ -1,7 +1,6 @@
-"""What runs will cost on this machine, measured on a few steps of each.
+"""What runs will cost on this machine, measured on a few steps of each by the code that trains.
 
-Nothing is learned and nothing is written: the student's weights are thrown away. The figures are of the
-same code that trains, so they hold for whatever a pipeline consists of.
+Nothing is learned and nothing is written: the student's weights are thrown away.
 """
 
 from __future__ import annotations
@@ -21,34 +20,23 @@ from engine.base.machine import Machine
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out, logits_of, timing
 from engine.models.forward import faster_attention
-from engine.models.load import parameter_count, size_mb
 from engine.models.start import Model, begin
 from engine.run.plan import RunPlan
 from engine.run.prepare import objective_for, online_data
+from engine.run.record import sizes
 from engine.run.teacher import Teacher
 from engine.training.batches import StepPlan, steps_in_epoch
 from engine.training.loop import Stage, Trainee, optimise
 from engine.training.optimiser import optimizer_for
 
-STEPS = 2
-"""Steps that are timed after a first one that is not."""
-SLOW_SECONDS = 5.0
-"""A first step that takes longer is the measurement."""
-HELD_OUT = 64
-"""Held-out examples on which evaluation is timed."""
+STEPS = 2  # steps that are timed after a first one that is not
+SLOW_SECONDS = 5.0  # a first step that takes longer is the measurement
+HELD_OUT = 64  # held-out examples on which evaluation is timed
 
 
 @dataclass(frozen=True)
 class RunCosts:
-    """Sizes, speeds and costs of a student beside its teacher.
-
-    Args:
-        parameters: Of the student; this and the sizes and speeds are as in `RunResult`.
-        step_seconds: Name of a plan → seconds of one optimiser step, the teacher not counted.
-        steps_per_epoch: Optimiser steps of one epoch.
-        signal_seconds: Of the teacher on all training examples, once.
-        evaluation_seconds: Of the student on the first held-out set, once.
-    """
+    """Sizes, speeds and costs of a student beside its teacher; sizes and speeds as in `RunResult`."""
 
     parameters: int
     teacher_parameters: int
@@ -56,10 +44,10 @@ class RunCosts:
     teacher_size_mb: float
     latency_ms: float
     throughput: float
-    step_seconds: dict[str, float]
+    step_seconds: dict[str, float]  # name of a plan → of one optimiser step, the teacher not counted
     steps_per_epoch: int
-    signal_seconds: float
-    evaluation_seconds: float
+    signal_seconds: float  # of the teacher on all training examples, once
+    evaluation_seconds: float  # of the student on the first held-out set, once
 
 
 def measure_costs(
@@ -80,40 +68,37 @@ def measure_costs(
     started = _now(machine)
     logits_of(student[0], held_out, task.kind, machine.accelerator)
     evaluation = _now(machine) - started
-    stages = {}
+    step_seconds, signal_seconds = {}, []
     machine.reporter.start("costs", len(plans), unit="kinds of step")
     gc.freeze()  # every plan frees its memory, and need not look through the libraries' objects for it
     for key, plan in plans.items():
-        stages[key] = _timed_steps(replace(plan, task=task), plan.task, teacher, student, machine)
+        seconds = _timed_steps(replace(plan, task=task), plan.task, teacher, student, machine)
+        step_seconds[key], of_one_example, examples = seconds
+        signal_seconds.append(of_one_example)
         machine.reporter.advance("costs")
     gc.unfreeze()
     machine.reporter.finish("costs")
-    windows = stages[next(iter(plans))].examples / len(task.train)  # of question answering; else 1
+    windows = examples / len(task.train)  # of question answering; else 1
     return RunCosts(
-        parameters=parameter_count(student[0]),
-        teacher_parameters=parameter_count(teacher.model),
-        size_mb=size_mb(student[0]),
-        teacher_size_mb=size_mb(teacher.model),
+        **sizes(student[0]),
+        **sizes(teacher.model, "teacher_"),
         latency_ms=latency,
         throughput=throughput,
-        step_seconds={key: stage.step_seconds for key, stage in stages.items()},
+        step_seconds=step_seconds,
         steps_per_epoch=steps_in_epoch(round(rows * windows), whole.pipeline.training),
-        signal_seconds=median(stage.signal_seconds for stage in stages.values()) * rows * windows,
+        signal_seconds=median(signal_seconds) * rows * windows,
         evaluation_seconds=evaluation * len(whole.task.validation[name]) / len(task.validation[name]),
     )
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """What a few steps of one plan took; `signal_seconds` of one example."""
+def _timed_steps(
+    plan: RunPlan, whole: Task, teacher: Teacher, student: Model, machine: Machine
+) -> tuple[float, float, int]:
+    """The first steps of a training, as the loop takes them.
 
-    step_seconds: float
-    signal_seconds: float
-    examples: int
-
-
-def _timed_steps(plan: RunPlan, whole: Task, teacher: Teacher, student: Model, machine: Machine) -> _Measured:
-    """The first steps of a training, as the loop takes them."""
+    Returns:
+        Seconds of a step, seconds of the teacher on an example, examples of an epoch.
+    """
     model, accelerator, training = student[0], machine.accelerator, plan.pipeline.training
     objective = objective_for(plan, teacher, model)
     data = online_data(plan, teacher, student, objective, machine, whole)
@@ -142,7 +127,7 @@ def _timed_steps(plan: RunPlan, whole: Task, teacher: Teacher, student: Model, m
     model.set_attn_implementation(attention)
     accelerator.free_memory(trainee, optimizer)
     timed = slice(1 if len(trained) > 1 else 0, None)
-    return _Measured(median(trained[timed]), median(taught[timed]), len(data))
+    return median(trained[timed]), median(taught[timed]), len(data)
 
 
 def _sample(plan: RunPlan) -> Task:

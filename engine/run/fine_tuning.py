@@ -34,15 +34,11 @@ def fine_tune(
     machine: Machine,
     taught: tuple[Objective, TrainingData] | None = None,
 ) -> Scores:
-    """Trains a model, in place, and leaves it with its best weights.
+    """Trains a model, in place, and leaves it with its best weights, of which it gives the scores.
 
     Args:
-        name: Shown with the progress.
         folder: For checkpoints; the caller removes it.
         taught: What it learns and from what examples; gold labels when absent.
-
-    Returns:
-        Held-out set → metric → score.
     """
     network, tokenizer = model
     if taught is None:
@@ -57,12 +53,8 @@ def gold_scores(
 ) -> Scores:
     """Scores of a model that learns from gold labels alone; it is trained once and its scores are kept.
 
-    They do not depend on a pipeline's objective, so they serve every pipeline that trains alike.
-
-    Args:
-        name: Shown with the progress.
-        start: The model as it starts.
-        key: Hash of everything that decides the scores.
+    They do not depend on a pipeline's objective, so they serve every pipeline that trains alike. `key` is a hash
+    of everything that decides them.
     """
     record = kept(machine.options.cache, "gold_scores", key).with_suffix(".json")
     with machine.alone(record):

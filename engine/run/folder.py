@@ -1,21 +1,22 @@
-"""The folder of a run: which run it holds, how far it came, and what it leaves.
+"""A run under way and its folder: which run it holds, how far it came, and what it leaves.
 
     out/                the student (`save_pretrained` layout), result.json, pipeline.toml, README.md
     out/.work/          while the run is under way or pauses: its identity, checkpoints, best weights
 
-A folder belongs to one run. Starting the same run in it again goes on where it stopped, or, when
-it is finished, gives back its result; another run in it is an error unless it may be overwritten.
-A run that pauses leaves `result.json` beside its work.
+A folder belongs to one run, which goes on where it stopped, or, when it is finished, gives back its result;
+another run in it is an error unless it may be overwritten. A run that pauses leaves `result.json` beside its work.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -23,17 +24,16 @@ from engine.base.errors import InputError, RunError
 from engine.base.files import RESULT_FILE, write_text
 from engine.run.result import RunResult
 
+if TYPE_CHECKING:
+    from engine.base.machine import Machine
+    from engine.run.plan import RunPlan
+
 WORK = ".work"
 RECORD = "run.json"
 
 
 class RunFolder:
-    """A run's folder, opened for one identity.
-
-    Args:
-        path: The folder; made when absent.
-        identity: Hash of everything that decides the result.
-        overwrite: Whether another run in it is thrown away.
+    """A run's folder, opened for one identity, a hash of everything that decides the result.
 
     Raises:
         InputError: The folder holds another run, or files that belong to no run.
@@ -54,8 +54,7 @@ class RunFolder:
         if held not in (None, identity):
             what = "this folder holds another run (other pipeline, dataset, models, seed or precision)"
             raise InputError.of("--out", what, repr(str(path)), (), "Name a new folder, or use --overwrite.")
-        foreign = held is None and self.path.is_dir() and {path.name for path in self.path.iterdir()} - {WORK}
-        if foreign:
+        if held is None and self.path.is_dir() and {path.name for path in self.path.iterdir()} - {WORK}:
             what = "this folder is not empty and holds no run"
             raise InputError.of("--out", what, repr(str(path)), (), "Name a new folder.")
 
@@ -80,11 +79,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the folder, so that two processes do not write the same run.
-
-        Raises:
-            RunError: Another process holds it.
-        """
+        """Holds the folder, so that two processes do not write the same run; a `RunError` where another holds it."""
         self.work.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.work / "lock", timeout=0)
         try:
@@ -125,3 +120,37 @@ class RunFolder:
         shutil.rmtree(self._over, ignore_errors=True)
         self.work.replace(self._over)  # at once: half a folder of work must not be gone on with
         shutil.rmtree(self._over)
+
+
+@dataclass
+class Run:
+    """A run under way. Times and counts are kept in its folder, so that a resumed run adds to them."""
+
+    plan: RunPlan
+    folder: RunFolder
+    machine: Machine
+    _last: float = field(default_factory=time.monotonic, init=False)
+
+    def lap(self, stage: str) -> None:
+        """The stage that began at the last lap is over."""
+        now, seconds = time.monotonic(), self.stage_seconds
+        seconds[stage] = seconds.get(stage, 0.0) + now - self._last
+        self._last = now
+        if self.machine.main:
+            self.folder.remember(stage_seconds=seconds)
+
+    @property
+    def stage_seconds(self) -> dict[str, float]:
+        """Stage → seconds, over all processes that worked on the run."""
+        return dict(self.folder.recall("stage_seconds", {}))
+
+    def count_passed(self, teacher: str, examples: int, anew: bool = False) -> None:
+        """So many examples will pass through a teacher; the first count stays, unless it is made anew."""
+        known = self.folder.recall("teacher_examples", {})
+        if self.machine.main and (anew or teacher not in known):
+            self.folder.remember(teacher_examples={**known, teacher: examples})
+
+    @property
+    def passed(self) -> int:
+        """Training examples that pass through teachers, all of them together."""
+        return sum(self.folder.recall("teacher_examples", {}).values())

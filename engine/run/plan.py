@@ -20,21 +20,16 @@ from engine.models.start import Model, Start, begin, start_of
 from engine.objective.mapping import check_layers
 from engine.pipeline.pipeline import Pipeline
 
-MEMBERS = "team.members"
-"""Role of the members of a team."""
+MEMBERS = "team.members"  # role of the members of a team
 
 
 @dataclass(frozen=True)
 class TeacherPlan:
-    """What will be done to get a teacher.
-
-    Args:
-        fine_tuning: With a value in place of every `None`.
-    """
+    """What will be done to get a teacher."""
 
     start: Start
     fine_tune: bool
-    fine_tuning: FineTuning
+    fine_tuning: FineTuning  # with a value in place of every `None`
 
     @property
     def training(self) -> str:
@@ -54,15 +49,10 @@ class TeacherPlan:
 def plan_teacher(
     name: ModelName, task: Task, fine_tuning: FineTuning, role: str = "teacher", whole: Start | None = None
 ) -> TeacherPlan:
-    """Decides whether a teacher has to be fine-tuned.
-
-    Args:
-        role: Where it was named, for messages.
-        whole: The teacher whose layers a member of its team may take.
+    """Decides whether a teacher has to be fine-tuned; a member of a team may take layers of the `whole` teacher.
 
     Raises:
-        InputError: It cannot be read, was fine-tuned for another number of labels, or has no head
-            and must not be fine-tuned.
+        InputError: It cannot be read, was fine-tuned for other labels, or has no head and must not be fine-tuned.
     """
     if not isinstance(name, str) and fine_tuning.when == "never":
         what = f"a teacher {'from scratch' if isinstance(name, Scratch) else 'of layers'} has to be trained"
@@ -79,25 +69,17 @@ def plan_teacher(
         return TeacherPlan(start, True, resolved)
     if task.kind != "question_answering" and start.config.num_labels != task.outputs:
         what = f"it was fine-tuned for {start.config.num_labels} labels, and {task.name} has {task.outputs}"
-        hint = "Use --fine-tune always to give it a new head."
-        raise InputError.of(place_of(role), what, repr(name), (), hint)
+        raise InputError.of(place_of(role), what, repr(name), (), "Use --fine-tune always to give it a new head.")
     return TeacherPlan(replace(start, ready=True), False, resolved)
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """One run, decided.
-
-    Args:
-        pipeline: With the paper's values for this task in place of every `None`.
-        teacher_name: How the teacher was named; `student_name` likewise.
-        precision: Of the forward passes.
-        members: The other members of the teacher's team.
-    """
+    """One run, decided."""
 
     task: Task
-    pipeline: Pipeline
-    teacher_name: str
+    pipeline: Pipeline  # with the paper's values for this task in place of every `None`
+    teacher_name: str  # as it was typed; the next likewise
     student_name: str
     teacher: TeacherPlan
     student: Start
@@ -130,7 +112,7 @@ def plan_run(
     fine_tuning: FineTuning = FineTuning(),  # noqa: B008 - frozen
     precision: str = "float32",
 ) -> RunPlan:
-    """Checks that pipeline, dataset and models go together.
+    """The run, where pipeline, dataset and models go together.
 
     Raises:
         InputError: They do not; the message holds every reason.
@@ -188,11 +170,7 @@ def head_problems(config: PretrainedConfig | None, kind: TaskKind, role: str, mi
 
 
 def check_batch(pipeline: Pipeline, processes: int) -> None:
-    """Whether each process has examples enough for the objective.
-
-    Raises:
-        InputError: mi_alpha contrasts the examples of one process, and it would have but one.
-    """
+    """Refuses batches in which mi_alpha, which contrasts examples, would have but one in each process."""
     size = pipeline.training.batch_size
     if pipeline.intermediate.kind == "mi_alpha" and size // processes < 2:
         what = f"mi_alpha needs two examples in each of the {processes} processes"

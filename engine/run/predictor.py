@@ -1,8 +1,5 @@
-"""Tries a finished model out: a folder with a student, and texts to answer.
-
-Rows have the normal form of `engine.data.task` without labels: `text` (and `text_pair`), `tokens`,
-or `question` and `context`.
-"""
+"""Tries a finished model out on rows without labels: `text` (and `text_pair`), `tokens`, or `question` and
+`context`."""
 
 from __future__ import annotations
 
@@ -27,18 +24,13 @@ from engine.pipeline.training import PAIR_MAX_LENGTH
 from engine.run.result import RunResult
 from engine.tokens.examples import encode
 
-DEFAULT_OVERLAP = 128
-MAX_PROBLEMS = 5
-
 
 @dataclass
 class Predictor:
     """A model that answers rows of text.
 
-    Use:
-        predictor = load_predictor("runs/sst2")
-        predictor([{"text": "a gripping film"}])
-        [{'label': 'positive', 'score': 0.98, 'scores': {'negative': 0.02, 'positive': 0.98}}]
+    `predictor([{"text": "a gripping film"}])` gives
+    `[{'label': 'positive', 'score': 0.98, 'scores': {'negative': 0.02, 'positive': 0.98}}]`.
     """
 
     model: PreTrainedModel
@@ -79,7 +71,7 @@ class Predictor:
         pair = any("text_pair" in row for row in rows)
         fields = (*KINDS[self.kind].texts, *["text_pair"] * pair)
         if problems := [p for number, row in enumerate(rows) for p in _problems(row, fields, number)]:
-            raise InputError(problems[:MAX_PROBLEMS])
+            raise InputError(problems[:5])
         source = Dataset.from_list([{field: row[field] for field in fields} for row in rows])
         task = Task("input", self.kind, pair, self.labels, "", (), train=source, validation={})
         encoded = encode(source, task, self.tokenizer, self.max_length, self.window_overlap)
@@ -94,24 +86,19 @@ class Predictor:
 
 def _problems(row: Mapping[str, Any], fields: Sequence[str], number: int) -> list[Problem]:
     """What is missing in a row, or is not text."""
-    found = [(field, row.get(field)) for field in fields]
-    return [
-        Problem(f"row {number}", f"{field} is missing" if value is None else f"{field} is not text")
-        for field, value in found
-        if not (_is_words(value) if field == "tokens" else isinstance(value, str))
-    ]
-
-
-def _is_words(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(word, str) for word in value)
+    problems = []
+    for field in fields:
+        value = row.get(field)
+        is_text = isinstance(value, str)
+        if field == "tokens":
+            is_text = isinstance(value, list) and all(isinstance(word, str) for word in value)
+        if not is_text:
+            problems.append(Problem(f"row {number}", f"{field} is {'missing' if value is None else 'not text'}"))
+    return problems
 
 
 def load_predictor(model: str | Path, options: RunOptions | None = None) -> Predictor:
-    """A predictor from a folder that `distill` wrote, or from any fine-tuned model.
-
-    Args:
-        model: A folder or a hub name.
-        options: Device and precision; float32 where they say `auto`.
+    """A predictor from a folder that `distill` wrote, or any fine-tuned model; in float32 if nothing else is asked.
 
     Raises:
         InputError: There is no such model, or it has no head for a task that is known here.
@@ -132,7 +119,7 @@ def load_predictor(model: str | Path, options: RunOptions | None = None) -> Pred
         kind=kind,
         labels=labels if kind in ("classification", "tagging") else (),
         max_length=training.get("max_length") or min(usual, position_limit(config) or usual),
-        window_overlap=training.get("window_overlap", DEFAULT_OVERLAP) if kind == "question_answering" else None,
+        window_overlap=training.get("window_overlap", 128) if kind == "question_answering" else None,
         machine=machine_for(options),
     )
 
@@ -149,11 +136,7 @@ def _kind(name: str, config: Any, result: RunResult | None) -> TaskKind:
 
 
 def rows_of_texts(kind: TaskKind, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Rows from plain texts.
-
-    Args:
-        texts: A text each; words separated by spaces for tagging; questions for question answering.
-        pairs: Second texts; contexts for question answering.
+    """Rows from plain texts: words separated by spaces for tagging; questions and contexts for question answering.
 
     Raises:
         InputError: Question answering without contexts, or lists of different length.

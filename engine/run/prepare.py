@@ -1,7 +1,4 @@
-"""What the training of a student needs beside it: the objective, and examples with the teacher's view.
-
-Both follow from the plan and the loaded models; nothing is trained here.
-"""
+"""What the training of a student needs beside it: the objective, and examples with the teacher's view."""
 
 from __future__ import annotations
 
@@ -20,8 +17,8 @@ from engine.models.load import depth_and_width, position_limit
 from engine.models.start import Model
 from engine.objective.equation import Objective
 from engine.pipeline.training import Training
+from engine.run.folder import Run
 from engine.run.plan import RunPlan
-from engine.run.state import Run
 from engine.run.teacher import Teacher
 from engine.signals.signals import OnlineSignals, TeacherSignals, examples_to_pass, signals_for
 from engine.signals.store import SignalStore
@@ -34,33 +31,24 @@ LOGITS = TeacherNeeds(layers=(), tokens="all")
 
 def objective_for(plan: RunPlan, teacher: Teacher, student: PreTrainedModel) -> Objective:
     """Equation 1 for these two models."""
-    layers, width = depth_and_width(student.config)
-    teacher_layers, teacher_width = depth_and_width(teacher.model.config)
+    sizes = {}
+    for who, model in (("student", student), ("teacher", teacher.model)):
+        sizes[f"{who}_layers"], sizes[f"{who}_width"] = depth_and_width(model.config)
     torch.manual_seed(plan.seed)  # of projections and critics
-    return Objective(
-        plan.pipeline,
-        plan.task.kind,
-        student_layers=layers,
-        student_width=width,
-        teacher_layers=teacher_layers,
-        teacher_width=teacher_width,
-    )
+    return Objective(plan.pipeline, plan.task.kind, **sizes)
 
 
 def online_data(
     plan: RunPlan, teacher: Teacher, student: Model, objective: Objective, machine: Machine, whole: Task | None = None
 ) -> TrainingData:
-    """Training examples for student and teacher, and what augments them; the teacher runs along.
-
-    Args:
-        whole: Where the plan's task is a sample, the task that it is of: operators learn from all its texts.
-    """
+    """Training examples for student and teacher, and what augments them, with operators that learn from all texts
+    of the `whole` task where the plan's is a sample; the teacher runs along."""
     task, training = plan.task, plan.pipeline.training
     model, tokenizer = student
     length = training.max_length or 0
     examples = encode(task.train, task, tokenizer, length, training.window_overlap)
     other = seen_by(teacher, examples, tokenizer, task, training)
-    signals = signals_of(teacher, other or examples, task, machine, objective.needs)
+    signals = OnlineSignals(teacher.model, task.kind, other or examples, objective.needs, machine.accelerator)
     data = TrainingData(examples, accepted_inputs(model), signals, other, objective.aligned)
     policy = policy_for(plan.pipeline.augmentation, whole or task, machine)
     if policy is None:
@@ -83,11 +71,7 @@ def online_data(
 def seen_by(
     teacher: Teacher, examples: Encoded, tokenizer: PreTrainedTokenizerBase, task: Task, training: Training
 ) -> Encoded | None:
-    """Training examples of a student through a teacher's tokenizer; None where it is the student's.
-
-    Args:
-        tokenizer: The student's.
-    """
+    """Training examples of a student through a teacher's tokenizer; None where it is the student's `tokenizer`."""
     if same_tokenizer(tokenizer, teacher.tokenizer):
         return None
     limit = _longest(teacher, training.max_length or 0)
@@ -95,35 +79,17 @@ def seen_by(
 
 
 def _longest(teacher: Teacher, length: int) -> int:
-    """Tokens that a teacher reads of a text of which the student reads `length`.
-
-    The same text may take more tokens here; what the teacher does not see has no partner.
-    """
+    """Tokens that a teacher reads of a text of which the student reads `length`; it may need more for the same."""
     return min(position_limit(teacher.model.config) or 2 * length, 2 * length)
 
 
-def signals_of(
-    teacher: Teacher, examples: Encoded, task: Task, machine: Machine, needs: TeacherNeeds = LOGITS
-) -> OnlineSignals:
-    """A teacher that answers as it is asked."""
-    return OnlineSignals(teacher.model, task.kind, examples, needs, machine.accelerator)
-
-
 def cached_signals(online: OnlineSignals, teacher: Teacher, run: Run, always: bool = False) -> TeacherSignals:
-    """A teacher's signals from the cache where they fit the budget; what is missing is computed now.
-
-    Args:
-        always: Whether they are cached in any case, as logits can be.
-    """
+    """A teacher's signals from the cache where they fit the budget, or `always`; what is missing is computed now."""
     plan, machine = run.plan, run.machine
     length, tokens = plan.pipeline.training.max_length, online.encoded.tokens.values.tobytes()
-    store = SignalStore(
-        kept(machine.options.cache, "signals", teacher.key, length, tokens),
-        online.encoded.lengths,
-        plan.task.outputs,
-        plan.task.token_level,
-        depth_and_width(teacher.model.config)[1],
-    )
+    folder = kept(machine.options.cache, "signals", teacher.key, length, tokens)
+    _, width = depth_and_width(teacher.model.config)
+    store = SignalStore(folder, online.encoded.lengths, plan.task.outputs, plan.task.token_level, width)
     run.count_passed(store.folder.name, examples_to_pass(store, online.needs))
     signals = signals_for(online, store, machine, always)
     if signals.source == "online":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -23,8 +24,7 @@ from engine.tokens.alignment import same_tokenizer
 
 if TYPE_CHECKING:
     from engine.models.start import Model
-    from engine.run.folder import RunFolder
-    from engine.run.state import Run
+    from engine.run.folder import Run, RunFolder
     from engine.run.teacher import Teacher
     from engine.tokens.examples import Encoded
     from engine.training.batches import TrainingData
@@ -34,11 +34,7 @@ LIBRARIES = (DISTRIBUTION, "torch", "transformers", "datasets", "accelerate", "n
 
 
 def score_facts(task: Task, scores: dict[str, Scores]) -> dict[str, Any]:
-    """The figures of a record that follow from the scores.
-
-    Args:
-        scores: `teacher`, `student`, `student_alone` → held-out set → metric → score, as far as known.
-    """
+    """The figures of a record that follow from the scores of `teacher`, `student`, `student_alone`, as far as known."""
     first, metric = next(iter(task.validation)), task.metric
     found = {who: sets[first][metric] for who, sets in scores.items()}
     teacher, student = found.get("teacher"), found.get("student")
@@ -69,11 +65,7 @@ def _warnings(task: Task, teacher: float | None, trivial: float | None) -> list[
 
 
 def training_facts(run: Run, data: TrainingData, state: LoopState, examples: int) -> dict[str, Any]:
-    """The figures of a record that follow from the student's training.
-
-    Args:
-        examples: What students have seen, repetitions and every other candidate's counted.
-    """
+    """The figures of a record that follow from the training of students, which saw so many examples together."""
     assert data.signals is not None
     source = data.signals.source
     augmented = examples * data.augmenter.copies if data.augmenter else 0
@@ -94,12 +86,10 @@ def now() -> str:
 
 def versions() -> dict[str, str]:
     """Versions of the libraries that decide a result."""
-    found = {}
+    found = dict.fromkeys(LIBRARIES, "not installed")
     for name in LIBRARIES:
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
     return found
 
 

@@ -18,9 +18,7 @@ from engine.data.task import TaskKind
 def distillation_ratio(student_score: float, teacher_score: float) -> float | None:
     """Student score / teacher score on the same metric (Distiller, section 3.4).
 
-    Returns:
-        The ratio; None where the teacher's score is not above zero, or either is not finite:
-        there it is undefined.
+    None, that is undefined, where the teacher's score is not above zero, or either is not finite.
 
     Example:
         >>> distillation_ratio(0.8, 0.9)
@@ -33,8 +31,7 @@ def distillation_ratio(student_score: float, teacher_score: float) -> float | No
     return student_score / teacher_score
 
 
-LAYOUT = 2
-"""Of the record. The first said `baseline` for the student alone, `[teacher] policy` for `[team] kind`."""
+LAYOUT = 2  # of the record. The first said `baseline` for the student alone, `[teacher] policy` for `[team] kind`.
 
 
 def upgraded(record: Any) -> Any:
@@ -52,29 +49,29 @@ def upgraded(record: Any) -> Any:
         raise ValueError(f"it was written by a newer version (layout {layout}, and {LAYOUT} is known)")
     if layout == LAYOUT:
         return record
-    record = {**record, "pipeline": upgraded_pipeline(record.get("pipeline", {}))}
+    pipeline = dict(record.get("pipeline", {}))
+    if "teacher" in pipeline:
+        pipeline["team"] = _renamed(pipeline.pop("teacher"), "policy", "kind")
+    record = {**record, "pipeline": pipeline}
     if "baseline_score" in record:
         record["student_alone_score"] = record.pop("baseline_score")
     for name in {"scores", "stage_seconds"} & record.keys():
-        record[name] = {"student_alone" if key == "baseline" else key: v for key, v in record[name].items()}
+        record[name] = _renamed(record[name], "baseline", "student_alone")
     if record.get("team"):
-        record["team"] = {"teachers" if key == "members" else key: v for key, v in record["team"].items()}
+        record["team"] = _renamed(record["team"], "members", "teachers")
     return record | {"layout": LAYOUT}
 
 
-def upgraded_pipeline(pipeline: dict[str, Any]) -> dict[str, Any]:
-    """A pipeline of the first layout with its team under today's keys."""
-    rest = {key: value for key, value in pipeline.items() if key != "teacher"}
-    if "teacher" not in pipeline:
-        return rest
-    team = {"kind" if key == "policy" else key: value for key, value in pipeline["teacher"].items()}
-    return rest | {"team": team}
+def _renamed(table: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    return {new if key == old else key: value for key, value in table.items()}
 
 
-class Member(BaseModel):
-    """A teacher of a team, with its scores on the held-out sets."""
-
+class _Recorded(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Member(_Recorded):
+    """A teacher of a team, with its scores on the held-out sets."""
 
     name: str
     parameters: int
@@ -85,40 +82,30 @@ class Member(BaseModel):
         return next(iter(self.scores.values()))[metric]
 
 
-class Candidate(BaseModel):
+class Candidate(_Recorded):
     """A distribution over a team, and the score of the student that it trained."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     distribution: list[float]
     score: float
 
 
-class TeamResult(BaseModel):
+class TeamResult(_Recorded):
     """Who taught, how often, and what else was tried."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    teachers: list[Member]
-    """The teacher first, then the members."""
+    teachers: list[Member]  # the teacher first, then the members
     distribution: list[float] | None = None
     """How often each was drawn; None where all teach at once, or the last assistant alone."""
-    candidates: list[Candidate] = []
-    """Of autoskd, in the order of the search."""
+    candidates: list[Candidate] = []  # of autoskd, in the order of the search
 
 
-class RunResult(BaseModel):
+class RunResult(_Recorded):
     """What a run was and what came out. Scores are 0 to 1 (correlations −1 to 1)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     layout: int = LAYOUT
     status: Literal["ok", "failed", "pruned"]
     """`pruned`: stopped before the last epoch; the figures are those so far, and the run can go on."""
-    reason: str | None = None
-    """Why a run failed."""
-    identity: str
-    """Hash of pipeline, dataset, teacher, student, seed and precision: equal for equal runs."""
+    reason: str | None = None  # why a run failed
+    identity: str  # hash of pipeline, dataset, teacher, student, seed and precision: equal for equal runs
     task: str
     task_kind: TaskKind
     dataset_fingerprint: str
@@ -126,57 +113,41 @@ class RunResult(BaseModel):
     train_examples: int
     teacher: str
     student: str
-    pipeline: dict[str, Any]
-    """With every default, resolved for the task."""
+    pipeline: dict[str, Any]  # with every default, resolved for the task
     seed: int
 
     metric: str
     teacher_score: float | None = None
     student_score: float | None = None
-    student_alone_score: float | None = None
-    """Of the student fine-tuned without a teacher, where it was asked for."""
+    student_alone_score: float | None = None  # of the student fine-tuned without a teacher, where it was asked for
     distillation_ratio: float | None = None
-    trivial_score: float | None = None
-    """Of always answering the majority class (the majority tag, the mean)."""
-    scores: dict[str, Scores] = {}
-    """`teacher`, `student`, `student_alone` → held-out set → metric → score."""
+    trivial_score: float | None = None  # of always answering the majority class (the majority tag, the mean)
+    scores: dict[str, Scores] = {}  # `teacher`, `student`, `student_alone` → held-out set → metric → score
     warnings: list[str] = []
     best_epoch: int | None = None
-    history: list[dict[str, Any]] = []
-    """Per epoch: the weighted terms of the loss and the scores."""
+    history: list[dict[str, Any]] = []  # per epoch: the weighted terms of the loss and the scores
 
-    layers: int | None = None
-    """Transformer layers of the student."""
-    hidden_size: int | None = None
-    """Width of its hidden states."""
+    layers: int | None = None  # transformer layers of the student
+    hidden_size: int | None = None  # width of its hidden states
     teacher_layers: int | None = None
     teacher_hidden_size: int | None = None
     parameters: int | None = None
     teacher_parameters: int | None = None
-    size_mb: float | None = None
-    """Size of the weights on disk, in 10^6 bytes."""
+    size_mb: float | None = None  # size of the weights on disk, in 10^6 bytes
     teacher_size_mb: float | None = None
-    latency_ms: float | None = None
-    """Median time of one example at batch 1, in float32, tokenising not counted."""
+    latency_ms: float | None = None  # median time of one example at batch 1, in float32, tokenising not counted
     teacher_latency_ms: float | None = None
-    throughput: float | None = None
-    """Examples per second at batch 32."""
+    throughput: float | None = None  # examples per second at batch 32
     teacher_throughput: float | None = None
 
-    team: TeamResult | None = None
-    """Where several teachers taught."""
-    teacher_examples: int = 0
-    """Training examples, augmented ones counted, that this run passed through its teachers."""
+    team: TeamResult | None = None  # where several teachers taught
+    teacher_examples: int = 0  # training examples, augmented ones counted, that this run passed through its teachers
     signals: Literal["cached", "online"] | None = None
-    examples_per_second: float | None = None
-    """Of the student's training, evaluation not counted."""
-    waiting_share: float | None = None
-    """Share of that time in which the training waited for its next batch."""
-    seconds: float = 0.0
-    """Wall time of the whole run, over all of its starts."""
+    examples_per_second: float | None = None  # of the student's training, evaluation not counted
+    waiting_share: float | None = None  # share of that time in which the training waited for its next batch
+    seconds: float = 0.0  # wall time of the whole run, over all of its starts
     stage_seconds: dict[str, float] = {}
-    finished_at: str | None = None
-    """When the record was written: ISO 8601, UTC."""
+    finished_at: str | None = None  # when the record was written: ISO 8601, UTC
     peak_memory_mb: float | None = None
     device: str = ""
     precision: str = ""
@@ -188,20 +159,12 @@ class RunResult(BaseModel):
 
     @classmethod
     def parse(cls, text: str) -> RunResult:
-        """The record in a JSON text; one of an older layout in today's.
-
-        Raises:
-            ValueError: It is no record of a run, or one of a newer version.
-        """
+        """The record in a JSON text, in today's layout; a `ValueError` where there is none, or a newer one."""
         return cls.model_validate(upgraded(json.loads(text)))
 
     @classmethod
     def read(cls, folder: str | Path) -> RunResult | None:
-        """The record in `folder`, or None where there is none.
-
-        Raises:
-            InputError: The file is no record of a run.
-        """
+        """The record in `folder`, or None where there is none; an `InputError` where the file is no record."""
         path = Path(folder) / RESULT_FILE
         try:
             return cls.parse(path.read_text("utf-8")) if path.is_file() else None

@@ -1,8 +1,5 @@
-"""The teacher: loaded, fine-tuned here if it is not yet, scored once, kept and reused.
-
-A teacher is kept under the hash of its weights, the dataset's fingerprint and how it was
-fine-tuned, so every later pipeline on the same dataset finds it finished.
-"""
+"""The teacher: loaded, fine-tuned here if it is not yet, scored once, and kept for every later pipeline on the
+same dataset."""
 
 from __future__ import annotations
 
@@ -28,22 +25,16 @@ from engine.run.fine_tuning import fine_tune
 from engine.run.plan import TeacherPlan
 
 RECORD = "teacher.json"
-READING = ("max_length", "window_overlap")
-"""Of a training, what decides how texts are read."""
+READING = ("max_length", "window_overlap")  # of a training, what decides how texts are read
 
 
 @dataclass
 class Teacher:
-    """A teacher that is ready to teach.
-
-    Args:
-        key: Hash of everything that makes it what it is.
-        scores: Held-out set → metric → score.
-    """
+    """A teacher that is ready to teach."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    key: str
+    key: str  # hash of everything that makes it what it is
     scores: Scores
 
     @property
@@ -55,33 +46,21 @@ class Teacher:
 def prepare_teacher(
     plan: TeacherPlan, task: Task, training: Training, machine: Machine, label: str = "teacher"
 ) -> Teacher:
-    """Loads a teacher, fine-tuning and scoring it where that has not happened before.
-
-    Args:
-        label: Shown with the progress.
-    """
+    """Loads a teacher, fine-tuning and scoring it where that has not happened before."""
     reading = training.model_dump(include=set(READING))
     key = hash_of(plan.start.identity, task.fingerprint, plan.tuned or "as it is", reading, machine.precision)
 
     def learn(model: Model, work: Path) -> Scores:
-        return fine_tune(label, model, task, training_of(plan, training), plan.fine_tuning.seed, work, machine)
-
-    def score(model: Model, _: Path) -> Scores:
+        if plan.fine_tune:
+            return fine_tune(label, model, task, training_of(plan, training), plan.fine_tuning.seed, work, machine)
         held_out = encode_held_out(task, model[1], training)
         return scores_on(model[0], task, held_out, machine.accelerator, machine.reporter)
 
-    start = partial(plan.begin, task, machine)
-    if plan.fine_tune:
-        return kept_teacher(key, task, start, learn, machine, label)
-    return kept_teacher(key, task, start, score, machine, label, weights=False)
+    return kept_teacher(key, task, partial(plan.begin, task, machine), learn, machine, label, weights=plan.fine_tune)
 
 
 def training_of(plan: TeacherPlan, pipeline: Training) -> Training:
-    """How long and how fast a teacher trains.
-
-    Args:
-        pipeline: The student's training. Only how it reads texts counts: a teacher serves other students too.
-    """
+    """How long and how fast a teacher trains: of the student's training, only how texts are read counts."""
     own = plan.fine_tuning.model_dump(include={"epochs", "batch_size", "learning_rate"})
     return Training(**own, **pipeline.model_dump(include=set(READING)))
 
@@ -98,8 +77,6 @@ def kept_teacher(
     """A teacher from the cache, or made now and put there.
 
     Args:
-        key: Hash of everything that makes it what it is.
-        start: Loads it as it starts.
         learn: Makes it a teacher, in place, with a folder for its checkpoints; gives its scores.
         weights: Whether `learn` changes it, so that its weights have to be kept.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -25,17 +25,14 @@ from engine.training.batches import Batch, TrainingData
 from engine.training.loop import Trainee
 from engine.training.optimiser import clip_gradients, set_learning_rate, step_seed
 
-HALVES = 1
-"""Beside the seed, of the random numbers that halve the training set."""
+HALVES = 1  # beside the seed, of the random numbers that halve the training set
 
 
 class TextStudent:
     """A student with its objective, whose teacher's logits are whatever a target makes of the team's.
 
-    Losses for θ are computed without dropout, so that its gradient is that of one function.
-
-    Args:
-        data: All training examples, with every member's logits.
+    Its methods are those of `engine.team.phases.Student`. Losses for θ are computed without dropout, so that its
+    gradient is that of one function. `data` are all training examples, with every member's logits.
     """
 
     def __init__(
@@ -62,19 +59,15 @@ class TextStudent:
         self._seen: list[tuple[Batch, Features]] = []
 
     def parameters(self) -> list[torch.nn.Parameter]:
-        """The student's and those beside it."""
         return list(self.trainee.parameters())
 
     def training_loss(self, batch: Batch, target: Target) -> Tensor:
-        """Equation 1 on a batch of original examples."""
         return self._loss(self.trainee.eval(), batch, target, self.exact)
 
     def validation_loss(self, batch: Batch, target: Target) -> Tensor:
-        """What θ is to make small."""
         return self._loss(self.validator.eval(), batch, target, self.exact)
 
     def learn(self, batch: Batch, target: Target, share: float, step: int) -> None:
-        """One step of Adam."""
         torch.manual_seed(step_seed(self.seed, step, 0))
         set_learning_rate(self.optimizer, share)
         self._loss(self.trainee.train(), batch, target).backward()
@@ -83,15 +76,12 @@ class TextStudent:
         self.optimizer.zero_grad()
 
     def rate(self, share: float) -> float:
-        """The student's learning rate."""
         return self.peak * share
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights and optimiser."""
         return {"weights": self.trainee.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from a checkpoint."""
         self.trainee.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
 
@@ -99,10 +89,7 @@ class TextStudent:
         features = self._view(batch)
         assert features.team is not None
         features = replace(features, team=target(features.team))
-        autocast: AbstractContextManager[Any] = (
-            self.machine.accelerator.autocast() if self.rounded and not exact else nullcontext()
-        )
-        with autocast:
+        with self.machine.accelerator.autocast() if self.rounded and not exact else nullcontext():
             terms = trainee(batch.to(self.machine.device), features)
         return torch.stack(list(terms.values())).sum()
 
@@ -118,11 +105,7 @@ class TextStudent:
 
 
 class Halves:
-    """The batches of a search: one half of the rows for the student, the other one for θ.
-
-    Args:
-        size: Examples of a batch.
-    """
+    """The batches of a search, of `size` examples: one half of the rows for the student, the other one for θ."""
 
     def __init__(self, data: TrainingData, size: int, seed: int):
         self.data, self.size, self.seed = data, size, seed
@@ -131,8 +114,7 @@ class Halves:
 
     def __call__(self, step: int) -> tuple[Batch, Batch]:
         """The batches of a step, counted over all epochs."""
-        student, theta = (self._batch(half, step) for half in range(2))
-        return student, theta
+        return self._batch(0, step), self._batch(1, step)
 
     def examples(self, steps: int) -> int:
         """Examples in the batches of so many steps, repetitions counted."""

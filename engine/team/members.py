@@ -1,13 +1,12 @@
 """The members of a team: made ready one after the other, asked once for all training examples.
 
-Decided here: a member's weights are needed only until its logits are in the cache. Of a chain of
-assistants only the last one teaches.
+Decided here: a member's weights are needed only until its logits are in the cache. Of a chain of assistants only
+the last one teaches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,15 +17,16 @@ from engine.models.load import parameter_count
 from engine.models.start import Model
 from engine.objective.equation import outputs_only
 from engine.pipeline.team import AutoSKD, StochasticTeam, TeamSpec
-from engine.pipeline.training import Weights
+from engine.pipeline.training import Training, Weights
 from engine.run.fine_tuning import fine_tune
+from engine.run.folder import Run
 from engine.run.plan import TeacherPlan
-from engine.run.prepare import cached_signals, seen_by, signals_of
+from engine.run.prepare import LOGITS, cached_signals, seen_by
 from engine.run.result import Member
-from engine.run.state import Run
 from engine.run.teacher import Teacher, kept_teacher, prepare_teacher, training_of
+from engine.signals.signals import OnlineSignals
 from engine.signals.team import Combination, MemberSignals, TeamSignals
-from engine.tokens.examples import encode
+from engine.tokens.examples import Encoded, encode
 from engine.training.batches import TrainingData
 
 COMBINATIONS: dict[str, Combination] = {
@@ -39,41 +39,29 @@ COMBINATIONS: dict[str, Combination] = {
 """Policy → what becomes of the members' logits; of autoskd while θ is searched."""
 
 
-@dataclass(frozen=True)
-class Team:
-    """A team that is ready to teach.
-
-    Args:
-        teachers: The teacher, and the members in the order of the pipeline.
-        signals: What they say of the training examples.
-    """
-
-    teachers: list[Member]
-    signals: TeamSignals
-
-
-def gather(run: Run, teacher: Teacher, data: TrainingData, student: Model) -> Team:
+def gather(run: Run, teacher: Teacher, data: TrainingData, student: Model) -> tuple[list[Member], TeamSignals]:
     """Makes the team of a run ready.
 
     Args:
         data: The training examples through the student's tokenizer.
+
+    Returns:
+        The teacher, and the members in the order of the pipeline; what they say of the training examples.
     """
     plan, machine = run.plan, run.machine
     spec, training = plan.pipeline.team, plan.pipeline.training
     teachers = [_member(plan.teacher_name, teacher)]
     members: list[MemberSignals] = []
-    signals_of_member = partial(_signals_of_member, run, data, student)
     for each, name in zip(plan.members, spec.members, strict=True):
         ready = prepare_teacher(each, plan.task, training, machine, label=name)
         teachers.append(_member(name, ready))
         if spec.kind != "assistants":
-            members.append(signals_of_member(ready))
+            members.append(_signals(run, ready, data.student, student, training))
     if spec.kind == "assistants":
-        members = [signals_of_member(_last_assistant(run, teacher, teachers))]
-    signals = TeamSignals(
-        tuple(members), data.student, plan.task.token_level, COMBINATIONS[spec.kind], _distribution(spec)
-    )
-    return Team(teachers, signals)
+        last = _last_assistant(run, teacher, teachers)
+        members = [_signals(run, last, data.student, student, training)]
+    level, combination = plan.task.token_level, COMBINATIONS[spec.kind]
+    return teachers, TeamSignals(tuple(members), data.student, level, combination, _distribution(spec))
 
 
 def _member(name: str, ready: Teacher) -> Member:
@@ -88,11 +76,11 @@ def _distribution(spec: TeamSpec) -> tuple[float, ...]:
     return () if isinstance(spec, AutoSKD) else (0.0, 1.0)  # nobody but the last assistant
 
 
-def _signals_of_member(run: Run, data: TrainingData, student: Model, ready: Teacher) -> MemberSignals:
-    """What a member says of the training examples."""
-    plan = run.plan
-    other = seen_by(ready, data.student, student[1], plan.task, plan.pipeline.training)
-    online = signals_of(ready, other or data.student, plan.task, run.machine)
+def _signals(run: Run, ready: Teacher, examples: Encoded, student: Model, training: Training) -> MemberSignals:
+    """What a member says of a student's training examples."""
+    task = run.plan.task
+    other = seen_by(ready, examples, student[1], task, training)
+    online = OnlineSignals(ready.model, task.kind, other or examples, LOGITS, run.machine.accelerator)
     return MemberSignals(cached_signals(online, ready, run, always=True), other)
 
 
@@ -120,10 +108,9 @@ def _assistant(run: Run, own: TeacherPlan, before: Teacher, name: str) -> Teache
     def learn(model: Model, work: Path) -> Scores:
         objective = outputs_only(task.kind, pipeline.prediction, weights)
         examples = encode(task.train, task, model[1], training.max_length or 0, training.window_overlap)
-        other = seen_by(before, examples, model[1], task, training)
-        online = signals_of(before, other or examples, task, machine)
-        signals = cached_signals(online, before, run, always=True)
-        data = TrainingData(examples, accepted_inputs(model[0]), signals, other, objective.aligned)
+        taught = _signals(run, before, examples, model, training)
+        accepted = accepted_inputs(model[0])
+        data = TrainingData(examples, accepted, taught.signals, taught.encoded, objective.aligned)
         seed = own.fine_tuning.seed
         return fine_tune(label, model, task, training, seed, work, machine, (objective, data))
 

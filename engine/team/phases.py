@@ -1,7 +1,6 @@
 """The search for θ in two phases, with candidates from the second (AutoSKDBERT, algorithm 1).
 
-Decided here: the order of things within a step, where phases and candidates fall, and that a search that was
-killed goes on as if it had not been. It knows a student by its losses alone.
+Decided here: a search that was killed goes on as if it had not been. It knows a student by its losses alone.
 """
 
 from __future__ import annotations
@@ -19,18 +18,13 @@ from engine.team.theta import Learner, Target, Theta, gradient, target_of
 from engine.training.optimiser import schedule
 from engine.training.state import Clock, load_state, save_state
 
-FOR_THETA, FOR_STUDENT = range(2)
-"""What a member is drawn for."""
+FOR_THETA, FOR_STUDENT = range(2)  # what a member is drawn for
 
 
 class Student(Learner, Protocol):
-    """A student that is trained while θ is searched.
+    """A student that is trained while θ is searched."""
 
-    Attributes:
-        gold: Whether its validation loss knows θ through the student alone.
-    """
-
-    gold: bool
+    gold: bool  # whether its validation loss knows θ through the student alone
 
     def learn(self, batch: Any, target: Target, share: float, step: int) -> None:
         """One optimiser step at a share of the peak learning rate."""
@@ -47,17 +41,11 @@ class Student(Learner, Protocol):
 
 @dataclass
 class Found:
-    """What a search has found so far.
+    """What a search has found so far."""
 
-    Args:
-        history: θ after each step.
-        candidates: The distributions that phase 2 has handed out.
-        dropped: Members that were dropped after phase 1.
-    """
-
-    history: list[list[float]] = field(default_factory=list)
-    candidates: list[list[float]] = field(default_factory=list)
-    dropped: list[int] = field(default_factory=list)
+    history: list[list[float]] = field(default_factory=list)  # θ after each step
+    candidates: list[list[float]] = field(default_factory=list)  # distributions that phase 2 has handed out
+    dropped: list[int] = field(default_factory=list)  # members that were dropped after phase 1
 
 
 def handing_out(steps: int, candidates: int) -> set[int]:
@@ -74,39 +62,23 @@ def handing_out(steps: int, candidates: int) -> set[int]:
 
 @dataclass(frozen=True)
 class Search:
-    """One search.
+    """One search."""
 
-    Args:
-        student: Trained on the way, and thrown away.
-        batches: Step → a batch for the student, and one for θ.
-        steps: Of both phases together.
-        dropped: m, members to drop after the first half of the steps.
-        candidates: Distributions to hand out in the second half.
-        warmup: Share of the steps in which the student's learning rate rises.
-        folder: Of the checkpoint.
-        checkpoint_seconds: Least time between two of them.
-        report: Called with each step and θ after it.
-    """
-
-    student: Student
-    batches: Callable[[int], tuple[Any, Any]]
+    student: Student  # trained on the way, and thrown away
+    batches: Callable[[int], tuple[Any, Any]]  # step → a batch for the student, and one for θ
     theta: Theta
-    steps: int
-    dropped: int
-    candidates: int
+    steps: int  # of both phases together
+    dropped: int  # m, members to drop after the first half of the steps
+    candidates: int  # distributions to hand out in the second half
     second_order: bool
-    warmup: float
+    warmup: float  # share of the steps in which the student's learning rate rises
     seed: int
-    folder: Path
-    checkpoint_seconds: float
-    report: Callable[[int, list[float]], None]
+    folder: Path  # of the checkpoint
+    checkpoint_seconds: float  # least time between two of them
+    report: Callable[[int, list[float]], None]  # called with each step and θ after it
 
     def run(self, keep: bool = True) -> Found:
-        """Searches to the end, from the checkpoint where there is one.
-
-        Args:
-            keep: Whether this process writes checkpoints.
-        """
+        """Searches to the end, from the checkpoint where there is one; other processes than one `keep` none."""
         path, parts = self.folder / "checkpoint.pt", {"student": self.student, "theta": self.theta}
         found = load_state(path, parts, Found) or Found()
         clock, handed_out = Clock(self.checkpoint_seconds), handing_out(self.steps, self.candidates)

@@ -1,7 +1,6 @@
 """AutoSKDBERT: the distribution over a team is searched, and its candidates are tried out.
 
-Decided here: candidates share everything but their distribution; the best on the first held-out set stays;
-what is finished of a search or a candidate is never done again.
+Decided here: candidates share everything but their distribution; the best on the first held-out set stays.
 """
 
 from __future__ import annotations
@@ -23,9 +22,8 @@ from engine.models.load import parameter_count
 from engine.objective.equation import Objective
 from engine.pipeline.team import AutoSKD
 from engine.pipeline.training import Training
-from engine.run.folder import RunFolder
+from engine.run.folder import Run
 from engine.run.result import Candidate, Member
-from engine.run.state import Run
 from engine.team.learner import Halves, TextStudent
 from engine.team.phases import Found, Search
 from engine.team.theta import Theta
@@ -33,25 +31,17 @@ from engine.training.batches import TrainingData
 from engine.training.loop import Stage, train
 from engine.training.state import LoopState, best_file
 
-RATE = 1e-3
-"""Of θ, the upper end of the paper's (appendix E)."""
-SECOND_ORDER = 2 / 3
-"""Steps of a search in second order, of those in first: either costs less than three trainings."""
+RATE = 1e-3  # of θ, the upper end of the paper's (appendix E)
+SECOND_ORDER = 2 / 3  # steps of a search in second order, of those in first: either costs less than three trainings
 
-Made = tuple[PreTrainedModel, Objective]
-"""A student with its objective."""
-Start = Callable[[], Made]
-"""Makes the student as it starts."""
+Made = tuple[PreTrainedModel, Objective]  # a student with its objective
+Start = Callable[[], Made]  # makes the student as it starts
 StageOf = Callable[[str, Path, Made, TrainingData], Stage]
 """Makes the training of a student: its name, its folder, the student, what it is taught."""
 
 
 def search(run: Run, teachers: Sequence[Member], start: Start, data: TrainingData) -> list[Found]:
-    """One search for each learning rate of θ and each number of members to drop.
-
-    Args:
-        data: The training examples with all teachers' logits.
-    """
+    """One search for each learning rate of θ and each number of members to drop."""
     plan, machine = run.plan, run.machine
     spec = plan.pipeline.team
     assert isinstance(spec, AutoSKD)
@@ -149,37 +139,30 @@ def _search(
 
 @dataclass(frozen=True)
 class Tried:
-    """Students that were trained to be compared; of a run that does not search there is one.
+    """Students that were trained to be compared; of a run that does not search there is one."""
 
-    Args:
-        stage: The training of the best one, with its weights.
-        state: How it went.
-        candidates: Their distributions, with the scores so far.
-        examples: What they have all seen, repetitions counted.
-    """
-
-    stage: Stage
-    state: LoopState
-    candidates: list[Candidate]
-    examples: int
+    stage: Stage  # the training of the best one, with its weights
+    state: LoopState  # how it went
+    candidates: list[Candidate]  # all distributions, with the scores so far
+    examples: int  # what they have all seen, repetitions counted
 
 
 def try_out(
     run: Run, distributions: Sequence[Sequence[float]], start: Start, stage_of: StageOf, data: TrainingData
 ) -> Tried:
-    """Trains a student with each distribution.
-
-    Where trainings pause, only those compete, for they have run equally long.
-    """
+    """Trains a student with each distribution; where some pause, only those compete: they have run equally long."""
     machine, folder = run.machine, run.folder
-    finished = [LoopState(**state) for state in folder.recall("candidates", [])]
-    states: list[LoopState] = []
+
+    def stage_with(number: int) -> Stage:
+        assert data.team is not None
+        team = replace(data.team, combination="drawn", distribution=tuple(distributions[number]))
+        work = folder.work / f"candidate-{number}"
+        return stage_of(f"candidate {number + 1}", work, start(), replace(data, team=team))
+
+    states = [LoopState(**state) for state in folder.recall("candidates", [])]
     paused: list[int] = []
-    for number, distribution in enumerate(distributions):
-        if number < len(finished):
-            states.append(finished[number])
-            continue
-        stage = _stage(number, distribution, start, stage_of, data, folder)
+    for number in range(len(states), len(distributions)):
+        stage = stage_with(number)
         states.append(train(stage, machine))
         if stage.paused(states[-1]):
             paused.append(number)
@@ -188,22 +171,11 @@ def try_out(
             (stage.folder / "checkpoint.pt").unlink(missing_ok=True)
     scores = [state.best_score for state in states if state.best_score is not None]  # every one has an epoch
     best = max(paused or range(len(scores)), key=scores.__getitem__)
-    stage = _stage(best, distributions[best], start, stage_of, data, folder)
+    stage = stage_with(best)
     load_model(stage.student, best_file(stage.folder, states[best]))
-    candidates = [
-        Candidate(distribution=list(distribution), score=score)
-        for distribution, score in zip(distributions, scores, strict=True)
-    ]
+    scored = zip(distributions, scores, strict=True)
+    candidates = [Candidate(distribution=list(shares), score=score) for shares, score in scored]
     return Tried(stage, states[best], candidates, sum(state.examples for state in states))
-
-
-def _stage(
-    number: int, distribution: Sequence[float], start: Start, stage_of: StageOf, data: TrainingData, folder: RunFolder
-) -> Stage:
-    assert data.team is not None
-    team = replace(data.team, combination="drawn", distribution=tuple(distribution))
-    name = f"candidate {number + 1}"
-    return stage_of(name, folder.work / f"candidate-{number}", start(), replace(data, team=team))
 
 
 def write_history(path: Path, searches: Sequence[Found], teachers: Sequence[Member]) -> None:

@@ -14,18 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-EPSILON = 1e-12
-"""Against division by zero (AutoSKDBERT, section 2.4.2)."""
+EPSILON = 1e-12  # against division by zero (AutoSKDBERT, section 2.4.2)
 SMALL_SLOPE = 1e-2
 """Adam's ε for θ, in nats (ours). With the usual 1e-8 Adam asks only how steady the sign of a slope is, and a
 teacher that hardly changes the loss, such as one with random weights, counts like any other."""
-RECENT = 0.9
-"""Share of the past in the running mean of a teacher's slope."""
-REACH = 0.01
-"""Length of the step in weights of the finite difference (DARTS, Liu et al. 2019, section 2.3)."""
+RECENT = 0.9  # share of the past in the running mean of a teacher's slope
+REACH = 0.01  # length of the step in weights of the finite difference (DARTS, Liu et al. 2019, section 2.3)
 
-Target = Callable[[Tensor], Tensor]
-"""The teachers' logits (n, B, …) → what teaches (1, B, …)."""
+Target = Callable[[Tensor], Tensor]  # the teachers' logits (n, B, …) → what teaches (1, B, …)
 Update = Literal["sswo", "cr"]
 
 
@@ -51,13 +47,9 @@ class Theta:
 
     Args:
         size: n.
-        learning_rate: Of Adam.
         weight_decay: Of Adam, added to the gradient.
         update: `sswo`: a step changes the drawn teacher's share alone, and the others only so that all sum to
             1; `cr`: it changes all of them.
-
-    Attributes:
-        kept: Teachers that can be drawn.
 
     Example:
         >>> theta = Theta(4, 1e-3, 0.0, "sswo")
@@ -70,7 +62,7 @@ class Theta:
 
     def __init__(self, size: int, learning_rate: float, weight_decay: float, update: Update):
         self.update = update
-        self.kept = list(range(size))
+        self.kept = list(range(size))  # teachers that can be drawn
         self._recent: list[float | None] = [None] * size
         uniform = torch.full((), 1 / size, dtype=torch.float64)
         self._parameters = [torch.nn.Parameter(uniform.clone()) for _ in range(size)]
@@ -102,11 +94,7 @@ class Theta:
         self._set(normalised(torch.tensor(self.shares, dtype=torch.float64).clamp(min=0)))
 
     def drop(self, count: int) -> list[int]:
-        """Drops the `count` teachers with the smallest shares; the others take theirs.
-
-        Returns:
-            The teachers that are dropped.
-        """
+        """Drops the `count` teachers with the smallest shares, which it gives; the others take theirs."""
         shares = selected(torch.tensor(self.shares, dtype=torch.float64), count)
         dropped = [index for index in self.kept if shares[index] == 0]
         self.kept = [index for index in self.kept if index not in dropped]
@@ -163,12 +151,9 @@ def gradient(
     difference of ∇_θ L_train in the direction of ∇_w L_val (DARTS, Liu et al. 2019, equation 8).
 
     Args:
-        theta: (n,), on which `target` depends.
+        theta: (n,), on which `target` depends; so is what is returned.
         train: A batch for w; `validation` one for θ.
         rate: α, the student's learning rate.
-
-    Shapes:
-        Returns: (n,).
     """
     weights = [weight for weight in learner.parameters() if weight.requires_grad]
     downhill = torch.autograd.grad(learner.training_loss(train, target), weights, allow_unused=True)
@@ -193,9 +178,7 @@ def _by_theta(
     learner: Learner, loss: Callable[[Any, Target], Tensor], batch: Any, target: Target, theta: Tensor
 ) -> Tensor:
     """Gradient of a loss with respect to θ alone; nothing is kept for the student's."""
-    weights = [weight for weight in learner.parameters() if weight.requires_grad]
-    for weight in weights:
-        weight.requires_grad_(False)
+    weights = [weight.requires_grad_(False) for weight in learner.parameters() if weight.requires_grad]
     try:
         value = loss(batch, target)
         return torch.autograd.grad(value, theta)[0] if value.requires_grad else torch.zeros_like(theta)
