@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from engine.models.forward import SHARES, accepted_inputs, forward, mixed_inputs
+from engine.models.forward import SHARES, Features, accepted_inputs, blend, faster_attention, forward, mixed_inputs
 from engine.models.load import HEADS, build, depth_and_width, for_task
 from tests.engine.models.scenes import KINDS, batch
 from tests.tokenizers import wordpiece
@@ -94,3 +96,34 @@ def test_embeddings_are_mixed_and_a_position_of_either_is_there() -> None:
     torch.testing.assert_close(found["inputs_embeds"][0], expected)
     assert found["attention_mask"].tolist() == [[1, 1]]
     assert found["token_type_ids"].tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize("architecture", ["bert", "roberta"])
+def test_attention_that_trains_faster_gives_the_same(architecture: str) -> None:
+    task = toy_task("single")
+    model = build(for_task(tiny_config(architecture), task, wordpiece()), task.kind, seed=0).eval()
+    accepted = accepted_inputs(model)
+    inputs = {name: value for name, value in batch(task).items() if name in accepted}
+    logits = forward(model, inputs, task.kind).logits
+    before = faster_attention(model, torch.device("cpu"))
+    assert (before, model.config._attn_implementation) == ("sdpa", "eager")
+    torch.testing.assert_close(forward(model, inputs, task.kind).logits, logits)
+    assert faster_attention(model, torch.device("cpu")) == "eager"
+
+
+def test_features_move_as_a_whole() -> None:
+    """To another device; here one that holds no numbers."""
+    shapes = {"logits": (2, 3), "hidden": (2, 4, 8), "mask": (2, 4)}
+    made = Features(torch.zeros(2, 3), {1: torch.zeros(2, 4, 8)}, torch.ones(2, 4, dtype=torch.bool))
+    moved = made.to(torch.device("meta"))
+    assert {part.device.type for part in (moved.logits, moved.hidden[1], moved.mask)} == {"meta"}
+    assert (moved.logits.shape, moved.hidden[1].shape, moved.mask.shape) == tuple(shapes.values())
+    assert made.logits.device.type == "cpu"
+
+
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(0, 9))
+def test_a_blend_is_that_of_the_loop(count: int, width: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    values, shares = torch.rand(2 * count, width, 2, generator=generator), torch.rand(count, generator=generator)
+    rows = [shares[row] * values[row] + (1 - shares[row]) * values[count + row] for row in range(count)]
+    torch.testing.assert_close(blend(values, shares), torch.stack(rows))

@@ -19,6 +19,8 @@ from tests.engine.runs import LEARNED, MI_ALPHA, TRAINING, TUNING, Finished, aga
 from tests.tokenizers import byte_bpe, wordpiece
 from tests.toys import WORDS, save_tiny, toy_task
 
+FILLING = WORDS * 2
+
 
 @pytest.fixture(scope="session")
 def byte_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -82,9 +84,6 @@ def test_long_texts_under_a_teacher_that_reads_less(tmp_path: Path, options: Run
     )
     assert result.status == "ok"
     assert result.teacher_examples > len(task.train)
-
-
-FILLING = WORDS * 2
 
 
 @dataclass
