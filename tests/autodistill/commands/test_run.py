@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from autodistill.recommend.record import Recommendation, StudentFacts
 from autodistill.recommend.request import Columns, Request
 from engine.base.errors import InputError
 from engine.base.progress import SilentReporter
+from tests.command_line import RUN, Answer, assert_one_clear_message
 
 
 @pytest.mark.parametrize(("pick", "top", "pipeline"), [(1, 2, None), (1, None, "tinybert"), (None, 2, "tinybert")])
@@ -70,3 +72,30 @@ def test_a_recommendation_is_read_where_it_answers_the_same_question(
     a_recommendation().write(tmp_path)
     request = Request.model_validate({"data": "films.csv", "out": tmp_path, **more})
     assert _known(request, sets) == (a_recommendation() if same else None)
+
+
+def test_run_prints_its_record_and_nothing_else_as_json(at_home: Path) -> None:
+    answer = Answer(*RUN, "--out", "runs/cola", "--json")
+    record = json.loads(answer.out)
+    assert record["status"] == "ok"
+    assert record["pipeline"]["training"]["epochs"] == 1
+    assert json.loads((at_home / "runs" / "cola" / "result.json").read_text()) == record
+
+
+def test_a_finished_run_is_shown_and_not_repeated(finished: Path) -> None:
+    before = (finished / "model.safetensors").stat().st_mtime_ns
+    answer = Answer(*RUN, "--out", "runs/cola")
+    assert answer.code == 0
+    assert "distillation ratio" in answer.out
+    assert "This run is finished" in answer.err
+    assert (finished / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_another_run_needs_another_folder(finished: Path) -> None:
+    assert_one_clear_message(Answer(*RUN, "--out", "runs/cola", "--seed", "1"), "--overwrite")
+
+
+def test_a_plain_log_without_a_terminal(at_home: Path) -> None:
+    answer = Answer(*RUN, "--out", "runs/other", "--seed", "2")
+    assert "student: epoch 1 of 1" in answer.err
+    assert "\x1b" not in answer.err + answer.out
