@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from autodistill.commands.run import _known, run_picks
-from autodistill.recommend.record import Recommendation, StudentFacts
 from autodistill.recommend.request import Columns, Request
 from engine.base.errors import InputError
 from engine.base.progress import SilentReporter
+from tests.autodistill.commands.records import a_recommendation
 from tests.command_line import RUN, Answer, assert_one_clear_message
 
 
@@ -19,38 +19,6 @@ from tests.command_line import RUN, Answer, assert_one_clear_message
 def test_ways_to_choose_that_exclude_each_other(pick: int | None, top: int | None, pipeline: str | None) -> None:
     with pytest.raises(InputError, match="only one of these"):
         run_picks({"pick": pick, "top": top, "pipeline": pipeline}, SilentReporter())
-
-
-def a_recommendation() -> Recommendation:
-    student = StudentFacts(name="layers:1", parameters=1, size_mb=1.0, latency_ms=1.0, throughput=1.0)
-    return Recommendation(
-        data="films.csv",
-        columns={"label": "stars"},
-        task="films",
-        task_kind="classification",
-        metric="accuracy",
-        dataset_fingerprint="0",
-        train_examples=1,
-        teacher="big",
-        teacher_score=1.0,
-        teacher_parameters=1,
-        teacher_size_mb=1.0,
-        bilstm_score=None,
-        members=[],
-        students=[student],
-        predictor="ridge",
-        features=[],
-        meta_data=[],
-        past_runs=1,
-        past_datasets=[],
-        agreement=0.0,
-        mean_rank_agreement=0.0,
-        candidates=1,
-        picks=[],
-        pareto=[],
-        nearest={},
-        warnings=[],
-    )
 
 
 @pytest.mark.parametrize(
