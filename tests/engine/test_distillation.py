@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,16 +16,15 @@ from transformers import AutoTokenizer
 
 from engine import Pipeline
 from engine.base.errors import InputError, RunError
-from engine.base.options import FineTuning, RunOptions
+from engine.base.options import RunOptions
 from engine.evaluation.scores import scores
 from engine.models.load import HEADS
 from engine.pipeline.read import load_pipeline
 from engine.run.predictor import load_predictor
 from engine.run.result import RunResult
-from engine.signals import signals
 from tests.engine.runs import LEARNED, TRAINING, TUNING, Finished, again, small
 from tests.records import lasting
-from tests.toys import ROWS, toy_task
+from tests.toys import ROWS
 
 # --- every kind of task ------------------------------------------------------------------------------
 
@@ -228,94 +225,7 @@ def test_another_seed_is_another_student_of_the_same_teacher(
     assert any(not torch.equal(value, two[key]) for key, value in one.items())
 
 
-@dataclass
-class Passes:
-    """Counts the examples that pass a teacher, wherever the engine asks it for signals."""
-
-    count: int = 0
-
-    def install(self, monkeypatch: pytest.MonkeyPatch) -> Passes:
-        forward = signals.forward
-
-        def counted(model: Any, inputs: Any, *more: Any) -> Any:
-            self.count += len(inputs["input_ids"])
-            return forward(model, inputs, *more)
-
-        monkeypatch.setattr(signals, "forward", counted)
-        return self
-
-
-def test_teacher_passes_are_what_the_record_says(
-    options: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Five epochs cost one pass, a second pipeline costs none, a new layer costs one."""
-    passes, counts = Passes().install(monkeypatch), []
-    training = TRAINING | {"epochs": 5}
-    pipelines = [
-        {"intermediate": {"kind": "mse"}, "mapping": {"kind": "last"}},
-        {"intermediate": {"kind": "pkd"}, "mapping": {"kind": "last"}, "prediction": {"kind": "mse"}},
-        {},
-        {"intermediate": {"kind": "cos"}, "mapping": {"kind": "emd"}},
-    ]
-    for number, components in enumerate(pipelines):
-        result = small(options, tmp_path / str(number), pipeline=components | {"training": training})
-        counts.append((result.teacher_examples, passes.count))
-        passes.count = 0
-    assert counts == [(24, 24), (0, 0), (0, 0), (24, 24)]
-    stored = {path.name for path in (options.cache / "signals").glob("*/*")}
-    assert stored == {"logits", "hidden-01-all", "hidden-02-all"}
-
-
-def test_online_the_teacher_sees_every_epoch(
-    finished: Callable[[str], Finished], warm: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run, passes = finished("single"), Passes().install(monkeypatch)
-    pipeline = run.result.pipeline | {"training": TRAINING | {"epochs": 2}}
-    results = {
-        signals: again(run, warm.model_copy(update=change), tmp_path / signals, pipeline=pipeline)
-        for signals, change in (("online", {"signals": "online"}), ("cached", {}))
-    }
-    online, cached = results["online"], results["cached"]
-    assert (online.signals, online.teacher_examples, passes.count) == ("online", *[2 * len(run.task.train)] * 2)
-    assert (cached.signals, cached.teacher_examples) == ("cached", 0)
-    for one, other in zip(online.history, cached.history, strict=True):
-        assert one["loss"] == pytest.approx(other["loss"], rel=0.02)
-
-
 # --- the student without a teacher -------------------------------------------------------------------
-
-
-def test_the_baseline_is_trained_once_for_all_pipelines(
-    finished: Callable[[str], Finished], warm: RunOptions, tmp_path: Path, ear
-) -> None:
-    run = finished("pair")
-    results = []
-    for number, prediction in enumerate(("mse", "ce")):
-        pipeline = {"prediction": {"kind": prediction}, "training": TRAINING}
-        results.append(again(run, warm, tmp_path / str(number), ear, pipeline=pipeline, student_alone=True))
-    assert ear.advanced["student alone"] == 6 * 24
-    assert results[0].student_alone_score == results[1].student_alone_score > LEARNED["pair"]
-    assert results[0].scores["student_alone"]["validation"]["accuracy"] == results[0].student_alone_score
-    assert (
-        f"without a teacher reaches {results[0].student_alone_score:.4f}" in (tmp_path / "0" / "README.md").read_text()
-    )
-
-
-def test_what_makes_another_baseline(options: RunOptions, tmp_path: Path) -> None:
-    other_teacher = FineTuning(epochs=1, learning_rate=1e-3, seed=1)
-    training = TRAINING | {"epochs": 1}
-    same: list[dict[str, Any]] = [{}, {"pipeline": {"prediction": {"kind": "mse"}, "training": training}}]
-    different: list[dict[str, Any]] = [
-        {"student": "layers:1"},
-        {"student": "layers:1", "fine_tuning": other_teacher},
-        {"seed": 1},
-        {"pipeline": {"training": training | {"warmup": 0.5}}},
-        {"data": toy_task("single", rows=24, held_out=8, seed=1)},
-    ]
-    for number, case in enumerate(same + different):
-        small(options, tmp_path / str(number), student_alone=True, **case)
-    assert len([*(options.cache / "gold_scores").glob("*.json")]) == 1 + len(different)
-    assert not [*(options.cache / "gold_scores").glob("*.work")]
 
 
 def test_a_baseline_is_added_to_a_finished_run(

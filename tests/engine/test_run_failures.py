@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,14 +86,3 @@ def test_nothing_is_written_before_the_input_is_checked(options: RunOptions, tmp
         )
     assert not (tmp_path / "out").exists()
     assert not options.cache.exists()
-
-
-def test_a_teacher_that_has_learned_nothing(options: RunOptions, tmp_path: Path) -> None:
-    task = toy_task("pair")
-    flipped = task.train.map(lambda row, index: {"label": index % 2}, with_indices=True)
-    held_out = task.validation["validation"].map(lambda row, index: {"label": index % 2}, with_indices=True)
-    task = replace(task, train=flipped, validation={"validation": held_out}, fingerprint="noise")
-    result = small(options, tmp_path / "out", data=task)
-    (warning,) = result.warnings
-    assert "the distillation ratio means little here" in warning
-    assert warning in (tmp_path / "out" / "README.md").read_text()

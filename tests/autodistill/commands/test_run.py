@@ -2,53 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from autodistill.commands.run import _known, run_picks
-from autodistill.recommend.record import Recommendation, StudentFacts
 from autodistill.recommend.request import Columns, Request
 from engine.base.errors import InputError
 from engine.base.progress import SilentReporter
+from tests.autodistill.commands.records import a_recommendation
+from tests.command_line import RUN, Answer, assert_one_clear_message
 
 
 @pytest.mark.parametrize(("pick", "top", "pipeline"), [(1, 2, None), (1, None, "tinybert"), (None, 2, "tinybert")])
 def test_ways_to_choose_that_exclude_each_other(pick: int | None, top: int | None, pipeline: str | None) -> None:
     with pytest.raises(InputError, match="only one of these"):
         run_picks({"pick": pick, "top": top, "pipeline": pipeline}, SilentReporter())
-
-
-def a_recommendation() -> Recommendation:
-    student = StudentFacts(name="layers:1", parameters=1, size_mb=1.0, latency_ms=1.0, throughput=1.0)
-    return Recommendation(
-        data="films.csv",
-        columns={"label": "stars"},
-        task="films",
-        task_kind="classification",
-        metric="accuracy",
-        dataset_fingerprint="0",
-        train_examples=1,
-        teacher="big",
-        teacher_score=1.0,
-        teacher_parameters=1,
-        teacher_size_mb=1.0,
-        bilstm_score=None,
-        members=[],
-        students=[student],
-        predictor="ridge",
-        features=[],
-        meta_data=[],
-        past_runs=1,
-        past_datasets=[],
-        agreement=0.0,
-        mean_rank_agreement=0.0,
-        candidates=1,
-        picks=[],
-        pareto=[],
-        nearest={},
-        warnings=[],
-    )
 
 
 @pytest.mark.parametrize(
@@ -70,3 +40,30 @@ def test_a_recommendation_is_read_where_it_answers_the_same_question(
     a_recommendation().write(tmp_path)
     request = Request.model_validate({"data": "films.csv", "out": tmp_path, **more})
     assert _known(request, sets) == (a_recommendation() if same else None)
+
+
+def test_run_prints_its_record_and_nothing_else_as_json(at_home: Path) -> None:
+    answer = Answer(*RUN, "--out", "runs/cola", "--json")
+    record = json.loads(answer.out)
+    assert record["status"] == "ok"
+    assert record["pipeline"]["training"]["epochs"] == 1
+    assert json.loads((at_home / "runs" / "cola" / "result.json").read_text()) == record
+
+
+def test_a_finished_run_is_shown_and_not_repeated(finished: Path) -> None:
+    before = (finished / "model.safetensors").stat().st_mtime_ns
+    answer = Answer(*RUN, "--out", "runs/cola")
+    assert answer.code == 0
+    assert "distillation ratio" in answer.out
+    assert "This run is finished" in answer.err
+    assert (finished / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_another_run_needs_another_folder(finished: Path) -> None:
+    assert_one_clear_message(Answer(*RUN, "--out", "runs/cola", "--seed", "1"), "--overwrite")
+
+
+def test_a_plain_log_without_a_terminal(at_home: Path) -> None:
+    answer = Answer(*RUN, "--out", "runs/other", "--seed", "2")
+    assert "student: epoch 1 of 1" in answer.err
+    assert "\x1b" not in answer.err + answer.out

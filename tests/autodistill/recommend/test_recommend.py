@@ -153,11 +153,6 @@ def test_several_students_are_compared(folder: Path, task: Task, found: Recommen
     assert {pick.student for pick in limited.picks} == {"scratch:layers=1,hidden=16,heads=2"}
 
 
-def test_an_unknown_predictor_is_refused() -> None:
-    with pytest.raises(InputError, match="Did you mean ridge"):
-        AutoDistiller(predictor="rigde")
-
-
 def test_the_default_predictor_recommends_too(folder: Path, task: Task) -> None:
     found = distiller(folder, "mixed").recommend(
         task, teacher=TEACHER, student=STUDENT, training=TRAINING, fine_tuning=TUNING

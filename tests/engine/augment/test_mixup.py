@@ -10,14 +10,11 @@ from hypothesis import strategies as st
 
 from engine.augment.mixup import draw, mixed_alignment, mixed_targets
 from engine.data.task import TaskKind
-from engine.models.forward import SHARES, blend, forward, mixed_inputs
-from engine.models.load import HEADS, for_task
+from engine.models.forward import blend
 from engine.objective.prediction import PREDICTION, hard_label_term, prediction_term
 from engine.objective.reduction import reduce
 from engine.pipeline import Mixup, PredictionCE
 from engine.tokens.ragged import NO_LABEL
-from tests.tokenizers import wordpiece
-from tests.toys import ARCHITECTURES, tiny_config, toy_task
 
 LABELS: dict[TaskKind, torch.Tensor] = {
     "classification": torch.tensor([0, 2, 1, 1]),
@@ -46,44 +43,6 @@ def test_a_of_1_is_uniform_and_a_small_one_keeps_to_the_ends() -> None:
     uniform, ends = (draw(Mixup(a=a), 20_000, dice)[1] for a in (1.0, 0.1))
     assert np.quantile(uniform, [0.25, 0.5, 0.75]) == pytest.approx([0.25, 0.5, 0.75], abs=0.02)
     assert ((ends < 0.05) | (ends > 0.95)).mean() > 0.7
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("share", [1.0, 0.0])
-def test_a_share_of_1_is_the_first_and_of_0_the_second(architecture: str, share: float) -> None:
-    task = toy_task("single", rows=4, held_out=2)
-    tokenizer = wordpiece()
-    config = for_task(tiny_config(architecture, vocabulary=len(tokenizer)), task, tokenizer)
-    torch.manual_seed(0)
-    model = HEADS[task.kind].from_config(config).eval()
-    ids = torch.randint(5, 200, (4, 8))
-    mask = (torch.arange(8) < torch.tensor([8, 5, 3, 7])[:, None]).long()
-    ids = ids * mask
-    whole = forward(model, {"input_ids": ids, "attention_mask": mask}, task.kind).logits
-    shares = torch.full((2,), share)
-    mixed = forward(model, {"input_ids": ids, "attention_mask": mask, SHARES: shares}, task.kind)
-    wanted = slice(0, 2) if share else slice(2, 4)
-    torch.testing.assert_close(mixed.logits, whole[wanted], atol=1e-5, rtol=1e-5)
-    assert torch.equal(mixed.mask, mask[wanted].bool())
-
-
-def test_embeddings_are_mixed_and_a_position_of_either_is_there() -> None:
-    embedding = torch.nn.Embedding(5, 2)
-    model = torch.nn.Module()
-    model.get_input_embeddings = lambda: embedding  # type: ignore[assignment]
-    inputs = {
-        "input_ids": torch.tensor([[1, 0], [2, 3]]),
-        "attention_mask": torch.tensor([[1, 0], [1, 1]]),
-        "token_type_ids": torch.tensor([[0, 1], [1, 1]]),
-        SHARES: torch.tensor([0.25]),
-    }
-    found = mixed_inputs(model, inputs)
-    assert set(found) == {"inputs_embeds", "attention_mask", "token_type_ids"}
-    words = embedding.weight
-    expected = torch.stack([0.25 * words[1] + 0.75 * words[2], 0.25 * words[0] + 0.75 * words[3]])
-    torch.testing.assert_close(found["inputs_embeds"][0], expected)
-    assert found["attention_mask"].tolist() == [[1, 1]]
-    assert found["token_type_ids"].tolist() == [[0, 1]]
 
 
 @pytest.mark.parametrize("kind", ["classification", "tagging", "question_answering"])

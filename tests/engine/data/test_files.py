@@ -10,10 +10,11 @@ import pytest
 
 from engine.base.errors import InputError
 from engine.data import files
-from engine.data.files import BLOCK, read_file
+from engine.data.files import read_file
 from engine.data.load import load_task
-from engine.data.rows import Findings, RawSplit, joined
+from engine.data.rows import Findings, RawSplit
 from engine.data.scan import scan_csv, scan_json, scan_json_lines, scan_tsv
+from tests.engine.data.written import ROWS, written
 
 SCANS: dict[str, Callable[[Path, Findings], RawSplit]] = {
     ".csv": scan_csv,
@@ -22,7 +23,6 @@ SCANS: dict[str, Callable[[Path, Findings], RawSplit]] = {
     ".json": scan_json,
 }
 READS = {".csv": files._read_csv, ".tsv": files._read_tsv, ".jsonl": files._read_json_lines, ".json": files._read_json}
-ROWS = "".join(f'{{"text": "t{row}", "label": {row % 2}}}\n' for row in range(9))
 
 BOTH: dict[str, tuple[str, str]] = {
     "plain": (".csv", "text,label\na,1\n\nb,NA\n,null\n"),
@@ -39,26 +39,6 @@ BOTH: dict[str, tuple[str, str]] = {
 }
 """Files that pyarrow reads."""
 
-SCANNED: dict[str, tuple[str, str, list[str]]] = {
-    "a quote inside a cell": (".csv", 'text,label\nit is 5" long,1\n', ['it is 5" long']),
-    "a space before a quote": (".csv", 'text,label\n "a",1\n', [' "a"']),
-    "a line break in the header": (".csv", 'text,"la\nbel"\na,1\n', ["a"]),
-    "a cell longer than a block": (".csv", f"text,label\n{'a' * BLOCK * 2},1\n", ["a" * BLOCK * 2]),
-    "a carriage return inside a cell": (".tsv", "text\tlabel\na\rb\t1\n", ["a\rb"]),
-    "a key that stands twice": (".jsonl", '{"text": "a", "text": "b"}\n', ["b"]),
-    "several types": (".jsonl", '{"text": "a"}\n{"text": 1}\n{"text": [true]}\n', ["a", 1, [True]]),
-    "truth among decimals": (".jsonl", '{"text": 0.5}\n{"text": true}\n', [0.5, True]),
-    "half a character": (".jsonl", '{"text": "\\ud800"}\n', ["\ud800"]),
-    "JSON lines": (".json", '{"text": "a"}\n{"text": "b"}\n', ["a", "b"]),
-}
-"""Files that pyarrow refuses, or would read in another way."""
-
-
-def written(folder: Path, suffix: str, content: str) -> Path:
-    path = folder / f"rows{suffix}"
-    path.write_text(content, encoding="utf-8", newline="")
-    return path
-
 
 @pytest.mark.parametrize("case", BOTH)
 def test_both_read_the_same(case: str, tmp_path: Path) -> None:
@@ -71,48 +51,11 @@ def test_both_read_the_same(case: str, tmp_path: Path) -> None:
     assert [split.place(row) for row in range(len(split))] == [scanned.place(row) for row in range(len(scanned))]
 
 
-@pytest.mark.parametrize("case", SCANNED)
-def test_what_pyarrow_cannot_read_is_scanned(case: str, tmp_path: Path) -> None:
-    suffix, content, texts = SCANNED[case]
-    findings = Findings()
-    split = read_file(written(tmp_path, suffix, content), findings)
-    assert split.columns["text"] == texts
-    assert not findings.problems
-
-
-def test_two_objects_on_a_line_are_refused(tmp_path: Path) -> None:
-    path = written(tmp_path, ".jsonl", ROWS + '{"text": "a"}{"text": "b"}\n')
-    with pytest.raises(InputError, match=r"rows\.jsonl:10: not JSON: Extra data"):
-        load_task(path)
-
-
-def test_json_of_another_encoding_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    path.write_bytes(ROWS.encode() + b'{"text": "\xff", "label": 1}\n')
-    with pytest.raises(InputError, match=r"rows\.jsonl:10: not UTF-8; got byte 0xff"):
-        load_task(path)
-
-
 def test_a_bad_row_of_many_is_named_with_its_line(tmp_path: Path) -> None:
     rows = ["text,label", *(f'"a, {row}",{row % 2}' for row in range(50_000))]
     rows[40_001] = '" ",1'
     with pytest.raises(InputError, match=r"rows\.csv:40002: empty text in column 'text'; got ' '$"):
         load_task(written(tmp_path, ".csv", "\n".join(rows)))
-
-
-def test_files_whose_columns_differ_in_type_are_joined(tmp_path: Path) -> None:
-    parts = []
-    for number, label in enumerate(('"1"', "2", "0.5")):
-        (tmp_path / str(number)).mkdir()
-        row = f'{{"label": {label}, "only{number}": 1}}\n'
-        parts.append(read_file(written(tmp_path / str(number), ".jsonl", row), Findings()))
-    assert joined(parts[1:]).columns["label"] == [2.0, 0.5]
-    assert joined(parts).columns == {
-        "label": ["1", 2, 0.5],
-        "only0": [1, None, None],
-        "only1": [None, 1, None],
-        "only2": [None, None, 1],
-    }
 
 
 def test_rows_of_several_types_are_the_same_classes(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Models: how they are loaded and built, and what one forward pass of any encoder gives."""
+"""Models: how they are configured, built, loaded and saved."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertModel, PreTrainedTokenizerFast
 
 from engine.base.errors import InputError
-from engine.models.forward import accepted_inputs, forward
+from engine.models.forward import forward
 from engine.models.load import (
     HEADS,
     build,
@@ -30,66 +30,9 @@ from engine.models.load import (
     weights_hash,
 )
 from engine.models.names import Scratch
-from engine.tokens.examples import encode
+from tests.engine.models.scenes import KINDS, batch
 from tests.tokenizers import bare_bpe, byte_bpe, wordpiece
-from tests.toys import ARCHITECTURES, ROWS, perturb, save_tiny, tiny_config, toy_task
-
-KINDS = [name for name in ROWS if name != "pair"]
-
-
-def batch(task, tokenizer=None, ids=(0, 1, 2)):
-    encoded = encode(task.train, task, tokenizer or wordpiece(), 32, 8 if task.name.endswith("ing") else None)
-    return encoded.inputs(ids)
-
-
-# --- one forward pass --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_hidden_states_are_counted_from_the_first_layer(architecture: str) -> None:
-    task = toy_task("single")
-    config = for_task(tiny_config(architecture), task, wordpiece())
-    model = build(config, task.kind, seed=0).eval()
-    accepted = accepted_inputs(model)
-    inputs = {name: value for name, value in batch(task).items() if name in accepted}
-    features = forward(model, inputs, task.kind, layers=(1, 4))
-    whole = model(**inputs, output_hidden_states=True)
-    assert depth_and_width(model.config) == (4, 16)
-    assert features.logits.shape == (3, 3)
-    assert [*features.hidden] == [1, 4]
-    assert all(torch.equal(features.hidden[layer], whole.hidden_states[layer]) for layer in (1, 4))
-    assert not torch.equal(features.hidden[1], whole.hidden_states[0])
-    assert len(whole.hidden_states) == 5
-    assert features.mask.dtype == torch.bool
-    assert torch.equal(features.mask, inputs["attention_mask"] == 1)
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_every_kind_has_its_logits(name: str) -> None:
-    task = toy_task(name)
-    model = build(for_task(tiny_config(), task, wordpiece()), task.kind, seed=0).eval()
-    inputs = batch(task)
-    features = forward(model, inputs, task.kind, layers=(2,), first=True)
-    per_token = inputs["input_ids"].shape[1:] if task.token_level else ()
-    assert features.logits.shape == (3, *per_token, task.outputs)
-    assert features.hidden[2].shape == (3, 1, 16)
-    if task.kind == "question_answering":
-        answered = model(**inputs)
-        assert torch.equal(features.logits[..., 0], answered.start_logits)
-        assert torch.equal(features.logits[..., 1], answered.end_logits)
-
-
-def test_hidden_states_are_only_made_when_wanted() -> None:
-    task = toy_task("single")
-    model = build(for_task(tiny_config(), task, wordpiece()), task.kind, seed=0)
-    asked = []
-    model.register_forward_pre_hook(
-        lambda _, __, kwargs: asked.append(kwargs["output_hidden_states"]), with_kwargs=True
-    )
-    assert forward(model, batch(task), task.kind).hidden == {}
-    forward(model, batch(task), task.kind, layers=(1,))
-    assert asked == [False, True]
-
+from tests.toys import ARCHITECTURES, perturb, save_tiny, tiny_config, toy_task
 
 # --- configurations ----------------------------------------------------------------------------------
 

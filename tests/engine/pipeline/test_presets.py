@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from engine.models.forward import Features
 from engine.objective.equation import Objective
-from engine.pipeline import Pipeline, Weights
 from engine.pipeline.presets import PRESETS
 from engine.pipeline.read import load_pipeline
 from tests.conftest import ROOT
@@ -218,9 +217,3 @@ def test_its_example_file_is_the_same_pipeline(name: str) -> None:
 
 def test_every_preset_names_its_source() -> None:
     assert all("arXiv:" in preset.source and preset.description for preset in PRESETS.values())
-
-
-def test_weights_of_the_paper_are_the_defaults() -> None:
-    assert Weights() == Weights(intermediate=1.0, prediction=1.0, hard_label=0.0)
-    augmenting = Pipeline.model_validate({"augmentation": "random"}).weights
-    assert augmenting == Weights(hard_label=0.5, augmented_prediction=1.0, augmented_hard_label=0.5)

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.base.errors import InputError, Problem
 from engine.pipeline import (
     CE,
     EMD,
@@ -31,7 +30,8 @@ from engine.pipeline import (
     Weights,
 )
 from engine.pipeline.presets import PRESETS
-from engine.pipeline.read import FORMATS, Format, dump_pipeline, load_pipeline
+from engine.pipeline.read import FORMATS, dump_pipeline, load_pipeline
+from tests.engine.pipeline.sources import problems, written
 
 fractions = st.floats(0, 1, allow_nan=False)
 temperatures = st.floats(0.01, 100)
@@ -67,18 +67,6 @@ pipelines = st.one_of(
         training=trainings,
     ),
 )
-
-
-def problems(source: object, sets: tuple[str, ...] = ()) -> tuple[Problem, ...]:
-    with pytest.raises(InputError) as caught:
-        load_pipeline(source, sets)  # type: ignore[arg-type]
-    return caught.value.problems
-
-
-def written(folder: Path, name: str, text: str) -> Path:
-    path = folder / name
-    path.write_text(text, encoding="utf-8")
-    return path
 
 
 class TestRoundTrip:
@@ -171,81 +159,6 @@ class TestSets:
         assert file == {"training": {"epochs": 3}}
 
 
-WRONG = [
-    # document, place, words of the message, allowed, suggestion
-    ({"intermediate": {"kind": "mse", "alpha": 0.5}}, "intermediate.alpha", "mse has no alpha; it belongs to mi_alpha"),
-    ({"mapping": {"kind": "skip", "temperature": 1.0}, "intermediate": {"kind": "mse"}}, "mapping.temperature", "emd"),
-    ({"prediction": {"kind": "mse", "temperature": 2.0}}, "prediction.temperature", "it belongs to ce and kl"),
-    ({"intermediate": {"kind": "mxe"}}, "intermediate.kind", "Did you mean mse?"),
-    ({"intermediate": {"alpha": 0.5}}, "intermediate.kind", "this table has no kind; allowed: none, ce, mse"),
-    ({"intermediate": "mse"}, "intermediate", "The name goes to intermediate.kind."),
-    ({"intermediate": {"kind": "mi_alpha", "alpha": 2}}, "intermediate.alpha", "got 2; allowed: 0 to 1"),
-    ({"training": {"warmup": 1.0}}, "training.warmup", "allowed: at least 0 and less than 1"),
-    ({"training": {"epochs": 0}}, "training.epochs", "allowed: at least 1"),
-    ({"training": {"learning_rate": 0}}, "training.learning_rate", "greater than 0"),
-    ({"training": {"epochs": 1.5}}, "training.epochs", "a whole number is needed; got 1.5"),
-    ({"training": {"batch_size": True}}, "training.batch_size", "a whole number is needed"),
-    ({"training": [1]}, "training", "a table of keys is needed"),
-    ({"weights": {"prediction": float("nan")}}, "weights.prediction", "a finite number is needed"),
-    ({"trainin": {"epochs": 3}}, "trainin", "Did you mean training?"),
-    ({"learning_rate": 1e-4}, "learning_rate", "Did you mean training.learning_rate?"),
-    ({"team": {"kind": "stochastik"}}, "team.kind", "unknown kind"),
-    ({"teacher": {"policy": "average", "members": ["a"]}}, "teacher", "called team now, and its key policy kind"),
-    ({"mapping": {"kind": "emd", "layer_weights": "unifrm"}}, "mapping.layer_weights", "Did you mean uniform?"),
-    ({"mapping": {"kind": "skip"}}, "pipeline", "intermediate and mapping go together"),
-    ({"weights": {"prediction": 0.0}}, "pipeline", "nothing would be learned"),
-    (
-        {"intermediate": {"kind": "mi_alpha", "critic": {"kind": "transformer", "width": 20, "heads": 7}}},
-        "intermediate.critic",
-        "width must be a multiple of heads",
-    ),
-]
-
-
-@pytest.mark.parametrize(("document", "place", "words"), WRONG, ids=lambda value: str(value)[:60])
-def test_what_is_said_about_a_wrong_pipeline(document: dict[str, object], place: str, words: str) -> None:
-    found = {problem.place: str(problem) for problem in problems(document)}
-    assert words in found[place]
-
-
-def test_all_problems_at_once_each_with_the_file(tmp_path: Path) -> None:
-    text = """
-    learning_rate = 0.1
-    [intermediate]
-    kind = "mi_alpha"
-    alpha = 2
-    critic = {kind = "mlp", heads = 4}
-    [mapping]
-    kind = "none"
-    [prediction]
-    kind = "cee"
-    [training]
-    epochs = -1
-    """
-    path = written(tmp_path, "pipeline.toml", text)
-    places = [problem.place for problem in problems(path, ("training.batch_size=x",))]
-    assert sorted(places) == sorted(
-        [
-            f"{path}: learning_rate",
-            f"{path}: intermediate.alpha",
-            f"{path}: intermediate.critic.heads",
-            f"{path}: prediction.kind",
-            f"{path}: training.epochs",
-            "--set training.batch_size",
-        ]
-    )
-
-
-def test_parts_that_do_not_fit_are_found_beside_wrong_values() -> None:
-    file = {"intermediate": {"kind": "mse"}, "mapping": {"kind": "none"}, "training": {"epochs": 0}}
-    assert [problem.place for problem in problems(file)] == ["training.epochs", "pipeline"]
-
-
-def test_a_misspelled_section_brings_no_second_message() -> None:
-    (problem,) = problems({"intermediat": {"kind": "mse"}, "mapping": {"kind": "skip"}})
-    assert problem.suggestion == "intermediate"
-
-
 @pytest.mark.parametrize(
     ("name", "text", "place"),
     [
@@ -293,62 +206,3 @@ def test_sets_of_another_form(text: str) -> None:
 def test_a_key_below_a_value() -> None:
     (problem,) = problems("mi_alpha", ("training.epochs=3", "training.epochs.more=1"))
     assert problem.place == "--set training.epochs.more"
-
-
-# --- augmentation ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "written",
-    [
-        "random+mixup",
-        "random + mixup",
-        ["random", "mixup"],
-        [{"kind": "random"}, "mixup"],
-        {"operators": "random+mixup"},
-        {"operators": [{"kind": "random", "strength": 0.3}, {"kind": "mixup"}], "copies": 1},
-    ],
-)
-def test_a_stack_may_be_written_in_many_ways(written: object) -> None:
-    found = load_pipeline({"augmentation": written})
-    assert found.augmentation.kinds == ["random", "mixup"]
-    assert found == load_pipeline("vanilla_kd", ["augmentation=random+mixup"])
-
-
-@pytest.mark.parametrize("format", FORMATS)
-def test_a_stack_comes_back_as_it_went(tmp_path: Path, format: Format) -> None:
-    pipeline = load_pipeline({"augmentation": {"operators": "mixup+random", "copies": 2}})
-    path = tmp_path / f"pipeline.{format}"
-    path.write_text(dump_pipeline(pipeline, format), "utf-8")
-    assert load_pipeline(path) == pipeline
-    assert load_pipeline(path).augmentation.kinds == ["mixup", "random"]
-
-
-def test_weights_follow_the_augmentation_unless_they_are_said(tmp_path: Path) -> None:
-    path = tmp_path / "mine.toml"
-    path.write_text("[weights]\nhard_label = 0.2\n", "utf-8")
-    mine = load_pipeline(path, ["augmentation=mixup"]).weights
-    assert (mine.hard_label, mine.augmented_prediction, mine.augmented_hard_label) == (0.2, 1.0, 0.5)
-    said = load_pipeline("vanilla_kd", ["augmentation=mixup", "weights.augmented_hard_label=0.0"]).weights
-    assert (said.hard_label, said.augmented_prediction, said.augmented_hard_label) == (0.5, 1.0, 0.0)
-    assert load_pipeline("mixkd", ["augmentation=none"]) == load_pipeline("vanilla_kd")
-    assert load_pipeline("mixkd", ["augmentation.copies=3"]).augmentation.copies == 3
-
-
-@pytest.mark.parametrize(
-    ("sets", "message"),
-    [
-        (["augmentation=random+random"], "each operator acts once; twice there: random"),
-        (["weights.augmented_prediction=1.0"], "augmented examples have a weight, and augmentation has no"),
-        (
-            ["augmentation=mixup", "weights.augmented_prediction=0.0", "weights.augmented_hard_label=0.0"],
-            "nothing is learned from augmented examples",
-        ),
-        (["augmentation.operators=[{kind='mixup', strength=0.1}]"], "it belongs to contextual and random and"),
-        (["augmentation=mixup+rndom"], "Did you mean random"),
-        (["augmentation=3"], "augmentation"),
-    ],
-)
-def test_a_stack_that_is_none_is_refused(sets: list[str], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        load_pipeline("vanilla_kd", sets)

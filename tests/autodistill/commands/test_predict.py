@@ -1,0 +1,188 @@
+"""From what was typed to rows, and from answers to lines and files."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autodistill.commands.predict import answer_leaderboard, line, predict, rows_from
+from engine.base.errors import InputError
+from engine.base.options import RunOptions
+from engine.base.progress import SilentReporter
+from engine.data.load import load_task
+from engine.data.task import TaskKind
+from engine.models.load import reorder_labels, save_model
+from tests.command_line import LABELS, Answer, assert_one_clear_message, write
+from tests.tokenizers import wordpiece
+from tests.toys import perturb, save_tiny
+
+
+def test_predict_texts(finished: Path) -> None:
+    arguments = ("predict", "runs/cola", "--text", "the cat sleeps", "--text", "the dog sleep")
+    rows = json.loads(Answer(*arguments, "--json").out)
+    assert [row["label"] for row in rows] == [max(row["scores"], key=row["scores"].get) for row in rows]
+    lines = Answer(*arguments).out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == [row["label"] for row in rows]
+
+
+def test_predict_reads_lines_columns_and_standard_input_alike(finished: Path, at_home: Path) -> None:
+    texts = ["the cat sleeps", "the dog sleep", "the bird sings, maybe"]
+    write(at_home, "lines.txt", "\n".join(texts) + "\n")
+    write(at_home, "rows.csv", "id,sentence\n" + "".join(f'{n},"{text}"\n' for n, text in enumerate(texts)))
+    write(at_home, "rows.jsonl", "".join(json.dumps({"text": text}) + "\n" for text in texts))
+    typed = Answer("predict", "runs/cola", *(part for text in texts for part in ("--text", text))).out
+    assert len(typed.splitlines()) == 3
+    assert Answer("predict", "runs/cola", stdin="\n".join(texts)).out == typed
+    for file in (["lines.txt"], ["rows.jsonl"], ["rows.csv", "--text-column", "sentence"]):
+        assert Answer("predict", "runs/cola", "--file", *file).out == typed
+
+
+def test_predict_writes_json_lines(finished: Path, at_home: Path) -> None:
+    answer = Answer("predict", "runs/cola", "--text", "the cat sleeps", "--out", "answers.jsonl")
+    assert (answer.code, answer.out) == (0, "")
+    (line,) = (at_home / "answers.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(line)["label"] in LABELS
+
+
+def test_predict_writes_a_leaderboard_file(finished: Path, at_home: Path) -> None:
+    answer = Answer("predict", "runs/cola", "--data", "cola", "--out", "board")
+    assert answer.code == 0, answer.err
+    lines = (at_home / answer.out.strip()).read_text("utf-8").splitlines()
+    assert lines[0] == "index\tprediction"
+    assert len(lines) == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["runs/nowhere", "--text", "x"], "no such folder"),
+        (["runs/cola", "--file", "nowhere.csv"], "nowhere.csv"),
+        (["runs/cola", "--file", "cola/test.jsonl", "--text", "x"], "either --text or --file"),
+        (["runs/cola", "--file", "cola/test.jsonl", "--text-column", "txt"], "Did you mean text?"),
+        (["runs/cola", "--text", "x", "--text-pair", "y", "--text-pair", "z"], "needs as many texts as --text"),
+        (["runs/cola", "--data", "cola"], "the leaderboard's files need a folder"),
+    ],
+    ids=str,
+)
+def test_wrong_questions(arguments: Sequence[str], words: str, finished: Path) -> None:
+    assert_one_clear_message(Answer("predict", *arguments), words)
+
+
+# --- rows --------------------------------------------------------------------------------------------
+
+
+def typed(**given: Any) -> dict[str, Any]:
+    return {"file": None, "texts": [], "pairs": [], "text_column": None, "text_pair_column": None} | given
+
+
+def table(folder: Path, **columns: list[str]) -> Path:
+    """A file of JSON lines."""
+    path = folder / "rows.jsonl"
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
+def test_a_line_is_a_text_wherever_it_comes_from(ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["naïve, café", 'so "quoted"', " spaces "]
+    lines = (ending or "\n").join(texts) + ending
+    (tmp_path / "lines.txt").write_bytes(lines.encode())
+    monkeypatch.setattr("sys.stdin", io.StringIO(lines))
+    sources = [typed(texts=texts), typed(file=tmp_path / "lines.txt"), typed()]
+    for source in sources:
+        assert rows_from(source)("classification") == [{"text": text} for text in texts]
+
+
+def test_a_terminal_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    with pytest.raises(InputError, match="nothing to answer"):
+        rows_from(typed())
+
+
+COLUMNS = [
+    # kind, columns of the file, what was typed, the fields of the rows
+    ("classification", ["text", "id"], {}, {"text": "text"}),
+    ("classification", ["review"], {}, {"text": "review"}),
+    ("classification", ["review", "id"], {"text_column": "review"}, {"text": "review"}),
+    ("classification", ["text", "text_pair"], {}, {"text": "text", "text_pair": "text_pair"}),
+    ("regression", ["text", "other"], {"text_pair_column": "other"}, {"text": "text", "text_pair": "other"}),
+    ("question_answering", ["question", "context"], {}, {"question": "question", "context": "context"}),
+    (
+        "question_answering",
+        ["q", "c"],
+        {"text_column": "q", "text_pair_column": "c"},
+        {"question": "q", "context": "c"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "names", "given", "fields"), COLUMNS)
+def test_columns_become_the_fields_of_the_task(
+    kind: TaskKind, names: list[str], given: dict[str, str], fields: dict[str, str], tmp_path: Path
+) -> None:
+    columns = {name: [f"{name} {row}" for row in range(3)] for name in names}
+    rows = rows_from(typed(file=table(tmp_path, **columns), **given))(kind)
+    assert rows == [{field: f"{name} {row}" for field, name in fields.items()} for row in range(3)]
+
+
+def test_every_column_that_is_missing_is_named(tmp_path: Path) -> None:
+    rows_for = rows_from(typed(file=table(tmp_path, quesion=["Who?"], contxt=["Ada"])))
+    with pytest.raises(InputError) as caught:
+        rows_for("question_answering")
+    assert [problem.what for problem in caught.value.problems] == ["no column for question", "no column for context"]
+    assert [problem.suggestion for problem in caught.value.problems] == ["quesion", "contxt"]
+
+
+def test_the_input_is_read_before_the_model(tmp_path: Path) -> None:
+    given = typed(model="./no-such-model", on_data=None, into=None)
+    with pytest.raises(InputError, match=r"absent\.txt"):
+        predict(given | {"file": tmp_path / "absent.txt"}, SilentReporter())
+    with pytest.raises(InputError, match="no-such-model"):
+        predict(given | {"texts": ["a"]}, SilentReporter())
+
+
+# --- answers -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ({"label": "good", "score": 0.98765, "scores": {}}, "good\t0.9877"),
+        ({"score": -0.5}, "-0.5000"),
+        ({"answer": "Ada", "score": 0.3}, "Ada"),
+        ({"tokens": ["Rome", "fell"], "tags": ["X", "Y"]}, "Rome/X fell/Y"),
+    ],
+)
+def test_an_answer_is_a_line(row: dict[str, Any], text: str) -> None:
+    assert line(row) == text
+
+
+def test_classes_in_another_order_are_those_of_the_task(at_home: Path, tmp_path: Path) -> None:
+    """The same model under turned labels writes the same file; one with other labels writes none."""
+    task = load_task("cola")
+    model = save_tiny(tmp_path / "model", task)
+    perturb(model)
+    save_model(model, wordpiece(), tmp_path / "model")
+    assert reorder_labels(model, task.labels[::-1])
+    save_model(model, wordpiece(), tmp_path / "turned")
+    options = RunOptions(device="cpu", precision="float32")
+    written = []
+    for name in ("model", "turned"):
+        (file,) = answer_leaderboard(str(tmp_path / name), "cola", tmp_path / f"of-{name}", options)
+        written.append(file.read_text("utf-8"))
+    assert written[0] == written[1]
+    assert len(written[0].splitlines()) == 1 + len(task.test["test"])
+    model.config.id2label = {0: "no", 1: "yes"}
+    model.config.label2id = {"no": 0, "yes": 1}
+    save_model(model, wordpiece(), tmp_path / "other")
+    with pytest.raises(InputError, match="it was not trained on cola; got no, yes; allowed: unacceptable, acceptable"):
+        answer_leaderboard(str(tmp_path / "other"), "cola", tmp_path / "none", options)
+    assert not (tmp_path / "none").exists()

@@ -1,0 +1,67 @@
+"""The table of kinds and what a task says of itself."""
+
+from __future__ import annotations
+
+import pytest
+import transformers
+
+from engine.data.task import KINDS, TASK_KINDS, texts_of
+from engine.pipeline.pipeline import Pipeline
+from tests.tasks import make_task
+from tests.toys import ROWS, toy_task
+
+
+def test_the_table_has_every_kind_and_no_other() -> None:
+    assert tuple(KINDS) == TASK_KINDS
+
+
+@pytest.mark.parametrize("kind", TASK_KINDS)
+def test_a_kind_names_fields_heads_and_tags_that_there_are(kind: str) -> None:
+    facts = KINDS[kind]  # type: ignore[index]
+    assert facts.target == facts.columns["label"]
+    assert facts.target not in facts.fields
+    assert set(facts.texts) <= set(facts.fields)
+    assert facts.columns.keys() <= {"text", "text_pair", "label"}
+    assert hasattr(transformers, f"Bert{facts.head}")
+    assert facts.hub_tag.replace("-", "_").endswith(("classification", "answering"))
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_rows_have_the_fields_of_their_kind(name: str) -> None:
+    task = toy_task(name, rows=6, held_out=2)
+    facts = KINDS[task.kind]
+    assert {*facts.texts, facts.target} <= set(task.train.column_names)
+    assert ("text_pair" in task.train.column_names) == task.pair
+    assert set(task.train.column_names) <= {*facts.fields, facts.target, "id"}
+
+
+@pytest.mark.parametrize(
+    ("name", "outputs", "token_level"),
+    [
+        ("single", 3, False),
+        ("pair", 2, False),
+        ("regression", 1, False),
+        ("tagging", 3, True),
+        ("question_answering", 2, True),
+    ],
+)
+def test_the_shape_of_the_logits(name: str, outputs: int, token_level: bool) -> None:
+    task = toy_task(name, rows=6, held_out=2)
+    assert (task.outputs, task.token_level) == (outputs, token_level)
+
+
+def test_every_text_of_the_training_rows_and_no_other() -> None:
+    pairs = [{"text": "a b", "text_pair": "c", "label": 0}, {"text": "d", "text_pair": "e f", "label": 1}]
+    other = [{"text": "held", "text_pair": "out", "label": 0}]
+    assert sorted(texts_of(make_task("classification", pairs, other, labels=("x", "y")))) == ["a b", "c", "d", "e f"]
+    tagged = [{"tokens": ["Rome", "fell", "."], "tags": [0, 1, 0]}]
+    assert [*texts_of(make_task("tagging", tagged, labels=("X", "Y")))] == ["Rome fell ."]
+    asked = [{"id": "0", "question": "Who?", "context": "Ada.", "answers": {"text": ["Ada"], "answer_start": [0]}}]
+    assert [*texts_of(make_task("question_answering", asked))] == ["Who?", "Ada."]
+
+
+@pytest.mark.parametrize("kind", TASK_KINDS)
+def test_what_stands_at_words_cannot_be_translated(kind: str) -> None:
+    pipeline = Pipeline.model_validate({"augmentation": "back_translation"})
+    refused = "augmentation.operators" in {problem.place for problem in pipeline.problems_with(kind)}  # type: ignore[arg-type]
+    assert refused == (kind in ("tagging", "question_answering"))

@@ -1,0 +1,100 @@
+"""From what a run measured to its record: ratio, warnings, the date, versions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.base.options import RunOptions
+from engine.models.load import build, for_task
+from engine.run import record
+from engine.run.record import now, score_facts, sizes, versions
+from tests.engine.runs import small
+from tests.tasks import make_task
+from tests.tokenizers import wordpiece
+from tests.toys import tiny_config, toy_task
+
+ROWS = [{"text": text, "label": index % 2} for index, text in enumerate(["a", "b"] * 50)]
+TASK = make_task("classification", ROWS, labels=("bad", "good"))
+
+
+def test_the_date_is_one_in_utc() -> None:
+    written = datetime.fromisoformat(now())
+    assert written.utcoffset() == timedelta(0)
+    assert abs(datetime.now(written.tzinfo) - written) < timedelta(minutes=1)
+
+
+def test_a_teacher_that_has_learned_nothing(options: RunOptions, tmp_path: Path) -> None:
+    task = toy_task("pair")
+    flipped = task.train.map(lambda row, index: {"label": index % 2}, with_indices=True)
+    held_out = task.validation["validation"].map(lambda row, index: {"label": index % 2}, with_indices=True)
+    task = replace(task, train=flipped, validation={"validation": held_out}, fingerprint="noise")
+    result = small(options, tmp_path / "out", data=task)
+    (warning,) = result.warnings
+    assert "the distillation ratio means little here" in warning
+    assert warning in (tmp_path / "out" / "README.md").read_text()
+
+
+# --- what follows from the scores --------------------------------------------------------------------
+
+
+def facts(**scores: float) -> dict[str, Any]:
+    """Of a task with as many `bad` as `good`, by who reached which accuracy."""
+    return score_facts(TASK, {who: {"validation": {"accuracy": score}} for who, score in scores.items()})
+
+
+@given(st.floats(0.7, 1), st.floats(0, 1))
+def test_the_ratio_is_that_of_student_and_teacher(teacher: float, student: float) -> None:
+    known = facts(teacher=teacher, student=student)
+    assert (known["teacher_score"], known["student_score"]) == (teacher, student)
+    assert known["distillation_ratio"] == pytest.approx(student / teacher)
+    assert known["student_alone_score"] is None
+
+
+def test_without_one_of_the_two_there_is_no_ratio() -> None:
+    for known in (facts(teacher=0.9), facts(student=0.9), facts()):
+        assert known["distillation_ratio"] is None
+    assert facts(student=0.9)["warnings"] == facts()["warnings"] == []
+
+
+def test_only_the_first_held_out_set_and_the_metric_that_counts_decide() -> None:
+    scores = {who: {"first": {"f1": 0.1, "accuracy": score}} for who, score in (("teacher", 0.8), ("student", 0.6))}
+    task = replace(TASK, validation={"first": TASK.validation["validation"], "second": TASK.train})
+    known = score_facts(task, {who: {**sets, "second": {"accuracy": 1.0}} for who, sets in scores.items()})
+    assert known["distillation_ratio"] == pytest.approx(0.75)
+    assert known["trivial_score"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "teacher, words", [(0.0, "not above 0"), (0.5, "commonest answer (0.500)"), (0.52, "means little here"), (1.0, "")]
+)
+def test_a_warning_where_the_ratio_means_little(teacher: float, words: str) -> None:
+    warnings = facts(teacher=teacher, student=0.5)["warnings"]
+    assert len(warnings) == bool(words)
+    assert words in " ".join(warnings)
+    if warnings:
+        assert f"The teacher's accuracy is {teacher:.3f}" in warnings[0]
+
+
+# --- versions and sizes ------------------------------------------------------------------------------
+
+
+def test_versions_are_those_that_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert versions()["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    assert {"torch", "transformers", "datasets"} <= versions().keys()
+    monkeypatch.setattr(record, "LIBRARIES", ("torch", "no-such-library"))
+    assert versions()["no-such-library"] == "not installed"
+
+
+def test_sizes_are_counted_and_named_by_whose_they_are() -> None:
+    model = build(for_task(tiny_config(), TASK, wordpiece()), TASK.kind, 0)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    assert sizes(model)["parameters"] == sizes(model, "teacher_")["teacher_parameters"] == parameters
+    assert sizes(model)["size_mb"] == pytest.approx(4 * parameters / 1e6, rel=0.01)
