@@ -49,10 +49,7 @@ def upgraded(record: Any) -> Any:
         raise ValueError(f"it was written by a newer version (layout {layout}, and {LAYOUT} is known)")
     if layout == LAYOUT:
         return record
-    pipeline = dict(record.get("pipeline", {}))
-    if "teacher" in pipeline:
-        pipeline["team"] = _renamed(pipeline.pop("teacher"), "policy", "kind")
-    record = {**record, "pipeline": pipeline}
+    record = {**record, "pipeline": upgraded_pipeline(record.get("pipeline", {}))}
     if "baseline_score" in record:
         record["student_alone_score"] = record.pop("baseline_score")
     for name in {"scores", "stage_seconds"} & record.keys():
@@ -60,6 +57,14 @@ def upgraded(record: Any) -> Any:
     if record.get("team"):
         record["team"] = _renamed(record["team"], "members", "teachers")
     return record | {"layout": LAYOUT}
+
+
+def upgraded_pipeline(pipeline: dict[str, Any]) -> dict[str, Any]:
+    """A pipeline of the first layout with its team under today's keys."""
+    pipeline = dict(pipeline)
+    if "teacher" in pipeline:
+        pipeline["team"] = _renamed(pipeline.pop("teacher"), "policy", "kind")
+    return pipeline
 
 
 def _renamed(table: dict[str, Any], old: str, new: str) -> dict[str, Any]:

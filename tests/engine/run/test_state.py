@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from engine.run.state import Run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +15,6 @@ from engine.base.options import RunOptions
 from engine.pipeline.pipeline import Pipeline
 from engine.run.folder import RunFolder
 from engine.run.plan import RunPlan, plan_run
-from engine.run.state import Run
 from tests.toys import toy_task
 
 Start = Callable[[], Run]

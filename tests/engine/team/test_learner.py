@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from engine.run.state import Run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -21,7 +22,6 @@ from engine.pipeline.pipeline import Pipeline
 from engine.run.folder import RunFolder
 from engine.run.plan import plan_run
 from engine.run.prepare import cached_signals, objective_for, online_data
-from engine.run.state import Run
 from engine.run.teacher import prepare_teacher
 from engine.team.learner import Halves, TextStudent, halved
 from engine.team.members import gather

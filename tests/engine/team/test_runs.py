@@ -102,5 +102,5 @@ def test_what_cannot_be_a_team_is_refused_first(case: str, options: RunOptions, 
 
 def test_a_target_cannot_be_scaled(options: RunOptions, tmp_path: Path) -> None:
     task = toy_task("regression", rows=24, held_out=8)
-    with pytest.raises(InputError, match=r"teacher\.update: .*scaled target.*cr"):
+    with pytest.raises(InputError, match=r"team\.update: .*scaled target.*cr"):
         quick(options, tmp_path / "run", spec("autoskd"), data=task)
