@@ -79,9 +79,11 @@ def _team(result: RunResult) -> str:
 
 def _pipeline(result: RunResult) -> Pipeline:
     """The pipeline with its members named as others may see them."""
-    team = result.pipeline["team"]
-    shown = {"members": [_shown(name) for name in team["members"]]} if "members" in team else {}
-    return Pipeline.model_validate(result.pipeline | {"team": team | shown})
+    pipeline = Pipeline.model_validate(result.pipeline)
+    if not pipeline.team.members:
+        return pipeline
+    members = tuple(_shown(name) for name in pipeline.team.members)
+    return pipeline.model_copy(update={"team": pipeline.team.model_copy(update={"members": members})})
 
 
 def _shown(model: str) -> str:
