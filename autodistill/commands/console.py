@@ -72,9 +72,6 @@ def show(shown: Shown, as_json: bool) -> None:
         show_text("\n".join(shown.lines))
 
 
-# --- what went wrong -------------------------------------------------------------------------------
-
-
 @contextmanager
 def handled(as_json: bool = False, resume: str = "") -> Iterator[None]:
     """Turns what the user did wrong, and what failed, into a message (and JSON) and an exit code.
@@ -109,9 +106,6 @@ def _fail(message: str, code: int, as_json: bool, **record: Any) -> None:
     for line in message.splitlines():
         error.print(Text("Error: ", style="bold red") + Text(line), soft_wrap=True)
     raise SystemExit(code)
-
-
-# --- progress --------------------------------------------------------------------------------------
 
 
 @contextmanager

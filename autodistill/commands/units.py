@@ -1,7 +1,5 @@
 """Figures as people read them: three digits, a unit, and a dash where there is none."""
 
-from __future__ import annotations
-
 MISSING = "–"
 
 

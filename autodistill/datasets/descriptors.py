@@ -3,8 +3,6 @@
 Together with the word counts this is all that the meta layer keeps of a dataset; none of it holds text.
 """
 
-from __future__ import annotations
-
 import re
 from itertools import chain, islice
 from typing import Annotated

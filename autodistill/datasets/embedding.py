@@ -5,8 +5,6 @@ sets are never compared: an embedding is made from the counts of words when it i
 inverse document frequencies of the datasets that may be known at that moment.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

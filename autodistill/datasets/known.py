@@ -1,7 +1,5 @@
 """The datasets that are known: those that come with the project, and the user's own."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache

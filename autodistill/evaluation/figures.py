@@ -3,8 +3,6 @@
 Decided here: one small multiple per held-out dataset, the same colours everywhere, and nothing that needs a screen.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from pathlib import Path

@@ -5,8 +5,6 @@ handed the runs of the other datasets, and of the held-out one nothing but what 
 Figures are means over datasets, and their intervals are over datasets too.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 

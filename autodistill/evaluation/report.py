@@ -4,8 +4,6 @@ Decided here: which figures are reported. Every predictor is fitted on the same 
 measures; where the recommender's does not beat the mean rank of configurations, a note says so.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial

@@ -3,8 +3,6 @@
 Its known faults are said, not mended: rows are taken as given, but for exact repeats of a row.
 """
 
-from __future__ import annotations
-
 import math
 from codecs import BOM_UTF8
 from collections import Counter

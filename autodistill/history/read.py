@@ -4,8 +4,6 @@ Decided here: a table's layout is read off its columns, and every damaged row is
 before anything is used.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 Append-only: a run is added once and never changed. What is recommended, reported or exported is a view of it.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from contextlib import suppress

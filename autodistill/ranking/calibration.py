@@ -11,8 +11,6 @@ interval, which is then widened until it holds 80 % of the runs of past datasets
 quantile regression, Romano et al. 2019).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

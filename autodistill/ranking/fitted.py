@@ -5,8 +5,6 @@ tool's own cache, under a hash of everything that it was made from, and only if 
 written beside it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import pickle
 from dataclasses import dataclass

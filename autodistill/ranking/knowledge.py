@@ -4,8 +4,6 @@ Decided here: a recommendation learns from the published figures and from the us
 meta-dataset is named.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from autodistill.datasets.embedding import GLOVE, load_vectors

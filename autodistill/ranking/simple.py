@@ -3,8 +3,6 @@
 Each remembers how exact configurations did on past datasets; one that it has never seen stands in the middle.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 

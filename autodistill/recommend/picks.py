@@ -5,8 +5,6 @@ one after a deduction for how alike it is to those already taken (maximal margin
 Goldstein 1998).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -4,8 +4,6 @@ Decided here: which values a knob is tried at. Kinds are read off the specs, so 
 space as soon as it has a spec, with its defaults; a row in `GRID` gives it more values.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any

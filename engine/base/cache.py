@@ -1,8 +1,6 @@
 """What is kept from one run to the next: it belongs to the layout of its files, the code that made it and the
 libraries that computed it, and what another version made is made anew."""
 
-from __future__ import annotations
-
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Files that are never seen half-written, and hashes of files."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

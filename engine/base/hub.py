@@ -1,7 +1,5 @@
 """The model hub: whether it can be reached, and a local folder for any model name."""
 
-from __future__ import annotations
-
 import os
 import socket
 import threading

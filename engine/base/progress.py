@@ -1,7 +1,5 @@
 """How the engine, which never prints, tells what it is doing: a `Reporter` that somebody else may show."""
 
-from __future__ import annotations
-
 import logging
 from typing import Protocol
 

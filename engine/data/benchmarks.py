@@ -5,8 +5,6 @@ Decided here: facts alone. GLUE (Wang et al. 2019, table 1, and the submission f
 STS-B Spearman.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ JSON. A cell is missing where it is null, NaN or a text without a letter. A labe
 "1" and 1.0 are the same class in every file format.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence

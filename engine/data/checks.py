@@ -7,8 +7,6 @@ the answer stands in its context exactly once. Columns are checked as a whole; o
 Python objects, for the message.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -106,8 +104,6 @@ def normalise(
     return pa.table(rows)
 
 
-# --- columns: at once, or row by row ---------------------------------------------------------------------
-
 Column = Callable[[_Check, str], pa.ChunkedArray]
 """Makes the normal form of a field and names its unusable rows."""
 
@@ -139,9 +135,6 @@ def _by_row(normal: Callable[..., Any], kind: pa.DataType, *beside: str) -> Colu
         return pa.chunked_array(found)
 
     return column
-
-
-# --- inputs ----------------------------------------------------------------------------------------
 
 
 def _texts(check: _Check, cells: pa.Array) -> tuple[Any, np.ndarray]:
@@ -187,9 +180,6 @@ def _ids(check: _Check, field: str) -> pa.ChunkedArray:
         if seen.setdefault(name, row) != row:
             check.row(row, "an id that stands twice", f"{name!r}, also in {check.split.place(seen[name])}")
     return pa.chunked_array([ids])
-
-
-# --- targets ---------------------------------------------------------------------------------------
 
 
 def _classes(check: _Check, cells: pa.Array) -> tuple[np.ndarray, np.ndarray]:

@@ -6,8 +6,6 @@ order of a hash of their path, a mixture of all modules that is the same on ever
 these six libraries, TF-IDF and logistic regression reach an accuracy of 0.84.
 """
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import importlib.util

@@ -5,8 +5,6 @@ missing (so that `NA`, `null` and `nan` remain words). pyarrow reads a file. Whe
 than the format, a scan of our own does, which names each damaged row with its line.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import re
@@ -77,9 +75,6 @@ def _read_parquet(path: Path) -> RawSplit:
     except pa.ArrowException as error:
         reason = re.split(r"[.:\n]", str(error), maxsplit=1)[0]
         raise InputError.of(str(path), "not a readable Parquet file", reason) from error
-
-
-# --- pyarrow's readers: a table, or None where a scan must have a look ----------------------------------
 
 
 def _read_csv(path: Path) -> pa.Table | None:

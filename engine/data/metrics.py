@@ -4,8 +4,6 @@ Decided here: accuracy for classes, Spearman for numbers, seqeval's F1 for tags 
 for others, SQuAD's F1 for answers.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

@@ -4,8 +4,6 @@ Decided here: how a row is named in a message (`reviews.csv:12` for lines of tex
 elsewhere), and that a message shows five rows of a sort and counts the rest.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ needs the line of a row. Damaged rows are named and left out. Quotes and the hea
 both readers.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -7,8 +7,6 @@ inferred; every inference is said in a note. Of the cells that are looked at mos
 do not hide a column: they are named later, one by one.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -94,9 +92,6 @@ class Schema:
     def target(self) -> str:
         """The field that is predicted."""
         return KINDS[self.kind].target
-
-
-# --- inference -------------------------------------------------------------------------------------
 
 
 def infer(train: RawSplit, declared: Declared, named: Mapping[str, str], wanted: TaskKind | None) -> Schema:
@@ -261,9 +256,6 @@ def _label_by_values(train: RawSplit, taken: Sequence[str], notes: list[str]) ->
     return _chosen("label", [found[-1], *found[:-1]], notes, ", the last one that can hold labels")
 
 
-# --- cells -----------------------------------------------------------------------------------------
-
-
 def _looks(train: RawSplit, column: str, fits: Callable[[Any], bool]) -> bool:
     """Whether most cells of a column fit."""
     first = present(train.table[column][: 10 * SAMPLE])
@@ -291,9 +283,6 @@ def _mean_length(train: RawSplit, column: str) -> float:
     """Characters of an average text."""
     cells = [cell for cell in values_of(train.table[column][:SAMPLE]) if isinstance(cell, str)]
     return sum(map(len, cells)) / max(len(cells), 1)
-
-
-# --- labels ----------------------------------------------------------------------------------------
 
 
 def _kind_of_labels(train: RawSplit, column: str) -> tuple[TaskKind, str]:

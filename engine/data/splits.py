@@ -6,8 +6,6 @@ with one row keeps it in training; questions about one context stay together, be
 would flatter the score. scikit-learn draws the rows.
 """
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -87,9 +85,6 @@ def _whole_groups(groups: Sequence[Hashable] | np.ndarray, size: int, seed: int)
     drawn = shuffle(np.flatnonzero(counts <= size), random_state=seed)
     drawn = drawn[np.cumsum(counts[drawn]) <= size]
     return np.flatnonzero(np.isin(members, drawn)).tolist()
-
-
-# --- the splits of a source ------------------------------------------------------------------------
 
 
 def training_split(source: Source) -> RawSplit:
@@ -199,9 +194,6 @@ def _manner(schema: Schema) -> str:
 
 def _strata(rows: pa.Table, schema: Schema) -> np.ndarray | None:
     return rows["label"].to_numpy() if schema.kind == "classification" else None
-
-
-# --- their labels ----------------------------------------------------------------------------------
 
 
 def _check_targets(parts: Mapping[str, pa.Table], schema: Schema, where: str) -> None:

@@ -4,8 +4,6 @@ Decided here: one file per test set, `index<TAB>prediction`, in the order of the
 inference tasks, class indices elsewhere, and for STS-B a number from 0 to 5.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

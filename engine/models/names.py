@@ -1,8 +1,6 @@
 """How a teacher or student is named: a hub name, a local folder, `scratch:layers=L,hidden=H[,heads=A]`, or (all
 but the teacher itself) `layers:K`, which is K layers of the teacher. Nothing is looked up here."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from engine.base.errors import InputError, Problem

@@ -1,7 +1,5 @@
 """A shallower model: some of the layers of another one, whatever its architecture."""
 
-from __future__ import annotations
-
 import copy
 
 from torch import nn

@@ -1,7 +1,5 @@
 """The tokenizer of models that start from scratch: WordPiece trained on the task's own text."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 from tokenizers.trainers import WordPieceTrainer

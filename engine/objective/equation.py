@@ -8,8 +8,6 @@ student's positions, and that the loss optimised is exactly the sum of the terms
 learned beside the student (projections, critics, the state of the layer mapping), and detaches the teacher.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any

@@ -5,8 +5,6 @@ are counted in. Only `reduce` makes a scalar, by the count of the whole optimise
 whether a batch comes as one piece, in several micro-batches or on several processes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal

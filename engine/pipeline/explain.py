@@ -4,8 +4,6 @@ Decided here: the words for each kind of mistake. Places are the keys that a per
 pydantic puts between them (`intermediate.mse.alpha`) are left out.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -55,9 +53,6 @@ def problems_from(error: ValidationError, model: type[BaseModel]) -> list[Proble
     """Every finding of `error` about a `model`, in order."""
     located = [(_locate(model, details["loc"]), details) for details in error.errors(include_url=False)]
     return [problem for spot, details in located for problem in _problems(spot, details)]
-
-
-# --- where ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -126,8 +121,6 @@ def _without(data: Mapping[str, Any], error: ValidationError) -> tuple[dict[str,
 def _copy(data: Any) -> Any:
     return {key: _copy(value) for key, value in data.items()} if isinstance(data, Mapping) else data
 
-
-# --- what ----------------------------------------------------------------------------------------
 
 _PLAIN = {
     "int_type": "a whole number is needed",

@@ -4,8 +4,6 @@ Decided here: what a paper leaves to the search (learning rate, batch size, epoc
 `engine.pipeline`, and so does the prediction loss: ce, for regression mse.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from engine.pipeline.augmentation import Augmentation, Contextual, Mixup

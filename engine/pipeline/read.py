@@ -4,8 +4,6 @@ Decided here: how a change from the command line meets a file. A changed `kind` 
 afresh, because the file's other keys belong to the other kind; keys that are set beside it are kept.
 """
 
-from __future__ import annotations
-
 import difflib
 import json
 import re
@@ -80,9 +78,6 @@ def _placed(problem: Problem, where: str, changes: Mapping[str, Any]) -> Problem
     if place and any(f"{key}.".startswith(f"{place}.") or place.startswith(f"{key}.") for key in changes):
         return replace(problem, place=f"--set {place}")
     return replace(problem, place=": ".join(filter(None, (where, place))) or "pipeline")
-
-
-# --- documents -----------------------------------------------------------------------------------
 
 
 class _Loader(yaml.SafeLoader):
@@ -175,9 +170,6 @@ def _missing(path: Path, named_like_a_file: bool) -> Problem:
     files = [file.name for file in folder.iterdir() if file.suffix in _PARSERS] if folder.is_dir() else []
     nearest = difflib.get_close_matches(path.name, files, n=1, cutoff=0.5)
     return Problem(str(path), "no such file", "", (), str(folder / nearest[0]) if nearest else "")
-
-
-# --- changes from the command line -----------------------------------------------------------------
 
 
 def _changes(sets: Sequence[str]) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """The model card beside a student: what it is, how it was made, how good and how fast it is."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData

@@ -3,8 +3,6 @@
 Nothing is learned and nothing is written: the student's weights are thrown away.
 """
 
-from __future__ import annotations
-
 import gc
 import time
 from collections.abc import Mapping

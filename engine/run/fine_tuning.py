@@ -3,8 +3,6 @@
 What comes out is kept in the cache, so that each is trained once for a dataset.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

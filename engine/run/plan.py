@@ -1,7 +1,5 @@
 """Everything about a run that is settled, and checked, before the first weight is loaded."""
 
-from __future__ import annotations
-
 import inspect
 from dataclasses import dataclass, replace
 from functools import cached_property

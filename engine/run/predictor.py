@@ -1,8 +1,6 @@
 """Tries a finished model out on rows without labels: `text` (and `text_pair`), `tokens`, or `question` and
 `context`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What the training of a student needs beside it: the objective, and examples with the teacher's view."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import torch

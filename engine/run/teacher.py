@@ -1,8 +1,6 @@
 """The teacher: loaded, fine-tuned here if it is not yet, scored once, and kept for every later pipeline on the
 same dataset."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable

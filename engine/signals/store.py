@@ -14,8 +14,6 @@ Arrays are filled in a folder `pass-…` beside a byte per batch that says which
 moved into place once whole, so a process killed on the way loses one batch at most.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Iterator, Sequence

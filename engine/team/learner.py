@@ -1,7 +1,5 @@
 """A student of a dataset, as the search for θ trains it, and the two halves of the training set."""
 
-from __future__ import annotations
-
 import math
 from contextlib import nullcontext
 from dataclasses import replace

@@ -4,8 +4,6 @@ Decided here: a member's weights are needed only until its logits are in the cac
 the last one teaches.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path

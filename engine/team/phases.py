@@ -3,8 +3,6 @@
 Decided here: a search that was killed goes on as if it had not been. It knows a student by its losses alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path

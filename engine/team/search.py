@@ -3,8 +3,6 @@
 Decided here: candidates share everything but their distribution; the best on the first held-out set stays.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import math

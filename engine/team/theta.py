@@ -3,8 +3,6 @@
 Everything here works on a learner's losses and the teachers' logits, whatever they come from.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from statistics import fmean

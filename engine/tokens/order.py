@@ -4,8 +4,6 @@ Decided here: batches of similar length, because padding costs as much as text. 
 are random all the same: examples are sorted only within random buckets of `BUCKET` batches.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 BUCKET = 50  # batches that are sorted by length together

@@ -5,8 +5,6 @@ window, and neighbouring windows share at most half of what fits. The windows ar
 student's) and remembered as character spans, so that a second tokenizer can see the same examples in the same order.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -5,8 +5,6 @@ Random numbers need no saving: every step draws from a generator seeded by (seed
 that is repeated after a kill is the same step.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
