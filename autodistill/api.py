@@ -1,18 +1,18 @@
 """`AutoDistiller`: recommend, run, evaluate. The command line offers the same with the same words."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from autodistill.datasets.embedding import GLOVE
+from autodistill.evaluation.leave_one_out import HeldOut
 from autodistill.evaluation.report import Evaluation, evaluate
 from autodistill.race import Outcome, run_recommended
 from autodistill.ranking.fitted import DEFAULT, PREDICTORS
 from autodistill.ranking.knowledge import DEFAULT_SOURCES
 from autodistill.recommend.recommend import knowledge_for, recommend
+from autodistill.recommend.record import Recommendation
 from autodistill.recommend.request import Limits, Request, check_predictor
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter, SilentReporter
@@ -21,10 +21,6 @@ from engine.data.task import Task
 from engine.pipeline.explain import checked
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.training import Training
-
-if TYPE_CHECKING:
-    from autodistill.evaluation.leave_one_out import HeldOut
-    from autodistill.recommend.record import Recommendation
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,6 @@ the result alone. Printing and rich live here and in cli.py, nowhere else. Of se
 one speaks.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys
@@ -14,18 +12,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich import box, progress
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from autodistill.commands.show import Shown
 from engine.base.errors import AutoDistillerError, InputError
 from engine.base.progress import Reporter, SilentReporter
-
-if TYPE_CHECKING:
-    from autodistill.commands.show import Shown
 
 _speaks = int(os.environ.get("RANK", "0")) == 0
 

@@ -3,8 +3,6 @@
 Decided here: what is worth knowing before a run, and that finding it out takes seconds, not minutes.
 """
 
-from __future__ import annotations
-
 import os
 import platform
 import re
@@ -12,17 +10,15 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from autodistill.commands.options import Typed
 from autodistill.commands.request import fields_of
 from autodistill.commands.show import Row, Shown
 from engine.base import DISTRIBUTION
 from engine.base.files import folder_bytes
-
-if TYPE_CHECKING:
-    from autodistill.commands.options import Typed
-    from engine.base.options import RunOptions
-    from engine.base.progress import Reporter
+from engine.base.options import RunOptions
+from engine.base.progress import Reporter
 
 OURS = ("autodistill", "engine", "meta_data", "cli")
 """Top-level names of the distribution."""

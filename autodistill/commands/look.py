@@ -4,12 +4,10 @@ Decided here: a member's capacity is its number of parameters, which is known be
 (AutoSKDBERT, appendix A).
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import tomli_w
 
@@ -18,8 +16,10 @@ from autodistill.commands.request import request_from
 from autodistill.commands.show import Row, Shown
 from autodistill.commands.show import run as shown_run
 from autodistill.commands.units import large
+from autodistill.recommend.request import Request
 from engine.base.errors import InputError
 from engine.base.files import RESULT_FILE
+from engine.base.progress import Reporter
 from engine.pipeline import pipeline as pipelines
 from engine.pipeline.explain import checked
 from engine.pipeline.pipeline import Pipeline
@@ -27,10 +27,6 @@ from engine.pipeline.presets import PRESETS
 from engine.pipeline.read import dump_pipeline, load_pipeline
 from engine.pipeline.team import AverageTeam
 from engine.run.result import RunResult
-
-if TYPE_CHECKING:
-    from autodistill.recommend.request import Request
-    from engine.base.progress import Reporter
 
 Role = Literal["strongest", "assistant", "as large as the student", "weak"]
 MOST_OF_A_ROLE = 3

@@ -4,24 +4,20 @@ Decided here: what an option is called, and in which panel of the help it stands
 default and help are those of the field of `Request` that it fills; those of one command alone follow below.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module
 from inspect import Parameter, Signature, cleandoc
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
+from pydantic.fields import FieldInfo
 
 from autodistill.recommend.request import Columns, Request
 from engine.base.options import FineTuning, RunOptions
 from engine.base.spec import Spec
-
-if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
 
 Typed = dict[str, Any]
 """Name of an option → what was typed; None and empty lists where nothing was."""

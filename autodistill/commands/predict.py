@@ -4,27 +4,23 @@ Decided here: one line of standard input or of a plain file is one text; in CSV,
 fields are columns. Input is read before the model, so that its mistakes are found at once.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from autodistill.commands.options import Typed
 from autodistill.commands.request import fields_of
 from autodistill.commands.show import Shown
 from engine.base.errors import InputError, unknown_name
 from engine.base.files import write_text
 from engine.base.hub import local_snapshot
+from engine.base.options import RunOptions
+from engine.base.progress import Reporter
 from engine.data.files import SUFFIXES, read_file, read_text
 from engine.data.rows import Findings
 from engine.data.task import KINDS, TaskKind
-
-if TYPE_CHECKING:
-    from autodistill.commands.options import Typed
-    from engine.base.options import RunOptions
-    from engine.base.progress import Reporter
 
 Row = dict[str, Any]
 

@@ -3,8 +3,6 @@
 Decided here: which models the demo uses, where a run goes that names no folder, and how limits are written.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
@@ -12,19 +10,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from autodistill.commands.options import OPTIONS, Typed, dashed
 from autodistill.recommend.request import Limits, Request, check_predictor
 from engine.base.errors import InputError, Problem
 from engine.base.hub import local_snapshot
+from engine.data.task import Task
 from engine.models.names import parse_model
 from engine.pipeline.explain import checked
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.read import load_pipeline
-
-if TYPE_CHECKING:
-    from engine.data.task import Task
 
 DEMO_MODELS = {"teacher": "scratch:layers=4,hidden=256", "student": "scratch:layers=2,hidden=128"}
 MODEL_EXAMPLES = {

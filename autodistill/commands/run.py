@@ -4,10 +4,7 @@ Decided here: a recommendation for DATA lies in `runs/<name of DATA>/recommendat
 `run --pick` and `run --top` find it; their runs lie beside it.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from autodistill.api import evaluation_of
 from autodistill.commands import show
@@ -17,12 +14,10 @@ from autodistill.race import distilled, record_run, run_recommended
 from autodistill.recommend.recommend import PICKS
 from autodistill.recommend.recommend import recommend as recommendation_for
 from autodistill.recommend.record import RECOMMENDATION_FILE, Recommendation
+from autodistill.recommend.request import Request
 from engine.base.errors import InputError
+from engine.base.progress import Reporter
 from engine.pipeline.read import load_pipeline
-
-if TYPE_CHECKING:
-    from autodistill.recommend.request import Request
-    from engine.base.progress import Reporter
 
 
 def run(typed: Typed, reporter: Reporter) -> show.Shown:

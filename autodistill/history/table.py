@@ -5,11 +5,9 @@ the columns, and how a pipeline becomes columns. It does so by its own keys (`in
 `mapping`, …), so a new component or a new knob is a new column without a line of code here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import pandas as pd
 from pydantic import Field
@@ -21,9 +19,7 @@ from engine.data.rows import Findings
 from engine.data.task import TaskKind
 from engine.pipeline.explain import NUMBER, TAG, checked
 from engine.pipeline.pipeline import Pipeline
-
-if TYPE_CHECKING:
-    from engine.run.result import RunResult
+from engine.run.result import RunResult
 
 Row = TypeVar("Row", bound=TableRow)
 

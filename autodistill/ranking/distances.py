@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from autodistill.datasets.embedding import embed, inverse_frequencies
+from autodistill.datasets.known import Dataset
 from autodistill.datasets.words import count_words
+from autodistill.ranking.past import RunTable
 from engine.data.task import TASK_KINDS
-
-if TYPE_CHECKING:
-    from autodistill.datasets.known import Dataset
-    from autodistill.ranking.past import RunTable
 
 
 @dataclass(frozen=True)

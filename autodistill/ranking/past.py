@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm, spearmanr
 
+from autodistill.datasets.embedding import WordVectors
+from autodistill.datasets.known import Dataset
 from autodistill.history.table import GROUP, STACKS, is_pipeline_column
-
-if TYPE_CHECKING:
-    from autodistill.datasets.embedding import WordVectors
-    from autodistill.datasets.known import Dataset
 
 MODELS = ["teacher", "student"]
 FEWEST = 5

@@ -4,41 +4,37 @@ The order: what is known of the dataset; what teacher and students give and cost
 pipeline of the space is given a standing, a ratio and a cost, and a few that differ are picked.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
 from autodistill.datasets.embedding import GLOVE
+from autodistill.datasets.known import Dataset
 from autodistill.history.store import Store
 from autodistill.history.table import flat
 from autodistill.ranking.calibration import gaps
 from autodistill.ranking.distances import nearest
 from autodistill.ranking.fitted import DEFAULT, Fitted, fit_predictor
 from autodistill.ranking.knowledge import DEFAULT_SOURCES, load_knowledge
+from autodistill.ranking.past import RunTable
 from autodistill.recommend import picks
 from autodistill.recommend.caveats import caveats
 from autodistill.recommend.costs import Costs, costs_of, describe_dataset
 from autodistill.recommend.record import Pick, Recommendation, StudentFacts
+from autodistill.recommend.request import Limits, Request
 from autodistill.recommend.space import pipelines
 from engine.base.errors import InputError
+from engine.base.progress import Reporter
 from engine.models.names import Scratch, parse_model
 from engine.pipeline.explain import checked
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.team import AverageTeam
 from engine.run.result import Member
-
-if TYPE_CHECKING:
-    from autodistill.datasets.known import Dataset
-    from autodistill.ranking.past import RunTable
-    from autodistill.recommend.request import Limits, Request
-    from engine.base.progress import Reporter
 
 PICKS = 5
 """Picks where no other number is asked for."""

@@ -1,13 +1,10 @@
 """Back-translation: into another language and back, by two Marian models (Distiller, section 3.1)."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,11 +15,9 @@ from engine.base.cache import kept
 from engine.base.errors import InputError
 from engine.base.files import hash_of_files
 from engine.base.hub import MODEL_FILES, local_snapshot
+from engine.base.machine import Machine
 from engine.models.load import quiet_transformers
-
-if TYPE_CHECKING:
-    from engine.base.machine import Machine
-    from engine.pipeline.augmentation import BackTranslation
+from engine.pipeline.augmentation import BackTranslation
 
 BATCH = 32
 LONGEST = 256  # tokens of a text; a longer one stays as it is

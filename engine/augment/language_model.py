@@ -4,11 +4,9 @@ Decided here: size and training of the small one. It knows which words stand whe
 the language beyond them. The main process trains it alone, once for a dataset, so that it never depends on processes.
 """
 
-from __future__ import annotations
-
 import math
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +25,7 @@ from engine.base.cache import kept
 from engine.base.errors import InputError
 from engine.base.files import folder_written_atomically
 from engine.base.hub import local_snapshot
+from engine.base.machine import Machine
 from engine.data.task import Task, texts_of
 from engine.models.load import load_config, load_tokenizer, quiet_transformers, save_model, scratch_config
 from engine.models.names import Scratch
@@ -34,9 +33,6 @@ from engine.models.vocabulary import scratch_tokenizer
 from engine.pipeline.augmentation import IN_DOMAIN
 from engine.tokens.order import step_batches
 from engine.tokens.ragged import NO_LABEL
-
-if TYPE_CHECKING:
-    from engine.base.machine import Machine
 
 SIZE = Scratch(layers=2, hidden=128, heads=2)
 TOKENS = 64  # of a text; the rest of a long one is another text

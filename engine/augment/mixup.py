@@ -7,21 +7,15 @@ mixed with λ_i. What a model makes of them is `engine.models.forward`'s; target
 tagging at every token, in question answering over the positions.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from engine.data.task import TaskKind
 from engine.models.forward import blend
+from engine.pipeline.augmentation import Mixup
 from engine.tokens.ragged import NO_LABEL
-
-if TYPE_CHECKING:
-    from engine.data.task import TaskKind
-    from engine.pipeline.augmentation import Mixup
 
 
 def draw(spec: Mixup, count: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

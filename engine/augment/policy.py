@@ -5,11 +5,9 @@ partner for each row among the others of the batch; what stood before it in the 
 stands behind it changes both. Everything is driven by the generator that is given.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,11 +18,9 @@ from engine.augment.mixup import draw
 from engine.augment.passages import Passage, Row, passages_of, row_of
 from engine.augment.random import RandomWords
 from engine.augment.synonyms import load_synonyms
-
-if TYPE_CHECKING:
-    from engine.base.machine import Machine
-    from engine.data.task import Task, TaskKind
-    from engine.pipeline.augmentation import Augmentation, Mixup
+from engine.base.machine import Machine
+from engine.data.task import Task, TaskKind
+from engine.pipeline.augmentation import Augmentation, Mixup
 
 Operator = Callable[[Sequence[Passage], np.random.Generator], list[Passage]]
 """Texts → other forms of them, of the same number."""

@@ -1,18 +1,13 @@
 """Random augmentation: words change places or become synonyms (EDA, Wei and Zou 2019)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.augment.passages import Passage, core_of, with_core
-
-if TYPE_CHECKING:
-    from engine.augment.synonyms import Synonyms
-    from engine.pipeline.augmentation import Random
+from engine.augment.synonyms import Synonyms
+from engine.pipeline.augmentation import Random
 
 
 @dataclass(frozen=True)

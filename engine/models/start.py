@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.base.errors import InputError
 from engine.base.files import hash_of
 from engine.base.hub import place_of
+from engine.base.machine import Machine
+from engine.data.task import Task
 from engine.models.load import (
     build,
     depth_and_width,
@@ -31,10 +32,6 @@ from engine.models.load import (
 from engine.models.names import LayersOfTeacher, ModelName, Scratch
 from engine.models.shallow import layers_of, shallow_config
 from engine.models.vocabulary import scratch_tokenizer
-
-if TYPE_CHECKING:
-    from engine.base.machine import Machine
-    from engine.data.task import Task
 
 Model = tuple[PreTrainedModel, PreTrainedTokenizerBase]  # a model with its tokenizer
 

@@ -12,21 +12,16 @@ states, and M; their input and output are
     hidden (M, B, N, D or E), mask (B, N)  →  (M, B, N, width)
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.objective.reduction import full_precision
-
-if TYPE_CHECKING:
-    from engine.pipeline.components import MLPCritic, TransformerCritic
+from engine.pipeline.components import MLPCritic, TransformerCritic
 
 
 class StackedLinear(nn.Module):

@@ -5,21 +5,17 @@ at no padding, computes in float32 at least, and is worth 0 where a sample has n
 and teacher (B, N, E) and mask (B, N), true where a token counts, and give (B,).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engine.data.task import TaskKind
+from engine.models.forward import Features
 from engine.objective.mapping import Projections
 from engine.objective.reduction import full_precision, masked_mean
-
-if TYPE_CHECKING:
-    from engine.data.task import TaskKind
-    from engine.models.forward import Features
 
 
 def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:

@@ -5,19 +5,15 @@ Decided here: any mapping is one matrix m (student layers × teacher layers). `s
 the mapping. Layers are counted from 1; index 0 is the embedding output and is never mapped.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ot
 import torch
 from torch import Tensor, distributed, nn
 
 from engine.base.errors import Problem
-
-if TYPE_CHECKING:
-    from engine.pipeline.components import EMD, MappingSpec
+from engine.pipeline.components import EMD, MappingSpec
 
 SMALLEST_WEIGHT = 1e-6  # no layer loses all its weight: at zero, its cost per weight would be 0 / 0 for ever after
 

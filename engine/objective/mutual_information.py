@@ -5,22 +5,17 @@ sequence level it is an example (the masked mean of a tower's vectors, over each
 need be aligned), at token level a token; the negatives of a sample are all others of its micro-batch.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from engine.data.task import KINDS, TaskKind
+from engine.models.forward import Features
 from engine.objective.critics import CRITIC, StackedLinear
 from engine.objective.reduction import full_precision, masked_mean
-
-if TYPE_CHECKING:
-    from engine.models.forward import Features
-    from engine.pipeline.components import MIAlpha
+from engine.pipeline.components import MIAlpha
 
 
 def _log(value: float) -> float:

@@ -10,21 +10,17 @@ Decided here: what the class axis is for each kind of task, and in what unit its
 Everything is computed in float32 at least, also under mixed precision.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from engine.data.task import TaskKind
 from engine.objective.reduction import Term, all_count, full_precision
 from engine.tokens.ragged import NO_LABEL
-
-if TYPE_CHECKING:
-    from engine.data.task import TaskKind
 
 
 def _only(logits: Tensor, valid: Tensor | None) -> Tensor:

@@ -1,13 +1,11 @@
 """From what a run measured to its record: scores, ratio, warnings in words, sizes, speeds, versions."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transformers import PreTrainedModel
 
@@ -19,16 +17,14 @@ from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out, timing
 from engine.evaluation.scores import clearly_better, trivial_scores
 from engine.models.load import parameter_count, save_model, size_mb
+from engine.models.start import Model
+from engine.run.folder import Run, RunFolder
 from engine.run.result import RunResult, distillation_ratio
+from engine.run.teacher import Teacher
 from engine.tokens.alignment import same_tokenizer
-
-if TYPE_CHECKING:
-    from engine.models.start import Model
-    from engine.run.folder import Run, RunFolder
-    from engine.run.teacher import Teacher
-    from engine.tokens.examples import Encoded
-    from engine.training.batches import TrainingData
-    from engine.training.state import LoopState
+from engine.tokens.examples import Encoded
+from engine.training.batches import TrainingData
+from engine.training.state import LoopState
 
 LIBRARIES = (DISTRIBUTION, "torch", "transformers", "datasets", "accelerate", "numpy")
 

@@ -4,23 +4,19 @@ Decided here: what each kind of team makes of them. Which member is drawn depend
 step, so every process, and a run that goes on, draws the same one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from engine.models.forward import Features
 from engine.objective.reduction import at_positions
+from engine.signals.signals import TeacherSignals
 from engine.tokens.alignment import align_labels
-
-if TYPE_CHECKING:
-    from engine.models.forward import Features
-    from engine.signals.signals import TeacherSignals
-    from engine.tokens.examples import Encoded
+from engine.tokens.examples import Encoded
 
 Combination = Literal["all", "average", "drawn"]
 
