@@ -4,24 +4,25 @@ The order is the promise: whatever can be known to be wrong is reported before a
 stage leaves something that a later process can go on from; the record is written last, whole.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from engine.base.errors import InputError, RunError
 from engine.base.files import hash_of, write_text
 from engine.base.machine import machine_for
 from engine.base.options import FineTuning, RunOptions
+from engine.base.progress import Reporter
 from engine.data.load import identified, load_task
 from engine.data.metrics import Scores, in_words
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out
 from engine.models.start import begin
+from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.read import dump_pipeline, load_pipeline
 from engine.run.card import write_card
 from engine.run.fine_tuning import gold_scores
@@ -33,16 +34,10 @@ from engine.run.result import Member, RunResult, TeamResult
 from engine.run.teacher import Teacher, prepare_teacher
 from engine.signals.signals import OnlineSignals
 from engine.team.members import gather
+from engine.team.phases import Found
 from engine.team.search import Made, Tried, search, try_out, write_history
+from engine.training.batches import TrainingData
 from engine.training.loop import Stage, best_scores, train
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-    from engine.base.progress import Reporter
-    from engine.pipeline.pipeline import Pipeline
-    from engine.team.phases import Found
-    from engine.training.batches import TrainingData
 
 
 def distill(

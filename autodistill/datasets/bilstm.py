@@ -6,33 +6,28 @@ between datasets of every size. The network computes in float32 and on one threa
 score belongs to the dataset.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from datasets import Dataset
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import QuestionAnsweringModelOutput, TokenClassifierOutput
 
 from engine.base.files import hash_of
+from engine.base.machine import Machine
 from engine.data.load import identified
 from engine.data.metrics import in_words
 from engine.data.splits import sample
+from engine.data.task import Task
 from engine.models.vocabulary import scratch_tokenizer
 from engine.pipeline.training import Training
 from engine.run.fine_tuning import gold_scores
-
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-    from engine.base.machine import Machine
-    from engine.data.task import Task
 
 
 @dataclass(frozen=True)

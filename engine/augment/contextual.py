@@ -1,24 +1,18 @@
 """Contextual augmentation: words are masked, and a masked-language model fills them in (Distiller, 3.1)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.augment.passages import CORE, Passage, with_core
 from engine.base.errors import InputError
+from engine.base.machine import Machine
 from engine.models.load import position_limit
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from engine.base.machine import Machine
-    from engine.pipeline.augmentation import Contextual
+from engine.pipeline.augmentation import Contextual
 
 BATCH = 64  # texts in one forward pass
 LONGEST = 512  # tokens that are read by a model without a limit of its own; later words stay

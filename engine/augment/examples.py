@@ -5,11 +5,9 @@ question answering an original is a window: its piece of the context is augmente
 holds it whole. The teacher's view of augmented examples is always computed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,19 +15,16 @@ import torch
 from datasets import Dataset
 from datasets.table import InMemoryTable
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from engine.augment.mixup import mixed_alignment, mixed_targets
+from engine.augment.policy import Policy
+from engine.data.task import Task
 from engine.models.forward import SHARES
 from engine.tokens.alignment import alignments
 from engine.tokens.batch import Batch
 from engine.tokens.examples import Encoded, encode
 from engine.tokens.windows import Windows, answer_spans
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-    from engine.augment.policy import Policy
-    from engine.data.task import Task
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-    from engine.data.task import TaskKind
+from engine.data.task import TaskKind
 
 SHARES = "mixup_shares"  # name of λ (n,) among a model's inputs; the others have 2n rows then
 
