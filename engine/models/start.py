@@ -16,19 +16,7 @@ from engine.base.files import hash_of
 from engine.base.hub import place_of
 from engine.base.machine import Machine
 from engine.data.task import Task
-from engine.models.load import (
-    build,
-    depth_and_width,
-    for_task,
-    load_config,
-    load_pretrained,
-    load_tokenizer,
-    parameters_of,
-    position_limit,
-    reorder_labels,
-    scratch_config,
-    weights_hash,
-)
+from engine.models import load
 from engine.models.names import LayersOfTeacher, ModelName, Scratch
 from engine.models.shallow import layers_of, shallow_config
 from engine.models.vocabulary import scratch_tokenizer
@@ -57,7 +45,7 @@ class Start:
     @property
     def positions(self) -> int | None:
         """Tokens that it can read; None where nothing limits them."""
-        return 512 if self.config is None else position_limit(self.config)
+        return 512 if self.config is None else load.position_limit(self.config)
 
 
 def start_of(name: ModelName, role: str, whole: Start | None = None) -> Start:
@@ -71,9 +59,9 @@ def start_of(name: ModelName, role: str, whole: Start | None = None) -> Start:
             raise InputError.of(place_of(role), what, got, (f"1 to {whole.layers}",))
         identity = hash_of(repr(name), whole.identity)
         return Start(name, role, identity, name.count, whole.width, whole.config, whole)
-    load_tokenizer(name, role)
-    config = load_config(name, role)
-    return Start(name, role, weights_hash(name, role), *depth_and_width(config), config)
+    load.load_tokenizer(name, role)
+    config = load.load_config(name, role)
+    return Start(name, role, load.weights_hash(name, role), *load.depth_and_width(config), config)
 
 
 def tokenizer_of(
@@ -81,7 +69,7 @@ def tokenizer_of(
 ) -> PreTrainedTokenizerBase:
     """The tokenizer that a model reads with: its own, the donor's, or one made of the task's texts."""
     if isinstance(start.name, str):
-        return load_tokenizer(start.name, start.role)
+        return load.load_tokenizer(start.name, start.role)
     if donor is not None:
         return donor
     return tokenizer_of(start.whole, task, machine) if start.whole else scratch_tokenizer(task, machine)
@@ -92,13 +80,13 @@ def configuration(
 ) -> PretrainedConfig:
     """The configuration of a model with a head for the task; a head that stays keeps its own."""
     if isinstance(start.name, Scratch):
-        config = scratch_config(start.name, len(tokenizer), tokenizer.pad_token_id or 0)
+        config = load.scratch_config(start.name, len(tokenizer), tokenizer.pad_token_id or 0)
     elif isinstance(start.name, LayersOfTeacher):
         assert donor is not None
         config = shallow_config(donor, start.name.count)
     else:
         config = copy.deepcopy(start.config)
-    return config if start.ready else for_task(config, task, tokenizer)
+    return config if start.ready else load.for_task(config, task, tokenizer)
 
 
 def begin(start: Start, task: Task, seed: int, machine: Machine, donor: Model | None = None) -> Model:
@@ -110,11 +98,11 @@ def begin(start: Start, task: Task, seed: int, machine: Machine, donor: Model | 
     tokenizer = tokenizer_of(start, task, machine, vocabulary)
     config = configuration(start, task, tokenizer, None if network is None else network.config)
     if isinstance(start.name, Scratch):
-        return build(config, task.kind, seed), tokenizer
+        return load.build(config, task.kind, seed), tokenizer
     if isinstance(start.name, LayersOfTeacher):
         assert network is not None
         return layers_of(network, start.name.count, config), tokenizer
-    model = load_pretrained(start.name, config, task.kind, seed, start.role, new_head=not start.ready)
+    model = load.load_pretrained(start.name, config, task.kind, seed, start.role, new_head=not start.ready)
     if start.ready:
         _match_labels(model, task, machine)
     return model, tokenizer
@@ -122,7 +110,7 @@ def begin(start: Start, task: Task, seed: int, machine: Machine, donor: Model | 
 
 def _match_labels(model: PreTrainedModel, task: Task, machine: Machine) -> None:
     """Puts the outputs of a fine-tuned model into the dataset's order, and says so where the names differ."""
-    reorder_labels(model, task.labels)
+    load.reorder_labels(model, task.labels)
     theirs = [str(model.config.id2label[index]) for index in range(len(task.labels))]
     if {name.lower() for name in theirs} != {label.lower() for label in task.labels}:
         ours = ", ".join(task.labels)
@@ -136,4 +124,4 @@ def planned_parameters(start: Start, task: Task, machine: Machine, teacher: Star
         whole = None if start.whole is None else planned(start.whole)
         return configuration(start, task, tokenizer_of(start, task, machine, vocabulary), whole)
 
-    return parameters_of(planned(start, tokenizer_of(teacher, task, machine) if teacher else None), task.kind)
+    return load.parameters_of(planned(start, tokenizer_of(teacher, task, machine) if teacher else None), task.kind)

@@ -61,11 +61,6 @@ class Encoded:
         """(n,) tokens of each example, special ones included."""
         return self.tokens.lengths
 
-    @property
-    def has_labels(self) -> bool:
-        """Whether the rows came with labels."""
-        return self.targets is not None or self.tags is not None
-
     def padded_length(self, ids: Ids) -> int:
         """N to which a batch is padded: its longest example, rounded up to a multiple of 8."""
         return int(-(-self.lengths[np.asarray(ids, dtype=np.int64)].max(initial=1) // 8) * 8)

@@ -89,7 +89,8 @@ def test_rows_without_labels_can_be_predicted_but_not_trained_on(kind, row):
     task = make_task(kind, [row, row])
     encoded = encode(task.train, task, wordpiece(), 16)
     assert len(encoded) == 2
-    assert not encoded.has_labels
+    assert encoded.targets is None
+    assert encoded.tags is None
     assert encoded.inputs([0, 1])["input_ids"].shape[0] == 2
     with pytest.raises(ValueError, match="no labels"):
         encoded.labels([0])
