@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from engine.run.state import Run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -19,7 +18,7 @@ from engine.base.machine import machine_for
 from engine.base.options import FineTuning, RunOptions
 from engine.models.start import begin
 from engine.pipeline.pipeline import Pipeline
-from engine.run.folder import RunFolder
+from engine.run.folder import Run, RunFolder
 from engine.run.plan import plan_run
 from engine.run.prepare import cached_signals, objective_for, online_data
 from engine.run.teacher import prepare_teacher
@@ -56,7 +55,7 @@ def _learner(tmp_path_factory: pytest.TempPathFactory) -> Learner:
         objective = objective_for(plan, teacher, student[0])
         data = online_data(plan, teacher, student, objective, machine)
         data = replace(data, signals=cached_signals(data.signals, teacher, run))  # type: ignore[arg-type]
-        data = replace(data, team=gather(run, teacher, data, student).signals)
+        data = replace(data, team=gather(run, teacher, data, student)[1])
         return TextStudent(plan, student[0], objective, data, machine), Halves(data, 4, seed)
 
     return learner

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from engine.run.state import Run
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.base.machine import Machine, machine_for
 from engine.base.options import RunOptions
 from engine.pipeline.pipeline import Pipeline
-from engine.run.folder import RunFolder
+from engine.run.folder import Run, RunFolder
 from engine.run.plan import RunPlan, plan_run
 from tests.toys import toy_task
 
@@ -43,7 +42,7 @@ class Time:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.now = 1000.0
-        monkeypatch.setattr("engine.run.state.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("engine.run.folder.time.monotonic", lambda: self.now)
 
     def pass_by(self, run: Run, **seconds: float) -> None:
         run.lap("start")
