@@ -97,13 +97,18 @@ def test_validate_says_what_it_found(reviews: str) -> None:
     assert "a valid pipeline" in Answer("validate", "tinybert").out
 
 
-def test_doctor() -> None:
-    report = json.loads(Answer("doctor", "--json").out)
+def test_doctor(tmp_path: Path) -> None:
+    (tmp_path / "signals").mkdir()
+    (tmp_path / "signals" / "kept").write_bytes(bytes(2_000_000))
+    report = json.loads(Answer("doctor", "--json", "--cache-dir", tmp_path).out)
     assert report["versions"]["torch"]
     assert report["machine"]["cores"] >= 1
     assert report["machine"]["precision_chosen"] in ("bf16", "fp16", "float32")
     assert report["hub"]["reachable"] is False  # the tests run offline
-    assert "signals" in report["caches"]
+    assert {name: found["megabytes"] for name, found in report["caches"].items() if name != "hub"} == {
+        "all": 2.0,
+        "signals": 2.0,
+    }
     assert "precision_chosen" in Answer("doctor").out
 
 

@@ -32,7 +32,8 @@ def doctor(typed: Typed, reporter: Reporter) -> Shown:
     from engine.base.hub import hub_reachable
 
     options = fields_of(typed).options
-    caches = {name: options.cache / name for name in ("teachers", "gold_scores", "signals", "vocabularies")}
+    kinds = sorted(options.cache.iterdir()) if options.cache.is_dir() else []
+    caches = {"all": options.cache, **{each.name: each for each in kinds if each.is_dir()}}
     caches["hub"] = Path(constants.HF_HUB_CACHE)
     report = {
         "versions": {"python": platform.python_version(), **{name: version_of(name) for name in PACKAGES}},

@@ -63,7 +63,7 @@ class RunOptions(Spec):
 
     Where they fit the budget; otherwise, and with `online`, they are computed in every epoch."""
     cache_dir: str | None = None
-    """Folder of teachers, scores, signals and vocabularies.
+    """Folder of what is kept from run to run: teachers, signals, vocabularies, ….
 
     `$AUTODISTILLER_CACHE` or ~/.cache/autodistiller when absent."""
     cache_budget_gb: Annotated[float, Field(ge=0)] = 20.0
