@@ -7,6 +7,8 @@ A folder belongs to one run, which goes on where it stopped, or, when it is fini
 another run in it is an error unless it may be overwritten. A run that pauses leaves `result.json` beside its work.
 """
 
+from __future__ import annotations
+
 import json
 import shutil
 import time
@@ -14,15 +16,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from engine.base.errors import InputError, RunError
 from engine.base.files import RESULT_FILE, write_text
-from engine.base.machine import Machine
-from engine.run.plan import RunPlan
 from engine.run.result import RunResult
+
+if TYPE_CHECKING:  # these load torch
+    from engine.base.machine import Machine
+    from engine.run.plan import RunPlan
 
 WORK = ".work"
 RECORD = "run.json"
