@@ -65,30 +65,19 @@ def bound_per_sample(scores: Tensor, log_baseline: Tensor, alpha: float) -> Tens
     Shapes:
         scores: (..., K, K), scores[a, b] = f(x_a, y_b); the joint pairs are the diagonal.
         log_baseline: (..., K), log q(y_b).
-        alpha: 0 to 1. At 1 it is InfoNCE (at most log K), at 0 it is TUBA (no cap).
+        alpha: 0 to 1. At 1 it is InfoNCE (no value above log K, in any precision), at 0 TUBA (no cap); between
+            them the mean is at most 1 + log(K/α).
         Returns: (..., K), nats, float32 at least; their mean is the bound. All 0 at K = 1, without a negative.
+
+    Example:
+        >>> joint_pairs_win = torch.eye(4) * 100
+        >>> bound_per_sample(joint_pairs_win, torch.zeros(4), alpha=1.0) <= math.log(4)
+        tensor([True, True, True, True])
     """
     scores, log_baseline = full_precision(scores), full_precision(log_baseline)
     if scores.shape[-1] < 2:
         return 0 * (scores.diagonal(dim1=-2, dim2=-1) + log_baseline)
     return _log_count(scores.shape[-1], scores.dtype) - _shortfall(scores, log_baseline, alpha)
-
-
-def interpolated_bound(scores: Tensor, log_baseline: Tensor, alpha: float) -> Tensor:
-    """The mean of `bound_per_sample`, a scalar.
-
-    At α = 1 it is never above log K, in any precision; for 0 < α < 1 never above 1 + log(K/α).
-
-    Example:
-        >>> joint_pairs_win = torch.eye(4) * 100
-        >>> interpolated_bound(joint_pairs_win, torch.zeros(4), alpha=1.0) <= math.log(4)
-        tensor(True)
-    """
-    scores, log_baseline = full_precision(scores), full_precision(log_baseline)
-    if scores.shape[-1] < 2:
-        return bound_per_sample(scores, log_baseline, alpha).mean()
-    # The mean is taken before log K is added, because the mean of numbers near log K may round up.
-    return _log_count(scores.shape[-1], scores.dtype) - _shortfall(scores, log_baseline, alpha).mean()
 
 
 class MutualInformation(nn.Module):
