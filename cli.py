@@ -39,8 +39,7 @@ QUIET = {
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from autodistill.commands.doctor import version_of
-        from engine.base import DISTRIBUTION
+        from engine.base import DISTRIBUTION, version_of
 
         typer.echo(version_of(DISTRIBUTION) or "not installed")
         raise typer.Exit

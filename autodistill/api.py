@@ -5,12 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autodistill.datasets.embedding import GLOVE
 from autodistill.evaluation.leave_one_out import HeldOut
 from autodistill.evaluation.report import Evaluation, evaluate
 from autodistill.race import Outcome, run_recommended
-from autodistill.ranking.fitted import DEFAULT, PREDICTORS
-from autodistill.ranking.knowledge import DEFAULT_SOURCES
+from autodistill.ranking.fitted import PREDICTORS
 from autodistill.recommend.recommend import knowledge_for, recommend
 from autodistill.recommend.record import Recommendation
 from autodistill.recommend.request import Limits, Request, check_predictor
@@ -22,6 +20,8 @@ from engine.pipeline.explain import checked
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.training import Training
 
+USUAL = Request()
+
 
 @dataclass(frozen=True)
 class AutoDistiller:
@@ -31,8 +31,11 @@ class AutoDistiller:
         meta_data: Where past runs are: `published`, `store`, tables, folders of runs.
         store: The user's record of runs: a file or a database's URL.
         vectors: Word vectors that datasets are embedded with: `glove`, a file, or `owner/repository:file` of the hub.
-        predictor: A name of `ranking.PREDICTORS`.
+        predictor: A name of `autodistill.ranking.fitted.PREDICTORS`.
         options: Device, precision, caches.
+
+    Raises:
+        InputError: There is no such predictor.
 
     Example:
         >>> from autodistill import AutoDistiller
@@ -41,10 +44,10 @@ class AutoDistiller:
         (504, 9)
     """
 
-    meta_data: Sequence[str] = DEFAULT_SOURCES
+    meta_data: Sequence[str] = USUAL.meta_data
     store: str | None = None
-    vectors: str = GLOVE
-    predictor: str = DEFAULT
+    vectors: str = USUAL.vectors
+    predictor: str = USUAL.predictor
     options: RunOptions = field(default_factory=RunOptions)
     reporter: Reporter = field(default_factory=SilentReporter)
 
@@ -125,6 +128,7 @@ class AutoDistiller:
 
         Raises:
             InputError: The dataset is not the recommendation's, or there is no such pick.
+            RunError: Every run failed.
         """
         request = self._request(
             out=Path(out), pick=pick, top=top, seed=seed, student_alone=student_alone, fine_tuning=fine_tuning
@@ -136,12 +140,11 @@ class AutoDistiller:
 
         Args:
             compared: Predictors to measure beside the own one.
-        """
-        return self.evaluation(compared)[0]
 
-    def evaluation(self, compared: Sequence[str] = tuple(PREDICTORS)) -> tuple[Evaluation, list[HeldOut]]:
-        """The same with the held-out runs and their predictions, for figures."""
-        return evaluation_of(self._request(), self.reporter, compared)
+        Raises:
+            InputError: There are too few datasets to leave one out, or no runs.
+        """
+        return evaluation_of(self._request(), self.reporter, compared)[0]
 
 
 def evaluation_of(
@@ -149,5 +152,4 @@ def evaluation_of(
 ) -> tuple[Evaluation, list[HeldOut]]:
     """What the recommender that is asked for is worth, and the held-out runs with their predictions."""
     table, notes = knowledge_for(request)
-    name = " and ".join(request.meta_data or DEFAULT_SOURCES)
-    return evaluate(table, name, reporter, request.predictor or DEFAULT, compared, notes)
+    return evaluate(table, " and ".join(request.meta_data), reporter, request.predictor, compared, notes)

@@ -65,6 +65,7 @@ def distilled(
     """`distill` with everything else as a request has it."""
     from engine.distillation import distill  # loads torch
 
+    Store(request.store)  # one that cannot be used is an error now, not after hours
     names = ("teacher", "seed", "student_alone", "fine_tuning", "options")
     same: dict[str, Any] = {name: getattr(request, name) for name in names}
     own: dict[str, Any] = {"student": student, "pipeline": pipeline, "out": out, "until_epoch": until_epoch}

@@ -3,8 +3,8 @@
     python scripts/describe_datasets.py FOLDER
 
 FOLDER has a folder with `train.*` and `validation.*` for each dataset below, such as samples of GLUE and
-SQuAD. What is written are counts, lengths, a baseline score, and how often each word occurs, words being
-hashes.
+SQuAD. What is written are counts, lengths, the score of a small Bi-LSTM, and how often each word occurs,
+words being hashes.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main() -> None:
             f"{name}.counts": counts.counts.astype(np.uint16 if counts.counts.max() < 2**16 else np.uint32),
             f"{name}.total": np.int64(counts.total),
         }
-        print(f"{name}: baseline {rows[-1]['bilstm_score']:.4f}", flush=True)
+        print(f"{name}: Bi-LSTM {rows[-1]['bilstm_score']:.4f}", flush=True)
     pd.DataFrame(rows).round(6).to_csv(DATASETS, index=False)
     np.savez_compressed(WORDS, **words)
 

@@ -2,7 +2,6 @@
 
     python scripts/house.py            the figures
     python scripts/house.py --chain    the longest chain of imports, module by module
-    python scripts/house.py --order    imports that point upwards in tests/test_architecture.py's order
     python scripts/house.py --root DIR the same for another checkout
 
 Decided here: what is counted. An import is one that is made when a module is loaded; those inside functions

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.pipeline import components
+from engine.pipeline import component_kinds
 from engine.pipeline.presets import PRESETS
 from engine.pipeline.read import load_pipeline
 from tests.command_line import MODELS, Answer, assert_one_clear_message, write
@@ -72,12 +72,12 @@ def test_light_commands_load_no_torch(reviews: str) -> None:
 
 
 def test_components_are_those_of_the_specs() -> None:
-    assert json.loads(Answer("components", "--json").out) == components()
+    assert json.loads(Answer("components", "--json").out) == component_kinds()
 
 
 def test_components_in_words() -> None:
     shown = Answer("components").out
-    assert all(kind in shown for kinds in components().values() for kind in kinds)
+    assert all(kind in shown for kinds in component_kinds().values() for kind in kinds)
     assert all(preset in shown for preset in PRESETS)
 
 

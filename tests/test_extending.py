@@ -16,13 +16,15 @@ USED = """
 import torch
 from engine.models.forward import Features
 from engine.objective.equation import Objective
-from engine.pipeline.pipeline import components
+from engine.pipeline.pipeline import component_kinds
 from engine.pipeline.read import load_pipeline
+from autodistill import Huber
 from autodistill.recommend.space import pipelines
 
-assert "huber" in components()["intermediate"]
+assert "huber" in component_kinds()["intermediate"]
 pipeline = load_pipeline("vanilla_kd", ["intermediate.kind=huber", "mapping.kind=skip"])
 assert load_pipeline(pipeline.model_dump()) == pipeline
+assert pipeline.intermediate == Huber()
 sizes = dict(student_layers=1, student_width=3, teacher_layers=2, teacher_width=3)
 objective = Objective(pipeline, "classification", **sizes)
 mask = torch.tensor([[True, True, False]])
@@ -41,15 +43,17 @@ print("added")
 def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the packages with what the page's blocks of code say."""
     copy = tmp_path_factory.mktemp("extended")
-    for package in ("engine", "autodistill", "meta_data"):
+    for package in ("engine", "autodistill", "meta_data", "tests"):
         shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
-    spec, union, function = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    spec, union, function, reference = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
     components, hidden = copy / "engine/pipeline/components.py", copy / "engine/objective/hidden.py"
     _put(components, spec, before=r"^class MIAlpha")
     _put(components, union, instead=r"^IntermediateSpec = .*?\n(?=\n)")
     loss, registry = re.split(r"(?=^HIDDEN)", function, flags=re.MULTILINE)
     _put(hidden, loss, before=r"^HiddenLoss = ")
-    _put(hidden, registry, instead=r"^HIDDEN: .*?\n(?=\n)")
+    _put(hidden, registry, instead=r"^HIDDEN: .*?\n(?=\"\"\")")
+    _put(copy / "tests/reference/objectives.py", reference, instead=r"^TOKEN_LOSS = .*?\n(?=\n)")
     return copy
 
 
@@ -66,16 +70,19 @@ def test_a_component_is_added_as_the_page_says(extended: Path) -> None:
     assert done.stdout.strip() == "added", done.stderr
 
 
+def test_it_is_tested_like_the_others(extended: Path) -> None:
+    about = ["tests/engine/objective/test_hidden.py", "tests/autodistill/test_init.py"]
+    about += ["tests/autodistill/recommend/test_space.py", "autodistill/recommend/space.py", "engine/pipeline"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *about]
+    done = subprocess.run(command, cwd=extended, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
 def test_it_takes_two_files_and_a_test(extended: Path) -> None:
-    same = [
-        file.relative_to(extended)
-        for file in extended.rglob("*.py")
-        if file.read_bytes() == (ROOT / file.relative_to(extended)).read_bytes()
-    ]
-    changed = {file.relative_to(extended).as_posix() for file in extended.rglob("*.py")} - {
-        path.as_posix() for path in same
-    }
-    assert changed == {"engine/pipeline/components.py", "engine/objective/hidden.py"}
+    files = {file.relative_to(extended) for file in extended.rglob("*.py")}
+    changed = {file.as_posix() for file in files if (extended / file).read_bytes() != (ROOT / file).read_bytes()}
+    sources = {"engine/pipeline/components.py", "engine/objective/hidden.py"}
+    assert changed == {*sources, "tests/reference/objectives.py"}
 
 
 def test_the_page_names_files_that_are_there() -> None:

@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autodistill.commands.show import Shown
+from autodistill.commands.units import duration
 from engine.base.errors import AutoDistillerError, InputError
 from engine.base.progress import Reporter, SilentReporter
 
@@ -175,7 +176,7 @@ class _Line:
 
     def say(self, stage: str, now: float) -> None:
         rate = (self.done - self.first) / max(now - self.began, 1e-9)
-        left = f", {_duration((self.total - self.done) / rate)} left" if rate > 0 and self.done < self.total else ""
+        left = f", {duration((self.total - self.done) / rate)} left" if rate > 0 and self.done < self.total else ""
         note = f", {self.note}" if self.note else ""
         say(f"{stage}: {self.done} of {self.total} {self.unit}, {rate:.1f} {self.unit}/s{left}{note}")
 
@@ -205,16 +206,3 @@ class LineReporter:
         line, now = self._lines.pop(stage), time.monotonic()
         if line.began < line.printed < now:  # long enough to be mentioned, and not printed just now
             line.say(stage, now)
-
-
-def _duration(seconds: float) -> str:
-    """Seconds for people.
-
-    Example:
-        >>> _duration(42.2), _duration(150), _duration(7300)
-        ('42 s', '2 min 30 s', '2 h 1 min')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"

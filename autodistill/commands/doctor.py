@@ -3,11 +3,10 @@
 Decided here: what is worth knowing before a run, and that finding it out takes seconds, not minutes.
 """
 
-import os
 import platform
 import re
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from autodistill.commands.options import Typed
 from autodistill.commands.request import fields_of
 from autodistill.commands.show import Row, Shown
-from engine.base import DISTRIBUTION
+from engine.base import DISTRIBUTION, version_of
 from engine.base.files import folder_bytes
 from engine.base.options import RunOptions
 from engine.base.progress import Reporter
@@ -90,15 +89,8 @@ def _text(value: Any) -> str:
     return "–" if value is None else str(value)
 
 
-def version_of(package: str) -> str | None:
-    """Of an installed distribution; None where it is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
 def _machine(options: RunOptions) -> dict[str, Any]:
+    import psutil
     import torch
 
     from engine.base.machine import choose_precision, cores, cpu_has_bf16
@@ -108,14 +100,8 @@ def _machine(options: RunOptions) -> dict[str, Any]:
     return {
         "cores": cores(),
         "threads": torch.get_num_threads(),
-        "memory_gb": _memory_gb(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "gpus": [f"{gpu.name} ({gpu.total_memory / 1e9:.0f} GB)" for gpu in gpus],
         "bf16_on_cpu": cpu_has_bf16(),
         "precision_chosen": choose_precision(options.precision, device),
     }
-
-
-def _memory_gb() -> float | None:
-    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
-        return None
-    return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1)

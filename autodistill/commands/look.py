@@ -43,7 +43,11 @@ def augment(typed: Typed, reporter: Reporter) -> Shown:
 
 
 def augmented(request: Request, reporter: Reporter) -> list[dict[str, Any]]:
-    """Examples (`original`), `augmented`; with mixup also `partner` and `share`, the weight of the first of both."""
+    """Examples (`original`), `augmented`; with mixup also `partner` and `share`, the weight of the first of both.
+
+    Raises:
+        InputError: The policy has no operators, or needs what is not here.
+    """
     if not request.pipeline.augmentation.operators:
         raise InputError.of("--augment", "it has no operators", "none", ("random+mixup",))
 
@@ -115,7 +119,11 @@ def team(typed: Typed, reporter: Reporter) -> Shown:
 
 
 def suggest(request: Request, reporter: Reporter) -> Suggestion:
-    """Sorts the members by what they are for the student; some of the teacher's layers where none are named."""
+    """Sorts the members by what they are for the student; some of the teacher's layers where none are named.
+
+    Raises:
+        InputError: A model or the device cannot be used.
+    """
     from engine.base.machine import machine_for  # loads torch
     from engine.models.start import planned_parameters
     from engine.run.plan import plan_run
@@ -174,7 +182,11 @@ def team_lines(suggestion: Suggestion) -> list[str]:
 
 
 def show(typed: Typed, reporter: Reporter) -> Shown:
-    """The result of the run in a folder; or a complete pipeline, of a file or a preset."""
+    """The result of the run in a folder; or a complete pipeline, of a file or a preset.
+
+    Raises:
+        InputError: The folder holds no finished run, or the pipeline cannot be read.
+    """
     source, form = typed["shown"], typed["format"]
     if not Path(source).is_dir():
         pipeline = load_pipeline(source, typed["set"] or ())
@@ -230,7 +242,7 @@ def _open_keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 def components(typed: Typed, reporter: Reporter) -> Shown:
     """Every kind of every component, and the presets, each with its one-line description."""
-    kinds, specs = pipelines.components(), pipelines.component_specs()
+    kinds, specs = pipelines.component_kinds(), pipelines.component_specs()
     rows = [
         [component, kind, (spec.__doc__ or "").splitlines()[0]]
         for component in kinds

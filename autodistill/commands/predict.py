@@ -18,8 +18,9 @@ from engine.base.files import write_text
 from engine.base.hub import local_snapshot
 from engine.base.options import RunOptions
 from engine.base.progress import Reporter
-from engine.data.files import SUFFIXES, read_file, read_text
+from engine.data.files import SUFFIXES, read_file
 from engine.data.rows import Findings
+from engine.data.scan import read_text
 from engine.data.task import KINDS, TaskKind
 
 Row = dict[str, Any]
@@ -46,7 +47,11 @@ def predict(typed: Typed, reporter: Reporter) -> Shown:
 
 
 def answer_leaderboard(model: str, data: str, folder: Path | None, options: RunOptions) -> list[Path]:
-    """Answers a GLUE task's test sets in the files that its leaderboard takes."""
+    """Answers a GLUE task's test sets in the files that its leaderboard takes.
+
+    Raises:
+        InputError: No folder was named, the task has no such test set, or the model other labels.
+    """
     if folder is None:
         raise InputError.of("--out", "the leaderboard's files need a folder")
 

@@ -38,9 +38,9 @@ def request_from(typed: Typed, pipeline: Callable[[], Pipeline] = Pipeline) -> R
     Raises:
         InputError: With every problem that shows without loading a model.
     """
-    predictor = partial(check_predictor, typed.get("predictor"))
-    parts = together(partial(fields_of, typed), partial(_models, typed), pipeline, partial(_task, typed), predictor)
-    request, models, chosen, task, _ = parts
+    predictor = [partial(check_predictor, typed["predictor"])] if "predictor" in typed else []
+    parts = together(partial(fields_of, typed), partial(_models, typed), pipeline, partial(_task, typed), *predictor)
+    request, models, chosen, task, *_ = parts
     if task is not None and (problems := chosen.problems_with(task.kind)):
         raise InputError(problems)
     request = request.model_copy(update={**models, "pipeline": chosen, "task": task})
@@ -102,23 +102,19 @@ def _models(typed: Typed) -> dict[str, Any]:
     """Teacher and students, as fields of a request; nothing where the command needs none."""
     if "teacher" not in typed:
         return {}
-    data, teacher, students = typed["data"], typed["teacher"], typed.get("students") or [typed.get("student")]
-    pairs = together(*(partial(models_for, data, teacher, student) for student in students))
-    return {"teacher": pairs[0]["teacher"], "students": tuple(pair["student"] for pair in pairs)}
+    students = typed.get("students") or [typed.get("student")]
+    named = [("teacher", typed["teacher"]), *(("student", student) for student in students)]
+    teacher, *students = together(*(partial(_model, typed["data"], role, name) for role, name in named))
+    return {"teacher": teacher, "students": tuple(students)}
 
 
-def models_for(data: str, teacher: str | None, student: str | None) -> dict[str, str]:
-    """Teacher and student; the demo brings its own, other data need both."""
-    given = {"teacher": teacher, "student": student}
-    chosen = {role: name or (DEMO_MODELS[role] if data == "demo" else "") for role, name in given.items()}
-    together(*(partial(_check_name, role, name) for role, name in chosen.items()))
-    return chosen
-
-
-def _check_name(role: str, name: str) -> None:
+def _model(data: str, role: str, name: str | None) -> str:
+    """The name of a model; the demo brings its own, other data need one."""
+    name = name or (DEMO_MODELS[role] if data == "demo" else "")
     if not name:
         raise InputError.of(f"--{role}", f"this dataset needs a {role}", suggestion=MODEL_EXAMPLES[role])
     parse_model(name, role)
+    return name
 
 
 def _find_model(role: str, name: str) -> None:

@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from autodistill.datasets.words import WordCounts, word_hashes
+from engine.base.cache import kept
 from engine.base.errors import InputError
 from engine.base.files import hash_of_files
 from engine.data.vectors import FORMS, read_vectors
@@ -76,7 +77,7 @@ def load_vectors(source: str, cache: Path) -> WordVectors:
     if not path.is_file():
         path = _from_hub(source)
     digest = hash_of_files([path])
-    read = read_vectors(path, "--vectors", cache / "vectors" / f"{digest}.bin")
+    read = read_vectors(path, "--vectors", kept(cache, "vectors", digest).with_suffix(".bin"))
     hashes, first = np.unique(word_hashes(read.index_to_key), return_index=True)
     return WordVectors(f"{path.name} ({digest[:8]})", hashes, read.vectors[first])
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from autodistill.evaluation import leave_one_out
 from autodistill.evaluation.leave_one_out import HeldOut
 from autodistill.ranking.calibration import calibrate, gaps, left_out_standings
-from autodistill.ranking.fitted import DEFAULT, PREDICTORS
+from autodistill.ranking.fitted import PREDICTORS
 from autodistill.ranking.past import RunTable, configurations
 from engine.base.errors import InputError
 from engine.base.progress import Reporter
@@ -58,7 +58,7 @@ def evaluate(
     table: RunTable,
     name: str,
     reporter: Reporter,
-    predictor: str = DEFAULT,
+    predictor: str,
     compared: Sequence[str] = tuple(PREDICTORS),
     notes: Sequence[str] = (),
 ) -> tuple[Evaluation, list[HeldOut]]:

@@ -8,14 +8,14 @@ written beside it.
 import hashlib
 import pickle
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from autodistill.ranking import simple, tabular
 from autodistill.ranking.calibration import Calibration, calibrate, left_out_standings
 from autodistill.ranking.mixed import mixed
 from autodistill.ranking.past import Fit, Rank, RunTable, agreement
-from engine.base.files import hash_of, hash_of_files, write_text, written_atomically
+from engine.base.cache import kept, maker
+from engine.base.files import write_text, written_atomically
 from engine.base.progress import Reporter
 
 PREDICTORS: dict[str, Fit] = {
@@ -29,7 +29,6 @@ PREDICTORS: dict[str, Fit] = {
     "random": simple.random_order,
 }
 """Name → function from past runs to what ranks candidates; all see the same table and the same folds."""
-DEFAULT = "mixed"
 LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "lightgbm", "autogluon.tabular")
 
 
@@ -47,9 +46,9 @@ class Fitted:
 
 def fit_predictor(name: str, table: RunTable, cache: Path, reporter: Reporter) -> Fitted:
     """The predictor for a table of runs, from the cache where it is there."""
-    path = cache / "predictors" / f"{_identity(name, table)}.pickle"
-    if (kept := _read(path)) is not None:
-        return kept
+    path = _place(name, table, cache)
+    if (known := _read(path)) is not None:
+        return known
     counted = f"{len(table.runs):,} runs of {len(table.names)} datasets"
     reporter.message(f"fitting the predictor {name} on {counted}")
     fit = PREDICTORS[name]
@@ -65,13 +64,12 @@ def fit_predictor(name: str, table: RunTable, cache: Path, reporter: Reporter) -
     return fitted
 
 
-def _identity(name: str, table: RunTable) -> str:
-    """Hash of runs, datasets, vectors, the code of this package and the libraries."""
+def _place(name: str, table: RunTable, cache: Path) -> Path:
+    """Where it is kept: it follows from runs, datasets, vectors, the code of this package and the libraries."""
     runs = table.runs.reindex(columns=sorted(table.runs.columns)).to_json(orient="split", double_precision=15)
     datasets = [table.datasets[each].descriptors.model_dump_json() for each in table.names if each in table.datasets]
-    code = hash_of_files(list(Path(__file__).parents[1].rglob("*.py")))
-    versions = [version(library) for library in LIBRARIES]
-    return hash_of(name, runs, datasets, table.vectors.name, code, versions)
+    made_by = maker(Path(__file__).parents[1], LIBRARIES)
+    return kept(cache, "predictors", name, runs, datasets, table.vectors.name, made_by).with_suffix(".pickle")
 
 
 def _read(path: Path) -> Fitted | None:

@@ -1,8 +1,4 @@
-"""Everything that is known before anything is run: past runs, datasets, word vectors, as one table.
-
-Decided here: a recommendation learns from the published figures and from the user's own runs, unless another
-meta-dataset is named.
-"""
+"""Everything that is known before anything is run: past runs, datasets, word vectors, as one table."""
 
 from collections.abc import Sequence
 
@@ -16,12 +12,11 @@ from engine.base.errors import InputError
 from engine.base.options import RunOptions
 
 STORE = "store"
-DEFAULT_SOURCES = ("published", STORE)
 
 
 def load_knowledge(
-    sources: Sequence[str] = DEFAULT_SOURCES,
-    store: Store | None = None,
+    sources: Sequence[str],
+    store: Store,
     vectors: str = GLOVE,
     options: RunOptions = RunOptions(),  # noqa: B008 - frozen
 ) -> tuple[RunTable, tuple[str, ...]]:
@@ -34,7 +29,6 @@ def load_knowledge(
     Raises:
         InputError: A source cannot be read, or there is not one run.
     """
-    store = store or Store()
     runs = joined([runs_of_results(store.runs()) if source == STORE else read_runs(source) for source in sources])
     if not len(runs):
         hint = "Make runs with `autodistill run`, or name a table of runs."

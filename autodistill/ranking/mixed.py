@@ -15,7 +15,7 @@ dataset; without them a new dataset gets what holds everywhere.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -165,7 +165,7 @@ class Mixed:
     """The fitted predictor.
 
     Args:
-        features: The feature sets of datasets that it uses; `gains` is what each adds to the rank correlation.
+        features: The feature sets of datasets that it uses.
         variances: Of each part.
         runs: The past ones, encoded.
         weights: A⁻¹y (n,).
@@ -178,7 +178,6 @@ class Mixed:
     runs: Encoded
     weights: np.ndarray
     left_out: np.ndarray
-    gains: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(self, candidates: RunTable) -> np.ndarray:
         parts = covariances(self.encoding, self.encoding(candidates), self.runs, (SAME, *self.features))
@@ -200,7 +199,7 @@ def mixed(table: RunTable) -> Mixed:
     means = {features: float(gain.mean()) for features, gain in gains.items()}
     clear = [features for features, gain in gains.items() if means[features] > max(LEAST_GAIN, 2 * sem(gain))]
     chosen = max(clear, key=means.__getitem__, default=())
-    return replace(fit_mixed(table, chosen), gains={" and ".join(features): mean for features, mean in means.items()})
+    return fit_mixed(table, chosen)
 
 
 def fit_mixed(table: RunTable, features: Sequence[str] = (), most_runs: int = MOST_RUNS) -> Mixed:

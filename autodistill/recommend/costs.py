@@ -12,21 +12,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
-
 from autodistill.datasets.descriptors import describe
 from autodistill.datasets.known import Dataset
 from autodistill.datasets.words import count_words
 from autodistill.history.store import Store
 from engine.base.cache import kept, maker
-from engine.base.files import hash_of, hash_of_files, write_text
-from engine.base.hub import MODEL_FILES, local_snapshot
+from engine.base.files import hash_of, write_text
+from engine.base.hub import local_snapshot, model_hash
 from engine.data.task import texts_of
 from engine.models.names import parse_model
 from engine.pipeline.components import MIAlpha
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.team import AutoSKD, AverageTeam
-from engine.run.result import Member
+from engine.run.result import Member, Record
 
 if TYPE_CHECKING:
     from autodistill.recommend.request import Request
@@ -46,13 +44,11 @@ class MemberCosts(Member):
     signal_seconds: float
 
 
-class Costs(BaseModel):
+class Costs(Record):
     """Scores, sizes, speeds and costs of a student beside its teacher on a dataset.
 
     The costs are those of `engine.run.costs.RunCosts`; steps are named by the keys of `cost_parts`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     teacher_score: float
     teacher_warnings: list[str]
@@ -204,5 +200,4 @@ def _model_identity(name: str, role: str) -> str:
     """Hash of a model's files, or the words of a name that builds one."""
     if not isinstance(parse_model(name, role), str):
         return name
-    folder = local_snapshot(name, role)
-    return hash_of_files([path for pattern in MODEL_FILES for path in folder.glob(pattern)])
+    return model_hash(local_snapshot(name, role))

@@ -13,14 +13,13 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
-from autodistill.datasets.embedding import GLOVE
 from autodistill.datasets.known import Dataset
 from autodistill.history.store import Store
 from autodistill.history.table import flat
 from autodistill.ranking.calibration import gaps
 from autodistill.ranking.distances import nearest
-from autodistill.ranking.fitted import DEFAULT, Fitted, fit_predictor
-from autodistill.ranking.knowledge import DEFAULT_SOURCES, load_knowledge
+from autodistill.ranking.fitted import Fitted, fit_predictor
+from autodistill.ranking.knowledge import load_knowledge
 from autodistill.ranking.past import RunTable
 from autodistill.recommend import picks
 from autodistill.recommend.caveats import caveats
@@ -59,7 +58,7 @@ def recommend(request: Request, reporter: Reporter) -> Recommendation:
     costs = {student: costs_of(request, student, each, reporter) for student, each in space.items()}
     dataset = describe_dataset(request, reporter)
     table = replace(table, datasets={**table.datasets, dataset.name: dataset})
-    fitted = fit_predictor(request.predictor or DEFAULT, table, request.options.cache, reporter)
+    fitted = fit_predictor(request.predictor, table, request.options.cache, reporter)
     candidates = _candidates(request, space, costs, dataset)
     new = replace(table, runs=candidates)
     standings = fitted.rank(new)
@@ -69,9 +68,8 @@ def recommend(request: Request, reporter: Reporter) -> Recommendation:
 
 
 def knowledge_for(request: Request) -> tuple[RunTable, tuple[str, ...]]:
-    """The past runs that a request names, or the usual ones; and what was noticed while they were read."""
-    sources, vectors = request.meta_data or DEFAULT_SOURCES, request.vectors or GLOVE
-    return load_knowledge(sources, Store(request.store), vectors, request.options)
+    """The past runs that a request names, and what was noticed while they were read."""
+    return load_knowledge(request.meta_data, Store(request.store), request.vectors, request.options)
 
 
 def _candidates(
@@ -152,9 +150,9 @@ def _record(
         bilstm_score=dataset.descriptors.bilstm_score,
         members=[Member(**_facts(Member, each)) for each in first.members],
         students=[StudentFacts(name=name, **_facts(StudentFacts, each)) for name, each in costs.items()],
-        predictor=request.predictor or DEFAULT,
+        predictor=request.predictor,
         features=list(getattr(fitted.rank, "features", ())),
-        meta_data=list(request.meta_data or DEFAULT_SOURCES),
+        meta_data=list(request.meta_data),
         past_runs=len(table.runs),
         past_datasets=table.names,
         agreement=fitted.agreement,

@@ -11,24 +11,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from engine.base.errors import InputError
 from engine.base.files import write_text
 from engine.data.task import TaskKind
 from engine.pipeline.pipeline import Pipeline
-from engine.run.result import Member, upgraded_pipeline
+from engine.run.result import Member, Record, upgraded_pipeline
 
 RECOMMENDATION_FILE = "recommendation.json"
 RENAMED = {"place": "standing", "baseline_score": "bilstm_score", "baseline_agreement": "mean_rank_agreement"}
 """Key of layout 1, where a pipeline's team stood under `teacher`, its kind under `policy` → key of today."""
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Pick(_Record):
+class Pick(Record):
     """One suggested run."""
 
     rank: int
@@ -57,7 +51,7 @@ class Pick(_Record):
         return in_words(self.pipeline)
 
 
-class StudentFacts(_Record):
+class StudentFacts(Record):
     """What a student will cost to serve, measured."""
 
     name: str
@@ -67,7 +61,7 @@ class StudentFacts(_Record):
     throughput: float
 
 
-class Recommendation(_Record):
+class Recommendation(Record):
     """What to run on a dataset."""
 
     layout: Literal[2] = 2

@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from engine.base.errors import InputError, unknown_name
 from engine.base.options import FineTuning, RunOptions
-from engine.base.spec import Spec
+from engine.base.spec import Described
 from engine.data.task import TaskKind
 
 if TYPE_CHECKING:
@@ -23,11 +23,7 @@ else:  # both are checked where they are made
     Pipeline = Task = Any
 
 
-class _Described(Spec):
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-
-class Columns(_Described):
+class Columns(Described):
     """How a dataset is read: the keyword arguments of `load_task`, which checks them."""
 
     text: str | None = None
@@ -50,7 +46,7 @@ class Columns(_Described):
     """Name of the task instead of the source's."""
 
 
-class Limits(_Described):
+class Limits(Described):
     """What a suggestion may cost."""
 
     seconds: float | None = None
@@ -61,7 +57,7 @@ class Limits(_Described):
     """Of the student, one example at a time: 5ms."""
 
 
-class Request(_Described):
+class Request(Described):
     """What is asked for; None and empty mean the default."""
 
     data: str = ""
@@ -95,12 +91,12 @@ class Request(_Described):
     top: Annotated[int, Field(ge=1)] | None = None
     """Number of picks. Default: 5."""
     limits: Limits = Field(default_factory=Limits)
-    meta_data: tuple[str, ...] = ()
+    meta_data: tuple[str, ...] = ("published", "store")
     """Past runs: published, store, a table, a folder. Repeatable."""
-    predictor: str | None = None
-    """What orders the pipelines. Default: mixed."""
-    vectors: str | None = None
-    """Word vectors: glove (the default), a file, or owner/repo:file of the hub."""
+    predictor: str = "mixed"
+    """What orders the pipelines."""
+    vectors: str = "glove"
+    """Word vectors: glove, a file, or owner/repo:file of the hub."""
     store: str | None = None
     """Your record of runs: a file or a database's URL."""
 
@@ -108,10 +104,9 @@ class Request(_Described):
     """Number of examples."""
 
 
-def check_predictor(name: str | None) -> None:
-    """Raises InputError where there is no such predictor; none at all is fine."""
-    if name is not None:
-        from autodistill.ranking.fitted import PREDICTORS  # loads pandas
+def check_predictor(name: str) -> None:
+    """Raises InputError where there is no such predictor."""
+    from autodistill.ranking.fitted import PREDICTORS  # loads pandas
 
-        if name not in PREDICTORS:
-            raise InputError(unknown_name("--predictor", "unknown predictor", name, PREDICTORS))
+    if name not in PREDICTORS:
+        raise InputError(unknown_name("--predictor", "unknown predictor", name, PREDICTORS))

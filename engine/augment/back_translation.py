@@ -12,11 +12,9 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from engine.augment.passages import Passage, passage_of
 from engine.base.cache import kept
-from engine.base.errors import InputError
-from engine.base.files import hash_of_files
-from engine.base.hub import MODEL_FILES, local_snapshot
+from engine.base.hub import local_snapshot, model_hash
 from engine.base.machine import Machine
-from engine.models.load import quiet_transformers
+from engine.models.load import readable
 from engine.pipeline.augmentation import BackTranslation
 
 BATCH = 32
@@ -55,17 +53,12 @@ class Translator:
 
     def __init__(self, name: str, place: str, machine: Machine):
         folder = local_snapshot(name, place)
-        self.identity = hash_of_files([path for pattern in MODEL_FILES for path in folder.glob(pattern)])
-        self.machine = machine
-        try:
-            with quiet_transformers():
-                self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-                model = AutoModelForSeq2SeqLM.from_pretrained(
-                    folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-                )
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-            what = f"no model that translates can be loaded ({str(error).strip().splitlines()[0]})"
-            raise InputError.of(place, what, repr(name)) from error
+        self.identity, self.machine = model_hash(folder), machine
+        with readable("no model that translates can be loaded", name, place):
+            self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            model = AutoModelForSeq2SeqLM.from_pretrained(
+                folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+            )
         self.model = model.eval().requires_grad_(False).to(machine.device)
 
     @torch.no_grad()

@@ -27,7 +27,7 @@ from engine.base.files import folder_written_atomically
 from engine.base.hub import local_snapshot
 from engine.base.machine import Machine
 from engine.data.task import Task, texts_of
-from engine.models.load import load_config, load_tokenizer, quiet_transformers, save_model, scratch_config
+from engine.models.load import load_config, load_tokenizer, quiet_transformers, readable, save_model, scratch_config
 from engine.models.names import Scratch
 from engine.models.vocabulary import scratch_tokenizer
 from engine.pipeline.augmentation import IN_DOMAIN
@@ -61,19 +61,15 @@ def load_language_model(name: str, task: Task, machine: Machine) -> tuple[PreTra
 
 def _load(name: str) -> PreTrainedModel:
     config = load_config(name, PLACE)
-    try:
-        with quiet_transformers():
-            model, report = AutoModelForMaskedLM.from_pretrained(
-                local_snapshot(name, PLACE),
-                config=config,
-                dtype=torch.float32,
-                use_safetensors=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
-    except (OSError, ValueError, RuntimeError) as error:
-        what = f"no masked-language model can be loaded ({str(error).splitlines()[0]})"
-        raise InputError.of(PLACE, what, repr(name)) from error
+    with readable("no masked-language model can be loaded", name, PLACE):
+        model, report = AutoModelForMaskedLM.from_pretrained(
+            local_snapshot(name, PLACE),
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
     if any("embedding" not in key and "pooler" not in key for key in report["missing_keys"]):
         raise InputError.of(PLACE, "it was saved without the head that fills in words", repr(name))
     return model

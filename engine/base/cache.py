@@ -13,9 +13,9 @@ CODE = Path(__file__).parents[1]
 
 
 @cache
-def maker(code: Path = CODE) -> str:
+def maker(code: Path = CODE, libraries: tuple[str, ...] = LIBRARIES) -> str:
     """Hash of what makes the kept files: their layout, a package's code, the libraries."""
-    return hash_of(LAYOUT, hash_of_files(list(code.rglob("*.py"))), *map(version, LIBRARIES))
+    return hash_of(LAYOUT, hash_of_files(list(code.rglob("*.py"))), *map(version, libraries))
 
 
 def kept(root: Path, kind: str, *identity: object) -> Path:

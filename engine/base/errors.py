@@ -14,6 +14,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 MOST_SHOWN = 30  # names that a message lists
 
@@ -60,8 +61,23 @@ def unknown_name(place: str, what: str, got: str, allowed: Iterable[str]) -> Pro
         --preset: unknown preset; got 'tinybirt'; allowed: tinybert, pkd. Did you mean tinybert?
     """
     names = tuple(allowed)
-    nearest = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
-    return Problem(place, what, repr(got), names, nearest[0] if nearest else "")
+    return Problem(place, what, repr(got), names, nearest(got, names))
+
+
+def nearest(got: str, names: Iterable[str], likeness: float = 0.5) -> str:
+    """The name that is most like another, if it is as alike as `likeness` (0 to 1); else nothing."""
+    return next(iter(difflib.get_close_matches(got, names, n=1, cutoff=likeness)), "")
+
+
+def shown(value: Any) -> str:
+    """A value for a message, cut to 60 characters.
+
+    Example:
+        >>> len(shown("a" * 100)), shown(["b"])
+        (61, "['b']")
+    """
+    text = repr(value[:120] if isinstance(value, str | list) else value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 class InputError(AutoDistillerError):

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 from engine.base.errors import InputError, unknown_name
+from engine.base.files import RESULT_FILE, hash_of_files
 
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.spm", "*.tiktoken")
 
@@ -75,6 +76,11 @@ def local_snapshot(name: str, role: str) -> Path:
     except Exception as error:  # a gateway in between may answer with anything
         what = "no such folder, and the model hub cannot be reached to look for a model of this name"
         raise InputError.of(place, what, repr(name)) from error
+
+
+def model_hash(folder: Path) -> str:
+    """A short hash of what decides a model's answers: weights, configuration, tokenizer; not of a run's record."""
+    return hash_of_files([path for each in MODEL_FILES for path in folder.glob(each) if path.name != RESULT_FILE])
 
 
 @cache

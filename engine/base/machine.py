@@ -72,7 +72,11 @@ def cpu_has_bf16() -> bool:
 
 
 def choose_precision(requested: str, device: torch.device) -> str:
-    """The precision of the forward passes, bf16, fp16 or float32, unless the device cannot do what was requested."""
+    """The precision of the forward passes: bf16, fp16 or float32.
+
+    Raises:
+        InputError: The device cannot do what was requested.
+    """
     import torch
 
     on_gpu = device.type == "cuda"
@@ -87,7 +91,11 @@ def choose_precision(requested: str, device: torch.device) -> str:
 
 
 def machine_for(options: RunOptions, reporter: Reporter | None = None) -> Machine:
-    """The machine of this process, unless it has no such device or precision as `options` ask for."""
+    """The machine of this process, with the device and in the precision that `options` ask for.
+
+    Raises:
+        InputError: There is no CUDA device, or the device has no such precision.
+    """
     import torch
     from accelerate import Accelerator, InitProcessGroupKwargs
     from accelerate.state import AcceleratorState

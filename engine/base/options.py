@@ -11,18 +11,16 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from engine.base.spec import Spec
+from engine.base.spec import Described
 
 
-class FineTuning(Spec):
+class FineTuning(Described):
     """How a teacher that is not fine-tuned yet becomes one (Devlin et al. 2019, appendix A.3).
 
     `None` means: that paper's value, and for a teacher from scratch, which it does not know, ours.
     """
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     when: Literal["auto", "always", "never"] = "auto"
     """`auto`: only a model without a head for the task."""
@@ -43,10 +41,8 @@ class FineTuning(Spec):
         return self.model_copy(update={k: v for k, v in values.items() if getattr(self, k) is None})
 
 
-class RunOptions(Spec):
+class RunOptions(Described):
     """Where and how a run is carried out."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto`: a GPU where there is one."""

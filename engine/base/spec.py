@@ -16,6 +16,12 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
 
+class Described(Spec):
+    """A spec in which the text below a field says what it is, also on the command line."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
 class TableRow(Spec):
     """A row of a table of text: its cells may have to be read as numbers. `None`: not known."""
 

@@ -5,12 +5,11 @@ Decided here: facts alone. GLUE (Wang et al. 2019, table 1, and the submission f
 STS-B Spearman.
 """
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.base.errors import InputError, unknown_name
+from engine.base.errors import InputError, nearest, unknown_name
 from engine.data import hub
 from engine.data.rows import Declared, Source
 from engine.data.task import TaskKind
@@ -105,15 +104,15 @@ def find(name: str) -> Benchmark | None:
     raise InputError(unknown_name(name, "unknown GLUE task", name, tasks))
 
 
-def nearest(name: str) -> str:
+def nearest_name(name: str) -> str:
     """The accepted name of the benchmark that `name` may be short for; empty if there is none.
 
     Example:
-        >>> nearest("sst2"), nearest("imdb")
+        >>> nearest_name("sst2"), nearest_name("imdb")
         ('glue/sst2', '')
     """
-    close = difflib.get_close_matches(name, BENCHMARKS, n=1, cutoff=0.75)
-    return next((alias for alias, short in NAMES.items() if close and short == close[0]), "")
+    close = nearest(name, BENCHMARKS, 0.75)
+    return next((alias for alias, short in NAMES.items() if short == close), "")
 
 
 def read(benchmark: Benchmark) -> Source:

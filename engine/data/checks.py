@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.base.errors import Problem
+from engine.base.errors import Problem, shown
 from engine.data.cells import are_tags, coded, is_index, is_missing, is_number, label_of, missing, numbers, values_of
-from engine.data.rows import Findings, RawSplit, shown
+from engine.data.rows import Findings, RawSplit
 from engine.data.schema import Schema
 from engine.data.task import TaskKind
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet
@@ -22,7 +23,6 @@ import pyarrow.parquet
 from engine.base.errors import InputError
 from engine.data.rows import Findings, Origin, RawSplit
 from engine.data.scan import below_header, delimiter, scan_csv, scan_json, scan_json_lines, scan_tsv, unquoted
-from engine.data.scan import read_text as read_text
 
 BLOCK = 1 << 22
 """Bytes that pyarrow parses at once; a file with a longer row is scanned."""
@@ -127,7 +127,7 @@ def _read_json_lines(path: Path) -> pa.Table | None:
     with path.open("rb") as file:
         rows = sum(not line.isspace() for line in file)
     table = _arrow_json(path, BLOCK)
-    return table if len(table) == rows else None  # two objects on a line, or one on two
+    return _exact(table) if len(table) == rows else None  # two objects on a line, or one on two
 
 
 def _read_json(path: Path) -> pa.Table | None:
@@ -141,7 +141,13 @@ def _read_json(path: Path) -> pa.Table | None:
     rows = whole["data"].combine_chunks().flatten()
     if not pa.types.is_struct(rows.type) or rows.null_count or rows.type.get_field_index("paragraphs") >= 0:
         return None
-    return pa.Table.from_struct_array(rows)
+    return _exact(pa.Table.from_struct_array(rows))
+
+
+def _exact(table: pa.Table) -> pa.Table | None:
+    """A table from JSON; None where a number is so large that it may be a whole one that pyarrow has rounded."""
+    floats = (column for column in table.columns if pa.types.is_floating(column.type))
+    return None if any((pc.max(pc.abs(column)).as_py() or 0) >= 2**53 for column in floats) else table
 
 
 def _arrow_json(source: Path | io.BytesIO, block: int, **options: Any) -> pa.Table:
@@ -166,6 +172,8 @@ def _plain(kind: pa.DataType, *, dates: bool = True) -> pa.DataType:
         return pa.struct([(field.name, _plain(field.type, dates=dates)) for field in kind])
     if types.is_large_string(kind) or types.is_string_view(kind) or (types.is_timestamp(kind) and not dates):
         return pa.string()
+    if types.is_float16(kind):
+        return pa.float32()  # of which Arrow knows more
     lists = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view)
     return pa.list_(_plain(kind.value_type, dates=dates)) if any(is_one(kind) for is_one in lists) else kind
 

@@ -178,17 +178,10 @@ class Findings:
         return found
 
     def check(self) -> None:
-        """Raises an `InputError` with every problem, if there is any."""
+        """Ends the reading if any problem was noted.
+
+        Raises:
+            InputError: With every problem.
+        """
         if self._examples:
             raise InputError(self.problems)
-
-
-def shown(value: Any, longest: int = 60) -> str:
-    """A value for a message, cut to `longest` characters.
-
-    Example:
-        >>> shown("a" * 100, longest=10)
-        "'aaaaaaaaa…"
-    """
-    text = repr(value[: longest * 2] if isinstance(value, str | list) else value)
-    return text if len(text) <= longest else f"{text[:longest]}…"

@@ -16,9 +16,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.base.errors import InputError, Problem
+from engine.base.errors import InputError, Problem, shown
 from engine.data.cells import column_of
-from engine.data.rows import Findings, Origin, RawSplit, shown
+from engine.data.rows import Findings, Origin, RawSplit
 
 AS_UTF8 = "Save the file as UTF-8, for example with: iconv -f {} -t utf-8 OLD > NEW"
 QUOTE_MISTAKES = {
@@ -48,6 +48,7 @@ def read_text(path: Path) -> str:
 
 
 def scan_csv(path: Path, findings: Findings) -> RawSplit:
+    """The rows up to the first broken quote; the cells may hold line breaks."""
     text = read_text(path)
     records, broken = _quoted_records(path, text, delimiter(text.split("\n", 1)[0]))
     if broken:
@@ -68,6 +69,7 @@ def scan_tsv(path: Path, findings: Findings) -> RawSplit:
 
 
 def delimiter(header: str) -> str:
+    """What separates the cells of a CSV file: the first of comma, semicolon, tab that its header has, else comma."""
     return next((sign for sign in ",;\t" if sign in header), ",")
 
 
@@ -135,6 +137,7 @@ def below_header(columns: Sequence[pa.Array | pa.ChunkedArray]) -> tuple[pa.Tabl
 
 
 def scan_json_lines(path: Path, findings: Findings) -> RawSplit:
+    """An object in each line; blank lines are passed over."""
     rows, lines = [], []
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():

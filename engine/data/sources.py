@@ -7,22 +7,23 @@ pandas nor datasets is imported before an object of theirs appears.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
-from engine.base.errors import InputError, Problem, unknown_name
+from engine.base.errors import InputError, Problem, nearest, shown, unknown_name
 from engine.data import benchmarks, demo, hub
 from engine.data.cells import column_of
-from engine.data.files import SUFFIXES, from_arrow, read_file, read_text
-from engine.data.rows import Declared, Findings, RawSplit, Source, joined, shown
+from engine.data.files import SUFFIXES, from_arrow, read_file
+from engine.data.rows import Declared, Findings, RawSplit, Source, joined
+from engine.data.scan import read_text
 from engine.data.task import TASK_KINDS
 
 if TYPE_CHECKING:
@@ -96,9 +97,9 @@ def _named(name: str) -> Source:
         splits = hub.read(*parts)
     except InputError as error:
         problem = error.problems[0]
-        nearest = _no_such_path(name, path).suggestion or benchmarks.nearest(name)
+        hint = _no_such_path(name, path).suggestion or benchmarks.nearest_name(name) or problem.suggestion
         what = f"no such file or folder; as a hub name: {problem.what}"
-        raise InputError(replace(problem, what=what, suggestion=nearest or problem.suggestion)) from error
+        raise InputError(replace(problem, what=what, suggestion=hint)) from error
     return Source(parts[0].rsplit("/")[-1], {split_name(key) or key: split for key, split in splits.items()})
 
 
@@ -108,9 +109,8 @@ def _no_such_path(name: str, path: Path) -> Problem:
     while not folder.is_dir():
         path, folder = folder, folder.parent
     names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
-    nearest = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
-    if nearest:
-        return Problem(name, "no such file or folder", suggestion=str(folder / nearest[0]))
+    if close := nearest(path.name, names):
+        return Problem(name, "no such file or folder", suggestion=str(folder / close))
     readable = [str(folder / entry) for entry in names if Path(entry).suffix.lower() in SUFFIXES]
     return Problem(name or "DATA", "no such file or folder", allowed=tuple(readable[:8]))
 
@@ -194,19 +194,15 @@ def _table(table: Any, where: str) -> RawSplit:
     if pandas and isinstance(table, pandas.DataFrame):
         if not table.columns.is_unique:
             raise InputError.of(where, "two columns have the same name", ", ".join(map(str, table.columns)))
-        return from_arrow(_from_pandas(table), where)
+        return from_arrow(pa.table({str(name): _column(table[name]) for name in table.columns}), where)
     if datasets and isinstance(table, datasets.Dataset):
         return from_arrow(table.with_format("arrow")[:], where)
     allowed = ("a name or path", "pandas.DataFrame", "datasets.Dataset", "datasets.DatasetDict")
     raise InputError.of(where, "cannot read data of this type", type(table).__name__, allowed)
 
 
-def _from_pandas(frame: pandas.DataFrame) -> pa.Table:
-    columns = {}
-    for name in frame.columns:
-        try:
-            columns[str(name)] = pa.array(frame[name], from_pandas=True)
-        except (pa.ArrowException, UnicodeEncodeError, OverflowError):  # cells of several types
-            cells = frame[name].astype(object).where(frame[name].notna(), None)
-            columns[str(name)] = column_of(cells.tolist())
-    return pa.table(columns)
+def _column(cells: pandas.Series) -> pa.Array:
+    if cells.dtype != object:
+        with suppress(pa.ArrowException, UnicodeEncodeError):  # categories of several types, half a character
+            return pa.array(cells, from_pandas=True)
+    return column_of(cells.astype(object).where(cells.notna(), None).tolist())

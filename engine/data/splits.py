@@ -82,8 +82,11 @@ def _whole_groups(groups: Sequence[Hashable] | np.ndarray, size: int, seed: int)
     from sklearn.utils import shuffle
 
     _, members, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
-    drawn = shuffle(np.flatnonzero(counts <= size), random_state=seed)
-    drawn = drawn[np.cumsum(counts[drawn]) <= size]
+    drawn = []
+    for group in shuffle(np.flatnonzero(counts <= size), random_state=seed):
+        if counts[group] <= size:
+            size -= counts[group]
+            drawn.append(group)
     return np.flatnonzero(np.isin(members, drawn)).tolist()
 
 

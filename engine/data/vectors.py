@@ -28,7 +28,7 @@ BEGINNING = 65_536
 HEADER = re.compile(rb"(\d+)[ \t]+(\d+)[ \t\r]*(?:\n|\Z)")
 """The first line of word2vec's forms: how many words, and how many numbers each has."""
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
-"""Bytes that no text has, and that are sure to be among the numbers of the binary form."""
+"""Bytes that no text has. The binary form's numbers hold some, but a tiny file's may not, and it is taken for text."""
 REFUSED = {
     b"\x80": "a pickle, which may run code when it is loaded, is never read",
     b"PK": "a packed file must be unpacked first",

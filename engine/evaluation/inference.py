@@ -47,7 +47,11 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 def logits_of(
     model: nn.Module, encoded: Encoded, kind: TaskKind, accelerator: Accelerator, reporter: Reporter | None = None
 ) -> list[np.ndarray]:
-    """The logits of every example, cut to its own length: (C,) or (N, C); all processes share the work."""
+    """The logits of every example, cut to its own length; all processes share the work.
+
+    Returns:
+        Per example a float32 array (C,), or (N, C) where the model answers per token.
+    """
     accepted = accepted_inputs(model.to(accelerator.device))
     by_example: list[tuple[int, np.ndarray]] = []
     batches = sorted_batches(encoded.lengths, EVALUATION_BATCH)
@@ -90,7 +94,11 @@ def scores_on(
 
 
 def timing(model: nn.Module, encoded: Encoded, kind: TaskKind, device: torch.device) -> tuple[float, float]:
-    """Median milliseconds of one example at batch 1, examples per second at batch 32; float32, without tokenising."""
+    """How fast a model answers, in float32, tokenising not counted.
+
+    Returns:
+        Median milliseconds of one example at batch 1, and median examples per second at batch 32.
+    """
     accepted = accepted_inputs(model.to(device))
     spread = np.linspace(0, len(encoded) - 1, num=min(len(encoded), LATENCY_RUNS), dtype=int)
     order = np.arange(len(encoded))[: 4 * THROUGHPUT_BATCH]

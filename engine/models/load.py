@@ -19,8 +19,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from engine.base.errors import InputError
-from engine.base.files import RESULT_FILE, hash_of_files
-from engine.base.hub import MODEL_FILES, local_snapshot, place_of
+from engine.base.hub import local_snapshot, model_hash, place_of
 from engine.data.task import KINDS, Task, TaskKind
 from engine.models.names import Scratch
 
@@ -46,12 +45,13 @@ def quiet_transformers() -> Iterator[None]:
 
 
 @contextmanager
-def _readable(what: str, name: str, role: str, allowed: tuple[str, ...] = ()) -> Iterator[None]:
+def readable(what: str, name: str, role: str, allowed: tuple[str, ...] = ()) -> Iterator[None]:
     """Turns what transformers raises of a model into an `InputError` that begins with `what`."""
     try:
-        yield
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        why = str(error).strip().splitlines()[0]
+        with quiet_transformers():
+            yield
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
+        why = str(error).strip().partition("\n")[0] or type(error).__name__
         raise InputError.of(place_of(role), f"{what} ({why})", repr(name), allowed) from error
 
 
@@ -62,9 +62,13 @@ def name_labels(config: PretrainedConfig, labels: Sequence[str]) -> None:
 
 
 def load_config(name: str, role: str) -> PretrainedConfig:
-    """The configuration of a pretrained encoder; weights are not touched."""
+    """The configuration of a pretrained encoder; weights are not touched.
+
+    Raises:
+        InputError: There is no such model, it cannot be read, or it is an encoder-decoder.
+    """
     folder = local_snapshot(name, role)
-    with _readable("the configuration of this model cannot be read", name, role):
+    with readable("the configuration of this model cannot be read", name, role):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     if config.is_encoder_decoder:
         what = "an encoder-decoder has two stacks of layers; an encoder is needed"
@@ -73,13 +77,15 @@ def load_config(name: str, role: str) -> PretrainedConfig:
 
 
 def weights_hash(name: str, role: str) -> str:
-    """A short hash of what decides a pretrained model's answers: weights, which must be safetensors, configuration,
-    tokenizer."""
+    """The `model_hash` of a pretrained model.
+
+    Raises:
+        InputError: There is no such model, or it has no safetensors weights.
+    """
     folder = local_snapshot(name, role)
-    files = [path for pattern in MODEL_FILES for path in folder.glob(pattern) if path.name != RESULT_FILE]
-    if not any(path.suffix == ".safetensors" for path in files):
+    if not any(folder.glob("*.safetensors")):
         raise InputError.of(place_of(role), "this model has no safetensors weights", repr(name), ("*.safetensors",))
-    return hash_of_files(files)
+    return model_hash(folder)
 
 
 def scratch_config(name: Scratch, vocabulary: int, pad: int) -> PretrainedConfig:
@@ -96,9 +102,13 @@ def scratch_config(name: Scratch, vocabulary: int, pad: int) -> PretrainedConfig
 
 
 def load_tokenizer(name: str, role: str) -> PreTrainedTokenizerBase:
-    """The fast tokenizer of a pretrained model."""
+    """The fast tokenizer of a pretrained model.
+
+    Raises:
+        InputError: There is no such model, its tokenizer cannot be read, or has no fast version.
+    """
     folder = local_snapshot(name, role)
-    with _readable("the tokenizer of this model cannot be read", name, role):
+    with readable("the tokenizer of this model cannot be read", name, role):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     if not tokenizer.is_fast:
         what = "this model has no fast tokenizer, which character offsets need"
@@ -134,19 +144,26 @@ def build(config: PretrainedConfig, kind: TaskKind, seed: int) -> PreTrainedMode
 def load_pretrained(
     name: str, config: PretrainedConfig, kind: TaskKind, seed: int, role: str, new_head: bool = True
 ) -> PreTrainedModel:
-    """A pretrained encoder with a head for the task, in float32; a head of another size may give way to a new one."""
+    """A pretrained encoder with a head for the task, in float32.
+
+    Args:
+        new_head: Whether a head of another size gives way to a new one; else it is an error.
+
+    Raises:
+        InputError: It has no safetensors weights, or they do not fit.
+    """
     folder = local_snapshot(name, role)
     torch.manual_seed(seed)
     safe = {"use_safetensors": True, "trust_remote_code": False}
     needed = ("a model with model.safetensors",)
-    with _readable("its weights cannot be loaded", name, role, needed), quiet_transformers():
+    with readable("its weights cannot be loaded", name, role, needed):
         return HEADS[kind].from_pretrained(
             folder, config=config, dtype=torch.float32, ignore_mismatched_sizes=new_head, **safe
         )
 
 
 def depth_and_width(config: PretrainedConfig) -> tuple[int, int]:
-    """Number of transformer layers and width of the hidden states."""
+    """Number of transformer layers and width of the hidden states; an `InputError` where it lacks one."""
     layers, width = getattr(config, "num_hidden_layers", None), getattr(config, "hidden_size", None)
     if not isinstance(layers, int) or not isinstance(width, int):
         raise InputError.of("model", "its configuration names no num_hidden_layers and hidden_size", config.model_type)

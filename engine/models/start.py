@@ -49,7 +49,11 @@ class Start:
 
 
 def start_of(name: ModelName, role: str, whole: Start | None = None) -> Start:
-    """Settles what a model starts as; `layers:K` takes the layers of `whole`, the teacher, if that has as many."""
+    """Settles what a model starts as; `layers:K` takes the layers of `whole`, the teacher.
+
+    Raises:
+        InputError: The model cannot be read, or the teacher has fewer layers than K.
+    """
     if isinstance(name, Scratch):
         return Start(name, role, repr(name), name.layers, name.hidden)
     if isinstance(name, LayersOfTeacher):

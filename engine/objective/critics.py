@@ -96,7 +96,7 @@ class TransformerTowers(nn.Module):
         self.output = StackedLinear(count, spec.width, spec.width)
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """A vector per token; padding is not looked at."""
+        """`hidden` (M, B, N, width in) → (M, B, N, width), a vector per token; padding in `mask` (B, N) is not read."""
         # A row without any token attends to its padding: in some kernels the softmax of nothing is NaN.
         attendable = mask | ~mask.any(1, keepdim=True)
         states = self.input(hidden.to(self.input.weight.dtype).flatten(1, 2))
@@ -116,7 +116,7 @@ class MLPTowers(nn.Module):
         self.output = StackedLinear(count, widths[-1], spec.width)
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """A vector per token, from that token alone; the mask is not looked at."""
+        """`hidden` (M, B, N, width in) → (M, B, N, width), each token's vector from it alone; no mask is looked at."""
         states = hidden.to(self.output.weight.dtype).flatten(1, 2)
         return self.output(self.hidden(states)).unflatten(1, mask.shape)
 

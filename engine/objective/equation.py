@@ -40,6 +40,10 @@ INTERMEDIATE: dict[str, Callable[..., IntermediateObjective | None]] = {
 class Objective(nn.Module):
     """The loss of one pipeline, of which only components and weights are read, on one kind of task.
 
+    `*_layers` are numbers of transformer layers, `student_width` is D, `teacher_width` E. `needs` says what the
+    teacher's signals must hold, `student_layers_used` which hidden layers of the student `forward` reads, `aligned`
+    whether it needs an alignment when the tokenizers differ.
+
     Raises:
         InputError: These layers cannot be mapped.
     """
@@ -67,12 +71,10 @@ class Objective(nn.Module):
         prediction = pipeline.prediction_for(kind)
         self.prediction = PREDICTION[prediction.kind](prediction)
         first_only = self.intermediate is not None and self.intermediate.first_token_only
-        # What the teacher's signals must hold, and the hidden layers of the student that are read.
         self.needs = TeacherNeeds(tuple(sorted({j for _, j in self.mapping.pairs})), "first" if first_only else "all")
         self.student_layers_used = tuple(sorted({i for i, _ in self.mapping.pairs}))
         predicting = self.weights.prediction + self.weights.augmented_prediction > 0
         per_token = KINDS[kind].per_token and predicting
-        # Whether an alignment is needed when the tokenizers differ.
         self.aligned = per_token or (self.intermediate is not None and self.intermediate.token_level)
 
     def forward(
@@ -89,7 +91,7 @@ class Objective(nn.Module):
 
         Args:
             teacher: Never gets a gradient; may be `None` where only gold labels teach.
-            labels: As in `engine.objective.prediction.hard_label_term`.
+            labels: (B,), (B, N) or (B, 2); of mixed examples as in `engine.augment.mixup.mixed_targets`.
             totals: `examples`, and for tagging `tokens` (positions with a label): their counts over the whole
                 optimiser step, all micro-batches and processes.
             alignment: (B, N of the student, N of the teacher); rows sum to 1, or to 0 for a student token without

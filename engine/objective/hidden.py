@@ -1,8 +1,7 @@
 """Intermediate objectives that compare a student's hidden states with a teacher's directly.
 
 Decided here: each compares vectors of equal width (a projection has seen to that), gives one value per sample, looks
-at no padding, computes in float32 at least, and is worth 0 where a sample has no token that counts. All take student
-and teacher (B, N, E) and mask (B, N), true where a token counts, and give (B,).
+at no padding, computes in float32 at least, and is worth 0 where a sample has no token that counts.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,6 +22,8 @@ def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 
     Equation: mean_n mean_e (student_ne − teacher_ne)².
 
+    Shapes: student, teacher (B, N, E); mask (B, N), true where a token counts. Returns: (B,).
+
     Example:
         >>> mse(torch.zeros(1, 1, 2), torch.tensor([[[1.0, 3.0]]]), torch.ones(1, 1, dtype=torch.bool))
         tensor([5.])
@@ -33,7 +34,7 @@ def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 def l2(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """Euclidean distance per token, mean over tokens (Distiller, appendix B).
 
-    Equation: mean_n ‖student_n − teacher_n‖. Its gradient at a distance of zero is taken as zero.
+    Equation: mean_n ‖student_n − teacher_n‖. Its gradient at a distance of zero is taken as zero. Shapes: as for `mse`.
     """
     return masked_mean(torch.linalg.vector_norm(full_precision(student) - full_precision(teacher), dim=-1), mask)
 
@@ -41,7 +42,7 @@ def l2(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 def cos(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """One minus the cosine, mean over tokens (Distiller, appendix B).
 
-    Equation: mean_n 1 − student_n·teacher_n / (‖student_n‖ ‖teacher_n‖).
+    Equation: mean_n 1 − student_n·teacher_n / (‖student_n‖ ‖teacher_n‖). Shapes: as for `mse`.
     """
     return masked_mean(1 - F.cosine_similarity(full_precision(student), full_precision(teacher), dim=-1), mask)
 
@@ -49,7 +50,8 @@ def cos(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 def pkd(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """Squared distance of the normalised first tokens (BERT-PKD, Sun et al. 2019).
 
-    Equation: ‖ student_1/‖student_1‖ − teacher_1/‖teacher_1‖ ‖². N may be 1: only the first token is read.
+    Equation: ‖ student_1/‖student_1‖ − teacher_1/‖teacher_1‖ ‖². Shapes: as for `mse`, but N of the student and of the
+    teacher may differ and may be 1: only the first token is read.
     """
     student_first, teacher_first = full_precision(student[:, 0]), full_precision(teacher[:, 0])
     difference = F.normalize(student_first, dim=-1) - F.normalize(teacher_first, dim=-1)
@@ -59,7 +61,7 @@ def pkd(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 def ce(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """Cross-entropy of the two softmax distributions over the width, mean over tokens (Distiller).
 
-    Equation: mean_n −Σ_e softmax(teacher_n)_e · log softmax(student_n)_e.
+    Equation: mean_n −Σ_e softmax(teacher_n)_e · log softmax(student_n)_e. Shapes: as for `mse`.
     """
     target = full_precision(teacher).softmax(-1)
     return masked_mean(-(target * full_precision(student).log_softmax(-1)).sum(-1), mask)

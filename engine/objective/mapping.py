@@ -50,7 +50,7 @@ class FixedMapping(nn.Module):
         self.pairs = tuple(pairs)
 
     def forward(self, costs: Tensor) -> Tensor:
-        """The weight of each pair, from its mean loss (pairs,); no gradient flows through them."""
+        """From costs (pairs,), each pair's mean loss, through which no gradient flows: weights (pairs,)."""
         return torch.ones_like(costs)
 
 
@@ -79,7 +79,7 @@ class TransportMapping(nn.Module):
             self.register_buffer(name, torch.full((count,), 1 / count, dtype=torch.float64))
 
     def forward(self, costs: Tensor) -> Tensor:
-        """The weight of each pair, all summing to 1; in training also the step of the layer weights."""
+        """Costs (pairs,), without gradient → weights (pairs,) that sum to 1; in training the layer weights step too."""
         cost = _mean_over_processes(costs.detach().double()).cpu().reshape(self.shape)
         student, teacher = self.student_weights.cpu(), self.teacher_weights.cpu()
         if not cost.isfinite().all():  # the solver would not end; the guard against NaN names the term
@@ -144,7 +144,7 @@ MAPPING: dict[str, Callable[..., LayerMapping]] = {
 
 
 class Projections(nn.Module):
-    """One linear map D → E for each student layer, learned beside the student; none where D = E, unless `always`."""
+    """A linear map D → E per student layer; none if D = E, unless `always`. Trained with the student, no part of it."""
 
     def __init__(self, layers: Sequence[int], student_width: int, teacher_width: int, always: bool = False):
         super().__init__()

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from engine.base.errors import InputError, Problem, unknown_name
+from engine.base.errors import InputError, Problem, shown, unknown_name
 
 TAG = "kind"  # the key that says which kind of a component a table is
 
@@ -146,12 +146,7 @@ def _problems(spot: _Spot, details: ErrorDetails) -> list[Problem]:
     value = details["input"]
     what = _PLAIN.get(kind, details["msg"][:1].lower() + details["msg"][1:])
     number = isinstance(value, str) and NUMBER.fullmatch(value) and kind in _PLAIN and kind.startswith(("int", "float"))
-    return [Problem(spot.place, what, _shown(value), (), "Write it without quotes." if number else "")]
-
-
-def _shown(value: Any, longest: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= longest else f"{text[:longest]}…"
+    return [Problem(spot.place, what, shown(value), (), "Write it without quotes." if number else "")]
 
 
 def _unknown_key(spot: _Spot, details: ErrorDetails) -> Problem:
@@ -162,9 +157,9 @@ def _unknown_key(spot: _Spot, details: ErrorDetails) -> Problem:
         what = f"{_tag(owner)} has no {key}; it belongs to {' and '.join(owners)}"
         place = ".".join((*spot.keys[:-1], TAG))
         names = " or ".join(owners)
-        return Problem(spot.place, what, _shown(details["input"]), (), f"Remove it, or set {place} to {names}.")
+        return Problem(spot.place, what, shown(details["input"]), (), f"Remove it, or set {place} to {names}.")
     if renamed := getattr(owner, "RENAMED", {}).get(key):
-        return Problem(spot.place, renamed, _shown(details["input"]))
+        return Problem(spot.place, renamed, shown(details["input"]))
     problem = unknown_name(spot.place, "unknown key", key, owner.model_fields)
     elsewhere = [path for path in _paths(spot.root) if path.rsplit(".", 1)[-1] == key]
     if problem.suggestion or not elsewhere:
@@ -190,7 +185,7 @@ def _no_such_kind(spot: _Spot, details: ErrorDetails) -> Problem:
 
 def _not_a_table(spot: _Spot, details: ErrorDetails) -> Problem:
     hint = f"The name goes to {spot.place}.{TAG}." if isinstance(details["input"], str) else ""
-    return Problem(spot.place, f"a table with the key {TAG} is needed", _shown(details["input"]), (), hint)
+    return Problem(spot.place, f"a table with the key {TAG} is needed", shown(details["input"]), (), hint)
 
 
 def _not_allowed(spot: _Spot, details: ErrorDetails) -> Problem:
@@ -198,7 +193,7 @@ def _not_allowed(spot: _Spot, details: ErrorDetails) -> Problem:
     what, given = f"unknown {TAG if spot.keys[-1] == TAG else 'value'}", details["input"]
     if isinstance(given, str):
         return unknown_name(spot.place, what, given, names)
-    return Problem(spot.place, what, _shown(given), names)
+    return Problem(spot.place, what, shown(given), names)
 
 
 def _literals(annotation: Any) -> tuple[Any, ...]:
@@ -213,7 +208,7 @@ def _out_of_range(spot: _Spot, details: ErrorDetails) -> Problem:
         allowed = f"{limits['ge']:g} to {limits['le']:g}"
     else:
         allowed = " and ".join(_BOUNDS[name].format(f"{limit:g}") for name, limit in limits.items())
-    return Problem(spot.place, "out of range", _shown(details["input"]), (allowed,) if allowed else ())
+    return Problem(spot.place, "out of range", shown(details["input"]), (allowed,) if allowed else ())
 
 
 def _limits(field: FieldInfo) -> dict[str, float]:

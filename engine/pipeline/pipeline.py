@@ -144,11 +144,11 @@ def component_specs() -> dict[str, tuple[type[Spec], ...]]:
     return {name: get_args(get_args(union)[0]) for name, union in unions.items()}
 
 
-def components() -> dict[str, list[str]]:
+def component_kinds() -> dict[str, list[str]]:
     """Every component with the names of its kinds, read off the specs.
 
     Example:
-        >>> components()["mapping"]
+        >>> component_kinds()["mapping"]
         ['none', 'skip', 'last', 'emd']
     """
     return {name: [spec.model_fields["kind"].default for spec in specs] for name, specs in component_specs().items()}

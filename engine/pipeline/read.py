@@ -4,7 +4,6 @@ Decided here: how a change from the command line meets a file. A changed `kind` 
 afresh, because the file's other keys belong to the other kind; keys that are set beside it are kept.
 """
 
-import difflib
 import json
 import re
 import tomllib
@@ -17,7 +16,7 @@ import tomli_w
 import yaml
 from pydantic import BaseModel
 
-from engine.base.errors import InputError, Problem, unknown_name
+from engine.base.errors import InputError, Problem, nearest, unknown_name
 from engine.pipeline.explain import NUMBER, TAG, checked
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.presets import PRESETS
@@ -168,8 +167,8 @@ def _missing(path: Path, named_like_a_file: bool) -> Problem:
         return unknown_name("pipeline", "neither a preset nor a file", str(path), PRESETS)
     folder = path.parent
     files = [file.name for file in folder.iterdir() if file.suffix in _PARSERS] if folder.is_dir() else []
-    nearest = difflib.get_close_matches(path.name, files, n=1, cutoff=0.5)
-    return Problem(str(path), "no such file", "", (), str(folder / nearest[0]) if nearest else "")
+    close = nearest(path.name, files)
+    return Problem(str(path), "no such file", "", (), str(folder / close) if close else "")
 
 
 def _changes(sets: Sequence[str]) -> dict[str, Any]:

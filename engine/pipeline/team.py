@@ -71,7 +71,7 @@ class StochasticTeam(_Team):
 Several = BeforeValidator(lambda given: given if given is None or isinstance(given, list | tuple) else (given,))
 """One value stands for a list of one."""
 Rate = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
+Dropped = Annotated[int, Field(ge=0)]
 
 
 class AutoSKD(_Team):
@@ -85,7 +85,7 @@ class AutoSKD(_Team):
     theta_learning_rate: Annotated[tuple[Rate, ...], Field(strict=False, min_length=1), Several] | None = None
     """1e-3, of the paper's 3e-4 to 1e-3 (appendix E), and more where a search is so short that no share could
     fall to 0. Several: as many searches, whose candidates compete."""
-    dropped: Annotated[tuple[Count, ...], Field(strict=False, min_length=1), Several] | None = None
+    dropped: Annotated[tuple[Dropped, ...], Field(strict=False, min_length=1), Several] | None = None
     """m, members that are dropped after phase 1. When absent the number of those smaller than the student
     (appendix A.1), but two stay. Several make several searches."""
     search_epochs: Annotated[int, Field(ge=1)] | None = None

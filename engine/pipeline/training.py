@@ -24,7 +24,7 @@ WITH_AUGMENTATION = {"hard_label": 0.5, "augmented_prediction": 1.0, "augmented_
 """Weights of a pipeline that augments and does not say them (Distiller, appendix G)."""
 
 
-PAIR_MAX_LENGTH = 128
+PAIR_MAX_LENGTH = 128  # tokens (Distiller, appendix G)
 
 
 class Training(Spec):

@@ -40,7 +40,7 @@ class TeacherPlan:
 
     @property
     def tuned(self) -> str:
-        """The same; empty where it is not fine-tuned here."""
+        """`training` where it is fine-tuned here, else empty."""
         return self.training if self.fine_tune else ""
 
 
@@ -168,7 +168,11 @@ def head_problems(config: PretrainedConfig | None, kind: TaskKind, role: str, mi
 
 
 def check_batch(pipeline: Pipeline, processes: int) -> None:
-    """Refuses batches in which mi_alpha, which contrasts examples, would have but one in each process."""
+    """Whether each process has examples enough for mi_alpha, which contrasts those of one process.
+
+    Raises:
+        InputError: A process would have but one example, or none.
+    """
     size = pipeline.training.batch_size
     if pipeline.intermediate.kind == "mi_alpha" and size // processes < 2:
         what = f"mi_alpha needs two examples in each of the {processes} processes"

@@ -1,15 +1,13 @@
 """From what a run measured to its record: scores, ratio, warnings in words, sizes, speeds, versions."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from transformers import PreTrainedModel
 
-from engine.base import DISTRIBUTION
+from engine.base import DISTRIBUTION, version_of
 from engine.base.files import folder_written_atomically
 from engine.base.machine import device_name, peak_memory_mb
 from engine.data.metrics import Scores
@@ -82,11 +80,7 @@ def now() -> str:
 
 def versions() -> dict[str, str]:
     """Versions of the libraries that decide a result."""
-    found = dict.fromkeys(LIBRARIES, "not installed")
-    for name in LIBRARIES:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+    return {name: version_of(name) or "not installed" for name in LIBRARIES}
 
 
 def sizes(model: PreTrainedModel, prefix: str = "") -> dict[str, Any]:

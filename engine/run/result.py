@@ -45,7 +45,7 @@ def upgraded(record: Any) -> Any:
         {'pipeline': {'team': {'kind': 'single'}}, 'student_alone_score': 0.7, 'layout': 2}
     """
     layout = record.get("layout", 1) if isinstance(record, dict) else LAYOUT
-    if layout > LAYOUT:
+    if not isinstance(layout, int) or layout > LAYOUT:
         raise ValueError(f"it was written by a newer version (layout {layout}, and {LAYOUT} is known)")
     if layout == LAYOUT:
         return record
@@ -54,28 +54,31 @@ def upgraded(record: Any) -> Any:
         record["student_alone_score"] = record.pop("baseline_score")
     for name in {"scores", "stage_seconds"} & record.keys():
         record[name] = _renamed(record[name], "baseline", "student_alone")
-    if record.get("team"):
+    if "team" in record:
         record["team"] = _renamed(record["team"], "members", "teachers")
     return record | {"layout": LAYOUT}
 
 
-def upgraded_pipeline(pipeline: dict[str, Any]) -> dict[str, Any]:
+def upgraded_pipeline(pipeline: Any) -> Any:
     """A pipeline of the first layout with its team under today's keys."""
-    pipeline = dict(pipeline)
-    if "teacher" in pipeline:
-        pipeline["team"] = _renamed(pipeline.pop("teacher"), "policy", "kind")
+    pipeline = _renamed(pipeline, "teacher", "team")
+    if isinstance(pipeline, dict) and "team" in pipeline:
+        pipeline["team"] = _renamed(pipeline["team"], "policy", "kind")
     return pipeline
 
 
-def _renamed(table: dict[str, Any], old: str, new: str) -> dict[str, Any]:
-    return {new if key == old else key: value for key, value in table.items()}
+def _renamed(table: Any, old: str, new: str) -> Any:
+    """A table with a key renamed; what is no table is left to those who check it."""
+    return {new if key == old else key: value for key, value in table.items()} if isinstance(table, dict) else table
 
 
-class _Recorded(BaseModel):
+class Record(BaseModel):
+    """Base of what is written as JSON and read again: frozen, no unknown keys, no NaN."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Member(_Recorded):
+class Member(Record):
     """A teacher of a team, with its scores on the held-out sets."""
 
     name: str
@@ -87,14 +90,14 @@ class Member(_Recorded):
         return next(iter(self.scores.values()))[metric]
 
 
-class Candidate(_Recorded):
+class Candidate(Record):
     """A distribution over a team, and the score of the student that it trained."""
 
     distribution: list[float]
     score: float
 
 
-class TeamResult(_Recorded):
+class TeamResult(Record):
     """Who taught, how often, and what else was tried."""
 
     teachers: list[Member]  # the teacher first, then the members
@@ -103,7 +106,7 @@ class TeamResult(_Recorded):
     candidates: list[Candidate] = []  # of autoskd, in the order of the search
 
 
-class RunResult(_Recorded):
+class RunResult(Record):
     """What a run was and what came out. Scores are 0 to 1 (correlations −1 to 1)."""
 
     layout: int = LAYOUT

@@ -45,10 +45,10 @@ class TeamSignals:
     student: Encoded  # the examples through the student's tokenizer
     per_token: bool  # whether there are logits for each token
     combination: Combination  # all teach, or their mean does, or one, its logits scaled by its probability
-    distribution: tuple[float, ...] = ()  # a probability for each member, the teacher first
+    distribution: tuple[float, ...] = ()  # where one is drawn: the teacher's probability, then that of each member
 
     def draw(self, position: Sequence[int]) -> int | None:
-        """The member that teaches at a position of the training; None where all do."""
+        """Index of the teacher that is drawn at a position of the training, 0 for the first; None where all teach."""
         if self.combination != "drawn":
             return None
         chances = np.asarray(self.distribution)

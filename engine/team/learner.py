@@ -52,8 +52,6 @@ class TextStudent:
         own = {"params": list(student.parameters()), "weight_decay": spec.student_weight_decay}
         beside = objective.parameter_groups(spec.student_weight_decay, self.peak)
         self.optimizer = torch.optim.Adam([own, *beside], lr=self.peak, fused=True)
-        for group in self.optimizer.param_groups:
-            group["peak"] = group["lr"]
         self._seen: list[tuple[Batch, Features]] = []
 
     def parameters(self) -> list[torch.nn.Parameter]:

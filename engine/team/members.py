@@ -34,7 +34,7 @@ COMBINATIONS: dict[str, Combination] = {
     "stochastic": "drawn",
     "autoskd": "all",
 }
-"""Policy → what becomes of the members' logits; of autoskd while θ is searched."""
+"""Kind → what becomes of the members' logits; of autoskd while θ is searched."""
 
 
 def gather(run: Run, teacher: Teacher, data: TrainingData, student: Model) -> tuple[list[Member], TeamSignals]:

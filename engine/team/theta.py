@@ -149,9 +149,11 @@ def gradient(
     difference of ∇_θ L_train in the direction of ∇_w L_val (DARTS, Liu et al. 2019, equation 8).
 
     Args:
-        theta: (n,), on which `target` depends; so is what is returned.
+        theta: On which `target` depends.
         train: A batch for w; `validation` one for θ.
         rate: α, the student's learning rate.
+
+    Shapes: theta, Returns: (n,).
     """
     weights = [weight for weight in learner.parameters() if weight.requires_grad]
     downhill = torch.autograd.grad(learner.training_loss(train, target), weights, allow_unused=True)

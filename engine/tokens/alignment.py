@@ -46,7 +46,7 @@ def alignments(student: Encoded, teacher: Encoded | None, ids: Ids) -> tuple[Ten
 def align(student: Encoded, teacher: Encoded, ids: Ids) -> Tensor:
     """Weights that carry teacher tokens to student tokens.
 
-    Equation: weight(i, j) = 1 / (teacher tokens that overlap i) where i and j overlap, else 0 (methods.md, section 3).
+    Equation: weight(i, j) = 1 / (teacher tokens that overlap i) where i and j overlap, else 0 (docs/alignment.md).
 
     Shapes: (B, N student, N teacher) float32, each N that of the padded batch. Rows sum to 1; rows of padding, and of
     tokens without a partner in the teacher, are 0.

@@ -79,11 +79,14 @@ class Encoded:
         return {k: torch.from_numpy(array) for k, array in arrays.items() if accepted is None or k in accepted}
 
     def labels(self, ids: Ids) -> Tensor:
-        """The gold labels of these examples; ValueError where they came without.
+        """The gold labels of these examples.
 
         Shapes:
             Returns: classification (B,) int64; regression (B,) float32; tagging (B, N) int64 with `NO_LABEL` at tokens
                 without one; question answering (B, 2) int64, first and last token of the answer, 0, 0 if it is absent.
+
+        Raises:
+            ValueError: These rows came without labels.
         """
         if self.targets is not None:
             return torch.from_numpy(self.targets[np.asarray(ids, dtype=np.int64)])

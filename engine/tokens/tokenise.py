@@ -51,7 +51,11 @@ def tokenise(
     window_overlap: int | None = None,
     windows: Windows | None = None,
 ) -> Flat:
-    """All rows of a task through a tokenizer, as in `engine.tokens.examples.encode`."""
+    """All rows of a task through a tokenizer; arguments as in `engine.tokens.examples.encode`.
+
+    Raises:
+        InputError: The tokenizer knows no character offsets.
+    """
     if not getattr(tokenizer, "is_fast", False):
         what = "has no fast version, and only those give character offsets"
         raise InputError.of("tokenizer", what, type(tokenizer).__name__)

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -119,7 +119,8 @@ class Stream:
     def __init__(self, data: TrainingData, training: Training, seed: int, epochs: int, accelerator: Accelerator):
         self._augmenter, self._on_gpu = data.augmenter, accelerator.device.type == "cuda"
         self._epochs, self._per_epoch = epochs, steps_in_epoch(len(data), training)
-        self._plan = lru_cache(1)(lambda epoch: StepPlan(data, training, seed, epoch, accelerator))
+        self._plan_of = partial(StepPlan, data, training, seed, accelerator=accelerator)
+        self._epoch, self._plan = 0, self._plan_of(0)
 
     def __len__(self) -> int:
         return self._epochs * self._per_epoch
@@ -127,7 +128,9 @@ class Stream:
     def __getitem__(self, number: int) -> list[Batch]:
         """The batches of a step, counted over all epochs."""
         epoch, step = divmod(number, self._per_epoch)
-        return self._plan(epoch)[step]
+        if epoch != self._epoch:
+            self._epoch, self._plan = epoch, self._plan_of(epoch)
+        return self._plan[step]
 
     def from_step(self, start: int) -> Iterator[list[Batch]]:
         """The steps from `start` on, made ahead by workers that augment, or for a GPU by a thread; always the same."""

@@ -23,10 +23,7 @@ def optimizer_for(student: nn.Module, objective: Objective, training: Training) 
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         *objective.parameter_groups(training.weight_decay, rate),
     ]
-    optimizer = torch.optim.AdamW(groups, lr=rate, fused=True)
-    for group in optimizer.param_groups:
-        group["peak"] = group["lr"]
-    return optimizer
+    return torch.optim.AdamW(groups, lr=rate, fused=True)
 
 
 def schedule(step: int, total: int, warmup: float) -> float:
@@ -49,9 +46,9 @@ def step_seed(seed: int, step: int, process: int) -> int:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, share: float) -> None:
-    """Sets every group to a share of its peak."""
+    """Sets every group to a share of its peak, the rate that it was made with."""
     for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * share
+        group["lr"] = group.setdefault("peak", group["lr"]) * share
 
 
 def clip_gradients(student: nn.Module, objective: nn.Module, largest: float) -> None:

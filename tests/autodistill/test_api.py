@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autodistill.api import AutoDistiller
+from autodistill.api import AutoDistiller, evaluation_of
 from engine.base.errors import InputError
 from engine.base.options import RunOptions
 
@@ -49,7 +49,7 @@ def test_options_of_the_distiller_are_those_of_every_request(tmp_path: Path) -> 
 
 def test_an_evaluation_is_that_of_the_own_predictor() -> None:
     distiller = AutoDistiller(meta_data=["published"], predictor="mean_rank")
-    evaluation, held_out = distiller.evaluation(compared=["random"])
+    evaluation, held_out = evaluation_of(distiller._request(), distiller.reporter, ["random"])
     assert AutoDistiller(meta_data="published", predictor="mean_rank").evaluate(compared=["random"]) == evaluation
     assert evaluation.predictor == "mean_rank"
     assert next(iter(evaluation.predictors)) == "mean_rank"

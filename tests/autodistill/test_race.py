@@ -11,7 +11,7 @@ from autodistill.race import folder_name, rule, run_picks, rungs
 from autodistill.recommend.record import Pick
 from autodistill.recommend.request import Request
 from engine import Pipeline, distill
-from engine.base.errors import RunError
+from engine.base.errors import InputError, RunError
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import SilentReporter
 from engine.data.task import Task
@@ -141,3 +141,12 @@ def test_a_pick_that_fails_does_not_stop_the_others(
 
     with pytest.raises(RunError, match="every pick failed"):
         run_picks(whole, entrants[:1], Ear())
+
+
+def test_a_store_that_cannot_be_used_is_said_before_anything_is_trained(tmp_path: Path, task: Task) -> None:
+    whole = race(task, tmp_path / "race").model_copy(update={"store": "postgresql://"})
+    ear = Ear()
+    with pytest.raises(InputError, match="--store"):
+        run_picks(whole, picks(task, (1e-3,)), ear)
+    assert ear.worked == {}
+    assert not list(tmp_path.rglob("result.json"))

@@ -17,13 +17,13 @@ from cli import app
 from engine import Pipeline
 from engine.base.options import FineTuning, RunOptions
 from engine.data.task import TASK_KINDS, Task, TaskKind
-from engine.pipeline import Training, components
+from engine.pipeline import Training, component_kinds
 from tests.toys import toy_task
 
 MEMBERS = ("layers:1", "scratch:layers=1,hidden=16,heads=1")
 TRAINING = Training(epochs=2, batch_size=8)
 TUNING = FineTuning(epochs=2, learning_rate=1e-3)
-TEAMS = set(components()["team"]) - {"single"}
+TEAMS = set(component_kinds()["team"]) - {"single"}
 
 
 # --- the space -------------------------------------------------------------------------------------

@@ -58,7 +58,3 @@ def test_our_own_distribution_is_no_conflict(monkeypatch: pytest.MonkeyPatch) ->
     ours = {package: [DISTRIBUTION] for package in doctor.OURS}
     monkeypatch.setattr(doctor, "packages_distributions", lambda: ours)
     assert list(doctor.conflicts()) == []
-
-
-def test_a_distribution_that_is_not_installed_has_no_version() -> None:
-    assert doctor.version_of("no-such-distribution") is None

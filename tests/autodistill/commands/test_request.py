@@ -7,15 +7,7 @@ from typing import Any
 
 import pytest
 
-from autodistill.commands.request import (
-    DEMO_MODELS,
-    default_folder,
-    fields_of,
-    limits_of,
-    models_for,
-    request_from,
-    training_alone,
-)
+from autodistill.commands.request import DEMO_MODELS, default_folder, fields_of, limits_of, request_from, training_alone
 from autodistill.recommend.request import Limits
 from engine.base.errors import InputError
 from engine.pipeline.read import load_pipeline
@@ -29,14 +21,20 @@ def folder_of(data: str = "data/sst2.csv", source: str = "mi_alpha", **typed: An
 
 
 def test_the_demo_brings_its_models() -> None:
-    assert models_for("demo", None, None) == DEMO_MODELS
-    assert models_for("demo", None, "layers:1") == DEMO_MODELS | {"student": "layers:1"}
+    request = request_from({"data": "demo", "teacher": None, "student": "layers:1"})
+    assert (request.teacher, request.students) == (DEMO_MODELS["teacher"], ("layers:1",))
+    assert request_from({"data": "demo", "teacher": None, "student": None}).students == (DEMO_MODELS["student"],)
 
 
-def test_other_data_need_both_models() -> None:
+def test_other_data_need_both_models_and_each_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "reviews.csv").write_text("text,label\n" + "good,1\nbad,0\n" * 9, "utf-8")
+    typed = {"data": str(tmp_path / "reviews.csv"), "teacher": None}
     with pytest.raises(InputError) as caught:
-        models_for("data.csv", None, None)
+        request_from({**typed, "student": None})
     assert [problem.place for problem in caught.value.problems] == ["--teacher", "--student"]
+    with pytest.raises(InputError) as caught:
+        request_from({**typed, "students": ["layers:1", "layers:2"]})
+    assert [problem.place for problem in caught.value.problems] == ["--teacher"]
 
 
 def test_the_same_command_comes_back_to_its_folder() -> None:

@@ -13,7 +13,7 @@ from autodistill.history.read import read_runs
 from autodistill.history.table import Runs
 from autodistill.ranking.past import configuration_columns, configurations
 from engine.base.errors import InputError
-from engine.pipeline import components
+from engine.pipeline import component_kinds
 
 BOM = "\ufeff"
 
@@ -199,7 +199,7 @@ def test_the_authors_own_table(shared: Path) -> None:
         "15 scores are 0 or below",
     ]
     assert notes[-1] == "a byte order mark begins teacher_baseline.csv"
-    known = components()
+    known = component_kinds()
     for component in ("intermediate", "mapping", "prediction"):
         assert set(read.frame[component]) <= set(known[component])
     assert (read.frame["intermediate.alpha"].notna() == (read.frame.intermediate == "mi_alpha")).all()

@@ -17,6 +17,8 @@ from autodistill.evaluation.leave_one_out import leave_one_out, means
 from autodistill.ranking import fitted as module
 from autodistill.ranking.fitted import PREDICTORS, Fitted, fit_predictor
 from autodistill.ranking.past import Rank, RunTable
+from engine.base import cache
+from engine.base.cache import maker
 from engine.base.progress import SilentReporter
 from tests.autodistill.made_up import by_size, made_up
 
@@ -111,13 +113,22 @@ def test_another_predictor_is_another_fit(tmp_path: Path, table: RunTable, fits:
     assert fits == ["ridge", "mean_rank"]
 
 
-@pytest.mark.parametrize(("part", "value"), [("hash_of_files", "other code"), ("version", "99.0")])
+CHANGED = {
+    "hash_of_files": lambda files: "other" if any(file.name == "fitted.py" for file in files) else "the same",
+    "version": lambda library: "99.0" if library == "scipy" else "1.0",
+}
+"""Other code of the predictors, another version of a library that only they use."""
+
+
+@pytest.mark.parametrize("part", CHANGED)
 def test_other_code_or_another_library_fits_again(
-    part: str, value: str, tmp_path: Path, table: RunTable, fits: list[str], monkeypatch: pytest.MonkeyPatch
+    part: str, tmp_path: Path, table: RunTable, fits: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fitted(tmp_path, table)
-    monkeypatch.setattr(module, part, lambda *_: value)
+    maker.cache_clear()
+    monkeypatch.setattr(cache, part, CHANGED[part])
     fitted(tmp_path, table)
+    maker.cache_clear()
     assert fits == ["ridge", "ridge"]
 
 

@@ -13,6 +13,7 @@ from autodistill.datasets.known import Dataset, shipped_datasets
 from autodistill.datasets.words import count_words
 from autodistill.history.store import Store
 from autodistill.ranking.knowledge import load_knowledge
+from autodistill.recommend.request import Request
 from engine.base.errors import InputError
 from engine.base.options import RunOptions
 from engine.data.task import texts_of
@@ -39,11 +40,14 @@ def table_of_runs(folder: Path, *rows: dict[str, Any]) -> str:
     return str(folder / "runs.csv")
 
 
+USUAL = Request().meta_data
+
+
 def test_published_figures_and_the_user_s_runs_are_one_table(store: Store, tmp_path: Path) -> None:
-    alone, _ = load_knowledge(store=store)
+    alone, _ = load_knowledge(USUAL, store)
     for identity, status in (("a", "ok"), ("b", "failed"), ("c", "pruned"), ("d", "ok")):
         store.add_run(made_record(identity, task="mine", status=status), tmp_path)
-    both, notes = load_knowledge(store=store)
+    both, notes = load_knowledge(USUAL, store)
     assert len(alone.runs) == 504
     assert len(both.runs) == 506
     assert both.runs[both.runs.dataset == "mine"].source.tolist() == ["run a", "run d"]
@@ -68,7 +72,7 @@ def test_a_run_of_a_known_dataset_is_of_that_dataset(store: Store, tmp_path: Pat
 
 def test_without_a_store_the_user_s_own_is_opened(tmp_path: Path) -> None:
     Store().add_run(made_record(task="mine"), tmp_path)
-    assert load_knowledge(["store"])[0].names == ["mine"]
+    assert load_knowledge(["store"], Store())[0].names == ["mine"]
 
 
 def test_datasets_of_the_store_are_known_whatever_runs_are_learned_from(store: Store) -> None:

@@ -136,7 +136,6 @@ def test_descriptors_that_decide_nothing_are_not_chosen(seed: int) -> None:
     table = made_up(everywhere_the_same, distracting=True, seed=seed)
     found = mixed(table)
     assert found.features == ()
-    assert set(found.gains) == {"descriptors", "embedding", "descriptors and embedding"}
     assert agreement(table.runs, found.left_out).mean() > 0.7
 
 

@@ -24,8 +24,9 @@ def test_a_request_of_nothing_is_the_defaults() -> None:
     request = Request()
     assert (request.columns, request.limits) == (Columns(), Limits())
     assert (request.fine_tuning, request.options) == (FineTuning(), RunOptions())
-    assert (request.students, request.members, request.meta_data) == ((), (), ())
-    assert {request.pick, request.top, request.predictor, request.vectors, request.store, request.out} == {None}
+    assert (request.students, request.members, request.meta_data) == ((), (), ("published", "store"))
+    assert (request.predictor, request.vectors) == ("mixed", "glove")
+    assert {request.pick, request.top, request.store, request.out} == {None}
 
 
 @pytest.mark.parametrize(
@@ -74,8 +75,8 @@ def test_a_request_is_passed_down_with_what_was_read() -> None:
         request.data = "other.csv"
 
 
-@pytest.mark.parametrize("name", [None, *PREDICTORS])
-def test_a_predictor_that_there_is(name: str | None) -> None:
+@pytest.mark.parametrize("name", PREDICTORS)
+def test_a_predictor_that_there_is(name: str) -> None:
     check_predictor(name)
 
 
@@ -86,7 +87,7 @@ def test_a_predictor_that_there_is_not() -> None:
 
 
 def test_it_is_made_without_torch_and_pandas() -> None:
-    code = "import sys; from autodistill.recommend.request import Request, check_predictor; Request()\n"
-    code += "check_predictor(None); print(*{'torch', 'pandas'} & sys.modules.keys())"
+    code = "import sys; from autodistill.recommend.request import Request; Request(); "
+    code += "print(*{'torch', 'pandas'} & sys.modules.keys())"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not run.stdout.split()

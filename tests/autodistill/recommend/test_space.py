@@ -12,7 +12,7 @@ from autodistill.recommend import space
 from autodistill.recommend.space import pipelines
 from engine import pipeline as spec
 from engine.data.task import TASK_KINDS, TaskKind
-from engine.pipeline import MIAlpha, Pipeline, PredictionCE, Skip, Spec, Training, Weights, components
+from engine.pipeline import MIAlpha, Pipeline, PredictionCE, Skip, Spec, Training, Weights, component_kinds
 
 
 def kinds(component: str, pipelines_of: list[Pipeline]) -> set[str]:
@@ -34,13 +34,15 @@ def test_no_pipeline_is_there_twice(kind: TaskKind) -> None:
 
 
 def test_the_space_is_every_combination() -> None:
-    """mi_alpha at 5 values of α with 2 critics, and 5 other objectives; or nothing from hidden states."""
-    intermediates = ["none", *product(("mi_alpha",), range(5), range(2)), "ce", "mse", "l2", "cos", "pkd"]
+    """mi_alpha at 5 values of α with 2 critics, and the other objectives; or nothing from hidden states."""
+    known = component_kinds()
+    others = [kind for kind in known["intermediate"] if kind != "mi_alpha"]
+    intermediates = [*others, *product(("mi_alpha",), range(5), range(2))]
     found = [
         combination
         for combination in product(
             intermediates,
-            ("none", "skip", "last", "emd"),
+            known["mapping"],
             (*product(("ce",), (1, 2, 4)), "mse"),
             (0, 1, *space.STACKS),  # weight of the hard label, or an augmentation policy with its own weights
         )
@@ -58,7 +60,7 @@ def test_regression_learns_by_mse_alone() -> None:
 
 @pytest.mark.parametrize("kind", ["classification", "tagging", "question_answering"])
 def test_every_kind_of_component_is_tried_but_superfluous_ones(kind: TaskKind) -> None:
-    found, known = list(pipelines(kind)), components()
+    found, known = list(pipelines(kind)), component_kinds()
     for component in ("intermediate", "mapping"):
         assert kinds(component, found) == set(known[component])
     operators = {operator for pipeline in found for operator in pipeline.augmentation.kinds}
@@ -73,7 +75,7 @@ def test_the_training_is_the_same_for_all() -> None:
 
 def test_a_batch_of_one_leaves_out_what_contrasts_examples() -> None:
     found = list(pipelines("classification", Training(batch_size=1)))
-    assert kinds("intermediate", found) == set(components()["intermediate"]) - {"mi_alpha"}
+    assert kinds("intermediate", found) == set(component_kinds()["intermediate"]) - {"mi_alpha"}
 
 
 # --- it grows ----------------------------------------------------------------------------------

@@ -73,6 +73,15 @@ def test_a_model_without_the_head_is_refused(tmp_path: Path, machine: Machine) -
         load_language_model(str(tmp_path), task, machine)
 
 
+def test_a_damaged_model_is_refused(tmp_path: Path, machine: Machine) -> None:
+    tokenizer = wordpiece()
+    save_model(AutoModelForMaskedLM.from_config(tiny_config(vocabulary=len(tokenizer))), tokenizer, tmp_path)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(InputError, match="no masked-language model can be loaded"):
+        load_language_model(str(tmp_path), toy_task("single", rows=8, held_out=4), machine)
+
+
 def test_no_such_model(machine: Machine) -> None:
     with pytest.raises(InputError, match=r"augmentation\.contextual\.model: no such folder"):
         load_language_model("./none", toy_task("single", rows=8, held_out=4), machine)

@@ -63,3 +63,12 @@ def test_rows_of_several_types_are_the_same_classes(tmp_path: Path) -> None:
     rows = "".join(json.dumps({"text": f"t{label}", "label": label}) + "\n" for label in labels)
     task = load_task(written(tmp_path, ".jsonl", rows))
     assert task.labels == ("0", "1")
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json"])
+def test_whole_numbers_of_any_size_stay_what_they_are(suffix: str, tmp_path: Path) -> None:
+    labels = [2**65, 2**65 + 1, 2**65, 2**65 + 1]
+    rows = [json.dumps({"text": f"t{row}", "label": label}) for row, label in enumerate(labels)]
+    text = "\n".join(rows) if suffix == ".jsonl" else f"[{','.join(rows)}]"
+    task = load_task(written(tmp_path, suffix, text), kind="classification")
+    assert task.labels == (str(2**65), str(2**65 + 1))

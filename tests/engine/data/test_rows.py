@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.base.errors import InputError, Problem
+from engine.base.errors import InputError, Problem, shown
 from engine.data.files import read_file
-from engine.data.rows import MAX_EXAMPLES, Findings, Origin, RawSplit, joined, shown
+from engine.data.rows import MAX_EXAMPLES, Findings, Origin, RawSplit, joined
 from engine.data.sources import read_source
 from tests.engine.data.written import written
 

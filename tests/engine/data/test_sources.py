@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as parquet
@@ -214,6 +215,25 @@ def test_missing_values_of_pandas() -> None:
 def test_pandas_cells_of_several_types() -> None:
     frame = pd.DataFrame({"text": ["a", 5, pd.NA, [1]], "label": [pd.array([1, 2]).to_numpy(), 1, "x", None]})
     assert read_source(frame).splits["train"].columns == {"text": ["a", 5, None, [1]], "label": [[1, 2], 1, "x", None]}
+
+
+def test_pandas_labels_that_are_true_and_numbers_are_classes() -> None:
+    frame = pd.DataFrame({"text": list("abcd"), "label": pd.Series([0.5, True, 0.5, True], dtype=object)})
+    task = load_task({"train": frame, "validation": frame})
+    assert (task.kind, task.labels) == ("classification", ("0.5", "True"))
+
+
+def test_half_precision_numbers() -> None:
+    frame = pd.DataFrame({"text": list("abcd"), "label": np.array([0.5, 1.5, 2.25, 3.75], dtype=np.float16)})
+    task = load_task({"train": frame, "validation": frame})
+    assert task.kind == "regression"
+    assert task.train["label"][:] == [0.5, 1.5, 2.25, 3.75]
+
+
+def test_categories_of_pandas() -> None:
+    labels = pd.Categorical(["x", 1, "x", None])
+    frame = pd.DataFrame({"text": pd.Categorical(list("abca")), "label": labels})
+    assert read_source(frame).splits["train"].columns == {"text": list("abca"), "label": ["x", 1, "x", None]}
 
 
 # --- names -----------------------------------------------------------------------------------------

@@ -91,3 +91,4 @@ def test_groups_are_held_out_whole(counts: list[int], seed: int) -> None:
         held_out = {groups[row] for row in chosen}
         assert held_out
         assert sum(counts[index] for index in held_out) == len(chosen)
+        assert all(count > size - len(chosen) for index, count in enumerate(counts) if index not in held_out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,6 +66,17 @@ def test_a_record_of_the_first_layout_is_read_under_todays_names(tmp_path: Path)
     assert result.pipeline == {"team": {"kind": "average", "members": ["other"]}, "training": {"epochs": 3}}
     assert [teacher.name for teacher in result.team.teachers] == ["big"]
     assert RunResult.parse(result.to_json()) == result
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"scores": 0.9}, {"scores": None}, {"pipeline": None}, {"team": [1]}, {"layout": "2"}, {"layout": None}],
+    ids=str,
+)
+def test_a_foreign_record_is_refused(wrong: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text(json.dumps(FIRST | wrong), encoding="utf-8")
+    with pytest.raises(InputError, match=r"result\.json: not the record of a run"):
+        RunResult.read(tmp_path)
 
 
 def test_a_record_of_a_newer_version_is_refused(tmp_path: Path) -> None:

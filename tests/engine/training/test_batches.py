@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -88,6 +89,14 @@ def test_a_training_may_begin_within_an_epoch() -> None:
     assert whole == [[b.fetched.logits.tolist() for b in epoch[number]] for epoch in epochs for number in range(5)]
     assert whole[7:] == late
     assert [*stream.from_step(10)] == []
+
+
+def test_a_worker_that_is_spawned_can_be_given_the_steps() -> None:
+    place = SimpleNamespace(process_index=0, num_processes=1, device=torch.device("cpu"))
+    stream = Stream(TrainingData(encoded("single"), ACCEPTED, Echo()), Training(batch_size=4), 0, 2, place)
+    for number in (0, 15, 3):
+        there = pickle.loads(pickle.dumps(stream))
+        assert [b.fetched.logits.tolist() for b in there[number]] == [b.fetched.logits.tolist() for b in stream[number]]
 
 
 def test_the_examples_of_a_step() -> None:
