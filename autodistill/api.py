@@ -7,9 +7,11 @@ from typing import Any
 
 from autodistill.evaluation.leave_one_out import HeldOut
 from autodistill.evaluation.report import Evaluation, evaluate
+from autodistill.history.store import Store
 from autodistill.race import Outcome, run_recommended
 from autodistill.ranking.fitted import PREDICTORS
-from autodistill.recommend.recommend import knowledge_for, recommend
+from autodistill.ranking.knowledge import load_knowledge
+from autodistill.recommend.recommend import recommend
 from autodistill.recommend.record import Recommendation
 from autodistill.recommend.request import Limits, Request, check_predictor
 from engine.base.options import FineTuning, RunOptions
@@ -142,8 +144,10 @@ class AutoDistiller:
             compared: Predictors to measure beside the own one.
 
         Raises:
-            InputError: There are too few datasets to leave one out, or no runs.
+            InputError: There is no such predictor, no run, or but one dataset.
         """
+        for name in compared:
+            check_predictor(name)
         return evaluation_of(self._request(), self.reporter, compared)[0]
 
 
@@ -151,5 +155,5 @@ def evaluation_of(
     request: Request, reporter: Reporter, compared: Sequence[str] = tuple(PREDICTORS)
 ) -> tuple[Evaluation, list[HeldOut]]:
     """What the recommender that is asked for is worth, and the held-out runs with their predictions."""
-    table, notes = knowledge_for(request)
+    table, notes = load_knowledge(request.meta_data, Store(request.store), request.vectors, request.options)
     return evaluate(table, " and ".join(request.meta_data), reporter, request.predictor, compared, notes)

@@ -1,7 +1,7 @@
 """Everything that a person sees: progress, tables, messages.
 
 Decided here: results go to stdout, everything else to stderr, so that `--json` gives pure JSON and a pipe gets
-the result alone. Printing and rich live here and in cli.py, nowhere else. Of several processes only the first
+the result alone. Printing and rich live here, nowhere else. Of several processes only the first
 one speaks.
 """
 

@@ -13,7 +13,7 @@ import tomli_w
 
 from autodistill.commands.options import Typed
 from autodistill.commands.request import request_from
-from autodistill.commands.show import Row, Shown
+from autodistill.commands.show import Shown
 from autodistill.commands.show import run as shown_run
 from autodistill.commands.units import large
 from autodistill.recommend.request import Request
@@ -114,8 +114,10 @@ def team(typed: Typed, reporter: Reporter) -> Shown:
     suggestion = suggest(request_from(typed), reporter)
     members, table = [member._asdict() for member in suggestion.members], suggestion.table()
     record = {"members": members, "student_parameters": suggestion.student_parameters, "team": table}
+    rows = [[name, large(parameters), role] for name, parameters, role in suggestion.members]
+    rows.append(["(the student)", large(suggestion.student_parameters), ""])
     lines = [*team_lines(suggestion), "In a pipeline file:", tomli_w.dumps({"team": table})]
-    return Shown(record, [(["member", "parameters", "role"], team_rows(suggestion), "")], lines)
+    return Shown(record, [(["member", "parameters", "role"], rows, "")], lines)
 
 
 def suggest(request: Request, reporter: Reporter) -> Suggestion:
@@ -161,12 +163,6 @@ def _some(members: list[SuggestedMember]) -> list[SuggestedMember]:
         count = min(MOST_OF_A_ROLE, len(of_role))
         chosen += [of_role[round(index * len(of_role) / count)] for index in range(count)]
     return chosen if len(chosen) > 1 else members[:2]
-
-
-def team_rows(suggestion: Suggestion) -> list[Row]:
-    """A row a member, the student last."""
-    members = [[name, large(parameters), role] for name, parameters, role in suggestion.members]
-    return [*members, ["(the student)", large(suggestion.student_parameters), ""]]
 
 
 def team_lines(suggestion: Suggestion) -> list[str]:

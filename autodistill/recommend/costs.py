@@ -24,7 +24,7 @@ from engine.models.names import parse_model
 from engine.pipeline.components import MIAlpha
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.team import AutoSKD, AverageTeam
-from engine.run.result import Member, Record
+from engine.run.result import Member, RunCosts
 
 if TYPE_CHECKING:
     from autodistill.recommend.request import Request
@@ -44,28 +44,15 @@ class MemberCosts(Member):
     signal_seconds: float
 
 
-class Costs(Record):
-    """Scores, sizes, speeds and costs of a student beside its teacher on a dataset.
-
-    The costs are those of `engine.run.costs.RunCosts`; steps are named by the keys of `cost_parts`.
-    """
+class Costs(RunCosts):
+    """What it costs to distil a student on a dataset, and how good its teachers are; steps by `cost_parts`' keys."""
 
     teacher_score: float
     teacher_warnings: list[str]
     teacher_layers: int
     teacher_hidden_size: int
-    teacher_parameters: int
-    teacher_size_mb: float
     layers: int
     hidden_size: int
-    parameters: int
-    size_mb: float
-    latency_ms: float
-    throughput: float
-    step_seconds: dict[str, float]
-    steps_per_epoch: int
-    signal_seconds: float
-    evaluation_seconds: float
     members: list[MemberCosts]
 
     def seconds(self, pipeline: Pipeline) -> float:

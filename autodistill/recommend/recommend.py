@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from autodistill.datasets.known import Dataset
 from autodistill.history.store import Store
-from autodistill.history.table import flat
+from autodistill.history.table import MODEL_SIZES, flat
 from autodistill.ranking.calibration import gaps
 from autodistill.ranking.distances import nearest
 from autodistill.ranking.fitted import Fitted, fit_predictor
@@ -48,7 +48,7 @@ def recommend(request: Request, reporter: Reporter) -> Recommendation:
     task, training = request.task, request.pipeline.training
     if request.members:
         checked(AverageTeam, {"members": list(request.members)})
-    table, notes = knowledge_for(request)
+    table, notes = load_knowledge(request.meta_data, Store(request.store), request.vectors, request.options)
     for note in notes:
         reporter.message(note)
     space = {}
@@ -65,11 +65,6 @@ def recommend(request: Request, reporter: Reporter) -> Recommendation:
     low, middle, high = fitted.calibration(standings, gaps(new)).T
     candidates = candidates.assign(standing=standings, predicted_ratio=middle, low=low, high=high)
     return _record(request, table, costs, dataset, fitted, candidates)
-
-
-def knowledge_for(request: Request) -> tuple[RunTable, tuple[str, ...]]:
-    """The past runs that a request names, and what was noticed while they were read."""
-    return load_knowledge(request.meta_data, Store(request.store), request.vectors, request.options)
 
 
 def _candidates(
@@ -93,18 +88,13 @@ def _candidates(
 
 
 def _model_columns(student: str, costs: Costs) -> dict[str, Any]:
-    sizes = ("layers", "hidden_size", "parameters")
-    of_student = {f"student_{name}": getattr(costs, name) for name in sizes}
-    of_teacher = {f"teacher_{name}": getattr(costs, f"teacher_{name}") for name in (*sizes, "score")}
+    of_student = {f"student_{size}": getattr(costs, size) for size in MODEL_SIZES}
+    of_teacher = {f"teacher_{name}": getattr(costs, f"teacher_{name}") for name in (*MODEL_SIZES, "score")}
     return {"student": student, **of_student, **of_teacher}
 
 
 def within(candidates: pd.DataFrame, limits: Limits, costs: Mapping[str, Costs]) -> pd.DataFrame:
-    """The candidates that keep the limits.
-
-    Raises:
-        InputError: None does; says how near the nearest is.
-    """
+    """The candidates that keep the limits; where none does, an `InputError` that says how near the nearest is."""
     latency = candidates.student.map({name: each.latency_ms for name, each in costs.items()})
     limited = {
         "--budget": (limits.seconds, candidates.predicted_seconds, "s a run"),
@@ -125,18 +115,13 @@ def within(candidates: pd.DataFrame, limits: Limits, costs: Mapping[str, Costs])
 
 
 def _record(
-    request: Request,
-    table: RunTable,
-    costs: Mapping[str, Costs],
-    dataset: Dataset,
-    fitted: Fitted,
-    candidates: pd.DataFrame,
+    request: Request, past: RunTable, costs: Mapping[str, Costs], dataset: Dataset, fitted: Fitted, ranked: pd.DataFrame
 ) -> Recommendation:
     task, first = request.task, next(iter(costs.values()))
-    allowed = within(candidates, request.limits, costs)
+    allowed = within(ranked, request.limits, costs)
     standings, seconds = allowed.standing.to_numpy(), allowed.predicted_seconds.to_numpy()
     of_the_teacher = first.model_dump(include={"teacher_score", "teacher_parameters", "teacher_size_mb"})
-    made = partial(_picks, allowed, table.runs)
+    made = partial(_picks, allowed, past.runs)
     return Recommendation(
         data=request.data,
         columns=request.columns.model_dump(exclude_defaults=True),
@@ -153,15 +138,15 @@ def _record(
         predictor=request.predictor,
         features=list(getattr(fitted.rank, "features", ())),
         meta_data=list(request.meta_data),
-        past_runs=len(table.runs),
-        past_datasets=table.names,
+        past_runs=len(past.runs),
+        past_datasets=past.names,
         agreement=fitted.agreement,
         mean_rank_agreement=fitted.mean_rank_agreement,
         candidates=len(allowed),
         picks=made(picks.diverse(standings, allowed, request.top or PICKS)),
         pareto=made(picks.pareto(standings, seconds)),
-        nearest=dict(list(nearest(table, dataset.name).items())[:3]),
-        warnings=[*first.teacher_warnings, *caveats(task, dataset, table, candidates, fitted)],
+        nearest=dict(list(nearest(past, dataset.name).items())[:3]),
+        warnings=[*first.teacher_warnings, *caveats(task, dataset, past, ranked, fitted)],
     )
 
 

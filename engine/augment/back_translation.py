@@ -45,11 +45,7 @@ class BackTranslated:
 
 
 class Translator:
-    """A Marian model that translates texts, always by the likeliest next word.
-
-    Raises:
-        InputError: It cannot be read, or does not translate.
-    """
+    """A Marian model that translates texts by the likeliest next word; an `InputError` where there is no such one."""
 
     def __init__(self, name: str, place: str, machine: Machine):
         folder = local_snapshot(name, place)

@@ -72,11 +72,7 @@ def cpu_has_bf16() -> bool:
 
 
 def choose_precision(requested: str, device: torch.device) -> str:
-    """The precision of the forward passes: bf16, fp16 or float32.
-
-    Raises:
-        InputError: The device cannot do what was requested.
-    """
+    """The precision of the forward passes: bf16, fp16 or float32; an `InputError` where the device has it not."""
     import torch
 
     on_gpu = device.type == "cuda"

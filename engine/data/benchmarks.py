@@ -116,11 +116,7 @@ def nearest_name(name: str) -> str:
 
 
 def read(benchmark: Benchmark) -> Source:
-    """A benchmark's splits, with all that its table declares.
-
-    Raises:
-        InputError: The hub and the local cache cannot be read.
-    """
+    """A benchmark's splits, with all that its table declares; an `InputError` without hub and local cache."""
     splits = hub.read(benchmark.repo, benchmark.config)
     notes: tuple[str, ...] = ()
     if DIAGNOSTICS in benchmark.files:

@@ -47,11 +47,7 @@ def read(repo: str, config: str | None = None) -> dict[str, RawSplit]:
 
 
 def read_hub(repo: str, config: str | None = None) -> DatasetDict:
-    """Downloads a dataset, or takes it from the cache; the one place that talks to the hub.
-
-    Raises:
-        InputError: As `read`.
-    """
+    """Downloads a dataset, or takes it from the cache; the one place that talks to the hub. Raises as `read` does."""
     place = f"{repo}/{config}" if config else repo
     reachable = hub_reachable()
     if not reachable and not _is_cached(repo):

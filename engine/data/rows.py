@@ -178,10 +178,6 @@ class Findings:
         return found
 
     def check(self) -> None:
-        """Ends the reading if any problem was noted.
-
-        Raises:
-            InputError: With every problem.
-        """
+        """Raises an `InputError` with every problem, if any was noted."""
         if self._examples:
             raise InputError(self.problems)

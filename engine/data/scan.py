@@ -31,11 +31,7 @@ Record = tuple[int, list[str]]
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file.
-
-    Raises:
-        InputError: It has another encoding; names the line.
-    """
+    """The text of a UTF-8 file; an `InputError` with the line where it has another encoding."""
     data = path.read_bytes()
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise InputError.of(f"{path}:1", "not UTF-8", "UTF-16", suggestion=AS_UTF8.format("utf-16"))

@@ -232,7 +232,8 @@ def _texts_by_name(
         raise InputError.of(train.where, "no column holds texts", ", ".join(train.names), suggestion=advice)
     if known := [by_name[name] for name in TEXTS if name in by_name]:
         return {"text": _chosen("text", known, notes)}
-    lengths = {column: _mean_length(train, column) for column in texts}
+    some = {column: filter(_is_text, values_of(train.table[column][:SAMPLE])) for column in texts}
+    lengths = {column: np.mean([*map(len, found)] or [0]) for column, found in some.items()}
     longest, *rest = sorted(texts, key=lambda column: -lengths[column])
     fitting = [longest, *(column for column in rest if lengths[column] > 20)]
     return {"text": _chosen("text", fitting, notes, ", the longest one" if rest else "")}
@@ -277,12 +278,6 @@ def _few_or_numbers(train: RawSplit, column: str) -> bool:
         if isinstance(cell, list | dict) or len(found) > few:
             return False
     return bool(found)
-
-
-def _mean_length(train: RawSplit, column: str) -> float:
-    """Characters of an average text."""
-    cells = [cell for cell in values_of(train.table[column][:SAMPLE]) if isinstance(cell, str)]
-    return sum(map(len, cells)) / max(len(cells), 1)
 
 
 def _kind_of_labels(train: RawSplit, column: str) -> tuple[TaskKind, str]:

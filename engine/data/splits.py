@@ -91,11 +91,7 @@ def _whole_groups(groups: Sequence[Hashable] | np.ndarray, size: int, seed: int)
 
 
 def training_split(source: Source) -> RawSplit:
-    """The training rows: `train`, or the only split whose name begins so.
-
-    Raises:
-        InputError: There are none, or several.
-    """
+    """The training rows: `train`, or the only split whose name begins so; an `InputError` unless there is one."""
     names = _named(source, "train")
     if len(names) == 1:
         return source.splits[names[0]]

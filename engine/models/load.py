@@ -77,11 +77,7 @@ def load_config(name: str, role: str) -> PretrainedConfig:
 
 
 def weights_hash(name: str, role: str) -> str:
-    """The `model_hash` of a pretrained model.
-
-    Raises:
-        InputError: There is no such model, or it has no safetensors weights.
-    """
+    """The `model_hash` of a pretrained model; an `InputError` where it has no safetensors weights."""
     folder = local_snapshot(name, role)
     if not any(folder.glob("*.safetensors")):
         raise InputError.of(place_of(role), "this model has no safetensors weights", repr(name), ("*.safetensors",))

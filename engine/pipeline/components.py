@@ -153,4 +153,5 @@ class PredictionKL(Spec):
     temperature: Annotated[float, Field(gt=0)] = 1.0
 
 
-PredictionSpec = Annotated[PredictionCE | PredictionMSE | PredictionKL, Field(discriminator="kind")]
+Prediction = PredictionCE | PredictionMSE | PredictionKL
+PredictionSpec = Annotated[Prediction, Field(discriminator="kind")]

@@ -12,19 +12,8 @@ from pydantic import model_validator
 from engine.base.errors import Problem
 from engine.base.spec import Spec
 from engine.data.task import KINDS, Task, TaskKind
+from engine.pipeline import components
 from engine.pipeline.augmentation import Augmentation, AugmentationSpec, OperatorSpec
-from engine.pipeline.components import (
-    CriticSpec,
-    IntermediateSpec,
-    MappingSpec,
-    NoIntermediate,
-    NoMapping,
-    PredictionCE,
-    PredictionKL,
-    PredictionMSE,
-    PredictionSpec,
-    Skip,
-)
 from engine.pipeline.team import AutoSKD, SingleTeacher, TeamSpec
 from engine.pipeline.training import WITH_AUGMENTATION, Training, Weights
 
@@ -44,9 +33,9 @@ class Pipeline(Spec):
     RENAMED: ClassVar[dict[str, str]] = {"teacher": "the table is called team now, and its key policy kind"}
     """Keys of older files → what became of them."""
 
-    intermediate: IntermediateSpec = NoIntermediate()
-    mapping: MappingSpec = NoMapping()
-    prediction: PredictionSpec | None = None  # `None`: ce, and for regression, which has no classes, mse
+    intermediate: components.IntermediateSpec = components.NoIntermediate()
+    mapping: components.MappingSpec = components.NoMapping()
+    prediction: components.PredictionSpec | None = None  # `None`: ce, and for regression, which has no classes, mse
     augmentation: AugmentationSpec = Augmentation()
     team: TeamSpec = SingleTeacher()
     weights: Weights = Weights()
@@ -61,7 +50,7 @@ class Pipeline(Spec):
         given, weights = data.get("intermediate"), data.get("weights", {})
         kind = given.get("kind") if isinstance(given, dict) else getattr(given, "kind", None)
         if "mapping" not in data and kind not in (None, "none"):
-            data = {**data, "mapping": Skip()}
+            data = {**data, "mapping": components.Skip()}
         if isinstance(weights, Weights):
             weights = {name: getattr(weights, name) for name in weights.model_fields_set}
         if _augments(data.get("augmentation")) and isinstance(weights, Mapping):
@@ -95,9 +84,9 @@ class Pipeline(Spec):
         """Short hash of what the pipeline computes; the same for equal pipelines everywhere."""
         return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()[:12]
 
-    def prediction_for(self, kind: TaskKind) -> PredictionCE | PredictionMSE | PredictionKL:
+    def prediction_for(self, kind: TaskKind) -> components.Prediction:
         """The prediction loss on a task of this kind."""
-        return self.prediction or (PredictionMSE() if kind == "regression" else PredictionCE())
+        return self.prediction or (components.PredictionMSE() if kind == "regression" else components.PredictionCE())
 
     def for_task(self, task: Task, from_scratch: bool = False) -> Pipeline:
         """The same with every `None` resolved for this task and this kind of student."""
@@ -134,12 +123,12 @@ def _augments(given: Any) -> bool:
 def component_specs() -> dict[str, tuple[type[Spec], ...]]:
     """Every component with the specs of its kinds, in their order."""
     unions: dict[str, Any] = {
-        "intermediate": IntermediateSpec,
-        "mapping": MappingSpec,
-        "prediction": PredictionSpec,
+        "intermediate": components.IntermediateSpec,
+        "mapping": components.MappingSpec,
+        "prediction": components.PredictionSpec,
         "augmentation": OperatorSpec,
         "team": TeamSpec,
-        "critic": CriticSpec,
+        "critic": components.CriticSpec,
     }
     return {name: get_args(get_args(union)[0]) for name, union in unions.items()}
 

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import tomli_w
 import yaml
@@ -23,7 +23,6 @@ from engine.pipeline.presets import PRESETS
 from engine.pipeline.training import WITH_AUGMENTATION
 
 Format = Literal["toml", "yaml", "json"]
-FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 def load_pipeline(source: str | Path | Mapping[str, Any] | Pipeline, sets: Sequence[str] = ()) -> Pipeline:

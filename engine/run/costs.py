@@ -6,7 +6,7 @@ Nothing is learned and nothing is written: the student's weights are thrown away
 import gc
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -22,6 +22,7 @@ from engine.models.start import Model, begin
 from engine.run.plan import RunPlan
 from engine.run.prepare import objective_for, online_data
 from engine.run.record import sizes
+from engine.run.result import RunCosts
 from engine.run.teacher import Teacher
 from engine.training.batches import StepPlan, steps_in_epoch
 from engine.training.loop import Stage, Trainee, optimise
@@ -30,22 +31,6 @@ from engine.training.optimiser import optimizer_for
 STEPS = 2  # steps that are timed after a first one that is not
 SLOW_SECONDS = 5.0  # a first step that takes longer is the measurement
 HELD_OUT = 64  # held-out examples on which evaluation is timed
-
-
-@dataclass(frozen=True)
-class RunCosts:
-    """Sizes, speeds and costs of a student beside its teacher; sizes and speeds as in `RunResult`."""
-
-    parameters: int
-    teacher_parameters: int
-    size_mb: float
-    teacher_size_mb: float
-    latency_ms: float
-    throughput: float
-    step_seconds: dict[str, float]  # name of a plan → of one optimiser step, the teacher not counted
-    steps_per_epoch: int
-    signal_seconds: float  # of the teacher on all training examples, once
-    evaluation_seconds: float  # of the student on the first held-out set, once
 
 
 def measure_costs(

@@ -79,11 +79,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the folder, so that two processes do not write the same run.
-
-        Raises:
-            RunError: Another process holds it.
-        """
+        """Holds the folder, so that no two processes write the same run; a `RunError` where another one holds it."""
         self.work.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.work / "lock", timeout=0)
         try:

@@ -110,11 +110,7 @@ def plan_run(
     fine_tuning: FineTuning = FineTuning(),  # noqa: B008 - frozen
     precision: str = "float32",
 ) -> RunPlan:
-    """The run, where pipeline, dataset and models go together.
-
-    Raises:
-        InputError: They do not; the message holds every reason.
-    """
+    """The run, where pipeline, dataset and models go together; else an `InputError` with every reason."""
     names = parse_model(teacher, "teacher"), parse_model(student, "student")
     if problems := pipeline.problems_with(task.kind):
         raise InputError(problems)

@@ -1,7 +1,7 @@
 """Tries a finished model out on rows without labels: `text` (and `text_pair`), `tokens`, or `question` and
 `context`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,17 +82,13 @@ class Predictor:
         return {"label": self.labels[answer], "score": shares[answer], "scores": scores}
 
 
-def _problems(row: Mapping[str, Any], fields: Sequence[str], number: int) -> list[Problem]:
+def _problems(row: Mapping[str, Any], fields: Sequence[str], number: int) -> Iterator[Problem]:
     """What is missing in a row, or is not text."""
-    problems = []
     for field in fields:
         value = row.get(field)
-        is_text = isinstance(value, str)
-        if field == "tokens":
-            is_text = isinstance(value, list) and all(isinstance(word, str) for word in value)
-        if not is_text:
-            problems.append(Problem(f"row {number}", f"{field} is {'missing' if value is None else 'not text'}"))
-    return problems
+        words = value if field == "tokens" and isinstance(value, list) else [value]
+        if not all(isinstance(word, str) for word in words):
+            yield Problem(f"row {number}", f"{field} is {'missing' if value is None else 'not text'}")
 
 
 def load_predictor(model: str | Path, options: RunOptions | None = None) -> Predictor:

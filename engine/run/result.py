@@ -106,6 +106,21 @@ class TeamResult(Record):
     candidates: list[Candidate] = []  # of autoskd, in the order of the search
 
 
+class RunCosts(Record):
+    """Measured sizes, speeds and costs of a student beside its teacher; sizes and speeds as in `RunResult`."""
+
+    parameters: int
+    teacher_parameters: int
+    size_mb: float
+    teacher_size_mb: float
+    latency_ms: float
+    throughput: float
+    step_seconds: dict[str, float]  # name of a plan → of one optimiser step, the teacher not counted
+    steps_per_epoch: int
+    signal_seconds: float  # of the teacher on all training examples, once
+    evaluation_seconds: float  # of the student on the first held-out set, once
+
+
 class RunResult(Record):
     """What a run was and what came out. Scores are 0 to 1 (correlations −1 to 1)."""
 

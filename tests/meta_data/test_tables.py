@@ -130,7 +130,7 @@ def test_words_are_numbers_of_three_parts_for_each_dataset() -> None:
 @pytest.mark.shared
 @pytest.mark.parametrize("name", pd.read_csv(DATASETS).dataset)
 def test_datasets_are_what_their_samples_give(shared: Path, name: str) -> None:
-    """All but the baseline score, which has to be trained for."""
+    """All but the Bi-LSTM score, which has to be trained for."""
     shipped = pd.read_csv(DATASETS).set_index("dataset").loc[name].drop("bilstm_score")
     task = load_task(str(shared / "datasets" / name))
     found = describe(task, shipped.description)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from engine.base.errors import InputError
-from engine.pipeline.read import FORMATS, Format, dump_pipeline, load_pipeline
+from engine.pipeline.read import Format, dump_pipeline, load_pipeline
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ def test_a_stack_may_be_written_in_many_ways(written: object) -> None:
     assert found == load_pipeline("vanilla_kd", ["augmentation=random+mixup"])
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", get_args(Format))
 def test_a_stack_comes_back_as_it_went(tmp_path: Path, format: Format) -> None:
     pipeline = load_pipeline({"augmentation": {"operators": "mixup+random", "copies": 2}})
     path = tmp_path / f"pipeline.{format}"

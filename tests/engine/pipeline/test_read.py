@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -30,7 +31,7 @@ from engine.pipeline import (
     Weights,
 )
 from engine.pipeline.presets import PRESETS
-from engine.pipeline.read import FORMATS, dump_pipeline, load_pipeline
+from engine.pipeline.read import Format, dump_pipeline, load_pipeline
 from tests.engine.pipeline.sources import problems, written
 
 fractions = st.floats(0, 1, allow_nan=False)
@@ -71,7 +72,7 @@ pipelines = st.one_of(
 
 class TestRoundTrip:
     @given(pipeline=pipelines)
-    @pytest.mark.parametrize("format", FORMATS)
+    @pytest.mark.parametrize("format", get_args(Format))
     def test_every_pipeline(self, format: str, pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> None:
         text = dump_pipeline(pipeline, format)  # type: ignore[arg-type]
         path = written(tmp_path_factory.getbasetemp(), f"pipeline.{format}", text)

@@ -14,8 +14,9 @@ from engine.base.cache import kept
 from engine.base.machine import machine_for
 from engine.base.options import FineTuning, RunOptions
 from engine.models.vocabulary import train_tokenizer
-from engine.run.costs import RunCosts, measure_costs
+from engine.run.costs import measure_costs
 from engine.run.plan import RunPlan, plan_run
+from engine.run.result import RunCosts
 from engine.run.teacher import Teacher, prepare_teacher
 from tests.toys import ROWS, save_tiny, toy_task
 
