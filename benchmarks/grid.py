@@ -19,14 +19,14 @@ from pathlib import Path
 from engine import FineTuning, Pipeline, RunOptions, RunResult, distill, load_task
 from engine.base.files import hash_of_files
 from engine.data.task import Task
-from engine.pipeline import components
+from engine.pipeline import component_kinds
 
 SLOWEST = 3.0
 
 
 def grid(task: Task) -> list[Pipeline]:
     """The pipelines that suit a task."""
-    found = components()
+    found = component_kinds()
     kinds = product(found["intermediate"], found["mapping"], ("ce", "mse"))
     pipelines = [
         Pipeline.model_validate(

@@ -16,7 +16,7 @@ from autodistill.history.read import read_runs
 from autodistill.history.table import GROUP, is_pipeline_column
 from engine.data.load import load_task
 from engine.data.task import texts_of
-from engine.pipeline import components
+from engine.pipeline import component_kinds
 from meta_data import ARCHITECTURES, DATASETS, DATASHEET, FOLDER, PUBLISHED, WORDS
 from tests.conftest import ROOT
 
@@ -86,7 +86,7 @@ def test_both_halves_of_mnli_are_one_dataset_and_are_ranked_apart() -> None:
 
 
 def test_published_kinds_are_kinds_of_the_engine() -> None:
-    table, known = pd.read_csv(PUBLISHED), components()
+    table, known = pd.read_csv(PUBLISHED), component_kinds()
     for column in ("intermediate", "mapping", "prediction", "intermediate.critic"):
         assert set(table[column].dropna()) <= set(known[column.rpartition(".")[2]])
 

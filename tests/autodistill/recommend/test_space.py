@@ -112,7 +112,7 @@ def test_a_new_kind_is_in_the_space_by_itself(monkeypatch: pytest.MonkeyPatch) -
 
     wider = create_model("Wider", __base__=Pipeline, mapping=(mapping, spec.NoMapping()))
     before = list(pipelines("classification"))
-    monkeypatch.setattr("engine.pipeline.pipeline.MappingSpec", mapping)
+    monkeypatch.setattr("engine.pipeline.components.MappingSpec", mapping)
     monkeypatch.setattr(space, "Pipeline", wider)
     after = list(pipelines("classification"))
     assert kinds("mapping", after) == {"none", "skip", "last", "emd", "random"}

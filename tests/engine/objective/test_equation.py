@@ -28,8 +28,8 @@ from engine.pipeline import (
     Training,
     TransformerCritic,
     Weights,
-    components,
 )
+from engine.pipeline.pipeline import component_kinds
 from tests.reference import objectives as naive
 
 STUDENT_LAYERS, STUDENT_WIDTH, TEACHER_LAYERS, TEACHER_WIDTH = 2, 4, 4, 6
@@ -47,7 +47,7 @@ MAPPING = {"skip": Skip(), "last": Last(), "emd": EMD(temperature=10.0)}
 
 
 def test_registries_hold_every_kind_of_the_specs() -> None:
-    kinds = components()
+    kinds = component_kinds()
     assert list(equation.INTERMEDIATE) == kinds["intermediate"]
     assert list(mapping.MAPPING) == kinds["mapping"]
     assert list(prediction.PREDICTION) == kinds["prediction"]

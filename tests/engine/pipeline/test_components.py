@@ -19,7 +19,7 @@ from engine.pipeline.components import (
     PredictionSpec,
     TransformerCritic,
 )
-from engine.pipeline.pipeline import component_specs, components
+from engine.pipeline.pipeline import component_kinds, component_specs
 
 UNIONS: dict[str, Any] = {
     "intermediate": IntermediateSpec,
@@ -36,7 +36,7 @@ def knobs(spec: type[Spec]) -> set[str]:
 
 
 def test_kinds_of_a_component_have_names_of_their_own() -> None:
-    for component, names in components().items():
+    for component, names in component_kinds().items():
         assert len(set(names)) == len(names), component
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.data.task import TASK_KINDS
 from engine.pipeline.augmentation import Augmentation, BackTranslation, Random
 from engine.pipeline.components import MSE, MIAlpha, NoMapping, PredictionCE, PredictionKL, PredictionMSE, Skip
-from engine.pipeline.pipeline import Pipeline, components
+from engine.pipeline.pipeline import Pipeline, component_kinds
 from engine.pipeline.team import AutoSKD
 from engine.pipeline.training import WITH_AUGMENTATION, Training, Weights
 from tests.engine.team.runs import spec
@@ -61,7 +61,7 @@ def test_everything_that_is_computed_is_in_the_key() -> None:
 # --- what goes together ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [kind for kind in components()["intermediate"] if kind != "none"])
+@pytest.mark.parametrize("kind", [kind for kind in component_kinds()["intermediate"] if kind != "none"])
 def test_an_intermediate_objective_without_a_mapping_maps_by_skip(kind: str) -> None:
     assert Pipeline.model_validate({"intermediate": {"kind": kind}}).mapping == Skip()
 
