@@ -29,14 +29,18 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name == "__all__":
-        return __dir__()
-    if name.startswith("_") or name not in __dir__():
+        return sorted(_names())
+    if name.startswith("_") or name not in _names():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES.get(name, "engine.pipeline")), name)
 
 
 def __dir__() -> list[str]:
+    return sorted({*globals(), *_names()})
+
+
+def _names() -> set[str]:
     from engine import pipeline
 
     classes = {name: value for name, value in vars(pipeline).items() if isinstance(value, type)}
-    return sorted([*_HOMES, *(name for name, value in classes.items() if issubclass(value, pipeline.Spec))])
+    return {*_HOMES, *(name for name, value in classes.items() if issubclass(value, pipeline.Spec))} - {"Spec"}

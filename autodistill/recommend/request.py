@@ -58,7 +58,7 @@ class Limits(Described):
 
 
 class Request(Described):
-    """What is asked for; None and empty mean the default."""
+    """What is asked for; what is None or empty was not said."""
 
     data: str = ""
     """Hub name, file, folder with train and validation, or demo."""
@@ -109,4 +109,4 @@ def check_predictor(name: str) -> None:
     from autodistill.ranking.fitted import PREDICTORS  # loads pandas
 
     if name not in PREDICTORS:
-        raise InputError(unknown_name("--predictor", "unknown predictor", name, PREDICTORS))
+        raise InputError(unknown_name("--predictor", "unknown predictor", str(name), PREDICTORS))

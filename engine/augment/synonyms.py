@@ -1,7 +1,7 @@
 """Words that mean nearly the same, from what is on this machine.
 
 Decided here: WordNet is read through nltk, from nltk's own folders or from Debian's `wordnet-base`, which leaves out
-two files that nltk wants. Without it the nearest neighbours among word vectors serve, where a file of them is named.
+two files that nltk wants. Where a file of word vectors is named, a word's nearest neighbours serve instead.
 """
 
 from __future__ import annotations

@@ -146,7 +146,8 @@ def _read_json(path: Path) -> pa.Table | None:
 
 def _exact(table: pa.Table) -> pa.Table | None:
     """A table from JSON; None where a number is so large that it may be a whole one that pyarrow has rounded."""
-    floats = (column for column in table.columns if pa.types.is_floating(column.type))
+    columns = [pc.list_flatten(column) if pa.types.is_list(column.type) else column for column in table.columns]
+    floats = (column for column in columns if pa.types.is_floating(column.type))
     return None if any((pc.max(pc.abs(column)).as_py() or 0) >= 2**53 for column in floats) else table
 
 

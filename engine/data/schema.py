@@ -1,7 +1,7 @@
 """Which column is what, and which kind of task that makes.
 
 Decided here: lists of words with lists of tags are tagging; question, context and answers are question answering;
-decimal labels are regression, whole numbers with more than 50 different values in more than half of the rows too,
+decimal labels are regression, whole numbers with more than 50 different values, one for every two rows, too,
 everything else is classification. What the user names goes before what the source declares, and that before what is
 inferred; every inference is said in a note. Of the cells that are looked at most decide, so that a few damaged rows
 do not hide a column: they are named later, one by one.

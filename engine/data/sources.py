@@ -202,7 +202,7 @@ def _table(table: Any, where: str) -> RawSplit:
 
 
 def _column(cells: pandas.Series) -> pa.Array:
-    if cells.dtype != object:
-        with suppress(pa.ArrowException, UnicodeEncodeError):  # categories of several types, half a character
+    if getattr(cells.dtype, "categories", cells).dtype != object:
+        with suppress(pa.ArrowException, UnicodeEncodeError, OverflowError):  # a type of pandas' own, half a character
             return pa.array(cells, from_pandas=True)
     return column_of(cells.astype(object).where(cells.notna(), None).tolist())

@@ -6,7 +6,6 @@ pydantic puts between them (`intermediate.mse.alpha`) are left out.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -102,7 +101,7 @@ def _tag(model: type[BaseModel]) -> str | None:
 
 def _without(data: Mapping[str, Any], error: ValidationError) -> tuple[dict[str, Any], bool]:
     """`data` without the keys that `error` is about; False when a whole component would go."""
-    pruned = deepcopy(dict(data))
+    pruned = _copy(data)
     for details in error.errors(include_url=False):
         if "tag" in details["type"] or details["type"].startswith(("model_", "value_", "invalid_")):
             return pruned, False
@@ -117,6 +116,10 @@ def _without(data: Mapping[str, Any], error: ValidationError) -> tuple[dict[str,
         if isinstance(table, dict):
             table.pop(last, None)
     return pruned, True
+
+
+def _copy(data: Any) -> Any:
+    return {key: _copy(value) for key, value in data.items()} if isinstance(data, Mapping) else data
 
 
 _PLAIN = {

@@ -90,7 +90,7 @@ def _timed_steps(
     trainee, optimizer = accelerator.prepare(Trainee(model, objective, plan.task.kind), optimizer)
     attention = faster_attention(model, machine.device)
     trainee.train()
-    steps = StepPlan(data, training, plan.seed, 0, accelerator)
+    steps = StepPlan(data, training, plan.seed, accelerator.process_index, accelerator.num_processes, 0)
     taught: list[float] = []
     trained: list[float] = []
     for number in range(min(STEPS + 1, len(steps))):

@@ -45,7 +45,9 @@ def upgraded(record: Any) -> Any:
         {'pipeline': {'team': {'kind': 'single'}}, 'student_alone_score': 0.7, 'layout': 2}
     """
     layout = record.get("layout", 1) if isinstance(record, dict) else LAYOUT
-    if not isinstance(layout, int) or layout > LAYOUT:
+    if not isinstance(layout, int):
+        raise ValueError(f"its layout is {layout!r}, which is no number")
+    if layout > LAYOUT:
         raise ValueError(f"it was written by a newer version (layout {layout}, and {LAYOUT} is known)")
     if layout == LAYOUT:
         return record

@@ -79,9 +79,9 @@ class TrainingData:
 class StepPlan:
     """The steps of one epoch: step number → the batches of this process, in order."""
 
-    def __init__(self, data: TrainingData, training: Training, seed: int, epoch: int, accelerator: Accelerator):
+    def __init__(self, data: TrainingData, training: Training, seed: int, rank: int, processes: int, epoch: int):
         self.data, self.size, self.position = data, training.batch_size, (seed, epoch)
-        self.rank, self.processes = accelerator.process_index, accelerator.num_processes
+        self.rank, self.processes = rank, processes
         whole = self.size * training.gradient_accumulation
         self.steps = step_batches(data.student.lengths, whole, seed, epoch)  # ids, of all processes together
 
@@ -119,7 +119,8 @@ class Stream:
     def __init__(self, data: TrainingData, training: Training, seed: int, epochs: int, accelerator: Accelerator):
         self._augmenter, self._on_gpu = data.augmenter, accelerator.device.type == "cuda"
         self._epochs, self._per_epoch = epochs, steps_in_epoch(len(data), training)
-        self._plan_of = partial(StepPlan, data, training, seed, accelerator=accelerator)
+        place = accelerator.process_index, accelerator.num_processes  # of the accelerator no more: it holds the models
+        self._plan_of = partial(StepPlan, data, training, seed, *place)
         self._epoch, self._plan = 0, self._plan_of(0)
 
     def __len__(self) -> int:

@@ -32,6 +32,8 @@ def test_every_name_of_the_engine_is_one_of_the_whole(name: str) -> None:
 
 def test_what_a_user_needs_is_there() -> None:
     assert set(autodistill.__all__) >= EXPECTED
+    assert len(set(autodistill.__all__)) == len(autodistill.__all__)
+    assert "__doc__" in dir(autodistill)
 
 
 def test_every_kind_of_a_component_is_exported() -> None:

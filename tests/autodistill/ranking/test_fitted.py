@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from autodistill.ranking.fitted import PREDICTORS, Fitted, fit_predictor
 from autodistill.ranking.past import Rank, RunTable
 from engine.base import cache
 from engine.base.cache import maker
+from engine.base.files import hash_of_files
 from engine.base.progress import SilentReporter
 from tests.autodistill.made_up import by_size, made_up
 
@@ -114,21 +116,33 @@ def test_another_predictor_is_another_fit(tmp_path: Path, table: RunTable, fits:
 
 
 CHANGED = {
-    "hash_of_files": lambda files: "other" if any(file.name == "fitted.py" for file in files) else "the same",
-    "version": lambda library: "99.0" if library == "scipy" else "1.0",
+    "hash_of_files": lambda files: (
+        "other" if "ranking" in {file.parent.name for file in files} else hash_of_files(files)
+    ),
+    "version": lambda library: "99.0" if library == "scipy" else version(library),
 }
-"""Other code of the predictors, another version of a library that only they use."""
+"""Other code of the predictors, another version of a library that only they use; the engine is what it was."""
 
 
+@pytest.fixture
+def forgetful() -> Iterator[None]:
+    """What made the kept files is found out anew, before and behind a test."""
+    maker.cache_clear()
+    yield
+    maker.cache_clear()
+
+
+@pytest.mark.usefixtures("forgetful")
 @pytest.mark.parametrize("part", CHANGED)
 def test_other_code_or_another_library_fits_again(
     part: str, tmp_path: Path, table: RunTable, fits: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fitted(tmp_path, table)
+    known = cache.kept(tmp_path, "teachers")
     maker.cache_clear()
     monkeypatch.setattr(cache, part, CHANGED[part])
     fitted(tmp_path, table)
-    maker.cache_clear()
+    assert cache.kept(tmp_path, "teachers") == known, "the engine's own caches do not change with it"
     assert fits == ["ridge", "ridge"]
 
 

@@ -72,3 +72,6 @@ def test_whole_numbers_of_any_size_stay_what_they_are(suffix: str, tmp_path: Pat
     text = "\n".join(rows) if suffix == ".jsonl" else f"[{','.join(rows)}]"
     task = load_task(written(tmp_path, suffix, text), kind="classification")
     assert task.labels == (str(2**65), str(2**65 + 1))
+    tagged = [json.dumps({"tokens": ["a", "b"], "tags": [label, label]}) for label in labels]
+    text = "\n".join(tagged) if suffix == ".jsonl" else f"[{','.join(tagged)}]"
+    assert load_task(written(tmp_path, suffix, text)).labels == (str(2**65), str(2**65 + 1))

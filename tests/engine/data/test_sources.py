@@ -234,6 +234,9 @@ def test_categories_of_pandas() -> None:
     labels = pd.Categorical(["x", 1, "x", None])
     frame = pd.DataFrame({"text": pd.Categorical(list("abca")), "label": labels})
     assert read_source(frame).splits["train"].columns == {"text": list("abca"), "label": ["x", 1, "x", None]}
+    for several in ([2**65, 1, 1], [True, 0.5, 0.5]):
+        frame = pd.DataFrame({"text": list("abc"), "label": pd.Categorical(several)})
+        assert read_source(frame).splits["train"].columns["label"] == several
 
 
 # --- names -----------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -99,8 +98,7 @@ class Team:
 
 
 def plan_of(data: TrainingData, rank: int = 0, processes: int = 1, epoch: int = 0) -> StepPlan:
-    place = SimpleNamespace(process_index=rank, num_processes=processes, device=torch.device("cpu"))
-    return StepPlan(data, Training(batch_size=4), 0, epoch, place)
+    return StepPlan(data, Training(batch_size=4), 0, rank, processes, epoch)
 
 
 def distance(kind: str, student: Tensor, teacher: Tensor, mask: Tensor, labels: Tensor) -> Tensor:

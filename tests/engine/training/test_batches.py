@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,8 +44,7 @@ def encoded(name: str, tokenizer=None, rows: int = 37):
 
 
 def plan(data: TrainingData, size: int, accumulation: int, rank: int = 0, processes: int = 1, epoch: int = 0):
-    place = SimpleNamespace(process_index=rank, num_processes=processes, device=torch.device("cpu"))
-    return StepPlan(data, Training(batch_size=size, gradient_accumulation=accumulation), 0, epoch, place)
+    return StepPlan(data, Training(batch_size=size, gradient_accumulation=accumulation), 0, rank, processes, epoch)
 
 
 @given(st.integers(1, 9), st.integers(1, 4), st.integers(1, 4))
@@ -92,10 +92,14 @@ def test_a_training_may_begin_within_an_epoch() -> None:
 
 
 def test_a_worker_that_is_spawned_can_be_given_the_steps() -> None:
-    place = SimpleNamespace(process_index=0, num_processes=1, device=torch.device("cpu"))
-    stream = Stream(TrainingData(encoded("single"), ACCEPTED, Echo()), Training(batch_size=4), 0, 2, place)
+    accelerator = Accelerator(cpu=True)
+    data = TrainingData(encoded("single"), ACCEPTED, Echo())
+    stream = Stream(data, Training(batch_size=4), 0, 2, accelerator)
+    accelerator.prepare(torch.nn.Linear(1000, 1000))  # of which a worker has no need
     for number in (0, 15, 3):
-        there = pickle.loads(pickle.dumps(stream))
+        sent = pickle.dumps(stream)
+        assert len(sent) < 1_000_000
+        there = pickle.loads(sent)
         assert [b.fetched.logits.tolist() for b in there[number]] == [b.fetched.logits.tolist() for b in stream[number]]
 
 

@@ -349,7 +349,7 @@ class Poison:
 def test_the_guard_names_step_and_term(where: str, term: str, value: float, machine: Machine, tmp_path: Path) -> None:
     stage = stage_for("single", machine, tmp_path, pipeline(intermediate=MSE(), mapping=Skip()))
     poisoned = replace(stage.data, signals=Poison(stage.data.signals, 7, where, value))
-    plan = StepPlan(poisoned, QUICK, 0, 0, machine.accelerator)
+    plan = StepPlan(poisoned, QUICK, 0, 0, 1, 0)
     step = next(number for number, ids in enumerate(plan.steps, start=1) if 7 in ids)
     with pytest.raises(NonFiniteLossError) as caught:
         train(replace(stage, data=poisoned), machine)
@@ -359,7 +359,7 @@ def test_the_guard_names_step_and_term(where: str, term: str, value: float, mach
 def test_no_checkpoint_holds_nan(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Clock, "checkpoint_due", lambda _: True)
     stage = stage_for("single", machine, tmp_path)
-    plan = StepPlan(stage.data, QUICK, 0, 0, machine.accelerator)
+    plan = StepPlan(stage.data, QUICK, 0, 0, 1, 0)
     poisoned = replace(stage.data, signals=Poison(stage.data.signals, plan.steps[1][0], "logits", math.nan))
     with pytest.raises(NonFiniteLossError):
         train(replace(stage, data=poisoned), machine)
