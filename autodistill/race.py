@@ -39,8 +39,8 @@ class Outcome:
 
     @property
     def score(self) -> float:
-        """Of the student, its best so far; a failed run's is below all others."""
-        score = self.result.student_score
+        """Of the student, its best so far on the set that selects; a failed run's is below all others."""
+        score = self.result.selection_score
         return -math.inf if score is None or self.result.status == "failed" else score
 
     @property

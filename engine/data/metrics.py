@@ -78,14 +78,11 @@ def choose_metrics(
     return (name, *(metric for metric in fitting if metric != name))
 
 
-def in_words(scores: Scores) -> str:
-    """Scores as a person reads them.
+def with_interval(value: float, bounds: Sequence[float] | None) -> str:
+    """A score with its interval, where that is known.
 
     Example:
-        >>> in_words({"validation": {"accuracy": 0.912, "f1": 0.9}})
-        'accuracy 0.9120, f1 0.9000'
+        >>> with_interval(0.5, [0.4, 0.6]), with_interval(0.5, None)
+        ('0.5000 (0.400 to 0.600)', '0.5000')
     """
-    words = {
-        name: ", ".join(f"{metric} {value:.4f}" for metric, value in found.items()) for name, found in scores.items()
-    }
-    return "; ".join(f"{text} on {name}" if len(words) > 1 else text for name, text in words.items())
+    return f"{value:.4f} ({bounds[0]:.3f} to {bounds[1]:.3f})" if bounds else f"{value:.4f}"

@@ -31,7 +31,9 @@ def distillation_ratio(student_score: float, teacher_score: float) -> float | No
     return student_score / teacher_score
 
 
-LAYOUT = 2  # of the record. The first said `baseline` for the student alone, `[teacher] policy` for `[team] kind`.
+LAYOUT = 3
+"""Of the record. The first said `baseline` for the student alone, `[teacher] policy` for `[team] kind`; before the
+third, the first validation set both selected and reported, and nothing had an interval."""
 
 
 def upgraded(record: Any) -> Any:
@@ -42,13 +44,18 @@ def upgraded(record: Any) -> Any:
 
     Example:
         >>> upgraded({"baseline_score": 0.7, "pipeline": {"teacher": {"policy": "single"}}})
-        {'pipeline': {'team': {'kind': 'single'}}, 'student_alone_score': 0.7, 'layout': 2}
+        {'pipeline': {'team': {'kind': 'single'}}, 'student_alone_score': 0.7, 'layout': 3}
     """
     layout = record.get("layout", 1) if isinstance(record, dict) else LAYOUT
     if not isinstance(layout, int) or layout > LAYOUT:
         raise ValueError(f"it was written by a newer version (layout {layout}, and {LAYOUT} is known)")
-    if layout == LAYOUT:
-        return record
+    for before in range(layout, LAYOUT):
+        record = UPGRADES[before](record)
+    return record if layout == LAYOUT else record | {"layout": LAYOUT}
+
+
+def _from_first(record: dict[str, Any]) -> dict[str, Any]:
+    """With the names of the second layout."""
     record = {**record, "pipeline": upgraded_pipeline(record.get("pipeline", {}))}
     if "baseline_score" in record:
         record["student_alone_score"] = record.pop("baseline_score")
@@ -56,7 +63,19 @@ def upgraded(record: Any) -> Any:
         record[name] = _renamed(record[name], "baseline", "student_alone")
     if "team" in record:
         record["team"] = _renamed(record["team"], "members", "teachers")
-    return record | {"layout": LAYOUT}
+    return record
+
+
+def _from_second(record: dict[str, Any]) -> dict[str, Any]:
+    """With the set that selected and reported: the first one that was scored."""
+    scores = record.get("scores")
+    sets = next(iter(scores.values()), None) if isinstance(scores, dict) else None
+    split = next(iter(sets), None) if isinstance(sets, dict) else None
+    return record if split is None else {**record, "split": split, "selected_on": split}
+
+
+UPGRADES = {1: _from_first, 2: _from_second}
+"""Layout → what makes it the next one."""
 
 
 def upgraded_pipeline(pipeline: Any) -> Any:
@@ -85,9 +104,9 @@ class Member(Record):
     parameters: int
     scores: Scores
 
-    def score(self, metric: str) -> float:
-        """On the first held-out set."""
-        return next(iter(self.scores.values()))[metric]
+    def score(self, metric: str, split: str | None = None) -> float:
+        """On a held-out set; on the first one, which selects, where none is named."""
+        return self.scores[split or next(iter(self.scores))][metric]
 
 
 class Candidate(Record):
@@ -140,12 +159,16 @@ class RunResult(Record):
     seed: int
 
     metric: str
+    split: str | None = None  # the held-out set that the figures below are of: a test set where there is one
+    selected_on: str | None = None  # the one that chose the epoch and the candidate; another one, or the same
     teacher_score: float | None = None
     student_score: float | None = None
     student_alone_score: float | None = None  # of the student fine-tuned without a teacher, where it was asked for
     distillation_ratio: float | None = None
+    ratio_interval: list[float] | None = None  # low and high, 95 %, paired: teacher and student on the same rows
     trivial_score: float | None = None  # of always answering the majority class (the majority tag, the mean)
     scores: dict[str, Scores] = {}  # `teacher`, `student`, `student_alone` → held-out set → metric → score
+    intervals: dict[str, dict[str, dict[str, list[float]]]] = {}  # the same of the 95 % intervals: low and high
     warnings: list[str] = []
     best_epoch: int | None = None
     history: list[dict[str, Any]] = []  # per epoch: the weighted terms of the loss and the scores
@@ -175,6 +198,27 @@ class RunResult(Record):
     device: str = ""
     precision: str = ""
     versions: dict[str, str] = {}
+
+    def on_split(self, role: str) -> dict[str, float]:
+        """Metric → score of a role on the set that is reported."""
+        return self.scores.get(role, {}).get(self.split or "", {})
+
+    def interval(self, role: str, metric: str, split: str | None = None) -> list[float] | None:
+        """The 95 % interval of a score, on the set that is reported where none is named; None where it is not known."""
+        return self.intervals.get(role, {}).get(split or self.split or "", {}).get(metric)
+
+    @property
+    def selection_score(self) -> float | None:
+        """The student's best score so far on the set that selects."""
+        if not self.history or self.best_epoch is None:
+            return self.student_score
+        return self.history[self.best_epoch - 1]["scores"][self.metric]
+
+    @property
+    def split_in_words(self) -> str:
+        """The set that the figures are of, and whether it has also selected."""
+        also = " (also used to select)" if self.split == self.selected_on else ""
+        return f"{self.split or 'validation'}{also}"
 
     def to_json(self) -> str:
         """The record as indented JSON."""

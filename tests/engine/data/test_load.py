@@ -87,27 +87,54 @@ def test_100_000_rows_take_seconds() -> None:
     frame = pd.DataFrame({"text": [f"text number {row} " * 10 for row in range(100_000)], "label": [0, 1] * 50_000})
     with within(seconds=20):
         task = load_task(frame)
-    assert len(task.train) == 98_000
+    assert len(task.train) == 96_000
 
 
-def test_test_sets_are_kept_without_labels(tmp_path: Path) -> None:
+def test_a_labelled_test_set_reports_and_selects_nothing(tmp_path: Path) -> None:
     for name in ("train", "validation", "test"):
         (tmp_path / f"{name}.jsonl").write_text(GOOD)
     task = load_task(tmp_path)
-    assert task.test["test"].column_names == ["text"]
-    assert "test: 9 rows for predictions; its labels are not used" in task.notes
-
-
-def test_a_labelled_test_set_stands_in_for_validation(tmp_path: Path) -> None:
-    (tmp_path / "train.jsonl").write_text(GOOD)
-    (tmp_path / "test.jsonl").write_text(GOOD)
+    assert (list(task.validation), list(task.test), task.split) == (["validation"], ["test"], "test")
+    assert task.test["test"]["label"][:] == [1, 0, 1] * 3
+    (tmp_path / "validation.jsonl").unlink()
     task = load_task(tmp_path)
-    assert list(task.validation) == ["test"]
-    assert not task.test
+    assert (len(task.train), len(task.validation["validation"]), len(task.test["test"])) == (6, 3, 9)
+    assert not task.unlabelled
+
+
+def test_rows_without_labels_are_for_predictions(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text(GOOD)
     (tmp_path / "test.jsonl").write_text('{"text": "new"}\n')
     task = load_task(tmp_path)
     assert len(task.validation["validation"]) == 3
-    assert task.test["test"]["text"][:] == ["new"]
+    assert (task.unlabelled["test"]["text"][:], task.test, task.split) == (["new"], {}, "validation")
+    assert "no labelled test set: scores are of validation, which also selects; --test names one" in task.notes
+
+
+def test_a_test_set_of_ones_own(tmp_path: Path) -> None:
+    for name in ("train", "validation", "test"):
+        (tmp_path / f"{name}.jsonl").write_text(GOOD)
+    (tmp_path / "mine.csv").write_text("text,label\nfine,1\npoor,0\n")
+    task = load_task(tmp_path, test=tmp_path / "mine.csv")
+    assert {split: rows["text"][:] for split, rows in task.test.items()} == {"test": ["fine", "poor"]}
+    assert task.fingerprint != load_task(tmp_path).fingerprint
+    assert len(load_task(tmp_path, test=tmp_path / "mine.csv", max_test=1).test["test"]) == 1
+    assert load_task(tmp_path, test=tmp_path).fingerprint == load_task(tmp_path).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("text\nfine\n", "--test: a test set needs labels, in column 'label'; got .*mine.csv: text"),
+        ("text,label\nfine,7\n", "mine.csv:2: label in column 'label' does not occur in training"),
+        ("words,label\nfine,1\n", "no column 'text', which the training rows have"),
+    ],
+)
+def test_a_test_set_that_cannot_be_scored(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text(GOOD)
+    (tmp_path / "mine.csv").write_text(content)
+    with pytest.raises(InputError, match=message):
+        load_task(tmp_path / "train.jsonl", test=tmp_path / "mine.csv")
 
 
 def test_declared_labels_allow_rare_classes(tmp_path: Path) -> None:

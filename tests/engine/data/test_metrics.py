@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.base.errors import InputError
-from engine.data.metrics import ALIASES, choose_metrics, fitting_metrics, in_words, marks_spans
+from engine.data.metrics import ALIASES, choose_metrics, fitting_metrics, marks_spans
 from engine.data.task import TASK_KINDS, TaskKind
 
 METRIC_CASES: list[tuple[str, int, str | None, tuple[str, ...]]] = [
@@ -70,8 +70,3 @@ def test_no_metric_of_one_kind_is_anothers_but_accuracy() -> None:
 def test_tags_that_mark_spans(labels: tuple[str, ...], spans: bool) -> None:
     assert marks_spans(labels) == spans
     assert ("seqeval_f1" in fitting_metrics("tagging", labels)) == spans
-
-
-def test_scores_of_several_sets_say_whose_they_are() -> None:
-    scores = {"matched": {"accuracy": 0.5}, "mismatched": {"accuracy": 0.25, "mcc": -0.125}}
-    assert in_words(scores) == "accuracy 0.5000 on matched; accuracy 0.2500, mcc -0.1250 on mismatched"
