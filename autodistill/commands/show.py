@@ -62,7 +62,7 @@ def _score_rows(result: RunResult, roles: Sequence[str]) -> Iterator[Row]:
     sets = result.scores.get("student", {})
     for held_out in sorted(sets, key=lambda name: name != result.split):
         for metric in sets[held_out] if held_out == result.split else [result.metric]:
-            name = f"{held_out} {metric}" if len(sets) > 1 else metric
+            name = f"{held_out} {result.named(metric)}" if len(sets) > 1 else result.named(metric)
             yield [name, *(_score(result, role, held_out, metric) for role in roles)]
 
 
@@ -102,7 +102,7 @@ def _closing_lines(result: RunResult) -> Iterator[str]:
         yield f"stopped after epoch {len(result.history)} of {result.pipeline['training']['epochs']}; {best}"
     ratio, bounds = result.distillation_ratio, result.ratio_interval
     words = "undefined" if ratio is None else with_interval(ratio, bounds)
-    yield f"distillation ratio ({result.metric}, student / teacher): {words}, on {result.split_in_words}"
+    yield f"distillation ratio ({result.named(result.metric)}, student / teacher): {words}, on {result.split_in_words}"
     if scores := [candidate.score for candidate in result.team.candidates] if result.team else []:
         search, trained = (result.stage_seconds.get(stage, 0.0) for stage in ("search", "student"))
         yield f"{len(scores)} candidates: {result.metric} {min(scores):.4f} to {max(scores):.4f}"

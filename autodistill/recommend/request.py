@@ -36,6 +36,8 @@ class Columns(Described):
     """What is predicted, where the columns do not tell."""
     metric: str | None = None
     """The score that counts."""
+    positive: str | None = None
+    """Of two classes the one that F1 is of. Default: the rarer one."""
     test: str | None = None
     """Labelled rows that report the score and select nothing: a file, or whatever DATA may be."""
     max_train: Annotated[int, Field(ge=1)] | None = None

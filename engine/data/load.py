@@ -14,13 +14,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.base.errors import InputError, Problem
-from engine.data.metrics import choose_metrics
+from engine.data.metrics import choose_metrics, positive_class
 from engine.data.task import Task, TaskKind
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
 
+    from engine.data.schema import Schema
     from engine.data.sources import Data
 
 
@@ -32,6 +33,7 @@ def load_task(
     label: str | None = None,
     kind: TaskKind | None = None,
     metric: str | None = None,
+    positive: str | None = None,
     test: Data | None = None,
     seed: int = 0,
     max_train: int | None = None,
@@ -49,6 +51,7 @@ def load_task(
         label: Column of the label; of the tags or the answers.
         kind: The kind of task.
         metric: The score that counts.
+        positive: Of two classes the one that F1 is of; the rarer one where none is named.
         test: Labelled rows that report the score and select nothing, in place of the source's test sets: whatever
             `data` may be, with the same columns.
         seed: Of the held-out splits and of the samples.
@@ -86,7 +89,8 @@ def load_task(
     metrics = choose_metrics(schema.kind, schema.labels, declared, place)
     parts = divided(source, schema, train, seed, limits, notes)
     labelled = {split: rows for role in limits for split, rows in parts[role].items()}
-    identity = fingerprint(schema.kind, schema.labels, metrics[0], labelled)
+    found = _positive(schema, labelled["train"], positive, source.declared.published, notes)
+    identity = fingerprint(schema.kind, schema.labels, metrics[0], labelled, found)
     sets = {
         role: {split: _dataset(rows, f"{identity}-{role}-{split}") for split, rows in of_role.items()}
         for role, of_role in parts.items()
@@ -105,7 +109,23 @@ def load_task(
         columns=dict(schema.columns),
         notes=tuple(notes),
         fingerprint=identity,
+        positive=found,
     )
+
+
+def _positive(schema: Schema, train: pa.Table, wanted: str | None, published: bool, notes: list[str]) -> int:
+    """The class that F1 is of, which a note names."""
+    import numpy as np
+
+    if schema.kind != "classification":
+        if wanted is not None:
+            raise InputError.of("--positive", "only one of two classes can be positive", schema.kind)
+        return 1
+    counts = np.bincount(train["label"].to_numpy(), minlength=len(schema.labels)).tolist()
+    found, why = positive_class(schema.labels, counts, wanted, published)
+    if len(schema.labels) == 2:
+        notes.append(f"f1 is of the class {schema.labels[found]} ({why})")
+    return found
 
 
 def _check_limits(limits: Mapping[str, int | None]) -> None:
@@ -125,14 +145,17 @@ def identified(task: Task) -> Task:
     if task.fingerprint:
         return task
     parts = {split: rows.with_format("arrow")[:] for split, rows in {"train": task.train, **task.held_out}.items()}
-    return replace(task, fingerprint=fingerprint(task.kind, task.labels, task.metric, parts))
+    return replace(task, fingerprint=fingerprint(task.kind, task.labels, task.metric, parts, task.positive))
 
 
-def fingerprint(kind: TaskKind, labels: Sequence[str], metric: str, parts: Mapping[str, pa.Table]) -> str:
-    """A short hash of what a task is made of, wherever its files lie."""
+def fingerprint(
+    kind: TaskKind, labels: Sequence[str], metric: str, parts: Mapping[str, pa.Table], positive: int = 1
+) -> str:
+    """A short hash of what a task is made of, wherever its files lie; that of earlier versions, which knew but
+    `positive` 1."""
     from engine.data.cells import pieces, values_of
 
-    total = hashlib.sha256(json.dumps([kind, labels, metric]).encode())
+    total = hashlib.sha256(json.dumps([kind, labels, metric, *[positive] * (positive != 1)]).encode())
     for split, rows in parts.items():
         for field in sorted(rows.column_names):
             total.update(f"{json.dumps([split, field])[:-1]}, [".encode())

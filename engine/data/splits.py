@@ -23,6 +23,7 @@ from engine.data.rows import Findings, RawSplit, Source
 from engine.data.schema import Schema
 
 LEAST, MOST = 50, 2_000
+SKEWED = 0.8  # share of the largest class from which its accuracy is spoken of
 FEWEST = 10  # rows of a test set that is worth holding out
 ROLES = ("train", "validation", "test")
 """Of the rows that have labels."""
@@ -246,8 +247,12 @@ def _remarks(parts: Mapping[str, pa.Table], schema: Schema) -> list[str]:
     """What is unusual about the labels, but not wrong."""
     if schema.kind != "classification":
         return []
-    names = ", ".join(schema.labels[:10]) + (", …" if len(schema.labels) > 10 else "")
-    notes = [f"{len(schema.labels)} classes: {names}"]
+    shares = np.bincount(parts["train"]["label"].to_numpy(), minlength=len(schema.labels)) / len(parts["train"])
+    shown = [f"{name} ({100 * share:.3g} %)" for name, share in zip(schema.labels, shares, strict=True)]
+    notes = [f"{len(schema.labels)} classes: {', '.join(shown[:10])}{', …' * (len(shown) > 10)}"]
+    if shares.max() >= SKEWED:
+        what = f"always answering {schema.labels[shares.argmax()]} has an accuracy of about {shares.max():.2f}"
+        notes.append(f"{what}; --metric f1_macro or balanced_accuracy lets every class count alike")
     for split, rows in parts.items():
         found = _labels_in(rows, schema)
         absent = [name for index, name in enumerate(schema.labels) if index not in found]

@@ -106,6 +106,7 @@ class Task:
         columns: Which column of the source became which field.
         notes: What was inferred or made (a split, a task), one sentence each.
         fingerprint: Short hash of rows, split and schema: the identity of the dataset.
+        positive: Index of the class that `f1` is of, where there are two.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Task:
     columns: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
+    positive: int = 1
 
     @property
     def token_level(self) -> bool:

@@ -192,7 +192,7 @@ def _classes(task: Task, gold: Sequence[int], answers: Sequence[int]) -> tuple[n
     return np.hstack([true, given, true * given]), {
         "accuracy": lambda sums: _share(parts(sums)[2].sum(axis=1), parts(sums)[0].sum(axis=1)),
         "balanced_accuracy": balanced,
-        "f1": lambda sums: f1(sums)[:, 1],
+        "f1": lambda sums: f1(sums)[:, task.positive],
         "f1_macro": f1_macro,
         "mcc": mcc,
     }

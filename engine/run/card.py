@@ -1,10 +1,11 @@
 """The model card beside a student: what it is, how it was made, how good and how fast it is."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from engine.base.files import write_text
+from engine.base.files import RESULT_FILE, write_text
 from engine.data.metrics import with_interval
 from engine.data.task import KINDS, Task
 from engine.models.load import HEADS
@@ -12,6 +13,8 @@ from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.read import dump_pipeline
 from engine.run.result import RunResult
 
+MANY_CLASSES = 20
+"""More do not fit into a table that is read."""
 TEXT = """---
 {data}
 ---
@@ -24,9 +27,9 @@ Distilled with AutoDistiller from `{teacher}`{others} on `{result.task}`.
 | --- | --- | --- |
 {rows}
 
-Distillation ratio (student {result.metric} / teacher {result.metric}), on {result.split_in_words}:
+Distillation ratio (student / teacher, {metric}), on {result.split_in_words}:
 **{ratio}**.{baseline}
-{warnings}{team}
+{warnings}{team}{classes}
 Scores are of {result.split_in_words}, 0 to 1 (correlations −1 to 1), with 95 % intervals by the bootstrap over its
 rows; the ratio's is paired. Latency is the median of one example,
 throughput is at batch 32, both in float32 on {result.device}, tokenising not counted.
@@ -60,7 +63,7 @@ def _rows(result: RunResult) -> str:
     ]
     known = [(name, form.format(a), form.format(b)) for name, a, b, form in lines if a is not None and b is not None]
     scores = [
-        (metric, *(_score(result, role, metric) for role in ("student", "teacher")))
+        (result.named(metric), *(_score(result, role, metric) for role in ("student", "teacher")))
         for metric in result.on_split("student")
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in (*scores, *known))
@@ -82,7 +85,27 @@ def _team(result: RunResult) -> str:
     if shares := result.team.distribution:
         for line, share in zip(table, ["share", "---", *(f"{share:.3f}" for share in shares)], strict=True):
             line.append(share)
-    return "\n" + "".join(f"| {' | '.join(line)} |\n" for line in table)
+    return f"\n{_table(table)}"
+
+
+def _classes(result: RunResult) -> str:
+    """The table of the classes and the confusion matrix; of many classes a sentence that says where they are."""
+    if not result.classes:
+        return ""
+    if len(result.classes) > MANY_CLASSES:
+        return f"\nThe {len(result.classes)} classes and their confusion matrix are in `{RESULT_FILE}`.\n"
+    labels = [each.label.replace("|", "\\|") for each in result.classes]
+    scores = [
+        [label, *(f"{value:.3f}" for value in (each.precision, each.recall, each.f1)), f"{each.rows:,}"]
+        for label, each in zip(labels, result.classes, strict=True)
+    ]
+    confusion = [[label, *(f"{count:,}" for count in row)] for label, row in zip(labels, result.confusion, strict=True)]
+    tables = (["class", "precision", "recall", "F1", "rows"], scores), (["class ↓ answer →", *labels], confusion)
+    return "".join(f"\n{_table([head, ['---'] * len(head), *rows])}" for head, rows in tables)
+
+
+def _table(lines: Sequence[Sequence[str]]) -> str:
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _pipeline(result: RunResult) -> Pipeline:
@@ -110,11 +133,13 @@ def write_card(folder: Path, result: RunResult, task: Task) -> None:
     of_ratio = "undefined" if ratio is None else with_interval(ratio, result.ratio_interval)
     card = TEXT.format(
         result=result,
+        metric=result.named(result.metric),
         data=data.to_yaml(),
         name=name,
         teacher=_shown(result.teacher),
         others=f" and {len(result.team.teachers) - 1} more" if result.team else "",
         team=_team(result),
+        classes=_classes(result),
         rows=_rows(result),
         ratio=of_ratio,
         baseline="" if without is None else f" The same student without a teacher reaches {without:.4f}.",

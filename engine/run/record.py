@@ -14,7 +14,7 @@ from engine.base.machine import device_name, peak_memory_mb
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out, timing
 from engine.evaluation.intervals import Measured, Measures, ratio_interval, scores_of
-from engine.evaluation.scores import clearly_better, trivial_scores
+from engine.evaluation.scores import clearly_better, of_classes, trivial_scores
 from engine.models.load import parameter_count, save_model, size_mb
 from engine.models.start import Model
 from engine.run.folder import Run, RunFolder
@@ -49,8 +49,17 @@ def score_facts(task: Task, measures: Mapping[str, Measures]) -> dict[str, Any]:
         "student_alone_score": found.get("student_alone"),
         "trivial_score": trivial,
         "warnings": _warnings(task, rows, found.get("teacher"), trivial),
+        **_class_facts(task, rows, of_split.get("student")),
         **_ratio_facts(task, rows, of_split),
     }
+
+
+def _class_facts(task: Task, rows: Dataset, student: Measured | None) -> dict[str, Any]:
+    """Each class and the confusion matrix, where the student's answers are known."""
+    if task.kind != "classification" or student is None or not student.answers:
+        return {}
+    classes, confusion = of_classes(task, rows, student.answers)
+    return {"classes": classes, "confusion": confusion}
 
 
 def _ratio_facts(task: Task, rows: Dataset, measured: Mapping[str, Measured]) -> dict[str, Any]:
@@ -157,6 +166,7 @@ def record_of(run: Run, **facts: Any) -> RunResult:
         pipeline=plan.pipeline.model_dump(mode="json"),
         seed=plan.seed,
         metric=plan.task.metric,
+        positive=plan.task.labels[plan.task.positive] if "f1" in plan.task.metrics else None,
         layers=plan.student.layers,
         hidden_size=plan.student.width,
         teacher_layers=plan.teacher.start.layers,

@@ -125,6 +125,16 @@ class TeamResult(Record):
     candidates: list[Candidate] = []  # of autoskd, in the order of the search
 
 
+class ClassScores(Record):
+    """What a student reaches on the rows of one class."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    rows: int
+
+
 class RunCosts(Record):
     """Measured sizes, speeds and costs of a student beside its teacher; sizes and speeds as in `RunResult`."""
 
@@ -159,6 +169,7 @@ class RunResult(Record):
     seed: int
 
     metric: str
+    positive: str | None = None  # the class that `f1` is of, where there are two
     split: str | None = None  # the held-out set that the figures below are of: a test set where there is one
     selected_on: str | None = None  # the one that chose the epoch and the candidate; another one, or the same
     teacher_score: float | None = None
@@ -169,6 +180,8 @@ class RunResult(Record):
     trivial_score: float | None = None  # of always answering the majority class (the majority tag, the mean)
     scores: dict[str, Scores] = {}  # `teacher`, `student`, `student_alone` → held-out set → metric → score
     intervals: dict[str, dict[str, dict[str, list[float]]]] = {}  # the same of the 95 % intervals: low and high
+    classes: list[ClassScores] = []  # of the student on `split`
+    confusion: list[list[int]] = []  # rows of a class (first index) that the student gave to another (second index)
     warnings: list[str] = []
     best_epoch: int | None = None
     history: list[dict[str, Any]] = []  # per epoch: the weighted terms of the loss and the scores
@@ -206,6 +219,10 @@ class RunResult(Record):
     def interval(self, role: str, metric: str, split: str | None = None) -> list[float] | None:
         """The 95 % interval of a score, on the set that is reported where none is named; None where it is not known."""
         return self.intervals.get(role, {}).get(split or self.split or "", {}).get(metric)
+
+    def named(self, metric: str) -> str:
+        """A metric as a person reads it: F1 with the class that it is of."""
+        return f"f1 of {self.positive}" if metric == "f1" and self.positive else metric
 
     @property
     def selection_score(self) -> float | None:

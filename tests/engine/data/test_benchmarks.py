@@ -12,15 +12,15 @@ from engine.data.load import load_task
 from tests.engine.data import glue
 
 METRICS = {
-    "cola": ("mcc", "accuracy", "f1"),
-    "sst2": ("accuracy", "f1", "mcc"),
-    "mrpc": ("f1", "accuracy", "mcc"),
-    "qqp": ("f1", "accuracy", "mcc"),
+    "cola": ("mcc", "accuracy", "balanced_accuracy", "f1", "f1_macro"),
+    "sst2": ("accuracy", "balanced_accuracy", "f1", "f1_macro", "mcc"),
+    "mrpc": ("f1", "accuracy", "balanced_accuracy", "f1_macro", "mcc"),
+    "qqp": ("f1", "accuracy", "balanced_accuracy", "f1_macro", "mcc"),
     "stsb": ("spearman", "pearson"),
-    "mnli": ("accuracy", "f1_macro", "mcc"),
-    "qnli": ("accuracy", "f1", "mcc"),
-    "rte": ("accuracy", "f1", "mcc"),
-    "wnli": ("accuracy", "f1", "mcc"),
+    "mnli": ("accuracy", "balanced_accuracy", "f1_macro", "mcc"),
+    "qnli": ("accuracy", "balanced_accuracy", "f1", "f1_macro", "mcc"),
+    "rte": ("accuracy", "balanced_accuracy", "f1", "f1_macro", "mcc"),
+    "wnli": ("accuracy", "balanced_accuracy", "f1", "f1_macro", "mcc"),
 }
 
 

@@ -147,6 +147,25 @@ def test_declared_labels_allow_rare_classes(tmp_path: Path) -> None:
     assert "classes without a training row: c" in task.notes
 
 
+def test_rare_positives_are_named_and_counted() -> None:
+    labels = ["ham"] * 95 + ["absent spam"] * 5
+    rows = datasets.Dataset.from_dict({"text": [f"text {row}" for row in range(100)], "label": labels})
+    task = load_task({"train": rows, "validation": rows})
+    assert task.labels[task.positive] == "absent spam"
+    assert "2 classes: absent spam (5 %), ham (95 %)" in task.notes
+    assert "f1 is of the class absent spam (the rarer one)" in task.notes
+    assert any("always answering ham has an accuracy of about 0.95" in note for note in task.notes)
+    named = load_task({"train": rows, "validation": rows}, positive="ham")
+    assert (named.positive, "f1 is of the class ham (as named)" in named.notes) == (1, True)
+    assert named.fingerprint != task.fingerprint
+
+
+def test_a_number_has_no_positive_class() -> None:
+    rows = datasets.Dataset.from_dict({"text": list("abcd"), "label": [0.5, 1.5, 2.5, 3.5]})
+    with pytest.raises(InputError, match="--positive: only one of two classes can be positive; got regression"):
+        load_task({"train": rows, "validation": rows}, positive="ham")
+
+
 def test_one_class_in_validation_is_said(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text(GOOD)
     (tmp_path / "validation.jsonl").write_text('{"text": "fine", "label": 1}\n')

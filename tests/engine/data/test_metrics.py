@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from engine.base.errors import InputError
-from engine.data.metrics import ALIASES, choose_metrics, fitting_metrics, marks_spans
+from engine.data.metrics import ALIASES, choose_metrics, fitting_metrics, marks_spans, positive_class
 from engine.data.task import TASK_KINDS, TaskKind
 
 METRIC_CASES: list[tuple[str, int, str | None, tuple[str, ...]]] = [
-    ("classification", 2, None, ("accuracy", "f1", "mcc")),
-    ("classification", 2, "f1_macro", ("f1_macro", "accuracy", "f1", "mcc")),
-    ("classification", 5, None, ("accuracy", "f1_macro", "mcc")),
-    ("classification", 5, "matthews correlation", ("mcc", "accuracy", "f1_macro")),
+    ("classification", 2, None, ("accuracy", "balanced_accuracy", "f1", "f1_macro", "mcc")),
+    ("classification", 2, "f1_macro", ("f1_macro", "accuracy", "balanced_accuracy", "f1", "mcc")),
+    ("classification", 5, None, ("accuracy", "balanced_accuracy", "f1_macro", "mcc")),
+    ("classification", 5, "matthews correlation", ("mcc", "accuracy", "balanced_accuracy", "f1_macro")),
     ("regression", 0, "Pearson", ("pearson", "spearman")),
     ("question_answering", 0, "squad f1", ("squad_f1", "exact_match")),
 ]
@@ -70,3 +70,26 @@ def test_no_metric_of_one_kind_is_anothers_but_accuracy() -> None:
 def test_tags_that_mark_spans(labels: tuple[str, ...], spans: bool) -> None:
     assert marks_spans(labels) == spans
     assert ("seqeval_f1" in fitting_metrics("tagging", labels)) == spans
+
+
+@pytest.mark.parametrize(
+    ("counts", "wanted", "published", "expected"),
+    [
+        ((95, 5), None, False, (1, "the rarer one")),
+        ((5, 95), None, False, (0, "the rarer one")),
+        ((5, 5), None, False, (1, "the second one")),
+        ((5, 95), None, True, (1, "as in the benchmark")),
+        ((5, 95), "ok", False, (1, "as named")),
+    ],
+)
+def test_the_positive_class(
+    counts: tuple[int, int], wanted: str | None, published: bool, expected: tuple[int, str]
+) -> None:
+    assert positive_class(("bad", "ok"), counts, wanted, published) == expected
+
+
+def test_a_positive_class_that_is_none() -> None:
+    with pytest.raises(InputError, match="--positive: no such class; got 'goood'.*Did you mean good"):
+        positive_class(("bad", "good"), (1, 1), "goood", False)
+    with pytest.raises(InputError, match="--positive: only where there are two classes one is positive; got 3 classes"):
+        positive_class(("a", "b", "c"), (1, 1, 1), "a", False)

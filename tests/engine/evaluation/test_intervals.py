@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.data.metrics import fitting_metrics
 from engine.data.task import Task
 from engine.evaluation import intervals
 from engine.evaluation.intervals import (
@@ -30,9 +33,9 @@ WORDS = ("the", "old", "wizard", "of", "Oz", "1984", "")
 
 
 def classes(gold: list[int], labels: int) -> Task:
-    metrics = ("accuracy", "f1_macro", "mcc", *(("f1",) if labels == 2 else ()))
+    names = tuple(map(str, range(labels)))
     rows = [{"text": "a", "label": label} for label in gold]
-    return make_task("classification", rows, labels=tuple(map(str, range(labels))), metrics=metrics)
+    return make_task("classification", rows, labels=names, metrics=fitting_metrics("classification", names))
 
 
 def assert_same_scores(task: Task, answers: list) -> None:
@@ -40,11 +43,11 @@ def assert_same_scores(task: Task, answers: list) -> None:
     assert exact(task, task.train, answers) == pytest.approx(scores(task, task.train, answers), abs=1e-6)
 
 
-@given(st.data(), st.integers(2, 5))
-def test_scores_of_classes(data: st.DataObject, labels: int) -> None:
+@given(st.data(), st.integers(2, 5), st.integers(0, 1))
+def test_scores_of_classes(data: st.DataObject, labels: int, positive: int) -> None:
     pairs = st.lists(st.tuples(*[st.integers(0, labels - 1)] * 2), min_size=1, max_size=30)
     gold, answers = map(list, zip(*data.draw(pairs), strict=True))
-    assert_same_scores(classes(gold, labels), answers)
+    assert_same_scores(replace(classes(gold, labels), positive=positive), answers)
 
 
 @given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=3, max_size=30))
