@@ -30,8 +30,9 @@ from engine.run.folder import Run, RunFolder
 from engine.run.plan import check_batch, plan_run
 from engine.run.prepare import cached_signals, objective_for, online_data
 from engine.run.record import measures_of, now, record_of, score_facts, sizes, speeds, training_facts
-from engine.run.result import Member, RunResult, TeamResult
+from engine.run.result import Expected, Member, RunResult, TeamResult
 from engine.run.teacher import Teacher, prepare_teacher
+from engine.run.verdict import verdict
 from engine.signals.signals import OnlineSignals
 from engine.team.members import gather
 from engine.team.phases import Found
@@ -50,6 +51,7 @@ def distill(
     seed: int = 0,
     student_alone: bool = False,
     until_epoch: int | None = None,
+    expected: Expected = Expected(),  # noqa: B008 - frozen
     fine_tuning: FineTuning = FineTuning(),  # noqa: B008 - frozen
     options: RunOptions = RunOptions(),  # noqa: B008 - frozen
     reporter: Reporter | None = None,
@@ -67,6 +69,7 @@ def distill(
         student_alone: Whether the student is also fine-tuned without a teacher, to compare.
         until_epoch: The epoch after which the student's training pauses. Its schedule stays that of all
             epochs, so the same call with a later epoch, or none, goes on as if it had never paused.
+        expected: What was known before, with which the verdict compares.
         columns: `text`, `text_pair`, `label`, `kind` and others of `engine.data.load.load_task`.
 
     Returns:
@@ -98,10 +101,10 @@ def distill(
         return known
     run = Run(plan, folder, machine)
     if not machine.main:
-        return _carry_out(run, student_alone, until_epoch)
+        return _carry_out(run, student_alone, until_epoch, expected)
     with folder.locked():
         try:
-            return _carry_out(run, student_alone, until_epoch)
+            return _carry_out(run, student_alone, until_epoch, expected)
         except torch.OutOfMemoryError as error:
             what = "the memory does not suffice; a smaller training.batch_size with more "
             raise RunError(f"{what}training.gradient_accumulation takes less") from error
@@ -111,7 +114,7 @@ def distill(
             raise
 
 
-def _carry_out(run: Run, student_alone: bool, until_epoch: int | None) -> RunResult:
+def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected: Expected) -> RunResult:
     """The stages of a run, in order."""
     if known := run.folder.finished():  # perhaps by another process, just before the lock was ours
         lacks = student_alone and known.student_alone_score is None
@@ -129,7 +132,8 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None) -> RunRes
     measures["student"] = measured_best(stage, state, machine)
     machine.reporter.message(f"student: {in_words(measures['student'])}")
 
-    facts = score_facts(plan.task, measures) | sizes(stage.student) | sizes(teacher.model, "teacher_")
+    facts = score_facts(plan.task, measures)
+    facts |= expected.facts(plan.task, facts["scores"]) | sizes(stage.student) | sizes(teacher.model, "teacher_")
     facts |= training_facts(run, stage.data, state, best.examples) | {"team": team}
     if stage.paused(state):
         return _write(record_of(run, status="pruned", **facts), run)
@@ -217,6 +221,7 @@ def _with_student_alone(known: RunResult, run: Run) -> RunResult:
 
 def _write(result: RunResult, run: Run) -> RunResult:
     """Writes what lies beside a finished student, the record last; of a pausing run the record, beside its work."""
+    result = result.model_copy(update={"verdict": verdict(result)})
     if run.machine.main and result.status == "pruned":
         run.folder.write(result)
     elif run.machine.main:

@@ -109,6 +109,7 @@ def _closing_lines(result: RunResult) -> Iterator[str]:
         each = f"{trained / len(scores):.0f} s each"
         yield f"search for θ {search:.0f} s, {len(scores)} trainings {trained:.0f} s, {each}"
     yield from _warnings(result.warnings)
+    yield from result.verdict
     passed = f"{result.teacher_examples:,} passed through {'the team' if result.team else 'the teacher'}"
     how = f"{result.seconds:.0f} s; {result.device}; {result.precision}"
     yield f"{result.train_examples:,} training examples; {passed}; {how}"
@@ -197,7 +198,7 @@ def _race_lines(best: Outcome) -> list[str]:
     predicted = f"distillation ratio predicted {pick.ratio:.3f} ({_interval(pick)})"
     reached = f"reached {figure(result.distillation_ratio, '.3f')}"
     lines = [f"best: pick {pick.rank}, {pick.words}; {predicted}, {reached}", *_warnings(result.warnings)]
-    return [*lines, f"student and result: {best.folder}"]
+    return [*lines, *result.verdict, f"student and result: {best.folder}"]
 
 
 def evaluation(found: Evaluation, *more: str) -> Shown:

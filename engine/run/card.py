@@ -29,7 +29,7 @@ Distilled with AutoDistiller from `{teacher}`{others} on `{result.task}`.
 
 Distillation ratio (student / teacher, {metric}), on {result.split_in_words}:
 **{ratio}**.{baseline}
-{warnings}{team}{classes}
+{warnings}{verdict}{team}{classes}
 Scores are of {result.split_in_words}, 0 to 1 (correlations −1 to 1), with 95 % intervals by the bootstrap over its
 rows; the ratio's is paired. Latency is the median of one example,
 throughput is at batch 32, both in float32 on {result.device}, tokenising not counted.
@@ -138,6 +138,7 @@ def write_card(folder: Path, result: RunResult, task: Task) -> None:
         name=name,
         teacher=_shown(result.teacher),
         others=f" and {len(result.team.teachers) - 1} more" if result.team else "",
+        verdict="".join(f"\n- {sentence}" for sentence in result.verdict) + "\n" * bool(result.verdict),
         team=_team(result),
         classes=_classes(result),
         rows=_rows(result),

@@ -29,14 +29,14 @@ LIBRARIES = (DISTRIBUTION, "torch", "transformers", "datasets", "accelerate", "n
 
 
 def score_facts(task: Task, measures: Mapping[str, Measures]) -> dict[str, Any]:
-    """The figures of a record that follow from what `teacher`, `student` and `student_alone` reached, as far as known.
+    """The figures of a record that follow from what each role (`RunResult.scores`) reached, as far as known.
 
     They are of `task.split`, or of the set that selects, where a student that pauses knows no other one.
     """
     metric, selects = task.metric, next(iter(task.validation))
-    split = task.split if all(task.split in sets for sets in measures.values()) else selects
+    split = task.split if task.split in measures.get("student", measures.get("teacher", task.held_out)) else selects
     rows = task.held_out[split]
-    of_split = {role: sets[split] for role, sets in measures.items()}
+    of_split = {role: sets[split] for role, sets in measures.items() if split in sets}
     found = {role: measured.scores[metric] for role, measured in of_split.items()}
     trivial = trivial_scores(task, rows).get(metric)
     return {

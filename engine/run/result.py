@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,6 +15,9 @@ from engine.base.errors import InputError
 from engine.base.files import RESULT_FILE
 from engine.data.metrics import Scores
 from engine.data.task import TaskKind
+
+if TYPE_CHECKING:
+    from engine.data.task import Task
 
 
 def distillation_ratio(student_score: float, teacher_score: float) -> float | None:
@@ -150,6 +155,24 @@ class RunCosts(Record):
     evaluation_seconds: float  # of the student on the first held-out set, once
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What was known of a run before it was made.
+
+    Args:
+        bilstm_score: The task's metric of a small Bi-LSTM that learns from gold labels, on the set that is reported.
+        ratio: 80 % interval of the predicted distillation ratio, low and high.
+    """
+
+    bilstm_score: float | None = None
+    ratio: tuple[float, float] | None = None
+
+    def facts(self, task: Task, scores: Mapping[str, Scores]) -> dict[str, Any]:
+        """The figures of a record that follow, beside the scores that are known."""
+        of_task = {} if self.bilstm_score is None else {"bilstm": {task.split: {task.metric: self.bilstm_score}}}
+        return {"scores": {**scores, **of_task}, "predicted_ratio": self.ratio and list(self.ratio)}
+
+
 class RunResult(Record):
     """What a run was and what came out. Scores are 0 to 1 (correlations −1 to 1)."""
 
@@ -178,8 +201,11 @@ class RunResult(Record):
     distillation_ratio: float | None = None
     ratio_interval: list[float] | None = None  # low and high, 95 %, paired: teacher and student on the same rows
     trivial_score: float | None = None  # of always answering the majority class (the majority tag, the mean)
-    scores: dict[str, Scores] = {}  # `teacher`, `student`, `student_alone` → held-out set → metric → score
+    scores: dict[str, Scores] = {}
+    """`teacher`, `student`, `student_alone`, `bilstm` → held-out set → metric → score."""
     intervals: dict[str, dict[str, dict[str, list[float]]]] = {}  # the same of the 95 % intervals: low and high
+    predicted_ratio: list[float] | None = None  # 80 % interval of a recommendation, low and high
+    verdict: list[str] = []  # what the figures say, a sentence each
     classes: list[ClassScores] = []  # of the student on `split`
     confusion: list[list[int]] = []  # rows of a class (first index) that the student gave to another (second index)
     warnings: list[str] = []
