@@ -21,7 +21,7 @@ from engine.base.files import hash_of
 from engine.data.load import identified, load_task
 from engine.data.task import Task
 from engine.run.folder import RunFolder
-from engine.run.result import RunResult
+from engine.run.result import Expected, RunResult
 
 if TYPE_CHECKING:
     from autodistill.recommend.record import Pick, Recommendation
@@ -39,8 +39,8 @@ class Outcome:
 
     @property
     def score(self) -> float:
-        """Of the student, its best so far; a failed run's is below all others."""
-        score = self.result.student_score
+        """Of the student, its best so far on the set that selects; a failed run's is below all others."""
+        score = self.result.selection_score
         return -math.inf if score is None or self.result.status == "failed" else score
 
     @property
@@ -59,16 +59,14 @@ def record_run(request: Request, result: RunResult, folder: Path) -> None:
         draw_team(result, folder)
 
 
-def distilled(
-    request: Request, student: str, pipeline: Any, out: Path, reporter: Reporter, until_epoch: int | None = None
-) -> RunResult:
-    """`distill` with everything else as a request has it."""
+def distilled(request: Request, student: str, pipeline: Any, out: Path, reporter: Reporter, **more: Any) -> RunResult:
+    """`distill` with everything else as a request has it, and `more` of its arguments."""
     from engine.distillation import distill  # loads torch
 
     Store(request.store)  # one that cannot be used is an error now, not after hours
     names = ("teacher", "seed", "student_alone", "fine_tuning", "options")
     same: dict[str, Any] = {name: getattr(request, name) for name in names}
-    own: dict[str, Any] = {"student": student, "pipeline": pipeline, "out": out, "until_epoch": until_epoch}
+    own: dict[str, Any] = {"student": student, "pipeline": pipeline, "out": out, **more}
     return distill(request.task, **own, **same, reporter=reporter)
 
 
@@ -92,14 +90,17 @@ def run_recommended(
         what, hint = "the recommendation was made for other data", "Run `autodistill recommend` again."
         raise InputError.of(recommendation.data, what, task.name, (), hint)
     known = {"task": task, "teacher": recommendation.teacher}
-    return run_picks(request.model_copy(update=known), picks, reporter)
+    return run_picks(request.model_copy(update=known), picks, reporter, recommendation.bilstm_score)
 
 
-def run_picks(request: Request, picks: Sequence[Pick], reporter: Reporter) -> list[Outcome]:
+def run_picks(
+    request: Request, picks: Sequence[Pick], reporter: Reporter, bilstm_score: float | None = None
+) -> list[Outcome]:
     """Runs picks, stopping the worse ones early; the best comes first.
 
     Args:
         request: With its task and teacher; in the folder `out` each run has one of its own.
+        bilstm_score: Of the dataset, for the verdict.
 
     Raises:
         RunError: Every run failed.
@@ -117,7 +118,7 @@ def run_picks(request: Request, picks: Sequence[Pick], reporter: Reporter) -> li
             if len(picks) > 1:
                 aim = "to its end" if epoch is None else f"to epoch {epoch}"
                 reporter.message(f"pick {rank}: {pick.words}, {aim}")
-            outcomes[rank] = _run(request, pick, epoch, reporter)
+            outcomes[rank] = _run(request, pick, epoch, reporter, bilstm_score)
         if epoch is not None:
             going_on = _better_half(running, outcomes)
             for rank in sorted(running.keys() - going_on.keys()):
@@ -155,11 +156,17 @@ def rule(stops: Sequence[int], count: int) -> str:
     return f"{count} picks side by side; {', '.join(parts)}"
 
 
-def _run(request: Request, pick: Pick, until_epoch: int | None, reporter: Reporter) -> Outcome:
+def _run(
+    request: Request, pick: Pick, until_epoch: int | None, reporter: Reporter, bilstm_score: float | None
+) -> Outcome:
     assert request.out is not None
+    low, high = pick.ratio_low, pick.ratio_high
+    expected = Expected(bilstm_score, None if low is None or high is None else (low, high))
     folder = request.out / folder_name(request, pick)
     try:
-        result = distilled(request, pick.student, pick.pipeline, folder, reporter, until_epoch)
+        result = distilled(
+            request, pick.student, pick.pipeline, folder, reporter, until_epoch=until_epoch, expected=expected
+        )
     except RunError as error:
         failed = RunResult.read(folder)
         if failed is None or failed.status != "failed":

@@ -18,9 +18,9 @@ from engine.base.machine import machine_for
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter
 from engine.data.load import identified, load_task
-from engine.data.metrics import Scores, in_words
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out
+from engine.evaluation.intervals import Measures, in_words
 from engine.models.start import begin
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.read import dump_pipeline, load_pipeline
@@ -29,15 +29,16 @@ from engine.run.fine_tuning import gold_scores
 from engine.run.folder import Run, RunFolder
 from engine.run.plan import check_batch, plan_run
 from engine.run.prepare import cached_signals, objective_for, online_data
-from engine.run.record import now, record_of, score_facts, sizes, speeds, training_facts
-from engine.run.result import Member, RunResult, TeamResult
+from engine.run.record import measures_of, now, record_of, score_facts, sizes, speeds, training_facts
+from engine.run.result import Expected, Member, RunResult, TeamResult
 from engine.run.teacher import Teacher, prepare_teacher
+from engine.run.verdict import verdict
 from engine.signals.signals import OnlineSignals
 from engine.team.members import gather
 from engine.team.phases import Found
 from engine.team.search import Made, Tried, search, try_out, write_history
 from engine.training.batches import TrainingData
-from engine.training.loop import Stage, best_scores, train
+from engine.training.loop import Stage, measured_best, train
 
 
 def distill(
@@ -50,6 +51,7 @@ def distill(
     seed: int = 0,
     student_alone: bool = False,
     until_epoch: int | None = None,
+    expected: Expected = Expected(),  # noqa: B008 - frozen
     fine_tuning: FineTuning = FineTuning(),  # noqa: B008 - frozen
     options: RunOptions = RunOptions(),  # noqa: B008 - frozen
     reporter: Reporter | None = None,
@@ -67,6 +69,7 @@ def distill(
         student_alone: Whether the student is also fine-tuned without a teacher, to compare.
         until_epoch: The epoch after which the student's training pauses. Its schedule stays that of all
             epochs, so the same call with a later epoch, or none, goes on as if it had never paused.
+        expected: What was known before, with which the verdict compares.
         columns: `text`, `text_pair`, `label`, `kind` and others of `engine.data.load.load_task`.
 
     Returns:
@@ -98,10 +101,10 @@ def distill(
         return known
     run = Run(plan, folder, machine)
     if not machine.main:
-        return _carry_out(run, student_alone, until_epoch)
+        return _carry_out(run, student_alone, until_epoch, expected)
     with folder.locked():
         try:
-            return _carry_out(run, student_alone, until_epoch)
+            return _carry_out(run, student_alone, until_epoch, expected)
         except torch.OutOfMemoryError as error:
             what = "the memory does not suffice; a smaller training.batch_size with more "
             raise RunError(f"{what}training.gradient_accumulation takes less") from error
@@ -111,7 +114,7 @@ def distill(
             raise
 
 
-def _carry_out(run: Run, student_alone: bool, until_epoch: int | None) -> RunResult:
+def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected: Expected) -> RunResult:
     """The stages of a run, in order."""
     if known := run.folder.finished():  # perhaps by another process, just before the lock was ours
         lacks = student_alone and known.student_alone_score is None
@@ -119,17 +122,18 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None) -> RunRes
     plan, machine = run.plan, run.machine
     teacher = prepare_teacher(plan.teacher, plan.task, plan.pipeline.training, machine)
     run.lap("teacher")
-    scores = {"teacher": teacher.scores}
+    measures = {"teacher": teacher.measures}
     if student_alone:
-        scores["student_alone"] = _student_alone(run)
+        measures["student_alone"] = _student_alone(run)
         run.lap("student_alone")
 
     best, tokenizer, team, searches = train_student(run, teacher, until_epoch)
     stage, state = best.stage, best.state
-    scores["student"] = best_scores(stage, state, machine)
-    machine.reporter.message(f"student: {in_words(scores['student'])}")
+    measures["student"] = measured_best(stage, state, machine)
+    machine.reporter.message(f"student: {in_words(measures['student'])}")
 
-    facts = score_facts(plan.task, scores) | sizes(stage.student) | sizes(teacher.model, "teacher_")
+    facts = score_facts(plan.task, measures)
+    facts |= expected.facts(plan.task, facts["scores"]) | sizes(stage.student) | sizes(teacher.model, "teacher_")
     facts |= training_facts(run, stage.data, state, best.examples) | {"team": team}
     if stage.paused(state):
         return _write(record_of(run, status="pruned", **facts), run)
@@ -191,7 +195,7 @@ def train_student(
     return best, tokenizer, team, searches
 
 
-def _student_alone(run: Run) -> Scores:
+def _student_alone(run: Run) -> Measures:
     """Scores of the student without a teacher: fine-tuned on gold labels, as long and as fast.
 
     A student of `layers:K` starts from the teacher as it was named, before it was fine-tuned here.
@@ -201,22 +205,23 @@ def _student_alone(run: Run) -> Scores:
     start = begin(plan.student, task, plan.seed, machine, teacher.begin(task, machine))
     models = (plan.student.identity, teacher.start.identity, teacher.fine_tune, teacher.fine_tuning.seed)
     key = hash_of(task.fingerprint, *models, training.model_dump_json(), plan.seed, plan.precision)
-    scores = gold_scores("student alone", start, task, training, plan.seed, key, machine)
-    machine.reporter.message(f"student alone: {in_words(scores)}")
-    return scores
+    measures = gold_scores("student alone", start, task, training, plan.seed, key, machine)
+    machine.reporter.message(f"student alone: {in_words(measures)}")
+    return measures
 
 
 def _with_student_alone(known: RunResult, run: Run) -> RunResult:
     """A finished run with the student alone beside it; nothing else is done again."""
-    scores = known.scores | {"student_alone": _student_alone(run)}
+    measures = measures_of(known) | {"student_alone": _student_alone(run)}
     run.lap("student_alone")
     stages = known.stage_seconds | run.stage_seconds
     times = {"stage_seconds": stages, "seconds": sum(stages.values()), "finished_at": now()}
-    return _write(RunResult(**known.model_dump() | score_facts(run.plan.task, scores) | times), run)
+    return _write(RunResult(**known.model_dump() | score_facts(run.plan.task, measures) | times), run)
 
 
 def _write(result: RunResult, run: Run) -> RunResult:
     """Writes what lies beside a finished student, the record last; of a pausing run the record, beside its work."""
+    result = result.model_copy(update={"verdict": verdict(result)})
     if run.machine.main and result.status == "pruned":
         run.folder.write(result)
     elif run.machine.main:

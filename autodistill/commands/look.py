@@ -206,12 +206,12 @@ def validate(typed: Typed, reporter: Reporter) -> Shown:
     lines = [f"{source}: a valid pipeline ({parts}, prediction {prediction}, augmentation {stack})"]
     record = {"status": "ok", "key": pipeline.key, "pipeline": pipeline.model_dump(), "task": None}
     if task is not None:
-        sizes = {name: len(rows) for name, rows in task.validation.items()}
+        sizes = {name: len(rows) for name, rows in task.held_out.items()}
         rows = f"{len(task.train):,} training and {sum(sizes.values()):,} held-out examples"
         kind = task.kind.replace("_", " ")
         lines += [f"{task.name}: {kind}, {rows}, metric {task.metric}; the pipeline suits it", *task.notes]
         plain = {name: getattr(task, name) for name in ("name", "kind", "pair", "labels", "metric")}
-        about = {"validation": sizes, "columns": dict(task.columns), "notes": task.notes}
+        about = {"held_out": sizes, "split": task.split, "columns": dict(task.columns), "notes": task.notes}
         record["task"] = {**plain, "train": len(task.train), **about}
     return Shown(record, lines=lines)
 

@@ -66,7 +66,7 @@ def answer_leaderboard(model: str, data: str, folder: Path | None, options: RunO
     from engine.run.predictor import load_predictor
 
     predictor = load_predictor(model, options)
-    answers = {split: predictor.indices([dict(row) for row in task.test[split]]) for split in files}
+    answers = {split: predictor.indices([dict(row) for row in task.unlabelled[split]]) for split in files}
     if task.labels:  # the model may name the same classes in another order
         if set(predictor.labels) != set(task.labels):
             got = ", ".join(predictor.labels) or "no classes"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from autodistill.commands.units import MISSING, duration, figure, large
+from engine.data.metrics import with_interval
 
 if TYPE_CHECKING:
     from autodistill.evaluation.report import Evaluation
@@ -50,18 +51,24 @@ def run(result: RunResult, *more: str) -> Shown:
     rows = [*_score_rows(result, roles), *_size_rows(result, len(roles))]
     tables = [(["", *(ROLES[role] for role in roles)], rows, "")]
     if result.team:
-        tables.append((["member", "parameters", "score", "share"], _team_rows(result.team, result.metric), ""))
+        tables.append(
+            (["member", "parameters", "score", "share"], _team_rows(result.team, result.metric, result.split), "")
+        )
     return Shown(result.model_dump(), tables, [*_closing_lines(result), *more])
 
 
 def _score_rows(result: RunResult, roles: Sequence[str]) -> Iterator[Row]:
-    """A row a score on each held-out set."""
+    """A row a score of the held-out set that is reported, and one of each other set."""
     sets = result.scores.get("student", {})
-    for held_out, scores in sets.items():
-        for metric in scores:
-            values = [result.scores.get(role, {}).get(held_out, {}).get(metric) for role in roles]
-            name = f"{held_out} {metric}" if len(sets) > 1 else metric
-            yield [name, *(figure(value, ".4f") for value in values)]
+    for held_out in sorted(sets, key=lambda name: name != result.split):
+        for metric in sets[held_out] if held_out == result.split else [result.metric]:
+            name = f"{held_out} {result.named(metric)}" if len(sets) > 1 else result.named(metric)
+            yield [name, *(_score(result, role, held_out, metric) for role in roles)]
+
+
+def _score(result: RunResult, role: str, held_out: str, metric: str) -> str:
+    value = result.scores.get(role, {}).get(held_out, {}).get(metric)
+    return MISSING if value is None else with_interval(value, result.interval(role, metric, held_out))
 
 
 def _size_rows(result: RunResult, width: int) -> Iterator[Row]:
@@ -76,11 +83,11 @@ def _size_rows(result: RunResult, width: int) -> Iterator[Row]:
         yield [name, *map(shown, values), *[""] * (width - 2)]
 
 
-def _team_rows(team: TeamResult, metric: str) -> list[Row]:
+def _team_rows(team: TeamResult, metric: str, split: str | None) -> list[Row]:
     """Who taught, how good they are themselves, and how often each was drawn."""
     shares: Sequence[float | None] = team.distribution or [None] * len(team.teachers)
     return [
-        [each.name, large(each.parameters), f"{each.score(metric):.4f}", figure(share, ".3f")]
+        [each.name, large(each.parameters), f"{each.score(metric, split):.4f}", figure(share, ".3f")]
         for each, share in zip(team.teachers, shares, strict=True)
     ]
 
@@ -93,14 +100,16 @@ def _closing_lines(result: RunResult) -> Iterator[str]:
     if result.status == "pruned":
         best = f"scores are of the best one so far (epoch {result.best_epoch})"
         yield f"stopped after epoch {len(result.history)} of {result.pipeline['training']['epochs']}; {best}"
-    ratio = "undefined" if result.distillation_ratio is None else f"{result.distillation_ratio:.4f}"
-    yield f"distillation ratio ({result.metric}, student / teacher): {ratio}"
+    ratio, bounds = result.distillation_ratio, result.ratio_interval
+    words = "undefined" if ratio is None else with_interval(ratio, bounds)
+    yield f"distillation ratio ({result.named(result.metric)}, student / teacher): {words}, on {result.split_in_words}"
     if scores := [candidate.score for candidate in result.team.candidates] if result.team else []:
         search, trained = (result.stage_seconds.get(stage, 0.0) for stage in ("search", "student"))
         yield f"{len(scores)} candidates: {result.metric} {min(scores):.4f} to {max(scores):.4f}"
         each = f"{trained / len(scores):.0f} s each"
         yield f"search for θ {search:.0f} s, {len(scores)} trainings {trained:.0f} s, {each}"
     yield from _warnings(result.warnings)
+    yield from result.verdict
     passed = f"{result.teacher_examples:,} passed through {'the team' if result.team else 'the teacher'}"
     how = f"{result.seconds:.0f} s; {result.device}; {result.precision}"
     yield f"{result.train_examples:,} training examples; {passed}; {how}"
@@ -189,7 +198,7 @@ def _race_lines(best: Outcome) -> list[str]:
     predicted = f"distillation ratio predicted {pick.ratio:.3f} ({_interval(pick)})"
     reached = f"reached {figure(result.distillation_ratio, '.3f')}"
     lines = [f"best: pick {pick.rank}, {pick.words}; {predicted}, {reached}", *_warnings(result.warnings)]
-    return [*lines, f"student and result: {best.folder}"]
+    return [*lines, *result.verdict, f"student and result: {best.folder}"]
 
 
 def evaluation(found: Evaluation, *more: str) -> Shown:

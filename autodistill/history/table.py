@@ -138,7 +138,7 @@ def row_of_result(result: RunResult) -> dict[str, Any] | None:
         return None
     return {
         "dataset": dataset_name(result.task),
-        "held_out": f"validation of {result.dataset_fingerprint}",
+        "held_out": f"{result.split or 'validation'} of {result.dataset_fingerprint}",
         "n_train": result.train_examples,
         **{f"student_{size}": getattr(result, size) for size in MODEL_SIZES},
         "score": result.student_score,

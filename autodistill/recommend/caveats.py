@@ -62,7 +62,7 @@ def _of_the_past(task: Task, table: RunTable, fitted: Fitted) -> Iterator[str]:
 
 
 def _of_the_rows(task: Task) -> Iterator[str]:
-    counts = {"training": len(task.train), "held-out": len(next(iter(task.validation.values())))}
+    counts = {"training": len(task.train), "held-out": len(task.held_out[task.split])}
     if few := [f"{count:,} {what}" for what, count in counts.items() if count < FEW_ROWS]:
         yield f"Only {' and '.join(few)} rows: scores move by several points from seed to seed."
 

@@ -121,7 +121,7 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
         team = Pipeline(team=AverageTeam(members=members), training=plan.pipeline.training)
         plan = plan_run(task, team, request.teacher, student, **how)
     ready = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
-    facts = score_facts(task, {"teacher": ready.scores})
+    facts = score_facts(task, {"teacher": ready.measures})
     costs = Costs(
         teacher_score=facts["teacher_score"],
         teacher_warnings=facts["warnings"],

@@ -36,12 +36,18 @@ class Columns(Described):
     """What is predicted, where the columns do not tell."""
     metric: str | None = None
     """The score that counts."""
+    positive: str | None = None
+    """Of two classes the one that F1 is of. Default: the rarer one."""
+    test: str | None = None
+    """Labelled rows that report the score and select nothing: a file, or whatever DATA may be."""
     max_train: Annotated[int, Field(ge=1)] | None = None
     """Use at most this many training rows."""
     max_validation: Annotated[int, Field(ge=1)] | None = None
-    """Use at most this many held-out rows."""
+    """Use at most this many rows of a validation set."""
+    max_test: Annotated[int, Field(ge=1)] | None = None
+    """Use at most this many rows of a test set."""
     seed: int = 0
-    """Of the held-out split and of the samples."""
+    """Of the held-out splits and of the samples."""
     name: str | None = None
     """Name of the task instead of the source's."""
 

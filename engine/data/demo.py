@@ -15,6 +15,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
+from itertools import cycle
 from pathlib import Path
 
 from pyarrow.json import read_json
@@ -33,7 +34,7 @@ LIBRARIES = {
 }
 """Import name → the words that give it away; all of them are dependencies of this project."""
 
-TRAIN_ROWS, VALIDATION_ROWS = 3000, 600
+ROWS = {"train": 3000, "validation": 300, "test": 600}
 FEWEST_WORDS, MOST_CHARACTERS = 5, 300
 MASK = "library"
 SKIPPED_FOLDERS = {"tests", "testing", "benchmarks", "externals", "_vendor", "_vendored"}
@@ -43,12 +44,12 @@ NAMES = re.compile(rf"(?<![\w-])(?:{_aliases})(?:\.\w+)*(?!\w)", flags=re.IGNORE
 
 
 def read() -> Source:
-    """The demo as a source with a training and a validation split, balanced over the libraries.
+    """The demo as a source with training, validation and test rows, balanced over the libraries.
 
     Raises:
         InputError: A library is not installed.
     """
-    rows_each = (TRAIN_ROWS + VALIDATION_ROWS) // len(LIBRARIES)
+    rows_each = sum(ROWS.values()) // len(LIBRARIES)
     found = {name: list(_some(name, rows_each * 6 // 5)) for name in LIBRARIES}  # some occur in two libraries
     labels: dict[str, set[str]] = {}
     for name, sentences in found.items():
@@ -59,10 +60,15 @@ def read() -> Source:
         for name, sentences in found.items()
     }
     count = min(rows_each, *map(len, unique.values()))
-    every = (TRAIN_ROWS + VALIDATION_ROWS) // VALIDATION_ROWS
-    train = {name: [s for i, s in enumerate(rows[:count]) if i % every] for name, rows in unique.items()}
-    validation = {name: rows[:count:every] for name, rows in unique.items()}
-    splits = {"train": _split("train", train), "validation": _split("validation", validation)}
+    turns = [role for role, total in ROWS.items() for _ in range(total // min(ROWS.values()))]
+
+    def of(role: str) -> dict[str, list[str]]:
+        return {
+            name: [sentence for turn, sentence in zip(cycle(turns), rows[:count], strict=False) if turn == role]
+            for name, rows in unique.items()
+        }
+
+    splits = {role: _split(role, of(role)) for role in ROWS}
     versions = ", ".join(f"{name} {version(name.replace('sklearn', 'scikit-learn'))}" for name in LIBRARIES)
     note = f"the demo: which library is a docstring from ({versions})"
     columns = {"text": "text", "label": "label"}

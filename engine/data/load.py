@@ -14,13 +14,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.base.errors import InputError, Problem
-from engine.data.metrics import choose_metrics
+from engine.data.metrics import choose_metrics, positive_class
 from engine.data.task import Task, TaskKind
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
 
+    from engine.data.schema import Schema
     from engine.data.sources import Data
 
 
@@ -32,9 +33,12 @@ def load_task(
     label: str | None = None,
     kind: TaskKind | None = None,
     metric: str | None = None,
+    positive: str | None = None,
+    test: Data | None = None,
     seed: int = 0,
     max_train: int | None = None,
     max_validation: int | None = None,
+    max_test: int | None = None,
     name: str | None = None,
 ) -> Task:
     """Reads a dataset, infers what it is, checks every row, and brings it into normal form.
@@ -47,9 +51,13 @@ def load_task(
         label: Column of the label; of the tags or the answers.
         kind: The kind of task.
         metric: The score that counts.
-        seed: Of the held-out split and of the samples.
+        positive: Of two classes the one that F1 is of; the rarer one where none is named.
+        test: Labelled rows that report the score and select nothing, in place of the source's test sets: whatever
+            `data` may be, with the same columns.
+        seed: Of the held-out splits and of the samples.
         max_train: Rows of training at most, drawn with the shares of the classes.
         max_validation: The same for each validation set.
+        max_test: The same for each test set.
         name: Name of the task instead of the source's.
 
     Raises:
@@ -63,25 +71,30 @@ def load_task(
         ('classification', ('1', '2', '4', '5'), {'text': 'review', 'label': 'stars'})
     """
     from engine.data.schema import infer
-    from engine.data.sources import read_source
-    from engine.data.splits import divided, training_split
+    from engine.data.sources import read_source, with_test
+    from engine.data.splits import check_test, divided, training_split
 
-    sizes = (("--max-train", max_train, 2), ("--max-validation", max_validation, 1))
-    small = [(option, str(limit), least) for option, limit, least in sizes if limit is not None and limit < least]
-    if small:
-        raise InputError([Problem(option, "too few rows", got, (f"at least {least}",)) for option, got, least in small])
-    source = read_source(data)
+    limits = {"train": max_train, "validation": max_validation, "test": max_test}
+    _check_limits(limits)
+    source = read_source(data) if test is None else with_test(read_source(data), test)
     train = training_split(source)
     roles = {"text": text, "text_pair": text_pair, "label": label}
     schema = infer(train, source.declared, {role: column for role, column in roles.items() if column is not None}, kind)
+    if test is not None:
+        check_test(source, schema)
     notes = [*source.notes, *schema.notes]
     declared, place = metric, "--metric"
     if metric is None and source.declared.kind in (None, schema.kind):
         declared, place = source.declared.metric, f"{source.declared.place}: metric"
     metrics = choose_metrics(schema.kind, schema.labels, declared, place)
-    parts, tests = divided(source, schema, train, seed, (max_train, max_validation), notes)
-    identity = fingerprint(schema.kind, schema.labels, metrics[0], parts)
-    sets = {split: _dataset(rows, f"{identity}-{split}") for split, rows in {**parts, **tests}.items()}
+    parts = divided(source, schema, train, seed, limits, notes)
+    labelled = {split: rows for role in limits for split, rows in parts[role].items()}
+    found = _positive(schema, labelled["train"], positive, source.declared.published, notes)
+    identity = fingerprint(schema.kind, schema.labels, metrics[0], labelled, found)
+    sets = {
+        role: {split: _dataset(rows, f"{identity}-{role}-{split}") for split, rows in of_role.items()}
+        for role, of_role in parts.items()
+    }
     return Task(
         name=name or source.name,
         kind=schema.kind,
@@ -89,28 +102,60 @@ def load_task(
         labels=schema.labels,
         metric=metrics[0],
         metrics=metrics,
-        train=sets["train"],
-        validation={split: sets[split] for split in parts if split != "train"},
-        test={split: sets[split] for split in tests},
+        train=sets["train"]["train"],
+        validation=sets["validation"],
+        test=sets["test"],
+        unlabelled=sets["unlabelled"],
         columns=dict(schema.columns),
         notes=tuple(notes),
         fingerprint=identity,
+        positive=found,
     )
+
+
+def _positive(schema: Schema, train: pa.Table, wanted: str | None, published: bool, notes: list[str]) -> int:
+    """The class that F1 is of, which a note names."""
+    import numpy as np
+
+    if schema.kind != "classification":
+        if wanted is not None:
+            raise InputError.of("--positive", "only one of two classes can be positive", schema.kind)
+        return 1
+    counts = np.bincount(train["label"].to_numpy(), minlength=len(schema.labels)).tolist()
+    found, why = positive_class(schema.labels, counts, wanted, published)
+    if len(schema.labels) == 2:
+        notes.append(f"f1 is of the class {schema.labels[found]} ({why})")
+    return found
+
+
+def _check_limits(limits: Mapping[str, int | None]) -> None:
+    """Raises an `InputError` where a role could keep too few rows."""
+    least = {"train": 2}
+    problems = [
+        Problem(f"--max-{role}", "too few rows", str(limit), (f"at least {least.get(role, 1)}",))
+        for role, limit in limits.items()
+        if limit is not None and limit < least.get(role, 1)
+    ]
+    if problems:
+        raise InputError(problems)
 
 
 def identified(task: Task) -> Task:
     """A task with its fingerprint, also where it was made by hand and has none."""
     if task.fingerprint:
         return task
-    parts = {split: rows.with_format("arrow")[:] for split, rows in {"train": task.train, **task.validation}.items()}
-    return replace(task, fingerprint=fingerprint(task.kind, task.labels, task.metric, parts))
+    parts = {split: rows.with_format("arrow")[:] for split, rows in {"train": task.train, **task.held_out}.items()}
+    return replace(task, fingerprint=fingerprint(task.kind, task.labels, task.metric, parts, task.positive))
 
 
-def fingerprint(kind: TaskKind, labels: Sequence[str], metric: str, parts: Mapping[str, pa.Table]) -> str:
-    """A short hash of what a task is made of, wherever its files lie."""
+def fingerprint(
+    kind: TaskKind, labels: Sequence[str], metric: str, parts: Mapping[str, pa.Table], positive: int = 1
+) -> str:
+    """A short hash of what a task is made of, wherever its files lie; that of earlier versions, which knew but
+    `positive` 1."""
     from engine.data.cells import pieces, values_of
 
-    total = hashlib.sha256(json.dumps([kind, labels, metric]).encode())
+    total = hashlib.sha256(json.dumps([kind, labels, metric, *[positive] * (positive != 1)]).encode())
     for split, rows in parts.items():
         for field in sorted(rows.column_names):
             total.update(f"{json.dumps([split, field])[:-1]}, [".encode())

@@ -1,7 +1,8 @@
 """Which scores a task can have, and which one counts; their computation is `engine.evaluation.scores`'s.
 
-Decided here: accuracy for classes, Spearman for numbers, seqeval's F1 for tags in the B-/I- scheme and token accuracy
-for others, SQuAD's F1 for answers.
+Decided here: accuracy for classes, with balanced accuracy and macro F1 beside it, in which every class weighs the same;
+F1 of the rarer of two classes unless another one is named; Spearman for numbers, seqeval's F1 for tags in the B-/I-
+scheme and token accuracy for others, SQuAD's F1 for answers.
 """
 
 import re
@@ -28,12 +29,12 @@ def fitting_metrics(kind: TaskKind, labels: Sequence[str]) -> tuple[str, ...]:
 
     Example:
         >>> fitting_metrics("classification", ("no", "yes"))
-        ('accuracy', 'f1', 'mcc')
+        ('accuracy', 'balanced_accuracy', 'f1', 'f1_macro', 'mcc')
         >>> fitting_metrics("tagging", ("O", "B-person", "I-person"))
         ('seqeval_f1', 'accuracy')
     """
     if kind == "classification":
-        return ("accuracy", "f1" if len(labels) == 2 else "f1_macro", "mcc")
+        return ("accuracy", "balanced_accuracy", *["f1"] * (len(labels) == 2), "f1_macro", "mcc")
     if kind == "tagging":
         return ("seqeval_f1", "accuracy") if marks_spans(labels) else ("accuracy",)
     return ("spearman", "pearson") if kind == "regression" else ("squad_f1", "exact_match")
@@ -70,22 +71,46 @@ def choose_metrics(
         return fitting
     name = re.sub(r"[\s-]+", "_", wanted.strip().lower())
     name = ALIASES.get(name, name)
-    allowed = (*fitting, "f1_macro") if "f1" in fitting else fitting
-    if name not in allowed:
+    if name not in fitting:
         classes = f" of {len(labels)} classes" if kind == "classification" else ""
         what = f"no metric of {kind.replace('_', ' ')}{classes}"
-        raise InputError(unknown_name(place, what, wanted, allowed))
+        raise InputError(unknown_name(place, what, wanted, fitting))
     return (name, *(metric for metric in fitting if metric != name))
 
 
-def in_words(scores: Scores) -> str:
-    """Scores as a person reads them.
+def positive_class(
+    labels: Sequence[str], counts: Sequence[int], wanted: str | None, published: bool
+) -> tuple[int, str]:
+    """The index of the class that `f1` is of, and why.
+
+    Args:
+        counts: Training rows of each class; of two the rarer one is positive, of equal ones the second.
+        wanted: The name of the class that was asked for.
+        published: Whether the rows are a benchmark's, whose F1 is of the second class (GLUE).
+
+    Raises:
+        InputError: There is no such class, or there are not two.
 
     Example:
-        >>> in_words({"validation": {"accuracy": 0.912, "f1": 0.9}})
-        'accuracy 0.9120, f1 0.9000'
+        >>> positive_class(("ham", "spam"), (95, 5), None, False), positive_class(("bad", "ok"), (5, 95), None, False)
+        ((1, 'the rarer one'), (0, 'the rarer one'))
     """
-    words = {
-        name: ", ".join(f"{metric} {value:.4f}" for metric, value in found.items()) for name, found in scores.items()
-    }
-    return "; ".join(f"{text} on {name}" if len(words) > 1 else text for name, text in words.items())
+    if wanted is None and (published or len(labels) != 2):
+        return 1, "as in the benchmark"
+    if wanted is None:
+        return int(counts[0] >= counts[1]), "the second one" if counts[0] == counts[1] else "the rarer one"
+    if len(labels) != 2:
+        raise InputError.of("--positive", "only where there are two classes one is positive", f"{len(labels)} classes")
+    if wanted not in labels:
+        raise InputError(unknown_name("--positive", "no such class", wanted, labels))
+    return labels.index(wanted), "as named"
+
+
+def with_interval(value: float, bounds: Sequence[float] | None) -> str:
+    """A score with its interval, where that is known.
+
+    Example:
+        >>> with_interval(0.5, [0.4, 0.6]), with_interval(0.5, None)
+        ('0.5000 (0.400 to 0.600)', '0.5000')
+    """
+    return f"{value:.4f} ({bounds[0]:.3f} to {bounds[1]:.3f})" if bounds else f"{value:.4f}"

@@ -56,6 +56,20 @@ def read_source(data: Data) -> Source:
     return Source("data", {"train": _table(data, "train")})
 
 
+def with_test(source: Source, test: Data) -> Source:
+    """The source with other test sets: `test`'s only split, or that which is called so.
+
+    Raises:
+        InputError: `test` has several other splits, or cannot be read.
+    """
+    given = read_source(test)
+    names = [split for split in given.splits if split == "test"] or list(given.splits)
+    if len(names) != 1:
+        raise InputError.of("--test", "several splits, and none is called test", ", ".join(names), ("one file",))
+    others = {split: rows for split, rows in source.splits.items() if split.split("_")[0] != "test"}
+    return replace(source, splits={**others, "test": given.splits[names[0]]})
+
+
 def split_name(stem: str) -> str:
     """The normal name of a split, or nothing where `stem` names none.
 

@@ -1,12 +1,15 @@
-"""Which rows train, validate and test: what becomes of a source's splits, and samples of rows.
+"""Which rows train, select (validation) and report (test): what becomes of a source's splits, and samples of rows.
 
-Decided here: a labelled test set validates where nothing else does. Where a source has no such set, a tenth of the
-rows is held out, at least 50 and at most 2,000, but never more than a third; classes keep their shares, and a class
-with one row keeps it in training; questions about one context stay together, because the same paragraph on both sides
-would flatter the score. scikit-learn draws the rows.
+Decided here: what selects does not report. Where a source has no validation set, a tenth of the training rows is held
+out, at least 50 and at most 2,000; where it has no labelled test set either, another tenth; together never more than a
+third. A source that brings its validation set alone keeps its rows as they are, and one that is too small for a test
+set of ten rows holds out validation alone: then scores are of rows that also selected. Classes keep their shares, and a
+class with one row keeps it in training; questions about one context stay together, because the same paragraph on both
+sides would flatter the score. scikit-learn draws the rows.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,28 +23,39 @@ from engine.data.rows import Findings, RawSplit, Source
 from engine.data.schema import Schema
 
 LEAST, MOST = 50, 2_000
+SKEWED = 0.8  # share of the largest class from which its accuracy is spoken of
+FEWEST = 10  # rows of a test set that is worth holding out
+ROLES = ("train", "validation", "test")
+"""Of the rows that have labels."""
+Parts = dict[str, dict[str, pa.Table]]
+"""Role (`train`, `validation`, `test`, `unlabelled`) → name of a split → its rows in normal form."""
 
 
-def held_out_size(rows: int) -> int:
-    """How many of `rows` rows are held out.
+def held_out_size(rows: int, sets: int = 1) -> int:
+    """How many of `rows` rows are held out for each of so many sets.
 
     Example:
         >>> [held_out_size(rows) for rows in (3, 100, 3000, 100_000)]
         [1, 33, 300, 2000]
+        >>> [held_out_size(rows, sets=2) for rows in (3, 100, 3000, 100_000)]
+        [0, 16, 300, 2000]
     """
-    return min(max(rows // 10, LEAST), MOST, rows // 3)
+    return min(max(rows // 10, LEAST), MOST, rows // (3 * sets))
 
 
 def hold_out(
-    strata: Sequence[int] | np.ndarray | None, groups: Sequence[Hashable] | np.ndarray | None, rows: int, seed: int
+    strata: Sequence[int] | np.ndarray | None,
+    groups: Sequence[Hashable] | np.ndarray | None,
+    rows: int,
+    size: int,
+    seed: int,
 ) -> list[int]:
-    """The rows of the held-out set, in ascending order.
+    """About `size` of `rows` rows, in ascending order.
 
     Args:
         strata: Class of each row, whose shares are kept.
         groups: What each row belongs to; rows of one group stay together.
     """
-    size = held_out_size(rows)
     together = _whole_groups(groups, size, seed) if groups is not None else []
     return together or sample(rows, size, seed, strata, keep_one=True)
 
@@ -106,37 +120,33 @@ def _named(source: Source, role: str) -> list[str]:
 
 
 def divided(
-    source: Source, schema: Schema, train: RawSplit, seed: int, limits: tuple[int | None, int | None], notes: list[str]
-) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
-    """The rows of training and validation, and those of the tests, in normal form; `notes` say what became of each.
+    source: Source, schema: Schema, train: RawSplit, seed: int, limits: Mapping[str, int | None], notes: list[str]
+) -> Parts:
+    """The rows of every role in normal form; `notes` say what became of each.
 
-    Training keeps at most `limits[0]` rows, each validation set `limits[1]`.
+    Args:
+        limits: Role → the most rows that each of its sets keeps.
 
     Raises:
         InputError: With every unusable row, or because nothing can be learned from them.
     """
-    parts, tests = _normalised(source, schema, train, notes)
-    parts = _with_validation(parts, schema, seed, notes)
-    _check_targets(parts, schema, train.where)
-    notes += _remarks(parts, schema)
-    sampled = {
-        split: _sampled(split, rows, schema, limits[split != "train"], seed, notes) for split, rows in parts.items()
-    }
-    return sampled, tests
+    parts = _normalised(source, schema, train, notes)
+    _hold_out_what_is_missing(parts, schema, seed, notes)
+    labelled = {split: rows for role in ROLES for split, rows in parts[role].items()}
+    _check_targets(labelled, schema, train.where)
+    notes += _remarks(labelled, schema)
+    for role in ROLES:
+        for split, rows in parts[role].items():
+            parts[role][split] = _sampled(split, rows, schema, limits[role], seed, notes)
+    return parts
 
 
-def _normalised(
-    source: Source, schema: Schema, train: RawSplit, notes: list[str]
-) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
-    validation, tests = _named(source, "validation"), _named(source, "test")
+def _normalised(source: Source, schema: Schema, train: RawSplit, notes: list[str]) -> Parts:
+    tests = _named(source, "test")
     labelled = [split for split in tests if _is_labelled(source.splits[split], schema)]
-    if labelled and not validation:
-        notes.append(f"no validation set: the labelled split {' and '.join(labelled)} is used as one")
-        validation, tests = labelled, [split for split in tests if split not in labelled]
-    else:
-        rest = "rows for predictions; its labels are not used"
-        notes += [f"{split}: {len(source.splits[split]):,} {rest}" for split in labelled]
-    used = (*_named(source, "train"), *validation, *tests)
+    names = {"validation": _named(source, "validation"), "test": labelled}
+    names["unlabelled"] = [split for split in tests if split not in labelled]
+    used = {*_named(source, "train"), *chain(*names.values())}
     if unused := [split for split in source.splits if split not in used]:
         notes.append(f"splits that are not used: {', '.join(unused)}")
     findings = Findings()
@@ -144,16 +154,25 @@ def _normalised(
     def normal(split: RawSplit, *, labelled: bool = True) -> pa.Table:
         return normalise(split, schema, findings, notes, labelled=labelled, published=source.declared.published)
 
-    parts = {"train": normal(train)}
-    for split in validation:
-        keeps_name = len(validation) > 1 or split.startswith("test")
-        parts[split if keeps_name else "validation"] = normal(source.splits[split])
-    test_parts = {split: normal(source.splits[split], labelled=False) for split in tests}
+    parts: Parts = {"train": {"train": normal(train)}}
+    for role, splits in names.items():
+        plain = len(splits) == 1 and role != "unlabelled"  # a single set is called by its role
+        rows = {split: normal(source.splits[split], labelled=role != "unlabelled") for split in splits}
+        parts[role] = {role if plain else split: table for split, table in rows.items()}
     findings.check()
-    return parts, test_parts
+    return parts
+
+
+def check_test(source: Source, schema: Schema) -> None:
+    """Raises an `InputError` where the rows that were named as test set have no labels."""
+    split, column = source.splits["test"], schema.columns[schema.target]
+    if not _is_labelled(split, schema):
+        what = f"a test set needs labels, in column '{column}'"
+        raise InputError.of("--test", what, f"{split.where}: {', '.join(split.names)}")
 
 
 def _is_labelled(split: RawSplit, schema: Schema) -> bool:
+    """Whether any row has a label; −1 is none where classes were declared, and in regression."""
     column = schema.columns[schema.target]
     unlabelled = (-1, "-1") if schema.fixed_labels or schema.kind == "regression" else ()
     return column in split.names and any(
@@ -161,23 +180,30 @@ def _is_labelled(split: RawSplit, schema: Schema) -> bool:
     )
 
 
-def _with_validation(parts: dict[str, pa.Table], schema: Schema, seed: int, notes: list[str]) -> dict[str, pa.Table]:
-    """The same rows, a part of training held out where there is no validation set."""
-    if len(parts) > 1:
-        return parts
-    train = parts["train"]
-    groups, manner = None, _manner(schema)
-    if "context" in train.column_names:
-        groups, manner = train["context"].dictionary_encode().combine_chunks().indices.to_numpy(), "by context, "
-    chosen = hold_out(_strata(train, schema), groups, len(train), seed)
-    if not chosen:
-        what = "too few rows to hold out a validation set"
-        advice = "Give a validation set, or more rows."
-        raise InputError.of("train", what, f"{len(train)} rows", suggestion=advice)
-    share = f"{100 * len(chosen) / len(train):.0f} % of the rows ({len(chosen):,})"
-    notes.append(f"no validation set: {share} held out, {manner}seed {seed}")
-    held_out = np.isin(np.arange(len(train)), chosen)
-    return {"train": train.filter(~held_out), "validation": train.filter(held_out)}
+def _hold_out_what_is_missing(parts: Parts, schema: Schema, seed: int, notes: list[str]) -> None:
+    """Moves rows of training to the sets that are missing: to validation, and with it to the test set."""
+    rows = len(parts["train"]["train"])
+    missing = [role for role in ("test", "validation") if not parts[role]]
+    if parts["validation"] or held_out_size(rows, 2) < FEWEST:
+        missing = [role for role in missing if role != "test"]
+    size = held_out_size(rows, max(len(missing), 1))
+    for role in missing:
+        train = parts["train"]["train"]
+        groups, manner = None, _manner(schema)
+        if "context" in train.column_names:
+            groups, manner = train["context"].dictionary_encode().combine_chunks().indices.to_numpy(), "by context, "
+        chosen = hold_out(_strata(train, schema), groups, len(train), size, seed)
+        if not chosen:
+            what = f"too few rows to hold out a {role} set"
+            advice = f"Give a {role} set, or more rows."
+            raise InputError.of("train", what, f"{rows} rows", suggestion=advice)
+        share = f"{100 * len(chosen) / rows:.0f} % of the rows ({len(chosen):,})"
+        notes.append(f"no {role} set: {share} held out, {manner}seed {seed}")
+        held_out = np.isin(np.arange(len(train)), chosen)
+        parts["train"]["train"], parts[role][role] = train.filter(~held_out), train.filter(held_out)
+    if not parts["test"]:
+        first = next(iter(parts["validation"]))
+        notes.append(f"no labelled test set: scores are of {first}, which also selects; --test names one")
 
 
 def _sampled(split: str, rows: pa.Table, schema: Schema, limit: int | None, seed: int, notes: list[str]) -> pa.Table:
@@ -221,8 +247,12 @@ def _remarks(parts: Mapping[str, pa.Table], schema: Schema) -> list[str]:
     """What is unusual about the labels, but not wrong."""
     if schema.kind != "classification":
         return []
-    names = ", ".join(schema.labels[:10]) + (", …" if len(schema.labels) > 10 else "")
-    notes = [f"{len(schema.labels)} classes: {names}"]
+    shares = np.bincount(parts["train"]["label"].to_numpy(), minlength=len(schema.labels)) / len(parts["train"])
+    shown = [f"{name} ({100 * share:.3g} %)" for name, share in zip(schema.labels, shares, strict=True)]
+    notes = [f"{len(schema.labels)} classes: {', '.join(shown[:10])}{', …' * (len(shown) > 10)}"]
+    if shares.max() >= SKEWED:
+        what = f"always answering {schema.labels[shares.argmax()]} has an accuracy of about {shares.max():.2f}"
+        notes.append(f"{what}; --metric f1_macro or balanced_accuracy lets every class count alike")
     for split, rows in parts.items():
         found = _labels_in(rows, schema)
         absent = [name for index, name in enumerate(schema.labels) if index not in found]

@@ -99,11 +99,14 @@ class Task:
             better.
         metrics: All that are reported, `metric` first.
         train: Training rows.
-        validation: Held-out sets by name; the first one is decisive (MNLI has two).
-        test: Sets without labels, for leaderboard files; often empty.
+        validation: Held-out sets by name, of which the first one selects: the epoch, the candidate, the pick (MNLI has
+            two).
+        test: Labelled sets that select nothing; where there are some, the first one's score is what a run reports.
+        unlabelled: Sets without labels, for leaderboard files; often empty.
         columns: Which column of the source became which field.
         notes: What was inferred or made (a split, a task), one sentence each.
         fingerprint: Short hash of rows, split and schema: the identity of the dataset.
+        positive: Index of the class that `f1` is of, where there are two.
     """
 
     name: str
@@ -115,9 +118,11 @@ class Task:
     train: Dataset
     validation: Mapping[str, Dataset]
     test: Mapping[str, Dataset] = field(default_factory=dict)
+    unlabelled: Mapping[str, Dataset] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
+    positive: int = 1
 
     @property
     def token_level(self) -> bool:
@@ -128,6 +133,16 @@ class Task:
     def outputs(self) -> int:
         """Width C of the model's logits: classes, tags, 1 for regression, 2 for span ends."""
         return KINDS[self.kind].outputs or len(self.labels)
+
+    @property
+    def held_out(self) -> Mapping[str, Dataset]:
+        """Every labelled set that does not train: those of validation, the one that selects first, then the tests."""
+        return {**self.validation, **self.test}
+
+    @property
+    def split(self) -> str:
+        """The held-out set whose score is reported: the first test set, or the validation set that also selects."""
+        return next(iter(self.test or self.validation))
 
 
 def texts_of(task: Task) -> Iterator[str]:

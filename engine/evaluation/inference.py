@@ -1,11 +1,11 @@
-"""Runs a model over a whole encoded split: logits, scores, latency."""
+"""Runs a model over a whole encoded split: logits, answers, scores, latency."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from accelerate.utils import gather_object, send_to_device
 from torch import nn
 
 from engine.base.progress import Reporter, SilentReporter
+from engine.evaluation.intervals import Measures, measure
 from engine.evaluation.scores import predictions, scores
 from engine.models.forward import accepted_inputs, forward
 from engine.tokens.examples import Encoded, encode
@@ -73,9 +74,9 @@ def logits_of(
 
 
 def encode_held_out(task: Task, tokenizer: PreTrainedTokenizerBase, training: Training) -> dict[str, Encoded]:
-    """Every held-out set of a task through a tokenizer."""
+    """Every held-out set of a task through a tokenizer, the one that selects first."""
     length, overlap = training.max_length or 0, training.window_overlap
-    return {name: encode(rows, task, tokenizer, length, overlap) for name, rows in task.validation.items()}
+    return {name: encode(rows, task, tokenizer, length, overlap) for name, rows in task.held_out.items()}
 
 
 def scores_on(
@@ -85,12 +86,29 @@ def scores_on(
     accelerator: Accelerator,
     reporter: Reporter | None = None,
 ) -> Scores:
-    """Held-out set → metric → score of a model, on the sets wanted, by their names in `task.validation`."""
-    by_set = {}
+    """Held-out set → metric → score of a model, on the sets wanted, by their names in `task.held_out`."""
+    answered = answers_on(model, task, held_out, accelerator, reporter)
+    return {name: scores(task, task.held_out[name], answers) for name, answers in answered}
+
+
+def measured_on(
+    model: nn.Module,
+    task: Task,
+    held_out: Mapping[str, Encoded],
+    accelerator: Accelerator,
+    reporter: Reporter | None = None,
+) -> Measures:
+    """The same with intervals and answers."""
+    answered = answers_on(model, task, held_out, accelerator, reporter)
+    return {name: measure(task, task.held_out[name], answers) for name, answers in answered}
+
+
+def answers_on(
+    model: nn.Module, task: Task, held_out: Mapping[str, Encoded], accelerator: Accelerator, reporter: Reporter | None
+) -> Iterator[tuple[str, list[Any]]]:
+    """Held-out sets and what a model answers there."""
     for name, encoded in held_out.items():
-        answers = predictions(task, encoded, logits_of(model, encoded, task.kind, accelerator, reporter))
-        by_set[name] = scores(task, task.validation[name], answers)
-    return by_set
+        yield name, predictions(task, encoded, logits_of(model, encoded, task.kind, accelerator, reporter))
 
 
 def timing(model: nn.Module, encoded: Encoded, kind: TaskKind, device: torch.device) -> tuple[float, float]:

@@ -18,7 +18,7 @@ def glue_files(task: Task) -> dict[str, str]:
     benchmark = BENCHMARKS.get(task.name)
     if benchmark is None or (benchmark.labels and benchmark.labels != task.labels):
         return {}
-    return {split: file for split, file in benchmark.files.items() if split in task.test}
+    return {split: file for split, file in benchmark.files.items() if split in task.unlabelled}
 
 
 def write_glue_files(task: Task, predictions_by_split: Mapping[str, Sequence[float]], folder: str | Path) -> list[Path]:
@@ -39,7 +39,7 @@ def write_glue_files(task: Task, predictions_by_split: Mapping[str, Sequence[flo
     for split, predictions in predictions_by_split.items():
         if split not in files:
             raise InputError(unknown_name(task.name, "no test set of this name", split, files))
-        if (got := len(predictions)) != (rows := len(task.test[split])):
+        if (got := len(predictions)) != (rows := len(task.unlabelled[split])):
             counts = f"{got:,} predictions for {rows:,} rows"
             raise InputError.of(f"{task.name} {split}", "one prediction per row is needed", counts)
         lines = (f"{row}\t{_written(benchmark, answer)}\n" for row, answer in enumerate(predictions))

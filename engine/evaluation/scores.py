@@ -142,26 +142,48 @@ def _seqeval_f1(task: Task, gold: Sequence[Sequence[int]], predicted: Sequence[S
 
 def _squad(answers: Sequence[dict[str, Any]], predicted: Sequence[str]) -> dict[str, float]:
     """Mean over rows of the best agreement with any accepted answer (Rajpurkar et al. 2016)."""
+    return {name: float(np.mean(values)) for name, values in squad_of_rows(answers, predicted).items()}
+
+
+def squad_of_rows(answers: Sequence[dict[str, Any]], predicted: Sequence[str]) -> dict[str, np.ndarray]:
+    """F1 and exact match of each row (n,), 0 to 1."""
     from torchmetrics.functional.text import squad
 
-    given = [{"id": str(row), "prediction_text": text} for row, text in enumerate(predicted)]
-    accepted = [
-        {"id": str(row), "answers": {"text": list(answer["text"]) or [""], "answer_start": []}}
-        for row, answer in enumerate(answers)
+    found = [
+        squad(
+            {"id": "0", "prediction_text": text},
+            {"id": "0", "answers": {"text": list(answer["text"]) or [""], "answer_start": []}},
+        )
+        for answer, text in zip(answers, predicted, strict=True)
     ]
-    measured = squad(given, accepted)
-    return {"squad_f1": float(measured["f1"]) / 100, "exact_match": float(measured["exact_match"]) / 100}
+    names = {"squad_f1": "f1", "exact_match": "exact_match"}
+    return {name: np.array([float(row[theirs]) for row in found]) / 100 for name, theirs in names.items()}
 
 
 METRICS: dict[str, Callable[[Task, Sequence[Any], Sequence[Any]], float]] = {
     "accuracy": lambda task, gold, predicted: metrics.accuracy_score(_flat(gold), _flat(predicted)),
-    "f1": lambda task, gold, predicted: metrics.f1_score(np.equal(gold, 1), np.equal(predicted, 1), zero_division=0),
+    "f1": lambda task, gold, predicted: metrics.f1_score(
+        np.equal(gold, task.positive), np.equal(predicted, task.positive), zero_division=0
+    ),
+    "balanced_accuracy": lambda task, gold, predicted: metrics.balanced_accuracy_score(gold, predicted),
     "f1_macro": lambda task, gold, predicted: metrics.f1_score(gold, predicted, average="macro", zero_division=0),
     "mcc": lambda task, gold, predicted: metrics.matthews_corrcoef(gold, predicted),
     "pearson": lambda task, gold, predicted: _correlation(stats.pearsonr, gold, predicted),
     "spearman": lambda task, gold, predicted: _correlation(stats.spearmanr, gold, predicted),
     "seqeval_f1": _seqeval_f1,
 }
+
+
+def of_classes(task: Task, rows: Dataset, predicted: Sequence[int]) -> tuple[list[dict[str, Any]], list[list[int]]]:
+    """Precision, recall, F1 and rows of each class; and the confusion matrix: row the class, column the answer."""
+    classes, gold = range(len(task.labels)), rows["label"][:]
+    found = metrics.precision_recall_fscore_support(gold, predicted, labels=classes, zero_division=0)
+    names = ("precision", "recall", "f1", "rows")
+    table = [
+        {"label": label, **dict(zip(names, column, strict=True))}
+        for label, *column in zip(task.labels, *(values.tolist() for values in found), strict=True)
+    ]
+    return table, metrics.confusion_matrix(gold, predicted, labels=classes).tolist()
 
 
 def trivial_scores(task: Task, rows: Dataset) -> dict[str, float]:

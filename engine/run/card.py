@@ -1,16 +1,20 @@
 """The model card beside a student: what it is, how it was made, how good and how fast it is."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from engine.base.files import write_text
+from engine.base.files import RESULT_FILE, write_text
+from engine.data.metrics import with_interval
 from engine.data.task import KINDS, Task
 from engine.models.load import HEADS
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.read import dump_pipeline
 from engine.run.result import RunResult
 
+MANY_CLASSES = 20
+"""More do not fit into a table that is read."""
 TEXT = """---
 {data}
 ---
@@ -23,9 +27,11 @@ Distilled with AutoDistiller from `{teacher}`{others} on `{result.task}`.
 | --- | --- | --- |
 {rows}
 
-Distillation ratio (student {result.metric} / teacher {result.metric}): **{ratio}**.{baseline}
-{warnings}{team}
-Scores are of the held-out set, 0 to 1 (correlations −1 to 1). Latency is the median of one example,
+Distillation ratio (student / teacher, {metric}), on {result.split_in_words}:
+**{ratio}**.{baseline}
+{warnings}{verdict}{team}{classes}
+Scores are of {result.split_in_words}, 0 to 1 (correlations −1 to 1), with 95 % intervals by the bootstrap over its
+rows; the ratio's is paired. Latency is the median of one example,
 throughput is at batch 32, both in float32 on {result.device}, tokenising not counted.
 
 ## Use
@@ -49,15 +55,22 @@ Training rows: {result.train_examples:,}; seed {result.seed}; student started as
 
 def _rows(result: RunResult) -> str:
     """The lines of the table, those without figures left out."""
-    lines = [
-        (result.metric, result.student_score, result.teacher_score, "{:.4f}"),
+    lines: list[tuple[str, float | None, float | None, str]] = [
         ("parameters", result.parameters, result.teacher_parameters, "{:,}"),
         ("size (MB)", result.size_mb, result.teacher_size_mb, "{:.1f}"),
         ("latency (ms)", result.latency_ms, result.teacher_latency_ms, "{:.2f}"),
         ("throughput (examples/s)", result.throughput, result.teacher_throughput, "{:.0f}"),
     ]
-    known = [line for line in lines if line[1] is not None and line[2] is not None]
-    return "\n".join(f"| {name} | {form.format(a)} | {form.format(b)} |" for name, a, b, form in known)
+    known = [(name, form.format(a), form.format(b)) for name, a, b, form in lines if a is not None and b is not None]
+    scores = [
+        (result.named(metric), *(_score(result, role, metric) for role in ("student", "teacher")))
+        for metric in result.on_split("student")
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (*scores, *known))
+
+
+def _score(result: RunResult, role: str, metric: str) -> str:
+    return with_interval(result.on_split(role)[metric], result.interval(role, metric))
 
 
 def _team(result: RunResult) -> str:
@@ -66,13 +79,33 @@ def _team(result: RunResult) -> str:
         return ""
     table = [["who taught", "parameters", result.metric], ["---"] * 3]
     table += [
-        [f"`{_shown(each.name)}`", f"{each.parameters:,}", f"{each.score(result.metric):.4f}"]
+        [f"`{_shown(each.name)}`", f"{each.parameters:,}", f"{each.score(result.metric, result.split):.4f}"]
         for each in result.team.teachers
     ]
     if shares := result.team.distribution:
         for line, share in zip(table, ["share", "---", *(f"{share:.3f}" for share in shares)], strict=True):
             line.append(share)
-    return "\n" + "".join(f"| {' | '.join(line)} |\n" for line in table)
+    return f"\n{_table(table)}"
+
+
+def _classes(result: RunResult) -> str:
+    """The table of the classes and the confusion matrix; of many classes a sentence that says where they are."""
+    if not result.classes:
+        return ""
+    if len(result.classes) > MANY_CLASSES:
+        return f"\nThe {len(result.classes)} classes and their confusion matrix are in `{RESULT_FILE}`.\n"
+    labels = [each.label.replace("|", "\\|") for each in result.classes]
+    scores = [
+        [label, *(f"{value:.3f}" for value in (each.precision, each.recall, each.f1)), f"{each.rows:,}"]
+        for label, each in zip(labels, result.classes, strict=True)
+    ]
+    confusion = [[label, *(f"{count:,}" for count in row)] for label, row in zip(labels, result.confusion, strict=True)]
+    tables = (["class", "precision", "recall", "F1", "rows"], scores), (["class ↓ answer →", *labels], confusion)
+    return "".join(f"\n{_table([head, ['---'] * len(head), *rows])}" for head, rows in tables)
+
+
+def _table(lines: Sequence[Sequence[str]]) -> str:
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _pipeline(result: RunResult) -> Pipeline:
@@ -97,15 +130,19 @@ def write_card(folder: Path, result: RunResult, task: Task) -> None:
         library_name="transformers", pipeline_tag=tag, tags=tags, model_name=name, eval_results=[score]
     )
     ratio, without = result.distillation_ratio, result.student_alone_score
+    of_ratio = "undefined" if ratio is None else with_interval(ratio, result.ratio_interval)
     card = TEXT.format(
         result=result,
+        metric=result.named(result.metric),
         data=data.to_yaml(),
         name=name,
         teacher=_shown(result.teacher),
         others=f" and {len(result.team.teachers) - 1} more" if result.team else "",
+        verdict="".join(f"\n- {sentence}" for sentence in result.verdict) + "\n" * bool(result.verdict),
         team=_team(result),
+        classes=_classes(result),
         rows=_rows(result),
-        ratio="undefined" if ratio is None else f"{ratio:.4f}",
+        ratio=of_ratio,
         baseline="" if without is None else f" The same student without a teacher reaches {without:.4f}.",
         warnings="".join(f"\n> {warning}\n" for warning in result.warnings),
         auto=HEADS[task.kind].__name__,

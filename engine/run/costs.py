@@ -124,6 +124,7 @@ def _sample(plan: RunPlan) -> Task:
         plan.task,
         train=train.select(rows),
         validation={name: held_out.select(range(min(len(held_out), HELD_OUT)))},
+        test={},
         fingerprint=hash_of(plan.task.fingerprint, "a sample"),  # nothing of it may be kept for the whole
     )
 

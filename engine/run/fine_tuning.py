@@ -10,16 +10,16 @@ from pathlib import Path
 from engine.base.cache import kept
 from engine.base.files import write_text
 from engine.base.machine import Machine
-from engine.data.metrics import Scores
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out
+from engine.evaluation.intervals import Measures, as_record, from_record
 from engine.models.forward import accepted_inputs
 from engine.models.start import Model
 from engine.objective.equation import Objective, hard_label_only
 from engine.pipeline.training import Training
 from engine.tokens.examples import encode
 from engine.training.batches import TrainingData
-from engine.training.loop import Stage, best_scores, train
+from engine.training.loop import Stage, measured_best, train
 
 
 def fine_tune(
@@ -31,7 +31,7 @@ def fine_tune(
     folder: Path,
     machine: Machine,
     taught: tuple[Objective, TrainingData] | None = None,
-) -> Scores:
+) -> Measures:
     """Trains a model, in place, and leaves it with its best weights, of which it gives the scores.
 
     Args:
@@ -43,12 +43,12 @@ def fine_tune(
         examples = encode(task.train, task, tokenizer, training.max_length or 0, training.window_overlap)
         taught = hard_label_only(task.kind), TrainingData(examples, accepted_inputs(network))
     stage = Stage(name, folder, task, network, *taught, training, seed, encode_held_out(task, tokenizer, training))
-    return best_scores(stage, train(stage, machine), machine)
+    return measured_best(stage, train(stage, machine), machine)
 
 
 def gold_scores(
     name: str, start: Model, task: Task, training: Training, seed: int, key: str, machine: Machine
-) -> Scores:
+) -> Measures:
     """Scores of a model that learns from gold labels alone; it is trained once and its scores are kept.
 
     They do not depend on a pipeline's objective, so they serve every pipeline that trains alike. `key` is a hash
@@ -57,11 +57,11 @@ def gold_scores(
     record = kept(machine.options.cache, "gold_scores", key).with_suffix(".json")
     with machine.alone(record):
         if machine.agreed(record.is_file()):
-            return json.loads(record.read_text("utf-8"))
+            return from_record(json.loads(record.read_text("utf-8")))
         work = record.with_suffix(".work")
-        scores = fine_tune(name, start, task, training, seed, work, machine)
+        measures = fine_tune(name, start, task, training, seed, work, machine)
         if machine.main:
-            write_text(record, json.dumps(scores, indent=2))
+            write_text(record, json.dumps(as_record(measures)))
             shutil.rmtree(work)
         machine.accelerator.wait_for_everyone()
-    return scores
+    return measures

@@ -5,15 +5,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from datasets import Dataset
 from transformers import PreTrainedModel
 
 from engine.base import DISTRIBUTION, version_of
 from engine.base.files import folder_written_atomically
 from engine.base.machine import device_name, peak_memory_mb
-from engine.data.metrics import Scores
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out, timing
-from engine.evaluation.scores import clearly_better, trivial_scores
+from engine.evaluation.intervals import Measured, Measures, ratio_interval, scores_of
+from engine.evaluation.scores import clearly_better, of_classes, trivial_scores
 from engine.models.load import parameter_count, save_model, size_mb
 from engine.models.start import Model
 from engine.run.folder import Run, RunFolder
@@ -27,31 +28,67 @@ from engine.training.state import LoopState
 LIBRARIES = (DISTRIBUTION, "torch", "transformers", "datasets", "accelerate", "numpy")
 
 
-def score_facts(task: Task, scores: dict[str, Scores]) -> dict[str, Any]:
-    """The figures of a record that follow from the scores of `teacher`, `student`, `student_alone`, as far as known."""
-    first, metric = next(iter(task.validation)), task.metric
-    found = {who: sets[first][metric] for who, sets in scores.items()}
-    teacher, student = found.get("teacher"), found.get("student")
-    trivial = trivial_scores(task, task.validation[first]).get(metric)
+def score_facts(task: Task, measures: Mapping[str, Measures]) -> dict[str, Any]:
+    """The figures of a record that follow from what each role (`RunResult.scores`) reached, as far as known.
+
+    They are of `task.split`, or of the set that selects, where a student that pauses knows no other one.
+    """
+    metric, selects = task.metric, next(iter(task.validation))
+    split = task.split if task.split in measures.get("student", measures.get("teacher", task.held_out)) else selects
+    rows = task.held_out[split]
+    of_split = {role: sets[split] for role, sets in measures.items() if split in sets}
+    found = {role: measured.scores[metric] for role, measured in of_split.items()}
+    trivial = trivial_scores(task, rows).get(metric)
     return {
-        "scores": scores,
-        "teacher_score": teacher,
-        "student_score": student,
+        "scores": {role: scores_of(sets) for role, sets in measures.items()},
+        "intervals": {role: {name: each.intervals for name, each in sets.items()} for role, sets in measures.items()},
+        "split": split,
+        "selected_on": selects,
+        "teacher_score": found.get("teacher"),
+        "student_score": found.get("student"),
         "student_alone_score": found.get("student_alone"),
-        "distillation_ratio": None if teacher is None or student is None else distillation_ratio(student, teacher),
         "trivial_score": trivial,
-        "warnings": _warnings(task, teacher, trivial),
+        "warnings": _warnings(task, rows, found.get("teacher"), trivial),
+        **_class_facts(task, rows, of_split.get("student")),
+        **_ratio_facts(task, rows, of_split),
     }
 
 
-def _warnings(task: Task, teacher: float | None, trivial: float | None) -> list[str]:
+def _class_facts(task: Task, rows: Dataset, student: Measured | None) -> dict[str, Any]:
+    """Each class and the confusion matrix, where the student's answers are known."""
+    if task.kind != "classification" or student is None or not student.answers:
+        return {}
+    classes, confusion = of_classes(task, rows, student.answers)
+    return {"classes": classes, "confusion": confusion}
+
+
+def _ratio_facts(task: Task, rows: Dataset, measured: Mapping[str, Measured]) -> dict[str, Any]:
+    """The ratio with its interval; of a known record, which holds no answers, the interval stays as it is."""
+    if not {"teacher", "student"} <= measured.keys():
+        return {"distillation_ratio": None}
+    student, teacher = measured["student"], measured["teacher"]
+    ratio = distillation_ratio(student.scores[task.metric], teacher.scores[task.metric])
+    known = {"distillation_ratio": ratio}
+    if ratio is None or not student.answers:
+        return known
+    return known | {"ratio_interval": ratio_interval(task, rows, student, teacher)}
+
+
+def measures_of(result: RunResult) -> dict[str, Measures]:
+    """Role → what a record says of it: scores and intervals, without answers."""
+    return {
+        role: {split: Measured(scores, result.intervals.get(role, {}).get(split, {})) for split, scores in sets.items()}
+        for role, sets in result.scores.items()
+    }
+
+
+def _warnings(task: Task, rows: Dataset, teacher: float | None, trivial: float | None) -> list[str]:
     """What makes the ratio mean little, in words."""
     if teacher is None:
         return []
     named = f"The teacher's {task.metric} is {teacher:.3f}"
     if teacher <= 0:
         return [f"{named}, not above 0: the distillation ratio is undefined."]
-    rows = next(iter(task.validation.values()))
     if trivial is None or clearly_better(task, rows, teacher, trivial):
         return []
     what = "always giving the commonest answer"
@@ -96,7 +133,7 @@ def speeds(run: Run, teacher: Teacher, student: Model, held_out: Mapping[str, En
     first = next(iter(held_out))
     seen = {first: held_out[first]}
     if not same_tokenizer(student[1], teacher.tokenizer):
-        only_first = replace(task, validation={first: task.validation[first]})
+        only_first = replace(task, validation={first: task.validation[first]}, test={})
         seen = encode_held_out(only_first, teacher.tokenizer, run.plan.pipeline.training)
     _save(student, run.folder)
     facts: dict[str, Any] = {}
@@ -129,6 +166,7 @@ def record_of(run: Run, **facts: Any) -> RunResult:
         pipeline=plan.pipeline.model_dump(mode="json"),
         seed=plan.seed,
         metric=plan.task.metric,
+        positive=plan.task.labels[plan.task.positive] if "f1" in plan.task.metrics else None,
         layers=plan.student.layers,
         hidden_size=plan.student.width,
         teacher_layers=plan.teacher.start.layers,

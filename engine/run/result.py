@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,6 +15,9 @@ from engine.base.errors import InputError
 from engine.base.files import RESULT_FILE
 from engine.data.metrics import Scores
 from engine.data.task import TaskKind
+
+if TYPE_CHECKING:
+    from engine.data.task import Task
 
 
 def distillation_ratio(student_score: float, teacher_score: float) -> float | None:
@@ -31,7 +36,9 @@ def distillation_ratio(student_score: float, teacher_score: float) -> float | No
     return student_score / teacher_score
 
 
-LAYOUT = 2  # of the record. The first said `baseline` for the student alone, `[teacher] policy` for `[team] kind`.
+LAYOUT = 3
+"""Of the record. The first said `baseline` for the student alone, `[teacher] policy` for `[team] kind`; before the
+third, the first validation set both selected and reported, and nothing had an interval."""
 
 
 def upgraded(record: Any) -> Any:
@@ -42,15 +49,20 @@ def upgraded(record: Any) -> Any:
 
     Example:
         >>> upgraded({"baseline_score": 0.7, "pipeline": {"teacher": {"policy": "single"}}})
-        {'pipeline': {'team': {'kind': 'single'}}, 'student_alone_score': 0.7, 'layout': 2}
+        {'pipeline': {'team': {'kind': 'single'}}, 'student_alone_score': 0.7, 'layout': 3}
     """
     layout = record.get("layout", 1) if isinstance(record, dict) else LAYOUT
     if not isinstance(layout, int):
         raise ValueError(f"its layout is {layout!r}, which is no number")
     if layout > LAYOUT:
         raise ValueError(f"it was written by a newer version (layout {layout}, and {LAYOUT} is known)")
-    if layout == LAYOUT:
-        return record
+    for before in range(layout, LAYOUT):
+        record = UPGRADES[before](record)
+    return record if layout == LAYOUT else record | {"layout": LAYOUT}
+
+
+def _from_first(record: dict[str, Any]) -> dict[str, Any]:
+    """With the names of the second layout."""
     record = {**record, "pipeline": upgraded_pipeline(record.get("pipeline", {}))}
     if "baseline_score" in record:
         record["student_alone_score"] = record.pop("baseline_score")
@@ -58,7 +70,19 @@ def upgraded(record: Any) -> Any:
         record[name] = _renamed(record[name], "baseline", "student_alone")
     if "team" in record:
         record["team"] = _renamed(record["team"], "members", "teachers")
-    return record | {"layout": LAYOUT}
+    return record
+
+
+def _from_second(record: dict[str, Any]) -> dict[str, Any]:
+    """With the set that selected and reported: the first one that was scored."""
+    scores = record.get("scores")
+    sets = next(iter(scores.values()), None) if isinstance(scores, dict) else None
+    split = next(iter(sets), None) if isinstance(sets, dict) else None
+    return record if split is None else {**record, "split": split, "selected_on": split}
+
+
+UPGRADES = {1: _from_first, 2: _from_second}
+"""Layout → what makes it the next one."""
 
 
 def upgraded_pipeline(pipeline: Any) -> Any:
@@ -87,9 +111,9 @@ class Member(Record):
     parameters: int
     scores: Scores
 
-    def score(self, metric: str) -> float:
-        """On the first held-out set."""
-        return next(iter(self.scores.values()))[metric]
+    def score(self, metric: str, split: str | None = None) -> float:
+        """On a held-out set; on the first one, which selects, where none is named."""
+        return self.scores[split or next(iter(self.scores))][metric]
 
 
 class Candidate(Record):
@@ -108,6 +132,16 @@ class TeamResult(Record):
     candidates: list[Candidate] = []  # of autoskd, in the order of the search
 
 
+class ClassScores(Record):
+    """What a student reaches on the rows of one class."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    rows: int
+
+
 class RunCosts(Record):
     """Measured sizes, speeds and costs of a student beside its teacher; sizes and speeds as in `RunResult`."""
 
@@ -121,6 +155,24 @@ class RunCosts(Record):
     steps_per_epoch: int
     signal_seconds: float  # of the teacher on all training examples, once
     evaluation_seconds: float  # of the student on the first held-out set, once
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What was known of a run before it was made.
+
+    Args:
+        bilstm_score: The task's metric of a small Bi-LSTM that learns from gold labels, on the set that is reported.
+        ratio: 80 % interval of the predicted distillation ratio, low and high.
+    """
+
+    bilstm_score: float | None = None
+    ratio: tuple[float, float] | None = None
+
+    def facts(self, task: Task, scores: Mapping[str, Scores]) -> dict[str, Any]:
+        """The figures of a record that follow, beside the scores that are known."""
+        of_task = {} if self.bilstm_score is None else {"bilstm": {task.split: {task.metric: self.bilstm_score}}}
+        return {"scores": {**scores, **of_task}, "predicted_ratio": self.ratio and list(self.ratio)}
 
 
 class RunResult(Record):
@@ -142,12 +194,22 @@ class RunResult(Record):
     seed: int
 
     metric: str
+    positive: str | None = None  # the class that `f1` is of, where there are two
+    split: str | None = None  # the held-out set that the figures below are of: a test set where there is one
+    selected_on: str | None = None  # the one that chose the epoch and the candidate; another one, or the same
     teacher_score: float | None = None
     student_score: float | None = None
     student_alone_score: float | None = None  # of the student fine-tuned without a teacher, where it was asked for
     distillation_ratio: float | None = None
+    ratio_interval: list[float] | None = None  # low and high, 95 %, paired: teacher and student on the same rows
     trivial_score: float | None = None  # of always answering the majority class (the majority tag, the mean)
-    scores: dict[str, Scores] = {}  # `teacher`, `student`, `student_alone` → held-out set → metric → score
+    scores: dict[str, Scores] = {}
+    """`teacher`, `student`, `student_alone`, `bilstm` → held-out set → metric → score."""
+    intervals: dict[str, dict[str, dict[str, list[float]]]] = {}  # the same of the 95 % intervals: low and high
+    predicted_ratio: list[float] | None = None  # 80 % interval of a recommendation, low and high
+    verdict: list[str] = []  # what the figures say, a sentence each
+    classes: list[ClassScores] = []  # of the student on `split`
+    confusion: list[list[int]] = []  # rows of a class (first index) that the student gave to another (second index)
     warnings: list[str] = []
     best_epoch: int | None = None
     history: list[dict[str, Any]] = []  # per epoch: the weighted terms of the loss and the scores
@@ -177,6 +239,31 @@ class RunResult(Record):
     device: str = ""
     precision: str = ""
     versions: dict[str, str] = {}
+
+    def on_split(self, role: str) -> dict[str, float]:
+        """Metric → score of a role on the set that is reported."""
+        return self.scores.get(role, {}).get(self.split or "", {})
+
+    def interval(self, role: str, metric: str, split: str | None = None) -> list[float] | None:
+        """The 95 % interval of a score, on the set that is reported where none is named; None where it is not known."""
+        return self.intervals.get(role, {}).get(split or self.split or "", {}).get(metric)
+
+    def named(self, metric: str) -> str:
+        """A metric as a person reads it: F1 with the class that it is of."""
+        return f"f1 of {self.positive}" if metric == "f1" and self.positive else metric
+
+    @property
+    def selection_score(self) -> float | None:
+        """The student's best score so far on the set that selects."""
+        if not self.history or self.best_epoch is None:
+            return self.student_score
+        return self.history[self.best_epoch - 1]["scores"][self.metric]
+
+    @property
+    def split_in_words(self) -> str:
+        """The set that the figures are of, and whether it has also selected."""
+        also = " (also used to select)" if self.split == self.selected_on else ""
+        return f"{self.split or 'validation'}{also}"
 
     def to_json(self) -> str:
         """The record as indented JSON."""

@@ -13,9 +13,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from engine.base.cache import kept
 from engine.base.files import folder_written_atomically, hash_of
 from engine.base.machine import Machine
-from engine.data.metrics import Scores, in_words
+from engine.data.metrics import Scores
 from engine.data.task import Task
-from engine.evaluation.inference import encode_held_out, scores_on
+from engine.evaluation.inference import encode_held_out, measured_on
+from engine.evaluation.intervals import Measures, as_record, from_record, in_words, scores_of
 from engine.models.load import load_config, load_pretrained, load_tokenizer, save_model
 from engine.models.start import Model
 from engine.pipeline.training import Training
@@ -33,7 +34,12 @@ class Teacher:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     key: str  # hash of everything that makes it what it is
-    scores: Scores
+    measures: Measures
+
+    @property
+    def scores(self) -> Scores:
+        """On every held-out set."""
+        return scores_of(self.measures)
 
     @property
     def as_model(self) -> Model:
@@ -48,11 +54,11 @@ def prepare_teacher(
     reading = training.model_dump(include=set(READING))
     key = hash_of(plan.start.identity, task.fingerprint, plan.tuned or "as it is", reading, machine.precision)
 
-    def learn(model: Model, work: Path) -> Scores:
+    def learn(model: Model, work: Path) -> Measures:
         if plan.fine_tune:
             return fine_tune(label, model, task, training_of(plan, training), plan.fine_tuning.seed, work, machine)
         held_out = encode_held_out(task, model[1], training)
-        return scores_on(model[0], task, held_out, machine.accelerator, machine.reporter)
+        return measured_on(model[0], task, held_out, machine.accelerator, machine.reporter)
 
     return kept_teacher(key, task, partial(plan.begin, task, machine), learn, machine, label, weights=plan.fine_tune)
 
@@ -67,7 +73,7 @@ def kept_teacher(
     key: str,
     task: Task,
     start: Callable[[], Model],
-    learn: Callable[[Model, Path], Scores],
+    learn: Callable[[Model, Path], Measures],
     machine: Machine,
     label: str,
     weights: bool = True,
@@ -83,20 +89,20 @@ def kept_teacher(
         known = machine.agreed((folder / RECORD).is_file())
         model = _load_kept(str(folder), task) if known and weights else start()
         if known:
-            scores: Scores = json.loads((folder / RECORD).read_text("utf-8"))["scores"]
-            machine.reporter.message(f"{label}: known on this dataset, {in_words(scores)}")
-            return Teacher(*model, key, scores)
+            measures = from_record(json.loads((folder / RECORD).read_text("utf-8")))
+            machine.reporter.message(f"{label}: known on this dataset, {in_words(measures)}")
+            return Teacher(*model, key, measures)
         work = Path(f"{folder}.work")
-        scores = learn(model, work)
-        machine.reporter.message(f"{label}: {in_words(scores)}")
+        measures = learn(model, work)
+        machine.reporter.message(f"{label}: {in_words(measures)}")
         if machine.main:
             with folder_written_atomically(folder) as aside:
                 if weights:
                     save_model(*model, aside)
-                (aside / RECORD).write_text(json.dumps({"scores": scores}, indent=2), "utf-8")
+                (aside / RECORD).write_text(json.dumps(as_record(measures)), "utf-8")
             shutil.rmtree(work, ignore_errors=True)
         machine.accelerator.wait_for_everyone()
-    return Teacher(*model, key, scores)
+    return Teacher(*model, key, measures)
 
 
 def _load_kept(folder: str, task: Task) -> Model:

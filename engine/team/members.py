@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from engine.base.files import hash_of
-from engine.data.metrics import Scores
+from engine.evaluation.intervals import Measures
 from engine.models.forward import accepted_inputs
 from engine.models.load import parameter_count
 from engine.models.start import Model
@@ -103,7 +103,7 @@ def _assistant(run: Run, own: TeacherPlan, before: Teacher, name: str) -> Teache
     how = [part.model_dump_json() for part in (weights, training, pipeline.prediction_for(task.kind))]
     key = hash_of(before.key, own.start.identity, own.training, *how)
 
-    def learn(model: Model, work: Path) -> Scores:
+    def learn(model: Model, work: Path) -> Measures:
         objective = outputs_only(task.kind, pipeline.prediction, weights)
         examples = encode(task.train, task, model[1], training.max_length or 0, training.window_overlap)
         taught = _signals(run, before, examples, model, training)

@@ -1,7 +1,7 @@
 """The training loop: one for students, for students without a teacher, and for teachers.
 
 It reads from top to bottom. Equation 1 is optimised exactly as it is logged; nothing is fetched from the device per
-step for the sake of logging; the best epoch on the held-out set is kept; a kill costs time, never another result.
+step for the sake of logging; the best epoch on the first held-out set is kept; a kill costs time, never another result.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from torch.optim import Optimizer
 
 from engine.base.errors import InputError
 from engine.base.files import written_atomically
-from engine.evaluation.inference import scores_on
+from engine.evaluation.inference import measured_on, scores_on
+from engine.evaluation.intervals import Measured, Measures
 from engine.models.forward import Features, faster_attention, forward
 from engine.training.batches import Stream, TrainingData, examples_in, steps_in_epoch
 from engine.training.optimiser import clip_gradients, optimizer_for, schedule, set_learning_rate, step_seed
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from engine.base.machine import Machine
-    from engine.data.metrics import Scores
     from engine.data.task import Task, TaskKind
     from engine.objective.equation import Objective
     from engine.pipeline.training import Training
@@ -68,7 +68,7 @@ class Stage:
     data: TrainingData
     training: Training
     seed: int
-    held_out: Mapping[str, Encoded]  # the first one decides which epoch is best
+    held_out: Mapping[str, Encoded]  # the first one decides which epoch is best; no other is seen before the end
     until_epoch: int | None = None  # after which the training pauses; its schedule stays that of all epochs
 
     @property
@@ -200,9 +200,8 @@ def optimise(
     return losses
 
 
-def best_scores(stage: Stage, state: LoopState, machine: Machine) -> Scores:
-    """Scores of the weights that `train` left on every held-out set; where it paused, on the first alone."""
-    first, *others = stage.held_out
-    known = {first: state.history[(state.best_epoch or 1) - 1]["scores"]}
-    rest = {} if stage.paused(state) else {name: stage.held_out[name] for name in others}
-    return known | scores_on(stage.student, stage.task, rest, machine.accelerator, machine.reporter)
+def measured_best(stage: Stage, state: LoopState, machine: Machine) -> Measures:
+    """What the weights that `train` left reach on every held-out set; where it paused, its scores on the first one."""
+    if stage.paused(state):
+        return {next(iter(stage.held_out)): Measured(state.history[(state.best_epoch or 1) - 1]["scores"])}
+    return measured_on(stage.student, stage.task, stage.held_out, machine.accelerator, machine.reporter)

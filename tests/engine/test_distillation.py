@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from engine.run.predictor import load_predictor
 from engine.run.result import RunResult
 from tests.engine.runs import LEARNED, TRAINING, TUNING, Finished, again, small
 from tests.records import lasting
-from tests.toys import ROWS
+from tests.toys import ROWS, toy_task
 
 # --- every kind of task ------------------------------------------------------------------------------
 
@@ -239,7 +240,7 @@ def test_a_baseline_is_added_to_a_finished_run(
     assert ear.worked.keys() == {"student alone"}
     assert second.student_alone_score is not None
     known, added = lasting(first.model_dump()), lasting(second.model_dump())
-    assert {key for key in known if known[key] != added[key]} == {"student_alone_score", "scores"}
+    assert {key for key in known if known[key] != added[key]} == {"student_alone_score", "scores", "intervals"}
     assert second.latency_ms == first.latency_ms
     assert second.seconds > first.seconds
     assert (tmp_path / "model.safetensors").read_bytes() == weights
@@ -270,3 +271,30 @@ def test_bf16_on_the_cpu(finished: Callable[[str], Finished], warm: RunOptions, 
     assert result.student_score > LEARNED["regression"]
     assert {value.dtype for value in load_file(tmp_path / "out" / "model.safetensors").values()} == {torch.float32}
     assert len(load_predictor(tmp_path / "out", RunOptions(device="cpu"))([{"text": "great"}])) == 1
+
+
+def test_a_test_set_reports_what_validation_selected(options: RunOptions, tmp_path: Path) -> None:
+    """Whatever its labels are, they change no weight and no epoch; the ratio is of it alone."""
+    task = toy_task("single", rows=24, held_out=8)
+    other = toy_task("single", rows=40, held_out=1, seed=1).train
+    flipped = other.map(lambda row: {"label": 1 - row["label"]})
+    results = []
+    for number, rows in enumerate((other, flipped)):
+        data = replace(task, test={"test": rows}, fingerprint="")
+        out, training = tmp_path / str(number), {"training": TRAINING | {"epochs": 3}}
+        results.append(small(options, out, data=data, pipeline=training, student_alone=True))
+    first, second = results
+    assert first.history == second.history
+    assert (tmp_path / "0/model.safetensors").read_bytes() == (tmp_path / "1/model.safetensors").read_bytes()
+    assert (first.split, first.selected_on) == ("test", "validation")
+    for role in ("teacher", "student", "student_alone"):
+        assert first.scores[role].keys() == first.intervals[role].keys() == {"validation", "test"}
+        assert first.scores[role]["validation"] == second.scores[role]["validation"]
+        accuracies = [each.scores[role]["test"]["accuracy"] for each in results]
+        assert sum(accuracies) == pytest.approx(1)
+    assert first.student_score == first.scores["student"]["test"]["accuracy"]
+    assert first.distillation_ratio == first.student_score / first.teacher_score
+    assert first.ratio_interval[0] <= first.distillation_ratio <= first.ratio_interval[1]
+    assert first.selection_score == max(entry["scores"]["accuracy"] for entry in first.history)
+    assert sum(each.rows for each in first.classes) == sum(map(sum, first.confusion)) == 40
+    assert sum(first.confusion[index][index] for index in range(2)) / 40 == first.student_score

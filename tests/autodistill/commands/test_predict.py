@@ -179,7 +179,7 @@ def test_classes_in_another_order_are_those_of_the_task(at_home: Path, tmp_path:
         (file,) = answer_leaderboard(str(tmp_path / name), "cola", tmp_path / f"of-{name}", options)
         written.append(file.read_text("utf-8"))
     assert written[0] == written[1]
-    assert len(written[0].splitlines()) == 1 + len(task.test["test"])
+    assert len(written[0].splitlines()) == 1 + len(task.unlabelled["test"])
     model.config.id2label = {0: "no", 1: "yes"}
     model.config.label2id = {"no": 0, "yes": 1}
     save_model(model, wordpiece(), tmp_path / "other")

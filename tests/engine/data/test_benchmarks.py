@@ -12,15 +12,15 @@ from engine.data.load import load_task
 from tests.engine.data import glue
 
 METRICS = {
-    "cola": ("mcc", "accuracy", "f1"),
-    "sst2": ("accuracy", "f1", "mcc"),
-    "mrpc": ("f1", "accuracy", "mcc"),
-    "qqp": ("f1", "accuracy", "mcc"),
+    "cola": ("mcc", "accuracy", "balanced_accuracy", "f1", "f1_macro"),
+    "sst2": ("accuracy", "balanced_accuracy", "f1", "f1_macro", "mcc"),
+    "mrpc": ("f1", "accuracy", "balanced_accuracy", "f1_macro", "mcc"),
+    "qqp": ("f1", "accuracy", "balanced_accuracy", "f1_macro", "mcc"),
     "stsb": ("spearman", "pearson"),
-    "mnli": ("accuracy", "f1_macro", "mcc"),
-    "qnli": ("accuracy", "f1", "mcc"),
-    "rte": ("accuracy", "f1", "mcc"),
-    "wnli": ("accuracy", "f1", "mcc"),
+    "mnli": ("accuracy", "balanced_accuracy", "f1_macro", "mcc"),
+    "qnli": ("accuracy", "balanced_accuracy", "f1", "f1_macro", "mcc"),
+    "rte": ("accuracy", "balanced_accuracy", "f1", "f1_macro", "mcc"),
+    "wnli": ("accuracy", "balanced_accuracy", "f1", "f1_macro", "mcc"),
 }
 
 
@@ -41,17 +41,17 @@ def test_glue(prefix: str, name: str) -> None:
     assert len(task.train) == glue.ROWS
     assert task.train["label"][:3] == glue.rows(name, "train")["label"][:3]
     assert task.train["text"][5] == f"train {glue.COLUMNS[name][0]} 5"
-    for rows in task.test.values():
+    for rows in task.unlabelled.values():
         assert "label" not in rows.column_names
         assert [text.rsplit(" ", 1)[1] for text in rows["text"]] == ["0", "1", "2", "3"]
     if name != "mnli":
-        assert (list(task.validation), list(task.test)) == (["validation"], ["test"])
+        assert (list(task.validation), list(task.unlabelled)) == (["validation"], ["test"])
 
 
 def test_mnli_has_two_validation_sets_and_the_diagnostics() -> None:
     task = load_task("glue/mnli")
     assert list(task.validation) == ["validation_matched", "validation_mismatched"]
-    assert list(task.test) == ["test_matched", "test_mismatched", "test_ax"]
+    assert list(task.unlabelled) == ["test_matched", "test_mismatched", "test_ax"]
 
 
 def test_mnli_does_without_the_diagnostics(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +62,7 @@ def test_mnli_does_without_the_diagnostics(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(hub, "read_hub", read_hub)
     task = load_task("glue/mnli")
-    assert list(task.test) == ["test_matched", "test_mismatched"]
+    assert list(task.unlabelled) == ["test_matched", "test_mismatched"]
     assert any("the diagnostic set AX is left out" in note for note in task.notes)
 
 
@@ -76,7 +76,7 @@ def test_squad(name: str) -> None:
         "context": "In 1842 Ada wrote notes.",
         "answers": {"text": ["1842"], "answer_start": [3]},
     }
-    assert not task.test
+    assert not task.unlabelled
 
 
 def test_a_published_empty_text_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None:

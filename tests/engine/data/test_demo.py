@@ -22,20 +22,20 @@ def task() -> Task:
 def test_sizes_and_balance(task: Task) -> None:
     assert (task.name, task.kind, task.metric) == ("demo", "classification", "accuracy")
     assert task.labels == tuple(sorted(demo.LIBRARIES))
-    assert (len(task.train), len(task.validation["validation"])) == (3000, 600)
-    for rows in (task.train, task.validation["validation"]):
+    assert (len(task.train), len(task.validation["validation"]), len(task.test["test"])) == (3000, 300, 600)
+    for rows in (task.train, *task.held_out.values()):
         assert len(set(Counter(rows["label"]).values())) == 1
 
 
 def test_no_name_gives_a_library_away(task: Task) -> None:
-    texts = [*task.train["text"], *task.validation["validation"]["text"]]
+    texts = [text for rows in (task.train, *task.held_out.values()) for text in rows["text"]]
     names = re.compile(r"\b(networkx|nx|pandas|pd|sklearn|scikit-learn|sympy|torch|pytorch|transformers)\b", re.I)
     assert not [text for text in texts if names.search(text)]
     assert sum(demo.MASK in text for text in texts) > 20
 
 
 def test_each_sentence_stands_once_and_is_long_enough(task: Task) -> None:
-    texts = [*task.train["text"], *task.validation["validation"]["text"]]
+    texts = [text for rows in (task.train, *task.held_out.values()) for text in rows["text"]]
     assert len({text.casefold() for text in texts}) == len(texts)
     assert min(len(text.split()) for text in texts) >= demo.FEWEST_WORDS
 
@@ -53,9 +53,9 @@ def test_simple_model_is_between_chance_and_perfection(task: Task) -> None:
     from sklearn.pipeline import make_pipeline
 
     model = make_pipeline(TfidfVectorizer(sublinear_tf=True), LogisticRegression(C=10, max_iter=300))
-    validation = task.validation["validation"]
+    test = task.test["test"]
     model.fit(task.train["text"][:], task.train["label"][:])
-    accuracy = model.score(validation["text"][:], validation["label"][:])
+    accuracy = model.score(test["text"][:], test["label"][:])
     assert 0.7 < accuracy < 0.95
 
 

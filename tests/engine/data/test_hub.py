@@ -26,8 +26,8 @@ def test_hub_names_reach_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     load_task("aps/super_glue/boolq")
     assert asked == [("stanfordnlp/imdb", None), ("aps/super_glue", "boolq")]
     assert task.name == "imdb"
-    assert list(task.validation) == ["test"]
-    assert "no validation set: the labelled split test is used as one" in task.notes
+    assert (list(task.validation), list(task.test)) == (["validation"], ["test"])
+    assert "no validation set: 25 % of the rows (1) held out, stratified by label, seed 0" in task.notes
     assert "splits that are not used: unsupervised" in task.notes
 
 

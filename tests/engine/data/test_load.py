@@ -87,27 +87,54 @@ def test_100_000_rows_take_seconds() -> None:
     frame = pd.DataFrame({"text": [f"text number {row} " * 10 for row in range(100_000)], "label": [0, 1] * 50_000})
     with within(seconds=20):
         task = load_task(frame)
-    assert len(task.train) == 98_000
+    assert len(task.train) == 96_000
 
 
-def test_test_sets_are_kept_without_labels(tmp_path: Path) -> None:
+def test_a_labelled_test_set_reports_and_selects_nothing(tmp_path: Path) -> None:
     for name in ("train", "validation", "test"):
         (tmp_path / f"{name}.jsonl").write_text(GOOD)
     task = load_task(tmp_path)
-    assert task.test["test"].column_names == ["text"]
-    assert "test: 9 rows for predictions; its labels are not used" in task.notes
-
-
-def test_a_labelled_test_set_stands_in_for_validation(tmp_path: Path) -> None:
-    (tmp_path / "train.jsonl").write_text(GOOD)
-    (tmp_path / "test.jsonl").write_text(GOOD)
+    assert (list(task.validation), list(task.test), task.split) == (["validation"], ["test"], "test")
+    assert task.test["test"]["label"][:] == [1, 0, 1] * 3
+    (tmp_path / "validation.jsonl").unlink()
     task = load_task(tmp_path)
-    assert list(task.validation) == ["test"]
-    assert not task.test
+    assert (len(task.train), len(task.validation["validation"]), len(task.test["test"])) == (6, 3, 9)
+    assert not task.unlabelled
+
+
+def test_rows_without_labels_are_for_predictions(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text(GOOD)
     (tmp_path / "test.jsonl").write_text('{"text": "new"}\n')
     task = load_task(tmp_path)
     assert len(task.validation["validation"]) == 3
-    assert task.test["test"]["text"][:] == ["new"]
+    assert (task.unlabelled["test"]["text"][:], task.test, task.split) == (["new"], {}, "validation")
+    assert "no labelled test set: scores are of validation, which also selects; --test names one" in task.notes
+
+
+def test_a_test_set_of_ones_own(tmp_path: Path) -> None:
+    for name in ("train", "validation", "test"):
+        (tmp_path / f"{name}.jsonl").write_text(GOOD)
+    (tmp_path / "mine.csv").write_text("text,label\nfine,1\npoor,0\n")
+    task = load_task(tmp_path, test=tmp_path / "mine.csv")
+    assert {split: rows["text"][:] for split, rows in task.test.items()} == {"test": ["fine", "poor"]}
+    assert task.fingerprint != load_task(tmp_path).fingerprint
+    assert len(load_task(tmp_path, test=tmp_path / "mine.csv", max_test=1).test["test"]) == 1
+    assert load_task(tmp_path, test=tmp_path).fingerprint == load_task(tmp_path).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("text\nfine\n", "--test: a test set needs labels, in column 'label'; got .*mine.csv: text"),
+        ("text,label\nfine,7\n", "mine.csv:2: label in column 'label' does not occur in training"),
+        ("words,label\nfine,1\n", "no column 'text', which the training rows have"),
+    ],
+)
+def test_a_test_set_that_cannot_be_scored(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text(GOOD)
+    (tmp_path / "mine.csv").write_text(content)
+    with pytest.raises(InputError, match=message):
+        load_task(tmp_path / "train.jsonl", test=tmp_path / "mine.csv")
 
 
 def test_declared_labels_allow_rare_classes(tmp_path: Path) -> None:
@@ -118,6 +145,25 @@ def test_declared_labels_allow_rare_classes(tmp_path: Path) -> None:
     assert task.validation["validation"]["label"][:] == [2, 1]
     assert (task.name, task.metric) == ("abc", "mcc")
     assert "classes without a training row: c" in task.notes
+
+
+def test_rare_positives_are_named_and_counted() -> None:
+    labels = ["ham"] * 95 + ["absent spam"] * 5
+    rows = datasets.Dataset.from_dict({"text": [f"text {row}" for row in range(100)], "label": labels})
+    task = load_task({"train": rows, "validation": rows})
+    assert task.labels[task.positive] == "absent spam"
+    assert "2 classes: absent spam (5 %), ham (95 %)" in task.notes
+    assert "f1 is of the class absent spam (the rarer one)" in task.notes
+    assert any("always answering ham has an accuracy of about 0.95" in note for note in task.notes)
+    named = load_task({"train": rows, "validation": rows}, positive="ham")
+    assert (named.positive, "f1 is of the class ham (as named)" in named.notes) == (1, True)
+    assert named.fingerprint != task.fingerprint
+
+
+def test_a_number_has_no_positive_class() -> None:
+    rows = datasets.Dataset.from_dict({"text": list("abcd"), "label": [0.5, 1.5, 2.5, 3.5]})
+    with pytest.raises(InputError, match="--positive: only one of two classes can be positive; got regression"):
+        load_task({"train": rows, "validation": rows}, positive="ham")
 
 
 def test_one_class_in_validation_is_said(tmp_path: Path) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from engine.base.errors import InputError
-from engine.data.metrics import ALIASES, choose_metrics, fitting_metrics, in_words, marks_spans
+from engine.data.metrics import ALIASES, choose_metrics, fitting_metrics, marks_spans, positive_class
 from engine.data.task import TASK_KINDS, TaskKind
 
 METRIC_CASES: list[tuple[str, int, str | None, tuple[str, ...]]] = [
-    ("classification", 2, None, ("accuracy", "f1", "mcc")),
-    ("classification", 2, "f1_macro", ("f1_macro", "accuracy", "f1", "mcc")),
-    ("classification", 5, None, ("accuracy", "f1_macro", "mcc")),
-    ("classification", 5, "matthews correlation", ("mcc", "accuracy", "f1_macro")),
+    ("classification", 2, None, ("accuracy", "balanced_accuracy", "f1", "f1_macro", "mcc")),
+    ("classification", 2, "f1_macro", ("f1_macro", "accuracy", "balanced_accuracy", "f1", "mcc")),
+    ("classification", 5, None, ("accuracy", "balanced_accuracy", "f1_macro", "mcc")),
+    ("classification", 5, "matthews correlation", ("mcc", "accuracy", "balanced_accuracy", "f1_macro")),
     ("regression", 0, "Pearson", ("pearson", "spearman")),
     ("question_answering", 0, "squad f1", ("squad_f1", "exact_match")),
 ]
@@ -72,6 +72,24 @@ def test_tags_that_mark_spans(labels: tuple[str, ...], spans: bool) -> None:
     assert ("seqeval_f1" in fitting_metrics("tagging", labels)) == spans
 
 
-def test_scores_of_several_sets_say_whose_they_are() -> None:
-    scores = {"matched": {"accuracy": 0.5}, "mismatched": {"accuracy": 0.25, "mcc": -0.125}}
-    assert in_words(scores) == "accuracy 0.5000 on matched; accuracy 0.2500, mcc -0.1250 on mismatched"
+@pytest.mark.parametrize(
+    ("counts", "wanted", "published", "expected"),
+    [
+        ((95, 5), None, False, (1, "the rarer one")),
+        ((5, 95), None, False, (0, "the rarer one")),
+        ((5, 5), None, False, (1, "the second one")),
+        ((5, 95), None, True, (1, "as in the benchmark")),
+        ((5, 95), "ok", False, (1, "as named")),
+    ],
+)
+def test_the_positive_class(
+    counts: tuple[int, int], wanted: str | None, published: bool, expected: tuple[int, str]
+) -> None:
+    assert positive_class(("bad", "ok"), counts, wanted, published) == expected
+
+
+def test_a_positive_class_that_is_none() -> None:
+    with pytest.raises(InputError, match="--positive: no such class; got 'goood'.*Did you mean good"):
+        positive_class(("bad", "good"), (1, 1), "goood", False)
+    with pytest.raises(InputError, match="--positive: only where there are two classes one is positive; got 3 classes"):
+        positive_class(("a", "b", "c"), (1, 1, 1), "a", False)

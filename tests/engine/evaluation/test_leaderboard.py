@@ -43,7 +43,7 @@ def _hub(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_test_set_has_its_file(name: str, tmp_path: Path) -> None:
     task = load_task(f"glue/{name}")
     assert glue_files(task) == FILES[name]
-    predictions = {split: [1, 0, 1, 1] for split in task.test}
+    predictions = {split: [1, 0, 1, 1] for split in task.unlabelled}
     written = write_glue_files(task, predictions, tmp_path / "new" / "folder")
     assert [path.name for path in written] == list(FILES[name].values())
     for path in written:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from engine.base.errors import RunError
-from engine.evaluation.scores import MAX_ANSWER, best_span, clearly_better, predictions, scores, trivial_scores
+from engine.evaluation.scores import (
+    MAX_ANSWER,
+    best_span,
+    clearly_better,
+    of_classes,
+    predictions,
+    scores,
+    trivial_scores,
+)
 from engine.tokens.examples import encode
 from engine.tokens.ragged import NO_LABEL
 from tests.clock import within
@@ -193,6 +202,7 @@ def measure(kind, metric, gold, predicted, labels=("a", "b", "c")):
         ("accuracy", [0, 1, 2, 1], [0, 1, 1, 1], 0.75),
         ("f1", [1, 1, 0, 0, 1], [1, 0, 1, 0, 1], 2 / 3),  # precision 2/3, recall 2/3
         ("f1", [0, 0], [0, 0], 0.0),
+        ("balanced_accuracy", [1, 1, 1, 0], [1, 1, 0, 0], (2 / 3 + 1) / 2),
         ("f1", [1, 1, 0], [0, 0, 0], 0.0),
         ("f1_macro", [0, 0, 1, 1], [0, 1, 1, 1], (2 / 3 + 4 / 5) / 2),
         ("mcc", [1, 1, 1, 0, 0], [1, 1, 0, 0, 1], (2 * 1 - 1 * 1) / 6),  # tp 2, tn 1, fp 1, fn 1; √(3·3·2·2)
@@ -315,3 +325,26 @@ def test_answers_are_found_quickly():
     logits = [generator.normal(size=(n, 2)) for n in encoded.lengths]
     with within(0.015 * len(task.train)):
         predictions(task, encoded, logits)
+
+
+# --- imbalance ---------------------------------------------------------------------------------------
+
+
+def test_a_model_that_never_finds_the_rare_class_is_not_praised():
+    rows = [{"text": "a", "label": int(row >= 5)} for row in range(100)]  # class 0 has 5 %
+    metrics = ("accuracy", "balanced_accuracy", "f1", "f1_macro")
+    task = replace(make_task("classification", rows, labels=("spam", "used"), metrics=metrics), positive=0)
+    found = scores(task, task.train, [1] * 100)
+    assert found == pytest.approx({"accuracy": 0.95, "balanced_accuracy": 0.5, "f1": 0.0, "f1_macro": 0.95 / 1.95})
+    table, confusion = of_classes(task, task.train, [1] * 100)
+    assert confusion == [[0, 5], [0, 95]]
+    assert table[0] == {"label": "spam", "precision": 0.0, "recall": 0.0, "f1": 0.0, "rows": 5}
+    assert (table[1]["recall"], table[1]["rows"]) == (1.0, 95)
+    assert table[1]["precision"] == pytest.approx(0.95)
+
+
+def test_a_class_that_no_row_has_stands_in_the_table():
+    task = make_task("classification", [{"text": "a", "label": 0}, {"text": "b", "label": 2}], labels=("a", "b", "c"))
+    table, confusion = of_classes(task, task.train, [0, 1])
+    assert confusion == [[1, 0, 0], [0, 0, 0], [0, 1, 0]]
+    assert [each["rows"] for each in table] == [1, 0, 1]

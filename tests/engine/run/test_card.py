@@ -20,6 +20,8 @@ FACTS = {
     "labels": [],
     "train_examples": 12345,
     "seed": 7,
+    "split": "test",
+    "selected_on": "validation",
     "student_score": 0.81234,
     "teacher_score": 0.9,
     "distillation_ratio": 0.9026,
@@ -42,6 +44,8 @@ def card_for(folder: Path, name: str = "single", **facts: object) -> ModelCard:
         "task": task.name,
         "task_kind": task.kind,
         "metric": task.metric,
+        "scores": {who: {"test": {task.metric: score}} for who, score in (("student", 0.81234), ("teacher", 0.9))},
+        "intervals": {"student": {"test": {task.metric: [0.79, 0.83]}}},
         "teacher": "org/big",
         "student": "layers:3",
     }
@@ -58,7 +62,8 @@ def test_the_figures(name: str, tmp_path: Path) -> None:
     tags = {"tagging": "token-classification", "question_answering": "question-answering"}
     assert card.data.pipeline_tag == tags.get(name, "text-classification")
     assert (card.data.eval_results[0].metric_type, card.data.eval_results[0].metric_value) == (task.metric, 0.81234)
-    assert f"| {task.metric} | 0.8123 | 0.9000 |" in card.text
+    assert f"| {task.metric} | 0.8123 (0.790 to 0.830) | 0.9000 |" in card.text
+    assert "Scores are of test, 0 to 1" in card.text
     assert "| parameters | 1,000,000 | 4,000,000 |" in card.text
     assert "| latency (ms) | 1.25 | 5.00 |" in card.text
     assert "**0.9026**" in card.text
@@ -74,6 +79,35 @@ def test_what_is_unknown_is_left_out(tmp_path: Path) -> None:
     assert "latency (ms)" not in card.text
     assert "size (MB)" not in card.text
     assert "without a teacher" not in card.text
+
+
+def test_scores_of_rows_that_also_selected_say_so(tmp_path: Path) -> None:
+    card = card_for(tmp_path / "student", selected_on="test", ratio_interval=[0.88, 0.93])
+    assert (
+        f"teacher, {toy_task('single').metric}), on test (also used to select):\n**0.9026 (0.880 to 0.930)**"
+        in card.text
+    )
+
+
+def test_classes_and_their_confusion(tmp_path: Path) -> None:
+    classes = [
+        {"label": label, "precision": 0.5, "recall": 0.25, "f1": 1 / 3, "rows": 1234} for label in ("ham", "a|b")
+    ]
+    card = card_for(tmp_path / "student", classes=classes, confusion=[[1200, 34], [0, 1234]])
+    assert "| class | precision | recall | F1 | rows |" in card.text
+    assert "| ham | 0.500 | 0.250 | 0.333 | 1,234 |" in card.text
+    assert "| class ↓ answer → | ham | a\\|b |" in card.text
+    assert "| ham | 1,200 | 34 |" in card.text
+    many = card_for(tmp_path / "many", classes=classes * 11, confusion=[[0]])
+    assert "The 22 classes and their confusion matrix are in `result.json`." in many.text
+    assert "precision |" not in many.text
+
+
+def test_f1_is_named_by_its_class(tmp_path: Path) -> None:
+    scores = {who: {"test": {"f1": 0.5}} for who in ("student", "teacher")}
+    card = card_for(tmp_path / "student", metric="f1", positive="spam", scores=scores)
+    assert "| f1 of spam | 0.5000 | 0.5000 |" in card.text
+    assert "(student / teacher, f1 of spam)" in card.text
 
 
 def test_baseline_and_warnings_are_told(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import torch
 
 from engine.base.machine import Machine
 from engine.base.options import FineTuning, RunOptions
-from engine.data.metrics import Scores
-from engine.evaluation.inference import encode_held_out, scores_on
+from engine.evaluation.inference import encode_held_out, measured_on
+from engine.evaluation.intervals import Measures
 from engine.models.load import build, for_task
 from engine.pipeline.training import Training
 from engine.run.fine_tuning import fine_tune, gold_scores
@@ -64,10 +64,10 @@ def test_a_model_is_left_with_its_best_weights(kind: str, machine: Machine, tmp_
     model = build(for_task(tiny_config(), task, wordpiece()), task.kind, 0)
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     training = Training(epochs=3, batch_size=8, learning_rate=3e-3).for_task(task)
-    scores = fine_tune("teacher", (model, wordpiece()), task, training, 0, tmp_path, machine)
+    measures = fine_tune("teacher", (model, wordpiece()), task, training, 0, tmp_path, machine)
     held_out = encode_held_out(task, wordpiece(), training)
-    assert scores == scores_on(model, task, held_out, machine.accelerator)
-    assert list(scores) == ["validation", "again"]
+    assert measures == measured_on(model, task, held_out, machine.accelerator)
+    assert list(measures) == ["validation", "again"]
     assert any(not torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
 
 
@@ -75,7 +75,7 @@ def test_scores_that_are_known_are_not_computed_again(machine: Machine, ear: Ear
     task = toy_task("single", rows=24, held_out=8)
     training = Training(epochs=1, batch_size=8).for_task(task)
 
-    def scores(key: str) -> Scores:
+    def scores(key: str) -> Measures:
         start = build(for_task(tiny_config(), task, wordpiece()), task.kind, 0), wordpiece()
         return gold_scores("student alone", start, task, training, 0, key, machine)
 

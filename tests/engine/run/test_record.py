@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.base.options import RunOptions
+from engine.evaluation.intervals import Measured, measure
 from engine.models.load import build, for_task
 from engine.run import record
 from engine.run.record import now, score_facts, sizes, versions
@@ -47,7 +48,7 @@ def test_a_teacher_that_has_learned_nothing(options: RunOptions, tmp_path: Path)
 
 def facts(**scores: float) -> dict[str, Any]:
     """Of a task with as many `bad` as `good`, by who reached which accuracy."""
-    return score_facts(TASK, {who: {"validation": {"accuracy": score}} for who, score in scores.items()})
+    return score_facts(TASK, {who: {"validation": Measured({"accuracy": score})} for who, score in scores.items()})
 
 
 @given(st.floats(0.7, 1), st.floats(0, 1))
@@ -65,11 +66,37 @@ def test_without_one_of_the_two_there_is_no_ratio() -> None:
 
 
 def test_only_the_first_held_out_set_and_the_metric_that_counts_decide() -> None:
-    scores = {who: {"first": {"f1": 0.1, "accuracy": score}} for who, score in (("teacher", 0.8), ("student", 0.6))}
+    scores = {"teacher": 0.8, "student": 0.6}
+    first = {who: {"first": Measured({"f1": 0.1, "accuracy": score})} for who, score in scores.items()}
     task = replace(TASK, validation={"first": TASK.validation["validation"], "second": TASK.train})
-    known = score_facts(task, {who: {**sets, "second": {"accuracy": 1.0}} for who, sets in scores.items()})
+    known = score_facts(task, {who: {**sets, "second": Measured({"accuracy": 1.0})} for who, sets in first.items()})
     assert known["distillation_ratio"] == pytest.approx(0.75)
-    assert known["trivial_score"] == 0.5
+    assert (known["trivial_score"], known["split"], known["selected_on"]) == (0.5, "first", "first")
+
+
+def test_a_test_set_is_reported_and_the_ratio_is_paired() -> None:
+    gold = TASK.train["label"][:]
+    task = replace(TASK, test={"test": TASK.train.map(lambda row: {"label": 1 - row["label"]})})
+    answers = {"teacher": gold, "student": [*gold[:90], *([1] * 10)]}
+    sets = {"validation": task.validation["validation"], "test": task.test["test"]}
+    measures = {
+        who: {split: measure(task, rows, _flipped(given, split)) for split, rows in sets.items()}
+        for who, given in answers.items()
+    }
+    known = score_facts(task, measures)
+    assert (known["split"], known["selected_on"]) == ("test", "validation")
+    assert (known["teacher_score"], known["student_score"]) == (1.0, 0.95)
+    low, high = known["ratio_interval"]
+    assert 0.85 < low < 0.95 < high
+    assert known["intervals"]["student"]["test"]["accuracy"][0] == pytest.approx(low, abs=0.05)
+    paused = {"teacher": measures["teacher"], "student": {"validation": Measured({"accuracy": 0.7})}}
+    known = score_facts(task, paused)
+    assert (known["split"], known["student_score"], known["distillation_ratio"]) == ("validation", 0.7, 0.7)
+    assert "ratio_interval" not in known
+
+
+def _flipped(answers: list[int], split: str) -> list[int]:
+    return [1 - answer for answer in answers] if split == "test" else answers
 
 
 @pytest.mark.parametrize(

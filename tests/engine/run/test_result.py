@@ -65,7 +65,26 @@ def test_a_record_of_the_first_layout_is_read_under_todays_names(tmp_path: Path)
     assert result.stage_seconds == {"student_alone": 1.5, "student": 2.5}
     assert result.pipeline == {"team": {"kind": "average", "members": ["other"]}, "training": {"epochs": 3}}
     assert [teacher.name for teacher in result.team.teachers] == ["big"]
+    assert (result.split, result.selected_on, result.ratio_interval) == ("validation", "validation", None)
+    assert result.split_in_words == "validation (also used to select)"
     assert RunResult.parse(result.to_json()) == result
+
+
+SECOND = FIRST | {"layout": 2, "scores": {"student": {"matched": {"accuracy": 0.81}, "other": {"accuracy": 0.7}}}}
+
+
+def test_a_record_of_the_second_layout_was_selected_on_what_it_reports(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text(json.dumps(SECOND), encoding="utf-8")
+    result = RunResult.read(tmp_path)
+    assert (result.split, result.selected_on, result.layout) == ("matched", "matched", LAYOUT)
+    assert (result.on_split("student"), result.selection_score) == ({"accuracy": 0.81}, 0.81)
+
+
+def test_what_selects_is_the_best_epoch_of_the_set_that_selects() -> None:
+    history = [{"epoch": epoch, "scores": {"accuracy": score}} for epoch, score in ((1, 0.6), (2, 0.7), (3, 0.65))]
+    more = {"history": history, "best_epoch": 2, "split": "test", "selected_on": "validation"}
+    result = RunResult.model_validate(FIRST | {"layout": LAYOUT} | more)
+    assert (result.selection_score, result.student_score, result.split_in_words) == (0.7, 0.81, "test")
 
 
 @pytest.mark.parametrize(

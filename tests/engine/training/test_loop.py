@@ -15,6 +15,7 @@ import torch
 from engine.base.errors import InputError, NonFiniteLossError, RunError
 from engine.base.machine import Machine, machine_for
 from engine.evaluation.inference import encode_held_out, scores_on
+from engine.evaluation.intervals import scores_of
 from engine.models.forward import Features, accepted_inputs, forward
 from engine.models.load import build, for_task
 from engine.objective.equation import Objective
@@ -35,7 +36,7 @@ from engine.signals.signals import OnlineSignals
 from engine.tokens.examples import encode
 from engine.training import loop
 from engine.training.batches import StepPlan, TrainingData, steps_in_epoch
-from engine.training.loop import Stage, best_scores, train
+from engine.training.loop import Stage, measured_best, train
 from engine.training.optimiser import schedule
 from engine.training.state import Clock, LoopState, Meter
 from tests.tokenizers import wordpiece
@@ -179,7 +180,7 @@ def test_the_state_counts(machine: Machine, tmp_path: Path, ear) -> None:
     assert [entry["epoch"] for entry in state.history] == [1, 2]
     assert state.seconds > 0
     held_out = scores_on(stage.student, stage.task, stage.held_out, machine.accelerator)
-    assert best_scores(stage, state, machine) == held_out
+    assert scores_of(measured_best(stage, state, machine)) == held_out
     assert state.history[state.best_epoch - 1]["scores"] == held_out["validation"]
 
 
@@ -240,20 +241,23 @@ def test_the_best_epoch_is_kept(
     ended, state = trained(stage, machine)
     assert (state.best_epoch, state.best_score) == (best, scores[best - 1])
     assert [same(ended, after) for after in seen] == [number == best for number in (1, 2, 3)]
-    monkeypatch.undo()
-    assert best_scores(stage, state, machine)["validation"]["accuracy"] == scores[best - 1]
+    paused = replace(stage, until_epoch=1), replace(state, epoch=1)
+    assert measured_best(*paused, machine)["validation"].scores["accuracy"] == scores[best - 1]
 
 
-def test_only_the_first_held_out_set_decides(machine: Machine, tmp_path: Path) -> None:
+@pytest.mark.parametrize("role", ["validation", "test"])
+def test_only_the_first_held_out_set_decides(role: str, machine: Machine, tmp_path: Path) -> None:
     stage = stage_for("single", machine, tmp_path)
     other = toy_task("single", rows=12, held_out=1, seed=5)
-    task = replace(stage.task, validation={**stage.task.validation, "other": other.train})
+    task = replace(stage.task, **{role: {**getattr(stage.task, role), "other": other.train}})
     held_out = {**stage.held_out, "other": encode(other.train, other, wordpiece(), 32)}
-    stage = replace(stage, task=task, held_out=held_out)
+    plain = train(replace(stage, folder=tmp_path / "plain"), machine)
+    stage = replace(stage_for("single", machine, tmp_path / "both"), task=task, held_out=held_out)
     state = train(stage, machine)
-    found = best_scores(stage, state, machine)
+    assert state.history == plain.history
+    found = measured_best(stage, state, machine)
     assert [*found] == ["validation", "other"]
-    assert found == scores_on(stage.student, task, held_out, machine.accelerator)
+    assert scores_of(found) == scores_on(stage.student, task, held_out, machine.accelerator)
 
 
 # --- a kill at any moment ----------------------------------------------------------------------------

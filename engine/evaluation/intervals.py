@@ -1,0 +1,255 @@
+"""What a model reaches on a held-out set, and between what bounds it would lie on other rows of the same kind.
+
+Decided here: 95 % intervals by the percentile bootstrap over rows (Efron and Tibshirani 1993). Rows are drawn anew
+`RESAMPLES` times by a seed that is always the same, so two models that answered the same rows are drawn together, and
+the interval of their ratio is a paired one. A metric is a function of sums over rows, so a draw is nothing but weights:
+all of them are one product of matrices. Spearman's ranks are those of all rows. Where every draw gives the same 0 or
+1, as when no row is wrong, the other bound is that of Clopper and Pearson (1934).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from engine.data.metrics import with_interval
+from engine.data.task import KINDS, Task, TaskKind
+from engine.evaluation.scores import scores, squad_of_rows
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from engine.data.metrics import Scores
+
+RESAMPLES = 1_000
+LEVEL = 0.95
+SEED = 0
+CELLS = 4_000_000  # weights that are held at once
+CONSTANT = 1e-12  # variance, as a share of that of all rows, below which a draw counts as constant
+
+Interval = list[float]
+"""Low and high, as JSON has them."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A model on one held-out set; of a training that pauses the scores alone.
+
+    Args:
+        scores: Metric → score, the deciding one first.
+        intervals: Metric → its 95 % interval.
+        answers: What `predictions` gives for each row.
+    """
+
+    scores: dict[str, float]
+    intervals: dict[str, Interval] = field(default_factory=dict)
+    answers: list[Any] = field(default_factory=list)
+
+
+Measures = dict[str, Measured]
+"""Held-out set → what a model reached there."""
+
+
+def measure(task: Task, rows: Dataset, answers: Sequence[Any]) -> Measured:
+    """Scores of the answers to labelled rows, with their intervals."""
+    found, drawn = scores(task, rows, answers), draws(task, rows, answers)
+    bounds = {metric: interval(drawn[metric], len(rows)) for metric in found}
+    return Measured(found, bounds, list(answers))
+
+
+def scores_of(measures: Measures) -> Scores:
+    """Held-out set → metric → score."""
+    return {split: measured.scores for split, measured in measures.items()}
+
+
+def as_record(measures: Measures) -> dict[str, Any]:
+    """As JSON."""
+    return {split: asdict(measured) for split, measured in measures.items()}
+
+
+def from_record(record: Mapping[str, Any]) -> Measures:
+    """From what `as_record` gave."""
+    return {split: Measured(**measured) for split, measured in record.items()}
+
+
+def in_words(measures: Measures) -> str:
+    """The deciding scores as a person reads them.
+
+    Example:
+        >>> in_words({"test": Measured({"accuracy": 0.912, "mcc": 0.8}, {"accuracy": [0.89, 0.93]})})
+        'accuracy 0.9120 (0.890 to 0.930) on test'
+    """
+    words = []
+    for split, measured in measures.items():
+        metric, value = next(iter(measured.scores.items()))
+        words.append(f"{metric} {with_interval(value, measured.intervals.get(metric))} on {split}")
+    return "; ".join(words)
+
+
+def interval(drawn: np.ndarray, rows: int) -> Interval:
+    """The 95 % interval of a score of so many rows, from its draws (B,).
+
+    Example:
+        >>> interval(np.linspace(0, 1, 1001), rows=50)
+        [0.025, 0.975]
+        >>> low, high = interval(np.ones(1000), rows=50)  # no row was wrong
+        >>> round(low, 3), high
+        (0.929, 1.0)
+    """
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    if np.ptp(drawn) == 0 and low in (0, 1):
+        bound = tail ** (1 / rows)
+        low, high = (bound, 1.0) if low == 1 else (0.0, 1 - bound)
+    return [round(float(low), 12), round(float(high), 12)]
+
+
+def ratio_interval(task: Task, rows: Dataset, student: Measured, teacher: Measured) -> Interval | None:
+    """The paired 95 % interval of student score / teacher score on the task's metric.
+
+    None where the answers are not known, or the teacher's interval reaches down to zero.
+    """
+    metric = task.metric
+    if not (student.answers and teacher.answers) or teacher.intervals[metric][0] <= 0:
+        return None
+    above, below = (draws(task, rows, measured.answers)[metric] for measured in (student, teacher))
+    usable = below > 0
+    low, high = interval(above[usable] / below[usable], len(rows))
+    if np.ptp(above) == 0 or np.ptp(below) == 0:  # the draws of one of them know less than its interval
+        bounds = [measured.intervals[metric] for measured in (student, teacher)]
+        low, high = min(low, bounds[0][0] / bounds[1][1]), max(high, bounds[0][1] / bounds[1][0])
+    return [low, high]
+
+
+def draws(task: Task, rows: Dataset, answers: Sequence[Any]) -> dict[str, np.ndarray]:
+    """Metric → its score in each draw of the rows (B,)."""
+    of_rows, metrics = _summed(task, rows, answers)
+    found = [{metric: metrics[metric](weights @ of_rows) for metric in task.metrics} for weights in _weights(len(rows))]
+    return {metric: np.concatenate([part[metric] for part in found]) for metric in task.metrics}
+
+
+def exact(task: Task, rows: Dataset, answers: Sequence[Any]) -> dict[str, float]:
+    """Metric → its score where every row counts once: that of `scores`, by the way of the draws."""
+    of_rows, metrics = _summed(task, rows, answers)
+    return {metric: float(metrics[metric](of_rows.sum(axis=0, keepdims=True))[0]) for metric in task.metrics}
+
+
+def _weights(rows: int) -> Iterator[np.ndarray]:
+    """How often each row is drawn (B, n), in pieces that fit into memory; the same for the same number of rows."""
+    random, piece = np.random.default_rng(SEED), max(1, CELLS // rows)
+    for start in range(0, RESAMPLES, piece):
+        count = min(piece, RESAMPLES - start)
+        cells = random.integers(rows, size=(count, rows)) + rows * np.arange(count)[:, None]
+        yield np.bincount(cells.ravel(), minlength=count * rows).reshape(count, rows).astype(float)
+
+
+Score = Callable[[np.ndarray], np.ndarray]
+"""Sums over rows (B, k) → scores (B,)."""
+
+
+def _summed(task: Task, rows: Dataset, answers: Sequence[Any]) -> tuple[np.ndarray, Mapping[str, Score]]:
+    """What each row adds (n, k), and each metric as a function of the sums."""
+    return SUMMED[task.kind](task, rows[KINDS[task.kind].target][:], answers)
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """part / whole, 0 where there is nothing to divide by."""
+    return np.divide(part, whole, out=np.zeros_like(part, dtype=float), where=whole > 0)
+
+
+def _classes(task: Task, gold: Sequence[int], answers: Sequence[int]) -> tuple[np.ndarray, Mapping[str, Score]]:
+    """By class: rows, answers, right answers."""
+    classes = np.eye(len(task.labels))
+    true, given = classes[np.asarray(gold, int)], classes[np.asarray(answers, int)]
+
+    def parts(sums: np.ndarray) -> list[np.ndarray]:
+        return np.split(sums, 3, axis=1)
+
+    def f1(sums: np.ndarray) -> np.ndarray:
+        """(B, C)"""
+        of_rows, of_answers, right = parts(sums)
+        return _share(2 * right, of_rows + of_answers)
+
+    def f1_macro(sums: np.ndarray) -> np.ndarray:
+        of_rows, of_answers, _ = parts(sums)
+        return _share(f1(sums).sum(axis=1), (of_rows + of_answers > 0).sum(axis=1))
+
+    def balanced(sums: np.ndarray) -> np.ndarray:
+        of_rows, _, right = parts(sums)
+        return _share(_share(right, of_rows).sum(axis=1), (of_rows > 0).sum(axis=1))
+
+    def mcc(sums: np.ndarray) -> np.ndarray:
+        of_rows, of_answers, right = parts(sums)
+        count, hits = of_rows.sum(axis=1), right.sum(axis=1)
+        together = hits * count - (of_rows * of_answers).sum(axis=1)
+        spread = (count**2 - (of_rows**2).sum(axis=1)) * (count**2 - (of_answers**2).sum(axis=1))
+        return _share(together, np.sqrt(spread))
+
+    return np.hstack([true, given, true * given]), {
+        "accuracy": lambda sums: _share(parts(sums)[2].sum(axis=1), parts(sums)[0].sum(axis=1)),
+        "balanced_accuracy": balanced,
+        "f1": lambda sums: f1(sums)[:, task.positive],
+        "f1_macro": f1_macro,
+        "mcc": mcc,
+    }
+
+
+def _numbers(task: Task, gold: Sequence[float], answers: Sequence[float]) -> tuple[np.ndarray, Mapping[str, Score]]:
+    """Moments of the values, then of their ranks."""
+
+    def moments(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        x, y = ((side - side.mean()) / (side.std() or 1.0) for side in (one, other))
+        return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
+
+    def correlation(sums: np.ndarray) -> np.ndarray:
+        x, y, xx, yy, xy = (sums[:, 1:] / sums[:, :1]).T
+        variances = np.stack([xx - x * x, yy - y * y])
+        varies = (variances > CONSTANT).all(axis=0)
+        return _share(xy - x * y, np.sqrt(np.where(varies, variances[0] * variances[1], 0.0)))
+
+    values = [np.asarray(side, float) for side in (gold, answers)]
+    of_rows = np.hstack([moments(*values), moments(*map(rankdata, values))])
+    return of_rows, {
+        "pearson": lambda sums: correlation(sums[:, :6]),
+        "spearman": lambda sums: correlation(sums[:, 6:]),
+    }
+
+
+def _tags(
+    task: Task, gold: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]
+) -> tuple[np.ndarray, Mapping[str, Score]]:
+    """Right words and words; right names, given ones and true ones."""
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    spans = "seqeval_f1" in task.metrics
+    of_rows = []
+    for pair in zip(gold, answers, strict=True):
+        named = [{*get_entities([task.labels[tag] for tag in tags])} if spans else set() for tags in pair]
+        right = sum(one == other for one, other in zip(*pair, strict=True))
+        of_rows.append([right, len(pair[0]), len(named[0] & named[1]), len(named[1]), len(named[0])])
+    return np.array(of_rows, float), {
+        "accuracy": lambda sums: _share(sums[:, 0], sums[:, 1]),
+        "seqeval_f1": lambda sums: _share(2 * sums[:, 2], sums[:, 3] + sums[:, 4]),
+    }
+
+
+def _answers(task: Task, gold: Sequence[Any], answers: Sequence[str]) -> tuple[np.ndarray, Mapping[str, Score]]:
+    """F1 and exact match of each row, and the row."""
+    found = squad_of_rows(gold, answers)
+    return np.stack([*found.values(), np.ones(len(answers))], axis=1), {
+        "squad_f1": lambda sums: _share(sums[:, 0], sums[:, 2]),
+        "exact_match": lambda sums: _share(sums[:, 1], sums[:, 2]),
+    }
+
+
+SUMMED: Mapping[TaskKind, Callable[[Task, Any, Any], tuple[np.ndarray, Mapping[str, Score]]]] = {
+    "classification": _classes,
+    "regression": _numbers,
+    "tagging": _tags,
+    "question_answering": _answers,
+}
+"""Kind of task → what each row adds, and its metrics as functions of the sums."""

@@ -1,0 +1,190 @@
+"""What a run's figures say in words: each sentence, where it is said, and what it says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.base.options import RunOptions
+from engine.run.result import Expected, RunResult
+from engine.run.verdict import verdict
+from tests.engine.runs import TRAINING, small
+from tests.records import made_record
+from tests.toys import toy_task
+
+
+def a_run(student: float = 0.85, width: float = 0.05, **more: Any) -> RunResult:
+    """A student whose interval is so wide on either side; of a teacher of 0.9, where chance is 0.5."""
+    usual: dict[str, Any] = {
+        "student_score": student,
+        "teacher_score": 0.9,
+        "trivial_score": 0.5,
+        "distillation_ratio": student / 0.9,
+        "ratio_interval": [(student - width) / 0.9, (student + width) / 0.9],
+        "split": "test",
+        "selected_on": "validation",
+        "scores": {"student": {"test": {"accuracy": student}}, "teacher": {"test": {"accuracy": 0.9}}},
+        "intervals": {"student": {"test": {"accuracy": [student - width, student + width]}}},
+        "train_examples": 5000,
+        "best_epoch": 2,
+        "history": [{"epoch": epoch, "scores": {"accuracy": student}} for epoch in (1, 2, 3)],
+        "pipeline": {"training": {"learning_rate": 1e-4, "epochs": 3}},
+    }
+    return made_record(**(usual | more))
+
+
+def said(**more: Any) -> str:
+    return " ".join(verdict(a_run(**more)))
+
+
+def with_bilstm(score: float, **more: Any) -> str:
+    run = a_run(**more)
+    return " ".join(verdict(run.model_copy(update={"scores": {**run.scores, "bilstm": {"test": {"accuracy": score}}}})))
+
+
+def test_a_good_student_is_called_one() -> None:
+    assert verdict(a_run()) == [
+        "The student's accuracy, 0.850 (0.800 to 0.900), is clearly above that of always giving the commonest answer, "
+        "0.500.",
+        "It keeps 94 % (89 % to 100 %) of the teacher's accuracy, 0.900.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("student", "words"),
+    [
+        (0.4, "is below that of always giving the commonest answer, 0.500: it has learned nothing of use."),
+        (0.53, "is not clearly above that of always giving the commonest answer, 0.500."),
+        (0.56, "is clearly above"),
+    ],
+)
+def test_against_the_commonest_answer(student: float, words: str) -> None:
+    assert words in said(student=student)
+
+
+def test_against_the_mean() -> None:
+    run = a_run(student=-0.5, task_kind="regression", trivial_score=0.0, metric="spearman")
+    assert "is below that of always giving the mean, 0.000" in " ".join(verdict(run))
+
+
+def test_without_an_interval_the_score_itself_counts() -> None:
+    assert "The student's accuracy, 0.530, is clearly above" in said(student=0.53, intervals={}, ratio_interval=None)
+
+
+def test_classes_that_are_never_found() -> None:
+    classes = [
+        {"label": label, "precision": 0.0, "recall": recall, "f1": 0.0, "rows": rows}
+        for label, recall, rows in (("ham", 1.0, 95), ("spam", 0.0, 5), ("absent", 0.0, 0))
+    ]
+    assert "It never finds spam (5 rows)." in said(classes=classes)
+    many = [{**classes[1], "label": f"c{number}"} for number in range(8)]
+    assert "c4 (5 rows) and 3 more classes." in said(classes=many)
+
+
+@pytest.mark.parametrize(
+    ("bilstm", "words"),
+    [
+        (0.86, "reaches 0.860, more than the student: as it is, this student is not worth serving."),
+        (0.84, "reaches 0.840; the student is not clearly better."),
+        (0.7, "reaches 0.700; the student is clearly better."),
+    ],
+)
+def test_against_the_bilstm(bilstm: float, words: str) -> None:
+    assert words in with_bilstm(bilstm)
+    assert "Bi-LSTM" not in said()
+
+
+@pytest.mark.parametrize(
+    ("alone", "words"),
+    [
+        (0.87, "reaches 0.870: the teacher brought nothing (-0.020)."),
+        (0.84, "reaches 0.840; what the teacher brought, +0.010, lies within the error."),
+        (0.7, "reaches 0.700; the teacher brought +0.150."),
+    ],
+)
+def test_against_the_student_alone(alone: float, words: str) -> None:
+    assert words in said(student_alone_score=alone)
+
+
+def test_a_ratio_that_is_none_or_below_zero() -> None:
+    assert "is undefined, because that is not above 0." in said(distillation_ratio=None, teacher_score=-0.1)
+    assert "It keeps nothing of the teacher's score, 0.900." in said(student=-0.55)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "words"),
+    [
+        ([0.9, 0.99], "lies within the predicted 0.900 to 0.990 (80 % interval)."),
+        ([1.2, 1.3], "is below the predicted 1.200 to 1.300 (80 % interval)."),
+        ([0.96, 0.99], "is below the predicted 0.960 to 0.990 (80 % interval), though not clearly."),
+        ([0.5, 0.6], "is above the predicted 0.500 to 0.600 (80 % interval)."),
+    ],
+)
+def test_against_the_prediction(predicted: list[float], words: str) -> None:
+    assert f"The ratio, 0.944, {words}" in said(predicted_ratio=predicted)
+
+
+def test_rows_that_selected_and_report_flatter() -> None:
+    assert "The same rows (test) selected and report, which flatters; --test names others." in said(selected_on="test")
+    assert "flatters" not in said()
+
+
+@pytest.mark.parametrize(
+    ("more", "advice"),
+    [
+        ({"best_epoch": 3}, "more epochs, because the last one was the best (--set training.epochs=6)"),
+        ({}, "a higher learning rate (--set training.learning_rate=3e-04)"),
+        ({"train_examples": 32}, "more training rows than 32, or --augment random"),
+        ({"parameters": 4, "teacher_parameters": 100}, "a larger student than 4 % of the teacher"),
+        ({"teacher_score": 0.5}, "a teacher that has learned the task (it is not clearly above the commonest answer"),
+    ],
+)
+def test_what_to_change(more: dict[str, Any], advice: str) -> None:
+    *_, last = verdict(a_run(student=0.52, **more))
+    assert last.startswith("What may help: ")
+    assert advice in last
+    assert "What may help" not in said(**more)  # the same of a good student
+
+
+def test_a_student_that_keeps_too_little_is_told_what_to_do() -> None:
+    *_, last = verdict(a_run(student=0.7))
+    assert last == "What may help: another pipeline (autodistill recommend)."
+    assert "What may help" in with_bilstm(0.86)
+    assert "What may help" in said(student_alone_score=0.9)
+
+
+@pytest.mark.parametrize("status", ["failed", "pruned"])
+def test_nothing_is_said_of_a_run_without_an_end(status: str) -> None:
+    assert verdict(a_run(status=status)) == []
+
+
+def test_a_run_ends_with_its_verdict(options: RunOptions, tmp_path: Path) -> None:
+    """Of labels that mean nothing, beside a Bi-LSTM that is said to know them."""
+    task = toy_task("pair", rows=24, held_out=16)
+    noise = {
+        name: rows.map(lambda row, index: {"label": index % 2}, with_indices=True)
+        for name, rows in (("train", task.train), ("validation", task.validation["validation"]))
+    }
+    task = replace(task, train=noise["train"], validation={"validation": noise["validation"]}, fingerprint="")
+    expected = Expected(bilstm_score=0.99, ratio=(5.0, 6.0))
+    more = {"data": task, "expected": expected, "pipeline": {"training": TRAINING | {"epochs": 2}}}
+    paused = small(options, tmp_path / "out", until_epoch=1, **more)
+    assert (paused.verdict, paused.predicted_ratio) == ([], [5.0, 6.0])
+    result = small(options, tmp_path / "out", **more)
+    told = " ".join(result.verdict)
+    for words in (
+        "A small Bi-LSTM that learns from the labels alone reaches 0.990, more than the student",
+        "is below the predicted 5.000 to 6.000",
+        "The same rows (validation) selected and report",
+        "What may help: ",
+    ):
+        assert words in told
+    assert result.scores["bilstm"] == {"validation": {"accuracy": 0.99}}
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert all(f"- {sentence}" in card for sentence in result.verdict)
+    both = small(options, tmp_path / "out", student_alone=True, **more)
+    assert "Without a teacher the same student reaches" in " ".join(both.verdict)
+    assert both.ratio_interval == result.ratio_interval
