@@ -29,13 +29,14 @@ from engine.run.fine_tuning import gold_scores
 from engine.run.folder import Run, RunFolder
 from engine.run.plan import check_batch, plan_run
 from engine.run.prepare import cached_signals, objective_for, online_data
-from engine.run.record import now, record_of, score_facts, sizes, speeds, training_facts
+from engine.run.record import cut_warnings, now, record_of, score_facts, sizes, speeds, training_facts
 from engine.run.result import Member, RunResult, TeamResult
 from engine.run.teacher import Teacher, prepare_teacher
 from engine.signals.signals import OnlineSignals
 from engine.team.members import gather
 from engine.team.phases import Found
 from engine.team.search import Made, Tried, search, try_out, write_history
+from engine.tokens.examples import cut_in_words
 from engine.training.batches import TrainingData
 from engine.training.loop import Stage, best_scores, train
 
@@ -131,6 +132,7 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None) -> RunRes
 
     facts = score_facts(plan.task, scores) | sizes(stage.student) | sizes(teacher.model, "teacher_")
     facts |= training_facts(run, stage.data, state, best.examples) | {"team": team}
+    facts["warnings"] += cut_warnings(stage.data.student, plan.pipeline.training)
     if stage.paused(state):
         return _write(record_of(run, status="pruned", **facts), run)
     facts |= speeds(run, teacher, (stage.student, tokenizer), stage.held_out)
@@ -166,6 +168,8 @@ def train_student(
     held_out = encode_held_out(task, tokenizer, training)
     objective = objective_for(plan, teacher, student)
     data = online_data(plan, teacher, (student, tokenizer), objective, machine)
+    for sentence in cut_in_words(data.student, training.max_length or 0):
+        machine.reporter.message(f"student: {sentence}")
     assert isinstance(data.signals, OnlineSignals)
     data = replace(data, signals=cached_signals(data.signals, teacher, run))
     teachers: list[Member] = []
@@ -211,8 +215,9 @@ def _with_student_alone(known: RunResult, run: Run) -> RunResult:
     scores = known.scores | {"student_alone": _student_alone(run)}
     run.lap("student_alone")
     stages = known.stage_seconds | run.stage_seconds
-    times = {"stage_seconds": stages, "seconds": sum(stages.values()), "finished_at": now()}
-    return _write(RunResult(**known.model_dump() | score_facts(run.plan.task, scores) | times), run)
+    others: dict[str, Any] = {"stage_seconds": stages, "seconds": sum(stages.values()), "finished_at": now()}
+    others |= {"warnings": known.warnings}
+    return _write(RunResult(**known.model_dump() | score_facts(run.plan.task, scores) | others), run)
 
 
 def _write(result: RunResult, run: Run) -> RunResult:
