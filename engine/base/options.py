@@ -19,8 +19,8 @@ from engine.base.spec import Described
 LEARNING_RATES = ((256, 3e-4), (512, 1e-4))
 """Width of the hidden states up to which a pretrained encoder is fine-tuned at a rate; wider ones at `LEARNING_RATE`.
 
-3e-4 and 1e-4 are the upper two of those from which Turc et al. (2019) chose for small BERTs; ELECTRA (Clark et al. 2020)
-takes 1e-4 for its small and its base model, 5e-5 for the large one."""
+3e-4 and 1e-4 are the upper two of those from which Turc et al. (2019) chose for small BERTs; ELECTRA (Clark et al.
+2020) takes 1e-4 for its small and its base model, 5e-5 for the large one."""
 LEARNING_RATE = 5e-5  # of BERT base and large (Devlin et al. 2019, appendix A.3)
 FROM_SCRATCH_RATE = 5e-4  # ours
 STEPS, PATIENT_STEPS = 1500, 300
@@ -31,7 +31,7 @@ for 20 epochs (benchmarks/RESULTS.md, "Teachers")."""
 
 
 def epochs_of(steps: int, rows: int, batch_size: int) -> int:
-    """Epochs in which so many steps are taken at least.
+    """Epochs in which so many steps, of `batch_size` examples each, are taken at least.
 
     Example:
         >>> epochs_of(1500, rows=300, batch_size=16)

@@ -36,4 +36,4 @@ def usual_length(task: Task) -> int:
     rows = task.train.select(range(0, len(task.train), math.ceil(len(task.train) / SAMPLE)))
     texts = [rows[name][:] for name in KINDS[task.kind].fields if name in rows.column_names]
     counts = sorted(SPECIAL + sum(map(tokens_in, row)) for row in zip(*texts, strict=True))
-    return min(math.ceil(counts[math.ceil(SHARE * (len(counts) - 1))] / 8) * 8, LONGEST)
+    return min(math.ceil(counts[math.ceil(SHARE * len(counts)) - 1] / 8) * 8, LONGEST)

@@ -62,7 +62,8 @@ class Training(Spec):
         """
         epochs, length = _of_the_paper(task)
         if not self.paper:
-            epochs = max(epochs, min(epochs_of(LEAST_STEPS, len(task.train), self.batch_size), MOST_EPOCHS))
+            step = self.batch_size * self.gradient_accumulation
+            epochs = max(epochs, min(epochs_of(LEAST_STEPS, len(task.train), step), MOST_EPOCHS))
             if task.kind != "question_answering":
                 length = max(length, min(usual_length(task), positions or LONGEST))
         defaults: dict[str, Any] = {
