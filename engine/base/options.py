@@ -24,10 +24,10 @@ LEARNING_RATES = ((256, 3e-4), (512, 1e-4))
 LEARNING_RATE = 5e-5  # of BERT base and large (Devlin et al. 2019, appendix A.3)
 FROM_SCRATCH_RATE = 5e-4  # ours
 STEPS, PATIENT_STEPS = 1500, 300
-LEAST_EPOCHS, MOST_EPOCHS, LEAST_PATIENCE = 8, 50, 2
+LEAST_EPOCHS, LEAST_FROM_SCRATCH, MOST_EPOCHS, LEAST_PATIENCE = 4, 10, 50, 2
 """A teacher trains for `STEPS`, but for at least and at most so many epochs, and stops when its score has not risen for
-`PATIENT_STEPS`, or so many epochs where these are longer; ours, after Mosbach et al. (2021), who fine-tune small data
-for 20 epochs (benchmarks/RESULTS.md, "Teachers")."""
+`PATIENT_STEPS`, or so many epochs where these are longer. Four epochs are the most of Devlin et al. (2019), for large
+data; that small data needs many more is Mosbach et al.'s (2021). The other values are ours (benchmarks/RESULTS.md)."""
 
 
 def epochs_of(steps: int, rows: int, batch_size: int) -> int:
@@ -52,7 +52,7 @@ class FineTuning(Described):
     epochs: Annotated[int, Field(ge=1)] | None = None
     """Default: until its score stops rising.
 
-    At most 8 to 50, the more the fewer rows there are; see `early_stopping`."""
+    At most 4 (from scratch 10) to 50, the more the fewer rows there are; see `early_stopping`."""
     early_stopping: Annotated[int, Field(ge=0)] | None = None
     """Epochs without a better held-out score after which it stops; 0: never.
 
@@ -69,9 +69,10 @@ class FineTuning(Described):
     def resolved(self, from_scratch: bool, width: int, rows: int) -> FineTuning:
         """The same with a value in place of every `None`, for a model of this width and so many training rows."""
         small = next((rate for widest, rate in LEARNING_RATES if width <= widest), LEARNING_RATE)
+        least = LEAST_FROM_SCRATCH if from_scratch else LEAST_EPOCHS
         patience = max(LEAST_PATIENCE, epochs_of(PATIENT_STEPS, rows, self.batch_size))
         values = {
-            "epochs": min(max(LEAST_EPOCHS, epochs_of(STEPS, rows, self.batch_size)), MOST_EPOCHS),
+            "epochs": min(max(least, epochs_of(STEPS, rows, self.batch_size)), MOST_EPOCHS),
             "early_stopping": patience if self.epochs is None else 0,
             "learning_rate": FROM_SCRATCH_RATE if from_scratch else small,
         }

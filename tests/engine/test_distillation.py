@@ -309,7 +309,7 @@ def test_values_far_from_0_are_learned_and_answered(parts: dict[str, Any], optio
         task,
         teacher=TEACHER,
         student="layers:1",
-        pipeline={"prediction": "mse", "training": TRAINING} | parts,
+        pipeline={"prediction": {"kind": "mse"}, "training": TRAINING} | parts,
         out=tmp_path / "out",
         student_alone="augmentation" in parts,
         fine_tuning=TUNING,

@@ -43,10 +43,13 @@ def test_a_smaller_encoder_learns_faster(width: int, rate: float) -> None:
     assert FineTuning().resolved(True, width, 1000).learning_rate == 5e-4
 
 
-@pytest.mark.parametrize("rows, epochs, patience", [(8, 50, 300), (300, 50, 16), (1500, 16, 4), (67_000, 8, 2)])
+@pytest.mark.parametrize(
+    "rows, epochs, patience", [(8, 50, 300), (300, 50, 16), (1500, 16, 4), (3000, 8, 2), (67_000, 4, 2)]
+)
 def test_less_data_is_read_more_often(rows: int, epochs: int, patience: int) -> None:
     resolved = FineTuning().resolved(False, 384, rows)
     assert (resolved.epochs, resolved.early_stopping) == (epochs, patience)
+    assert FineTuning().resolved(True, 384, rows).epochs == max(epochs, 10)
 
 
 def test_given_epochs_are_trained_to_the_last() -> None:

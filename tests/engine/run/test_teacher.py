@@ -149,8 +149,9 @@ def test_a_base_model_is_fine_tuned_once_and_kept(
 
 def test_a_teacher_learns_until_its_score_stops_rising(tmp_path: Path, options: RunOptions, ear) -> None:
     """Four epochs at 5e-5 left it at the score of always answering the commonest class."""
-    task = toy_task("single", rows=96, held_out=64)
-    save_model(save_tiny(tmp_path / "headed", task, layers=2).bert, wordpiece(), tmp_path / "base")
+    task = toy_task("single", held_out=64)
+    headed = save_tiny(tmp_path / "headed", task, layers=2, hidden_size=64, intermediate_size=128)
+    save_model(headed.bert, wordpiece(), tmp_path / "base")
     teacher = prepared(str(tmp_path / "base"), task, machine_for(options, ear), FineTuning())
     assert teacher.scores["validation"]["accuracy"] > 0.8
 
