@@ -64,7 +64,7 @@ command(
 
     With --pick or --top the pipelines are those of a recommendation, which is made where there is none.
     """,
-    *("data", *MODELS, "pipeline", "augment", "set", "out", "seed", "student_alone", "pick", "top"),
+    *("data", *MODELS, "pipeline", "augment", "set", "paper", "out", "seed", "student_alone", "pick", "top"),
     *(*READING, *FINE_TUNING, *RUNNING, "store"),
     top="Run the first picks side by side, stopping the worse.",
     resume=RESUME,
@@ -73,7 +73,7 @@ command(
     "recommend",
     "run",
     "Suggests pipelines for a dataset, with what each will give and cost. `run --pick 1` runs one.",
-    *("data", "teacher", "students", "members", "set", "out"),
+    *("data", "teacher", "students", "members", "set", "paper", "out"),
     *("top", "budget", "max_params", "max_latency", "pareto", *KNOWLEDGE),
     *(*READING, "description", *FINE_TUNING, *WHERE, "store"),
     resume=RESUME,

@@ -29,7 +29,7 @@ from engine.run.fine_tuning import gold_scores
 from engine.run.folder import Run, RunFolder
 from engine.run.plan import check_batch, plan_run
 from engine.run.prepare import cached_signals, objective_for, online_data
-from engine.run.record import measures_of, now, record_of, score_facts, sizes, speeds, training_facts
+from engine.run.record import cut_warnings, measures_of, now, record_of, score_facts, sizes, speeds, training_facts
 from engine.run.result import Expected, Member, RunResult, TeamResult
 from engine.run.teacher import Teacher, prepare_teacher
 from engine.run.verdict import verdict
@@ -37,6 +37,7 @@ from engine.signals.signals import OnlineSignals
 from engine.team.members import gather
 from engine.team.phases import Found
 from engine.team.search import Made, Tried, search, try_out, write_history
+from engine.tokens.examples import cut_in_words
 from engine.training.batches import TrainingData
 from engine.training.loop import Stage, measured_best, train
 
@@ -135,6 +136,7 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
     facts = score_facts(plan.task, measures)
     facts |= expected.facts(plan.task, facts["scores"]) | sizes(stage.student) | sizes(teacher.model, "teacher_")
     facts |= training_facts(run, stage.data, state, best.examples) | {"team": team}
+    facts["warnings"] += cut_warnings(stage.data.student, plan.pipeline.training)
     if stage.paused(state):
         return _write(record_of(run, status="pruned", **facts), run)
     facts |= speeds(run, teacher, (stage.student, tokenizer), stage.held_out)
@@ -170,6 +172,8 @@ def train_student(
     held_out = encode_held_out(task, tokenizer, training)
     objective = objective_for(plan, teacher, student)
     data = online_data(plan, teacher, (student, tokenizer), objective, machine)
+    for sentence in cut_in_words(data.student, training.max_length or 0):
+        machine.reporter.message(f"student: {sentence}")
     assert isinstance(data.signals, OnlineSignals)
     data = replace(data, signals=cached_signals(data.signals, teacher, run))
     teachers: list[Member] = []
@@ -215,8 +219,9 @@ def _with_student_alone(known: RunResult, run: Run) -> RunResult:
     measures = measures_of(known) | {"student_alone": _student_alone(run)}
     run.lap("student_alone")
     stages = known.stage_seconds | run.stage_seconds
-    times = {"stage_seconds": stages, "seconds": sum(stages.values()), "finished_at": now()}
-    return _write(RunResult(**known.model_dump() | score_facts(run.plan.task, measures) | times), run)
+    others: dict[str, Any] = {"stage_seconds": stages, "seconds": sum(stages.values()), "finished_at": now()}
+    others |= {"warnings": known.warnings}
+    return _write(RunResult(**known.model_dump() | score_facts(run.plan.task, measures) | others), run)
 
 
 def _write(result: RunResult, run: Run) -> RunResult:

@@ -78,7 +78,8 @@ def evaluate(typed: Typed, reporter: Reporter) -> show.Shown:
 def _sets(typed: Typed) -> list[str]:
     """What is set of the pipeline."""
     augmentation = [f"augmentation={typed['augment']}"] if typed.get("augment") else []
-    return [*augmentation, *(typed["set"] or ())]
+    paper = ["training.paper=true"] if typed["paper"] else []
+    return [*paper, *augmentation, *(typed["set"] or ())]
 
 
 def _folder(request: Request) -> Path:

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from datasets import Dataset
 from torch import Tensor, nn
@@ -25,6 +24,7 @@ from engine.data.load import identified
 from engine.data.splits import sample
 from engine.data.task import Task
 from engine.evaluation.intervals import in_words
+from engine.models.output import change_unit
 from engine.models.vocabulary import scratch_tokenizer
 from engine.pipeline.training import Training
 from engine.run.fine_tuning import gold_scores
@@ -78,9 +78,9 @@ def bilstm_score(task: Task, machine: Machine, settings: BiLSTMSettings = DEFAUL
     torch.manual_seed(settings.seed)
     network = BiLSTM(task, len(tokenizer), settings)
     key = hash_of("bi_lstm", settings, training.model_dump_json(), task.fingerprint)
-    start, gold = (network, tokenizer), standardised(task)
+    change_unit(network, task.unit)
     with one_thread():
-        measures = gold_scores("Bi-LSTM", start, gold, training, settings.seed, key, machine)
+        measures = gold_scores("Bi-LSTM", (network, tokenizer), task, training, settings.seed, key, machine)
     machine.reporter.message(f"Bi-LSTM: {in_words(measures)}")
     return measures[task.split].scores[task.metric]
 
@@ -102,18 +102,6 @@ def _fewer(task: Task, rows: Dataset, limit: int, seed: int) -> Dataset:
         return rows
     strata = rows["label"][:] if task.kind == "classification" else None
     return rows.select(sample(len(rows), limit, seed, strata))
-
-
-def standardised(task: Task) -> Task:
-    """A regression task with training targets of mean 0 and deviation 1; any other task as it is.
-
-    The metrics are correlations, which no scale changes, and a network from scratch learns this one fastest.
-    """
-    if task.kind != "regression":
-        return task
-    targets = np.asarray(task.train["label"][:], dtype=float)
-    targets = (targets - targets.mean()) / (targets.std() or 1.0)
-    return replace(task, train=task.train.remove_columns("label").add_column("label", targets))
 
 
 @contextmanager

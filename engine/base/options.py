@@ -7,6 +7,7 @@ states are kept in 16 bits), and do not. The first paragraph of a field's docstr
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,29 +16,66 @@ from pydantic import Field
 
 from engine.base.spec import Described
 
+LEARNING_RATES = ((256, 3e-4), (512, 1e-4))
+"""Width of the hidden states up to which a pretrained encoder is fine-tuned at a rate; wider ones at `LEARNING_RATE`.
+
+3e-4 and 1e-4 are the upper two of those from which Turc et al. (2019) chose for small BERTs; ELECTRA (Clark et al.
+2020) takes 1e-4 for its small and its base model, 5e-5 for the large one."""
+LEARNING_RATE = 5e-5  # of BERT base and large (Devlin et al. 2019, appendix A.3)
+FROM_SCRATCH_RATE = 5e-4  # ours
+STEPS, PATIENT_STEPS = 1500, 300
+LEAST_EPOCHS, LEAST_FROM_SCRATCH, MOST_EPOCHS, LEAST_PATIENCE = 4, 10, 50, 2
+"""A teacher trains for `STEPS`, but for at least and at most so many epochs, and stops when its score has not risen for
+`PATIENT_STEPS`, or so many epochs where these are longer. Four epochs are the most of Devlin et al. (2019), for large
+data; that small data needs many more is Mosbach et al.'s (2021). The other values are ours (benchmarks/RESULTS.md)."""
+
+
+def epochs_of(steps: int, rows: int, batch_size: int) -> int:
+    """Epochs in which so many steps, of `batch_size` examples each, are taken at least.
+
+    Example:
+        >>> epochs_of(1500, rows=300, batch_size=16)
+        79
+    """
+    return math.ceil(steps / math.ceil(rows / batch_size))
+
 
 class FineTuning(Described):
-    """How a teacher that is not fine-tuned yet becomes one (Devlin et al. 2019, appendix A.3).
+    """How a teacher that is not fine-tuned yet becomes one.
 
-    `None` means: that paper's value, and for a teacher from scratch, which it does not know, ours.
+    `None` means what suits the model's size and the number of rows. The learning rate falls over all epochs, also
+    where the training stops before the last.
     """
 
     when: Literal["auto", "always", "never"] = "auto"
     """`auto`: only a model without a head for the task."""
     epochs: Annotated[int, Field(ge=1)] | None = None
-    """Default: 4; from scratch 10."""
+    """Default: until its score stops rising.
+
+    At most 4 (from scratch 10) to 50, the more the fewer rows there are; see `early_stopping`."""
+    early_stopping: Annotated[int, Field(ge=0)] | None = None
+    """Epochs without a better held-out score after which it stops; 0: never.
+
+    Default: as many as 300 steps take, at least 2; where the epochs are given, 0."""
     batch_size: Annotated[int, Field(ge=1)] = 16
     """Examples per step."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None
-    """Default: 5e-5; from scratch 5e-4."""
+    """Default: 5e-5 to 3e-4, by the model's width; from scratch 5e-4."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Of the teacher's fine-tuning.
 
     It has its own, so that students with different seeds share one teacher."""
 
-    def resolved(self, from_scratch: bool) -> FineTuning:
-        """The same with a value in place of every `None`."""
-        values = {"epochs": 10, "learning_rate": 5e-4} if from_scratch else {"epochs": 4, "learning_rate": 5e-5}
+    def resolved(self, from_scratch: bool, width: int, rows: int) -> FineTuning:
+        """The same with a value in place of every `None`, for a model of this width and so many training rows."""
+        small = next((rate for widest, rate in LEARNING_RATES if width <= widest), LEARNING_RATE)
+        least = LEAST_FROM_SCRATCH if from_scratch else LEAST_EPOCHS
+        patience = max(LEAST_PATIENCE, epochs_of(PATIENT_STEPS, rows, self.batch_size))
+        values = {
+            "epochs": min(max(least, epochs_of(STEPS, rows, self.batch_size)), MOST_EPOCHS),
+            "early_stopping": patience if self.epochs is None else 0,
+            "learning_rate": FROM_SCRATCH_RATE if from_scratch else small,
+        }
         return self.model_copy(update={k: v for k, v in values.items() if getattr(self, k) is None})
 
 

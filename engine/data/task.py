@@ -10,9 +10,12 @@ Whatever the source was, rows have one normal form per kind:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, get_args
+from functools import cached_property
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -86,6 +89,31 @@ KINDS: Mapping[TaskKind, Kind] = {
 """The one table of what depends on the kind of task alone."""
 
 
+class Unit(NamedTuple):
+    """What a network's answer y inside stands for outside: mean + deviation · y, in the user's unit.
+
+    Example:
+        >>> Unit(50.0, 10.0).inside(70.0), Unit(50.0, 10.0).inverse.inside(2.0)
+        (2.0, 70.0)
+    """
+
+    mean: float = 0.0
+    deviation: float = 1.0
+
+    def inside(self, values: Any) -> Any:
+        """Values of the user's unit as training sees them; a number, an array or a tensor."""
+        return values if self == NO_UNIT else (values - self.mean) / self.deviation
+
+    @property
+    def inverse(self) -> Unit:
+        """The unit that leads back."""
+        return Unit(-self.mean / self.deviation, 1 / self.deviation)
+
+
+NO_UNIT = Unit()
+"""Of answers that are what they are outside."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A dataset in normal form.
@@ -143,6 +171,19 @@ class Task:
     def split(self) -> str:
         """The held-out set whose score is reported: the first test set, or the validation set that also selects."""
         return next(iter(self.test or self.validation))
+
+    @cached_property
+    def unit(self) -> Unit:
+        """Mean and deviation of the training rows' values, in which regression is learned; else 0 and 1.
+
+        A network begins with answers near 0 and learns those of deviation 1 fastest (LeCun et al. 1998, section 4.3).
+        """
+        if self.kind != "regression" or "label" not in self.train.column_names:
+            return NO_UNIT
+        values = self.train["label"][:]
+        mean = fmean(values)
+        deviation = math.sqrt(fmean((value - mean) ** 2 for value in values))
+        return Unit(mean, deviation if min(values) < max(values) else 1.0)
 
 
 def texts_of(task: Task) -> Iterator[str]:

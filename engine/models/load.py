@@ -6,6 +6,7 @@ loaded; remote code never runs.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from engine.base.errors import InputError
 from engine.base.hub import local_snapshot, model_hash, place_of
 from engine.data.task import KINDS, Task, TaskKind
 from engine.models.names import Scratch
+from engine.models.output import answer_exactly, output_layer
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -134,7 +136,11 @@ def build(config: PretrainedConfig, kind: TaskKind, seed: int) -> PreTrainedMode
     """A model with random weights, the same for the same seed."""
     torch.manual_seed(seed)
     with quiet_transformers():
-        return HEADS[kind].from_config(config)
+        return _exact(HEADS[kind].from_config(config), kind)
+
+
+def _exact(model: PreTrainedModel, kind: TaskKind) -> PreTrainedModel:
+    return answer_exactly(model) if kind == "regression" else model
 
 
 def load_pretrained(
@@ -153,9 +159,10 @@ def load_pretrained(
     safe = {"use_safetensors": True, "trust_remote_code": False}
     needed = ("a model with model.safetensors",)
     with readable("its weights cannot be loaded", name, role, needed):
-        return HEADS[kind].from_pretrained(
+        model = HEADS[kind].from_pretrained(
             folder, config=config, dtype=torch.float32, ignore_mismatched_sizes=new_head, **safe
         )
+    return _exact(model, kind)
 
 
 def depth_and_width(config: PretrainedConfig) -> tuple[int, int]:
@@ -177,12 +184,12 @@ def reorder_labels(model: PreTrainedModel, labels: Sequence[str]) -> bool:
     if names == wanted or set(names) != set(wanted) or len(set(names)) != len(names):
         return False
     order = [names.index(label) for label in wanted]
-    heads = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == len(names)]
-    if len(heads) != 1:
+    found = output_layer(model, len(names))
+    if found is None:
         what = "its labels stand in another order than the dataset's"
         raise InputError.of("--teacher", what, ", ".join(names), wanted)
     with torch.no_grad():
-        for parameter in heads[0].parameters(recurse=False):
+        for parameter in found[1].parameters(recurse=False):
             parameter.copy_(parameter[order].clone())
     name_labels(model.config, labels)
     return True
@@ -211,13 +218,26 @@ def parameters_of(config: PretrainedConfig, kind: TaskKind) -> int:
         return parameter_count(HEADS[kind].from_config(config))
 
 
+def holds_a_unit(config: PretrainedConfig) -> bool:
+    """Whether models of this type have a head for regression that `change_unit` can change; nothing is built."""
+    config = copy.deepcopy(config)
+    config.num_labels = 1
+    with torch.device("meta"), quiet_transformers():
+        found = output_layer(HEADS["regression"].from_config(config), 1)
+    return found is not None and found[1].bias is not None
+
+
 def size_mb(model: PreTrainedModel) -> float:
     """Size of the weights on disk, in 10^6 bytes."""
     return sum(p.numel() * p.element_size() for p in model.parameters()) / 1e6
 
 
-def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Writes the ordinary `save_pretrained` layout."""
+def save_model(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, max_length: int | None = None
+) -> None:
+    """Writes the ordinary `save_pretrained` layout; a tokenizer that truncates will do so to `max_length` tokens."""
+    if max_length is not None:
+        tokenizer.model_max_length = max_length
     with quiet_transformers():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)

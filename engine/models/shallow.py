@@ -6,6 +6,7 @@ from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 from engine.models.load import depth_and_width, parameter_count, quiet_transformers
+from engine.models.output import answer_exactly
 
 
 def layer_stack(model: PreTrainedModel) -> str | None:
@@ -39,7 +40,7 @@ def layers_of(teacher: PreTrainedModel, count: int, config: PretrainedConfig) ->
         return f"{name}.{(int(index) + 1) * step - 1}.{rest}"
 
     student.load_state_dict({key: weights[origin(key)] for key in student.state_dict()})
-    return student
+    return answer_exactly(student) if config.problem_type == "regression" else student
 
 
 def shallow_config(config: PretrainedConfig, count: int) -> PretrainedConfig:

@@ -18,6 +18,7 @@ from engine.base.machine import Machine
 from engine.data.task import Task
 from engine.models import load
 from engine.models.names import LayersOfTeacher, ModelName, Scratch
+from engine.models.output import change_unit
 from engine.models.shallow import layers_of, shallow_config
 from engine.models.vocabulary import scratch_tokenizer
 
@@ -101,14 +102,17 @@ def begin(start: Start, task: Task, seed: int, machine: Machine, donor: Model | 
     network, vocabulary = donor or (None, None)
     tokenizer = tokenizer_of(start, task, machine, vocabulary)
     config = configuration(start, task, tokenizer, None if network is None else network.config)
-    if isinstance(start.name, Scratch):
-        return load.build(config, task.kind, seed), tokenizer
     if isinstance(start.name, LayersOfTeacher):
         assert network is not None
         return layers_of(network, start.name.count, config), tokenizer
-    model = load.load_pretrained(start.name, config, task.kind, seed, start.role, new_head=not start.ready)
+    if isinstance(start.name, Scratch):
+        model = load.build(config, task.kind, seed)
+    else:
+        model = load.load_pretrained(start.name, config, task.kind, seed, start.role, new_head=not start.ready)
     if start.ready:
         _match_labels(model, task, machine)
+    else:
+        change_unit(model, task.unit)  # a new head answers as if the values' mean were 0, their deviation 1
     return model, tokenizer
 
 

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from engine.base.options import FROM_SCRATCH_RATE, LEARNING_RATE, MOST_EPOCHS, epochs_of
 from engine.base.spec import Spec, Weight
+from engine.data.lengths import LONGEST, usual_length
 from engine.data.task import KINDS, Task
 
 
@@ -24,13 +26,21 @@ WITH_AUGMENTATION = {"hard_label": 0.5, "augmented_prediction": 1.0, "augmented_
 """Weights of a pipeline that augments and does not say them (Distiller, appendix G)."""
 
 
+LEAST_STEPS = 1000  # of a student, so that small data is learned, too (after Zhang et al. 2021, section 6)
 PAIR_MAX_LENGTH = 128  # tokens (Distiller, appendix G)
 
 
 class Training(Spec):
-    """How long and how fast the student trains. `None` means: the paper's value for the task."""
+    """How long and how fast the student trains. `None` means: the paper's value for the task (Distiller, appendix G),
+    and more of it where the data need it and `paper` is not set."""
 
-    epochs: Annotated[int, Field(ge=1)] | None = None  # 20; 30 for question answering; 50 for CoLA
+    paper: bool = False
+    """Whether the paper's epochs and length hold for small data and long texts, too."""
+    epochs: Annotated[int, Field(ge=1)] | None = None
+    """20, 30 for question answering, 50 for CoLA; more where that is fewer than 1,000 steps, up to 50 (ours)."""
+    early_stopping: Annotated[int, Field(ge=0)] = 0
+    """Epochs without a better held-out score after which the training stops; 0: never. The schedule of the learning
+    rate stays that of all epochs."""
     batch_size: Annotated[int, Field(ge=1)] = 16  # examples per forward pass, over all processes together
     gradient_accumulation: Annotated[int, Field(ge=1)] = 1  # forward passes per optimiser step
     learning_rate: Annotated[float, Field(gt=0)] | None = None  # 5e-5; for a student from scratch 5e-4 (ours)
@@ -39,17 +49,34 @@ class Training(Spec):
     """Share of the steps in which the learning rate rises; afterwards it falls linearly to zero."""
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     max_length: Annotated[int, Field(ge=8)] | None = None
-    """Tokens. 64 for single texts, 128 for pairs and tagging (the latter ours), 320 in question answering."""
+    """Tokens. 64 for single texts, 128 for pairs and tagging (the latter ours), 320 in question answering, which cuts
+    longer texts into windows; for others up to 256, so that of 100 training texts 99 are read whole (ours)."""
     window_overlap: Annotated[int, Field(ge=0)] | None = None
     """Question answering only: tokens that neighbouring windows share; 128 (Devlin et al. 2019)."""
 
-    def for_task(self, task: Task, from_scratch: bool = False) -> Training:
-        """The same with the value for this task, and this kind of student, in place of every `None`."""
-        kind = KINDS[task.kind]
+    def for_task(self, task: Task, from_scratch: bool = False, positions: int | None = None) -> Training:
+        """The same with the value for this task, and this kind of student, in place of every `None`.
+
+        Args:
+            positions: Tokens that the models can read, where something limits them; a length that is given may be more.
+        """
+        epochs, length = _of_the_paper(task)
+        if not self.paper:
+            step = self.batch_size * self.gradient_accumulation
+            epochs = max(epochs, min(epochs_of(LEAST_STEPS, len(task.train), step), MOST_EPOCHS))
+            if task.kind != "question_answering":
+                length = max(length, min(usual_length(task), positions or LONGEST))
         defaults: dict[str, Any] = {
-            "epochs": 50 if task.name.rsplit("/")[-1] == "cola" else kind.epochs,  # it is small and hard
-            "learning_rate": 5e-4 if from_scratch else 5e-5,
-            "max_length": PAIR_MAX_LENGTH if task.pair else kind.max_length,
+            "epochs": epochs,
+            "learning_rate": FROM_SCRATCH_RATE if from_scratch else LEARNING_RATE,
+            "max_length": length,
             "window_overlap": 128 if task.kind == "question_answering" else None,
         }
         return self.model_copy(update={k: v for k, v in defaults.items() if getattr(self, k) is None})
+
+
+def _of_the_paper(task: Task) -> tuple[int, int]:
+    """Epochs and tokens (Distiller, appendix G)."""
+    kind = KINDS[task.kind]
+    is_cola = task.name.rsplit("/")[-1] == "cola"  # it is small and hard
+    return 50 if is_cola else kind.epochs, PAIR_MAX_LENGTH if task.pair else kind.max_length

@@ -17,7 +17,7 @@ from engine.models.forward import accepted_inputs
 from engine.models.start import Model
 from engine.objective.equation import Objective, hard_label_only
 from engine.pipeline.training import Training
-from engine.tokens.examples import encode
+from engine.tokens.examples import cut_in_words, encode
 from engine.training.batches import TrainingData
 from engine.training.loop import Stage, measured_best, train
 
@@ -40,7 +40,10 @@ def fine_tune(
     """
     network, tokenizer = model
     if taught is None:
-        examples = encode(task.train, task, tokenizer, training.max_length or 0, training.window_overlap)
+        length = training.max_length or 0
+        examples = encode(task.train, task, tokenizer, length, training.window_overlap)
+        for sentence in cut_in_words(examples, length):
+            machine.reporter.message(f"{name}: {sentence}")
         taught = hard_label_only(task.kind), TrainingData(examples, accepted_inputs(network))
     stage = Stage(name, folder, task, network, *taught, training, seed, encode_held_out(task, tokenizer, training))
     return measured_best(stage, train(stage, machine), machine)

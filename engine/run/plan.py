@@ -12,7 +12,7 @@ from engine.base.hub import place_of
 from engine.base.machine import Machine
 from engine.base.options import FineTuning
 from engine.data.task import Task, TaskKind
-from engine.models.load import HEADS, has_head
+from engine.models.load import HEADS, has_head, holds_a_unit
 from engine.models.names import ModelName, Scratch, parse_model
 from engine.models.start import Model, Start, begin, start_of
 from engine.objective.mapping import check_layers
@@ -56,7 +56,7 @@ def plan_teacher(
         what = f"a teacher {'from scratch' if isinstance(name, Scratch) else 'of layers'} has to be trained"
         raise InputError.of("--fine-tune", what, "never", ("auto", "always"))
     start = start_of(name, role, whole)
-    resolved = fine_tuning.resolved(start.from_scratch)
+    resolved = fine_tuning.resolved(start.from_scratch, start.width, len(task.train))
     if not isinstance(name, str) or start.config is None:
         return TeacherPlan(start, True, resolved)
     ready = has_head(start.config, task.kind)
@@ -114,33 +114,55 @@ def plan_run(
     names = parse_model(teacher, "teacher"), parse_model(student, "student")
     if problems := pipeline.problems_with(task.kind):
         raise InputError(problems)
-    settled = pipeline.for_task(task, from_scratch=isinstance(names[1], Scratch))
     teacher_plan = plan_teacher(names[0], task, fine_tuning)
     whole = teacher_plan.start
-    others = (parse_model(name, MEMBERS) for name in settled.team.members)
+    others = (parse_model(name, MEMBERS) for name in pipeline.team.members)
     members = tuple(plan_teacher(name, task, fine_tuning, MEMBERS, whole) for name in others)
-    plan = RunPlan(
-        task, settled, teacher, student, teacher_plan, start_of(names[1], "student", whole), seed, precision, members
-    )
+    own = start_of(names[1], "student", whole)
+    limits = [readable for each in (whole, own, *(member.start for member in members)) if (readable := _readable(each))]
+    settled = pipeline.for_task(task, isinstance(names[1], Scratch), min(limits, default=None))
+    plan = RunPlan(task, settled, teacher, student, teacher_plan, own, seed, precision, members)
     problems = check_layers(settled.mapping, plan.student.layers, whole.layers)
     for start in (*(each.start for each in plan.team), plan.student):
         mixing = "mixup" in settled.augmentation.kinds and start.role != MEMBERS
         problems += head_problems(start.config, task.kind, start.role, mixing)
+        problems += unit_problems(start, task)
         problems += length_problems(start, settled.training.max_length or 0)
     if problems:
         raise InputError(list(dict.fromkeys(problems)))
     return plan
 
 
+FINE = 1e-5  # deviation of values, as a share of their mean, that float32 still tells apart well
+
+
+def unit_problems(start: Start, task: Task) -> list[Problem]:
+    """Whether a model that is trained can answer in the unit of a regression task's values."""
+    mean, deviation = task.unit
+    if deviation < FINE * abs(mean):
+        what = "these values differ too little for float32; subtract what they have in common"
+        return [Problem("--label", what, f"{mean:g} ± {deviation:g}")]
+    if task.kind != "regression" or start.config is None or start.ready:
+        return []
+    if type(start.config) not in HEADS[task.kind]._model_mapping or holds_a_unit(start.config):
+        return []
+    what = "the head of models of this type has no bias, so it cannot answer in the unit of the values"
+    return [Problem(place_of(start.role), what, start.config.model_type)]
+
+
 def length_problems(start: Start, max_length: int) -> list[Problem]:
     """Whether a model can read texts of `max_length` tokens."""
-    limit = start.positions
-    readable = max_length if limit is None else limit // 8 * 8  # batches are padded to a multiple of 8
-    if max_length <= readable:
+    readable = _readable(start)
+    if readable is None or max_length <= readable:
         return []
     who = "team's member" if start.role == MEMBERS else start.role
     what = f"the {who} reads at most {readable} tokens"
     return [Problem("training.max_length", what, str(max_length), (f"8 to {readable}",))]
+
+
+def _readable(start: Start) -> int | None:
+    """Tokens of a batch that a model can read, which is padded to a multiple of 8; None where nothing limits them."""
+    return None if start.positions is None else start.positions // 8 * 8
 
 
 NEEDED = {

@@ -10,6 +10,7 @@ import numpy as np
 from datasets import Dataset
 from scipy.special import softmax
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from engine.base.errors import InputError, Problem
 from engine.base.machine import Machine, machine_for
@@ -106,16 +107,23 @@ def load_predictor(model: str | Path, options: RunOptions | None = None) -> Pred
     kind = _kind(name, config, result)
     labels = tuple(str(config.id2label[index]) for index in range(config.num_labels))
     training = result.pipeline["training"] if result else {}
-    usual = max(KINDS[kind].max_length, PAIR_MAX_LENGTH)
+    tokenizer = load_tokenizer(name, "model")
     return Predictor(
         model=load_pretrained(name, config, kind, 0, "model", new_head=False),
-        tokenizer=load_tokenizer(name, "model"),
+        tokenizer=tokenizer,
         kind=kind,
         labels=labels if kind in ("classification", "tagging") else (),
-        max_length=training.get("max_length") or min(usual, position_limit(config) or usual),
+        max_length=training.get("max_length") or _longest(tokenizer, config, kind),
         window_overlap=training.get("window_overlap", 128) if kind == "question_answering" else None,
         machine=machine_for(options),
     )
+
+
+def _longest(tokenizer: PreTrainedTokenizerBase, config: Any, kind: TaskKind) -> int:
+    """Tokens that a model reads of a text, where no record says so: as its tokenizer says, else what is usual."""
+    usual = max(KINDS[kind].max_length, PAIR_MAX_LENGTH)
+    said = tokenizer.model_max_length if tokenizer.model_max_length < VERY_LARGE_INTEGER else usual
+    return min(said, position_limit(config) or usual)
 
 
 def _kind(name: str, config: Any, result: RunResult | None) -> TaskKind:

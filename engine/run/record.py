@@ -17,14 +17,16 @@ from engine.evaluation.intervals import Measured, Measures, ratio_interval, scor
 from engine.evaluation.scores import clearly_better, of_classes, trivial_scores
 from engine.models.load import parameter_count, save_model, size_mb
 from engine.models.start import Model
-from engine.run.folder import Run, RunFolder
+from engine.pipeline.training import Training
+from engine.run.folder import Run
 from engine.run.result import RunResult, distillation_ratio
 from engine.run.teacher import Teacher
 from engine.tokens.alignment import same_tokenizer
-from engine.tokens.examples import Encoded
+from engine.tokens.examples import Encoded, cut_in_words
 from engine.training.batches import TrainingData
 from engine.training.state import LoopState
 
+FEW = 0.02  # share of the training texts that may be cut without a warning
 LIBRARIES = (DISTRIBUTION, "torch", "transformers", "datasets", "accelerate", "numpy")
 
 
@@ -95,6 +97,12 @@ def _warnings(task: Task, rows: Dataset, teacher: float | None, trivial: float |
     return [f"{named}, not clearly above {what} ({trivial:.3f}): the distillation ratio means little here."]
 
 
+def cut_warnings(examples: Encoded, training: Training) -> list[str]:
+    """What of the training texts was not read, in words, where it is more than a few."""
+    few = examples.cut <= FEW * len(examples)
+    return [] if few else cut_in_words(examples, training.max_length or 0)
+
+
 def training_facts(run: Run, data: TrainingData, state: LoopState, examples: int) -> dict[str, Any]:
     """The figures of a record that follow from the training of students, which saw so many examples together."""
     assert data.signals is not None
@@ -135,7 +143,7 @@ def speeds(run: Run, teacher: Teacher, student: Model, held_out: Mapping[str, En
     if not same_tokenizer(student[1], teacher.tokenizer):
         only_first = replace(task, validation={first: task.validation[first]}, test={})
         seen = encode_held_out(only_first, teacher.tokenizer, run.plan.pipeline.training)
-    _save(student, run.folder)
+    _save(student, run)
     facts: dict[str, Any] = {}
     for prefix, model, encoded in (("", student[0], held_out[first]), ("teacher_", teacher.model, seen[first])):
         latency, throughput = timing(model, encoded, task.kind, device)
@@ -143,10 +151,11 @@ def speeds(run: Run, teacher: Teacher, student: Model, held_out: Mapping[str, En
     return facts
 
 
-def _save(student: Model, folder: RunFolder) -> None:
+def _save(student: Model, run: Run) -> None:
     """Puts the student's files into the run's folder, each of them whole."""
+    folder, length = run.folder, run.plan.pipeline.training.max_length
     with folder_written_atomically(folder.work / "saved") as aside:
-        save_model(*student, aside)
+        save_model(*student, aside, length)
     for path in (folder.work / "saved").iterdir():
         path.replace(folder.path / path.name)
 

@@ -60,12 +60,13 @@ def prepare_teacher(
         held_out = encode_held_out(task, model[1], training)
         return measured_on(model[0], task, held_out, machine.accelerator, machine.reporter)
 
-    return kept_teacher(key, task, partial(plan.begin, task, machine), learn, machine, label, weights=plan.fine_tune)
+    start, length = partial(plan.begin, task, machine), training.max_length
+    return kept_teacher(key, task, start, learn, machine, label, length, weights=plan.fine_tune)
 
 
 def training_of(plan: TeacherPlan, pipeline: Training) -> Training:
     """How long and how fast a teacher trains: of the student's training, only how texts are read counts."""
-    own = plan.fine_tuning.model_dump(include={"epochs", "batch_size", "learning_rate"})
+    own = plan.fine_tuning.model_dump(include={"epochs", "early_stopping", "batch_size", "learning_rate"})
     return Training(**own, **pipeline.model_dump(include=set(READING)))
 
 
@@ -76,12 +77,14 @@ def kept_teacher(
     learn: Callable[[Model, Path], Measures],
     machine: Machine,
     label: str,
+    max_length: int | None,
     weights: bool = True,
 ) -> Teacher:
     """A teacher from the cache, or made now and put there.
 
     Args:
         learn: Makes it a teacher, in place, with a folder for its checkpoints; gives its scores.
+        max_length: Tokens to which it reads texts.
         weights: Whether `learn` changes it, so that its weights have to be kept.
     """
     folder = kept(machine.options.cache, "teachers", key)
@@ -98,7 +101,7 @@ def kept_teacher(
         if machine.main:
             with folder_written_atomically(folder) as aside:
                 if weights:
-                    save_model(*model, aside)
+                    save_model(*model, aside, max_length)
                 (aside / RECORD).write_text(json.dumps(as_record(measures)), "utf-8")
             shutil.rmtree(work, ignore_errors=True)
         machine.accelerator.wait_for_everyone()

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from engine.base.machine import Machine
 from engine.models.forward import Features
+from engine.models.output import change_unit
 from engine.objective.equation import Objective, hard_label_only, outputs_only
 from engine.pipeline.team import AutoSKD
 from engine.pipeline.training import Weights
@@ -44,6 +45,7 @@ class TextStudent:
         self.gold = spec.validation == "hard_label"
         self.rounded = machine.precision == "bf16"  # fp16 would need its loss scaled
         self.exact = spec.second_order  # a finite difference would drown in the rounding of bf16
+        change_unit(student, data.student.unit.inverse)
         self.student, self.objective = student, objective
         self.trainee = Trainee(student, objective, kind).to(machine.device)
         prediction, weights = plan.pipeline.prediction, Weights(prediction=plan.pipeline.weights.prediction)

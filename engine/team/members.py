@@ -113,4 +113,4 @@ def _assistant(run: Run, own: TeacherPlan, before: Teacher, name: str) -> Teache
         return fine_tune(label, model, task, training, seed, work, machine, (objective, data))
 
     label = f"{name} as assistant"
-    return kept_teacher(key, task, partial(own.begin, task, machine), learn, machine, label)
+    return kept_teacher(key, task, partial(own.begin, task, machine), learn, machine, label, training.max_length)

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 
-from safetensors.torch import load_model
 from transformers import PreTrainedModel
 
 from engine.base.files import write_text, written_atomically
@@ -26,8 +25,8 @@ from engine.team.learner import Halves, TextStudent
 from engine.team.phases import Found, Search
 from engine.team.theta import Theta
 from engine.training.batches import TrainingData
-from engine.training.loop import Stage, train
-from engine.training.state import LoopState, best_file
+from engine.training.loop import Stage, load_best, train
+from engine.training.state import LoopState
 
 RATE = 1e-3  # of θ, the upper end of the paper's (appendix E)
 SECOND_ORDER = 2 / 3  # steps of a search in second order, of those in first: either costs less than three trainings
@@ -170,7 +169,7 @@ def try_out(
     scores = [state.best_score for state in states if state.best_score is not None]  # every one has an epoch
     best = max(paused or range(len(scores)), key=scores.__getitem__)
     stage = stage_with(best)
-    load_model(stage.student, best_file(stage.folder, states[best]))
+    load_best(stage, states[best])
     scored = zip(distributions, scores, strict=True)
     candidates = [Candidate(distribution=list(shares), score=score) for shares, score in scored]
     return Tried(stage, states[best], candidates, sum(state.examples for state in states))

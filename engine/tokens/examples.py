@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.data.task import NO_UNIT, Unit
 from engine.tokens.ragged import NO_LABEL, Ids, Ragged
 from engine.tokens.tokenise import CHUNK, FIRST, SECOND, tokenise
 from engine.tokens.windows import Windows, answer_spans, answer_tokens, context_spans
@@ -48,7 +49,9 @@ class Encoded:
     ends: Ragged
     segments: Ragged
     pad: int
+    cut: int = 0  # examples whose text was longer than `max_length`
     targets: np.ndarray | None = None  # (n,) class or value, (n, 2) first and last answer token; else None
+    unit: Unit = NO_UNIT  # of regression: what the values among them are in
     words: Ragged | None = None  # of tagging: the first token of each word, −1 where it was lost
     tags: Ragged | None = None  # of tagging: the label of each word
     windows: Windows | None = None  # of question answering: the piece of context in each example
@@ -82,8 +85,9 @@ class Encoded:
         """The gold labels of these examples.
 
         Shapes:
-            Returns: classification (B,) int64; regression (B,) float32; tagging (B, N) int64 with `NO_LABEL` at tokens
-                without one; question answering (B, 2) int64, first and last token of the answer, 0, 0 if it is absent.
+            Returns: classification (B,) int64; regression (B,) float32, in `unit`; tagging (B, N) int64 with `NO_LABEL`
+                at tokens without one; question answering (B, 2) int64, first and last token of the answer, 0, 0 if it
+                is absent.
 
         Raises:
             ValueError: These rows came without labels.
@@ -106,6 +110,15 @@ class Encoded:
         """Where the tokens of these examples come from, padded to `width` (their longest)."""
         starts, ends = self.starts.padded(ids, width), self.ends.padded(ids, width)
         return Spans(starts, ends, self.segments.padded(ids, width, fill=-1))
+
+
+def cut_in_words(examples: Encoded, max_length: int) -> list[str]:
+    """How many training texts are cut, a sentence; none where all are read whole."""
+    if not examples.cut:
+        return []
+    share = examples.cut / len(examples)
+    what = f"{examples.cut:,} of {len(examples):,} training texts ({share:.1%}) are longer than {max_length} tokens"
+    return [f"{what}, and what follows is not read; training.max_length says how much is."]
 
 
 def encode(
@@ -133,15 +146,19 @@ def encode(
         ragged["types"] = None
     pads = (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id, 0)
     pad = next(token for token in pads if token is not None)
-    encoded = Encoded(task.kind, rows, flat.rows, pad=pad, **ragged)
+    encoded = Encoded(task.kind, rows, flat.rows, pad=pad, cut=int(flat.cut.sum()), unit=task.unit, **ragged)
     return _LABELLED.get(task.kind, _with_targets)(encoded, windows)
 
 
 def _with_targets(encoded: Encoded, _: Windows | None) -> Encoded:
     if "label" not in encoded.source.column_names:
         return encoded
-    dtype = np.float32 if encoded.kind == "regression" else np.int64
-    return replace(encoded, targets=np.array(encoded.source["label"][:], dtype=dtype))
+    labels = encoded.source["label"][:]
+    if encoded.kind == "regression":
+        targets = encoded.unit.inside(np.array(labels, dtype=np.float64)).astype(np.float32)
+    else:
+        targets = np.array(labels, dtype=np.int64)
+    return replace(encoded, targets=targets)
 
 
 def _with_words(encoded: Encoded, _: Windows | None) -> Encoded:

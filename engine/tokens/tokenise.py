@@ -32,7 +32,7 @@ _SPACE = np.array([chr(code).isspace() for code in range(0x3002)])  # U+3000 is 
 
 
 class Flat(NamedTuple):
-    """Tokenised examples, one behind the other; all but the first two of the length of all tokens."""
+    """Tokenised examples, one behind the other; those not marked (n,) of the length of all tokens."""
 
     rows: np.ndarray  # (n,) the row that each example came from
     lengths: np.ndarray  # (n,) its number of tokens
@@ -41,6 +41,7 @@ class Flat(NamedTuple):
     starts: np.ndarray  # characters within the token's text; 0 for special tokens
     ends: np.ndarray
     segments: np.ndarray  # `BEFORE`, `FIRST`, `BETWEEN`, `SECOND` or `AFTER`
+    cut: np.ndarray  # (n,) whether its text goes on behind its tokens; of question answering in no window
 
 
 def tokenise(
@@ -94,7 +95,8 @@ def _read_texts(backend: Tokenizer, rows: Dataset, task: Task, max_length: int) 
         if task.kind == "tagging":
             first = [" ".join(words) for words in first]
         encodings = backend.encode_batch(list(zip(first, *second, strict=True)) if second else first)
-        yield _flatten(encodings, np.arange(len(first)), first, *second, edges=edges, begin=begin)
+        flat = _flatten(encodings, np.arange(len(first)), first, *second, edges=edges, begin=begin)
+        yield flat._replace(cut=np.array([len(each.overflowing) > 0 for each in encodings], np.int64))
 
 
 def _read_answering(backend: Tokenizer, rows: Dataset, max_length: int, overlap: int) -> Iterator[Flat]:
@@ -155,7 +157,7 @@ def _flatten(
     source = np.repeat(text_of, lengths) + len(texts[0]) * (text > 0)
     starts, ends = _trimmed(offsets[:, 0], offsets[:, 1], source, list(chain.from_iterable(texts)))
     starts, ends = np.where(text >= 0, starts, 0), np.where(text >= 0, ends, 0)
-    return Flat(begin + text_of, lengths, tokens, types, starts, ends, segments)
+    return Flat(begin + text_of, lengths, tokens, types, starts, ends, segments, np.zeros_like(lengths))
 
 
 def _joined(lists: Iterable[Iterable[int]]) -> np.ndarray:

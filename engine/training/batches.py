@@ -67,13 +67,18 @@ class TrainingData:
         )
 
     def view(self, batch: Batch) -> Features | None:
-        """The teacher's features of a batch, on the training device; None without a teacher."""
+        """The teacher's features of a batch, on the training device, values in the unit of the student's targets;
+        None without a teacher."""
         signals = self.online if batch.augmented else self.signals
         features = None if signals is None else signals.view(batch.fetched)
-        if features is None or batch.team is None or self.team is None:
-            return features
-        of_logits = batch.alignment if batch.label_alignment is None else batch.label_alignment
-        return self.team.view(batch.team, features, of_logits)
+        if features is None:
+            return None
+        if batch.team is not None and self.team is not None:
+            of_logits = batch.alignment if batch.label_alignment is None else batch.label_alignment
+            features = self.team.view(batch.team, features, of_logits)
+        inside = self.student.unit.inside
+        team = None if features.team is None else inside(features.team)
+        return replace(features, logits=inside(features.logits), team=team)
 
 
 class StepPlan:

@@ -25,6 +25,7 @@ from engine.base.files import written_atomically
 from engine.evaluation.inference import measured_on, scores_on
 from engine.evaluation.intervals import Measured, Measures
 from engine.models.forward import Features, faster_attention, forward
+from engine.models.output import change_unit
 from engine.training.batches import Stream, TrainingData, examples_in, steps_in_epoch
 from engine.training.optimiser import clip_gradients, optimizer_for, schedule, set_learning_rate, step_seed
 from engine.training.state import Clock, LoopState, Meter, best_file, load_state, save_checkpoint
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from engine.base.machine import Machine
-    from engine.data.task import Task, TaskKind
+    from engine.data.task import Task, TaskKind, Unit
     from engine.objective.equation import Objective
     from engine.pipeline.training import Training
     from engine.tokens.batch import Batch
@@ -72,6 +73,11 @@ class Stage:
     until_epoch: int | None = None  # after which the training pauses; its schedule stays that of all epochs
 
     @property
+    def unit(self) -> Unit:
+        """Of what is learned: the student answers in it while it trains."""
+        return self.data.student.unit
+
+    @property
     def epochs(self) -> int:
         """Epochs of the whole training."""
         return self.training.epochs or 1
@@ -81,15 +87,21 @@ class Stage:
         """The epoch after which the training is over or pauses."""
         return min(self.epochs, self.until_epoch or self.epochs)
 
+    def stale(self, state: LoopState) -> bool:
+        """Whether the score has not risen for as long as `early_stopping` allows."""
+        patience = self.training.early_stopping
+        return 0 < patience <= state.epoch - (state.best_epoch or 0)
+
     def paused(self, state: LoopState) -> bool:
-        """Whether epochs are left."""
-        return state.epoch < self.epochs
+        """Whether the training is to go on."""
+        return state.epoch < self.epochs and not self.stale(state)
 
 
 def train(stage: Stage, machine: Machine) -> LoopState:
     """Trains `stage.student` and leaves it with the weights of its best epoch.
 
-    A training that pauses leaves a checkpoint, from which the next call goes on.
+    While it trains, values are learned and answered with mean 0 and deviation 1; the scores of regression are
+    correlations, which do not see it. A training that pauses leaves a checkpoint, from which the next call goes on.
 
     Raises:
         NonFiniteLossError: A term of the loss became NaN or infinite.
@@ -97,6 +109,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
     accelerator, reporter = machine.accelerator, machine.reporter
     training, student, objective = stage.training, stage.student, stage.objective
     first = next(iter(stage.held_out))
+    change_unit(student, stage.unit.inverse)
     optimizer = optimizer_for(student, objective, training)
     trainee, optimizer = accelerator.prepare(Trainee(student, objective, stage.task.kind), optimizer)
     parts = {"student": student, "objective": objective, "optimizer": optimizer}
@@ -112,7 +125,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
     attention = faster_attention(student, machine.device)
     steps = Stream(stage.data, training, stage.seed, stage.last_epoch, accelerator).from_step(state.step)
 
-    while state.epoch < stage.last_epoch:
+    while state.epoch < stage.last_epoch and not stage.stale(state):
         meter = Meter(state.term_sums)
         trainee.train()
         started = time.perf_counter()
@@ -154,6 +167,8 @@ def train(stage: Stage, machine: Machine) -> LoopState:
                 with written_atomically(best_file(stage.folder, state)) as aside:
                     save_model(student, str(aside))
 
+    if stage.stale(state) and state.epoch < epochs:
+        reporter.message(f"{stage.name}: stops, as nothing was better than epoch {state.best_epoch}")
     if accelerator.is_main_process and stage.paused(state):
         save_checkpoint(checkpoint, state, parts)
     student.set_attn_implementation(attention)
@@ -161,10 +176,16 @@ def train(stage: Stage, machine: Machine) -> LoopState:
         log.finish()
     reporter.finish(stage.name)
     accelerator.wait_for_everyone()
-    load_model(student, best_file(stage.folder, state))
+    load_best(stage, state)
     accelerator.wait_for_everyone()  # the main process may remove the folder now
     accelerator.free_memory(trainee, optimizer)
     return state
+
+
+def load_best(stage: Stage, state: LoopState) -> None:
+    """Gives the student of a stage the weights of its best epoch, with which it answers in the user's unit."""
+    load_model(stage.student, best_file(stage.folder, state))
+    change_unit(stage.student, stage.unit)
 
 
 def _log_in(folder: Path) -> TensorBoardTracker:

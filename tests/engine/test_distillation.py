@@ -7,25 +7,31 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
-from transformers import AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from engine import Pipeline
+from engine import Pipeline, distill
 from engine.base.errors import InputError, RunError
-from engine.base.options import RunOptions
+from engine.base.machine import machine_for
+from engine.base.options import FineTuning, RunOptions
+from engine.data.task import Task
 from engine.evaluation.scores import scores
 from engine.models.load import HEADS
 from engine.pipeline.read import load_pipeline
+from engine.pipeline.training import Training
+from engine.run.plan import plan_teacher
 from engine.run.predictor import load_predictor
 from engine.run.result import RunResult
-from tests.engine.runs import LEARNED, TRAINING, TUNING, Finished, again, small
+from engine.run.teacher import prepare_teacher
+from tests.engine.runs import LEARNED, TEACHER, TRAINING, TUNING, Finished, again, small
 from tests.records import lasting
-from tests.toys import ROWS, toy_task
+from tests.toys import ROWS, save_tiny, toy_task
 
 # --- every kind of task ------------------------------------------------------------------------------
 
@@ -298,3 +304,91 @@ def test_a_test_set_reports_what_validation_selected(options: RunOptions, tmp_pa
     assert first.selection_score == max(entry["scores"]["accuracy"] for entry in first.history)
     assert sum(each.rows for each in first.classes) == sum(map(sum, first.confusion)) == 40
     assert sum(first.confusion[index][index] for index in range(2)) / 40 == first.student_score
+
+
+# --- values of any size ------------------------------------------------------------------------------
+
+
+def prices(task: Task) -> Task:
+    """The task with values of mean about 50,000 and deviation about 10,000."""
+
+    def scaled(row: dict[str, float]) -> dict[str, float]:
+        return {"label": 5e4 + 1e4 * row["label"]}
+
+    sets = {name: rows.map(scaled) for name, rows in task.validation.items()}
+    return replace(task, train=task.train.map(scaled), validation=sets, fingerprint="prices")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"augmentation": "mixup", "weights": {"hard_label": 0.5}},
+        {"team": {"kind": "assistants", "members": ["layers:1"]}},
+        {"team": {"kind": "weighted", "members": ["layers:1"]}},
+        {"team": {"kind": "autoskd", "members": ["layers:1"], "update": "cr", "candidates": 1}},
+    ],
+    ids=["one teacher", "assistants", "weighted", "autoskd"],
+)
+def test_values_far_from_0_are_learned_and_answered(parts: dict[str, Any], options: RunOptions, tmp_path: Path) -> None:
+    """Teacher, members, student and student alone; before, a correlation of about 0 remained."""
+    task = prices(toy_task("regression"))
+    result = distill(
+        task,
+        teacher=TEACHER,
+        student="layers:1",
+        pipeline={"prediction": {"kind": "mse"}, "training": TRAINING} | parts,
+        out=tmp_path / "out",
+        student_alone="augmentation" in parts,
+        fine_tuning=TUNING,
+        options=options,
+    )
+    found = [scores["validation"]["spearman"] for scores in result.scores.values()]
+    found += [member.score("spearman") for member in result.team.teachers] if result.team else []
+    assert min(found) > LEARNED["regression"]
+    plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
+    rows = task.validation["validation"]
+    inputs = AutoTokenizer.from_pretrained(tmp_path / "out")(rows["text"][:], padding=True, return_tensors="pt")
+    with torch.no_grad():
+        answers = plain.eval()(**inputs).logits.squeeze(-1).numpy()
+    assert np.abs(answers - np.array(rows["label"][:])).mean() < 5e3  # always answering the mean: 7e3
+    said = load_predictor(tmp_path / "out", options)([{"text": text} for text in rows["text"][:]])
+    np.testing.assert_allclose([answer["score"] for answer in said], answers, rtol=1e-4)
+
+
+def test_a_teacher_that_was_fine_tuned_before_answers_in_its_own_unit(options: RunOptions, tmp_path: Path) -> None:
+    task = toy_task("regression", rows=24, held_out=8)
+    model = save_tiny(tmp_path / "teacher", task)
+    machine = machine_for(options)
+    plan = plan_teacher(str(tmp_path / "teacher"), prices(task), TUNING)
+    ready = prepare_teacher(plan, prices(task), Training(max_length=24), machine)
+    for mine, its in zip(model.parameters(), ready.model.parameters(), strict=True):
+        assert torch.equal(mine, its)
+
+
+# --- long texts --------------------------------------------------------------------------------------
+
+
+def long_task() -> Task:
+    """Texts of about 100 words whose last word decides."""
+    task = toy_task("single", rows=48, held_out=16)
+
+    def longer(row: dict[str, Any]) -> dict[str, str]:
+        return {"text": f"{'the day ' * 48}{row['text']}"}
+
+    sets = {name: rows.map(longer) for name, rows in task.validation.items()}
+    return replace(task, train=task.train.map(longer), validation=sets, fingerprint="long")
+
+
+@pytest.mark.parametrize("max_length, cut", [(None, 0), (64, 48)])
+def test_nothing_is_cut_in_silence(max_length: int | None, cut: int, options: RunOptions, tmp_path: Path, ear) -> None:
+    pipeline = {"training": TRAINING | {"epochs": 1} | ({"max_length": max_length} if max_length else {})}
+    tuning = FineTuning(epochs=1, learning_rate=1e-3)
+    result = small(options, tmp_path, data=long_task(), pipeline=pipeline, fine_tuning=tuning, reporter=ear)
+    length = result.pipeline["training"]["max_length"]
+    assert (length > 100) == (max_length is None)
+    sentence = f"{cut} of 48 training texts (100.0%) are longer than 64 tokens"
+    assert [sentence in " ".join(ear.messages), sentence in " ".join(result.warnings)] == [cut > 0] * 2
+    assert AutoTokenizer.from_pretrained(tmp_path).model_max_length == length
+    with_another = small(options, tmp_path, data=long_task(), pipeline=pipeline, fine_tuning=tuning, student_alone=True)
+    assert with_another.student_alone_score is not None
+    assert with_another.warnings == result.warnings

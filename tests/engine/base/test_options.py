@@ -17,26 +17,45 @@ tunings = st.builds(
     FineTuning,
     when=st.sampled_from(["auto", "always", "never"]),
     epochs=st.none() | st.integers(1, 50),
+    early_stopping=st.none() | st.integers(0, 9),
     batch_size=st.integers(1, 64),
     learning_rate=st.none() | st.floats(1e-6, 1),
     seed=st.integers(0, 9),
 )
 
 
-@given(tunings, st.booleans())
-def test_what_is_resolved_has_no_open_values_and_keeps_the_others(tuning: FineTuning, from_scratch: bool) -> None:
-    before, after = tuning.model_dump(), tuning.resolved(from_scratch).model_dump()
+@given(tunings, st.booleans(), st.integers(8, 2000), st.integers(1, 10**6))
+def test_what_is_resolved_has_no_open_values_and_keeps_the_others(
+    tuning: FineTuning, from_scratch: bool, width: int, rows: int
+) -> None:
+    before, resolved = tuning.model_dump(), tuning.resolved(from_scratch, width, rows)
+    after = resolved.model_dump()
     assert None not in after.values()
     assert {name: after[name] for name, value in before.items() if value is not None} == {
         name: value for name, value in before.items() if value is not None
     }
-    assert tuning.resolved(from_scratch).resolved(not from_scratch) == tuning.resolved(from_scratch)
+    assert resolved.resolved(not from_scratch, width + 100, rows + 10) == resolved
 
 
-def test_a_teacher_from_scratch_trains_longer_and_faster() -> None:
-    pretrained, scratch = (FineTuning().resolved(from_scratch) for from_scratch in (False, True))
-    assert (pretrained.epochs, pretrained.learning_rate) == (4, 5e-5)
-    assert (scratch.epochs, scratch.learning_rate) == (10, 5e-4)
+@pytest.mark.parametrize("width, rate", [(128, 3e-4), (256, 3e-4), (384, 1e-4), (512, 1e-4), (768, 5e-5), (1024, 5e-5)])
+def test_a_smaller_encoder_learns_faster(width: int, rate: float) -> None:
+    assert FineTuning().resolved(False, width, 1000).learning_rate == rate
+    assert FineTuning().resolved(True, width, 1000).learning_rate == 5e-4
+
+
+@pytest.mark.parametrize(
+    "rows, epochs, patience", [(8, 50, 300), (300, 50, 16), (1500, 16, 4), (3000, 8, 2), (67_000, 4, 2)]
+)
+def test_less_data_is_read_more_often(rows: int, epochs: int, patience: int) -> None:
+    resolved = FineTuning().resolved(False, 384, rows)
+    assert (resolved.epochs, resolved.early_stopping) == (epochs, patience)
+    assert FineTuning().resolved(True, 384, rows).epochs == max(epochs, 10)
+
+
+def test_given_epochs_are_trained_to_the_last() -> None:
+    assert FineTuning(epochs=7).resolved(False, 384, 300).early_stopping == 0
+    both = FineTuning(epochs=7, early_stopping=3).resolved(False, 384, 300)
+    assert (both.epochs, both.early_stopping) == (7, 3)
 
 
 def test_the_cache_is_where_the_nearest_word_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

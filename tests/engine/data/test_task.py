@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from statistics import fmean, pstdev
+
 import pytest
 import transformers
 
-from engine.data.task import KINDS, TASK_KINDS, texts_of
+from engine.data.task import KINDS, NO_UNIT, TASK_KINDS, Unit, texts_of
 from engine.pipeline.pipeline import Pipeline
 from tests.tasks import make_task
 from tests.toys import ROWS, toy_task
@@ -65,3 +68,35 @@ def test_what_stands_at_words_cannot_be_translated(kind: str) -> None:
     pipeline = Pipeline.model_validate({"augmentation": "back_translation"})
     refused = "augmentation.operators" in {problem.place for problem in pipeline.problems_with(kind)}  # type: ignore[arg-type]
     assert refused == (kind in ("tagging", "question_answering"))
+
+
+# --- the unit of values ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values, unit",
+    [
+        ((10.0, 30.0), Unit(20.0, 10.0)),
+        ((7.0, 7.0), Unit(7.0, 1.0)),
+        ((0.1, 0.1, 0.1), Unit(0.1, 1.0)),
+        ((3, 4, 5), None),
+    ],
+)
+def test_values_are_learned_with_mean_0_and_deviation_1(values: tuple[float, ...], unit: Unit | None) -> None:
+    task = make_task("regression", [{"text": "a", "label": float(value)} for value in values])
+    assert unit is None or task.unit == pytest.approx(unit)
+    inside = [task.unit.inside(value) for value in values]
+    assert fmean(inside) == pytest.approx(0)
+    assert pstdev(inside) == pytest.approx(0 if min(values) == max(values) else 1)
+    assert [task.unit.inverse.inside(value) for value in inside] == pytest.approx(values)
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if name != "regression"])
+def test_classes_have_no_unit(name: str) -> None:
+    assert toy_task(name, rows=4, held_out=2).unit == NO_UNIT
+
+
+def test_rows_without_values_have_no_unit() -> None:
+    """Those that are to be answered."""
+    task = toy_task("regression", rows=4, held_out=2)
+    assert replace(task, train=task.train.remove_columns("label")).unit == NO_UNIT

@@ -5,15 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from datasets import concatenate_datasets
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from engine.data.task import Task
 from engine.pipeline import Pipeline
 from engine.pipeline.training import WITH_AUGMENTATION, Training, Weights
+from tests.tasks import make_task
 from tests.toys import toy_task
 
 TASK = toy_task("single", rows=4, held_out=2)
+
+
+def with_rows(task: Task, rows: int) -> Task:
+    return replace(task, train=concatenate_datasets([task.train] * (rows // len(task.train))))
 
 
 def test_weights_of_the_paper_are_the_defaults() -> None:
@@ -33,7 +40,7 @@ def test_weights_of_the_paper_are_the_defaults() -> None:
     ],
 )
 def test_a_tasks_values_are_those_of_the_papers(name: str, epochs: int, length: int, overlap: int | None) -> None:
-    task = toy_task(name, rows=4, held_out=2)
+    task = with_rows(toy_task(name, rows=4, held_out=2), 1000)
     resolved = Training().for_task(task)
     assert (resolved.epochs, resolved.max_length, resolved.window_overlap) == (epochs, length, overlap)
     assert resolved.learning_rate == 5e-5
@@ -42,13 +49,46 @@ def test_a_tasks_values_are_those_of_the_papers(name: str, epochs: int, length: 
 
 @pytest.mark.parametrize("name, epochs", [("cola", 50), ("nyu-mll/glue/cola", 50), ("colada", 20), ("cola/other", 20)])
 def test_cola_trains_longer(name: str, epochs: int) -> None:
-    task = replace(toy_task("single", rows=4, held_out=2), name=name)
+    task = replace(with_rows(TASK, 1000), name=name)
     assert Training().for_task(task).epochs == epochs
+
+
+@pytest.mark.parametrize("rows, batch_size, epochs", [(4, 16, 50), (300, 16, 50), (480, 16, 34), (300, 8, 27)])
+def test_small_data_is_read_more_often(rows: int, batch_size: int, epochs: int) -> None:
+    assert Training(batch_size=batch_size).for_task(with_rows(TASK, rows)).epochs == epochs
+    assert Training(batch_size=batch_size, epochs=20).for_task(with_rows(TASK, rows)).epochs == 20
+
+
+def long_texts(words: int) -> Task:
+    rows = [{"text": " ".join(["word"] * words), "label": 0}] * 1000
+    return make_task("classification", rows, labels=("a", "b"))
+
+
+@pytest.mark.parametrize("words, tokens", [(10, 64), (60, 64), (100, 104), (900, 256)])
+def test_long_texts_are_read_further(words: int, tokens: int) -> None:
+    task = long_texts(words)
+    assert Training().for_task(task).max_length == tokens
+    assert Training(max_length=32).for_task(task).max_length == 32
+    assert Training(paper=True).for_task(task).max_length == 64
+
+
+@pytest.mark.parametrize("positions, tokens", [(512, 256), (128, 128), (None, 256), (32, 64)])
+def test_no_further_than_the_models_can(positions: int | None, tokens: int) -> None:
+    """The paper's length stays, so that a model which cannot read it is refused, as before."""
+    assert Training().for_task(long_texts(900), positions=positions).max_length == tokens
+
+
+def test_the_papers_values_can_be_asked_for() -> None:
+    small = with_rows(TASK, 40)
+    assert Training(paper=True).for_task(small).epochs == 20
+    assert Training().for_task(small).epochs == 50
 
 
 trainings = st.builds(
     Training,
+    paper=st.booleans(),
     epochs=st.none() | st.integers(1, 90),
+    early_stopping=st.integers(0, 9),
     learning_rate=st.none() | st.floats(1e-6, 1),
     max_length=st.none() | st.integers(8, 500),
     batch_size=st.integers(1, 64),

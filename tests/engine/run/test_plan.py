@@ -11,9 +11,11 @@ from transformers import AutoConfig, AutoModel
 
 from engine.base.errors import InputError
 from engine.base.options import FineTuning
+from engine.data.task import Task
 from engine.models.load import save_model
 from engine.pipeline import EMD, MSE, Pipeline, PredictionCE, PredictionMSE, Training
 from engine.run.plan import RunPlan, plan_run
+from tests.tasks import make_task
 from tests.tokenizers import wordpiece
 from tests.toys import ROWS, save_tiny, toy_task
 
@@ -28,7 +30,7 @@ def plan(task="single", teacher=TEACHER, student=STUDENT, pipeline=None, **more)
 @pytest.mark.parametrize("name", ROWS)
 def test_every_kind_of_task_has_a_plan_without_open_values(name: str) -> None:
     training = plan(name).pipeline.training
-    assert training.epochs == (30 if name == "question_answering" else 20)
+    assert training.epochs == 50  # of 8 rows
     assert training.max_length == {"single": 64, "regression": 64, "question_answering": 320}.get(name, 128)
     assert training.window_overlap == (128 if name == "question_answering" else None)
     assert training.learning_rate is not None
@@ -126,3 +128,35 @@ def test_all_that_is_wrong_at_once() -> None:
     with pytest.raises(InputError) as caught:
         plan(student="scratch:layers=9,hidden=8,heads=1", pipeline=pipeline)
     assert [problem.place for problem in caught.value.problems] == ["mapping.kind", *["training.max_length"] * 2]
+
+
+# --- values of any size ------------------------------------------------------------------------------
+
+
+def valued(*values: float) -> Task:
+    rows = [{"text": "a great house", "label": value} for value in values]
+    return make_task("regression", rows)
+
+
+def test_a_head_that_cannot_hold_the_unit_is_refused(tmp_path: Path) -> None:
+    config = AutoConfig.for_model("gpt2", vocab_size=300, n_embd=8, n_layer=2, n_head=1)
+    save_model(AutoModel.from_config(config), wordpiece(), tmp_path)
+    words = "--student: the head of models of this type has no bias, .*unit of the values; got gpt2"
+    with pytest.raises(InputError, match=words):
+        plan(valued(1, 2), student=str(tmp_path))
+    assert plan("single", student=str(tmp_path)).student.layers == 2
+
+
+def test_values_that_float32_cannot_tell_apart_are_refused() -> None:
+    words = r"--label: these values differ too little for float32.*got 1.7e\+09 ± 10"
+    with pytest.raises(InputError, match=words):
+        plan(valued(1.7e9 - 10, 1.7e9 + 10))
+    plan(valued(1990, 2020))
+
+
+def test_the_length_is_what_all_models_can_read(tmp_path: Path) -> None:
+    task = toy_task("single", rows=8, held_out=8)
+    task = replace(task, train=task.train.map(lambda row: {"text": 90 * row["text"]}))
+    assert plan(task).pipeline.training.max_length == 256
+    save_tiny(tmp_path, task, max_position_embeddings=100)
+    assert plan(task, teacher=str(tmp_path)).pipeline.training.max_length == 96

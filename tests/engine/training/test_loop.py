@@ -18,6 +18,7 @@ from engine.evaluation.inference import encode_held_out, scores_on
 from engine.evaluation.intervals import scores_of
 from engine.models.forward import Features, accepted_inputs, forward
 from engine.models.load import build, for_task
+from engine.models.output import change_unit
 from engine.objective.equation import Objective
 from engine.pipeline import (
     EMD,
@@ -37,7 +38,7 @@ from engine.tokens.examples import encode
 from engine.training import loop
 from engine.training.batches import StepPlan, TrainingData, steps_in_epoch
 from engine.training.loop import Stage, measured_best, train
-from engine.training.optimiser import schedule
+from engine.training.optimiser import schedule, set_learning_rate
 from engine.training.state import Clock, LoopState, Meter
 from tests.tokenizers import wordpiece
 from tests.toys import ROWS, perturb, tiny_config, toy_task
@@ -159,9 +160,10 @@ def test_the_logged_loss_is_the_objective(name: str, machine: Machine, tmp_path:
     (ids,) = [np.arange(len(stage.data))]
     totals = {"examples": float(len(ids)), "tokens": float(stage.data.student.label_count(ids))}
     batch = stage.data.batch(ids, totals)
-    teacher = stage.data.signals.view(batch.fetched)
+    change_unit(stage.student, stage.unit.inverse)  # as it is while it trains
     student = forward(stage.student, batch.inputs, stage.task.kind, (1, 2))
-    by_hand = stage.objective(student, teacher, batch.labels, totals)
+    by_hand = stage.objective(student, stage.data.view(batch), batch.labels, totals)
+    change_unit(stage.student, stage.unit)
     state = train(stage, machine)
     assert [*state.history[0]["loss"]] == ["intermediate", "prediction", "hard_label"]
     for term, value in state.history[0]["loss"].items():
@@ -258,6 +260,63 @@ def test_only_the_first_held_out_set_decides(role: str, machine: Machine, tmp_pa
     found = measured_best(stage, state, machine)
     assert [*found] == ["validation", "other"]
     assert scores_of(found) == scores_on(stage.student, task, held_out, machine.accelerator)
+
+
+# --- early stopping ----------------------------------------------------------------------------------
+
+STANDING_STILL = Training(epochs=6, batch_size=8, learning_rate=1e-12)
+
+
+@pytest.mark.parametrize("patience, epochs", [(0, 6), (1, 2), (2, 3), (9, 6)])
+def test_it_stops_when_the_score_does_not_rise(
+    patience: int, epochs: int, options, ear, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first epoch stays the best one; the schedule is that of all epochs."""
+    seen = []
+
+    def set_and_noted(optimizer: torch.optim.Optimizer, share: float) -> None:
+        seen.append(share)
+        set_learning_rate(optimizer, share)
+
+    monkeypatch.setattr(loop, "set_learning_rate", set_and_noted)
+    training = STANDING_STILL.model_copy(update={"early_stopping": patience})
+    stage = stage_for("single", machine_for(options, ear), tmp_path, pipeline(training=training))
+    state = train(stage, machine_for(options, ear))
+    assert (state.epoch, state.step, state.best_epoch) == (epochs, 4 * epochs, 1)
+    assert seen == [schedule(step, 24, training.warmup) for step in range(4 * epochs)]
+    assert not stage.paused(state)
+    assert ("student: stops, as nothing was better than epoch 1" in ear.messages) == (epochs < 6)
+
+
+@pytest.mark.parametrize("scores, epochs", [((0.1, 0.2, 0.2, 0.3, 0.1, 0.1), 6), ((0.2, 0.1, 0.3, 0.3, 0.3), 5)])
+def test_a_better_epoch_gives_it_more_time(
+    scores: tuple[float, ...], epochs: int, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = list(scores)
+    monkeypatch.setattr(loop, "scores_on", lambda *_: {"validation": {"accuracy": left.pop(0), "f1_macro": 0.0}})
+    training = STANDING_STILL.model_copy(update={"early_stopping": 2})
+    assert train(stage_for("single", machine, tmp_path, pipeline(training=training)), machine).epoch == epochs
+
+
+@pytest.mark.parametrize("until_epoch", [None, 1, 3])
+def test_a_kill_or_a_pause_does_not_postpone_the_stop(
+    until_epoch: int | None, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = pipeline(training=STANDING_STILL.model_copy(update={"early_stopping": 2}))
+    expected, whole = trained(stage_for("single", machine, tmp_path / "whole", chosen), machine)
+    stage = stage_for("single", machine, tmp_path / "cut", chosen)
+    if until_epoch is None:
+        with monkeypatch.context() as patch:
+            Plug(7, 9).install(patch)
+            with pytest.raises(KeyboardInterrupt):
+                train(stage, machine)
+    else:
+        state = train(replace(stage, until_epoch=until_epoch), machine)
+        assert stage.paused(state) == (until_epoch == 1)
+        assert (tmp_path / "cut" / "checkpoint.pt").exists() == (until_epoch == 1)
+    ended, state = trained(stage_for("single", machine, tmp_path / "cut", chosen), machine)
+    assert same(ended, expected)
+    assert replace(state, seconds=0, waited=0) == replace(whole, seconds=0, waited=0)
 
 
 # --- a kill at any moment ----------------------------------------------------------------------------
