@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.base.errors import InputError, Problem
-from engine.data.cells import different, is_missing
+from engine.data.cells import different, in_shares, is_missing
 from engine.data.checks import normalise
 from engine.data.rows import Findings, RawSplit, Source
 from engine.data.schema import Schema
@@ -217,12 +217,20 @@ def _labels_in(rows: pa.Table, schema: Schema) -> set[Any]:
     return set((pc.list_flatten(column) if schema.kind == "tagging" else column).unique().to_pylist())
 
 
+def _shares(parts: Mapping[str, pa.Table], schema: Schema) -> str:
+    column = parts["train"][schema.target]
+    cells = (pc.list_flatten(column) if schema.kind == "tagging" else column).to_numpy()
+    counts = np.bincount(cells, minlength=len(schema.labels)).tolist()
+    return in_shares(dict(zip(schema.labels, counts, strict=True)))
+
+
 def _remarks(parts: Mapping[str, pa.Table], schema: Schema) -> list[str]:
-    """What is unusual about the labels, but not wrong."""
-    if schema.kind != "classification":
+    """The labels with their shares in training, and what is unusual about them, but not wrong."""
+    if not schema.labels:
         return []
-    names = ", ".join(schema.labels[:10]) + (", …" if len(schema.labels) > 10 else "")
-    notes = [f"{len(schema.labels)} classes: {names}"]
+    notes = [f"{len(schema.labels)} {'tags' if schema.kind == 'tagging' else 'classes'}: {_shares(parts, schema)}"]
+    if schema.kind == "tagging":
+        return notes
     for split, rows in parts.items():
         found = _labels_in(rows, schema)
         absent = [name for index, name in enumerate(schema.labels) if index not in found]
