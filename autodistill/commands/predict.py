@@ -57,6 +57,7 @@ def answer_leaderboard(model: str, data: str, folder: Path | None, options: RunO
 
     from engine.data.load import load_task
     from engine.evaluation.leaderboard import glue_files, write_glue_files
+    from engine.models.load import label_order
 
     task = load_task(data)
     files = glue_files(task)
@@ -68,11 +69,11 @@ def answer_leaderboard(model: str, data: str, folder: Path | None, options: RunO
     predictor = load_predictor(model, options)
     answers = {split: predictor.indices([dict(row) for row in task.test[split]]) for split in files}
     if task.labels:  # the model may name the same classes in another order
-        if set(predictor.labels) != set(task.labels):
+        order = label_order(predictor.labels, task.labels)
+        if order is None:
             got = ", ".join(predictor.labels) or "no classes"
             raise InputError.of("MODEL", f"it was not trained on {task.name}", got, task.labels)
-        ours = [task.labels.index(label) for label in predictor.labels]
-        answers = {split: [ours[index] for index in each] for split, each in answers.items()}
+        answers = {split: [order.index(index) for index in each] for split, each in answers.items()}
     return write_glue_files(task, answers, folder)
 
 

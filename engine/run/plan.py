@@ -12,12 +12,13 @@ from engine.base.hub import place_of
 from engine.base.machine import Machine
 from engine.base.options import FineTuning
 from engine.data.task import Task, TaskKind
-from engine.models.load import HEADS, has_head
+from engine.models.load import HEADS, has_head, label_order, names_of_outputs
 from engine.models.names import ModelName, Scratch, parse_model
 from engine.models.start import Model, Start, begin, start_of
 from engine.objective.mapping import check_layers
 from engine.pipeline.pipeline import Pipeline
 
+NEW_HEAD = "Use --fine-tune always to train it on these."
 MEMBERS = "team.members"  # role of the members of a team
 
 
@@ -67,7 +68,11 @@ def plan_teacher(
         return TeacherPlan(start, True, resolved)
     if task.kind != "question_answering" and start.config.num_labels != task.outputs:
         what = f"it was fine-tuned for {start.config.num_labels} labels, and {task.name} has {task.outputs}"
-        raise InputError.of(place_of(role), what, repr(name), (), "Use --fine-tune always to give it a new head.")
+        raise InputError.of(place_of(role), what, repr(name), (), NEW_HEAD)
+    names = names_of_outputs(start.config)
+    if task.labels and label_order(names, task.labels) is None:
+        what = f"it was fine-tuned for other labels than those of {task.name}"
+        raise InputError.of(place_of(role), what, ", ".join(names), task.labels, NEW_HEAD)
     return TeacherPlan(replace(start, ready=True), False, resolved)
 
 
