@@ -26,7 +26,16 @@ from engine.evaluation.inference import scores_on
 from engine.models.forward import Features, faster_attention, forward
 from engine.training.batches import Stream, TrainingData, examples_in, steps_in_epoch
 from engine.training.optimiser import clip_gradients, optimizer_for, schedule, set_learning_rate, step_seed
-from engine.training.state import Clock, LoopState, Meter, best_file, load_state, save_checkpoint
+from engine.training.state import (
+    Clock,
+    LoopState,
+    Meter,
+    best_file,
+    interrupted,
+    interrupts_held,
+    load_state,
+    save_checkpoint,
+)
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -86,13 +95,15 @@ class Stage:
         return state.epoch < self.epochs
 
 
+@interrupts_held()
 def train(stage: Stage, machine: Machine) -> LoopState:
     """Trains `stage.student` and leaves it with the weights of its best epoch.
 
-    A training that pauses leaves a checkpoint, from which the next call goes on.
+    A training that pauses leaves a checkpoint, from which the next call goes on; so does one that Ctrl-C stops.
 
     Raises:
         NonFiniteLossError: A term of the loss became NaN or infinite.
+        KeyboardInterrupt: Ctrl-C was pressed; the step or evaluation under way came to its end first.
     """
     accelerator, reporter = machine.accelerator, machine.reporter
     training, student, objective = stage.training, stage.student, stage.objective
@@ -154,7 +165,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
                 with written_atomically(best_file(stage.folder, state)) as aside:
                     save_model(student, str(aside))
 
-    if accelerator.is_main_process and stage.paused(state):
+    if accelerator.is_main_process and (stage.paused(state) or interrupted()):
         save_checkpoint(checkpoint, state, parts)
     student.set_attn_implementation(attention)
     if log is not None:
