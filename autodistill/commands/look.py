@@ -17,7 +17,7 @@ from autodistill.commands.show import Shown
 from autodistill.commands.show import run as shown_run
 from autodistill.commands.units import large
 from autodistill.recommend.request import Request
-from engine.base.errors import InputError
+from engine.base.errors import InputError, counted
 from engine.base.files import RESULT_FILE
 from engine.base.progress import Reporter
 from engine.pipeline import pipeline as pipelines
@@ -168,8 +168,8 @@ def _some(members: list[SuggestedMember]) -> list[SuggestedMember]:
 def team_lines(suggestion: Suggestion) -> list[str]:
     """What the table means, in sentences."""
     roles: Sequence[Role] = [member.role for member in suggestion.members]
-    weak = f"{roles.count('weak')} of {len(roles)} are weaker than the student"
-    lines = [f"{weak}; {suggestion.dropped} members are dropped after phase 1."]
+    weak = f"weaker than the student: {roles.count('weak')} of {len(roles)}"
+    lines = [f"{weak}; {counted(suggestion.dropped, 'member')} to drop after phase 1."]
     if "weak" not in roles:
         lines.append("warning: nobody is weaker than the student; the paper's teams have such members too.")
     if "assistant" not in roles:

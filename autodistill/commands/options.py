@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
+from typer.core import TyperCommand
 
 from autodistill.recommend.request import Columns, Request
 from engine.base.options import FineTuning, RunOptions
@@ -163,6 +164,17 @@ WHERE = ("device", "precision", "cache_dir")
 RUNNING = (*WHERE, *(name for name in RunOptions.model_fields if name not in WHERE))
 
 
+class _Once(TyperCommand):
+    """A command that refuses an option that is given twice where only the last one would count."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        *_, given = self.make_parser(ctx).parse_args(args=list(args))
+        for option in given:
+            if given.count(option) > 1 and not (option.multiple or getattr(option, "is_flag", False)):
+                raise typer.BadParameter("it is given twice, and takes one value", param_hint=option.opts[0])
+        return super().parse_args(ctx, args)
+
+
 def command(app: typer.Typer, name: str, room: str, help: str, *names: str, resume: str = "", **helps: str) -> None:
     """Adds a command.
 
@@ -188,4 +200,4 @@ def command(app: typer.Typer, name: str, room: str, help: str, *names: str, resu
     chosen |= {each: replace(OPTIONS[each], help=text) for each, text in helps.items()}
     parameters = [option.parameter(each) for each, option in chosen.items()]
     act.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    app.command(name, help=cleandoc(help))(act)
+    app.command(name, cls=_Once, help=cleandoc(help))(act)

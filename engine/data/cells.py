@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.base.errors import counted
+
 PIECE = 16_384
 MANY = 20  # different numbers: said as a range
 NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*|\s*[-+]?(nan|inf|infinity)\s*", re.IGNORECASE)
@@ -194,4 +196,4 @@ def in_words(column: pa.ChunkedArray) -> str:
         counts.update(label_of(value) for value in values_of(values) if not isinstance(value, list | dict))
     if len(counts) > MANY and all(map(is_number, counts)):
         return f"{len(counts):,} numbers from {min(map(float, counts)):g} to {max(map(float, counts)):g}"
-    return f"{len(counts):,} values: {in_shares(dict(counts.most_common()), most=5)}"
+    return f"{counted(len(counts), 'value')}: {in_shares(dict(counts.most_common()), most=5)}"

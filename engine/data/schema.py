@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.base.errors import InputError, Problem, unknown_name
+from engine.base.errors import InputError, Problem, counted, unknown_name
 from engine.data.cells import are_tags, class_names, different, in_words, is_number, numbers, present, values_of
 from engine.data.rows import Declared, Findings, RawSplit
 from engine.data.task import KINDS, TASK_KINDS, TaskKind
@@ -310,7 +310,7 @@ def _kind_of_labels(train: RawSplit, column: str) -> tuple[TaskKind, str]:
         return "regression", "labels are decimal numbers"
     distinct = len(np.unique(values))
     many = distinct > MANY_LABELS and 2 * distinct > len(values)
-    reason = f"labels are whole numbers with {distinct:,} different values"
+    reason = f"labels are whole numbers with {counted(distinct, 'different value')}"
     return "regression" if many else "classification", reason
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.base.errors import InputError, Problem
+from engine.base.errors import InputError, Problem, counted
 from engine.data.cells import different, in_shares, is_missing
 from engine.data.checks import normalise
 from engine.data.rows import Findings, RawSplit, Source
@@ -173,7 +173,7 @@ def _with_validation(parts: dict[str, pa.Table], schema: Schema, seed: int, note
     if not chosen:
         what = "too few rows to hold out a validation set"
         advice = "Give a validation set, or more rows."
-        raise InputError.of("train", what, f"{len(train)} rows", suggestion=advice)
+        raise InputError.of("train", what, counted(len(train), "row"), suggestion=advice)
     share = f"{100 * len(chosen) / len(train):.0f} % of the rows ({len(chosen):,})"
     notes.append(f"no validation set: {share} held out, {manner}seed {seed}")
     held_out = np.isin(np.arange(len(train)), chosen)
@@ -206,7 +206,7 @@ def _check_targets(parts: Mapping[str, pa.Table], schema: Schema, where: str) ->
         findings.add(Problem(where, f"only one {name} in training: nothing to learn", repr(schema.labels[found.pop()])))
     for split, rows in parts.items() if schema.kind == "regression" else ():
         if len(found := _labels_in(rows, schema)) == 1:
-            got = f"{found.pop()} in each of {len(rows):,} rows"
+            got = f"{found.pop()} in {counted(len(rows), 'row')}"
             findings.add(Problem(split, "all targets are equal, so there is no correlation", got))
     findings.check()
 

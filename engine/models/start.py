@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from engine.base.errors import InputError
+from engine.base.errors import InputError, counted
 from engine.base.files import hash_of
 from engine.base.hub import place_of
 from engine.base.machine import Machine
@@ -59,7 +59,7 @@ def start_of(name: ModelName, role: str, whole: Start | None = None) -> Start:
     if isinstance(name, LayersOfTeacher):
         assert whole is not None
         if name.count > whole.layers:
-            what, got = f"the teacher has only {whole.layers} layers", f"layers:{name.count}"
+            what, got = f"the teacher has only {counted(whole.layers, 'layer')}", f"layers:{name.count}"
             raise InputError.of(place_of(role), what, got, (f"1 to {whole.layers}",))
         identity = hash_of(repr(name), whole.identity)
         return Start(name, role, identity, name.count, whole.width, whole.config, whole)

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from transformers import PretrainedConfig
 
-from engine.base.errors import InputError, Problem
+from engine.base.errors import InputError, Problem, counted
 from engine.base.files import hash_of
 from engine.base.hub import place_of
 from engine.base.machine import Machine
@@ -67,7 +67,7 @@ def plan_teacher(
     if not ready or fine_tuning.when == "always":
         return TeacherPlan(start, True, resolved)
     if task.kind != "question_answering" and start.config.num_labels != task.outputs:
-        what = f"it was fine-tuned for {start.config.num_labels} labels, and {task.name} has {task.outputs}"
+        what = f"it was fine-tuned for {counted(start.config.num_labels, 'label')}, and {task.name} has {task.outputs}"
         raise InputError.of(place_of(role), what, repr(name), (), NEW_HEAD)
     names = names_of_outputs(start.config)
     if task.labels and label_order(names, task.labels) is None:

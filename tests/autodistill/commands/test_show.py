@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from autodistill.api import AutoDistiller
-from autodistill.commands import show
+from autodistill.commands import console, show
 from autodistill.commands.show import Shown
 from autodistill.commands.units import MISSING
 from autodistill.evaluation.report import Evaluation
@@ -176,17 +176,32 @@ def test_a_race_shows_predicted_beside_reached() -> None:
     shown = show.race(outcomes)
     ((head, rows, _),) = shown.tables
     assert {len(row) for row in rows} == {len(head)}
-    assert [row[0] for row in rows] == ["pick 1", "pick 2", "pick 3"]
-    assert [row[4:7] for row in rows] == [
-        ["0.900", "0.8100", "6 epochs"],
-        ["0.500", "0.4500", "stopped after 2"],
-        [MISSING, MISSING, "failed"],
+    assert [row[0] for row in rows] == ["1", "2", "3"]
+    assert [row[2:] for row in rows] == [
+        ["0.900", "0.8100", "6", "0 s (21 min)"],
+        ["0.500", "0.4500", "2, stopped", "0 s (21 min)"],
+        [MISSING, MISSING, "0, failed", "0 s (21 min)"],
     ]
-    assert shown.lines[0].startswith("best: pick 1, ")
-    assert "predicted 0.988 (0.900 to 1.010), reached 0.900" in shown.lines[0]
+    assert list(shown.lines[:3]) == [f"pick {rank}: {a_pick().words}" for rank in (1, 2, 3)]
+    assert shown.lines[3].startswith("best: pick 1; ")
+    assert "predicted 0.988 (0.900 to 1.010), reached 0.900" in shown.lines[3]
     assert shown.lines[-1] == "student and result: runs/1"
     assert json.loads(json.dumps(shown.record))[1]["result"]["status"] == "pruned"
-    assert list(show.race(outcomes[2:]).lines) == ["failed: out of luck"]
+    assert show.race(outcomes[2:]).lines[-1] == "failed: out of luck"
+
+
+def test_a_race_fits_into_80_columns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    stopped = a_result(status="pruned", pipeline={"training": {"epochs": 20}}, history=[{}] * 10)
+    outcomes = [
+        Outcome(a_pick(rank), each, Path("run")) for rank, each in ((1, a_result(history=[{}] * 20)), (2, stopped))
+    ]
+    console.show(show.race(outcomes), as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    (first,) = (line for line in lines if line.split()[:1] == ["1"])
+    assert first.split() == ["1", "0.988", "0.900", "0.8100", "20", "0", "s", "(21", "min)"]
+    assert any(line.split() == ["(0.900", "to", "1.010)"] for line in lines)
+    assert any("10, stopped" in line for line in lines)
 
 
 # --- an evaluation -----------------------------------------------------------------------------------

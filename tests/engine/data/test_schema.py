@@ -182,7 +182,7 @@ def test_question_answering() -> None:
     assert (task.kind, task.outputs, task.token_level) == ("question_answering", 2, True)
     assert task.train["id"][:] == ["0", "1"]
     assert task.train["answers"][1] == {"text": ["engine"], "answer_start": [4]}
-    assert any("1 answers did not stand at their answer_start" in note for note in task.notes)
+    assert any("1 wrong answer_start mended" in note for note in task.notes)
 
 
 def test_what_the_user_names_goes_first() -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -138,10 +137,10 @@ def test_a_search_goes_on_where_it_was_killed(at: int, tmp_path: Path, monkeypat
     assert min(last.student.seen) == at - 1  # the step under way was done again, and none before
 
 
-def test_ctrl_c_loses_no_step(tmp_path: Path) -> None:
+def test_ctrl_c_loses_no_step(ctrl_c: Callable[[], None], tmp_path: Path) -> None:
     def pressed(step: int, shares: list[float]) -> None:
         if step == 7:
-            os.kill(os.getpid(), signal.SIGINT)
+            ctrl_c()
 
     whole = searching(tmp_path / "whole", steps=40).run(keep=False)
     with pytest.raises(KeyboardInterrupt):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -328,6 +328,7 @@ class Presses:
     at: int
     times: int = 1
     advanced: int = 0
+    press: Callable[[], None] = lambda: None
 
     def message(self, text: str) -> None: ...
 
@@ -338,7 +339,7 @@ class Presses:
     def advance(self, stage: str, count: int = 1, note: str = "") -> None:
         self.advanced += stage == self.stage
         if stage == self.stage and self.at <= self.advanced < self.at + self.times:
-            os.kill(os.getpid(), signal.SIGINT)
+            self.press()
 
 
 @pytest.mark.parametrize(
@@ -351,7 +352,8 @@ class Presses:
     ],
     ids=str,
 )
-def test_ctrl_c_loses_no_step(presses: Presses, kept: int, machine: Machine, options, tmp_path: Path) -> None:
+def test_ctrl_c_loses_no_step(presses: Presses, kept: int, machine: Machine, options, ctrl_c, tmp_path: Path) -> None:
+    presses = replace(presses, press=ctrl_c)
     chosen = pipeline(training=QUICK.model_copy(update={"epochs": 3}))
     expected, whole = trained(stage_for("single", machine, tmp_path / "whole", chosen), machine)
     before = signal.getsignal(signal.SIGINT)
@@ -366,8 +368,8 @@ def test_ctrl_c_loses_no_step(presses: Presses, kept: int, machine: Machine, opt
     assert replace(state, seconds=0, waited=0) == replace(whole, seconds=0, waited=0)
 
 
-def test_the_second_ctrl_c_ends_at_once(options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    presses = Presses("student", 2, times=2)
+def test_the_second_ctrl_c_ends_at_once(options, ctrl_c, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    presses = Presses("student", 2, times=2, press=ctrl_c)
     monkeypatch.setattr(Clock, "checkpoint_due", lambda _: False)  # a step that takes very long
     with pytest.raises(KeyboardInterrupt):
         train(stage_for("single", machine_for(options, presses), tmp_path), machine_for(options, presses))
