@@ -134,7 +134,7 @@ BAD_MODELS = [
     ([], "--teacher: this dataset needs a teacher"),
     (["--teacher", "scratch:hidden=32", "--student", "layers:1"], "scratch needs layers"),
     (["--teacher", "layers:2", "--student", "layers:1"], "layers:K is a way to start a student"),
-    ([*MODELS, "--student", "layers:x"], "layers: needs a whole number above 0"),
+    ([*MODELS[:2], "--student", "layers:x"], "layers: needs a whole number above 0"),
 ]
 BAD_OPTIONS = [
     (["--teacher-learning-rate", "0"], "--teacher-learning-rate: out of range; got 0.0; allowed: greater than 0"),

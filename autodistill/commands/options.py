@@ -164,14 +164,14 @@ WHERE = ("device", "precision", "cache_dir")
 RUNNING = (*WHERE, *(name for name in RunOptions.model_fields if name not in WHERE))
 
 
-class _Once(TyperCommand):
-    """A command that refuses an option that is given twice where only the last one would count."""
+class _OneStudent(TyperCommand):
+    """A command for one student, which refuses a second one; of other options the last one counts, as anywhere."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         *_, given = self.make_parser(ctx).parse_args(args=list(args))
-        for option in given:
-            if given.count(option) > 1 and not (option.multiple or getattr(option, "is_flag", False)):
-                raise typer.BadParameter("it is given twice, and takes one value", param_hint=option.opts[0])
+        if any(option.name == "student" and given.count(option) > 1 for option in given):
+            what = "one student is trained here, and several are named; `recommend` compares several"
+            raise typer.BadParameter(what, param_hint="--student")
         return super().parse_args(ctx, args)
 
 
@@ -200,4 +200,4 @@ def command(app: typer.Typer, name: str, room: str, help: str, *names: str, resu
     chosen |= {each: replace(OPTIONS[each], help=text) for each, text in helps.items()}
     parameters = [option.parameter(each) for each, option in chosen.items()]
     act.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    app.command(name, cls=_Once, help=cleandoc(help))(act)
+    app.command(name, cls=_OneStudent, help=cleandoc(help))(act)

@@ -6,13 +6,14 @@ Decided here: digits. Scores keep four, ratios three; what a component adds keep
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from autodistill.commands.units import MISSING, duration, figure, large
 from engine.base.errors import counted
 
 if TYPE_CHECKING:
+    from autodistill.datasets.bilstm import BiLSTMFacts as BiLSTM
     from autodistill.evaluation.report import Evaluation
     from autodistill.race import Outcome
     from autodistill.recommend.record import Pick, Recommendation
@@ -55,6 +56,35 @@ def run(result: RunResult, *more: str) -> Shown:
     return Shown(result.model_dump(), tables, [*_closing_lines(result), *more])
 
 
+def comparison(result: RunResult, bilstm: BiLSTM, *more: str) -> Shown:
+    """Teacher, student, the student alone and a small Bi-LSTM in one table, and what it comes to in a sentence."""
+    sizes = [result.parameters, result.size_mb, result.latency_ms]
+    of_teacher = [result.teacher_parameters, result.teacher_size_mb, result.teacher_latency_ms]
+    of_bilstm = [bilstm.parameters, bilstm.size_mb, bilstm.latency_ms]
+    figures: dict[str, list[float | None]] = {
+        "teacher": [result.teacher_score, *of_teacher],
+        "student": [result.student_score, *sizes],
+        "student alone": [result.student_alone_score, *sizes],
+        "Bi-LSTM": [bilstm.score, *of_bilstm],
+    }
+    forms = (lambda value: figure(value, ".4f"), large, lambda value: figure(value, ".3g", " MB"), _milliseconds)
+    rows = [[name, *(form(each) for form, each in zip(forms, of, strict=True))] for name, of in figures.items()]
+    head = ["", result.metric, "parameters", "size", "latency"]
+    record = result.model_dump() | {"bilstm": asdict(bilstm)}
+    return Shown(record, [(head, rows, "")], [*_in_a_sentence(result), *_warnings(result.warnings), *more])
+
+
+def _in_a_sentence(result: RunResult) -> Iterator[str]:
+    """What the student is against its teacher."""
+    if result.distillation_ratio is not None and result.latency_ms and result.teacher_latency_ms:
+        faster = f"The student is {result.teacher_latency_ms / result.latency_ms:.1f} times as fast as its teacher"
+        yield f"{faster} and keeps {100 * result.distillation_ratio:.0f} % of its {result.metric}."
+
+
+def _milliseconds(value: float | None) -> str:
+    return figure(value, ".3g", " ms")
+
+
 def _score_rows(result: RunResult, roles: Sequence[str]) -> Iterator[Row]:
     """A row a score on each held-out set."""
     sets = result.scores.get("student", {})
@@ -70,7 +100,7 @@ def _size_rows(result: RunResult, width: int) -> Iterator[Row]:
     for name, field, shown in (
         ("parameters", "parameters", large),
         ("size on disk", "size_mb", lambda value: figure(value, ".3g", " MB")),
-        ("latency, one example", "latency_ms", lambda value: figure(value, ".3g", " ms")),
+        ("latency, one example", "latency_ms", _milliseconds),
         ("examples per second", "throughput", large),
     ):
         values = (getattr(result, f"teacher_{field}"), getattr(result, field))

@@ -89,14 +89,11 @@ def test_the_table_is_enough_for_typer() -> None:
     assert all(isinstance(mark, typer.models.ParameterInfo) for mark in marks)
 
 
-@pytest.mark.parametrize("option", ["--student", "--seed", "--out"])
-def test_an_option_that_takes_one_value_is_not_given_twice(option: str) -> None:
-    answer = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["run", "demo", option, "1", option, "2"])
-    assert answer.exit_code == 2
-    assert f"{option}: it is given twice" in answer.stderr
-
-
-def test_an_option_that_takes_several_is_given_as_often_as_one_likes() -> None:
-    sets = ["--set", "training.epochs=2", "--set", "training.seed=1"]
-    answer = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["show", "tinybert", *sets])
-    assert "twice" not in answer.stderr
+def test_a_second_student_of_a_run_is_refused() -> None:
+    students = ["--student", "layers:1", "--student", "layers:2"]
+    for command in ("run", "team"):
+        answer = CliRunner(env={"COLUMNS": "200"}).invoke(app, [command, "nowhere.csv", *students])
+        assert answer.exit_code == 2
+        assert "--student: one student is trained here, and several are named" in answer.stderr
+    answer = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["recommend", "nowhere.csv", *students])
+    assert "several are named" not in answer.stderr
