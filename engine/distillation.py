@@ -100,6 +100,7 @@ def distill(
     if not machine.main:
         return _carry_out(run, student_alone, until_epoch)
     with folder.locked():
+        folder.remember(epochs=plan.pipeline.training.epochs)
         try:
             return _carry_out(run, student_alone, until_epoch)
         except torch.OutOfMemoryError as error:

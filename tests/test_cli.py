@@ -180,7 +180,7 @@ def test_a_pipeline_that_does_not_suit_the_task(ratings: str) -> None:
 
 
 def test_wrong_folders_and_commands(tmp_path: Path) -> None:
-    assert_one_clear_message(Answer("show", str(tmp_path)), "this folder holds no finished run")
+    assert_one_clear_message(Answer("show", str(tmp_path)), "this folder holds no run")
     assert_one_clear_message(Answer("rnu"), "No such command 'rnu'")
     assert_one_clear_message(Answer("run"), "Missing argument 'DATA'")
 

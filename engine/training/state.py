@@ -23,6 +23,7 @@ from engine.base.errors import NonFiniteLossError, RunError
 from engine.base.files import written_atomically
 
 State = TypeVar("State")
+UNREADABLE = (RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError)  # what a damaged file raises
 REPORT_SECONDS = 1.0
 CHECKPOINT_SHARE = 20  # a checkpoint is due only after this many times what the last one took
 
@@ -70,9 +71,21 @@ def load_state(path: Path, parts: dict[str, Any], kind: Callable[..., State]) ->
         for name, part in parts.items():
             part.load_state_dict(saved[name])
         return kind(**saved["state"])
-    except (RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError) as error:
+    except UNREADABLE as error:
         what = f"{path} is not a checkpoint of this run ({type(error).__name__}); remove it to start anew"
         raise RunError(what) from error
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The state in a checkpoint; nothing else of it is read.
+
+    Raises:
+        RunError: The file is not a checkpoint.
+    """
+    try:
+        return dict(torch.load(path, map_location="meta", weights_only=True, mmap=True)["state"])
+    except UNREADABLE as error:
+        raise RunError(f"{path} is not a checkpoint ({type(error).__name__})") from error
 
 
 def best_file(folder: Path, state: LoopState) -> Path:
