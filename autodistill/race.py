@@ -146,14 +146,14 @@ def rule(stops: Sequence[int], count: int) -> str:
 
     Example:
         >>> rule([3, 5], 4)
-        '4 picks side by side; after epoch 3 the best 2 go on, after epoch 5 the best 1'
+        '4 picks side by side; what goes on: after epoch 3 the best 2, after epoch 5 the best one'
     """
     parts: list[str] = []
     left = count
     for stop in stops:
         left = math.ceil(left / 2)
-        parts.append(f"after epoch {stop} the best {left}{'' if parts else ' go on'}")
-    return f"{count} picks side by side; {', '.join(parts)}"
+        parts.append(f"after epoch {stop} the best {left if left > 1 else 'one'}")
+    return f"{count} picks side by side; what goes on: {', '.join(parts)}"
 
 
 def _run(

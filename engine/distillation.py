@@ -104,6 +104,7 @@ def distill(
     if not machine.main:
         return _carry_out(run, student_alone, until_epoch, expected)
     with folder.locked():
+        folder.remember(epochs=plan.pipeline.training.epochs)
         try:
             return _carry_out(run, student_alone, until_epoch, expected)
         except torch.OutOfMemoryError as error:

@@ -8,6 +8,7 @@ one speaks.
 import json
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,8 +33,19 @@ def _console(**about: Any) -> Console:
 
 
 def say(text: str) -> None:
-    """One line for a person, on stderr."""
-    _console(stderr=True).print(text, markup=False, soft_wrap=True)
+    """A sentence for a person, on stderr."""
+    console = _console(stderr=True)
+    console.print(_wrapped(text, console), markup=False, soft_wrap=True)
+
+
+def _wrapped(text: str, console: Console) -> str:
+    """A sentence on as many lines as a terminal needs, broken between words; elsewhere, or of several lines, as it is.
+
+    Words that are longer than a line stay whole, so that a path can be copied.
+    """
+    if not console.is_terminal or "\n" in text.strip("\n"):
+        return text
+    return textwrap.fill(text, console.width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False)
 
 
 def show_text(text: str) -> None:
@@ -66,7 +78,7 @@ def show(shown: Shown, as_json: bool) -> None:
             table.add_row(*(Text(cell) for cell in row))
         console.print(table)
     if shown.lines:
-        show_text("\n".join(shown.lines))
+        show_text("\n".join(_wrapped(line, console) for line in shown.lines))
 
 
 @contextmanager
@@ -101,7 +113,8 @@ def _fail(message: str, code: int, as_json: bool, **record: Any) -> None:
         show_json(record)
     error = _console(stderr=True)
     for line in message.splitlines():
-        error.print(Text("Error: ", style="bold red") + Text(line), soft_wrap=True)
+        head, _, rest = _wrapped(f"Error: {line}", error).partition(" ")
+        error.print(Text(head, style="bold red"), Text(rest), soft_wrap=True)
     raise SystemExit(code)
 
 
@@ -145,14 +158,14 @@ class BarReporter:
     _stages: dict[str, progress.TaskID] = field(default_factory=dict)
 
     def message(self, text: str) -> None:
-        self.bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        console = self.bars.console
+        console.print(_wrapped(text, console), markup=False, highlight=False, soft_wrap=True)
 
     def start(self, stage: str, total: int, done: int = 0, unit: str = "steps") -> None:
         self.bars.start()  # with the first stage: a command without any draws nothing
-        if stage in self._stages:  # the same stage again, of a second run: its bar again
-            self.bars.reset(self._stages[stage], total=total, completed=done, unit=unit, note="")
-        else:
-            self._stages[stage] = self.bars.add_task(stage, total=total, completed=done, unit=unit, note="")
+        if stage in self._stages:  # the same stage again, of a second run: a new bar, for rich restarts no clock
+            self.bars.remove_task(self._stages[stage])
+        self._stages[stage] = self.bars.add_task(stage, total=total, completed=done, unit=unit, note="")
 
     def advance(self, stage: str, count: int = 1, note: str = "") -> None:
         noted: dict[str, Any] = {"note": note} if note else {}

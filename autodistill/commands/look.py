@@ -17,7 +17,7 @@ from autodistill.commands.show import Shown
 from autodistill.commands.show import run as shown_run
 from autodistill.commands.units import large
 from autodistill.recommend.request import Request
-from engine.base.errors import InputError
+from engine.base.errors import InputError, counted
 from engine.base.files import RESULT_FILE
 from engine.base.progress import Reporter
 from engine.pipeline import pipeline as pipelines
@@ -168,8 +168,8 @@ def _some(members: list[SuggestedMember]) -> list[SuggestedMember]:
 def team_lines(suggestion: Suggestion) -> list[str]:
     """What the table means, in sentences."""
     roles: Sequence[Role] = [member.role for member in suggestion.members]
-    weak = f"{roles.count('weak')} of {len(roles)} are weaker than the student"
-    lines = [f"{weak}; {suggestion.dropped} members are dropped after phase 1."]
+    weak = f"weaker than the student: {roles.count('weak')} of {len(roles)}"
+    lines = [f"{weak}; {counted(suggestion.dropped, 'member')} to drop after phase 1."]
     if "weak" not in roles:
         lines.append("warning: nobody is weaker than the student; the paper's teams have such members too.")
     if "assistant" not in roles:
@@ -181,17 +181,44 @@ def show(typed: Typed, reporter: Reporter) -> Shown:
     """The result of the run in a folder; or a complete pipeline, of a file or a preset.
 
     Raises:
-        InputError: The folder holds no finished run, or the pipeline cannot be read.
+        InputError: The folder holds no run, or the pipeline cannot be read.
     """
     source, form = typed["shown"], typed["format"]
     if not Path(source).is_dir():
         pipeline = load_pipeline(source, typed["set"] or ())
         comment = left_open(pipeline) if form == "toml" else ""
         return Shown(json.loads(dump_pipeline(pipeline, "json")), lines=[comment + dump_pipeline(pipeline, form)])
-    result = RunResult.read(source)
-    if result is None:
-        raise InputError.of(source, f"this folder holds no finished run (no {RESULT_FILE})")
-    return shown_run(result)
+    if (result := RunResult.read(source)) is not None:
+        return shown_run(result)
+
+    from engine.run.folder import unfinished  # with filelock, after what needs nothing
+
+    if (progress := unfinished(Path(source))) is None:
+        raise InputError.of(source, f"this folder holds no run (no {RESULT_FILE})")
+    return Shown(progress, lines=list(how_far(progress)))
+
+
+def how_far(progress: Mapping[str, Any]) -> Iterator[str]:
+    """How far an unfinished run is, in sentences.
+
+    Example:
+        >>> state = {"epoch": 2, "step": 130, "best_score": 0.8125, "best_epoch": 1}
+        >>> progress = {"done": ["teacher", "signals"], "epochs": 4, "under_way": {"student": state}}
+        >>> print(*how_far(progress), sep="\\n")
+        This run is not finished; done: teacher, signals.
+        student: 2 of 4 epochs, 130 steps; the best so far is epoch 1 with 0.8125
+        The command that began it goes on from there.
+    """
+    done = ", ".join(stage.replace("_", " ") for stage in progress["done"]) or "nothing yet"
+    yield f"This run is not finished; done: {done}."
+    for name, state in progress["under_way"].items():
+        if "epoch" not in state:  # the search for who should teach
+            yield f"{name}: {counted(len(state['history']), 'step')}"
+            continue
+        best = f"; the best so far is epoch {state['best_epoch']} with {state['best_score']:.4f}"
+        steps = f"{state['epoch']} of {counted(progress['epochs'], 'epoch')}, {counted(state['step'], 'step')}"
+        yield f"{name}: {steps}{best if state['best_epoch'] else ''}"
+    yield "The command that began it goes on from there."
 
 
 def validate(typed: Typed, reporter: Reporter) -> Shown:

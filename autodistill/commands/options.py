@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
+from typer.core import TyperCommand
 
 from autodistill.recommend.request import Columns, Request
 from engine.base.options import FineTuning, RunOptions
@@ -167,6 +168,17 @@ WHERE = ("device", "precision", "cache_dir")
 RUNNING = (*WHERE, *(name for name in RunOptions.model_fields if name not in WHERE))
 
 
+class _OneStudent(TyperCommand):
+    """A command for one student, which refuses a second one; of other options the last one counts, as anywhere."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        *_, given = self.make_parser(ctx).parse_args(args=list(args))
+        if any(option.name == "student" and given.count(option) > 1 for option in given):
+            what = "one student is trained here, and several are named; `recommend` compares several"
+            raise typer.BadParameter(what, param_hint="--student")
+        return super().parse_args(ctx, args)
+
+
 def command(app: typer.Typer, name: str, room: str, help: str, *names: str, resume: str = "", **helps: str) -> None:
     """Adds a command.
 
@@ -192,4 +204,4 @@ def command(app: typer.Typer, name: str, room: str, help: str, *names: str, resu
     chosen |= {each: replace(OPTIONS[each], help=text) for each, text in helps.items()}
     parameters = [option.parameter(each) for each, option in chosen.items()]
     act.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    app.command(name, help=cleandoc(help))(act)
+    app.command(name, cls=_OneStudent, help=cleandoc(help))(act)

@@ -1,7 +1,8 @@
 """From what was typed after `autodistill predict` to rows, and from answers to lines.
 
 Decided here: one line of standard input or of a plain file is one text; in CSV, TSV, JSON lines and Parquet the
-fields are columns. Input is read before the model, so that its mistakes are found at once.
+fields are columns, those of the training data unless others are named. Input is read before the model, so that its
+mistakes are found at once. An answer as JSON has its input beside it.
 """
 
 import json
@@ -13,7 +14,7 @@ from typing import Any
 from autodistill.commands.options import Typed
 from autodistill.commands.request import fields_of
 from autodistill.commands.show import Shown
-from engine.base.errors import InputError, unknown_name
+from engine.base.errors import InputError, counted, unknown_name
 from engine.base.files import write_text
 from engine.base.hub import local_snapshot
 from engine.base.options import RunOptions
@@ -38,11 +39,13 @@ def predict(typed: Typed, reporter: Reporter) -> Shown:
     from engine.run.predictor import load_predictor  # after everything that needs no torch
 
     predictor = load_predictor(model, options)
-    rows = predictor(rows_for(predictor.kind))
+    rows = rows_for(predictor.kind, predictor.columns)
+    answers = predictor(rows)
+    records = [row | answer for row, answer in zip(rows, answers, strict=True)]
     if out is None:
-        return Shown(rows, lines=[line(row) for row in rows])
-    write_text(out, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
-    reporter.message(f"{len(rows):,} answers: {out}")
+        return Shown(records, lines=[line(answer) for answer in answers])
+    write_text(out, "".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in records))
+    reporter.message(f"{counted(len(rows), 'answer')}: {out}")
     return Shown(None)
 
 
@@ -57,6 +60,7 @@ def answer_leaderboard(model: str, data: str, folder: Path | None, options: RunO
 
     from engine.data.load import load_task
     from engine.evaluation.leaderboard import glue_files, write_glue_files
+    from engine.models.load import label_order
 
     task = load_task(data)
     files = glue_files(task)
@@ -68,11 +72,11 @@ def answer_leaderboard(model: str, data: str, folder: Path | None, options: RunO
     predictor = load_predictor(model, options)
     answers = {split: predictor.indices([dict(row) for row in task.unlabelled[split]]) for split in files}
     if task.labels:  # the model may name the same classes in another order
-        if set(predictor.labels) != set(task.labels):
+        order = label_order(predictor.labels, task.labels)
+        if order is None:
             got = ", ".join(predictor.labels) or "no classes"
             raise InputError.of("MODEL", f"it was not trained on {task.name}", got, task.labels)
-        ours = [task.labels.index(label) for label in predictor.labels]
-        answers = {split: [ours[index] for index in each] for split, each in answers.items()}
+        answers = {split: [order.index(index) for index in each] for split, each in answers.items()}
     return write_glue_files(task, answers, folder)
 
 
@@ -93,8 +97,8 @@ def line(row: Row) -> str:
     return f"{row['label']}\t{score}" if "label" in row else score
 
 
-def rows_from(typed: Typed) -> Callable[[TaskKind], list[Row]]:
-    """The input, read; what its rows are follows once the kind of task is known."""
+def rows_from(typed: Typed) -> Callable[[TaskKind, Mapping[str, str]], list[Row]]:
+    """The input, read; what its rows are follows from the kind of task and the columns of the training data."""
     file, texts, pairs = typed["file"], typed["texts"], typed["pairs"] or None
     if file is None:
         if not texts and sys.stdin.isatty():
@@ -107,29 +111,41 @@ def rows_from(typed: Typed) -> Callable[[TaskKind], list[Row]]:
         columns = read_file(file, findings).columns
         findings.check()
         names = typed["text_column"], typed["text_pair_column"]
-        return lambda kind: _of_columns(kind, columns, str(file), *names)
+        return lambda kind, trained_on: _of_columns(kind, columns, str(file), *names, trained_on)
     elif not file.is_file():
         raise InputError.of("--file", "no such file", repr(str(file)))
     else:
         texts = read_text(file).splitlines()
 
-    def of_texts(kind: TaskKind) -> list[Row]:
+    def of_texts(kind: TaskKind, trained_on: Mapping[str, str]) -> list[Row]:
         from engine.run.predictor import rows_of_texts  # loads torch
 
-        return rows_of_texts(kind, texts, pairs)
+        return rows_of_texts(kind, texts, pairs, trained_on)
 
     return of_texts
 
 
 def _of_columns(
-    kind: TaskKind, columns: Mapping[str, list[Any]], file: str, text: str | None, pair: str | None
+    kind: TaskKind,
+    columns: Mapping[str, list[Any]],
+    file: str,
+    text: str | None,
+    pair: str | None,
+    trained_on: Mapping[str, str],
 ) -> list[Row]:
-    """Rows of a file, in the fields of the task."""
+    """Rows of a file, in the fields of the task.
+
+    A field is the column that was typed, else that of the training data, else the one of the field's own name.
+    """
     first, second = (*KINDS[kind].fields, "")[:2]
+    if pair and trained_on and second not in trained_on:
+        raise InputError.of("--text-pair-column", "the model was trained on single texts", repr(pair))
+    usual = {field: trained_on.get(field, field) for field in (first, second)}
+    found = {field: column if column in columns else field for field, column in usual.items()}
     only = next(iter(columns)) if len(columns) == 1 else None
-    chosen = {first: text or (first if first in columns else only or first)}
-    if second and (pair or second in columns or kind == "question_answering"):
-        chosen[second] = pair or second
+    chosen = {first: text or (found[first] if found[first] in columns else only or usual[first])}
+    if second and (pair or second in (trained_on or columns) or kind == "question_answering"):
+        chosen[second] = pair or (found[second] if found[second] in columns else usual[second])
     missing = {field: name for field, name in chosen.items() if name not in columns}
     if missing:
         raise InputError([unknown_name(file, f"no column for {each}", missing[each], columns) for each in missing])

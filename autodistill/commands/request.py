@@ -16,13 +16,17 @@ from autodistill.commands.options import OPTIONS, Typed, dashed
 from autodistill.recommend.request import Limits, Request, check_predictor
 from engine.base.errors import InputError, Problem
 from engine.base.hub import local_snapshot
+from engine.base.options import RunOptions
+from engine.base.packaged import packaged_encoder
 from engine.data.task import Task
 from engine.models.names import parse_model
 from engine.pipeline.explain import checked
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.read import load_pipeline
 
-DEMO_MODELS = {"teacher": "scratch:layers=4,hidden=256", "student": "scratch:layers=2,hidden=128"}
+SCRATCH = {"teacher": "scratch:layers=4,hidden=256", "student": "scratch:layers=2,hidden=128"}
+"""Models of the demo, where its pretrained teacher is not at hand, or another one is named."""
+DEPTH = "layers:3"  # of the demo's student: half of its pretrained teacher
 MODEL_EXAMPLES = {
     "teacher": "Give a hub name such as bert-base-uncased, a folder, or scratch:layers=4,hidden=256.",
     "student": "Give a hub name such as huawei-noah/TinyBERT_General_4L_312D, a folder, "
@@ -95,7 +99,9 @@ def _task(typed: Typed) -> Task | None:
 
     from engine.data.load import load_task
 
-    return load_task(given["data"], **given.get("columns", {}))
+    task = load_task(given["data"], **given.get("columns", {}))
+    why = demo_models(typed)[1] if "teacher" in typed and given["data"] == "demo" else ""
+    return replace(task, notes=(*task.notes, f"the demo's models start from scratch: {why}")) if why else task
 
 
 def _models(typed: Typed) -> dict[str, Any]:
@@ -104,13 +110,26 @@ def _models(typed: Typed) -> dict[str, Any]:
         return {}
     students = typed.get("students") or [typed.get("student")]
     named = [("teacher", typed["teacher"]), *(("student", student) for student in students)]
-    teacher, *students = together(*(partial(_model, typed["data"], role, name) for role, name in named))
+    teacher, *students = together(*(partial(_model, typed, role, name) for role, name in named))
     return {"teacher": teacher, "students": tuple(students)}
 
 
-def _model(data: str, role: str, name: str | None) -> str:
+def demo_models(typed: Typed) -> tuple[dict[str, str], str]:
+    """Teacher and student of the demo where none is named, and why they are not the pretrained ones."""
+    if typed.get("teacher"):
+        return SCRATCH, ""
+    try:
+        return {
+            "teacher": str(packaged_encoder(RunOptions(cache_dir=typed.get("cache_dir")).cache)),
+            "student": DEPTH,
+        }, ""
+    except InputError as error:
+        return SCRATCH, error.problems[0].what
+
+
+def _model(typed: Typed, role: str, name: str | None) -> str:
     """The name of a model; the demo brings its own, other data need one."""
-    name = name or (DEMO_MODELS[role] if data == "demo" else "")
+    name = name or (demo_models(typed)[0][role] if typed["data"] == "demo" else "")
     if not name:
         raise InputError.of(f"--{role}", f"this dataset needs a {role}", suggestion=MODEL_EXAMPLES[role])
     parse_model(name, role)

@@ -29,7 +29,14 @@ def run(typed: Typed, reporter: Reporter) -> show.Shown:
     out = request.out or default_folder(request, source)
     result = distilled(request, request.students[0], request.pipeline, out, reporter)
     record_run(request, result, out)
-    return show.run(result, f"student and result: {out}")
+    where = f"student and result: {out}"
+    if not request.student_alone:
+        return show.run(result, where)
+
+    from autodistill.datasets.bilstm import bilstm_facts
+    from engine.base.machine import machine_for
+
+    return show.comparison(result, bilstm_facts(request.task, machine_for(request.options, reporter)), where)
 
 
 def recommend(typed: Typed, reporter: Reporter) -> show.Shown:

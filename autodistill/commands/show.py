@@ -6,13 +6,15 @@ Decided here: digits. Scores keep four, ratios three; what a component adds keep
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from autodistill.commands.units import MISSING, duration, figure, large
+from engine.base.errors import counted
 from engine.data.metrics import with_interval
 
 if TYPE_CHECKING:
+    from autodistill.datasets.bilstm import BiLSTMFacts as BiLSTM
     from autodistill.evaluation.report import Evaluation
     from autodistill.race import Outcome
     from autodistill.recommend.record import Pick, Recommendation
@@ -57,6 +59,35 @@ def run(result: RunResult, *more: str) -> Shown:
     return Shown(result.model_dump(), tables, [*_closing_lines(result), *more])
 
 
+def comparison(result: RunResult, bilstm: BiLSTM, *more: str) -> Shown:
+    """Teacher, student, the student alone and a small Bi-LSTM in one table, and what it comes to in a sentence."""
+    sizes = [result.parameters, result.size_mb, result.latency_ms]
+    of_teacher = [result.teacher_parameters, result.teacher_size_mb, result.teacher_latency_ms]
+    of_bilstm = [bilstm.parameters, bilstm.size_mb, bilstm.latency_ms]
+    figures = {"teacher": of_teacher, "student": sizes, "student_alone": sizes, "bilstm": of_bilstm}
+    scores = {role: _score(result, role, result.split, result.metric) for role in ROLES}
+    scores["bilstm"] = figure(bilstm.score, ".4f")
+    forms = (large, lambda value: figure(value, ".3g", " MB"), _milliseconds)
+    rows = [
+        [ROLES.get(role, "Bi-LSTM"), scores[role], *(form(each) for form, each in zip(forms, of, strict=True))]
+        for role, of in figures.items()
+    ]
+    head = ["", result.named(result.metric), "parameters", "size", "latency"]
+    record = result.model_dump() | {"bilstm": asdict(bilstm)}
+    return Shown(record, [(head, rows, "")], [*_in_a_sentence(result), *_warnings(result.warnings), *more])
+
+
+def _in_a_sentence(result: RunResult) -> Iterator[str]:
+    """What the student is against its teacher."""
+    if result.distillation_ratio is not None and result.latency_ms and result.teacher_latency_ms:
+        faster = f"The student is {result.teacher_latency_ms / result.latency_ms:.1f} times as fast as its teacher"
+        yield f"{faster} and keeps {100 * result.distillation_ratio:.0f} % of its {result.metric}."
+
+
+def _milliseconds(value: float | None) -> str:
+    return figure(value, ".3g", " ms")
+
+
 def _score_rows(result: RunResult, roles: Sequence[str]) -> Iterator[Row]:
     """A row a score of the held-out set that is reported, and one of each other set."""
     sets = result.scores.get("student", {})
@@ -76,7 +107,7 @@ def _size_rows(result: RunResult, width: int) -> Iterator[Row]:
     for name, field, shown in (
         ("parameters", "parameters", large),
         ("size on disk", "size_mb", lambda value: figure(value, ".3g", " MB")),
-        ("latency, one example", "latency_ms", lambda value: figure(value, ".3g", " ms")),
+        ("latency, one example", "latency_ms", _milliseconds),
         ("examples per second", "throughput", large),
     ):
         values = (getattr(result, f"teacher_{field}"), getattr(result, field))
@@ -105,14 +136,14 @@ def _closing_lines(result: RunResult) -> Iterator[str]:
     yield f"distillation ratio ({result.named(result.metric)}, student / teacher): {words}, on {result.split_in_words}"
     if scores := [candidate.score for candidate in result.team.candidates] if result.team else []:
         search, trained = (result.stage_seconds.get(stage, 0.0) for stage in ("search", "student"))
-        yield f"{len(scores)} candidates: {result.metric} {min(scores):.4f} to {max(scores):.4f}"
+        yield f"{counted(len(scores), 'candidate')}: {result.metric} {min(scores):.4f} to {max(scores):.4f}"
         each = f"{trained / len(scores):.0f} s each"
-        yield f"search for θ {search:.0f} s, {len(scores)} trainings {trained:.0f} s, {each}"
+        yield f"search for θ {search:.0f} s, {counted(len(scores), 'training')} {trained:.0f} s, {each}"
     yield from _warnings(result.warnings)
     yield from result.verdict
     passed = f"{result.teacher_examples:,} passed through {'the team' if result.team else 'the teacher'}"
     how = f"{result.seconds:.0f} s; {result.device}; {result.precision}"
-    yield f"{result.train_examples:,} training examples; {passed}; {how}"
+    yield f"{counted(result.train_examples, 'training example')}; {passed}; {how}"
 
 
 def _warnings(warnings: Sequence[str]) -> list[str]:
@@ -153,7 +184,7 @@ def _reasons(pick: Pick) -> str:
 def _lines_about(found: Recommendation) -> Iterator[str]:
     """What the recommendation rests on, one sentence each."""
     yield (
-        f"{found.task}: {found.task_kind.replace('_', ' ')}, {found.train_examples:,} training examples; "
+        f"{found.task}: {found.task_kind.replace('_', ' ')}, {counted(found.train_examples, 'training example')}; "
         f"{found.metric}: teacher {found.teacher_score:.3f}, a small Bi-LSTM {figure(found.bilstm_score, '.3f')}"
     )
     for student in found.students:
@@ -163,8 +194,9 @@ def _lines_about(found: Recommendation) -> Iterator[str]:
     for member in found.members:
         yield f"member {member.name}: {large(member.parameters)} parameters, {member.score(found.metric):.3f}"
     yield (
-        f"{found.candidates:,} pipelines compared by {found.predictor} with {found.past_runs:,} past runs on "
-        f"{len(found.past_datasets)} datasets; left out one at a time, it orders theirs with a rank "
+        f"{counted(found.candidates, 'pipeline')} compared by {found.predictor} with "
+        f"{counted(found.past_runs, 'past run')} on "
+        f"{counted(len(found.past_datasets), 'dataset')}; left out one at a time, it orders theirs with a rank "
         f"correlation of {found.agreement:.2f} (mean rank of configurations: {found.mean_rank_agreement:.2f})"
     )
     used = " and ".join(found.features) or "none: what holds on every dataset predicts new ones best"
@@ -175,19 +207,20 @@ def _lines_about(found: Recommendation) -> Iterator[str]:
 
 
 def race(outcomes: Sequence[Outcome]) -> Shown:
-    """Predicted beside reached, the best first, and where the best run lies."""
-    records, rows = [], []
+    """Predicted beside reached, the best first, what each pick is, and where the best run lies."""
+    records, rows, lines = [], [], []
     for outcome in outcomes:
         pick, result = outcome.pick, outcome.result
-        epochs = len(result.history)
-        end = {"ok": f"{epochs} epochs", "pruned": f"stopped after {epochs}", "failed": "failed"}[result.status]
+        end = str(len(result.history)) + {"ok": "", "pruned": ", stopped", "failed": ", failed"}[result.status]
+        predicted = f"{pick.ratio:.3f}\n({_interval(pick)})"
         reached = [figure(result.distillation_ratio, ".3f"), figure(result.student_score, ".4f"), end]
-        times = [duration(pick.seconds), duration(outcome.seconds)]
-        rows.append([f"pick {pick.rank}", pick.words, f"{pick.ratio:.3f}", _interval(pick), *reached, *times])
+        times = f"{duration(outcome.seconds)} ({duration(pick.seconds)})"
+        rows.append([str(pick.rank), predicted, *reached, times])
+        lines.append(f"pick {pick.rank}: {pick.words}")
         record = result.model_dump(exclude={"history"})
         records.append({"pick": pick.model_dump(), "folder": str(outcome.folder), "result": record})
-    head = ["", "pipeline", "predicted", "80 % interval", "reached", "score", "end", "time predicted", "taken"]
-    return Shown(records, [(head, rows, "")], _race_lines(outcomes[0]))
+    head = ["pick", "predicted ratio\n(80 % interval)", "reached", "score", "epochs", "time (predicted)"]
+    return Shown(records, [(head, rows, "")], [*lines, *_race_lines(outcomes[0])])
 
 
 def _race_lines(best: Outcome) -> list[str]:
@@ -197,7 +230,7 @@ def _race_lines(best: Outcome) -> list[str]:
         return [f"failed: {result.reason}"]
     predicted = f"distillation ratio predicted {pick.ratio:.3f} ({_interval(pick)})"
     reached = f"reached {figure(result.distillation_ratio, '.3f')}"
-    lines = [f"best: pick {pick.rank}, {pick.words}; {predicted}, {reached}", *_warnings(result.warnings)]
+    lines = [f"best: pick {pick.rank}; {predicted}, {reached}", *_warnings(result.warnings)]
     return [*lines, *result.verdict, f"student and result: {best.folder}"]
 
 
@@ -221,7 +254,7 @@ def _measure_rows(measures: Mapping[str, Mapping[str, float]]) -> list[Row]:
 def _evaluation_lines(found: Evaluation) -> Iterator[str]:
     low, high = found.interval or (None, None)
     between = "" if low is None else f" (95 % over datasets: {low:.3f} to {high:.3f})"
-    runs = f"{found.runs:,} runs of {len(found.datasets)} datasets ({found.meta_data})"
+    runs = f"{counted(found.runs, 'run')} of {counted(len(found.datasets), 'dataset')} ({found.meta_data})"
     within = f"within {found.pair} {figure(found.mean_within_pair_spearman, '.3f')}"
     yield f"{found.predictor} on {runs}: mean Spearman {figure(found.mean_spearman, '.3f')}{between}; {within}"
     if found.noise_ceiling is not None:

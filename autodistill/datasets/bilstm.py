@@ -23,8 +23,11 @@ from engine.base.machine import Machine
 from engine.data.load import identified
 from engine.data.splits import sample
 from engine.data.task import Task
+from engine.evaluation.inference import encode_held_out, timing
 from engine.evaluation.intervals import in_words
+from engine.models.load import parameter_count, size_mb
 from engine.models.output import change_unit
+from engine.models.start import Model
 from engine.models.vocabulary import scratch_tokenizer
 from engine.pipeline.training import Training
 from engine.run.fine_tuning import gold_scores
@@ -70,17 +73,41 @@ class BiLSTMSettings:
 DEFAULTS = BiLSTMSettings()
 
 
+@dataclass(frozen=True)
+class BiLSTMFacts:
+    """The Bi-LSTM as it is compared with a student: its score, and sizes and latency as in `RunResult`."""
+
+    score: float
+    parameters: int
+    size_mb: float
+    latency_ms: float
+
+
+def bilstm_facts(task: Task, machine: Machine, settings: BiLSTMSettings = DEFAULTS) -> BiLSTMFacts:
+    """Score and cost of the Bi-LSTM; the score is kept in the cache, and the cost is that of any weights."""
+    score = bilstm_score(task, machine, settings)
+    task = sampled(task, settings)
+    network, tokenizer = _start(task, machine, settings)
+    held_out = encode_held_out(task, tokenizer, settings.training(task))[task.split]
+    latency, _ = timing(network, held_out, task.kind, machine.device)
+    return BiLSTMFacts(score, parameter_count(network), size_mb(network), latency)
+
+
+def _start(task: Task, machine: Machine, settings: BiLSTMSettings) -> Model:
+    tokenizer = scratch_tokenizer(task, machine)
+    torch.manual_seed(settings.seed)
+    return BiLSTM(task, len(tokenizer), settings), tokenizer
+
+
 def bilstm_score(task: Task, machine: Machine, settings: BiLSTMSettings = DEFAULTS) -> float:
     """The task's metric on the held-out set that is reported, after the Bi-LSTM's best epoch; kept in the cache."""
     task = sampled(task, settings)
     training = settings.training(task)
-    tokenizer = scratch_tokenizer(task, machine)
-    torch.manual_seed(settings.seed)
-    network = BiLSTM(task, len(tokenizer), settings)
+    start = _start(task, machine, settings)
     key = hash_of("bi_lstm", settings, training.model_dump_json(), task.fingerprint)
-    change_unit(network, task.unit)
+    change_unit(start[0], task.unit)
     with one_thread():
-        measures = gold_scores("Bi-LSTM", (network, tokenizer), task, training, settings.seed, key, machine)
+        measures = gold_scores("Bi-LSTM", start, task, training, settings.seed, key, machine)
     machine.reporter.message(f"Bi-LSTM: {in_words(measures)}")
     return measures[task.split].scores[task.metric]
 

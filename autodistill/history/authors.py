@@ -17,6 +17,7 @@ from pydantic import Field
 from autodistill.datasets.descriptors import Share, dataset_name
 from autodistill.datasets.known import shipped_datasets
 from autodistill.history.table import Runs, checked_row, runs_frame
+from engine.base.errors import counted
 from engine.base.spec import Count, Name, Score, TableRow
 from engine.data.rows import Findings
 from meta_data import ARCHITECTURES
@@ -74,7 +75,7 @@ def runs_of_authors(cells: Mapping[str, Mapping[str, Any]], path: Path) -> Runs:
     findings.check()
     notes = _faults(list(once), path)
     if repeats := len(cells) - len(once):
-        notes.insert(0, f"{repeats} rows repeat another one exactly and are left out")
+        notes.insert(0, f"{counted(repeats, 'row')} left out that repeat another one exactly")
     frame = runs_frame([_in_our_layout(row) for row in once], list(once.values()))
     return Runs(frame, tuple(f"{path.name}: {note}" for note in notes))
 

@@ -15,6 +15,7 @@ from autodistill.ranking.calibration import Calibration, calibrate, left_out_sta
 from autodistill.ranking.mixed import mixed
 from autodistill.ranking.past import Fit, Rank, RunTable, agreement
 from engine.base.cache import kept, maker
+from engine.base.errors import counted
 from engine.base.files import write_text, written_atomically
 from engine.base.progress import Reporter
 
@@ -49,8 +50,8 @@ def fit_predictor(name: str, table: RunTable, cache: Path, reporter: Reporter) -
     path = _place(name, table, cache)
     if (known := _read(path)) is not None:
         return known
-    counted = f"{len(table.runs):,} runs of {len(table.names)} datasets"
-    reporter.message(f"fitting the predictor {name} on {counted}")
+    past = f"{counted(len(table.runs), 'run')} of {counted(len(table.names), 'dataset')}"
+    reporter.message(f"fitting the predictor {name} on {past}")
     fit = PREDICTORS[name]
     rank = fit(table)
     standings = left_out_standings(fit, rank, table)

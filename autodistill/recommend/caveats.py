@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from autodistill.ranking.past import MODELS
+from engine.base.errors import counted
 
 if TYPE_CHECKING:
     from autodistill.datasets.known import Dataset
@@ -63,8 +64,8 @@ def _of_the_past(task: Task, table: RunTable, fitted: Fitted) -> Iterator[str]:
 
 def _of_the_rows(task: Task) -> Iterator[str]:
     counts = {"training": len(task.train), "held-out": len(task.held_out[task.split])}
-    if few := [f"{count:,} {what}" for what, count in counts.items() if count < FEW_ROWS]:
-        yield f"Only {' and '.join(few)} rows: scores move by several points from seed to seed."
+    if few := [counted(count, f"{what} row") for what, count in counts.items() if count < FEW_ROWS]:
+        yield f"Only {' and '.join(few)}: scores move by several points from seed to seed."
 
 
 def _of_the_words(dataset: Dataset, table: RunTable) -> Iterator[str]:

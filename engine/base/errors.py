@@ -69,6 +69,16 @@ def nearest(got: str, names: Iterable[str], likeness: float = 0.5) -> str:
     return next(iter(difflib.get_close_matches(got, names, n=1, cutoff=likeness)), "")
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, which ends in s unless there is one.
+
+    Example:
+        >>> counted(1, "member"), counted(2000, "answer"), counted(0, "row")
+        ('1 member', '2,000 answers', '0 rows')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def shown(value: Any) -> str:
     """A value for a message, cut to 60 characters.
 

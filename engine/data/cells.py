@@ -7,14 +7,18 @@ JSON. A cell is missing where it is null, NaN or a text without a letter. A labe
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.base.errors import counted
+
 PIECE = 16_384
+MANY = 20  # different numbers: said as a range
 NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*|\s*[-+]?(nan|inf|infinity)\s*", re.IGNORECASE)
 
 
@@ -76,6 +80,19 @@ def class_names(values: Iterable[Any]) -> tuple[str, ...]:
     if all(re.fullmatch(r"-?\d+", name) for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))
+
+
+def in_shares(counts: Mapping[str, int], most: int = 10) -> str:
+    """How often each of several values occurs, the first ones in words.
+
+    Example:
+        >>> in_shares({"bad": 199, "good": 600, "odd": 1}), in_shares({"a": 1, "b": 1, "c": 2}, most=2)
+        ('bad (25 %), good (75 %), odd (<1 %)', 'a (25 %), b (25 %), …')
+    """
+    total = sum(counts.values())
+    shares = {name: 100 * count / total for name, count in list(counts.items())[:most]}
+    shown = (f"{name} ({'<1' if 0 < share < 0.5 else format(share, '.0f')} %)" for name, share in shares.items())
+    return ", ".join([*shown, *["…"] * (len(counts) > most)])
 
 
 def column_of(values: Sequence[Any]) -> pa.Array:
@@ -164,3 +181,19 @@ def numbers(cells: pa.Array) -> pa.Array:
     values, codes = coded(cells)
     found = [float(value) if is_number(value) else None for value in values]
     return pa.array(found, pa.float64()).take(pa.array(codes))
+
+
+def in_words(column: pa.ChunkedArray) -> str:
+    """What a column holds: the shares of its commonest values, or the range of its numbers.
+
+    Example:
+        >>> in_words(pa.chunked_array([["a", "b", "b", None]])), in_words(pa.chunked_array([range(90)]))
+        ('2 values: b (67 %), a (33 %)', '90 numbers from 0 to 89')
+    """
+    counts: Counter[str] = Counter()
+    for cells in present(column):
+        values = pc.list_flatten(cells) if pa.types.is_list(cells.type) else cells
+        counts.update(label_of(value) for value in values_of(values) if not isinstance(value, list | dict))
+    if len(counts) > MANY and all(map(is_number, counts)):
+        return f"{len(counts):,} numbers from {min(map(float, counts)):g} to {max(map(float, counts)):g}"
+    return f"{counted(len(counts), 'value')}: {in_shares(dict(counts.most_common()), most=5)}"

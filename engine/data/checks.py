@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.base.errors import Problem, shown
+from engine.base.errors import Problem, counted, shown
 from engine.data.cells import are_tags, coded, is_index, is_missing, is_number, label_of, missing, numbers, values_of
 from engine.data.rows import Findings, RawSplit
 from engine.data.schema import Schema
@@ -98,8 +98,8 @@ def normalise(
     }
     if check.moved_answers:
         notes.append(
-            f"{split.where}: {check.moved_answers:,} answers did not stand at their answer_start; "
-            "each stands in its context exactly once and was found there"
+            f"{split.where}: {counted(check.moved_answers, 'wrong answer_start')} mended: "
+            "the answer stands in its context exactly once"
         )
     return pa.table(rows)
 
@@ -217,7 +217,9 @@ def _tags(check: _Check, row: int, where: str, tags: Any, words: Any) -> list[in
     elif not are_tags(tags):
         check.row(row, f"{where} must hold lists of names or whole numbers", shown(tags))
     elif isinstance(words, list) and len(words) != len(tags):
-        check.row(row, "words and tags differ in number", f"{len(words)} words and {len(tags)} tags")
+        check.row(
+            row, "words and tags differ in number", f"{counted(len(words), 'word')} and {counted(len(tags), 'tag')}"
+        )
     elif NO_LABEL in (indices := [check.index(tag) for tag in tags]):
         check.unknown(row, where, check.named(tags[indices.index(NO_LABEL)]))
     else:

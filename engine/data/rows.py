@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.base.errors import InputError, Problem
+from engine.base.errors import InputError, Problem, counted
 from engine.data.cells import PIECE, column_of, values_of
 from engine.data.task import TaskKind
 
@@ -81,7 +81,7 @@ class RawSplit:
     def where(self) -> str:
         """The file or files that the rows came from."""
         first, *rest = dict.fromkeys(origin.where for origin in self.origins)
-        return f"{first} and {len(rest)} more files" if rest else first
+        return f"{first} and {counted(len(rest), 'more file')}" if rest else first
 
     def pieces(self, *columns: str) -> Iterator[tuple[int, list[pa.Array]]]:
         """The first row of each piece, and the cells of some columns."""

@@ -3,8 +3,9 @@
 Decided here: lists of words with lists of tags are tagging; question, context and answers are question answering;
 decimal labels are regression, whole numbers with more than 50 different values, one for every two rows, too,
 everything else is classification. What the user names goes before what the source declares, and that before what is
-inferred; every inference is said in a note. Of the cells that are looked at most decide, so that a few damaged rows
-do not hide a column: they are named later, one by one.
+inferred; every inference is said in a note. A label is never guessed: where several columns could hold it, and none is
+called so, the user is asked. Of the cells that are looked at most decide, so that a few damaged rows do not hide a
+column: they are named later, one by one.
 """
 
 import re
@@ -16,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.base.errors import InputError, Problem, unknown_name
-from engine.data.cells import are_tags, class_names, different, is_number, numbers, present, values_of
+from engine.base.errors import InputError, Problem, counted, unknown_name
+from engine.data.cells import are_tags, class_names, different, in_words, is_number, numbers, present, values_of
 from engine.data.rows import Declared, Findings, RawSplit
 from engine.data.task import KINDS, TASK_KINDS, TaskKind
 
@@ -39,6 +40,8 @@ LABELS = (
     "label", "labels", "target", "class", "category", "gold_label", "intent", "emotion", "sentiment", "polarity",
     "stars", "rating", "score", "similarity_score", "relatedness_score", "y", "output", "answer",
 )  # fmt: skip
+PLAIN = ("label", "labels", "tags", "answers")
+"""Names that leave no doubt that their column holds the labels."""
 TAGS = ("tags", "ner_tags", "ner", "labels", "label", "pos_tags", "upos", "pos", "chunk_tags")
 IDENTIFIERS = re.compile(r"(.*_)?(id|idx|index|guid|uid|uuid|url|date|time|timestamp|split)", re.IGNORECASE)
 
@@ -180,7 +183,9 @@ def _list_columns(
         free = [column for column in train.names if column not in (*columns.values(), *named.values())]
         found = [column for column in _candidates(train, names, fits) if column in free]
         found = found or [column for column in free if _looks(train, column, fits)]
-        if found:
+        if found and field == KINDS[kind].target:
+            columns[field] = _label(train, found, notes, field)
+        elif found:
             columns[field] = _chosen(field, found, notes)
         else:
             advice = f"Name the column with --{roles[field].replace('_', '-')}."
@@ -242,19 +247,29 @@ def _texts_by_name(
 def _label_by_name(train: RawSplit, taken: Iterable[str], notes: list[str]) -> str | None:
     by_name = _by_name(column for column in train.names if column not in taken)
     found = [by_name[name] for name in LABELS if name in by_name]
-    found = [column for column in found if column.lower() in LABELS[:2] or _few_or_numbers(train, column)]
-    return _chosen("label", found, notes) if found else None
+    found = [column for column in found if column.lower() in PLAIN or _few_or_numbers(train, column)]
+    return _label(train, found, notes) if found else None
 
 
 def _label_by_values(train: RawSplit, taken: Sequence[str], notes: list[str]) -> str:
-    """The last column that could hold labels, by its values alone."""
+    """The one column that could hold labels, by its values alone; one that never changes is no other."""
     columns = [column for column in train.names if column not in taken and not IDENTIFIERS.fullmatch(column)]
     found = [column for column in columns if _few_or_numbers(train, column)]
+    found = [column for column in found if len(class_names(different(train.table[column]))) > 1] or found
     if not found:
         advice = "Name it with --label."
         got = f"columns {', '.join(train.names)}"
         raise InputError.of(train.where, "cannot tell which column holds the labels", got, suggestion=advice)
-    return _chosen("label", [found[-1], *found[:-1]], notes, ", the last one that can hold labels")
+    return _label(train, found, notes)
+
+
+def _label(train: RawSplit, columns: Sequence[str], notes: list[str], field: str = "label") -> str:
+    """The column of the labels; an `InputError` where it could be another one as well."""
+    if len(columns) > 1 and columns[0].lower() not in PLAIN:
+        got = "; ".join(f"'{column}' ({in_words(train.table[column])})" for column in columns)
+        what = f"{len(columns)} columns could hold the labels"
+        raise InputError.of(train.where, what, got, suggestion="Name the right one with --label.")
+    return _chosen(field, columns, notes)
 
 
 def _looks(train: RawSplit, column: str, fits: Callable[[Any], bool]) -> bool:
@@ -295,7 +310,7 @@ def _kind_of_labels(train: RawSplit, column: str) -> tuple[TaskKind, str]:
         return "regression", "labels are decimal numbers"
     distinct = len(np.unique(values))
     many = distinct > MANY_LABELS and 2 * distinct > len(values)
-    reason = f"labels are whole numbers with {distinct:,} different values"
+    reason = f"labels are whole numbers with {counted(distinct, 'different value')}"
     return "regression" if many else "classification", reason
 
 

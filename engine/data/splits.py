@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.base.errors import InputError, Problem
-from engine.data.cells import different, is_missing
+from engine.base.errors import InputError, Problem, counted
+from engine.data.cells import different, in_shares, is_missing
 from engine.data.checks import normalise
 from engine.data.rows import Findings, RawSplit, Source
 from engine.data.schema import Schema
@@ -196,7 +196,7 @@ def _hold_out_what_is_missing(parts: Parts, schema: Schema, seed: int, notes: li
         if not chosen:
             what = f"too few rows to hold out a {role} set"
             advice = f"Give a {role} set, or more rows."
-            raise InputError.of("train", what, f"{rows} rows", suggestion=advice)
+            raise InputError.of("train", what, counted(rows, "row"), suggestion=advice)
         share = f"{100 * len(chosen) / rows:.0f} % of the rows ({len(chosen):,})"
         notes.append(f"no {role} set: {share} held out, {manner}seed {seed}")
         held_out = np.isin(np.arange(len(train)), chosen)
@@ -232,7 +232,7 @@ def _check_targets(parts: Mapping[str, pa.Table], schema: Schema, where: str) ->
         findings.add(Problem(where, f"only one {name} in training: nothing to learn", repr(schema.labels[found.pop()])))
     for split, rows in parts.items() if schema.kind == "regression" else ():
         if len(found := _labels_in(rows, schema)) == 1:
-            got = f"{found.pop()} in each of {len(rows):,} rows"
+            got = f"{found.pop()} in {counted(len(rows), 'row')}"
             findings.add(Problem(split, "all targets are equal, so there is no correlation", got))
     findings.check()
 
@@ -243,13 +243,21 @@ def _labels_in(rows: pa.Table, schema: Schema) -> set[Any]:
     return set((pc.list_flatten(column) if schema.kind == "tagging" else column).unique().to_pylist())
 
 
+def _shares(parts: Mapping[str, pa.Table], schema: Schema) -> str:
+    column = parts["train"][schema.target]
+    cells = (pc.list_flatten(column) if schema.kind == "tagging" else column).to_numpy()
+    counts = np.bincount(cells, minlength=len(schema.labels)).tolist()
+    return in_shares(dict(zip(schema.labels, counts, strict=True)))
+
+
 def _remarks(parts: Mapping[str, pa.Table], schema: Schema) -> list[str]:
-    """What is unusual about the labels, but not wrong."""
-    if schema.kind != "classification":
+    """The labels with their shares in training, and what is unusual about them, but not wrong."""
+    if not schema.labels:
         return []
+    notes = [f"{len(schema.labels)} {'tags' if schema.kind == 'tagging' else 'classes'}: {_shares(parts, schema)}"]
+    if schema.kind == "tagging":
+        return notes
     shares = np.bincount(parts["train"]["label"].to_numpy(), minlength=len(schema.labels)) / len(parts["train"])
-    shown = [f"{name} ({100 * share:.3g} %)" for name, share in zip(schema.labels, shares, strict=True)]
-    notes = [f"{len(schema.labels)} classes: {', '.join(shown[:10])}{', …' * (len(shown) > 10)}"]
     if shares.max() >= SKEWED:
         what = f"always answering {schema.labels[shares.argmax()]} has an accuracy of about {shares.max():.2f}"
         notes.append(f"{what}; --metric f1_macro or balanced_accuracy lets every class count alike")

@@ -7,7 +7,7 @@ inference tasks, class indices elsewhere, and for STS-B a number from 0 to 5.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from engine.base.errors import InputError, unknown_name
+from engine.base.errors import InputError, counted, unknown_name
 from engine.base.files import write_text
 from engine.data.benchmarks import BENCHMARKS, Benchmark
 from engine.data.task import Task
@@ -40,7 +40,7 @@ def write_glue_files(task: Task, predictions_by_split: Mapping[str, Sequence[flo
         if split not in files:
             raise InputError(unknown_name(task.name, "no test set of this name", split, files))
         if (got := len(predictions)) != (rows := len(task.unlabelled[split])):
-            counts = f"{got:,} predictions for {rows:,} rows"
+            counts = f"{counted(got, 'prediction')} for {counted(rows, 'row')}"
             raise InputError.of(f"{task.name} {split}", "one prediction per row is needed", counts)
         lines = (f"{row}\t{_written(benchmark, answer)}\n" for row, answer in enumerate(predictions))
         texts[Path(folder) / files[split]] = "index\tprediction\n" + "".join(lines)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ from engine.models.output import answer_exactly, output_layer
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+UNNAMED = re.compile(r"LABEL_\d+")
+SEPARATORS = re.compile(r"(?<=[^\W_])[\W_]+(?=[^\W_])")  # a minus in front of a number is none
 HEADS: dict[TaskKind, Any] = {name: getattr(transformers, f"AutoModel{kind.head}") for name, kind in KINDS.items()}
 
 
@@ -173,21 +176,51 @@ def depth_and_width(config: PretrainedConfig) -> tuple[int, int]:
     return layers, width
 
 
+def names_of_outputs(config: PretrainedConfig) -> list[str]:
+    """What a model calls its outputs."""
+    return [str(config.id2label[index]) for index in range(config.num_labels)]
+
+
+def unnamed(names: Sequence[str]) -> bool:
+    """Whether a model's outputs have no names, but what transformers puts in their place: LABEL_0, LABEL_1, …."""
+    return all(UNNAMED.fullmatch(name) for name in names)
+
+
+def label_order(names: Sequence[str], labels: Sequence[str]) -> list[int] | None:
+    """Where each label stands among a model's names, case and separators aside; None where they do not match.
+
+    Without names (`unnamed`) the positions are those of the labels.
+
+    Example:
+        >>> label_order(["Not Entailment", "entailment"], ["entailment", "not_entailment"])
+        [1, 0]
+        >>> label_order(["LABEL_0", "LABEL_1"], ["no", "yes"]), label_order(["neg", "pos"], ["0", "1"])
+        ([0, 1], None)
+    """
+    for plain in (str, str.casefold, lambda label: SEPARATORS.sub("", label.casefold())):
+        theirs, ours = ([plain(label) for label in each] for each in (names, labels))
+        if sorted(theirs) == sorted(ours) and len(set(ours)) == len(ours):
+            return [theirs.index(label) for label in ours]
+    return list(range(len(labels))) if len(names) == len(labels) and unnamed(names) else None
+
+
 def reorder_labels(model: PreTrainedModel, labels: Sequence[str]) -> bool:
     """Puts the outputs of a fine-tuned model into the dataset's order of labels, in place; says if it had to.
 
     Raises:
-        InputError: The model has these labels in another order and no single output layer.
+        InputError: The model has other labels, or these in another order and no single output layer.
     """
-    names = [str(model.config.id2label[index]).lower() for index in range(model.config.num_labels)]
-    wanted = [label.lower() for label in labels]
-    if names == wanted or set(names) != set(wanted) or len(set(names)) != len(names):
+    names = names_of_outputs(model.config)
+    order = label_order(names, labels)
+    if order is None:
+        raise InputError.of("--teacher", "its labels are not the dataset's", ", ".join(names), labels)
+    if order == sorted(order):
+        name_labels(model.config, labels)
         return False
-    order = [names.index(label) for label in wanted]
     found = output_layer(model, len(names))
     if found is None:
         what = "its labels stand in another order than the dataset's"
-        raise InputError.of("--teacher", what, ", ".join(names), wanted)
+        raise InputError.of("--teacher", what, ", ".join(names), labels)
     with torch.no_grad():
         for parameter in found[1].parameters(recurse=False):
             parameter.copy_(parameter[order].clone())

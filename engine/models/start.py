@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from engine.base.errors import InputError
+from engine.base.errors import InputError, counted
 from engine.base.files import hash_of
 from engine.base.hub import place_of
 from engine.base.machine import Machine
@@ -60,7 +60,7 @@ def start_of(name: ModelName, role: str, whole: Start | None = None) -> Start:
     if isinstance(name, LayersOfTeacher):
         assert whole is not None
         if name.count > whole.layers:
-            what, got = f"the teacher has only {whole.layers} layers", f"layers:{name.count}"
+            what, got = f"the teacher has only {counted(whole.layers, 'layer')}", f"layers:{name.count}"
             raise InputError.of(place_of(role), what, got, (f"1 to {whole.layers}",))
         identity = hash_of(repr(name), whole.identity)
         return Start(name, role, identity, name.count, whole.width, whole.config, whole)
@@ -117,12 +117,14 @@ def begin(start: Start, task: Task, seed: int, machine: Machine, donor: Model | 
 
 
 def _match_labels(model: PreTrainedModel, task: Task, machine: Machine) -> None:
-    """Puts the outputs of a fine-tuned model into the dataset's order, and says so where the names differ."""
+    """Puts the outputs of a fine-tuned model into the dataset's order, by their names; says it where it has none."""
+    if not task.labels:
+        return
+    names = load.names_of_outputs(model.config)
     load.reorder_labels(model, task.labels)
-    theirs = [str(model.config.id2label[index]) for index in range(len(task.labels))]
-    if {name.lower() for name in theirs} != {label.lower() for label in task.labels}:
-        ours = ", ".join(task.labels)
-        machine.reporter.message(f"teacher: its labels {', '.join(theirs)} are taken as {ours}")
+    if load.unnamed(names) and not load.unnamed(task.labels):
+        pairs = ", ".join(f"{name} as {label}" for name, label in zip(names, task.labels, strict=True))
+        machine.reporter.message(f"teacher: its labels have no names and are taken in their order: {pairs}")
 
 
 def planned_parameters(start: Start, task: Task, machine: Machine, teacher: Start | None = None) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from engine.base.errors import counted
 from engine.base.spec import Spec, Weight
 
 
@@ -61,7 +62,7 @@ class StochasticTeam(_Team):
     def _is_a_distribution(self) -> StochasticTeam:
         given, count = self.distribution, len(self.members)
         if given is not None and len(given) != 1 + count:
-            needed = f"{1 + count} numbers, for the teacher and its {count} members"
+            needed = f"{1 + count} numbers, for the teacher and its {counted(count, 'member')}"
             raise ValueError(f"distribution needs {needed}; it has {len(given)}")
         if given is not None and not math.isclose(sum(given), 1, abs_tol=1e-4):
             raise ValueError(f"distribution must sum to 1, and sums to {sum(given):g}")

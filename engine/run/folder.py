@@ -122,6 +122,24 @@ class RunFolder:
         shutil.rmtree(self._over)
 
 
+def unfinished(path: Path) -> dict[str, Any] | None:
+    """How far the run in a folder is: `done`, stages that are over, `epochs` of the student, and `under_way`,
+    training → the state in its checkpoint.
+
+    None where no run was begun. What is kept in the cache (teachers, the student alone) is not seen before it is done.
+    """
+    work = path / WORK
+    if not (work / RECORD).is_file():
+        return None
+
+    from engine.training.state import read_state  # loads torch
+
+    record = json.loads((work / RECORD).read_text("utf-8"))
+    states = {file.parent.name: read_state(file) for file in sorted(work.glob("*/checkpoint.pt"))}
+    known = {"done": list(record.get("stage_seconds", {})), "epochs": record.get("epochs")}
+    return {"status": "unfinished", **known, "under_way": states}
+
+
 @dataclass
 class Run:
     """A run under way. Times and counts are kept in its folder, so that a resumed run adds to them."""

@@ -6,18 +6,19 @@ from functools import cached_property
 
 from transformers import PretrainedConfig
 
-from engine.base.errors import InputError, Problem
+from engine.base.errors import InputError, Problem, counted
 from engine.base.files import hash_of
 from engine.base.hub import place_of
 from engine.base.machine import Machine
 from engine.base.options import FineTuning
 from engine.data.task import Task, TaskKind
-from engine.models.load import HEADS, has_head, holds_a_unit
+from engine.models.load import HEADS, has_head, holds_a_unit, label_order, names_of_outputs
 from engine.models.names import ModelName, Scratch, parse_model
 from engine.models.start import Model, Start, begin, start_of
 from engine.objective.mapping import check_layers
 from engine.pipeline.pipeline import Pipeline
 
+NEW_HEAD = "Use --fine-tune always to train it on these."
 MEMBERS = "team.members"  # role of the members of a team
 
 
@@ -66,8 +67,12 @@ def plan_teacher(
     if not ready or fine_tuning.when == "always":
         return TeacherPlan(start, True, resolved)
     if task.kind != "question_answering" and start.config.num_labels != task.outputs:
-        what = f"it was fine-tuned for {start.config.num_labels} labels, and {task.name} has {task.outputs}"
-        raise InputError.of(place_of(role), what, repr(name), (), "Use --fine-tune always to give it a new head.")
+        what = f"it was fine-tuned for {counted(start.config.num_labels, 'label')}, and {task.name} has {task.outputs}"
+        raise InputError.of(place_of(role), what, repr(name), (), NEW_HEAD)
+    names = names_of_outputs(start.config)
+    if task.labels and label_order(names, task.labels) is None:
+        what = f"it was fine-tuned for other labels than those of {task.name}"
+        raise InputError.of(place_of(role), what, ", ".join(names), task.labels, NEW_HEAD)
     return TeacherPlan(replace(start, ready=True), False, resolved)
 
 

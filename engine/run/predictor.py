@@ -23,6 +23,8 @@ from engine.pipeline.training import PAIR_MAX_LENGTH
 from engine.run.result import RunResult
 from engine.tokens.examples import encode
 
+ONE_TEXT = "there is a second text, and the model was trained on single ones"
+
 
 @dataclass
 class Predictor:
@@ -36,6 +38,7 @@ class Predictor:
     tokenizer: PreTrainedTokenizerBase
     kind: TaskKind
     labels: tuple[str, ...]
+    columns: Mapping[str, str]  # field → column of the data that it was trained on; empty where no record says it
     max_length: int
     window_overlap: int | None
     machine: Machine
@@ -52,7 +55,7 @@ class Predictor:
             regression: `score`; tagging: `tokens` and `tags`; question answering: `answer`.
 
         Raises:
-            InputError: A row lacks a field, or its field is not text.
+            InputError: A row lacks a field, its field is not text, or it has a second text for a model that reads one.
         """
         if not rows:
             return []
@@ -67,7 +70,7 @@ class Predictor:
 
     def _answer(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[Any], list[np.ndarray]]:
         """Answers by index, and the logits of each example."""
-        pair = any("text_pair" in row for row in rows)
+        pair = "text_pair" in self.columns if self.columns else any("text_pair" in row for row in rows)
         fields = (*KINDS[self.kind].texts, *["text_pair"] * pair)
         if problems := [p for number, row in enumerate(rows) for p in _problems(row, fields, number)]:
             raise InputError(problems[:5])
@@ -84,7 +87,9 @@ class Predictor:
 
 
 def _problems(row: Mapping[str, Any], fields: Sequence[str], number: int) -> Iterator[Problem]:
-    """What is missing in a row, or is not text."""
+    """What is missing in a row, is not text, or is one too many."""
+    if "text_pair" in row and "text_pair" not in fields:
+        yield Problem(f"row {number}", ONE_TEXT)
     for field in fields:
         value = row.get(field)
         words = value if field == "tokens" and isinstance(value, list) else [value]
@@ -112,6 +117,7 @@ def load_predictor(model: str | Path, options: RunOptions | None = None) -> Pred
         model=load_pretrained(name, config, kind, 0, "model", new_head=False),
         tokenizer=tokenizer,
         kind=kind,
+        columns=result.columns if result else {},
         labels=labels if kind in ("classification", "tagging") else (),
         max_length=training.get("max_length") or _longest(tokenizer, config, kind),
         window_overlap=training.get("window_overlap", 128) if kind == "question_answering" else None,
@@ -137,19 +143,26 @@ def _kind(name: str, config: Any, result: RunResult | None) -> TaskKind:
     return "regression" if "regression" in kinds and regression else kinds[0]
 
 
-def rows_of_texts(kind: TaskKind, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[dict[str, Any]]:
+def rows_of_texts(
+    kind: TaskKind, texts: Sequence[str], pairs: Sequence[str] | None = None, columns: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
     """Rows from plain texts: words separated by spaces for tagging; questions and contexts for question answering.
 
+    Args:
+        columns: Of the training data, by their fields, where they are known: whether there are second texts.
+
     Raises:
-        InputError: Question answering without contexts, or lists of different length.
+        InputError: A second text where none belongs, none where one is needed, or lists of different length.
     """
-    if kind == "tagging":
-        return [{"tokens": text.split()} for text in texts]
+    first, second = (*KINDS[kind].fields, "")[:2]
     if pairs is None:
         if kind == "question_answering":
             raise InputError.of("--text-pair", "a question needs the context that holds its answer")
-        return [{"text": text} for text in texts]
+        if second in (columns or {}):
+            raise InputError.of("--text-pair", "this model was trained on pairs; each text needs a second one")
+        return [{first: text.split() if kind == "tagging" else text} for text in texts]
+    if not second or (columns and second not in columns):
+        raise InputError.of("--text-pair", ONE_TEXT)
     if len(texts) != len(pairs):
         raise InputError.of("--text-pair", "needs as many texts as --text", str(len(pairs)), (str(len(texts)),))
-    first, second = ("question", "context") if kind == "question_answering" else ("text", "text_pair")
     return [{first: a, second: b} for a, b in zip(texts, pairs, strict=True)]

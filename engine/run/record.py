@@ -169,6 +169,7 @@ def record_of(run: Run, **facts: Any) -> RunResult:
         task_kind=plan.task.kind,
         dataset_fingerprint=plan.task.fingerprint,
         labels=list(plan.task.labels),
+        columns=dict(plan.task.columns),
         train_examples=len(plan.task.train),
         teacher=plan.teacher_name,
         student=plan.student_name,

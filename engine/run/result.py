@@ -187,6 +187,7 @@ class RunResult(Record):
     task_kind: TaskKind
     dataset_fingerprint: str
     labels: list[str]
+    columns: dict[str, str] = {}  # field → column of the training data; empty in records of before
     train_examples: int
     teacher: str
     student: str

@@ -14,7 +14,7 @@ import torch
 from engine.base.errors import NonFiniteLossError
 from engine.team.theta import Learner, Target, Theta, gradient, target_of
 from engine.training.optimiser import schedule
-from engine.training.state import Clock, load_state, save_state
+from engine.training.state import Clock, interrupts_held, load_state, save_state
 
 FOR_THETA, FOR_STUDENT = range(2)  # what a member is drawn for
 
@@ -75,6 +75,7 @@ class Search:
     checkpoint_seconds: float  # least time between two of them
     report: Callable[[int, list[float]], None]  # called with each step and θ after it
 
+    @interrupts_held()
     def run(self, keep: bool = True) -> Found:
         """Searches to the end, from the checkpoint where there is one; other processes than one `keep` none."""
         path, parts = self.folder / "checkpoint.pt", {"student": self.student, "theta": self.theta}

@@ -28,7 +28,16 @@ from engine.models.forward import Features, faster_attention, forward
 from engine.models.output import change_unit
 from engine.training.batches import Stream, TrainingData, examples_in, steps_in_epoch
 from engine.training.optimiser import clip_gradients, optimizer_for, schedule, set_learning_rate, step_seed
-from engine.training.state import Clock, LoopState, Meter, best_file, load_state, save_checkpoint
+from engine.training.state import (
+    Clock,
+    LoopState,
+    Meter,
+    best_file,
+    interrupted,
+    interrupts_held,
+    load_state,
+    save_checkpoint,
+)
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -97,14 +106,17 @@ class Stage:
         return state.epoch < self.epochs and not self.stale(state)
 
 
+@interrupts_held()
 def train(stage: Stage, machine: Machine) -> LoopState:
     """Trains `stage.student` and leaves it with the weights of its best epoch.
 
     While it trains, values are learned and answered with mean 0 and deviation 1; the scores of regression are
-    correlations, which do not see it. A training that pauses leaves a checkpoint, from which the next call goes on.
+    correlations, which do not see it. A training that pauses leaves a checkpoint, from which the next call goes on; so
+    does one that Ctrl-C stops.
 
     Raises:
         NonFiniteLossError: A term of the loss became NaN or infinite.
+        KeyboardInterrupt: Ctrl-C was pressed; the step or evaluation under way came to its end first.
     """
     accelerator, reporter = machine.accelerator, machine.reporter
     training, student, objective = stage.training, stage.student, stage.objective
@@ -169,7 +181,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
 
     if stage.stale(state) and state.epoch < epochs:
         reporter.message(f"{stage.name}: stops, as nothing was better than epoch {state.best_epoch}")
-    if accelerator.is_main_process and stage.paused(state):
+    if accelerator.is_main_process and (stage.paused(state) or interrupted()):
         save_checkpoint(checkpoint, state, parts)
     student.set_attn_implementation(attention)
     if log is not None:

@@ -5,8 +5,11 @@ Random numbers need no saving: every step draws from a generator seeded by (seed
 that is repeated after a kill is the same step.
 """
 
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
@@ -20,6 +23,7 @@ from engine.base.errors import NonFiniteLossError, RunError
 from engine.base.files import written_atomically
 
 State = TypeVar("State")
+UNREADABLE = (RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError)  # what a damaged file raises
 REPORT_SECONDS = 1.0
 CHECKPOINT_SHARE = 20  # a checkpoint is due only after this many times what the last one took
 
@@ -67,14 +71,62 @@ def load_state(path: Path, parts: dict[str, Any], kind: Callable[..., State]) ->
         for name, part in parts.items():
             part.load_state_dict(saved[name])
         return kind(**saved["state"])
-    except (RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError) as error:
+    except UNREADABLE as error:
         what = f"{path} is not a checkpoint of this run ({type(error).__name__}); remove it to start anew"
         raise RunError(what) from error
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The state in a checkpoint; nothing else of it is read.
+
+    Raises:
+        RunError: The file is not a checkpoint.
+    """
+    try:
+        return dict(torch.load(path, map_location="meta", weights_only=True, mmap=True)["state"])
+    except UNREADABLE as error:
+        raise RunError(f"{path} is not a checkpoint ({type(error).__name__})") from error
 
 
 def best_file(folder: Path, state: LoopState) -> Path:
     """The weights of the best epoch; it names them, because a repeated epoch may score otherwise on a GPU."""
     return folder / f"best-{state.best_epoch}.safetensors"
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Holds the first Ctrl-C back until a `Clock` has its checkpoint, so that no step is lost; the second ends at once.
+
+    Raises:
+        KeyboardInterrupt: At the end of the block, where Ctrl-C was pressed and no checkpoint was written since.
+    """
+    global _pressed
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield  # nothing can be held: only a process's main thread hears of signals
+        return
+
+    def hold(*_: Any) -> None:
+        global _pressed
+        _pressed = True
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+        if _pressed:
+            raise KeyboardInterrupt
+    finally:
+        signal.signal(signal.SIGINT, before)
+        _pressed = False
+
+
+_pressed = False
+
+
+def interrupted() -> bool:
+    """Whether a Ctrl-C is held back."""
+    return _pressed
 
 
 class Meter:
@@ -127,11 +179,17 @@ class Clock:
         return due
 
     def checkpoint_due(self) -> bool:
-        """Whether a checkpoint should be written now: none within `checkpoint_seconds` of the last one."""
+        """Whether a checkpoint should be written now: none within `checkpoint_seconds` of the last one, or Ctrl-C."""
         self._began = time.monotonic()
-        return self._began - self._saved >= self._interval
+        return interrupted() or self._began - self._saved >= self._interval
 
     def checkpoint_saved(self) -> None:
-        """A checkpoint was written; the next waits so long that writing stays a small share."""
+        """A checkpoint was written; the next waits so long that writing stays a small share.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed, which waited for this.
+        """
+        if interrupted():
+            raise KeyboardInterrupt
         self._saved = time.monotonic()
         self._interval = max(self._interval, CHECKPOINT_SHARE * (self._saved - self._began))

@@ -86,7 +86,8 @@ def test_picks_are_stopped_before_the_end_and_never_at_once(count: int, epochs: 
 
 def test_the_rule_is_said() -> None:
     assert rule([3, 5, 10], 5) == (
-        "5 picks side by side; after epoch 3 the best 3 go on, after epoch 5 the best 2, after epoch 10 the best 1"
+        "5 picks side by side; what goes on: after epoch 3 the best 3, after epoch 5 the best 2, "
+        "after epoch 10 the best one"
     )
 
 

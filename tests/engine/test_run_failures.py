@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from autodistill.commands import look
 from engine import distill
 from engine.base.errors import InputError, NonFiniteLossError, RunError
 from engine.base.options import FineTuning, RunOptions
@@ -53,6 +54,26 @@ def test_an_interrupted_run_goes_on(options: RunOptions, tmp_path: Path, ear, mo
     result = small(options, tmp_path / "run")
     assert lasting(result.model_dump()) == lasting(expected.model_dump())
     assert not (tmp_path / "run" / ".work").exists()
+
+
+def test_an_unfinished_run_says_how_far_it_is(options: RunOptions, tmp_path: Path, ear, ctrl_c) -> None:
+    pauses = ear.advance
+
+    def press(stage: str, count: int = 1, note: str = "") -> None:
+        pauses(stage, count, note)
+        if stage == "student" and ear.advanced[stage] == 5:
+            ctrl_c()
+
+    ear.advance = press
+    training = {"epochs": 3, "batch_size": 8}
+    with pytest.raises(KeyboardInterrupt):
+        small(options, tmp_path / "run", reporter=ear, pipeline={"training": training})
+    shown = look.show({"shown": str(tmp_path / "run"), "format": "toml", "set": None}, ear)
+    assert shown.record["under_way"]["student"]["step"] == 5  # three steps an epoch
+    first, second, _ = shown.lines
+    assert first == "This run is not finished; done: teacher, signals."
+    assert second.startswith("student: 1 of 3 epochs, 5 steps; the best so far is epoch 1 with ")
+    assert small(options, tmp_path / "run", pipeline={"training": training}).status == "ok"
 
 
 def test_a_poisoned_teacher(

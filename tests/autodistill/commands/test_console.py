@@ -95,11 +95,34 @@ def test_bars_for_a_terminal() -> None:
             reporter.finish("teacher signals")
         reporter.message("a [bracket] stays")
         assert len(progress.tasks) == 1
+        assert progress.tasks[0].elapsed >= 0
     shown = screen.getvalue()
     assert "teacher signals" in shown
     assert "10/10" in shown
     assert "half way" in shown
     assert "a [bracket] stays" in shown
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_terminal_breaks_sentences_between_words(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def terminal(**_: object) -> Console:
+        return Console(file=screen, force_terminal=True, color_system=None, width=width)
+
+    screen = io.StringIO()
+    monkeypatch.setattr(console, "_console", terminal)
+    path = f"/somewhere/{'long/' * 20}result.json"
+    text = f"warning: The teacher's accuracy is not clearly above always giving the commonest answer: see {path} there"
+    with pytest.raises(SystemExit), console.handled():
+        raising(InputError.of("", text))()
+    console.say(text)
+    console.BarReporter(console.progress_bars(terminal())).message(text)
+    assert screen.getvalue().split() == ["Error:", *text.split() * 3]
+    assert all(len(line) <= width or line.strip() == path for line in screen.getvalue().splitlines())
+
+
+def test_elsewhere_a_sentence_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    console.say("word " * 50)
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_reporting_chooses_lines_without_a_terminal() -> None:

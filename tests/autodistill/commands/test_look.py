@@ -175,7 +175,7 @@ def test_members_are_sorted_by_their_size(data: str, tmp_path: Path) -> None:
     assert found.members[2].parameters == found.student_parameters
     sizes = [member.parameters for member in found.members]
     assert sizes == sorted(sizes, reverse=True)
-    assert lines(found)[0] == "2 of 5 are weaker than the student; 2 members are dropped after phase 1."
+    assert lines(found)[0] == "weaker than the student: 2 of 5; 2 members to drop after phase 1."
 
 
 def test_the_strongest_need_not_be_the_teacher(data: str, tmp_path: Path) -> None:

@@ -87,3 +87,13 @@ def test_the_table_is_enough_for_typer() -> None:
     assert all(isinstance(each, inspect.Parameter) for each in parameters)
     marks = [each.annotation.__metadata__[0] for each in parameters]
     assert all(isinstance(mark, typer.models.ParameterInfo) for mark in marks)
+
+
+def test_a_second_student_of_a_run_is_refused() -> None:
+    students = ["--student", "layers:1", "--student", "layers:2"]
+    for command in ("run", "team"):
+        answer = CliRunner(env={"COLUMNS": "200"}).invoke(app, [command, "nowhere.csv", *students])
+        assert answer.exit_code == 2
+        assert "--student: one student is trained here, and several are named" in answer.stderr
+    answer = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["recommend", "nowhere.csv", *students])
+    assert "several are named" not in answer.stderr

@@ -25,6 +25,7 @@ from tests.toys import perturb, save_tiny
 def test_predict_texts(finished: Path) -> None:
     arguments = ("predict", "runs/cola", "--text", "the cat sleeps", "--text", "the dog sleep")
     rows = json.loads(Answer(*arguments, "--json").out)
+    assert [row["text"] for row in rows] == ["the cat sleeps", "the dog sleep"]
     assert [row["label"] for row in rows] == [max(row["scores"], key=row["scores"].get) for row in rows]
     lines = Answer(*arguments).out.splitlines()
     assert [line.split("\t")[0] for line in lines] == [row["label"] for row in rows]
@@ -46,7 +47,9 @@ def test_predict_writes_json_lines(finished: Path, at_home: Path) -> None:
     answer = Answer("predict", "runs/cola", "--text", "the cat sleeps", "--out", "answers.jsonl")
     assert (answer.code, answer.out) == (0, "")
     (line,) = (at_home / "answers.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(line)["text"] == "the cat sleeps"
     assert json.loads(line)["label"] in LABELS
+    assert "1 answer: " in answer.err
 
 
 def test_predict_writes_a_leaderboard_file(finished: Path, at_home: Path) -> None:
@@ -64,7 +67,7 @@ def test_predict_writes_a_leaderboard_file(finished: Path, at_home: Path) -> Non
         (["runs/cola", "--file", "nowhere.csv"], "nowhere.csv"),
         (["runs/cola", "--file", "cola/test.jsonl", "--text", "x"], "either --text or --file"),
         (["runs/cola", "--file", "cola/test.jsonl", "--text-column", "txt"], "Did you mean text?"),
-        (["runs/cola", "--text", "x", "--text-pair", "y", "--text-pair", "z"], "needs as many texts as --text"),
+        (["runs/cola", "--text", "x", "--text-pair", "y"], "trained on single ones"),
         (["runs/cola", "--data", "cola"], "the leaderboard's files need a folder"),
     ],
     ids=str,
@@ -96,7 +99,7 @@ def test_a_line_is_a_text_wherever_it_comes_from(ending: str, tmp_path: Path, mo
     monkeypatch.setattr("sys.stdin", io.StringIO(lines))
     sources = [typed(texts=texts), typed(file=tmp_path / "lines.txt"), typed()]
     for source in sources:
-        assert rows_from(source)("classification") == [{"text": text} for text in texts]
+        assert rows_from(source)("classification", {}) == [{"text": text} for text in texts]
 
 
 def test_a_terminal_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,14 +132,51 @@ def test_columns_become_the_fields_of_the_task(
     kind: TaskKind, names: list[str], given: dict[str, str], fields: dict[str, str], tmp_path: Path
 ) -> None:
     columns = {name: [f"{name} {row}" for row in range(3)] for name in names}
-    rows = rows_from(typed(file=table(tmp_path, **columns), **given))(kind)
+    rows = rows_from(typed(file=table(tmp_path, **columns), **given))(kind, {})
     assert rows == [{field: f"{name} {row}" for field, name in fields.items()} for row in range(3)]
+
+
+TRAINED_ON = [
+    # columns of the training data, of the file, what was typed, the fields of the rows
+    ({"text": "review", "label": "stars"}, ["id", "review", "stars"], {}, {"text": "review"}),
+    ({"text": "review", "label": "stars"}, ["id", "text"], {}, {"text": "text"}),
+    ({"text": "review", "label": "stars"}, ["review", "text"], {"text_column": "text"}, {"text": "text"}),
+    ({"text": "a", "label": "c"}, ["a", "text_pair"], {}, {"text": "a"}),
+    ({"text": "a", "text_pair": "b", "label": "c"}, ["b", "a"], {}, {"text": "a", "text_pair": "b"}),
+    (
+        {"text": "a", "text_pair": "b", "label": "c"},
+        ["text", "text_pair"],
+        {},
+        {"text": "text", "text_pair": "text_pair"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("trained_on", "names", "given", "fields"), TRAINED_ON)
+def test_the_columns_of_the_training_data_are_known(
+    trained_on: dict[str, str], names: list[str], given: dict[str, str], fields: dict[str, str], tmp_path: Path
+) -> None:
+    rows = rows_from(typed(file=table(tmp_path, **{name: [name] for name in names}), **given))
+    assert rows("classification", trained_on) == [fields]
+
+
+def test_a_second_text_is_there_where_it_belongs_and_nowhere_else(tmp_path: Path) -> None:
+    pairs, single = {"text": "a", "text_pair": "b", "label": "c"}, {"text": "a", "label": "c"}
+    file = table(tmp_path, a=["one"], d=["two"])
+    for given, trained_on, words in (
+        ({"file": file}, pairs, "no column for text_pair; got 'b'"),
+        ({"texts": ["one"]}, pairs, "--text-pair: this model was trained on pairs"),
+        ({"texts": ["one"], "pairs": ["two"]}, single, "--text-pair: there is a second text"),
+        ({"file": file, "text_pair_column": "d"}, single, "--text-pair-column: the model was trained on single texts"),
+    ):
+        with pytest.raises(InputError, match=words):
+            rows_from(typed(**given))("classification", trained_on)
 
 
 def test_every_column_that_is_missing_is_named(tmp_path: Path) -> None:
     rows_for = rows_from(typed(file=table(tmp_path, quesion=["Who?"], contxt=["Ada"])))
     with pytest.raises(InputError) as caught:
-        rows_for("question_answering")
+        rows_for("question_answering", {})
     assert [problem.what for problem in caught.value.problems] == ["no column for question", "no column for context"]
     assert [problem.suggestion for problem in caught.value.problems] == ["quesion", "contxt"]
 

@@ -7,10 +7,19 @@ from typing import Any
 
 import pytest
 
-from autodistill.commands.request import DEMO_MODELS, default_folder, fields_of, limits_of, request_from, training_alone
-from autodistill.recommend.request import Limits
+from autodistill.commands.request import (
+    DEPTH,
+    SCRATCH,
+    default_folder,
+    fields_of,
+    limits_of,
+    request_from,
+    training_alone,
+)
+from autodistill.recommend.request import Limits, Request
 from engine.base.errors import InputError
 from engine.pipeline.read import load_pipeline
+from tests.toys import save_tiny, toy_task
 
 
 def folder_of(data: str = "data/sst2.csv", source: str = "mi_alpha", **typed: Any) -> Path:
@@ -20,10 +29,33 @@ def folder_of(data: str = "data/sst2.csv", source: str = "mi_alpha", **typed: An
     return default_folder(request, source)
 
 
-def test_the_demo_brings_its_models() -> None:
-    request = request_from({"data": "demo", "teacher": None, "student": "layers:1"})
-    assert (request.teacher, request.students) == (DEMO_MODELS["teacher"], ("layers:1",))
-    assert request_from({"data": "demo", "teacher": None, "student": None}).students == (DEMO_MODELS["student"],)
+def demo(folder: Path, **typed: Any) -> Request:
+    return request_from({"data": "demo", "teacher": None, "student": None, "cache_dir": str(folder)} | typed)
+
+
+def test_the_demo_brings_its_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tmp_path / "model"
+    monkeypatch.setattr("autodistill.commands.request.packaged_encoder", lambda cache: model)
+    save_tiny(model, toy_task("single"))
+    request = demo(tmp_path)
+    assert (request.teacher, request.students) == (str(model), (DEPTH,))
+    assert not any("from scratch" in note for note in request.task.notes)
+    assert demo(tmp_path, student="layers:1").students == ("layers:1",)
+    named = demo(tmp_path, teacher="scratch:layers=2,hidden=32")
+    assert (named.teacher, named.students) == ("scratch:layers=2,hidden=32", (SCRATCH["student"],))
+
+
+def test_without_its_teacher_the_demo_starts_from_scratch_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.base.packaged.WHEEL", "no-such-wheel")
+    request = demo(tmp_path)
+    assert (request.teacher, request.students) == (SCRATCH["teacher"], (SCRATCH["student"],))
+    assert request.task.notes[-1] == (
+        "the demo's models start from scratch: the package no-such-wheel is not installed"
+    )
+    named = demo(tmp_path, teacher="scratch:layers=2,hidden=32", student="layers:1")
+    assert not any("from scratch" in note for note in named.task.notes)
 
 
 def test_other_data_need_both_models_and_each_is_said_once(tmp_path: Path) -> None:

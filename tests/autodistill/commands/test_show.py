@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from autodistill.api import AutoDistiller
-from autodistill.commands import show
+from autodistill.commands import console, show
 from autodistill.commands.show import Shown
 from autodistill.commands.units import MISSING
+from autodistill.datasets.bilstm import BiLSTMFacts
 from autodistill.evaluation.report import Evaluation
 from autodistill.race import Outcome
 from autodistill.recommend.record import Pick
@@ -120,6 +121,23 @@ def test_a_team_is_shown_with_its_search(drawn: bool) -> None:
     assert ("search for θ 12 s, 3 trainings 90 s, 30 s each" in lines(shown)) == drawn
 
 
+def test_a_comparison_is_one_table_and_a_sentence() -> None:
+    sizes = {"size_mb": 57.4, "latency_ms": 2.0, "teacher_size_mb": 90.9, "teacher_latency_ms": 6.2}
+    result = a_result(**sizes, teacher_parameters=22_700_000, student_alone_score=0.8)
+    shown = show.comparison(result, BiLSTMFacts(0.6, 400_000, 1.6, 0.5), "the end")
+    ((head, rows, _),) = shown.tables
+    assert head == ["", "accuracy", "parameters", "size", "latency"]
+    assert rows == [
+        ["teacher", "0.9000", "22.7 M", "90.9 MB", "6.2 ms"],
+        ["student", "0.8100", "14.3 M", "57.4 MB", "2 ms"],
+        ["student alone", "0.8000", "14.3 M", "57.4 MB", "2 ms"],
+        ["Bi-LSTM", "0.6000", "400 k", "1.6 MB", "0.5 ms"],
+    ]
+    assert shown.lines[0] == "The student is 3.1 times as fast as its teacher and keeps 90 % of its accuracy."
+    assert shown.lines[-1] == "the end"
+    assert json.loads(json.dumps(shown.record))["bilstm"]["score"] == 0.6
+
+
 # --- recommendations and races -----------------------------------------------------------------------
 
 
@@ -176,17 +194,32 @@ def test_a_race_shows_predicted_beside_reached() -> None:
     shown = show.race(outcomes)
     ((head, rows, _),) = shown.tables
     assert {len(row) for row in rows} == {len(head)}
-    assert [row[0] for row in rows] == ["pick 1", "pick 2", "pick 3"]
-    assert [row[4:7] for row in rows] == [
-        ["0.900", "0.8100", "6 epochs"],
-        ["0.500", "0.4500", "stopped after 2"],
-        [MISSING, MISSING, "failed"],
+    assert [row[0] for row in rows] == ["1", "2", "3"]
+    assert [row[2:] for row in rows] == [
+        ["0.900", "0.8100", "6", "0 s (21 min)"],
+        ["0.500", "0.4500", "2, stopped", "0 s (21 min)"],
+        [MISSING, MISSING, "0, failed", "0 s (21 min)"],
     ]
-    assert shown.lines[0].startswith("best: pick 1, ")
-    assert "predicted 0.988 (0.900 to 1.010), reached 0.900" in shown.lines[0]
+    assert list(shown.lines[:3]) == [f"pick {rank}: {a_pick().words}" for rank in (1, 2, 3)]
+    assert shown.lines[3].startswith("best: pick 1; ")
+    assert "predicted 0.988 (0.900 to 1.010), reached 0.900" in shown.lines[3]
     assert shown.lines[-1] == "student and result: runs/1"
     assert json.loads(json.dumps(shown.record))[1]["result"]["status"] == "pruned"
-    assert list(show.race(outcomes[2:]).lines) == ["failed: out of luck"]
+    assert show.race(outcomes[2:]).lines[-1] == "failed: out of luck"
+
+
+def test_a_race_fits_into_80_columns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    stopped = a_result(status="pruned", pipeline={"training": {"epochs": 20}}, history=[{}] * 10)
+    outcomes = [
+        Outcome(a_pick(rank), each, Path("run")) for rank, each in ((1, a_result(history=[{}] * 20)), (2, stopped))
+    ]
+    console.show(show.race(outcomes), as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    (first,) = (line for line in lines if line.split()[:1] == ["1"])
+    assert first.split() == ["1", "0.988", "0.900", "0.8100", "20", "0", "s", "(21", "min)"]
+    assert any(line.split() == ["(0.900", "to", "1.010)"] for line in lines)
+    assert any("10, stopped" in line for line in lines)
 
 
 # --- an evaluation -----------------------------------------------------------------------------------

@@ -159,7 +159,7 @@ def test_its_faults_are_counted(tmp_path: Path) -> None:
     read = read_runs(path)
     assert len(read) == 6
     assert [note.removeprefix("their_runs.csv: ") for note in read.notes] == [
-        "2 rows repeat another one exactly and are left out",
+        "2 rows left out that repeat another one exactly",
         "1 ratios are above 1",
         "2 scores are 0 or below",
         "1 rows imply a teacher score half a point or more off teacher_baseline.csv",

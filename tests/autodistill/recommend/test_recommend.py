@@ -177,7 +177,7 @@ def test_other_kinds_of_tasks(tmp_path: Path, name: str) -> None:
 
 def test_forty_rows(tmp_path: Path) -> None:
     found = recommend(tmp_path, toy_task("single", rows=40, held_out=20))
-    assert any("Only 40 training and 20 held-out rows" in warning for warning in found.warnings)
+    assert any("Only 40 training rows and 20 held-out rows" in warning for warning in found.warnings)
 
 
 def test_another_language(tmp_path: Path) -> None:

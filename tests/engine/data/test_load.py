@@ -266,7 +266,7 @@ BAD: dict[str, Case] = {
     ),
     "equal targets": (
         {"train.csv": "text,score\na,0.5\nb,1\nc,2.5\n", "dev.csv": "text,score\na,0.5\n"},
-        ["validation", "all targets are equal", "0.5 in each of 1 rows"],
+        ["validation", "all targets are equal", "0.5 in 1 row"],
     ),
     "free text as label": (
         {"train.jsonl": "".join(json.dumps({"text": "a", "label": f"b{row}"}) + "\n" for row in range(80))},

@@ -8,6 +8,7 @@ import datasets
 import pandas as pd
 import pytest
 
+from engine.base.errors import InputError
 from engine.data.load import load_task
 from tests.engine.data.written import load
 
@@ -35,8 +36,8 @@ COLUMN_CASES: dict[str, tuple[dict[str, list[Any]], dict[str, str]]] = {
         {"title": SHORT, "content": TEXTS, "stars": [1, 2, 3] * 20},
         {"text": "content", "label": "stars"},
     ),
-    "the last column with few values": (
-        {"text": TEXTS, "source": ["p", "q"] * 30, "spam": [True, False] * 30},
+    "the one column that changes": (
+        {"text": TEXTS, "spam": [True, False] * 30, "source": ["mail"] * 60},
         {"text": "text", "label": "spam"},
     ),
     "label is preferred to score": (
@@ -82,7 +83,9 @@ def test_kind_is_told_by_the_labels(case: str) -> None:
 def test_labels_become_indices_of_sorted_names() -> None:
     task = load({"text": TEXTS, "label": ["b", "c", "a"] * 20})
     assert task.train["label"][:3] == [1, 2, 0]
-    assert any(note.startswith("3 classes: a (") for note in task.notes)
+    assert "3 classes: a (33 %), b (33 %), c (33 %)" in task.notes
+    rare = load({"text": TEXTS * 5, "label": ["no"] * 298 + ["yes", "maybe"]})
+    assert "3 classes: maybe (<1 %), no (99 %), yes (<1 %)" in rare.notes
 
 
 def test_class_names_of_features_keep_their_order() -> None:
@@ -115,12 +118,47 @@ def test_tagging() -> None:
         "pos_tags": [["NOUN", "VERB"]] * 60,
         "ner_tags": [["B-PER", "O"]] * 60,
     }
-    task = load(columns)
+    task = load(columns, label="ner_tags")
     assert (task.kind, task.labels, task.metrics) == ("tagging", ("B-PER", "O"), ("seqeval_f1", "accuracy"))
     assert task.train[0] == {"tokens": ["Ada", "wrote"], "tags": [0, 1]}
-    assert "tags: column 'ner_tags'; also possible: pos_tags" in task.notes
+    assert "2 tags: B-PER (50 %), O (50 %)" in task.notes
+    assert load({name: columns[name] for name in ("tokens", "ner_tags")}).labels == ("B-PER", "O")
     other = load(columns, label="pos_tags")
     assert (other.labels, other.metrics) == (("NOUN", "VERB"), ("accuracy",))
+
+
+AMBIGUOUS: dict[str, tuple[dict[str, list[Any]], list[str]]] = {
+    "by their values": (
+        {"Text": TEXTS, "Genre": ["novel", "novel", "poem"] * 20, "Editor": ["A", "B"] * 30},
+        ["'Genre' (2 values: novel (67 %), poem (33 %))", "'Editor' (2 values: A (50 %), B (50 %))"],
+    ),
+    "by their names": (
+        {"text": TEXTS, "stars": [1, 2] * 30, "sentiment": ["bad", "good"] * 30, "score": [n / 2 for n in range(60)]},
+        [
+            "'sentiment' (2 values: bad (50 %), good (50 %))",
+            "'stars' (2 values: 1 (50 %), 2 (50 %))",
+            "'score' (60 numbers from 0 to 29.5)",
+        ],
+    ),
+    "of tags": (
+        {"tokens": [["Ada", "wrote"]] * 60, "pos_tags": [["N", "V"]] * 60, "ner_tags": [["B-PER", "O"]] * 60},
+        ["'ner_tags' (2 values: B-PER (50 %), O (50 %))", "'pos_tags' (2 values: N (50 %), V (50 %))"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", AMBIGUOUS)
+def test_a_label_is_never_guessed(case: str) -> None:
+    columns, described = AMBIGUOUS[case]
+    with pytest.raises(InputError) as caught:
+        load(columns)
+    (problem,) = caught.value.problems
+    assert problem.what == f"{len(described)} columns could hold the labels"
+    assert problem.got == "; ".join(described)
+    assert "--label" in problem.suggestion
+    for column in columns:
+        if f"'{column}'" in problem.got:
+            assert column in load(columns, label=column).columns.values()
 
 
 def test_tag_names_of_features() -> None:
@@ -144,7 +182,7 @@ def test_question_answering() -> None:
     assert (task.kind, task.outputs, task.token_level) == ("question_answering", 2, True)
     assert task.train["id"][:] == ["0", "1"]
     assert task.train["answers"][1] == {"text": ["engine"], "answer_start": [4]}
-    assert any("1 answers did not stand at their answer_start" in note for note in task.notes)
+    assert any("1 wrong answer_start mended" in note for note in task.notes)
 
 
 def test_what_the_user_names_goes_first() -> None:

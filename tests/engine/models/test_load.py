@@ -18,9 +18,12 @@ from engine.models.load import (
     depth_and_width,
     for_task,
     has_head,
+    label_order,
     load_config,
     load_pretrained,
     load_tokenizer,
+    name_labels,
+    names_of_outputs,
     parameter_count,
     position_limit,
     reorder_labels,
@@ -231,14 +234,42 @@ def test_labels_in_another_order_are_moved(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "labels", [("bad", "dull", "good"), ("BAD", "Dull", "good"), ("x", "y", "z"), ("good", "bad", "x"), ()]
+    "labels", [("bad", "dull", "good"), ("BAD", "Dull", "good"), ("LABEL_0", "LABEL_1", "LABEL_2")]
 )
-def test_labels_that_agree_or_are_strange_stay(labels: tuple[str, ...]) -> None:
+def test_labels_that_agree_or_have_no_names_stay(labels: tuple[str, ...]) -> None:
     task = toy_task("single")
     model = build(for_task(tiny_config(), task, wordpiece()), task.kind, seed=0)
+    name_labels(model.config, labels)
     before = model.classifier.weight.clone()
-    assert not reorder_labels(model, labels)
+    assert not reorder_labels(model, task.labels)
     assert torch.equal(model.classifier.weight, before)
+    assert names_of_outputs(model.config) == list(task.labels)
+
+
+@pytest.mark.parametrize("labels", [("x", "y", "z"), ("good", "bad", "x"), ("0", "1", "2")])
+def test_other_labels_are_refused(labels: tuple[str, ...]) -> None:
+    task = toy_task("single")
+    model = build(for_task(tiny_config(), task, wordpiece()), task.kind, seed=0)
+    with pytest.raises(InputError, match="its labels are not the dataset's; got bad, dull, good; allowed: "):
+        reorder_labels(model, labels)
+
+
+@pytest.mark.parametrize(
+    ("names", "labels", "order"),
+    [
+        (["Not Entailment", "ENTAILMENT"], ["entailment", "not_entailment"], [1, 0]),
+        (["b-per", "O", "i per"], ["B-PER", "I-PER", "O"], [0, 2, 1]),
+        (["-1", "1"], ["1", "-1"], [1, 0]),
+        (["1-2", "12"], ["12", "1-2"], [1, 0]),
+        (["LABEL_1", "LABEL_0"], ["LABEL_0", "LABEL_1"], [1, 0]),
+        (["LABEL_0", "LABEL_1"], ["b", "a"], [0, 1]),
+        (["LABEL_0", "LABEL_1"], ["a", "b", "c"], None),
+        (["negative", "positive"], ["0", "1"], None),
+        (["a b", "a_b"], ["A-b", "a/B"], None),
+    ],
+)
+def test_labels_are_matched_by_name(names: list[str], labels: list[str], order: list[int] | None) -> None:
+    assert label_order(names, labels) == order
 
 
 def test_labels_that_cannot_be_moved() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,21 @@ def test_every_row_that_lacks_something_is_named(name: str, predictor) -> None:
                 ("row 1", words),
                 ("row 3", words),
             ]
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "words"),
+    [
+        ("pair", {"text": "a", "text_pair": "b", "label": "c"}, "row 0: text_pair is missing"),
+        ("single", {"text": "a", "label": "c"}, "row 1: there is a second text"),
+    ],
+)
+def test_a_model_of_a_run_knows_whether_it_reads_pairs(
+    name: str, columns: dict[str, str], words: str, predictor
+) -> None:
+    asked = replace(predictor(name), columns=columns)
+    with pytest.raises(InputError, match=words):
+        asked([{"text": "one"}, {"text": "one", "text_pair": "two"}])
 
 
 def test_a_pair_anywhere_makes_pairs(predictor) -> None:

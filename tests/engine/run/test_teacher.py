@@ -15,7 +15,7 @@ from engine.base.errors import InputError
 from engine.base.machine import Machine, machine_for
 from engine.base.options import FineTuning, RunOptions
 from engine.evaluation.inference import encode_held_out, scores_on
-from engine.models.load import save_model
+from engine.models.load import name_labels, save_model
 from engine.models.names import parse_model
 from engine.models.vocabulary import scratch_tokenizer
 from engine.pipeline import Training
@@ -92,6 +92,27 @@ def test_scores_of_a_known_teacher_are_not_computed_again(
 def refused(name: str, task, words: str, policy: str = "auto") -> None:
     with pytest.raises(InputError, match=words):
         plan_teacher(parse_model(name, "teacher"), task, FineTuning(when=policy))
+
+
+def test_other_labels(saved: Callable[..., Path]) -> None:
+    task = replace(toy_task("single"), labels=("hot", "cold", "mild"))
+    words = "--teacher: it was fine-tuned for other labels .*; got bad, dull, good; allowed: hot, cold, mild"
+    refused(str(saved("single")), task, words)
+    assert plan_teacher(str(saved("single")), task, FineTuning(when="always")).fine_tune
+    same = replace(task, labels=("Good", "bad", "DULL"))
+    assert plan_teacher(str(saved("single")), same, FineTuning()).start.ready
+
+
+def test_labels_without_names_are_taken_in_their_order_and_it_is_said(tmp_path: Path, machine: Machine, ear) -> None:
+    task = toy_task("single")
+    model = save_tiny(tmp_path, task)
+    name_labels(model.config, ["LABEL_0", "LABEL_1", "LABEL_2"])
+    model.save_pretrained(tmp_path)
+    loaded, _ = plan_teacher(str(tmp_path), task, FineTuning()).begin(task, machine)
+    assert torch.equal(loaded.classifier.weight, model.classifier.weight)
+    assert tuple(loaded.config.id2label.values()) == task.labels
+    (said,) = ear.messages
+    assert said.endswith("LABEL_0 as bad, LABEL_1 as dull, LABEL_2 as good")
 
 
 def test_another_number_of_labels(saved: Callable[..., Path]) -> None:

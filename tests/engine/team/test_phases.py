@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,19 @@ def test_a_search_goes_on_where_it_was_killed(at: int, tmp_path: Path, monkeypat
     last = searching(tmp_path / "killed", steps=40)
     assert last.run() == whole
     assert min(last.student.seen) == at - 1  # the step under way was done again, and none before
+
+
+def test_ctrl_c_loses_no_step(ctrl_c: Callable[[], None], tmp_path: Path) -> None:
+    def pressed(step: int, shares: list[float]) -> None:
+        if step == 7:
+            ctrl_c()
+
+    whole = searching(tmp_path / "whole", steps=40).run(keep=False)
+    with pytest.raises(KeyboardInterrupt):
+        searching(tmp_path / "stopped", steps=40, report=pressed, checkpoint_seconds=3600.0).run()
+    last = searching(tmp_path / "stopped", steps=40)
+    assert last.run() == whole
+    assert min(last.student.seen) == 7  # counted from 0
 
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import signal
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -378,6 +381,69 @@ def test_a_kill_with_accumulation_changes_nothing(
     ended, state = trained(stage_for("tagging", machine, tmp_path / "cut", chosen), machine)
     assert same(ended, expected)
     assert state.history == whole.history
+
+
+@dataclass
+class Presses:
+    """A reporter that presses Ctrl-C when a stage has advanced so often, and again when it advances further."""
+
+    stage: str
+    at: int
+    times: int = 1
+    advanced: int = 0
+    press: Callable[[], None] = lambda: None
+
+    def message(self, text: str) -> None: ...
+
+    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps") -> None: ...
+
+    def finish(self, stage: str) -> None: ...
+
+    def advance(self, stage: str, count: int = 1, note: str = "") -> None:
+        self.advanced += stage == self.stage
+        if stage == self.stage and self.at <= self.advanced < self.at + self.times:
+            self.press()
+
+
+@pytest.mark.parametrize(
+    ("presses", "kept"),
+    [
+        (Presses("student", 1), 1),
+        (Presses("student", 4), 4),  # the last step of the first epoch
+        (Presses("evaluation", 1), 5),  # after it: the next step is the first that can be kept
+        (Presses("evaluation", 3), 12),  # after the last step of all
+    ],
+    ids=str,
+)
+def test_ctrl_c_loses_no_step(presses: Presses, kept: int, machine: Machine, options, ctrl_c, tmp_path: Path) -> None:
+    presses = replace(presses, press=ctrl_c)
+    chosen = pipeline(training=QUICK.model_copy(update={"epochs": 3}))
+    expected, whole = trained(stage_for("single", machine, tmp_path / "whole", chosen), machine)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            stage_for("single", machine_for(options, presses), tmp_path / "cut", chosen), machine_for(options, presses)
+        )
+    assert signal.getsignal(signal.SIGINT) is before
+    assert torch.load(tmp_path / "cut" / "checkpoint.pt")["state"]["step"] == kept
+    ended, state = trained(stage_for("single", machine, tmp_path / "cut", chosen), machine)
+    assert same(ended, expected)
+    assert replace(state, seconds=0, waited=0) == replace(whole, seconds=0, waited=0)
+
+
+def test_the_second_ctrl_c_ends_at_once(options, ctrl_c, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    presses = Presses("student", 2, times=2, press=ctrl_c)
+    monkeypatch.setattr(Clock, "checkpoint_due", lambda _: False)  # a step that takes very long
+    with pytest.raises(KeyboardInterrupt):
+        train(stage_for("single", machine_for(options, presses), tmp_path), machine_for(options, presses))
+    assert presses.advanced == 3
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_nothing_is_held_outside_of_the_main_thread(machine: Machine, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        state = threads.submit(train, stage_for("single", machine, tmp_path), machine).result()
+    assert state.epoch == 2
 
 
 # --- NaN ---------------------------------------------------------------------------------------------
