@@ -5,7 +5,7 @@ Decided here: digits. Scores keep four, ratios three; what a component adds keep
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -63,11 +63,11 @@ def comparison(result: RunResult, bilstm: BiLSTM, *more: str) -> Shown:
     """Teacher, student, the student alone and a small Bi-LSTM in one table, and what it comes to in a sentence."""
     sizes = [result.parameters, result.size_mb, result.latency_ms]
     of_teacher = [result.teacher_parameters, result.teacher_size_mb, result.teacher_latency_ms]
-    of_bilstm = [bilstm.parameters, bilstm.size_mb, bilstm.latency_ms]
-    figures = {"teacher": of_teacher, "student": sizes, "student_alone": sizes, "bilstm": of_bilstm}
-    scores = {role: _score(result, role, result.split, result.metric) for role in ROLES}
+    figures: dict[str, list[Any]] = {"teacher": of_teacher, "student": sizes, "student_alone": sizes}
+    figures["bilstm"] = [bilstm.parameters, bilstm.size_mb, bilstm.latency_ms]
+    scores = {role: _score(result, role, result.split or "", result.metric) for role in ROLES}
     scores["bilstm"] = figure(bilstm.score, ".4f")
-    forms = (large, lambda value: figure(value, ".3g", " MB"), _milliseconds)
+    forms: tuple[Callable[[Any], str], ...] = (large, lambda value: figure(value, ".3g", " MB"), _milliseconds)
     rows = [
         [ROLES.get(role, "Bi-LSTM"), scores[role], *(form(each) for form, each in zip(forms, of, strict=True))]
         for role, of in figures.items()
