@@ -9,6 +9,9 @@ all of them are one product of matrices. Spearman's ranks are those of all rows.
 
 from __future__ import annotations
 
+import re
+import string
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,7 +21,7 @@ from scipy.stats import rankdata
 
 from engine.data.metrics import with_interval
 from engine.data.task import KINDS, Task, TaskKind
-from engine.evaluation.scores import scores, squad_of_rows
+from engine.evaluation.scores import scores
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -29,6 +32,8 @@ RESAMPLES = 1_000
 LEVEL = 0.95
 SEED = 0
 CELLS = 4_000_000  # weights that are held at once
+ARTICLES = re.compile(r"\b(a|an|the)\b")
+PUNCTUATION = str.maketrans("", "", string.punctuation)
 CONSTANT = 1e-12  # variance, as a share of that of all rows, below which a draw counts as constant
 
 Interval = list[float]
@@ -239,11 +244,27 @@ def _tags(
 
 def _answers(task: Task, gold: Sequence[Any], answers: Sequence[str]) -> tuple[np.ndarray, Mapping[str, Score]]:
     """F1 and exact match of each row, and the row."""
-    found = squad_of_rows(gold, answers)
-    return np.stack([*found.values(), np.ones(len(answers))], axis=1), {
+    of_rows = []
+    for accepted, answer in zip(gold, answers, strict=True):
+        given, wanted = _words(answer), [_words(text) for text in accepted["text"] or [""]]
+        of_rows.append([max(_overlap(given, words) for words in wanted), given in wanted, 1])
+    return np.array(of_rows, float), {
         "squad_f1": lambda sums: _share(sums[:, 0], sums[:, 2]),
         "exact_match": lambda sums: _share(sums[:, 1], sums[:, 2]),
     }
+
+
+def _words(answer: str) -> list[str]:
+    """What counts of an answer: its words, without articles and punctuation, in small letters."""
+    return ARTICLES.sub(" ", answer.lower().translate(PUNCTUATION)).split()
+
+
+def _overlap(given: list[str], wanted: list[str]) -> float:
+    """F1 of the words of two answers; where one has none, whether both have none."""
+    if not given or not wanted:
+        return float(given == wanted)
+    common = sum((Counter(given) & Counter(wanted)).values())
+    return 2 * common / (len(given) + len(wanted))
 
 
 SUMMED: Mapping[TaskKind, Callable[[Task, Any, Any], tuple[np.ndarray, Mapping[str, Score]]]] = {

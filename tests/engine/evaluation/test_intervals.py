@@ -29,7 +29,7 @@ from tests.clock import within
 from tests.tasks import make_task
 
 NER = ("O", "B-PER", "I-PER", "B-LOC")
-WORDS = ("the", "old", "wizard", "of", "Oz", "1984", "")
+WORDS = ("the", "The,", "old", "wizard's", "an", "of", "Oz", "Oz.", "1984", "É", "-", "")
 
 
 def classes(gold: list[int], labels: int) -> Task:
