@@ -3,8 +3,9 @@
 Decided here: 95 % intervals by the percentile bootstrap over rows (Efron and Tibshirani 1993). Rows are drawn anew
 `RESAMPLES` times by a seed that is always the same, so two models that answered the same rows are drawn together, and
 the interval of their ratio is a paired one. A metric is a function of sums over rows, so a draw is nothing but weights:
-all of them are one product of matrices. Spearman's ranks are those of all rows. Where every draw gives the same 0 or
-1, as when no row is wrong, the other bound is that of Clopper and Pearson (1934).
+all of them are one product of matrices. Spearman's ranks are those of all rows; a class that a draw misses counts there
+as in all rows. Where every draw gives the same 0 or 1, as when no row is wrong, the other bound is that of Clopper and
+Pearson (1934), of the rows that tell: of F1 those of its class, of the means over classes those of the smallest one.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ Measures = dict[str, Measured]
 def measure(task: Task, rows: Dataset, answers: Sequence[Any]) -> Measured:
     """Scores of the answers to labelled rows, with their intervals."""
     found, drawn = scores(task, rows, answers), draws(task, rows, answers)
-    bounds = {metric: interval(drawn[metric], len(rows)) for metric in found}
+    bounds = {metric: interval(drawn[metric], _telling(task, rows, metric)) for metric in found}
     return Measured(found, bounds, list(answers))
 
 
@@ -96,7 +97,7 @@ def in_words(measures: Measures) -> str:
 
 
 def interval(drawn: np.ndarray, rows: int) -> Interval:
-    """The 95 % interval of a score of so many rows, from its draws (B,).
+    """The 95 % interval of a score that so many rows tell, from its draws (B,).
 
     Example:
         >>> interval(np.linspace(0, 1, 1001), rows=50)
@@ -123,11 +124,19 @@ def ratio_interval(task: Task, rows: Dataset, student: Measured, teacher: Measur
         return None
     above, below = (draws(task, rows, measured.answers)[metric] for measured in (student, teacher))
     usable = below > 0
-    low, high = interval(above[usable] / below[usable], len(rows))
+    low, high = interval(above[usable] / below[usable], _telling(task, rows, metric))
     if np.ptp(above) == 0 or np.ptp(below) == 0:  # the draws of one of them know less than its interval
         bounds = [measured.intervals[metric] for measured in (student, teacher)]
         low, high = min(low, bounds[0][0] / bounds[1][1]), max(high, bounds[0][1] / bounds[1][0])
     return [low, high]
+
+
+def _telling(task: Task, rows: Dataset, metric: str) -> int:
+    """How many rows tell a score."""
+    if task.kind != "classification" or metric == "accuracy":
+        return len(rows)
+    counts = np.bincount(rows["label"][:], minlength=len(task.labels))
+    return max(int(counts[task.positive] if metric == "f1" else counts[counts > 0].min()), 1)
 
 
 def draws(task: Task, rows: Dataset, answers: Sequence[Any]) -> dict[str, np.ndarray]:
@@ -174,18 +183,22 @@ def _classes(task: Task, gold: Sequence[int], answers: Sequence[int]) -> tuple[n
     def parts(sums: np.ndarray) -> list[np.ndarray]:
         return np.split(sums, 3, axis=1)
 
+    def filled(right: np.ndarray, rows: np.ndarray, of_all: np.ndarray) -> np.ndarray:
+        """right / rows of each class; where a draw has none of its rows, that of all rows."""
+        return np.where(rows > 0, _share(right, rows), of_all)
+
+    all_rows, all_answers, all_right = parts(np.hstack([true, given, true * given]).sum(axis=0, keepdims=True))
+    recall, f1_of_all = _share(all_right, all_rows), _share(2 * all_right, all_rows + all_answers)
+    seen, asked = all_rows[0] + all_answers[0] > 0, all_rows[0] > 0
+
     def f1(sums: np.ndarray) -> np.ndarray:
         """(B, C)"""
         of_rows, of_answers, right = parts(sums)
-        return _share(2 * right, of_rows + of_answers)
-
-    def f1_macro(sums: np.ndarray) -> np.ndarray:
-        of_rows, of_answers, _ = parts(sums)
-        return _share(f1(sums).sum(axis=1), (of_rows + of_answers > 0).sum(axis=1))
+        return filled(2 * right, of_rows + of_answers, f1_of_all)
 
     def balanced(sums: np.ndarray) -> np.ndarray:
         of_rows, _, right = parts(sums)
-        return _share(_share(right, of_rows).sum(axis=1), (of_rows > 0).sum(axis=1))
+        return filled(right, of_rows, recall)[:, asked].mean(axis=1)
 
     def mcc(sums: np.ndarray) -> np.ndarray:
         of_rows, of_answers, right = parts(sums)
@@ -198,7 +211,7 @@ def _classes(task: Task, gold: Sequence[int], answers: Sequence[int]) -> tuple[n
         "accuracy": lambda sums: _share(parts(sums)[2].sum(axis=1), parts(sums)[0].sum(axis=1)),
         "balanced_accuracy": balanced,
         "f1": lambda sums: f1(sums)[:, task.positive],
-        "f1_macro": f1_macro,
+        "f1_macro": lambda sums: f1(sums)[:, seen].mean(axis=1),
         "mcc": mcc,
     }
 
