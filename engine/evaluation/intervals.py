@@ -184,11 +184,12 @@ def _classes(task: Task, gold: Sequence[int], answers: Sequence[int]) -> tuple[n
         return np.split(sums, 3, axis=1)
 
     def filled(right: np.ndarray, rows: np.ndarray, of_all: np.ndarray) -> np.ndarray:
-        """right / rows of each class; where a draw has none of its rows, that of all rows."""
+        """right / rows; where a draw has none of these rows, that of all rows."""
         return np.where(rows > 0, _share(right, rows), of_all)
 
     all_rows, all_answers, all_right = parts(np.hstack([true, given, true * given]).sum(axis=0, keepdims=True))
     recall, f1_of_all = _share(all_right, all_rows), _share(2 * all_right, all_rows + all_answers)
+    mcc_of_all = _share(*_mcc(all_rows, all_answers, all_right))
     seen, asked = all_rows[0] + all_answers[0] > 0, all_rows[0] > 0
 
     def f1(sums: np.ndarray) -> np.ndarray:
@@ -200,20 +201,21 @@ def _classes(task: Task, gold: Sequence[int], answers: Sequence[int]) -> tuple[n
         of_rows, _, right = parts(sums)
         return filled(right, of_rows, recall)[:, asked].mean(axis=1)
 
-    def mcc(sums: np.ndarray) -> np.ndarray:
-        of_rows, of_answers, right = parts(sums)
-        count, hits = of_rows.sum(axis=1), right.sum(axis=1)
-        together = hits * count - (of_rows * of_answers).sum(axis=1)
-        spread = (count**2 - (of_rows**2).sum(axis=1)) * (count**2 - (of_answers**2).sum(axis=1))
-        return _share(together, np.sqrt(spread))
-
     return np.hstack([true, given, true * given]), {
         "accuracy": lambda sums: _share(parts(sums)[2].sum(axis=1), parts(sums)[0].sum(axis=1)),
         "balanced_accuracy": balanced,
         "f1": lambda sums: f1(sums)[:, task.positive],
         "f1_macro": lambda sums: f1(sums)[:, seen].mean(axis=1),
-        "mcc": mcc,
+        "mcc": lambda sums: filled(*_mcc(*parts(sums)), mcc_of_all),
     }
+
+
+def _mcc(of_rows: np.ndarray, of_answers: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Matthews' correlation (Gorodkin 2004) as a covariance and what it is divided by."""
+    count, hits = of_rows.sum(axis=1), right.sum(axis=1)
+    together = hits * count - (of_rows * of_answers).sum(axis=1)
+    spread = (count**2 - (of_rows**2).sum(axis=1)) * (count**2 - (of_answers**2).sum(axis=1))
+    return together, np.sqrt(spread)
 
 
 def _numbers(task: Task, gold: Sequence[float], answers: Sequence[float]) -> tuple[np.ndarray, Mapping[str, Score]]:
