@@ -39,7 +39,7 @@ class Columns(Described):
     positive: str | None = None
     """Of two classes the one that F1 is of. Default: the rarer one."""
     test: str | None = None
-    """Labelled rows that report the score and select nothing: a file, or whatever DATA may be."""
+    """Labelled rows that report the score and select nothing."""
     max_train: Annotated[int, Field(ge=1)] | None = None
     """Use at most this many training rows."""
     max_validation: Annotated[int, Field(ge=1)] | None = None

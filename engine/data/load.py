@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
 
+    from engine.data.rows import Source
     from engine.data.schema import Schema
     from engine.data.sources import Data
 
@@ -83,10 +84,7 @@ def load_task(
     if test is not None:
         check_test(source, schema)
     notes = [*source.notes, *schema.notes]
-    declared, place = metric, "--metric"
-    if metric is None and source.declared.kind in (None, schema.kind):
-        declared, place = source.declared.metric, f"{source.declared.place}: metric"
-    metrics = choose_metrics(schema.kind, schema.labels, declared, place)
+    metrics = _metrics(source, schema, metric)
     parts = divided(source, schema, train, seed, limits, notes)
     labelled = {split: rows for role in limits for split, rows in parts[role].items()}
     found = _positive(schema, labelled["train"], positive, source.declared.published, notes)
@@ -111,6 +109,14 @@ def load_task(
         fingerprint=identity,
         positive=found,
     )
+
+
+def _metrics(source: Source, schema: Schema, wanted: str | None) -> tuple[str, ...]:
+    """The scores of the task: first the one that was asked for, or that the source declares."""
+    declared, place = wanted, "--metric"
+    if wanted is None and source.declared.kind in (None, schema.kind):
+        declared, place = source.declared.metric, f"{source.declared.place}: metric"
+    return choose_metrics(schema.kind, schema.labels, declared, place)
 
 
 def _positive(schema: Schema, train: pa.Table, wanted: str | None, published: bool, notes: list[str]) -> int:

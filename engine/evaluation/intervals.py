@@ -3,12 +3,16 @@
 Decided here: 95 % intervals by the percentile bootstrap over rows (Efron and Tibshirani 1993). Rows are drawn anew
 `RESAMPLES` times by a seed that is always the same, so two models that answered the same rows are drawn together, and
 the interval of their ratio is a paired one. A metric is a function of sums over rows, so a draw is nothing but weights:
-all of them are one product of matrices. Spearman's ranks are those of all rows. Where every draw gives the same 0 or
-1, as when no row is wrong, the other bound is that of Clopper and Pearson (1934).
+all of them are one product of matrices. Spearman's ranks are those of all rows; a class that a draw misses counts there
+as in all rows. Where every draw gives the same 0 or 1, as when no row is wrong, the other bound is that of Clopper and
+Pearson (1934), of the rows that tell: of F1 those of its class, of the means over classes those of the smallest one.
 """
 
 from __future__ import annotations
 
+import re
+import string
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,7 +22,7 @@ from scipy.stats import rankdata
 
 from engine.data.metrics import with_interval
 from engine.data.task import KINDS, Task, TaskKind
-from engine.evaluation.scores import scores, squad_of_rows
+from engine.evaluation.scores import scores
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -29,6 +33,8 @@ RESAMPLES = 1_000
 LEVEL = 0.95
 SEED = 0
 CELLS = 4_000_000  # weights that are held at once
+ARTICLES = re.compile(r"\b(a|an|the)\b")
+PUNCTUATION = str.maketrans("", "", string.punctuation)
 CONSTANT = 1e-12  # variance, as a share of that of all rows, below which a draw counts as constant
 
 Interval = list[float]
@@ -57,7 +63,7 @@ Measures = dict[str, Measured]
 def measure(task: Task, rows: Dataset, answers: Sequence[Any]) -> Measured:
     """Scores of the answers to labelled rows, with their intervals."""
     found, drawn = scores(task, rows, answers), draws(task, rows, answers)
-    bounds = {metric: interval(drawn[metric], len(rows)) for metric in found}
+    bounds = {metric: interval(drawn[metric], _telling(task, rows, metric)) for metric in found}
     return Measured(found, bounds, list(answers))
 
 
@@ -91,7 +97,7 @@ def in_words(measures: Measures) -> str:
 
 
 def interval(drawn: np.ndarray, rows: int) -> Interval:
-    """The 95 % interval of a score of so many rows, from its draws (B,).
+    """The 95 % interval of a score that so many rows tell, from its draws (B,).
 
     Example:
         >>> interval(np.linspace(0, 1, 1001), rows=50)
@@ -118,11 +124,19 @@ def ratio_interval(task: Task, rows: Dataset, student: Measured, teacher: Measur
         return None
     above, below = (draws(task, rows, measured.answers)[metric] for measured in (student, teacher))
     usable = below > 0
-    low, high = interval(above[usable] / below[usable], len(rows))
+    low, high = interval(above[usable] / below[usable], _telling(task, rows, metric))
     if np.ptp(above) == 0 or np.ptp(below) == 0:  # the draws of one of them know less than its interval
         bounds = [measured.intervals[metric] for measured in (student, teacher)]
         low, high = min(low, bounds[0][0] / bounds[1][1]), max(high, bounds[0][1] / bounds[1][0])
     return [low, high]
+
+
+def _telling(task: Task, rows: Dataset, metric: str) -> int:
+    """How many rows tell a score."""
+    if task.kind != "classification" or metric == "accuracy":
+        return len(rows)
+    counts = np.bincount(rows["label"][:], minlength=len(task.labels))
+    return max(int(counts[task.positive] if metric == "f1" else counts[counts > 0].min()), 1)
 
 
 def draws(task: Task, rows: Dataset, answers: Sequence[Any]) -> dict[str, np.ndarray]:
@@ -169,33 +183,39 @@ def _classes(task: Task, gold: Sequence[int], answers: Sequence[int]) -> tuple[n
     def parts(sums: np.ndarray) -> list[np.ndarray]:
         return np.split(sums, 3, axis=1)
 
+    def filled(right: np.ndarray, rows: np.ndarray, of_all: np.ndarray) -> np.ndarray:
+        """right / rows; where a draw has none of these rows, that of all rows."""
+        return np.where(rows > 0, _share(right, rows), of_all)
+
+    all_rows, all_answers, all_right = parts(np.hstack([true, given, true * given]).sum(axis=0, keepdims=True))
+    recall, f1_of_all = _share(all_right, all_rows), _share(2 * all_right, all_rows + all_answers)
+    mcc_of_all = _share(*_mcc(all_rows, all_answers, all_right))
+    seen, asked = all_rows[0] + all_answers[0] > 0, all_rows[0] > 0
+
     def f1(sums: np.ndarray) -> np.ndarray:
         """(B, C)"""
         of_rows, of_answers, right = parts(sums)
-        return _share(2 * right, of_rows + of_answers)
-
-    def f1_macro(sums: np.ndarray) -> np.ndarray:
-        of_rows, of_answers, _ = parts(sums)
-        return _share(f1(sums).sum(axis=1), (of_rows + of_answers > 0).sum(axis=1))
+        return filled(2 * right, of_rows + of_answers, f1_of_all)
 
     def balanced(sums: np.ndarray) -> np.ndarray:
         of_rows, _, right = parts(sums)
-        return _share(_share(right, of_rows).sum(axis=1), (of_rows > 0).sum(axis=1))
-
-    def mcc(sums: np.ndarray) -> np.ndarray:
-        of_rows, of_answers, right = parts(sums)
-        count, hits = of_rows.sum(axis=1), right.sum(axis=1)
-        together = hits * count - (of_rows * of_answers).sum(axis=1)
-        spread = (count**2 - (of_rows**2).sum(axis=1)) * (count**2 - (of_answers**2).sum(axis=1))
-        return _share(together, np.sqrt(spread))
+        return filled(right, of_rows, recall)[:, asked].mean(axis=1)
 
     return np.hstack([true, given, true * given]), {
         "accuracy": lambda sums: _share(parts(sums)[2].sum(axis=1), parts(sums)[0].sum(axis=1)),
         "balanced_accuracy": balanced,
         "f1": lambda sums: f1(sums)[:, task.positive],
-        "f1_macro": f1_macro,
-        "mcc": mcc,
+        "f1_macro": lambda sums: f1(sums)[:, seen].mean(axis=1),
+        "mcc": lambda sums: filled(*_mcc(*parts(sums)), mcc_of_all),
     }
+
+
+def _mcc(of_rows: np.ndarray, of_answers: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Matthews' correlation (Gorodkin 2004) as a covariance and what it is divided by."""
+    count, hits = of_rows.sum(axis=1), right.sum(axis=1)
+    together = hits * count - (of_rows * of_answers).sum(axis=1)
+    spread = (count**2 - (of_rows**2).sum(axis=1)) * (count**2 - (of_answers**2).sum(axis=1))
+    return together, np.sqrt(spread)
 
 
 def _numbers(task: Task, gold: Sequence[float], answers: Sequence[float]) -> tuple[np.ndarray, Mapping[str, Score]]:
@@ -239,11 +259,27 @@ def _tags(
 
 def _answers(task: Task, gold: Sequence[Any], answers: Sequence[str]) -> tuple[np.ndarray, Mapping[str, Score]]:
     """F1 and exact match of each row, and the row."""
-    found = squad_of_rows(gold, answers)
-    return np.stack([*found.values(), np.ones(len(answers))], axis=1), {
+    of_rows = []
+    for accepted, answer in zip(gold, answers, strict=True):
+        given, wanted = _words(answer), [_words(text) for text in accepted["text"] or [""]]
+        of_rows.append([max(_overlap(given, words) for words in wanted), given in wanted, 1])
+    return np.array(of_rows, float), {
         "squad_f1": lambda sums: _share(sums[:, 0], sums[:, 2]),
         "exact_match": lambda sums: _share(sums[:, 1], sums[:, 2]),
     }
+
+
+def _words(answer: str) -> list[str]:
+    """What counts of an answer: its words, without articles and punctuation, in small letters."""
+    return ARTICLES.sub(" ", answer.lower().translate(PUNCTUATION)).split()
+
+
+def _overlap(given: list[str], wanted: list[str]) -> float:
+    """F1 of the words of two answers; where one has none, whether both have none."""
+    if not given or not wanted:
+        return float(given == wanted)
+    common = sum((Counter(given) & Counter(wanted)).values())
+    return 2 * common / (len(given) + len(wanted))
 
 
 SUMMED: Mapping[TaskKind, Callable[[Task, Any, Any], tuple[np.ndarray, Mapping[str, Score]]]] = {

@@ -142,22 +142,15 @@ def _seqeval_f1(task: Task, gold: Sequence[Sequence[int]], predicted: Sequence[S
 
 def _squad(answers: Sequence[dict[str, Any]], predicted: Sequence[str]) -> dict[str, float]:
     """Mean over rows of the best agreement with any accepted answer (Rajpurkar et al. 2016)."""
-    return {name: float(np.mean(values)) for name, values in squad_of_rows(answers, predicted).items()}
-
-
-def squad_of_rows(answers: Sequence[dict[str, Any]], predicted: Sequence[str]) -> dict[str, np.ndarray]:
-    """F1 and exact match of each row (n,), 0 to 1."""
     from torchmetrics.functional.text import squad
 
-    found = [
-        squad(
-            {"id": "0", "prediction_text": text},
-            {"id": "0", "answers": {"text": list(answer["text"]) or [""], "answer_start": []}},
-        )
-        for answer, text in zip(answers, predicted, strict=True)
+    given = [{"id": str(row), "prediction_text": text} for row, text in enumerate(predicted)]
+    accepted = [
+        {"id": str(row), "answers": {"text": list(answer["text"]) or [""], "answer_start": []}}
+        for row, answer in enumerate(answers)
     ]
-    names = {"squad_f1": "f1", "exact_match": "exact_match"}
-    return {name: np.array([float(row[theirs]) for row in found]) / 100 for name, theirs in names.items()}
+    measured = squad(given, accepted)
+    return {"squad_f1": float(measured["f1"]) / 100, "exact_match": float(measured["exact_match"]) / 100}
 
 
 METRICS: dict[str, Callable[[Task, Sequence[Any], Sequence[Any]], float]] = {

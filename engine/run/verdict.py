@@ -136,7 +136,7 @@ def _better_teacher(result: RunResult) -> str:
     low = bounds[0] if bounds else result.teacher_score
     if low is None or result.trivial_score is None or low > result.trivial_score:
         return ""
-    return "a teacher that has learned the task (it is not clearly above the commonest answer either)"
+    return "a teacher that has learned the task (it is not clearly above the commonest answer itself)"
 
 
 def _more_epochs(result: RunResult) -> str:
@@ -148,7 +148,7 @@ def _more_epochs(result: RunResult) -> str:
 
 def _rate(result: RunResult, nothing: bool) -> str:
     rate = result.pipeline.get("training", {}).get("learning_rate")
-    return f"a higher learning rate (--set training.learning_rate={3 * rate:.0e})" if nothing and rate else ""
+    return f"a higher learning rate (--set training.learning_rate={3 * rate:.2g})" if nothing and rate else ""
 
 
 def _rows(result: RunResult) -> str:

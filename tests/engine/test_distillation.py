@@ -246,7 +246,12 @@ def test_a_baseline_is_added_to_a_finished_run(
     assert ear.worked.keys() == {"student alone"}
     assert second.student_alone_score is not None
     known, added = lasting(first.model_dump()), lasting(second.model_dump())
-    assert {key for key in known if known[key] != added[key]} == {"student_alone_score", "scores", "intervals"}
+    assert {key for key in known if known[key] != added[key]} == {
+        "student_alone_score",
+        "scores",
+        "intervals",
+        "verdict",
+    }
     assert second.latency_ms == first.latency_ms
     assert second.seconds > first.seconds
     assert (tmp_path / "model.safetensors").read_bytes() == weights

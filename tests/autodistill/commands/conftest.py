@@ -18,7 +18,10 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(home / "cola", "dataset.json", json.dumps({"task": "classification", "label_names": LABELS}))
     sentences = [f"the {thing} {verb}" for thing in ("cat", "dog", "bird") for verb in ("sleeps", "sleep")]
     for split, copies in {"train": 6, "validation": 3, "test": 1}.items():
-        lines = [json.dumps({"text": text, "label": int(text[-1] == "s")}) for text in sentences * copies]
+        labels = [-1 if split == "test" else int(text[-1] == "s") for text in sentences * copies]
+        lines = [
+            json.dumps({"text": text, "label": label}) for text, label in zip(sentences * copies, labels, strict=True)
+        ]
         (home / "cola" / f"{split}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return home
 

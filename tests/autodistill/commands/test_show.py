@@ -37,6 +37,8 @@ def a_result(**more: Any) -> RunResult:
         "pipeline": PRESETS["tinybert"].pipeline.model_dump(),
         "seed": 0,
         "metric": "accuracy",
+        "split": "validation",
+        "selected_on": "validation",
         "teacher_score": 0.9,
         "student_score": 0.81,
         "distillation_ratio": 0.9,
@@ -74,7 +76,8 @@ def lines(shown: Shown) -> str:
 
 def test_a_run_shows_scores_with_four_digits_beside_the_teachers() -> None:
     held_out = {"matched": {"accuracy": 0.81234, "mcc": 0.5}, "mismatched": {"accuracy": 0.7}}
-    result = a_result(scores={"teacher": held_out, "student": held_out}, teacher_parameters=109_000_000)
+    scores = {"teacher": held_out, "student": held_out}
+    result = a_result(scores=scores, split="matched", teacher_parameters=109_000_000)
     (head, rows, _), *more = show.run(result).tables
     assert (head, more) == (["", "teacher", "student"], [])
     assert rows[:4] == [
@@ -83,6 +86,27 @@ def test_a_run_shows_scores_with_four_digits_beside_the_teachers() -> None:
         ["mismatched accuracy", "0.7000", "0.7000"],
         ["parameters", "109 M", "14.3 M"],
     ]
+
+
+def test_scores_have_intervals_and_the_set_that_reports_comes_first() -> None:
+    sets = {"validation": {"f1": 0.7, "mcc": 0.3}, "test": {"f1": 0.6, "mcc": 0.2}}
+    bounds = {"student": {"test": {"f1": [0.51, 0.69]}}}
+    about = {"metric": "f1", "positive": "spam", "split": "test", "ratio_interval": [0.88, 0.93]}
+    result = a_result(scores={"teacher": sets, "student": sets}, intervals=bounds, **about)
+    ((_, rows, _),) = show.run(result).tables
+    assert rows[:3] == [
+        ["test f1 of spam", "0.6000", "0.6000 (0.510 to 0.690)"],
+        ["test mcc", "0.2000", "0.2000"],
+        ["validation f1 of spam", "0.7000", "0.7000"],
+    ]
+    assert "(f1 of spam, student / teacher): 0.9000 (0.880 to 0.930), on test" in lines(show.run(result))
+    assert "0.9000, on validation (also used to select)" in lines(show.run(a_result()))
+
+
+def test_the_verdict_is_shown_of_a_run_and_of_the_best_of_a_race() -> None:
+    result = a_result(verdict=["It is not worth serving."])
+    assert "It is not worth serving." in show.run(result).lines
+    assert "It is not worth serving." in show.race([Outcome(a_pick(1), result, Path("runs/1"))]).lines
 
 
 def test_the_student_alone_has_a_column_where_it_was_trained() -> None:
@@ -103,7 +127,7 @@ def test_a_ratio_that_is_undefined_and_a_run_that_failed() -> None:
 @pytest.mark.parametrize("drawn", [True, False])
 def test_a_team_is_shown_with_its_search(drawn: bool) -> None:
     teachers = [
-        Member(name=name, parameters=parameters, scores={"validation": {"accuracy": score}})
+        Member(name=name, parameters=parameters, scores={"first": {"accuracy": 0.5}, "validation": {"accuracy": score}})
         for name, parameters, score in (("big", 109_000_000, 0.9), ("other", 66_000_000, 0.875))
     ]
     shares = [0.25, 0.75] if drawn else None

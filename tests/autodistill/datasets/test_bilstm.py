@@ -17,6 +17,7 @@ from engine.base.machine import Machine, machine_for
 from engine.base.options import RunOptions
 from engine.data.task import Task
 from engine.evaluation.inference import evaluating
+from engine.evaluation.intervals import Measured
 from engine.models.forward import forward
 from engine.tokens.examples import Encoded, encode
 from tests.engine.runs import LEARNED
@@ -162,7 +163,7 @@ def test_other_settings_and_other_data_are_another_score(machine: Machine, monke
     def fine_tune(name, start, task, training, seed, folder, machine):
         folder.mkdir()
         trained.append(float(len(trained)))
-        return {"validation": {"accuracy": trained[-1]}}
+        return {"validation": Measured({"accuracy": trained[-1]})}
 
     monkeypatch.setattr("engine.run.fine_tuning.fine_tune", fine_tune)
     task = toy_task("single", rows=32, held_out=16)
@@ -223,6 +224,19 @@ def test_of_a_large_dataset_a_sample_is_read() -> None:
     np.testing.assert_allclose(*shares, atol=0.01)
     assert read.fingerprint != task.fingerprint
     assert set(read.train["text"]) <= set(task.train["text"])
+
+
+def test_the_score_is_of_the_set_that_is_reported(machine: Machine) -> None:
+    """Of rows with the other label of each, on which a network that has learned the task is wrong."""
+    task = toy_task("single", rows=32, held_out=16)
+    other = toy_task("single", rows=60, held_out=1, seed=1).train.map(lambda row: {"label": 1 - row["label"]})
+    tested = replace(task, test={"test": other, "more": task.train}, fingerprint="")
+    settings = replace(HASTY, held_out_rows=40)
+    read = sampled(tested, settings)
+    assert {split: len(rows) for split, rows in read.held_out.items()} == {"validation": 16, "test": 40}
+    turned = replace(tested, test={"test": other.map(lambda row: {"label": 1 - row["label"]})}, fingerprint="turned")
+    scores = [bilstm_score(each, machine, settings) for each in (tested, turned)]
+    assert sum(scores) == pytest.approx(1)
 
 
 def test_a_small_dataset_is_read_whole() -> None:

@@ -282,7 +282,11 @@ BAD: dict[str, Case] = {
     ),
     "unknown task": ({"train.jsonl": GOOD}, ["--task", "Did you mean tagging"], {"kind": "taging"}),
     "unknown metric": ({"train.jsonl": GOOD}, ["--metric", "Did you mean accuracy"], {"metric": "acuracy"}),
-    "metric of another kind": ({"train.jsonl": GOOD}, ["--metric", "allowed: accuracy, f1, mcc"], {"metric": "bleu"}),
+    "metric of another kind": (
+        {"train.jsonl": GOOD},
+        ["--metric", "allowed: accuracy, balanced_accuracy, f1, f1_macro, mcc"],
+        {"metric": "bleu"},
+    ),
     "too small a sample": ({"train.jsonl": GOOD}, ["--max-train", "at least 2"], {"max_train": 1}),
     "broken description": ({"train.jsonl": GOOD, "dataset.json": '{"task":\n}'}, ["dataset.json:2", "not JSON"]),
     "unknown task in the description": (

@@ -29,7 +29,7 @@ from tests.clock import within
 from tests.tasks import make_task
 
 NER = ("O", "B-PER", "I-PER", "B-LOC")
-WORDS = ("the", "old", "wizard", "of", "Oz", "1984", "")
+WORDS = ("the", "The,", "old", "wizard's", "an", "of", "Oz", "Oz.", "1984", "É", "-", "")
 
 
 def classes(gold: list[int], labels: int) -> Task:
@@ -109,6 +109,18 @@ def test_a_model_without_an_error_may_still_err(rows: int) -> None:
     wrong = measure(task, task.train, [1, 0] * (rows // 2)).intervals["accuracy"]
     assert perfect == pytest.approx([0.025 ** (1 / rows), 1.0])
     assert wrong == pytest.approx([0.0, 1 - 0.025 ** (1 / rows)])
+
+
+def test_a_class_of_two_rows_tells_little() -> None:
+    """A model never finds it: F1 may be anything up to 0.84, and no draw without it makes the other scores perfect."""
+    task = replace(classes([0] * 48 + [1] * 2, 2), positive=1)
+    found = measure(task, task.train, [0] * 50).intervals
+    assert found["f1"] == pytest.approx([0.0, 1 - 0.025**0.5])
+    assert found["balanced_accuracy"] == pytest.approx([0.5, 0.5])
+    assert found["f1_macro"][1] <= 0.5
+    perfect = measure(task, task.train, [0] * 48 + [1] * 2).intervals
+    for metric in ("f1_macro", "balanced_accuracy", "mcc"):
+        assert perfect[metric] == pytest.approx([0.025**0.5, 1.0])
 
 
 def test_draws_in_pieces_are_those_in_one(monkeypatch: pytest.MonkeyPatch) -> None:

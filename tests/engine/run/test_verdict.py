@@ -136,7 +136,7 @@ def test_rows_that_selected_and_report_flatter() -> None:
     ("more", "advice"),
     [
         ({"best_epoch": 3}, "more epochs, because the last one was the best (--set training.epochs=6)"),
-        ({}, "a higher learning rate (--set training.learning_rate=3e-04)"),
+        ({}, "a higher learning rate (--set training.learning_rate=0.0003)"),
         ({"train_examples": 32}, "more training rows than 32, or --augment random"),
         ({"parameters": 4, "teacher_parameters": 100}, "a larger student than 4 % of the teacher"),
         ({"teacher_score": 0.5}, "a teacher that has learned the task (it is not clearly above the commonest answer"),
