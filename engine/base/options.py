@@ -23,8 +23,8 @@ LEARNING_RATES = ((256, 3e-4), (512, 1e-4))
 2020) takes 1e-4 for its small and its base model, 5e-5 for the large one."""
 LEARNING_RATE = 5e-5  # of BERT base and large (Devlin et al. 2019, appendix A.3)
 FROM_SCRATCH_RATE = 5e-4  # ours
-STEPS, PATIENT_STEPS = 1500, 300
-LEAST_EPOCHS, LEAST_FROM_SCRATCH, MOST_EPOCHS, LEAST_PATIENCE = 4, 10, 50, 2
+STEPS, PATIENT_STEPS = 1500, 200
+LEAST_EPOCHS, LEAST_FROM_SCRATCH, MOST_EPOCHS, LEAST_PATIENCE = 4, 10, 30, 2
 """A teacher trains for `STEPS`, but for at least and at most so many epochs, and stops when its score has not risen for
 `PATIENT_STEPS`, or so many epochs where these are longer. Four epochs are the most of Devlin et al. (2019), for large
 data; that small data needs many more is Mosbach et al.'s (2021). The other values are ours (benchmarks/RESULTS.md)."""
@@ -52,11 +52,11 @@ class FineTuning(Described):
     epochs: Annotated[int, Field(ge=1)] | None = None
     """Default: until its score stops rising.
 
-    At most 4 (from scratch 10) to 50, the more the fewer rows there are; see `early_stopping`."""
+    At most 4 (from scratch 10) to 30, the more the fewer rows there are; see `early_stopping`."""
     early_stopping: Annotated[int, Field(ge=0)] | None = None
     """Epochs without a better held-out score after which it stops; 0: never.
 
-    Default: as many as 300 steps take, at least 2; where the epochs are given, 0."""
+    Default: as many as 200 steps take, at least 2; where the epochs are given, 0."""
     batch_size: Annotated[int, Field(ge=1)] = 16
     """Examples per step."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from engine.base.options import FROM_SCRATCH_RATE, LEARNING_RATE, MOST_EPOCHS, epochs_of
+from engine.base.options import FROM_SCRATCH_RATE, LEARNING_RATE, epochs_of
 from engine.base.spec import Spec, Weight
 from engine.data.lengths import LONGEST, usual_length
 from engine.data.task import KINDS, Task
@@ -26,6 +26,7 @@ WITH_AUGMENTATION = {"hard_label": 0.5, "augmented_prediction": 1.0, "augmented_
 """Weights of a pipeline that augments and does not say them (Distiller, appendix G)."""
 
 
+MOST_EPOCHS = 50  # of small data
 LEAST_STEPS = 1000  # of a student, so that small data is learned, too (after Zhang et al. 2021, section 6)
 PAIR_MAX_LENGTH = 128  # tokens (Distiller, appendix G)
 

@@ -143,11 +143,11 @@ def run(folder: Path, pipeline: dict[str, Any], moment: tuple[str, str, int] | N
         toy_task("single"),
         teacher="scratch:layers=2,hidden=32,heads=2",
         student="scratch:layers=1,hidden=32,heads=2",
-        pipeline=pipeline | {"training": {"epochs": 3, "batch_size": 8, "learning_rate": 1e-3}},
+        pipeline=pipeline | {"training": {"epochs": 3, "early_stopping": 3, "batch_size": 8, "learning_rate": 1e-3}},
         out=folder / "out",
         student_alone=True,
         until_epoch=until_epoch,
-        fine_tuning=FineTuning(epochs=3, batch_size=8, learning_rate=1e-3),
+        fine_tuning=FineTuning(epochs=3, early_stopping=3, batch_size=8, learning_rate=1e-3),
         options=RunOptions(device="cpu", precision="float32", cache_dir=str(folder / "cache"), checkpoint_seconds=0),
         reporter=killer,
     )

@@ -250,5 +250,5 @@ def test_a_small_dataset_is_read_whole() -> None:
     "name, rows, epochs", [("single", 40, 20), ("single", 3000, 6), ("pair", 2490, 8), ("question_answering", 3000, 3)]
 )
 def test_the_length_of_the_training_follows_the_rows(name: str, rows: int, epochs: int) -> None:
-    task = replace(toy_task(name, rows=2, held_out=2), train=Dataset.from_dict({"id": list(range(rows))}))
+    task = replace(toy_task(name, rows=2, held_out=2), train=Dataset.from_dict({"text": ["a"] * rows}))
     assert DEFAULTS.training(task).epochs == epochs

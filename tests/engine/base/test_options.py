@@ -44,7 +44,7 @@ def test_a_smaller_encoder_learns_faster(width: int, rate: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "rows, epochs, patience", [(8, 50, 300), (300, 50, 16), (1500, 16, 4), (3000, 8, 2), (67_000, 4, 2)]
+    "rows, epochs, patience", [(8, 30, 200), (300, 30, 11), (1500, 16, 3), (3000, 8, 2), (67_000, 4, 2)]
 )
 def test_less_data_is_read_more_often(rows: int, epochs: int, patience: int) -> None:
     resolved = FineTuning().resolved(False, 384, rows)
