@@ -1,7 +1,7 @@
 """Everything about a run that is settled, and checked, before the first weight is loaded."""
 
 import inspect
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from transformers import PretrainedConfig
@@ -68,7 +68,7 @@ def plan_teacher(
     if task.kind != "question_answering" and start.config.num_labels != task.outputs:
         what = f"it was fine-tuned for {start.config.num_labels} labels, and {task.name} has {task.outputs}"
         raise InputError.of(place_of(role), what, repr(name), (), "Use --fine-tune always to give it a new head.")
-    return TeacherPlan(replace(start, ready=True), False, resolved)
+    return TeacherPlan(start.with_head(), False, resolved)
 
 
 @dataclass(frozen=True)
@@ -135,12 +135,11 @@ def plan_run(
 def length_problems(start: Start, max_length: int) -> list[Problem]:
     """Whether a model can read texts of `max_length` tokens."""
     limit = start.positions
-    readable = max_length if limit is None else limit // 8 * 8  # batches are padded to a multiple of 8
-    if max_length <= readable:
+    if limit is None or max_length <= limit:
         return []
     who = "team's member" if start.role == MEMBERS else start.role
-    what = f"the {who} reads at most {readable} tokens"
-    return [Problem("training.max_length", what, str(max_length), (f"8 to {readable}",))]
+    what = f"the {who} reads at most {limit} tokens"
+    return [Problem("training.max_length", what, str(max_length), (f"8 to {limit}",))]
 
 
 NEEDED = {

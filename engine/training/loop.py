@@ -24,7 +24,7 @@ from engine.base.errors import InputError
 from engine.base.files import written_atomically
 from engine.evaluation.inference import scores_on
 from engine.models.forward import Features, faster_attention, forward
-from engine.training.batches import Stream, TrainingData, examples_in, steps_in_epoch
+from engine.training.batches import Stream, TrainingData, count_together, examples_in, steps_in_epoch
 from engine.training.optimiser import clip_gradients, optimizer_for, schedule, set_learning_rate, step_seed
 from engine.training.state import Clock, LoopState, Meter, best_file, load_state, save_checkpoint
 
@@ -186,6 +186,8 @@ def optimise(
 ) -> list[dict[str, Tensor]]:
     """One optimiser step; the weighted terms of each of its forward passes."""
     losses = []
+    if stage.task.kind == "tagging":
+        count_together(batches, accelerator)
     for batch in batches:
         teacher = stage.data.view(batch)
         with nullcontext() if batch is batches[-1] else accelerator.no_sync(trainee):
