@@ -72,6 +72,7 @@ class Objective(nn.Module):
         self.intermediate = INTERMEDIATE[spec.kind](spec, kind, self.mapping.pairs, student_width, teacher_width)
         prediction = pipeline.prediction_for(kind)
         self.prediction = PREDICTION[prediction.kind](prediction)
+        self.squared = getattr(prediction, "temperature", 1.0) ** 2
         self.label_loss = mse if kind == "regression" else cross_entropy
         self.relabelled = bool(set(pipeline.augmentation.kinds) - {"mixup"})
         first_only = self.intermediate is not None and self.intermediate.first_token_only
@@ -143,7 +144,8 @@ class Objective(nn.Module):
         labels: Tensor,
         alignment: Tensor | None,
     ) -> Term:
-        """Of a team the sum; where trust is weighted each loss over 1 + the member's own error (MT-BERT)."""
+        """Of a team the sum; where trust is weighted each loss, without the factor temperature², over 1 + the
+        member's own error (MT-BERT)."""
         teacher = _detached(teacher)
         if teacher.team is None:
             paired = _paired_mask(student.mask, alignment)
@@ -155,7 +157,7 @@ class Objective(nn.Module):
         values = [term.values for term in terms]
         if self.weighted and teacher.team is not None:
             errors = [hard_label_term(self.kind, logits, paired, labels).values for logits in team]
-            values = [value / (1 + error) for value, error in zip(values, errors, strict=True)]
+            values = [value / (1 + error) / self.squared for value, error in zip(values, errors, strict=True)]
         return replace(terms[0], values=torch.stack(values).sum(0))
 
     def parameter_groups(self, weight_decay: float, learning_rate: float) -> list[dict[str, Any]]:

@@ -91,6 +91,23 @@ def test_the_loss_is_the_cross_entropy_against_what_teaches(update: str, learner
         torch.testing.assert_close(loss(batch, TARGETS[update]).detach(), expected)
 
 
+@pytest.mark.parametrize("prediction, temperature", [({"kind": "mse"}, 1.0), ({"kind": "kl", "temperature": 2.0}, 2.0)])
+@pytest.mark.parametrize("update", TARGETS)
+def test_theta_is_judged_by_cross_entropy_whatever_the_student_learns_by(
+    update: str, prediction: dict[str, Any], temperature: float, learner: Learner
+) -> None:
+    """Of a target in which θ stands itself, any other loss would reward the member that says least."""
+    student, halves = learner(parts={"prediction": prediction})
+    _, batch = halves(0)
+    team = student.data.view(batch).team  # type: ignore[union-attr]
+    with torch.no_grad():
+        answers = student.student.eval()(**batch.inputs).logits / temperature
+    target = (TARGETS[update](team)[0] / temperature).softmax(-1)
+    expected = -(target * answers.log_softmax(-1)).sum(-1).mean() * temperature**2
+    torch.testing.assert_close(student.validation_loss(batch, TARGETS[update]).detach(), expected)
+    assert not torch.allclose(student.training_loss(batch, TARGETS[update]).detach(), expected)
+
+
 def test_gold_labels_do_not_know_the_target(learner: Learner) -> None:
     student, halves = learner(validation="hard_label", second_order=True)
     _, batch = halves(0)
