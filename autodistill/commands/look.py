@@ -25,7 +25,7 @@ from engine.pipeline.explain import checked
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.presets import PRESETS
 from engine.pipeline.read import dump_pipeline, load_pipeline
-from engine.pipeline.team import AverageTeam
+from engine.pipeline.team import FOR_REGRESSION, AverageTeam
 from engine.run.result import RunResult
 
 Role = Literal["strongest", "assistant", "as large as the student", "weak"]
@@ -105,8 +105,8 @@ class Suggestion(NamedTuple):
     def table(self) -> dict[str, Any]:
         """The table `[team]` of a pipeline; regression leaves no choice how θ is learned."""
         names = [member.name for member in self.members[1:]]
-        table = {"kind": "autoskd", "members": names, "dropped": self.dropped}
-        return {**table, "update": "cr"} if self.regression else table
+        table: dict[str, Any] = {"kind": "autoskd", "members": names, "dropped": self.dropped}
+        return table | (FOR_REGRESSION if self.regression else {})
 
 
 def team(typed: Typed, reporter: Reporter) -> Shown:

@@ -61,8 +61,13 @@ def pipelines(
                 pipeline = Pipeline(**chosen, training=training)
             except ValidationError:
                 continue  # parts that do not go together
-            if not pipeline.problems_with(kind):
+            if not pipeline.problems_with(kind) and not _uneven(pipeline):
                 yield pipeline
+
+
+def _uneven(pipeline: Pipeline) -> bool:
+    """Whether θ is judged by another loss than that which the students learn by, which only ce is spared."""
+    return isinstance(pipeline.team, spec.AutoSKD) and not isinstance(pipeline.prediction, spec.PredictionCE)
 
 
 def _variants(kind: type[Spec], **fixed: Any) -> Iterator[Any]:

@@ -44,9 +44,10 @@ class MaskedWords:
         return made
 
     def _masked(self, passage: Passage, indices: np.ndarray) -> str:
-        words = list(passage.words)
+        mask = str(self.tokenizer.mask_token)
+        words = [word.replace(mask, " ") for word in passage.words]  # the text's own would be filled in as well
         for index in indices:
-            words[index] = CORE.sub(lambda _: str(self.tokenizer.mask_token), words[index], count=1)
+            words[index] = CORE.sub(lambda _: mask, passage.words[index], count=1)
         return passage.with_words(words).text
 
     @torch.no_grad()

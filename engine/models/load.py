@@ -25,6 +25,7 @@ from engine.base.hub import local_snapshot, model_hash, place_of
 from engine.data.task import KINDS, Task, TaskKind
 from engine.models.names import Scratch
 from engine.models.output import answer_exactly, output_layer
+from engine.tokens.examples import MULTIPLE
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -234,15 +235,16 @@ def parameter_count(model: nn.Module) -> int:
 
 
 def position_limit(config: PretrainedConfig) -> int | None:
-    """How many tokens the model can read, where its configuration says so. Models after RoBERTa count positions from
-    behind that of padding, so the first ones are lost."""
+    """How many tokens of a padded batch the model can read, where its configuration says so. Models after RoBERTa
+    count positions from behind that of padding, so the first ones are lost."""
     limit = getattr(config, "max_position_embeddings", None)
     if not isinstance(limit, int) or limit < 1:
         return None
     with torch.device("meta"), quiet_transformers():
         model = AutoModel.from_config(config)
     tables = (m for name, m in model.named_modules() if isinstance(m, nn.Embedding) and "position" in name)
-    return limit - max((m.padding_idx + 1 for m in tables if m.padding_idx is not None), default=0)
+    limit -= max((m.padding_idx + 1 for m in tables if m.padding_idx is not None), default=0)
+    return limit // MULTIPLE * MULTIPLE
 
 
 def parameters_of(config: PretrainedConfig, kind: TaskKind) -> int:

@@ -7,7 +7,7 @@ one (`layers:K` its layers, a student from scratch its vocabulary) it takes of t
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -31,7 +31,7 @@ class Start:
 
     name: ModelName
     role: str  # where it was named (`teacher`, `student`, `team.members`), for messages
-    identity: str  # hash of its weights, or of the words that say how it starts
+    identity: str  # hash of its weights, or of the words that say how it starts, and of whether it keeps its head
     layers: int
     width: int  # of the hidden states
     config: PretrainedConfig | None = None  # of the pretrained model that it comes from; None: all weights are random
@@ -47,6 +47,10 @@ class Start:
     def positions(self) -> int | None:
         """Tokens that it can read; None where nothing limits them."""
         return 512 if self.config is None else load.position_limit(self.config)
+
+    def with_head(self) -> Start:
+        """The same, keeping the head that it was fine-tuned with, which others of its layers then have, too."""
+        return replace(self, ready=True, identity=hash_of(self.identity, "with its head"))
 
 
 def start_of(name: ModelName, role: str, whole: Start | None = None) -> Start:

@@ -1,11 +1,13 @@
 """Equation 1: the named, weighted terms that a student minimises.
 
     L = Σ_ij m_ij · l_inter(student_i, teacher_j) + β1 · l_pred(x) + γ1 · l_hard(x)
-        + β2 · l_pred(x̂) + γ2 · l_hard(x̂),   x̂ an augmented example                (Distiller, eq. 1)
+        + β2 · l_pred(x̂) + γ2 · l_hard(ŷ, x̂),   x̂ an augmented example                (Distiller, eq. 1)
 
-Decided here: which terms a pipeline has, what each needs of the teacher, how the teacher's tokens are brought to the
-student's positions, and that the loss optimised is exactly the sum of the terms returned. The objective owns what is
-learned beside the student (projections, critics, the state of the layer mapping), and detaches the teacher.
+Decided here: which terms a pipeline has, what each needs of the teacher, what ŷ is (the teacher's soft label of a text
+that was changed, which may mean something else now; of examples that were only mixed their mixed gold label), how the
+teacher's tokens are brought to the student's positions, and that the loss optimised is exactly the sum of the terms
+returned. The objective owns what is learned beside the student (projections, critics, the state of the layer mapping),
+and detaches the teacher.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +24,7 @@ from engine.objective.critics import StackedLinear
 from engine.objective.hidden import HIDDEN, HiddenObjective
 from engine.objective.mapping import MAPPING, check_layers
 from engine.objective.mutual_information import MutualInformation
-from engine.objective.prediction import PREDICTION, hard_label_term, prediction_term
+from engine.objective.prediction import PREDICTION, PredictionLoss, cross_entropy, hard_label_term, mse, prediction_term
 from engine.objective.reduction import Term, all_count, at_positions, reduce
 from engine.pipeline.components import NoIntermediate, NoMapping, PredictionSpec
 from engine.pipeline.pipeline import Pipeline
@@ -70,11 +72,15 @@ class Objective(nn.Module):
         self.intermediate = INTERMEDIATE[spec.kind](spec, kind, self.mapping.pairs, student_width, teacher_width)
         prediction = pipeline.prediction_for(kind)
         self.prediction = PREDICTION[prediction.kind](prediction)
+        self.squared = getattr(prediction, "temperature", 1.0) ** 2
+        self.label_loss = mse if kind == "regression" else cross_entropy
+        self.relabelled = bool(set(pipeline.augmentation.kinds) - {"mixup"})
         first_only = self.intermediate is not None and self.intermediate.first_token_only
         self.needs = TeacherNeeds(tuple(sorted({j for _, j in self.mapping.pairs})), "first" if first_only else "all")
         self.student_layers_used = tuple(sorted({i for i, _ in self.mapping.pairs}))
-        predicting = self.weights.prediction + self.weights.augmented_prediction > 0
-        per_token = KINDS[kind].per_token and predicting
+        predicting = self.weights.prediction + self.weights.augmented_prediction
+        predicting += self.weights.augmented_hard_label * self.relabelled
+        per_token = KINDS[kind].per_token and predicting > 0
         self.aligned = per_token or (self.intermediate is not None and self.intermediate.token_level)
 
     def forward(
@@ -91,7 +97,8 @@ class Objective(nn.Module):
 
         Args:
             teacher: Never gets a gradient; may be `None` where only gold labels teach.
-            labels: (B,), (B, N) or (B, 2); of mixed examples as in `engine.augment.mixup.mixed_targets`.
+            labels: (B,), (B, N) or (B, 2); of mixed examples as in `engine.augment.mixup.mixed_targets`. Of texts
+                that were changed, only where a label stands is read.
             totals: `examples`, and for tagging `tokens` (positions with a label): their counts over the whole
                 optimiser step, all micro-batches and processes.
             alignment: (B, N of the student, N of the teacher); rows sum to 1, or to 0 for a student token without
@@ -107,11 +114,16 @@ class Objective(nn.Module):
         prefix = "augmented_" if augmented else ""
         if self.intermediate is not None and not augmented:
             terms["intermediate"] = self._intermediate_term(student, _detached(teacher), alignment)
+        said = teacher, labels, alignment if label_alignment is None else label_alignment
         if getattr(self.weights, f"{prefix}prediction") > 0:
-            of_logits = alignment if label_alignment is None else label_alignment
-            terms[f"{prefix}prediction"] = self._prediction_term(student, _detached(teacher), labels, of_logits)
+            terms[f"{prefix}prediction"] = self._prediction_term(self.prediction, student, *said)
         if getattr(self.weights, f"{prefix}hard_label") > 0:
-            terms[f"{prefix}hard_label"] = hard_label_term(self.kind, student.logits, student.mask, labels)
+            by_teacher = augmented and self.relabelled
+            terms[f"{prefix}hard_label"] = (
+                self._prediction_term(self.label_loss, student, *said)
+                if by_teacher
+                else hard_label_term(self.kind, student.logits, student.mask, labels)
+            )
         return {name: getattr(self.weights, name) * reduce(term, totals) for name, term in terms.items()}
 
     def _intermediate_term(self, student: Features, teacher: Features, alignment: Tensor | None) -> Term:
@@ -124,19 +136,28 @@ class Objective(nn.Module):
         weights = self.mapping(values.mean(1))
         return all_count((weights.unsqueeze(1) * values).sum(0))
 
-    def _prediction_term(self, student: Features, teacher: Features, labels: Tensor, alignment: Tensor | None) -> Term:
-        """Of a team the sum; where trust is weighted each loss over 1 + the member's own error (MT-BERT)."""
+    def _prediction_term(
+        self,
+        loss: PredictionLoss,
+        student: Features,
+        teacher: Features | None,
+        labels: Tensor,
+        alignment: Tensor | None,
+    ) -> Term:
+        """Of a team the sum; where trust is weighted each loss, without the factor temperature², over 1 + the
+        member's own error (MT-BERT)."""
+        teacher = _detached(teacher)
         if teacher.team is None:
             paired = _paired_mask(student.mask, alignment)
             team = [at_positions(teacher.logits, alignment if student.logits.ndim == 3 else None)]
         else:
             paired = student.mask if teacher.paired is None else student.mask & teacher.paired
             team = list(teacher.team)
-        terms = [prediction_term(self.prediction, self.kind, student.logits, logits, paired, labels) for logits in team]
+        terms = [prediction_term(loss, self.kind, student.logits, logits, paired, labels) for logits in team]
         values = [term.values for term in terms]
         if self.weighted and teacher.team is not None:
             errors = [hard_label_term(self.kind, logits, paired, labels).values for logits in team]
-            values = [value / (1 + error) for value, error in zip(values, errors, strict=True)]
+            values = [value / (1 + error) / self.squared for value, error in zip(values, errors, strict=True)]
         return replace(terms[0], values=torch.stack(values).sum(0))
 
     def parameter_groups(self, weight_decay: float, learning_rate: float) -> list[dict[str, Any]]:

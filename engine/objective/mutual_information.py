@@ -124,9 +124,11 @@ class MutualInformation(nn.Module):
 
     def _draw(self, mask: Tensor) -> Tensor:
         """Indices, into the flattened batch, of at most `max_tokens` tokens that count."""
-        # Drawn on the CPU from torch's global generator, which the loop seeds anew at each step.
+        # Drawn on the CPU; in training from torch's global generator, which the loop seeds anew at each step. A loss
+        # that is only asked for, as the search for θ asks several times in a step, is one function of the weights.
+        generator = None if self.training else torch.Generator().manual_seed(0)
         valid = mask.flatten().nonzero().squeeze(1)
-        return valid[torch.randperm(len(valid))[: self.max_tokens].to(valid.device)]
+        return valid[torch.randperm(len(valid), generator=generator)[: self.max_tokens].to(valid.device)]
 
 
 def _vectors(towers: nn.Module, side: Features, layers: list[int], chosen: Tensor | None) -> Tensor:

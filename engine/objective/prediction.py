@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from engine.data.task import TaskKind
 from engine.objective.reduction import Term, all_count, full_precision
+from engine.tokens.batch import label_weights
 from engine.tokens.ragged import NO_LABEL
 
 
@@ -104,7 +105,7 @@ def prediction_term(
         return Term(values.mean(-1), mask.any(-1), "examples")
     values = loss(student, teacher)
     if kind == "tagging":
-        weights = labels.sum(-1) if labels.ndim == 3 else (labels != NO_LABEL).to(values.dtype)
+        weights = label_weights(labels)
         return Term(values * weights, mask & (weights > 0), "tokens")
     return all_count(values)
 

@@ -14,7 +14,7 @@ from engine.base.spec import Spec
 from engine.data.task import KINDS, Task, TaskKind
 from engine.pipeline import components
 from engine.pipeline.augmentation import Augmentation, AugmentationSpec, OperatorSpec
-from engine.pipeline.team import AutoSKD, SingleTeacher, TeamSpec
+from engine.pipeline.team import AutoSKD, SingleTeacher, StochasticTeam, TeamSpec
 from engine.pipeline.training import WITH_AUGMENTATION, Training, Weights
 
 
@@ -104,13 +104,25 @@ class Pipeline(Spec):
             what = f"only question answering has windows, and this task is {kind}"
             overlap = str(self.training.window_overlap)
             problems.append(Problem("training.window_overlap", what, overlap, (), "Remove the key."))
-        if kind == "regression" and isinstance(self.team, AutoSKD) and self.team.update == "sswo":
-            what = "θ scales the logits of the drawn member, and a scaled target is another target"
-            problems.append(Problem("team.update", what, "'sswo'", ("cr",)))
+        problems += self._regression_problems() if kind == "regression" else []
         if KINDS[kind].at_words and "back_translation" in self.augmentation.kinds:
             what = f"a translation keeps no {KINDS[kind].at_words}"
             others = ("contextual", "random", "mixup")
             problems.append(Problem("augmentation.operators", what, "'back_translation'", others))
+        return problems
+
+    def _regression_problems(self) -> list[Problem]:
+        """Why this team cannot teach targets, which are no distributions."""
+        problems, team = [], self.team
+        if isinstance(team, AutoSKD) and team.update == "sswo":
+            what = "θ scales the logits of the drawn member, and a scaled target is another target"
+            problems.append(Problem("team.update", what, "'sswo'", ("cr",)))
+        if isinstance(team, AutoSKD) and team.validation == "prediction":
+            what = "θ stands inside the target, and the squared error is least where the target says least"
+            remedy = "It needs second_order = true."
+            problems.append(Problem("team.validation", what, "'prediction'", ("hard_label",), remedy))
+        if isinstance(team, AutoSKD | StochasticTeam) and team.scaled:
+            problems.append(Problem("team.scaled", "a scaled target is another target", "true", ("false",)))
         return problems
 
 

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from engine.base.errors import counted
 from engine.base.spec import Spec, Weight
+from engine.data.task import TaskKind
 
 
 class SingleTeacher(Spec):
@@ -52,11 +53,14 @@ class WeightedTeam(_Team):
 
 
 class StochasticTeam(_Team):
-    """Each step draws one member, whose logits are scaled by its probability (AutoSKDBERT, equation 3)."""
+    """Each step draws one member, whose logits teach (AutoSKDBERT)."""
 
     kind: Literal["stochastic"] = "stochastic"
     distribution: Annotated[tuple[Weight, ...], Field(strict=False)] | None = None
     """A probability for the teacher and each member; uniform when absent."""
+    scaled: bool | None = None
+    """Whether the drawn member's logits are multiplied by its probability. When absent they are (equation 3), but
+    not in regression, where a scaled target would be another target."""
 
     @model_validator(mode="after")
     def _is_a_distribution(self) -> StochasticTeam:
@@ -68,6 +72,13 @@ class StochasticTeam(_Team):
             raise ValueError(f"distribution must sum to 1, and sums to {sum(given):g}")
         return self
 
+    def scales(self, kind: TaskKind) -> bool:
+        """Whether logits are scaled on a task of this kind."""
+        return kind != "regression" if self.scaled is None else self.scaled
+
+
+FOR_REGRESSION = {"update": "cr", "validation": "hard_label", "second_order": True}
+"""How autoskd learns θ where answers are targets, not distributions: nothing else can run there."""
 
 Several = BeforeValidator(lambda given: given if given is None or isinstance(given, list | tuple) else (given,))
 """One value stands for a list of one."""
@@ -93,12 +104,21 @@ class AutoSKD(_Team):
     """Passes of a search over its half of the training set. When absent, as many steps as one training has
     batches, in second order two thirds of them."""
     theta_weight_decay: Weight = 1e-3  # of θ (section 3.2)
+    theta_epsilon: Annotated[float, Field(gt=0)] = 1e-2
+    """Adam's ε for θ, in nats (ours). With torch's 1e-8 Adam asks only how steady the sign of a slope is, and a
+    teacher that hardly changes the loss, such as one with random weights, counts like any other."""
+    slopes: Literal["relative", "plain"] = "relative"
+    """`plain`: a member's slope as it is (the paper's); `relative` (ours): less the mean of all members' recent ones,
+    without which every draw raises the drawn member."""
     student_weight_decay: Weight = 1e-4  # of the student while θ is searched (section 3.2)
     update: Literal["sswo", "cr"] = "sswo"
     """Only the drawn member's θ (SSWO), or all at once through the mixture of logits (CR)."""
+    scaled: bool | None = None
+    """Whether a candidate's student learns the drawn member's logits times its share. When absent as the paper: with
+    SSWO it does (equation 3), with CR it does not (section 2.4.1)."""
     validation: Literal["prediction", "hard_label"] = "prediction"
-    """The loss that θ minimises on its half: the distillation loss, in which θ stands itself (the paper's),
-    or that against gold labels, on which θ acts through the student alone; it needs `second_order`."""
+    """The loss that θ minimises on its half: the cross-entropy against the target, in which θ stands itself (the
+    paper's), or that against gold labels, on which θ acts through the student alone; it needs `second_order`."""
     second_order: bool = False
     """Whether the gradient goes through the student's step too, by finite differences (DARTS)."""
 
@@ -112,6 +132,10 @@ class AutoSKD(_Team):
             most = f"a team of {1 + count} can drop {count} at most"
             raise ValueError(f"dropped = {max(self.dropped)} leaves nobody: {most}")
         return self
+
+    def scales(self, kind: TaskKind) -> bool:
+        """Whether logits are scaled on a task of this kind."""
+        return kind != "regression" and self.update == "sswo" if self.scaled is None else self.scaled
 
 
 TeamSpec = Annotated[

@@ -1,7 +1,7 @@
 """Everything about a run that is settled, and checked, before the first weight is loaded."""
 
 import inspect
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from transformers import PretrainedConfig
@@ -73,7 +73,7 @@ def plan_teacher(
     if task.labels and label_order(names, task.labels) is None:
         what = f"it was fine-tuned for other labels than those of {task.name}"
         raise InputError.of(place_of(role), what, ", ".join(names), task.labels, NEW_HEAD)
-    return TeacherPlan(replace(start, ready=True), False, resolved)
+    return TeacherPlan(start.with_head(), False, resolved)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def plan_run(
     others = (parse_model(name, MEMBERS) for name in pipeline.team.members)
     members = tuple(plan_teacher(name, task, fine_tuning, MEMBERS, whole) for name in others)
     own = start_of(names[1], "student", whole)
-    limits = [readable for each in (whole, own, *(member.start for member in members)) if (readable := _readable(each))]
+    limits = [limit for each in (whole, own, *(member.start for member in members)) if (limit := each.positions)]
     settled = pipeline.for_task(task, isinstance(names[1], Scratch), min(limits, default=None))
     plan = RunPlan(task, settled, teacher, student, teacher_plan, own, seed, precision, members)
     problems = check_layers(settled.mapping, plan.student.layers, whole.layers)
@@ -157,17 +157,12 @@ def unit_problems(start: Start, task: Task) -> list[Problem]:
 
 def length_problems(start: Start, max_length: int) -> list[Problem]:
     """Whether a model can read texts of `max_length` tokens."""
-    readable = _readable(start)
-    if readable is None or max_length <= readable:
+    limit = start.positions
+    if limit is None or max_length <= limit:
         return []
     who = "team's member" if start.role == MEMBERS else start.role
-    what = f"the {who} reads at most {readable} tokens"
-    return [Problem("training.max_length", what, str(max_length), (f"8 to {readable}",))]
-
-
-def _readable(start: Start) -> int | None:
-    """Tokens of a batch that a model can read, which is padded to a multiple of 8; None where nothing limits them."""
-    return None if start.positions is None else start.positions // 8 * 8
+    what = f"the {who} reads at most {limit} tokens"
+    return [Problem("training.max_length", what, str(max_length), (f"8 to {limit}",))]
 
 
 NEEDED = {

@@ -44,8 +44,9 @@ class TeamSignals:
     members: tuple[MemberSignals, ...]
     student: Encoded  # the examples through the student's tokenizer
     per_token: bool  # whether there are logits for each token
-    combination: Combination  # all teach, or their mean does, or one, its logits scaled by its probability
+    combination: Combination  # all teach, or their mean does, or one
     distribution: tuple[float, ...] = ()  # where one is drawn: the teacher's probability, then that of each member
+    scaled: bool = False  # whether the drawn one's logits are multiplied by its probability
 
     def draw(self, position: Sequence[int]) -> int | None:
         """Index of the teacher that is drawn at a position of the training, 0 for the first; None where all teach."""
@@ -83,6 +84,4 @@ class TeamSignals:
     def _combined(self, logits: Tensor, drawn: int | None) -> Tensor:
         if self.combination == "average":
             return logits.mean(0, keepdim=True)
-        if drawn is None or self.student.kind == "regression":
-            return logits  # of a target, which is no distribution, a share would be another target
-        return logits * self.distribution[drawn]
+        return logits if drawn is None or not self.scaled else logits * self.distribution[drawn]

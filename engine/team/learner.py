@@ -14,6 +14,7 @@ from engine.base.machine import Machine
 from engine.models.forward import Features
 from engine.models.output import change_unit
 from engine.objective.equation import Objective, hard_label_only, outputs_only
+from engine.pipeline.components import Prediction, PredictionCE
 from engine.pipeline.team import AutoSKD
 from engine.pipeline.training import Weights
 from engine.run.plan import RunPlan
@@ -48,8 +49,9 @@ class TextStudent:
         change_unit(student, data.student.unit.inverse)
         self.student, self.objective = student, objective
         self.trainee = Trainee(student, objective, kind).to(machine.device)
-        prediction, weights = plan.pipeline.prediction, Weights(prediction=plan.pipeline.weights.prediction)
-        measure = hard_label_only(kind) if self.gold else outputs_only(kind, prediction, weights)
+        weights = Weights(prediction=plan.pipeline.weights.prediction)
+        agreement = _agreement(plan.pipeline.prediction_for(kind))
+        measure = hard_label_only(kind) if self.gold else outputs_only(kind, agreement, weights)
         self.validator = Trainee(student, measure, kind).to(machine.device)
         own = {"params": list(student.parameters()), "weight_decay": spec.student_weight_decay}
         beside = objective.parameter_groups(spec.student_weight_decay, self.peak)
@@ -100,6 +102,15 @@ class TextStudent:
         assert found is not None
         self._seen = [*self._seen[-1:], (batch, found)]
         return found
+
+
+def _agreement(prediction: Prediction) -> Prediction:
+    """The loss by which θ is judged: cross-entropy, whatever the student learns by.
+
+    θ stands inside the target. The divergence and the squared error are least where the target says least, and so
+    reward the smallest share and the member that knows nothing.
+    """
+    return PredictionCE(temperature=getattr(prediction, "temperature", 1.0))
 
 
 class Halves:

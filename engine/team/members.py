@@ -59,7 +59,8 @@ def gather(run: Run, teacher: Teacher, data: TrainingData, student: Model) -> tu
         last = _last_assistant(run, teacher, teachers)
         members = [_signals(run, last, data.student, student, training)]
     level, combination = plan.task.token_level, COMBINATIONS[spec.kind]
-    return teachers, TeamSignals(tuple(members), data.student, level, combination, _distribution(spec))
+    scaled = isinstance(spec, StochasticTeam | AutoSKD) and spec.scales(plan.task.kind)
+    return teachers, TeamSignals(tuple(members), data.student, level, combination, _distribution(spec), scaled)
 
 
 def _member(name: str, ready: Teacher) -> Member:

@@ -55,7 +55,8 @@ def search(run: Run, teachers: Sequence[Member], start: Start, data: TrainingDat
         record = folder / "found.json"
         if not machine.agreed(record.is_file()):
             name = "search for θ" if number == 0 else f"search {number + 1} for θ"
-            theta = Theta(len(teachers), rate, spec.theta_weight_decay, spec.update)
+            how = spec.theta_weight_decay, spec.update, spec.slopes, spec.theta_epsilon
+            theta = Theta(len(teachers), rate, *how)
             searched = _search(run, name, steps, theta, dropped, start, halves, folder)
             if machine.main:
                 write_text(record, json.dumps(asdict(searched)))

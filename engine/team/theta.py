@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.pipeline.team import AutoSKD
+
 EPSILON = 1e-12  # against division by zero (AutoSKDBERT, section 2.4.2)
-SMALL_SLOPE = 1e-2
-"""Adam's ε for θ, in nats (ours). With the usual 1e-8 Adam asks only how steady the sign of a slope is, and a
-teacher that hardly changes the loss, such as one with random weights, counts like any other."""
 RECENT = 0.9  # share of the past in the running mean of a teacher's slope
 REACH = 0.01  # length of the step in weights of the finite difference (DARTS, Liu et al. 2019, section 2.3)
 
 Target = Callable[[Tensor], Tensor]  # the teachers' logits (n, B, …) → what teaches (1, B, …)
 Update = Literal["sswo", "cr"]
+Slopes = Literal["relative", "plain"]
 
 
 class Learner(Protocol):
@@ -39,15 +39,16 @@ class Learner(Protocol):
 class Theta:
     """A categorical distribution over n teachers that is learned by Adam and stays on the simplex.
 
-    Shares sum to 1, so only differences of slopes mean something: a teacher's slope is taken relative to the
-    mean of all recent ones (ours). Without that every draw raises the drawn teacher, since a sharper
-    target nearly always agrees better with the student, and θ counts little but draws.
+    Shares sum to 1, so only differences of slopes mean something: a `relative` slope is a teacher's less the
+    mean of all recent ones (ours). A `plain` one raises the drawn teacher nearly always, since a sharper
+    target agrees better with the student, and θ counts little but draws.
 
     Args:
         size: n.
         weight_decay: Of Adam, added to the gradient.
         update: `sswo`: a step changes the drawn teacher's share alone, and the others only so that all sum to
             1; `cr`: it changes all of them.
+        slopes, epsilon: As in `AutoSKD`, `epsilon` its `theta_epsilon`.
 
     Example:
         >>> theta = Theta(4, 1e-3, 0.0, "sswo")
@@ -58,13 +59,21 @@ class Theta:
         [0.2498, 0.2507, 0.2498, 0.2498]
     """
 
-    def __init__(self, size: int, learning_rate: float, weight_decay: float, update: Update):
-        self.update = update
+    def __init__(
+        self,
+        size: int,
+        learning_rate: float,
+        weight_decay: float,
+        update: Update,
+        slopes: Slopes = "relative",
+        epsilon: float = AutoSKD.model_fields["theta_epsilon"].default,
+    ):
+        self.update, self.slopes = update, slopes
         self.kept = list(range(size))  # teachers that can be drawn
         self._recent: list[float | None] = [None] * size
         uniform = torch.full((), 1 / size, dtype=torch.float64)
         self._parameters = [torch.nn.Parameter(uniform.clone()) for _ in range(size)]
-        self._adam = torch.optim.Adam(self._parameters, lr=learning_rate, eps=SMALL_SLOPE, weight_decay=weight_decay)
+        self._adam = torch.optim.Adam(self._parameters, lr=learning_rate, eps=epsilon, weight_decay=weight_decay)
 
     @property
     def shares(self) -> list[float]:
@@ -85,7 +94,8 @@ class Theta:
         for index in moved:
             past, now = self._recent[index], float(gradient[index])
             self._recent[index] = now if past is None else RECENT * past + (1 - RECENT) * now
-        usual = fmean(slope for index in self.kept if (slope := self._recent[index]) is not None)
+        known = [slope for index in self.kept if (slope := self._recent[index]) is not None]
+        usual = fmean(known) if self.slopes == "relative" else 0.0
         for index, parameter in enumerate(self._parameters):
             parameter.grad = (gradient[index] - usual).to(parameter) if index in moved else None
         self._adam.step()

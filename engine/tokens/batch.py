@@ -12,6 +12,8 @@ import torch
 from accelerate.utils import recursively_apply, send_to_device
 from torch import Tensor
 
+from engine.tokens.ragged import NO_LABEL
+
 
 @dataclass
 class Batch:
@@ -22,7 +24,7 @@ class Batch:
     fetched: Any = None  # the host's part of the teacher signals; None without a teacher
     alignment: Tensor | None = None  # (B, N, N of the teacher); None where the tokenizers agree
     label_alignment: Tensor | None = None  # of the logits of tagging, where they are paired word by word
-    totals: dict[str, float] = field(default_factory=dict)  # unit → count over the step, all passes and processes
+    totals: dict[str, Any] = field(default_factory=dict)  # unit → count over the step, all passes and processes
     team: Any = None  # the host's part of a team's signals; None with one teacher
     augmented: bool = False
 
@@ -36,6 +38,18 @@ class Batch:
             lambda part: part.pin_memory(), vars(self), test_type=lambda part: hasattr(part, "pin_memory")
         )
         return Batch(**parts)
+
+
+def label_weights(labels: Tensor) -> Tensor:
+    """How much of a label each token of tagged examples has: 1 or 0, of mixed examples something between.
+
+    Shapes: labels (B, N), or of mixed examples distributions (B, N, C). Returns: (B, N) float32.
+
+    Example:
+        >>> label_weights(torch.tensor([[2, NO_LABEL]])), label_weights(torch.tensor([[[0.0, 0.25], [0.5, 0.5]]]))
+        (tensor([[1., 0.]]), tensor([[0.2500, 1.0000]]))
+    """
+    return labels.sum(-1) if labels.ndim == 3 else (labels != NO_LABEL).float()
 
 
 def packed(batches: list[Batch]) -> bytes:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from engine.data.task import Task, TaskKind
 
+MULTIPLE = 8  # batches are padded to a multiple of it
+
 
 class Spans(NamedTuple):
     """Where the tokens of a batch come from; each (B, N)."""
@@ -65,8 +67,8 @@ class Encoded:
         return self.tokens.lengths
 
     def padded_length(self, ids: Ids) -> int:
-        """N to which a batch is padded: its longest example, rounded up to a multiple of 8."""
-        return int(-(-self.lengths[np.asarray(ids, dtype=np.int64)].max(initial=1) // 8) * 8)
+        """N to which a batch is padded: its longest example, rounded up to a `MULTIPLE`."""
+        return int(-(-self.lengths[np.asarray(ids, dtype=np.int64)].max(initial=1) // MULTIPLE) * MULTIPLE)
 
     def inputs(self, ids: Ids, length: int | None = None, accepted: Container[str] | None = None) -> dict[str, Tensor]:
         """`input_ids`, `attention_mask` and, where the tokenizer gives them, `token_type_ids`; of these the `accepted`.

@@ -18,10 +18,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader
 
 from engine.tokens.alignment import alignments
-from engine.tokens.batch import Batch, packed
+from engine.tokens.batch import Batch, label_weights, packed
 from engine.tokens.order import step_batches
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ class StepPlan:
             own, counts = (own, totals) if len(own) else (part[:1], nothing)
             batches.append(self.data.batch(own, counts, drawn))
             batches += self._augmented(own, counts, (number, start))
+        if self.data.student.words is not None:
+            _count_tags(batches)
         return batches
 
     def _augmented(self, ids: np.ndarray, totals: dict[str, float], position: tuple[int, int]) -> Iterator[Batch]:
@@ -116,6 +119,26 @@ class StepPlan:
         for copy in range(augmenter.copies):
             generator = np.random.default_rng([*self.position, *position, copy, self.rank])
             yield replace(augmenter.batch(ids, generator), totals=of_all_copies)
+
+
+def _count_tags(batches: Sequence[Batch]) -> None:
+    """Counts the augmented tags of a step as they are: a text that is longer now has lost some, a mixed one has
+    parts of them. Of several processes each counts its own."""
+    augmented = [batch for batch in batches if batch.augmented and math.isfinite(batch.totals["examples"])]
+    tokens = sum(float(label_weights(batch.labels).sum()) for batch in augmented)
+    for batch in augmented:
+        batch.totals = batch.totals | {"tokens": tokens}
+
+
+def count_together(batches: Sequence[Batch], accelerator: Accelerator) -> None:
+    """Counts a step's augmented tags over all processes, none of which sees those of another."""
+    augmented = [batch for batch in batches if batch.augmented]
+    if augmented and accelerator.num_processes > 1:
+        own = [batch for batch in augmented if math.isfinite(batch.totals["examples"])]
+        tokens = torch.tensor(own[0].totals["tokens"] if own else 0.0, device=accelerator.device)
+        tokens = accelerator.reduce(tokens, "sum")
+        for batch in own:
+            batch.totals = batch.totals | {"tokens": tokens}
 
 
 class Stream:

@@ -26,7 +26,7 @@ from engine.evaluation.inference import measured_on, scores_on
 from engine.evaluation.intervals import Measured, Measures
 from engine.models.forward import Features, faster_attention, forward
 from engine.models.output import change_unit
-from engine.training.batches import Stream, TrainingData, examples_in, steps_in_epoch
+from engine.training.batches import Stream, TrainingData, count_together, examples_in, steps_in_epoch
 from engine.training.optimiser import clip_gradients, optimizer_for, schedule, set_learning_rate, step_seed
 from engine.training.state import (
     Clock,
@@ -219,6 +219,8 @@ def optimise(
 ) -> list[dict[str, Tensor]]:
     """One optimiser step; the weighted terms of each of its forward passes."""
     losses = []
+    if stage.task.kind == "tagging":
+        count_together(batches, accelerator)
     for batch in batches:
         teacher = stage.data.view(batch)
         with nullcontext() if batch is batches[-1] else accelerator.no_sync(trainee):

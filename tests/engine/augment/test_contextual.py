@@ -83,6 +83,17 @@ def test_what_lies_behind_the_model_s_last_position_stays(machine: Machine) -> N
     assert words.index("mouse") == words.count("cat") > 10
 
 
+@pytest.mark.parametrize("text", ["the [MASK] was good", "[MASK] [MASK]", "a[MASK]b mouse (the[MASK])", "[MASK]"])
+def test_a_mask_of_the_text_s_own_is_a_word_like_any_other(text: str, machine: Machine) -> None:
+    """It is filled in where it was drawn, and elsewhere stays without shifting what is filled in."""
+    model = Favours({"cat": 5.0})
+    for strength in (0.3, 0.5, 1.0):
+        for made in filled(text, model, machine, count=8, top_k=1, strength=strength):
+            changed = [new for old, new in zip(text.split(), made.split(), strict=True) if new != old]
+            assert len(changed) == len(passage_of(text).some(strength, np.random.default_rng(0)))
+            assert all("cat" in word.lower() for word in changed)
+
+
 @pytest.mark.parametrize("make", [wordpiece, byte_bpe, unigram])
 def test_only_whole_words_are_filled_in(make: object) -> None:
     tokenizer = make()  # type: ignore[operator]

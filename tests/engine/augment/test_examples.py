@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from engine import distill
+from engine.augment.examples import Augmenter, Tokenisation
+from engine.augment.policy import Policy
+from engine.augment.random import RandomWords
 from engine.base.errors import InputError
 from engine.base.machine import Machine, workers_for
 from engine.base.options import FineTuning, RunOptions
-from engine.models.forward import SHARES
+from engine.models.forward import SHARES, Features
 from engine.models.start import begin
+from engine.objective.equation import Objective
+from engine.pipeline import Pipeline, Random
 from engine.pipeline.read import load_pipeline
 from engine.run.plan import RunPlan, plan_run
 from engine.run.prepare import objective_for, online_data
 from engine.run.teacher import prepare_teacher
+from engine.tokens.examples import encode
 from engine.tokens.ragged import NO_LABEL
 from engine.training.batches import Batch, StepPlan, Stream, TrainingData
+from tests.tasks import make_task
 from tests.tokenizers import byte_bpe, wordpiece
-from tests.toys import save_tiny, toy_task
+from tests.toys import FILLER, WORDS, save_tiny, toy_task
 
 KINDS = ["single", "pair", "regression", "tagging", "question_answering"]
 Made = tuple[TrainingData, RunPlan]
@@ -37,10 +46,11 @@ def _prepared(tmp_path: Path, machine: Machine) -> Callable[..., Made]:
         folders = tmp_path / "teacher", tmp_path / "student"
         save_tiny(folders[0], task, "bert", wordpiece())
         save_tiny(folders[1], task, "bert", byte_bpe() if other_tokenizer else wordpiece(), layers=2)
+        max_length = changes.pop("max_length", 64)
         pipeline = load_pipeline(
             {
                 "augmentation": {"operators": policy, **changes},
-                "training": {"epochs": 1, "batch_size": 8, "max_length": 64},
+                "training": {"epochs": 1, "batch_size": 8, "max_length": max_length},
             }
         )
         plan = plan_run(task, pipeline, str(folders[0]), str(folders[1]), precision="float32")
@@ -81,7 +91,7 @@ def test_each_original_has_an_augmented_copy(
         assert (original.augmented, augmented.augmented) == (False, True)
         count = len(original.labels)
         assert len(augmented.labels) == count
-        assert original.totals == augmented.totals
+        assert original.totals["examples"] == augmented.totals["examples"] == count
         for inputs in (augmented.inputs, augmented.fetched):
             assert (SHARES in inputs) == ("mixup" in policy)
             assert len(inputs["input_ids"]) == count * (1 + ("mixup" in policy))
@@ -133,6 +143,55 @@ def test_copies(prepared: Callable[..., Made], machine: Machine) -> None:
         assert len(augmented) == 3
         assert all(batch.totals["examples"] == 3 * original.totals["examples"] for batch in augmented)
         assert not same(augmented[0], augmented[1])
+
+
+@pytest.mark.parametrize("policy", ["random", "mixup", "random+mixup"])
+@pytest.mark.parametrize("max_length", [64, 8], ids=["whole", "cut"])
+def test_augmented_tags_are_counted_as_they_are(
+    prepared: Callable[..., Made], machine: Machine, policy: str, max_length: int
+) -> None:
+    """Of cut sentences another part is left; of mixed ones each partner has its share."""
+    data, plan = prepared("tagging", policy, copies=2, max_length=max_length)
+    training = plan.pipeline.training.model_copy(update={"batch_size": 4, "gradient_accumulation": 2})
+    differ = 0
+    for batches in Stream(data, training, 0, 1, machine.accelerator).from_step(0):
+        own = [batch for batch in batches if batch.augmented]
+        counts = [
+            batch.labels.sum() if batch.labels.is_floating_point() else (batch.labels != NO_LABEL).sum()
+            for batch in own
+        ]
+        assert len(own) == 4
+        assert all(batch.totals["tokens"] == pytest.approx(float(sum(counts)), rel=1e-5) for batch in own)
+        differ += own[0].totals["tokens"] != 2 * batches[0].totals["tokens"]
+    assert bool(differ) == ("mixup" in policy or max_length == 8)
+
+
+def test_a_text_whose_words_changed_places_has_the_label_that_the_teacher_gives_it() -> None:
+    """Which of two names stands first decides here, so the original's label is often wrong (Distiller, section 4)."""
+    dice, tokenizer, names = random.Random(0), wordpiece(WORDS, 400), ("Anna", "Bruno")
+    rows = []
+    for _ in range(200):
+        label = dice.randrange(2)
+        words = dice.choices(FILLER, k=5)
+        for place, name in zip(sorted(dice.sample(range(5), 2)), names if label == 0 else names[::-1], strict=True):
+            words[place] = name
+        rows.append({"text": " ".join(words), "label": label})
+    task = make_task("classification", rows, labels=names)
+    accepted, how = {"input_ids", "attention_mask"}, Tokenisation(tokenizer, 32)
+    policy = Policy((RandomWords(Random(), None),))
+    examples = encode(task.train, task, tokenizer, 32)
+    augmenter = Augmenter(task, policy, 1, examples, how, None, accepted, accepted, aligned=False)
+    batch = augmenter.batch(np.arange(200), np.random.default_rng(0))
+
+    ids = batch.inputs["input_ids"]
+    anna, bruno = (int(token) for token in tokenizer.convert_tokens_to_ids(["anna", "bruno"]))
+    truth = ((ids == anna).int().argmax(1) > (ids == bruno).int().argmax(1)).long()
+    assert (truth != batch.labels).float().mean() > 0.2
+    right = Features(20 * torch.nn.functional.one_hot(truth, 2).float(), {}, batch.inputs["attention_mask"].bool())
+    sizes = {f"{who}_{size}": 0 for who in ("student", "teacher") for size in ("layers", "width")}
+    objective = Objective(Pipeline.model_validate({"augmentation": "random"}), task.kind, **sizes)
+    terms = objective(right, right, batch.labels, {"examples": 200.0}, augmented=True)
+    assert terms["augmented_hard_label"] < 1e-6
 
 
 @pytest.mark.parametrize("name", ["pair", "tagging"])

@@ -85,6 +85,9 @@ def test_position_limits() -> None:
     assert position_limit(tiny_config("bert")) == 64
     assert position_limit(tiny_config("modernbert")) == 64
     assert position_limit(AutoConfig.for_model("xlnet")) is None
+    # Batches are padded to a multiple of 8.
+    assert position_limit(tiny_config("bert", max_position_embeddings=61)) == 56
+    assert position_limit(tiny_config("roberta", pad_token_id=1, max_position_embeddings=63)) == 56
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

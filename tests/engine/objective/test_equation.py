@@ -399,6 +399,37 @@ def test_labels_may_have_an_alignment_of_their_own():
     assert hidden["prediction"] != logits["prediction"]
 
 
+@pytest.mark.parametrize("task", TASK_KINDS)
+@pytest.mark.parametrize("policy", ["random", "contextual+mixup", "mixup"])
+def test_whose_label_an_augmented_example_has(policy, task):
+    """Changed texts have the teacher's, at temperature 1 whatever the prediction loss; mixed ones their own."""
+    student, teacher, labels, totals = batch(task)
+    teacher, matrix = longer(teacher), alignment()
+    spec = Pipeline.model_validate({"augmentation": policy, "prediction": {"kind": "mse"}})
+    objective = build(spec.model_copy(update={"weights": Weights(augmented_hard_label=1.0)}), task)
+    assert objective.aligned == (task in ("tagging", "question_answering"))
+    terms = objective(student, teacher, labels, totals, matrix, augmented=True)
+    assert list(terms) == ["augmented_hard_label"]
+    if policy == "mixup":
+        expected = naive.hard_label_of_task(task, student.logits, student.mask, labels)
+    else:
+        partnered = student.mask.clone()
+        partnered[:, 2] = False
+        logits = torch.from_numpy(naive.align(teacher.logits, matrix)) if teacher.logits.ndim == 3 else teacher.logits
+        loss = "mse" if task == "regression" else "ce"
+        expected = naive.prediction_of_task(task, loss, student.logits, logits, partnered, labels)
+        if task == "tagging":
+            expected *= int((partnered & (labels != -100)).sum()) / totals["tokens"]
+    assert terms["augmented_hard_label"].item() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("policy, aligned", [("random", True), ("mixup", False)])
+def test_the_teacher_s_labels_alone_need_an_alignment(policy, aligned):
+    weights = {"prediction": 0.0, "hard_label": 1.0, "augmented_prediction": 0.0, "augmented_hard_label": 1.0}
+    spec = Pipeline.model_validate({"augmentation": policy, "weights": weights})
+    assert build(spec, "tagging").aligned == aligned
+
+
 def test_gold_labels_need_no_partner():
     student, teacher, labels, totals = batch("question_answering")
     objective = build(pipeline("question_answering", hard_label=1.0), "question_answering")

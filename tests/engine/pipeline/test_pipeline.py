@@ -115,7 +115,11 @@ SUITS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "translations": ({"augmentation": Augmentation(operators=(BackTranslation(),)), "weights": AUGMENTED}, TEXTS),
     "moved words": ({"augmentation": Augmentation(operators=(Random(),)), "weights": AUGMENTED}, set(TASK_KINDS)),
     "scaled logits": ({"team": AutoSKD(members=("a",))}, set(TASK_KINDS) - {"regression"}),
-    "mixed logits": ({"team": AutoSKD(members=("a",), update="cr")}, set(TASK_KINDS)),
+    "mixed logits": ({"team": AutoSKD(members=("a",), update="cr")}, set(TASK_KINDS) - {"regression"}),
+    "mixed logits, judged by gold labels": (
+        {"team": AutoSKD(members=("a",), update="cr", validation="hard_label", second_order=True)},
+        set(TASK_KINDS),
+    ),
 }
 """Parts of a pipeline → the kinds of tasks on which it can run."""
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.team import AutoSKD, AverageTeam, SingleTeacher, StochasticTeam, TeamSpec
 
 TEAMS = [kind for kind in get_args(get_args(TeamSpec)[0]) if kind is not SingleTeacher]
@@ -86,6 +87,39 @@ def test_gold_labels_know_theta_by_the_student_alone() -> None:
     words = "validation = hard_label needs second_order = true"
     assert words in refusal(AutoSKD, members=["a"], validation="hard_label")
     assert AutoSKD(members=["a"], validation="hard_label", second_order=True).second_order
+
+
+@pytest.mark.parametrize(
+    "team, kind, scales",
+    [
+        (StochasticTeam(members=["a"]), "classification", True),
+        (StochasticTeam(members=["a"]), "regression", False),
+        (StochasticTeam(members=["a"], scaled=False), "tagging", False),
+        (AutoSKD(members=["a"]), "classification", True),
+        (AutoSKD(members=["a"], update="cr"), "classification", False),
+        (AutoSKD(members=["a"], update="cr", scaled=True), "classification", True),
+        (AutoSKD(members=["a"], scaled=False), "classification", False),
+    ],
+)
+def test_logits_are_scaled_as_in_the_paper_or_as_is_said(team: Any, kind: Any, scales: bool) -> None:
+    """SSWO by equation 3; CR's candidates by section 2.4.1."""
+    assert team.scales(kind) == scales
+
+
+@pytest.mark.parametrize(
+    "team, places",
+    [
+        (AutoSKD(members=["a"]), ["team.update", "team.validation"]),
+        (AutoSKD(members=["a"], update="cr"), ["team.validation"]),
+        (AutoSKD(members=["a"], update="cr", validation="hard_label", second_order=True), []),
+        (StochasticTeam(members=["a"]), []),
+        (StochasticTeam(members=["a"], scaled=True), ["team.scaled"]),
+    ],
+)
+def test_what_a_team_cannot_teach_in_regression(team: Any, places: list[str]) -> None:
+    """θ inside a target of the squared error dropped the good teacher in 10 searches of 10."""
+    assert [problem.place for problem in Pipeline(team=team).problems_with("regression")] == places
+    assert not Pipeline(team=team).problems_with("classification")
 
 
 def test_a_knob_of_another_team_is_refused() -> None:

@@ -68,6 +68,15 @@ def test_the_weights_are_part_of_the_identity_and_the_place_is_not(saved: Callab
     assert one.identity == copy.identity != other.identity
 
 
+@pytest.mark.parametrize("student", [STUDENT, "layers:2"])
+def test_a_model_with_its_head_is_not_the_one_without(student: str, saved: Callable[..., Path]) -> None:
+    """Under these names its layers, and assistants that begin as it, are kept."""
+    for_tuning = [FineTuning(when=when) for when in ("auto", "always")]
+    as_it_is, anew = (plan(teacher=str(saved()), student=student, fine_tuning=each) for each in for_tuning)
+    assert as_it_is.teacher.start.identity != anew.teacher.start.identity
+    assert (as_it_is.student.identity != anew.student.identity) == (student == "layers:2")
+
+
 @pytest.mark.parametrize(
     "more, words",
     [

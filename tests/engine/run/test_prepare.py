@@ -62,7 +62,10 @@ def test_a_teacher_with_another_tokenizer(
     assert AutoTokenizer.from_pretrained(tmp_path / "out").get_vocab() == wordpiece(WORDS, 400).get_vocab()
 
 
-def test_long_texts_under_a_teacher_that_reads_less(tmp_path: Path, options: RunOptions) -> None:
+@pytest.mark.parametrize("architecture, positions", [("roberta", 66), ("bert", 59)])
+def test_long_texts_under_a_teacher_that_reads_less(
+    architecture: str, positions: int, tmp_path: Path, options: RunOptions
+) -> None:
     """More tokens in the teacher's tokenizer than it has positions: what it does not see has no partner."""
     task = toy_task("question_answering", rows=12, held_out=4)
     longer = {"context": " ".join(FILLING)}
@@ -71,7 +74,7 @@ def test_long_texts_under_a_teacher_that_reads_less(tmp_path: Path, options: Run
         for rows in (task.train, task.validation["validation"])
     ]
     task = replace(task, train=stretched[0], validation={"validation": stretched[1]}, fingerprint="long")
-    save_tiny(tmp_path / "teacher", task, "roberta", byte_bpe())
+    save_tiny(tmp_path / "teacher", task, architecture, byte_bpe(), max_position_embeddings=positions)
     save_tiny(tmp_path / "student", task, tokenizer=wordpiece(WORDS, 400))
     training = TRAINING | {"epochs": 1, "max_length": 48, "window_overlap": 8}
     result = distill(

@@ -19,7 +19,7 @@ from engine.models.load import name_labels, save_model
 from engine.models.names import parse_model
 from engine.models.vocabulary import scratch_tokenizer
 from engine.pipeline import Training
-from engine.run.plan import plan_teacher
+from engine.run.plan import MEMBERS, plan_teacher
 from engine.run.teacher import prepare_teacher
 from tests.tokenizers import wordpiece
 from tests.toys import ROWS, save_tiny, toy_task
@@ -202,6 +202,24 @@ def test_what_makes_another_teacher(machine: Machine, ear) -> None:
     assert ear.worked == {"teacher": 1}
     keys += [prepared(SCRATCH, data, machine, tuning, training).key for data, tuning, training in different]
     assert len(set(keys)) == 1 + len(different)
+
+
+def test_layers_of_a_teacher_used_as_it_is_are_not_those_of_one_fine_tuned_anew(
+    tmp_path: Path, machine: Machine
+) -> None:
+    """The labels of the one are brought into the dataset's order, those of the other are learned again."""
+    task, name = toy_task("single", rows=8, held_out=8), str(tmp_path)
+    save_tiny(tmp_path, replace(task, labels=task.labels[::-1]))
+    made = []
+    for when in ("auto", "always"):
+        tuning = QUICK.model_copy(update={"when": when, "epochs": 1})
+        whole = plan_teacher(name, task, tuning).start
+        plan = plan_teacher(parse_model("layers:2", MEMBERS), task, tuning, MEMBERS, whole)
+        made.append((weights(plan.begin(task, machine)[0]), prepare_teacher(plan, task, training_for(task), machine)))
+    (begun, first), (begun_anew, second) = made
+    assert not torch.equal(begun, begun_anew)
+    assert first.key != second.key
+    assert not torch.equal(weights(first.model), weights(second.model))
 
 
 def test_the_seed_decides_a_teacher_from_scratch(tmp_path: Path, options: RunOptions) -> None:

@@ -61,7 +61,7 @@ class Sayings:
 class Team:
     """A teacher and three members, two of which have another tokenizer."""
 
-    def __init__(self, kind: str, team_kind: str):
+    def __init__(self, kind: str, team_kind: str, temperature: float = 1.0, scaled: bool = True):
         self.task = toy_task(kind, rows=ROWS, held_out=1)
         overlap = 4 if self.task.kind == "question_answering" else None
         self.student = encode(self.task.train, self.task, wordpiece(), 64, overlap)
@@ -73,11 +73,13 @@ class Team:
         ]
         members = tuple(map(MemberSignals, self.sayings[1:], self.encodings[1:]))
         shares = DISTRIBUTION if team_kind == "stochastic" else ()
-        self.signals = TeamSignals(members, self.student, per_token, TEAM_KINDS[team_kind], shares)
+        scaled = scaled and kind != "regression"
+        self.signals = TeamSignals(members, self.student, per_token, TEAM_KINDS[team_kind], shares, scaled)
         accepted = {"input_ids", "attention_mask"}
         self.data = TrainingData(self.student, accepted, self.sayings[0], team=self.signals)
         members = ["m1", "m2", "m3"]
-        prediction = {"prediction": {"kind": "mse"}} if kind == "regression" else {}
+        loss = {"kind": "mse"} if kind == "regression" else {"kind": "ce", "temperature": temperature}
+        prediction = {"prediction": loss}
         spec = {"kind": team_kind, "members": members}
         self.pipeline = Pipeline.model_validate({"team": spec, **prediction})
 
@@ -162,6 +164,34 @@ def test_a_team_teaches_as_its_equation_says(kind: str, team_kind: str) -> None:
         else:
             expected = values.sum() / batch.totals["examples"]
         assert float(found) == pytest.approx(float(expected), rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["single", "tagging", "question_answering"])
+def test_weighted_softens_without_the_factor_of_the_temperature(kind: str) -> None:
+    """MT-BERT: Σ CE(y_i/T, y_s/T) / (1 + CE(y, y_i)), in which T² does not stand."""
+    team = Team(kind, "weighted", temperature=3.0)
+    objective, (batch,) = team.objective(), plan_of(team.data)[0]
+    features = team.data.view(batch)
+    says = torch.stack([team.at_student(member, plan_of(team.data).steps[0]) for member in range(MEMBERS)])
+    student = torch.randn(says.shape[1:], generator=torch.Generator().manual_seed(0))
+    mask = batch.inputs["attention_mask"].bool()
+    paired = mask if features.paired is None else mask & features.paired
+    found = objective(Features(student, {}, mask), features, batch.labels, batch.totals)["prediction"]
+    values = sum(
+        distance(team.task.kind, student / 3, each / 3, paired, batch.labels)
+        / (1 + error(team.task.kind, each, paired, batch.labels))
+        for each in says
+    )
+    counted = paired & (batch.labels != NO_LABEL) if kind == "tagging" else slice(None)
+    expected = values[counted].sum() / batch.totals["tokens" if kind == "tagging" else "examples"]
+    assert float(found) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_logits_may_stay_as_they_are() -> None:
+    team = Team("single", "stochastic", scaled=False)
+    (batch,), ids = plan_of(team.data)[0], plan_of(team.data).steps[0]
+    (found,) = team.data.view(batch).team
+    torch.testing.assert_close(found, team.at_student(team.signals.draw([0, 0, 0]), ids))
 
 
 def test_every_member_counts_where_each_has_a_token() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from engine import distill
 from engine.base.options import FineTuning, RunOptions
+from engine.pipeline.team import FOR_REGRESSION
 from engine.run.result import RunResult
 from tests.engine.conftest import Ear
 from tests.toys import toy_task
@@ -19,7 +20,7 @@ def spec(team_kind: str, kind: str = "single", **more: Any) -> dict[str, Any]:
     usual: dict[str, Any] = {"kind": team_kind, "members": ["layers:1", SMALL]}
     if team_kind == "autoskd":
         usual |= {"candidates": 2}
-        usual |= {"update": "cr"} if kind == "regression" else {}
+        usual |= FOR_REGRESSION if kind == "regression" else {}
     return usual | more
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,9 +26,11 @@ from engine.run.prepare import cached_signals, objective_for, online_data
 from engine.run.teacher import prepare_teacher
 from engine.team.learner import Halves, TextStudent, halved
 from engine.team.members import gather
-from engine.team.theta import target_of
+from engine.team.phases import Search
+from engine.team.theta import Theta, target_of
 from engine.tokens.examples import encode
 from engine.training.batches import TrainingData
+from engine.training.state import Clock
 from tests.engine.team.runs import OTHER, SMALL, spec
 from tests.tokenizers import wordpiece
 from tests.toys import toy_task
@@ -42,10 +46,13 @@ def _learner(tmp_path_factory: pytest.TempPathFactory) -> Learner:
     folder = tmp_path_factory.mktemp("learner")
     options = RunOptions(device="cpu", precision="float32", cache_dir=str(folder / "cache"))
 
-    def learner(name: str = "single", seed: int = 0, **more: Any) -> tuple[TextStudent, Halves]:
+    def learner(
+        name: str = "single", seed: int = 0, parts: Mapping[str, Any] = MappingProxyType({}), **more: Any
+    ) -> tuple[TextStudent, Halves]:
         task, machine = toy_task(name, rows=24, held_out=8), machine_for(options)
         team = spec("autoskd", members=[SMALL, OTHER], **more)
-        pipeline = Pipeline.model_validate({"team": team, "training": {"batch_size": 4, "learning_rate": 3e-3}})
+        training = {"batch_size": 4, "learning_rate": 3e-3}
+        pipeline = Pipeline.model_validate({"team": team, "training": training, **parts})
         tuning = FineTuning(epochs=1, learning_rate=1e-3)
         plan = plan_run(task, pipeline, "scratch:layers=2,hidden=16,heads=2", "layers:1", seed=seed, fine_tuning=tuning)
         run = Run(plan, RunFolder(folder / plan.identity, plan.identity), machine)
@@ -82,6 +89,23 @@ def test_the_loss_is_the_cross_entropy_against_what_teaches(update: str, learner
     expected = -(teaching.softmax(-1) * answers.log_softmax(-1)).sum(-1).mean()  # type: ignore[union-attr]
     for loss in (student.training_loss, student.validation_loss):
         torch.testing.assert_close(loss(batch, TARGETS[update]).detach(), expected)
+
+
+@pytest.mark.parametrize("prediction, temperature", [({"kind": "mse"}, 1.0), ({"kind": "kl", "temperature": 2.0}, 2.0)])
+@pytest.mark.parametrize("update", TARGETS)
+def test_theta_is_judged_by_cross_entropy_whatever_the_student_learns_by(
+    update: str, prediction: dict[str, Any], temperature: float, learner: Learner
+) -> None:
+    """Of a target in which θ stands itself, any other loss would reward the member that says least."""
+    student, halves = learner(parts={"prediction": prediction})
+    _, batch = halves(0)
+    team = student.data.view(batch).team  # type: ignore[union-attr]
+    with torch.no_grad():
+        answers = student.student.eval()(**batch.inputs).logits / temperature
+    target = (TARGETS[update](team)[0] / temperature).softmax(-1)
+    expected = -(target * answers.log_softmax(-1)).sum(-1).mean() * temperature**2
+    torch.testing.assert_close(student.validation_loss(batch, TARGETS[update]).detach(), expected)
+    assert not torch.allclose(student.training_loss(batch, TARGETS[update]).detach(), expected)
 
 
 def test_gold_labels_do_not_know_the_target(learner: Learner) -> None:
@@ -139,6 +163,42 @@ def test_a_checkpoint_goes_on_alike(learner: Learner) -> None:
     for student in (one, other):
         student.learn(halves(3)[0], TARGETS["cr"], 1.0, 3)
     assert torch.equal(weights(one), weights(other))
+
+
+TOKENS = {"intermediate": {"kind": "mi_alpha", "max_tokens": 5, "critic": {"kind": "mlp", "width": 8}}}
+"""An objective that draws tokens."""
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("second_order", [False, True])
+def test_a_search_that_draws_tokens_goes_on_where_it_was_killed(
+    second_order: bool, learner: Learner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit by bit, though no random numbers are kept between two steps."""
+
+    def search(folder: str, kill_at: int | None = None) -> Search:
+        def report(step: int, shares: list[float]) -> None:
+            if step == kill_at:
+                raise Killed
+
+        student, halves = learner("tagging", parts=TOKENS, second_order=second_order)
+        folders = {"folder": tmp_path / folder, "checkpoint_seconds": 0.0, "report": report}
+        theta = Theta(3, 0.05, 1e-3, "sswo")
+        numbers = {"steps": 6, "dropped": 1, "candidates": 2, "warmup": 0.1, "seed": 0}
+        return Search(student=student, batches=halves, theta=theta, second_order=second_order, **numbers, **folders)
+
+    whole = search("whole")
+    found = whole.run(keep=False)
+    monkeypatch.setattr(Clock, "checkpoint_due", lambda clock: True)
+    with pytest.raises(Killed):
+        search("killed", kill_at=4).run()
+    torch.manual_seed(99)
+    later = search("killed")
+    assert later.run() == found
+    assert torch.equal(weights(later.student), weights(whole.student))
 
 
 # --- two halves --------------------------------------------------------------------------------------

@@ -163,6 +163,16 @@ def test_the_others_keep_their_proportions() -> None:
     assert theta.shares[0] == pytest.approx(theta.shares[2], abs=1e-15)
 
 
+def test_plain_slopes_are_the_gradient_itself() -> None:
+    """Adam written out: its first step is the learning rate times slope / (|slope| + ε)."""
+    for slopes, epsilon in (("plain", 1e-2), ("plain", 1e-8), ("relative", 1e-2)):
+        theta = Theta(2, 0.01, 0.0, "sswo", slopes, epsilon)  # type: ignore[arg-type]
+        theta.step(torch.tensor([-0.02, -0.5]), drawn=0)
+        slope = -0.02 if slopes == "plain" else 0.0  # nothing to compare the first one with
+        raised = 0.5 - 0.01 * slope / (abs(slope) + epsilon)
+        assert theta.shares == pytest.approx([raised / (raised + 0.5), 0.5 / (raised + 0.5)], rel=1e-6)
+
+
 def test_members_are_drawn_by_their_shares() -> None:
     theta = Theta(3, 0.1, 0.0, "sswo")
     theta.load_state_dict({**theta.state_dict(), "shares": [0.5, 0.5, 0.0], "kept": [0, 1]})
