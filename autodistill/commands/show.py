@@ -116,9 +116,17 @@ def recommendation(found: Recommendation, picks: Sequence[Pick], *more: str) -> 
     for pick in picks:
         name = f"{pick.student}: {pick.words}" if several else pick.words
         predicted = [f"{pick.ratio:.3f}", _interval(pick), duration(pick.seconds)]
-        rows.append([str(pick.rank), name, *predicted, _reasons(pick)])
-    head = ["", "pipeline", "ratio", "80 % interval", "time", "what speaks for it"]
-    return Shown(found.model_dump(mode="json"), [(head, rows, "")], [*_lines_about(found), *more])
+        percentile = figure(None if pick.percentile is None else 100 * pick.percentile, ".1f")
+        rows.append([_rank(pick, picks), name, percentile, *predicted, _reasons(pick)])
+    head = ["", "pipeline", "percentile", "ratio", "80 % interval", "time", "what speaks for it"]
+    lines = [*_lines_about(found), *_never_run(picks), *more]
+    return Shown(found.model_dump(mode="json"), [(head, rows, "")], lines)
+
+
+def _rank(pick: Pick, picks: Sequence[Pick]) -> str:
+    """The rank, and with which pick above it is tied."""
+    first = next(each for each in picks if each.standing == pick.standing)
+    return str(pick.rank) if first is pick else f"{pick.rank}, tied with {first.rank}"
 
 
 def _interval(pick: Pick) -> str:
@@ -128,17 +136,17 @@ def _interval(pick: Pick) -> str:
 
 
 def _reasons(pick: Pick) -> str:
-    """The components that speak for a pick or against it, the weightiest first.
+    """The components that speak for a pick, the weightiest first; what adds next to nothing is left out."""
+    weighty = {name: by for name, by in pick.contributions.items() if by >= 0.005}
+    parts = [f"{name} {by:+.2f}" for name, by in sorted(weighty.items(), key=lambda pair: -pair[1])]
+    return ", ".join(parts) or "no component by itself"
 
-    A later pick may have nothing for it but that it shares no risk with those above.
-    """
-    weighty = {name: by for name, by in pick.contributions.items() if abs(by) >= 0.005}
-    parts = [f"{name} {by:+.2f}" for name, by in sorted(weighty.items(), key=lambda pair: -abs(pair[1]))]
-    if pick.rank > 1 and all(by <= 0 for by in weighty.values()):
-        parts.insert(0, "unlike those above")
-    if pick.unseen:
-        parts.append(f"never run before: {', '.join(pick.unseen)}")
-    return ", ".join(parts) or "nothing sets it apart"
+
+def _never_run(picks: Sequence[Pick]) -> Iterator[str]:
+    """What no past run has, and which picks have it."""
+    for name in dict.fromkeys(name for pick in picks for name in pick.unseen):
+        having = ", ".join(str(pick.rank) for pick in picks if name in pick.unseen)
+        yield f"warning: no past run has this {name}: pick {having}"
 
 
 def _lines_about(found: Recommendation) -> Iterator[str]:

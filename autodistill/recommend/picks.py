@@ -1,34 +1,48 @@
 """From a predicted order of candidates to a few picks, and what speaks for each.
 
-Decided here: picks should differ. Five near-copies of the best one share its risk, so each next pick is the highest
-one after a deduction for how alike it is to those already taken (maximal marginal relevance, Carbonell and
-Goldstein 1998).
+Decided here: picks are good, and among the good ones they differ. Five near-copies of the best one share its risk, so
+each next pick is, of those that stand above nineteen in twenty candidates, the highest one after a deduction for how
+alike it is to those already taken (maximal marginal relevance, Carbonell and Goldstein 1998).
 """
 
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from autodistill.history.table import COMPONENTS
 from autodistill.ranking.past import MODELS, configuration_columns
 
 LIKENESS_COST = 1.0
-"""Deduction for an exact copy, in standard deviations of the target. On the runs of Distiller's authors, each
-dataset left out, any value from 0.3 to 3 lowers the regret of five picks by a fifth or more."""
+"""Deduction for an exact copy, in standard deviations of the candidates' standings."""
+LOWEST_PERCENTILE = 0.95
+"""Of a pick among the candidates, unless they are so few that fewer than asked for stand as high."""
 
 
 def diverse(standings: np.ndarray, runs: pd.DataFrame, count: int) -> list[int]:
-    """Rows of the picks, best first, by the predicted standing of each candidate (n,)."""
+    """Rows of the picks by the predicted standing of each candidate (n,), the best first."""
     alike = likeness(runs)
+    count = min(count, len(runs))
+    good = (percentiles(standings) >= LOWEST_PERCENTILE) | (standings >= np.sort(standings)[-count])
     nearest = np.full(len(runs), -np.inf)
     chosen: list[int] = []
-    for _ in range(min(count, len(runs))):
-        deducted = standings - LIKENESS_COST * np.maximum(nearest, 0)
+    for _ in range(count):
+        deducted = np.where(good, standings - LIKENESS_COST * standings.std() * np.maximum(nearest, 0), -np.inf)
         deducted[chosen] = -np.inf
         chosen.append(int(np.argmax(deducted)))
         nearest = np.maximum(nearest, alike(chosen[-1]))
-    return chosen
+    return sorted(chosen, key=lambda row: -standings[row])
+
+
+def percentiles(standings: np.ndarray) -> np.ndarray:
+    """Of each candidate, the share of all that it stands at least as high as (n,); equal standings share theirs.
+
+    Example:
+        >>> percentiles(np.array([0.1, 0.4, 0.4, 0.2])).tolist()
+        [0.25, 1.0, 1.0, 0.5]
+    """
+    return rankdata(standings, method="max") / len(standings)
 
 
 def likeness(runs: pd.DataFrame) -> Callable[[int], np.ndarray]:

@@ -37,6 +37,8 @@ from engine.run.result import Member
 
 PICKS = 5
 """Picks where no other number is asked for."""
+TIED = 9
+"""Standings that are equal in so many decimals are tied: sums in another order."""
 
 
 def recommend(request: Request, reporter: Reporter) -> Recommendation:
@@ -61,7 +63,7 @@ def recommend(request: Request, reporter: Reporter) -> Recommendation:
     fitted = fit_predictor(request.predictor, table, request.options.cache, reporter)
     candidates = _candidates(request, space, costs, dataset)
     new = replace(table, runs=candidates)
-    standings = fitted.rank(new)
+    standings = fitted.rank(new).round(TIED)
     low, middle, high = fitted.calibration(standings, gaps(new)).T
     candidates = candidates.assign(standing=standings, predicted_ratio=middle, low=low, high=high)
     return _record(request, table, costs, dataset, fitted, candidates)
@@ -152,6 +154,7 @@ def _record(
 
 def _picks(candidates: pd.DataFrame, past: pd.DataFrame, rows: Sequence[int]) -> list[Pick]:
     standings, made = candidates.standing.to_numpy(), []
+    percentiles = picks.percentiles(standings)
     for rank, row in enumerate(rows, start=1):
         candidate = candidates.iloc[row]
         pick = Pick(
@@ -160,6 +163,7 @@ def _picks(candidates: pd.DataFrame, past: pd.DataFrame, rows: Sequence[int]) ->
             pipeline=candidate.pipeline.model_dump(mode="json"),
             key=candidate.pipeline.key,
             standing=candidate.standing,
+            percentile=percentiles[row],
             ratio=candidate.predicted_ratio,
             ratio_low=None if np.isnan(candidate.low) else candidate.low,
             ratio_high=None if np.isnan(candidate.high) else candidate.high,

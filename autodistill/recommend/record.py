@@ -32,7 +32,9 @@ class Pick(Record):
     key: str
     """Of the pipeline."""
     standing: float
-    """In the predicted order of all pipelines: standard deviations above the middle."""
+    """In the predicted order of all pipelines: standard deviations above the middle; equal ones are tied."""
+    percentile: float | None = None
+    """Share of all candidates that it stands at least as high as, 0 to 1; None in records of layouts 1 and 2."""
     ratio: float
     """Predicted distillation ratio."""
     ratio_low: float | None
