@@ -15,6 +15,8 @@ from pydantic import Field
 
 from engine.base.spec import Described
 
+Precision = Literal["auto", "bf16", "fp16", "float32"]
+
 
 class FineTuning(Described):
     """How a teacher that is not fine-tuned yet becomes one (Devlin et al. 2019, appendix A.3).
@@ -46,7 +48,7 @@ class RunOptions(Described):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto`: a GPU where there is one."""
-    precision: Literal["auto", "bf16", "fp16", "float32"] = "auto"
+    precision: Precision = "auto"
     """`auto`: what the hardware computes fastest.
 
     bf16 where it is in hardware, fp16 on older GPUs, otherwise float32."""

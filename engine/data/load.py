@@ -95,6 +95,7 @@ def load_task(
         columns=dict(schema.columns),
         notes=tuple(notes),
         fingerprint=identity,
+        hub=source.hub,
     )
 
 

@@ -104,6 +104,7 @@ class Task:
         columns: Which column of the source became which field.
         notes: What was inferred or made (a split, a task), one sentence each.
         fingerprint: Short hash of rows, split and schema: the identity of the dataset.
+        hub: The hub name that was asked for, in full (`nyu-mll/glue/sst2`); empty where it came from elsewhere.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Task:
     columns: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
+    hub: str = ""
 
     @property
     def token_level(self) -> bool:

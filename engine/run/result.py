@@ -132,6 +132,7 @@ class RunResult(Record):
     task: str
     task_kind: TaskKind
     dataset_fingerprint: str
+    dataset_hub: str = ""  # the hub name that was asked for, in full; empty for files, and in older records
     labels: list[str]
     train_examples: int
     teacher: str
