@@ -24,6 +24,9 @@ MEASURES = {
     "regret_at_1": "regret 1",
     "regret_at_5": "regret 5",
     "regret_at_10": "regret 10",
+    "regret_of_5_picks": "of picks",
+    "within_pair_regret_at_1": "1 in pair",
+    "within_pair_regret_of_5_picks": "picks in pair",
     "top_5_ratio": "top 5",
     "random_5_ratio": "random 5",
     "first_pick_percentile": "first pick",
@@ -161,10 +164,12 @@ def _lines_about(found: Recommendation) -> Iterator[str]:
         yield f"student {student.name}: {sizes}, {served}"
     for member in found.members:
         yield f"member {member.name}: {large(member.parameters)} parameters, {member.score(found.metric):.3f}"
+    what = f"past runs of {found.agreement_pair}" if found.agreement_pair else "past runs of all models"
+    own, simple = (figure(value, ".2f") for value in (found.agreement, found.mean_rank_agreement))
     yield (
         f"{found.candidates:,} pipelines compared by {found.predictor} with {found.past_runs:,} past runs on "
-        f"{len(found.past_datasets)} datasets; left out one at a time, it orders theirs with a rank "
-        f"correlation of {found.agreement:.2f} (mean rank of configurations: {found.mean_rank_agreement:.2f})"
+        f"{len(found.past_datasets)} datasets; on each of them, left out, it orders the {what} with a rank "
+        f"correlation of {own} (mean rank of configurations: {simple})"
     )
     used = " and ".join(found.features) or "none: what holds on every dataset predicts new ones best"
     yield f"features of the dataset that the order depends on: {used}"
@@ -209,8 +214,21 @@ def evaluation(found: Evaluation, *more: str) -> Shown:
         row.append("\n".join(found.features.get(name, [])) or "none")
     means = ["predictor", *MEASURES.values()], predictors, "Mean over held-out datasets"
     head = ["dataset", *MEASURES.values(), "ceiling", "interval", "features"]
-    tables = [means, (head, datasets, f"{found.predictor}, each dataset held out")]
+    tables = [means, *_differences(found), (head, datasets, f"{found.predictor}, each dataset held out")]
     return Shown(found.model_dump(mode="json"), tables, [*_evaluation_lines(found), *more])
+
+
+def _differences(found: Evaluation) -> Iterator[tuple[Row, list[Row], str]]:
+    """What the predictor has more than each other one; nothing where datasets are too few for an interval."""
+    named = [name for name in MEASURES if any(name in by for by in found.differences.values())]
+    rows = [[other, *(_difference(by.get(name)) for name in named)] for other, by in found.differences.items()]
+    if named:
+        title = f"{found.predictor} minus each other one, mean over datasets (95 % interval)"
+        yield ["", *(MEASURES[name] for name in named)], rows, title
+
+
+def _difference(values: Sequence[float] | None) -> str:
+    return f"{values[0]:+.3f} ({values[1]:+.3f} to {values[2]:+.3f})" if values else MISSING
 
 
 def _measure_rows(measures: Mapping[str, Mapping[str, float]]) -> list[Row]:

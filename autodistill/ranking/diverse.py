@@ -1,4 +1,4 @@
-"""From a predicted order of candidates to a few picks, and what speaks for each.
+"""From a predicted order of candidates to a few picks.
 
 Decided here: picks are good, and among the good ones they differ. Five near-copies of the best one share its risk, so
 each next pick is, of those that stand above nineteen in twenty candidates, the highest one after a deduction for how
@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from autodistill.history.table import COMPONENTS
-from autodistill.ranking.past import MODELS, configuration_columns
+from autodistill.ranking.past import configuration_columns
 
 LIKENESS_COST = 1.0
 """Deduction for an exact copy, in standard deviations of the candidates' standings."""
@@ -58,41 +57,3 @@ def likeness(runs: pd.DataFrame) -> Callable[[int], np.ndarray]:
         return np.mean(shares, axis=0) if shares else np.ones(len(runs))
 
     return alike
-
-
-def contributions(standings: np.ndarray, runs: pd.DataFrame, row: int) -> dict[str, float]:
-    """What the choice of each component adds to the standing of a candidate.
-
-    Equation:
-        standing of the candidate − mean standing of those that differ in this component alone
-
-    Returns:
-        Component → difference, largest first; components without an alternative are left out.
-    """
-    columns = configuration_columns(runs)
-    cells = runs[columns].astype(object)
-    filled = cells.where(cells.notna(), "")
-    equal = filled.eq(filled.iloc[row])
-    added = {}
-    for part in (*COMPONENTS, *MODELS):
-        own = [name for name in columns if part in (name, name.split(".")[0])]
-        others = [name for name in columns if name not in own]
-        differing = (equal[others].all(axis=1) & ~equal[own].all(axis=1)).to_numpy()
-        if differing.any():
-            added[part] = float(standings[row] - standings[differing].mean())
-    return dict(sorted(added.items(), key=lambda pair: -pair[1]))
-
-
-def pareto(standings: np.ndarray, seconds: np.ndarray) -> list[int]:
-    """Rows than which none is both better and cheaper, the cheapest first."""
-    front: list[int] = []
-    for row in np.lexsort((-standings, seconds)):
-        if not front or standings[row] > standings[front[-1]]:
-            front.append(int(row))
-    return front
-
-
-def unseen_kinds(candidate: pd.Series, past: pd.DataFrame) -> list[str]:
-    """Components of a candidate whose kind no past run has."""
-    kinds = {name: candidate[name] for name in COMPONENTS if isinstance(candidate.get(name), str)}
-    return [name for name, kind in kinds.items() if name not in past or kind not in past[name].to_numpy()]

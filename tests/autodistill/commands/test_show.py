@@ -206,7 +206,8 @@ def test_an_evaluation_shows_every_predictor_and_dataset() -> None:
     distiller = AutoDistiller(meta_data="published", predictor="mean_rank")
     found = distiller.evaluate(compared=["random"])
     shown = show.evaluation(found, "more to know")
-    (head, rows, _), (wide, datasets, title) = shown.tables
+    (head, rows, _), (_, against, _), (wide, datasets, title) = shown.tables
+    assert [row[0] for row in against] == ["random"]
     assert [row[0] for row in rows] == [*found.predictors]
     assert {"mean_rank", "random"} <= found.predictors.keys()
     assert [row[0] for row in datasets] == [*found.datasets]
@@ -230,6 +231,7 @@ def test_what_the_runs_cannot_tell_is_a_dash() -> None:
         mean_within_pair_spearman=None,
         datasets={"films": {}},
         predictors={"random": {}},
+        differences={},
         noise_ceiling=None,
         noise_ceilings={},
         interval_coverage=None,

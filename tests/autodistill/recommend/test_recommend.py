@@ -30,6 +30,10 @@ class Listening(SilentReporter):
 
     def __init__(self) -> None:
         self.stages: list[str] = []
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
 
     def start(self, stage: str, total: int, done: int = 0, unit: str = "steps") -> None:
         self.stages.append(stage)
@@ -112,6 +116,12 @@ def test_the_second_question_loads_no_model_and_gives_the_same(folder: Path, tas
     told = Listening()
     assert recommend(folder, task, told) == found
     assert told.stages == []
+
+
+def test_it_says_how_the_data_were_read(folder: Path, task: Task) -> None:
+    told = Listening()
+    recommend(folder, replace(task, notes=("text: column text", "a sample of 96 rows")), told)
+    assert told.messages[:2] == ["text: column text", "a sample of 96 rows"]
 
 
 def test_the_record_is_read_back(tmp_path: Path, found: Recommendation) -> None:
@@ -204,8 +214,11 @@ def test_another_language(tmp_path: Path) -> None:
 def test_a_run_is_in_the_next_recommendation(folder: Path, task: Task, found: Recommendation) -> None:
     store = Store(str(folder / "s.db"))
     before = len(store.runs())
-    outcomes = distiller(folder).run(found, dataset=task, out=folder / "runs", pick=1, fine_tuning=TUNING)
+    told = Listening()
+    outcomes = distiller(folder, reporter=told).run(found, dataset=task, out=folder / "runs", pick=1)
     assert outcomes[0].result.status == "ok"
+    assert outcomes[0].result.teacher_score == found.teacher_score
+    assert not [stage for stage in told.stages if "teacher" in stage], "it is the recommendation's, which is there"
     assert len(store.runs()) == before + 1
     after = recommend(folder, task)
     assert after.past_runs == found.past_runs + 1
