@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, f
 
 from autodistill.history.table import GROUP
 from autodistill.ranking.diverse import diverse
@@ -18,6 +18,8 @@ from autodistill.ranking.past import FEWEST, Fit, Rank, RunTable, configurations
 
 PICKS = (1, 5, 10)
 TOP = 5
+CHANCE = 0.05
+"""How often repeats may differ more than configurations do, in the F-test of the two variances."""
 OF_PICKS = f"regret_of_{TOP}_picks"
 WITHIN_PAIR = ("spearman", "regret_at_1", OF_PICKS)
 """Measures that are taken within a pair of models too."""
@@ -155,8 +157,8 @@ def noise_ceiling(runs: pd.DataFrame) -> dict[str, float]:
         √(1 − σ²_repeats / σ²_all), of ratios as ranks mapped to a Gaussian: the correlation of the true mean of each
         configuration with one run of it; nothing predicts the noise between repeats
 
-    Where repeats differ more than different configurations do they are none (the authors' 27 on MRPC are each an F1
-    beside an accuracy, in one column), and nothing follows from them.
+    Where repeats differ significantly more than different configurations do they are none (the authors' 27 on MRPC are
+    each an F1 beside an accuracy, in one column), and nothing follows from them.
     """
     ranked = runs.assign(configuration=configurations(runs), target=target(runs))
     ceilings = pd.Series({group: _ceiling(rows) for group, rows in ranked.groupby(GROUP)})
@@ -169,5 +171,7 @@ def _ceiling(group: pd.DataFrame) -> float:
     if len(repeats) < FEWEST:
         return np.nan
     noise = np.average(repeats["var"], weights=repeats["size"] - 1)
-    share = 1 - noise / group.target.var()
-    return float(np.sqrt(share)) if share > 0 else np.nan
+    ratio, freedom = noise / group.target.var(), (repeats["size"] - 1).sum()
+    if f.sf(ratio, freedom, len(group) - 1) < CHANCE:
+        return np.nan
+    return float(np.sqrt(max(0.0, 1 - ratio)))

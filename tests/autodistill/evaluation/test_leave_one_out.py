@@ -120,10 +120,12 @@ def test_the_ceiling_is_the_correlation_of_the_truth_with_one_run(noise: float, 
 
 def test_repeats_that_differ_more_than_configurations_do_are_none() -> None:
     """An F1 beside an accuracy: the ceiling of 0.00 on MRPC, where predictors reach 0.40."""
-    runs = made_up(everywhere_the_same, datasets=3, repeats=2, noise=0.05).runs
-    mixed = runs.assign(ratio=runs.ratio - 0.5 * (runs.seed == 1))
-    assert set(noise_ceiling(runs)) == {"set0", "set1", "set2"}
-    assert noise_ceiling(mixed) == {}
+    made = made_up(everywhere_the_same, datasets=1, repeats=6).runs
+    runs = made.assign(**{"intermediate.alpha": made.seed})  # each is a configuration of its own
+    best = runs.nlargest(15, "ratio")
+    for difference, told in ((0.001, {"set0"}), (0.5, set())):
+        again = best.assign(ratio=best.ratio - difference)
+        assert set(noise_ceiling(pd.concat([runs, again], ignore_index=True))) == told
 
 
 def test_differences_are_of_the_same_datasets() -> None:
