@@ -82,7 +82,8 @@ command(
     "evaluate",
     "run",
     "Leaves one dataset out at a time: what the recommender is worth, beside everything simpler.",
-    *(*KNOWLEDGE, "figures", "cache_dir", "store"),
+    *("meta_data", "one_predictor", "vectors", "figures", "cache_dir", "store"),
+    resume=RESUME,
 )
 command(
     "predict",

@@ -124,6 +124,7 @@ class AutoDistiller:
             dataset: The dataset of the recommendation, where its name does not lead to it.
             pick: Rank of the pick to run; 1 where neither this nor `top` is given.
             top: How many of the best picks to run side by side.
+            fine_tuning: Of the teacher; what is not given is as the recommendation has it.
 
         Returns:
             What became of each, the best first; its folder holds the student. All are in the store.
@@ -156,4 +157,5 @@ def evaluation_of(
 ) -> tuple[Evaluation, list[HeldOut]]:
     """What the recommender that is asked for is worth, and the held-out runs with their predictions."""
     table, notes = load_knowledge(request.meta_data, Store(request.store), request.vectors, request.options)
-    return evaluate(table, " and ".join(request.meta_data), reporter, request.predictor, compared, notes)
+    name, cache = " and ".join(request.meta_data), request.options.cache
+    return evaluate(table, name, reporter, request.predictor, cache, compared, notes)

@@ -75,6 +75,8 @@ def run_recommended(
 ) -> list[Outcome]:
     """Runs one pick of a recommendation, or several side by side; the best comes first.
 
+    Everything is as it was when the recommendation was made, the teacher too, unless the request asks for another.
+
     Args:
         request: `pick` or `top` say which; the first pick where neither does.
         data: The dataset of the recommendation, where its name does not lead to it.
@@ -89,8 +91,17 @@ def run_recommended(
     if task.fingerprint != recommendation.dataset_fingerprint:
         what, hint = "the recommendation was made for other data", "Run `autodistill recommend` again."
         raise InputError.of(recommendation.data, what, task.name, (), hint)
-    known = {"task": task, "teacher": recommendation.teacher}
-    return run_picks(request.model_copy(update=known), picks, reporter, recommendation.bilstm_score)
+    return run_picks(_repeated(request, recommendation, task), picks, reporter, recommendation.bilstm_score)
+
+
+def _repeated(request: Request, recommendation: Recommendation, task: Task) -> Request:
+    """The request with what it leaves open as the recommendation has it."""
+    asked = request.fine_tuning.model_dump(exclude_defaults=True)
+    options = request.options
+    if options.precision == "auto":
+        options = options.model_copy(update={"precision": recommendation.precision})
+    known = {"task": task, "teacher": recommendation.teacher, "options": options}
+    return request.model_copy(update={**known, "fine_tuning": recommendation.fine_tuning.model_copy(update=asked)})
 
 
 def run_picks(

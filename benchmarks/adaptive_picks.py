@@ -24,10 +24,10 @@ from scipy.stats import iqr, norm
 from autodistill.evaluation.leave_one_out import regret
 from autodistill.history.store import Store
 from autodistill.ranking.calibration import calibrate, gaps
+from autodistill.ranking.diverse import LIKENESS_COST, diverse, likeness
 from autodistill.ranking.knowledge import load_knowledge
 from autodistill.ranking.mixed import SAME, Mixed, covariances, mixed
 from autodistill.ranking.past import MODELS, RunTable, configurations
-from autodistill.recommend.picks import LIKENESS_COST, diverse, likeness
 
 FEWEST = 12
 """Configurations of a pair that make choosing among them a question."""
@@ -67,7 +67,8 @@ class Choice:
     def _next(self, chosen: list[int]) -> int:
         """The highest one after the deduction for how alike it is to those that were run."""
         alike = likeness(self.runs)
-        places = self._posterior(chosen) - LIKENESS_COST * np.max([alike(row) for row in chosen], axis=0)
+        places = self._posterior(chosen)
+        places = places - LIKENESS_COST * places.std() * np.max([alike(row) for row in chosen], axis=0)
         places[chosen] = -np.inf
         return int(np.argmax(places))
 

@@ -144,6 +144,13 @@ OPTIONS |= {
         str, "Operators in their order, such as random+mixup.", MODELS, names=("--augment", "--policy"), default=...
     ),
     "pareto": Option(bool, "Show quality against time.", ADVICE, default=False),
+    "one_predictor": replace(
+        OPTIONS["predictor"],
+        type=str | None,
+        help="Only this one, beside the mean rank. Default: all.",
+        names=("--predictor",),
+        default=None,
+    ),
     "figures": Option(Path | None, "Folder to draw the figures in."),
     "model": Option(str, "Folder of a run, or any fine-tuned model.", metavar="MODEL"),
     "texts": Option(list[str] | None, "A text. Repeatable.", names=("--text",)),

@@ -42,7 +42,8 @@ def request_from(typed: Typed, pipeline: Callable[[], Pipeline] = Pipeline) -> R
     Raises:
         InputError: With every problem that shows without loading a model.
     """
-    predictor = [partial(check_predictor, typed["predictor"])] if "predictor" in typed else []
+    asked = typed.get("predictor", typed.get("one_predictor"))
+    predictor = [] if asked is None else [partial(check_predictor, asked)]
     parts = together(partial(fields_of, typed), partial(_models, typed), pipeline, partial(_task, typed), *predictor)
     request, models, chosen, task, *_ = parts
     if task is not None and (problems := chosen.problems_with(task.kind)):

@@ -4,18 +4,24 @@ Decided here: a recommendation for DATA lies in `runs/<name of DATA>/recommendat
 `run --pick` and `run --top` find it; their runs lie beside it.
 """
 
+from collections.abc import ItemsView
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from autodistill.api import evaluation_of
 from autodistill.commands import show
 from autodistill.commands.options import Typed
 from autodistill.commands.request import default_folder, fields_of, folder_word, request_from, training_alone
+from autodistill.evaluation.report import SIMPLE
 from autodistill.race import distilled, record_run, run_recommended
+from autodistill.ranking.fitted import PREDICTORS
 from autodistill.recommend.recommend import PICKS
 from autodistill.recommend.recommend import recommend as recommendation_for
 from autodistill.recommend.record import RECOMMENDATION_FILE, Recommendation
 from autodistill.recommend.request import Request
 from engine.base.errors import InputError
+from engine.base.options import FineTuning
 from engine.base.progress import Reporter
 from engine.pipeline.read import load_pipeline
 
@@ -41,18 +47,18 @@ def run(typed: Typed, reporter: Reporter) -> show.Shown:
 
 def recommend(typed: Typed, reporter: Reporter) -> show.Shown:
     """Makes a recommendation and writes it."""
-    found, path = _recommended(typed, reporter)
+    found, request = _recommended(typed, reporter)
+    path = found.write(_folder(request))
     picks = found.pareto if typed["pareto"] else found.picks
     return show.recommendation(found, picks, f"recommendation: {path}")
 
 
-def _recommended(typed: Typed, reporter: Reporter, least: int = 0) -> tuple[Recommendation, Path]:
-    """A recommendation of at least so many picks, and its file."""
+def _recommended(typed: Typed, reporter: Reporter, least: int = 0) -> tuple[Recommendation, Request]:
+    """A recommendation of at least so many picks, and what it answers."""
     request = request_from(typed, lambda: training_alone(_sets(typed)))
     if least:
         request = request.model_copy(update={"top": least})
-    found = recommendation_for(request, reporter)
-    return found, found.write(_folder(request))
+    return recommendation_for(request, reporter), request
 
 
 def run_picks(typed: Typed, reporter: Reporter) -> show.Shown:
@@ -66,14 +72,19 @@ def run_picks(typed: Typed, reporter: Reporter) -> show.Shown:
         raise InputError.of(names[0], "only one of these chooses what is run", ", ".join(names))
     request = fields_of(typed)
     least = max(PICKS, request.top or 0, request.pick or 0)
-    found = _known(request, _sets(typed)) or _recommended(typed, reporter, least)[0]
+    found, task = _known(request, _sets(typed)), None
+    if found is None:
+        found, answered = _recommended(typed, reporter, least)
+        found.write(_folder(answered))
+        task = replace(answered.task, notes=())  # they were said
     request = request.model_copy(update={"out": _folder(request)})
-    return show.race(run_recommended(request, found, reporter))
+    return show.race(run_recommended(request, found, reporter, task))
 
 
 def evaluate(typed: Typed, reporter: Reporter) -> show.Shown:
-    """Leaves one dataset out at a time; draws the figures where a folder is named."""
-    found, held_out = evaluation_of(request_from(typed), reporter)
+    """Leaves one dataset out at a time, for all predictors or one; draws the figures where a folder is named."""
+    compared = (SIMPLE,) if typed["one_predictor"] else tuple(PREDICTORS)
+    found, held_out = evaluation_of(request_from(typed), reporter, compared)
     if typed["figures"] is None:
         return show.evaluation(found)
 
@@ -106,6 +117,13 @@ def _known(request: Request, sets: list[str]) -> Recommendation | None:
         and request.students in ((), tuple(student.name for student in found.students))
         and request.members in ((), tuple(member.name for member in found.members))
         and request.columns.model_dump(exclude_defaults=True).items() <= found.columns.items()
+        and _given(request.fine_tuning) <= _given(found.fine_tuning)
+        and request.options.precision in ("auto", found.precision)
         and not sets
     )
     return found if same else None
+
+
+def _given(fine_tuning: FineTuning) -> ItemsView[str, Any]:
+    """What is not as usual."""
+    return fine_tuning.model_dump(exclude_defaults=True).items()

@@ -27,6 +27,9 @@ MEASURES = {
     "regret_at_1": "regret 1",
     "regret_at_5": "regret 5",
     "regret_at_10": "regret 10",
+    "regret_of_5_picks": "of picks",
+    "within_pair_regret_at_1": "1 in pair",
+    "within_pair_regret_of_5_picks": "picks in pair",
     "top_5_ratio": "top 5",
     "random_5_ratio": "random 5",
     "first_pick_percentile": "first pick",
@@ -156,9 +159,17 @@ def recommendation(found: Recommendation, picks: Sequence[Pick], *more: str) -> 
     for pick in picks:
         name = f"{pick.student}: {pick.words}" if several else pick.words
         predicted = [f"{pick.ratio:.3f}", _interval(pick), duration(pick.seconds)]
-        rows.append([str(pick.rank), name, *predicted, _reasons(pick)])
-    head = ["", "pipeline", "ratio", "80 % interval", "time", "what speaks for it"]
-    return Shown(found.model_dump(mode="json"), [(head, rows, "")], [*_lines_about(found), *more])
+        percentile = figure(None if pick.percentile is None else 100 * pick.percentile, ".1f")
+        rows.append([_rank(pick, picks), name, percentile, *predicted, _reasons(pick)])
+    head = ["", "pipeline", "percentile", "ratio", "80 % interval", "time", "what speaks for it"]
+    lines = [*_lines_about(found), *_never_run(picks), *more]
+    return Shown(found.model_dump(mode="json"), [(head, rows, "")], lines)
+
+
+def _rank(pick: Pick, picks: Sequence[Pick]) -> str:
+    """The rank, and with which pick above it is tied."""
+    first = next(each for each in picks if each.standing == pick.standing)
+    return str(pick.rank) if first is pick else f"{pick.rank}, tied with {first.rank}"
 
 
 def _interval(pick: Pick) -> str:
@@ -168,17 +179,17 @@ def _interval(pick: Pick) -> str:
 
 
 def _reasons(pick: Pick) -> str:
-    """The components that speak for a pick or against it, the weightiest first.
+    """The components that speak for a pick, the weightiest first; what adds next to nothing is left out."""
+    weighty = {name: by for name, by in pick.contributions.items() if by >= 0.005}
+    parts = [f"{name} {by:+.2f}" for name, by in sorted(weighty.items(), key=lambda pair: -pair[1])]
+    return ", ".join(parts) or "no component by itself"
 
-    A later pick may have nothing for it but that it shares no risk with those above.
-    """
-    weighty = {name: by for name, by in pick.contributions.items() if abs(by) >= 0.005}
-    parts = [f"{name} {by:+.2f}" for name, by in sorted(weighty.items(), key=lambda pair: -abs(pair[1]))]
-    if pick.rank > 1 and all(by <= 0 for by in weighty.values()):
-        parts.insert(0, "unlike those above")
-    if pick.unseen:
-        parts.append(f"never run before: {', '.join(pick.unseen)}")
-    return ", ".join(parts) or "nothing sets it apart"
+
+def _never_run(picks: Sequence[Pick]) -> Iterator[str]:
+    """What no past run has, and which picks have it."""
+    for name in dict.fromkeys(name for pick in picks for name in pick.unseen):
+        having = ", ".join(str(pick.rank) for pick in picks if name in pick.unseen)
+        yield f"warning: no past run has this {name}: pick {having}"
 
 
 def _lines_about(found: Recommendation) -> Iterator[str]:
@@ -193,11 +204,13 @@ def _lines_about(found: Recommendation) -> Iterator[str]:
         yield f"student {student.name}: {sizes}, {served}"
     for member in found.members:
         yield f"member {member.name}: {large(member.parameters)} parameters, {member.score(found.metric):.3f}"
+    what = f"past runs of {found.agreement_pair}" if found.agreement_pair else "past runs of all models"
+    own, simple = (figure(value, ".2f") for value in (found.agreement, found.mean_rank_agreement))
     yield (
         f"{counted(found.candidates, 'pipeline')} compared by {found.predictor} with "
         f"{counted(found.past_runs, 'past run')} on "
-        f"{counted(len(found.past_datasets), 'dataset')}; left out one at a time, it orders theirs with a rank "
-        f"correlation of {found.agreement:.2f} (mean rank of configurations: {found.mean_rank_agreement:.2f})"
+        f"{counted(len(found.past_datasets), 'dataset')}; on each of them, left out, it orders the {what} with a rank "
+        f"correlation of {own} (mean rank of configurations: {simple})"
     )
     used = " and ".join(found.features) or "none: what holds on every dataset predicts new ones best"
     yield f"features of the dataset that the order depends on: {used}"
@@ -243,8 +256,21 @@ def evaluation(found: Evaluation, *more: str) -> Shown:
         row.append("\n".join(found.features.get(name, [])) or "none")
     means = ["predictor", *MEASURES.values()], predictors, "Mean over held-out datasets"
     head = ["dataset", *MEASURES.values(), "ceiling", "interval", "features"]
-    tables = [means, (head, datasets, f"{found.predictor}, each dataset held out")]
+    tables = [means, *_differences(found), (head, datasets, f"{found.predictor}, each dataset held out")]
     return Shown(found.model_dump(mode="json"), tables, [*_evaluation_lines(found), *more])
+
+
+def _differences(found: Evaluation) -> Iterator[tuple[Row, list[Row], str]]:
+    """What the predictor has more than each other one; nothing where datasets are too few for an interval."""
+    named = [name for name in MEASURES if any(name in by for by in found.differences.values())]
+    rows = [[other, *(_difference(by.get(name)) for name in named)] for other, by in found.differences.items()]
+    if named:
+        title = f"{found.predictor} minus each other one, mean over datasets (95 % interval)"
+        yield ["", *(MEASURES[name] for name in named)], rows, title
+
+
+def _difference(values: Sequence[float] | None) -> str:
+    return f"{values[0]:+.3f} ({values[1]:+.3f} to {values[2]:+.3f})" if values else MISSING
 
 
 def _measure_rows(measures: Mapping[str, Mapping[str, float]]) -> list[Row]:

@@ -23,7 +23,10 @@ class Descriptors(TableRow):
     """A dataset in numbers."""
 
     dataset: Name
+    """What it is called; two may be called alike."""
     fingerprint: str = ""
+    hub: str = ""
+    """Its full name on the hub, where it comes from there."""
     description: str = ""
     """The task in a sentence or two, in words that are not the dataset's."""
     task_kind: TaskKind
@@ -47,10 +50,10 @@ def dataset_name(text: str) -> str:
     """One spelling for a dataset's name.
 
     Example:
-        >>> dataset_name("glue/SST-2"), dataset_name("STS-B"), dataset_name("ud_ewt_pos")
-        ('sst2', 'stsb', 'ud_ewt_pos')
+        >>> dataset_name("glue/SST-2"), dataset_name("STS-B"), dataset_name("ud_ewt_pos"), dataset_name("reviews@3f2a")
+        ('sst2', 'stsb', 'ud_ewt_pos', 'reviews@3f2a')
     """
-    word = re.sub(r"\W", "", text.rsplit("/", 1)[-1].lower())
+    word = re.sub(r"[^\w@]", "", text.rsplit("/", 1)[-1].lower())
     return re.sub(r"(?<=\D)_+(?=\d)", "", word) or text
 
 
@@ -62,6 +65,7 @@ def describe(task: Task, description: str = "") -> Descriptors:
     return Descriptors(
         dataset=dataset_name(task.name),
         fingerprint=task.fingerprint,
+        hub=task.hub,
         description=description or sentence_about(task),
         task_kind=task.kind,
         metric=task.metric,

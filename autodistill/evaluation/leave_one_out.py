@@ -10,13 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, f
 
 from autodistill.history.table import GROUP
-from autodistill.ranking.past import FEWEST, MODELS, Fit, Rank, RunTable, configurations, folds, spearman, target
+from autodistill.ranking.diverse import diverse
+from autodistill.ranking.past import FEWEST, Fit, Rank, RunTable, configurations, folds, of_pair, spearman, target
 
 PICKS = (1, 5, 10)
 TOP = 5
+CHANCE = 0.05
+"""How often repeats may differ more than configurations do, in the F-test of the two variances."""
+OF_PICKS = f"regret_of_{TOP}_picks"
+WITHIN_PAIR = ("spearman", "regret_at_1", OF_PICKS)
+"""Measures that are taken within a pair of models too."""
+COMPARED = ("spearman", OF_PICKS, *(f"within_pair_{name}" for name in WITHIN_PAIR if name != "regret_at_1"))
+"""Measures whose differences between two predictors are given."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +54,13 @@ def measures(runs: pd.DataFrame, pair: tuple[str, str] | None = None) -> dict[st
     """What an order of one dataset's runs is worth: means over comparable groups, weighted by runs; known ones alone.
 
     Returns:
-        `spearman`; `within_pair_spearman`; `regret_at_k`, 0 to 1; `top_5_ratio` beside `random_5_ratio`;
-        `first_pick_percentile`, 0 to 1: of the configurations, those that the first pick is as good as.
+        `spearman`; `regret_at_k`, 0 to 1, of the first k in the order; `regret_of_5_picks`, of five that differ, as a
+        recommendation delivers them; `top_5_ratio` beside `random_5_ratio`; `first_pick_percentile`, 0 to 1: of the
+        configurations, those that the first pick is as good as; `picks_percentile`, the same of the five, mean; and
+        `WITHIN_PAIR` as `within_pair_…`.
     """
-    within = _over_groups(runs[(runs[MODELS] == list(pair)).all(axis=1)]) if pair else {}
-    order = {"within_pair_spearman": within["spearman"]} if "spearman" in within else {}
-    return _over_groups(runs) | order
+    within = _over_groups(runs[of_pair(runs, pair)]) if pair else {}
+    return _over_groups(runs) | {f"within_pair_{name}": within[name] for name in WITHIN_PAIR if name in within}
 
 
 def _over_groups(runs: pd.DataFrame) -> dict[str, float]:
@@ -66,10 +75,12 @@ def _known(values: pd.Series) -> dict[str, float]:
 
 
 def _of_group(group: pd.DataFrame) -> dict[str, float]:
-    ratios = by_configuration(group).ratio
+    ratios, picks = by_configuration(group).ratio, delivered(group)
     return {
         "spearman": spearman(group.predicted, group.ratio),
         **{f"regret_at_{k}": regret(group, k) for k in PICKS},
+        OF_PICKS: regret_of(ratios, picks),
+        "picks_percentile": ratios.rank(pct=True, method="max").iloc[picks].mean(),
         f"top_{TOP}_ratio": ratios[:TOP].mean(),
         f"random_{TOP}_ratio": ratios.mean(),
         "first_pick_percentile": (ratios <= ratios.iloc[0]).mean(),
@@ -84,9 +95,20 @@ def by_configuration(group: pd.DataFrame) -> pd.DataFrame:
 
 def regret(group: pd.DataFrame, picks: int) -> float:
     """How far the best pick is from the best of all: (best − best pick) / (best − median), clipped to 0..1."""
-    ratios = by_configuration(group).ratio
-    best, middle = ratios.max(), ratios.median()
-    return float(np.clip((best - ratios[:picks].max()) / (best - middle), 0, 1)) if best > middle else np.nan
+    return regret_of(by_configuration(group).ratio, range(picks))
+
+
+def regret_of(ratios: pd.Series, rows: Sequence[int]) -> float:
+    """The regret of the best of some configurations; NaN where none is better than the middle."""
+    best, middle, found = ratios.max(), ratios.median(), ratios.iloc[[*rows][: len(ratios)]].max()
+    return float(np.clip((best - found) / (best - middle), 0, 1)) if best > middle else np.nan
+
+
+def delivered(group: pd.DataFrame) -> list[int]:
+    """The rows of `by_configuration` that a recommendation would pick: five that are good, and differ."""
+    order = by_configuration(group)
+    runs = group.drop_duplicates("configuration").set_index("configuration").loc[order.index]
+    return diverse(order.predicted.to_numpy(), runs, TOP)
 
 
 def by_dataset(held_out: Sequence[HeldOut]) -> pd.DataFrame:
@@ -101,11 +123,25 @@ def means(held_out: Sequence[HeldOut]) -> dict[str, float]:
 
 def interval_of(held_out: Sequence[HeldOut], name: str) -> tuple[float, float] | None:
     """95 % interval of the mean over datasets: the datasets, not the runs, are drawn again."""
-    values = np.array([each.measures[name] for each in held_out if name in each.measures])
+    return _interval(np.array([each.measures[name] for each in held_out if name in each.measures]))
+
+
+def _interval(values: np.ndarray) -> tuple[float, float] | None:
     if len(values) < 3:
         return None
     low, high = bootstrap((values,), np.mean, method="percentile", rng=np.random.default_rng(0)).confidence_interval
     return float(low), float(high)
+
+
+def differences(one: Sequence[HeldOut], other: Sequence[HeldOut]) -> dict[str, tuple[float, float, float]]:
+    """Measure → mean over datasets of one predictor's minus another's, and its 95 % interval over datasets."""
+    gains = by_dataset(one) - by_dataset(other)
+    found = {}
+    for name in COMPARED:
+        values = gains[name].dropna().to_numpy() if name in gains else np.empty(0)
+        if interval := _interval(values):
+            found[name] = (float(values.mean()), *interval)
+    return found
 
 
 def oracle(table: RunTable, pair: tuple[str, str] | None = None) -> dict[str, float]:
@@ -114,18 +150,15 @@ def oracle(table: RunTable, pair: tuple[str, str] | None = None) -> dict[str, fl
     return _known(pd.DataFrame([measures(group, pair) for _, group in runs.groupby("dataset")]).mean())
 
 
-def commonest_pair(runs: pd.DataFrame) -> tuple[str, str]:
-    """The teacher and student with the most runs."""
-    teacher, student = runs.value_counts(MODELS).index[0]
-    return str(teacher), str(student)
-
-
 def noise_ceiling(runs: pd.DataFrame) -> dict[str, float]:
     """How well a dataset's runs could be ordered at best, of those with at least `FEWEST` repeated configurations.
 
     Equation:
         √(1 − σ²_repeats / σ²_all), of ratios as ranks mapped to a Gaussian: the correlation of the true mean of each
         configuration with one run of it; nothing predicts the noise between repeats
+
+    Where repeats differ significantly more than different configurations do they are none (the authors' 27 on MRPC are
+    each an F1 beside an accuracy, in one column), and nothing follows from them.
     """
     ranked = runs.assign(configuration=configurations(runs), target=target(runs))
     ceilings = pd.Series({group: _ceiling(rows) for group, rows in ranked.groupby(GROUP)})
@@ -138,4 +171,7 @@ def _ceiling(group: pd.DataFrame) -> float:
     if len(repeats) < FEWEST:
         return np.nan
     noise = np.average(repeats["var"], weights=repeats["size"] - 1)
-    return float(np.sqrt(max(0.0, 1 - noise / group.target.var())))
+    ratio, freedom = noise / group.target.var(), (repeats["size"] - 1).sum()
+    if f.sf(ratio, freedom, len(group) - 1) < CHANCE:
+        return np.nan
+    return float(np.sqrt(max(0.0, 1 - ratio)))

@@ -7,6 +7,7 @@ measures; where the recommender's does not beat the mean rank of configurations,
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -14,8 +15,8 @@ from pydantic import BaseModel, ConfigDict
 from autodistill.evaluation import leave_one_out
 from autodistill.evaluation.leave_one_out import HeldOut
 from autodistill.ranking.calibration import calibrate, gaps, left_out_standings
-from autodistill.ranking.fitted import PREDICTORS
-from autodistill.ranking.past import RunTable, configurations
+from autodistill.ranking.fitted import PREDICTORS, kept_fit
+from autodistill.ranking.past import Fit, RunTable, commonest_pair, configurations
 from engine.base.errors import InputError
 from engine.base.progress import Reporter
 
@@ -43,9 +44,12 @@ class Evaluation(BaseModel):
     """Held-out dataset → what `leave_one_out.measures` gives."""
     predictors: dict[str, dict[str, float]]
     """Predictor → means of the measures over datasets; the recommender's own stands first."""
+    differences: dict[str, dict[str, tuple[float, float, float]]]
+    """Predictor → measure → what the recommender's own has more, and the 95 % interval of that over datasets."""
     noise_ceiling: float | None
     """Mean over datasets of the rank correlation that a perfect prediction would have with single runs."""
     noise_ceilings: dict[str, float]
+    """Of the datasets whose repeats tell."""
     interval_coverage: float | None
     """Share of held-out runs inside their 80 % interval, mean over datasets."""
     interval_coverages: dict[str, float]
@@ -59,13 +63,17 @@ def evaluate(
     name: str,
     reporter: Reporter,
     predictor: str,
+    cache: Path,
     compared: Sequence[str] = tuple(PREDICTORS),
     notes: Sequence[str] = (),
 ) -> tuple[Evaluation, list[HeldOut]]:
     """Leaves one dataset out at a time, for the recommender's predictor and everything it is compared with.
 
+    Each fitted fold is kept, so what was stopped goes on; each predictor's figures are said as soon as they are there.
+
     Args:
         name: Of the meta-dataset, for people.
+        cache: Where fitted folds are kept.
 
     Returns:
         The figures, and the held-out runs with what the recommender's predictor gave them.
@@ -75,13 +83,13 @@ def evaluate(
     """
     if (count := len(table.names)) < 2:
         raise InputError.of("--meta-data", "leaving one dataset out needs runs on at least two", f"{count} in {name}")
-    pair = leave_one_out.commonest_pair(table.runs)
-    names = dict.fromkeys([predictor, *compared])
-    held_out = {each: _left_out(each, table, pair, reporter) for each in names}
-    means = {each: leave_one_out.means(held_out[each]) for each in names}
+    pair = commonest_pair(table.runs)
+    fits = {each: kept_fit(each, cache) for each in dict.fromkeys([predictor, *compared])}
+    held_out = {each: _left_out(each, fit, table, pair, reporter) for each, fit in fits.items()}
+    means = {each: leave_one_out.means(found) for each, found in held_out.items()}
     own = held_out[predictor]
     ceilings = leave_one_out.noise_ceiling(table.runs)
-    coverages = {each.dataset: share for each in own if np.isfinite(share := _coverage(each, table, predictor))}
+    coverages = {each.dataset: share for each in own if np.isfinite(share := _coverage(each, table, fits[predictor]))}
     record = Evaluation(
         meta_data=name,
         runs=len(table.runs),
@@ -92,6 +100,9 @@ def evaluate(
         mean_within_pair_spearman=means[predictor].get("within_pair_spearman"),
         datasets={each.dataset: dict(each.measures) for each in own},
         predictors=means | {"oracle": leave_one_out.oracle(table, pair)},
+        differences={
+            each: leave_one_out.differences(own, found) for each, found in held_out.items() if each != predictor
+        },
         noise_ceiling=_mean(ceilings),
         noise_ceilings=ceilings,
         interval_coverage=_mean(coverages),
@@ -102,10 +113,16 @@ def evaluate(
     return record, own
 
 
-def _left_out(name: str, table: RunTable, pair: tuple[str, str], reporter: Reporter) -> list[HeldOut]:
+def _left_out(name: str, fit: Fit, table: RunTable, pair: tuple[str, str], reporter: Reporter) -> list[HeldOut]:
+    """Leaves each dataset out, and says what came out."""
     reporter.start(name, len(table.names), unit="datasets")
-    held_out = leave_one_out.leave_one_out(PREDICTORS[name], table, pair, partial(reporter.advance, name))
+    held_out = leave_one_out.leave_one_out(fit, table, pair, partial(reporter.advance, name))
     reporter.finish(name)
+    found = leave_one_out.means(held_out)
+    figures = {"Spearman": "spearman", f"within {pair[1]} ← {pair[0]}": "within_pair_spearman"}
+    figures["regret of five picks"] = leave_one_out.OF_PICKS
+    parts = [f"{words} {found[measure]:.3f}" for words, measure in figures.items() if measure in found]
+    reporter.message(f"{name}: {', '.join(parts) or 'the runs cannot tell'}")
     return held_out
 
 
@@ -113,10 +130,10 @@ def _mean(values: Mapping[str, float]) -> float | None:
     return float(np.mean(list(values.values()))) if values else None
 
 
-def _coverage(held_out: HeldOut, table: RunTable, predictor: str) -> float:
+def _coverage(held_out: HeldOut, table: RunTable, fit: Fit) -> float:
     """Share of a held-out dataset's runs inside the intervals that the other datasets give; NaN: no such."""
     past, runs = table.without(held_out.dataset), held_out.runs
-    calibration = calibrate(past, left_out_standings(PREDICTORS[predictor], held_out.rank, past))
+    calibration = calibrate(past, left_out_standings(fit, held_out.rank, past))
     low, _, high = calibration(runs.predicted.to_numpy(), gaps(replace(table, runs=runs))).T
     known = runs.ratio.notna() & np.isfinite(low)
     return float(runs.ratio.between(low, high)[known].mean())

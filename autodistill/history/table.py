@@ -13,6 +13,7 @@ import pandas as pd
 from pydantic import Field
 
 from autodistill.datasets.descriptors import dataset_name
+from autodistill.datasets.known import known_as
 from engine.base.errors import InputError
 from engine.base.spec import Count, Name, Score, TableRow
 from engine.data.rows import Findings
@@ -137,7 +138,7 @@ def row_of_result(result: RunResult) -> dict[str, Any] | None:
     if result.status != "ok" or result.student_score is None:
         return None
     return {
-        "dataset": dataset_name(result.task),
+        "dataset": known_as(result.task, result.dataset_fingerprint, result.dataset_hub),
         "held_out": f"{result.split or 'validation'} of {result.dataset_fingerprint}",
         "n_train": result.train_examples,
         **{f"student_{size}": getattr(result, size) for size in MODEL_SIZES},

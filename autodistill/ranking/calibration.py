@@ -45,11 +45,21 @@ class Calibration:
     middle_gap: float
     widening: float
 
-    def __call__(self, standings: np.ndarray, gaps: np.ndarray) -> np.ndarray:
-        """Low, middle and high ratio of candidates (n, 3); low and high are NaN without an interval."""
+    def __call__(self, standings: np.ndarray, gaps: np.ndarray, outside: np.ndarray | None = None) -> np.ndarray:
+        """Low, middle and high ratio of candidates (n, 3); low and high are NaN without an interval.
+
+        Args:
+            outside: Candidates that no past run is like (n,), none where absent. Their standing says nothing, so their
+                interval is not narrower than that of all past runs, nor is its end above the Bi-LSTM's ratio.
+        """
         known = np.where(np.isnan(gaps), self.middle_gap, gaps)
         low, middle, high = quantiles(self.past, standings, known).T
         lowered, raised = middle - self.widening * (middle - low), middle + self.widening * (high - middle)
+        if outside is not None and np.isfinite(self.widening):
+            losses = weighted_quantiles(self.past.loss.to_numpy(), self.past.weight.to_numpy(), LEVELS)
+            lowest, highest = 1 - known * max(losses[0], 1.0), 1 - known * losses[2]
+            lowered = np.where(outside, np.minimum(lowered, lowest), lowered)
+            raised = np.where(outside, np.maximum(raised, highest), raised)
         return np.stack([lowered, middle, raised], axis=1)
 
 

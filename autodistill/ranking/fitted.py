@@ -1,19 +1,23 @@
 """The predictors by name, and one of them made ready: fitted, calibrated, compared with the mean rank.
 
-Fitting takes seconds to a minute, so it is done once for a table of runs and kept. A pickle is loaded only from the
-tool's own cache, under a hash of everything that it was made from, and only if its own hash is the one that was
-written beside it.
+Fitting takes seconds, and fitting without each dataset in turn up to minutes, so each is done once for a table of runs
+and kept; what was stopped goes on. A pickle is loaded only from the tool's own cache, under a hash of everything that
+it was made from, and only if its own hash is the one that was written beside it.
 """
 
 import hashlib
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from autodistill.ranking import simple, tabular
 from autodistill.ranking.calibration import Calibration, calibrate, left_out_standings
 from autodistill.ranking.mixed import mixed
-from autodistill.ranking.past import Fit, Rank, RunTable, agreement
+from autodistill.ranking.past import Fit, Rank, RunTable, commonest_pair, folds, of_pair, rank_correlation
 from engine.base.cache import kept, maker
 from engine.base.errors import counted
 from engine.base.files import write_text, written_atomically
@@ -34,49 +38,101 @@ LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "lightgbm", "autogluon.
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """Rank correlation with what came out, mean over past datasets; each is left out, and all is fitted anew.
+
+    None: the runs cannot tell.
+    """
+
+    pooled: float | None
+    """Among all runs of a dataset: it says much about models, little about pipelines."""
+    within_pair: float | None
+    """Among those of the commonest pair of models: it says what a choice of pipelines for given models is worth."""
+
+
+class Trust(NamedTuple):
+    """How far the order of candidates can be trusted: the `Agreement` that answers the question asked."""
+
+    pair: str
+    """The student ← teacher within which it was measured, as for one student; empty: among all runs."""
+    agreement: float | None
+    mean_rank: float | None
+    """Of the mean rank of exact configurations."""
+
+
+@dataclass(frozen=True)
 class Fitted:
     """What a recommendation is made with."""
 
     rank: Rank
     calibration: Calibration
-    agreement: float
-    """Rank correlation with what came out, mean over past datasets when each is left out."""
-    mean_rank_agreement: float
+    agreement: Agreement
+    mean_rank_agreement: Agreement
     """The same of the mean rank of exact configurations."""
+    pair: tuple[str, str]
+    """The teacher and student with the most past runs."""
+
+    def trust(self, students: int) -> Trust:
+        """What its order is worth where so many students are compared."""
+        if students > 1:
+            return Trust("", self.agreement.pooled, self.mean_rank_agreement.pooled)
+        within = f"{self.pair[1]} ← {self.pair[0]}"
+        return Trust(within, self.agreement.within_pair, self.mean_rank_agreement.within_pair)
 
 
 def fit_predictor(name: str, table: RunTable, cache: Path, reporter: Reporter) -> Fitted:
     """The predictor for a table of runs, from the cache where it is there."""
-    path = _place(name, table, cache)
-    if (known := _read(path)) is not None:
-        return known
+    return _kept(_place("predictors", name, table, cache), lambda: _fitted(name, table, cache, reporter))
+
+
+def kept_fit(name: str, cache: Path) -> Fit:
+    """A predictor's `Fit` that keeps what it fitted, and fits the same runs once."""
+    return lambda table: _kept(_place("ranks", name, table, cache), lambda: PREDICTORS[name](table))
+
+
+def _fitted(name: str, table: RunTable, cache: Path, reporter: Reporter) -> Fitted:
     past = f"{counted(len(table.runs), 'run')} of {counted(len(table.names), 'dataset')}"
     reporter.message(f"fitting the predictor {name} on {past}")
-    fit = PREDICTORS[name]
-    rank = fit(table)
-    standings = left_out_standings(fit, rank, table)
-    by_mean_rank = left_out_standings(simple.mean_rank, simple.mean_rank(table), table)
-    both = (agreement(table.runs, each) for each in (standings, by_mean_rank))
-    fitted = Fitted(rank, calibrate(table, standings), *(float(each.mean()) if len(each) else 0.0 for each in both))
-    content = pickle.dumps(fitted)
+    pair = commonest_pair(table.runs)
+    rank = PREDICTORS[name](table)
+    calibration = calibrate(table, left_out_standings(kept_fit(name, cache), rank, table))
+    own, simple = (_agreement(each, table, pair, cache, reporter) for each in (name, "mean_rank"))
+    return Fitted(rank, calibration, own, simple, pair)
+
+
+def _agreement(name: str, table: RunTable, pair: tuple[str, str], cache: Path, reporter: Reporter) -> Agreement:
+    """Of a predictor that sees nothing of the dataset left out, not even when it chooses its features and variances."""
+    if len(table.names) < 2:  # nothing is left to learn from
+        return Agreement(None, None)
+    stage, parts = f"{name}, each dataset left out", []
+    reporter.start(stage, len(table.names), unit="datasets")
+    for dataset, _, standings in folds(kept_fit(name, cache), table):
+        parts.append(table.runs[table.runs.dataset == dataset].assign(standing=standings))
+        reporter.advance(stage)
+    reporter.finish(stage)
+    runs = pd.concat(parts)
+    inside = runs[of_pair(runs, pair)]
+    return Agreement(*(rank_correlation(each, each.standing.to_numpy()) for each in (runs, inside)))
+
+
+def _kept(path: Path, make: Callable[[], Any]) -> Any:
+    """What lies there; where nothing does, or something else than was written, it is made and put there."""
+    digest = path.with_suffix(".sha256")
+    if path.is_file() and digest.is_file():
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() == digest.read_text("utf-8"):
+            return pickle.loads(content)
+    made = make()
+    content = pickle.dumps(made)
     with written_atomically(path) as aside:
         aside.write_bytes(content)
-    write_text(path.with_suffix(".sha256"), hashlib.sha256(content).hexdigest())
-    return fitted
+    write_text(digest, hashlib.sha256(content).hexdigest())
+    return made
 
 
-def _place(name: str, table: RunTable, cache: Path) -> Path:
+def _place(kind: str, name: str, table: RunTable, cache: Path) -> Path:
     """Where it is kept: it follows from runs, datasets, vectors, the code of this package and the libraries."""
     runs = table.runs.reindex(columns=sorted(table.runs.columns)).to_json(orient="split", double_precision=15)
     datasets = [table.datasets[each].descriptors.model_dump_json() for each in table.names if each in table.datasets]
     made_by = maker(Path(__file__).parents[1], LIBRARIES)
-    return kept(cache, "predictors", name, runs, datasets, table.vectors.name, made_by).with_suffix(".pickle")
-
-
-def _read(path: Path) -> Fitted | None:
-    """What was kept; None where there is nothing, or something else than was written."""
-    digest = path.with_suffix(".sha256")
-    if not (path.is_file() and digest.is_file()):
-        return None
-    content = path.read_bytes()
-    return pickle.loads(content) if hashlib.sha256(content).hexdigest() == digest.read_text("utf-8") else None
+    return kept(cache, kind, name, runs, datasets, table.vectors.name, made_by).with_suffix(".pickle")

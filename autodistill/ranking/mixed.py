@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, lapack
 from scipy.optimize import minimize
 from scipy.spatial.distance import pdist
 from scipy.stats import sem
@@ -143,15 +143,21 @@ def find_variances(parts: Parts, y: np.ndarray) -> dict[str, float]:
     Equation:
         log p(y) = −½ yᵀA⁻¹y − ½ log|A| + const,  A = Σ_k θ_k K_k   (Rasmussen and Williams 2006, eq. 2.30)
     """
-    stack = np.stack(list(parts.values()))
+    rows, columns = np.triu_indices(len(y))  # all is symmetric, so its upper half is enough
+    stack = np.stack([part[rows, columns] for part in parts.values()])
+    twice = np.where(rows == columns, 1.0, 2.0)
 
     def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
         variances = np.exp(logs)
-        factor = cho_factor(np.tensordot(variances, stack, 1), lower=True)
-        inverse = cho_solve(factor, np.eye(len(y)))
-        weights = inverse @ y
-        slope = np.tensordot(stack, np.outer(weights, weights) - inverse, axes=2)
-        value = 0.5 * y @ weights + np.log(np.diag(factor[0])).sum()
+        matrix = np.zeros((len(y), len(y)))
+        matrix[rows, columns] = variances @ stack
+        factor, failed = lapack.dpotrf(matrix)
+        if failed:
+            raise np.linalg.LinAlgError("the covariance of the runs is not positive definite")
+        inverse, _ = lapack.dpotri(factor)
+        weights = inverse @ y + np.triu(inverse, 1).T @ y
+        slope = stack @ (twice * (weights[rows] * weights[columns] - inverse[rows, columns]))
+        value = 0.5 * y @ weights + np.log(np.diag(factor)).sum()
         return value, -0.5 * variances * slope
 
     start = np.full(len(stack), np.log(0.1))
@@ -199,7 +205,7 @@ def mixed(table: RunTable) -> Mixed:
     means = {features: float(gain.mean()) for features, gain in gains.items()}
     clear = [features for features, gain in gains.items() if means[features] > max(LEAST_GAIN, 2 * sem(gain))]
     chosen = max(clear, key=means.__getitem__, default=())
-    return fit_mixed(table, chosen)
+    return plain if not chosen and len(table.runs) <= FEWER_RUNS else fit_mixed(table, chosen)
 
 
 def fit_mixed(table: RunTable, features: Sequence[str] = (), most_runs: int = MOST_RUNS) -> Mixed:

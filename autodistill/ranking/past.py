@@ -91,6 +91,31 @@ def agreement(runs: pd.DataFrame, standings: np.ndarray) -> np.ndarray:
     return np.nan_to_num(np.array([spearman(group.standing, group.target) for group in groups]))
 
 
+def rank_correlation(runs: pd.DataFrame, standings: np.ndarray) -> float | None:
+    """Spearman's ρ with the ratio among comparable runs, weighted by runs, mean over datasets; None: they cannot tell.
+
+    Args:
+        standings: Of each run (n,).
+    """
+    groups = [group for _, group in runs.assign(standing=standings).groupby(GROUP) if len(group) >= FEWEST]
+    rows = [(group.dataset.iloc[0], len(group), spearman(group.standing, group.ratio)) for group in groups]
+    known = pd.DataFrame(rows, columns=["dataset", "runs", "rho"]).dropna()
+    if known.empty:
+        return None
+    return float(np.mean([np.average(each.rho, weights=each.runs) for _, each in known.groupby("dataset")]))
+
+
+def commonest_pair(runs: pd.DataFrame) -> tuple[str, str]:
+    """The teacher and student with the most runs."""
+    teacher, student = runs.value_counts(MODELS).index[0]
+    return str(teacher), str(student)
+
+
+def of_pair(runs: pd.DataFrame, pair: tuple[str, str]) -> pd.Series:
+    """Which runs are of a teacher and student (n,)."""
+    return (runs[MODELS] == list(pair)).all(axis=1)
+
+
 def configuration_columns(runs: pd.DataFrame) -> list[str]:
     """The columns that say what was run: models and pipeline, nothing twice."""
     return [*MODELS, *(name for name in runs.columns if is_pipeline_column(name) and name not in STACKS)]

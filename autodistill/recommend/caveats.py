@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from autodistill.ranking.past import MODELS
+from autodistill.recommend.experience import unlike
 from engine.base.errors import counted
 
 if TYPE_CHECKING:
     from autodistill.datasets.known import Dataset
-    from autodistill.ranking.fitted import Fitted
+    from autodistill.ranking.fitted import Trust
     from autodistill.ranking.past import RunTable
     from engine.data.task import Task
 
@@ -24,16 +24,19 @@ FEW_DATASETS = 5
 FEW_ROWS = 200
 FEW_COMMON_WORDS = 0.5
 """Share of a dataset's words that any past dataset has."""
+WEAK_ORDER = 0.2
+"""A rank correlation below it: four pairs of runs in ten or more stand the wrong way round."""
 
 
-def caveats(task: Task, dataset: Dataset, table: RunTable, candidates: pd.DataFrame, fitted: Fitted) -> list[str]:
+def caveats(task: Task, dataset: Dataset, table: RunTable, candidates: pd.DataFrame, trust: Trust) -> list[str]:
     """Every reason to trust a recommendation less, the weightiest first."""
     return [
         *_of_the_teacher(dataset, candidates),
-        *_of_the_past(task, table, fitted),
+        *_of_the_past(task, table),
+        *_of_the_order(trust),
         *_of_the_rows(task),
         *_of_the_words(dataset, table),
-        *_of_the_sizes(candidates, table),
+        *_of_the_runs(candidates, table),
     ]
 
 
@@ -44,8 +47,8 @@ def _of_the_teacher(dataset: Dataset, candidates: pd.DataFrame) -> Iterator[str]
         yield f"{reached}: there is nothing to distil, or the teacher is not trained well."
 
 
-def _of_the_past(task: Task, table: RunTable, fitted: Fitted) -> Iterator[str]:
-    """How many datasets the past runs are of, how many of this kind, and what could be learned from them."""
+def _of_the_past(task: Task, table: RunTable) -> Iterator[str]:
+    """How many datasets the past runs are of, and how many of this kind."""
     kinds, count = table.runs.groupby("task_kind").dataset.nunique(), len(table.names)
     known, named = int(kinds.get(task.kind, 0)), task.kind.replace("_", " ")
     if known == 0:
@@ -54,10 +57,19 @@ def _of_the_past(task: Task, table: RunTable, fitted: Fitted) -> Iterator[str]:
         yield f"Only one past dataset is of {named}."
     if count < FEW_DATASETS:
         yield f"Past runs are of {count} dataset{'s' * (count != 1)} only: what holds elsewhere is hardly known."
-    if fitted.agreement <= fitted.mean_rank_agreement:
+
+
+def _of_the_order(trust: Trust) -> Iterator[str]:
+    """What could be learned from the past runs."""
+    runs = f"runs of {trust.pair}" if trust.pair else "runs"
+    if trust.agreement is None:
+        yield f"Too few past {runs}: how well pipelines are ordered on a new dataset is not known."
+    elif trust.agreement < WEAK_ORDER:
+        yield f"On past datasets left out, {runs} are hardly ordered ({trust.agreement:.2f}): the picks are guesses."
+    if trust.agreement is not None and trust.mean_rank is not None and trust.agreement <= trust.mean_rank:
         yield (
-            "On past datasets left out, the predictor orders runs no better than the mean rank of each "
-            f"configuration does ({fitted.agreement:.2f} against {fitted.mean_rank_agreement:.2f}): nothing is "
+            f"On past datasets left out, the predictor orders {runs} no better than the mean rank of each "
+            f"configuration does ({trust.agreement:.2f} against {trust.mean_rank:.2f}): nothing is "
             "known to depend on the dataset."
         )
 
@@ -80,13 +92,8 @@ def _of_the_words(dataset: Dataset, table: RunTable) -> Iterator[str]:
             yield f"Only {share:.0%} of the words occur in any past dataset: {what}."
 
 
-def _of_the_sizes(candidates: pd.DataFrame, table: RunTable) -> Iterator[str]:
-    """Whether models are twice as large, or half as small, as any past one."""
-    outside = []
-    for role in MODELS:
-        past, new = (runs[f"{role}_parameters"].dropna() / 1e6 for runs in (table.runs, candidates))
-        if len(past) and len(new) and (new.max() > 2 * past.max() or new.min() < past.min() / 2):
-            covered = f"past ones {past.min():.3g} to {past.max():.3g} M"
-            outside.append(f"{role} of {new.min():.3g} M parameters ({covered})")
-    if outside:
-        yield f"Outside of what past runs cover: {', '.join(outside)}."
+def _of_the_runs(candidates: pd.DataFrame, table: RunTable) -> Iterator[str]:
+    """Whether anything like the candidates was run before."""
+    if found := ", ".join(unlike(candidates, table.runs)):
+        why = "no ratio rests on experience, and the interval is that of all past runs, or wider"
+        yield f"No past run is like this: {found}; {why}."

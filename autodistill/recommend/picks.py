@@ -1,49 +1,10 @@
-"""From a predicted order of candidates to a few picks, and what speaks for each.
-
-Decided here: picks should differ. Five near-copies of the best one share its risk, so each next pick is the highest
-one after a deduction for how alike it is to those already taken (maximal marginal relevance, Carbonell and
-Goldstein 1998).
-"""
-
-from collections.abc import Callable
+"""What speaks for a pick, what is neither better nor cheaper, and what was never run."""
 
 import numpy as np
 import pandas as pd
 
 from autodistill.history.table import COMPONENTS
 from autodistill.ranking.past import MODELS, configuration_columns
-
-LIKENESS_COST = 1.0
-"""Deduction for an exact copy, in standard deviations of the target. On the runs of Distiller's authors, each
-dataset left out, any value from 0.3 to 3 lowers the regret of five picks by a fifth or more."""
-
-
-def diverse(standings: np.ndarray, runs: pd.DataFrame, count: int) -> list[int]:
-    """Rows of the picks, best first, by the predicted standing of each candidate (n,)."""
-    alike = likeness(runs)
-    nearest = np.full(len(runs), -np.inf)
-    chosen: list[int] = []
-    for _ in range(min(count, len(runs))):
-        deducted = standings - LIKENESS_COST * np.maximum(nearest, 0)
-        deducted[chosen] = -np.inf
-        chosen.append(int(np.argmax(deducted)))
-        nearest = np.maximum(nearest, alike(chosen[-1]))
-    return chosen
-
-
-def likeness(runs: pd.DataFrame) -> Callable[[int], np.ndarray]:
-    """How alike each candidate is to a given one: the mean over components of the share of equal columns."""
-    varying = [name for name in configuration_columns(runs) if runs[name].nunique(dropna=False) > 1]
-    parts: dict[str, list[np.ndarray]] = {}
-    for name in varying:
-        codes, _ = pd.factorize(runs[name].astype(object), use_na_sentinel=False)
-        parts.setdefault(name.split(".")[0], []).append(codes)
-
-    def alike(row: int) -> np.ndarray:
-        shares = [np.mean([codes == codes[row] for codes in columns], axis=0) for columns in parts.values()]
-        return np.mean(shares, axis=0) if shares else np.ones(len(runs))
-
-    return alike
 
 
 def contributions(standings: np.ndarray, runs: pd.DataFrame, row: int) -> dict[str, float]:

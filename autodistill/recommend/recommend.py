@@ -18,12 +18,14 @@ from autodistill.history.store import Store
 from autodistill.history.table import MODEL_SIZES, flat
 from autodistill.ranking.calibration import gaps
 from autodistill.ranking.distances import nearest
+from autodistill.ranking.diverse import diverse, percentiles
 from autodistill.ranking.fitted import Fitted, fit_predictor
-from autodistill.ranking.knowledge import load_knowledge
+from autodistill.ranking.knowledge import load_knowledge, with_dataset
 from autodistill.ranking.past import RunTable
 from autodistill.recommend import picks
 from autodistill.recommend.caveats import caveats
 from autodistill.recommend.costs import Costs, costs_of, describe_dataset
+from autodistill.recommend.experience import unlike
 from autodistill.recommend.record import Pick, Recommendation, StudentFacts
 from autodistill.recommend.request import Limits, Request
 from autodistill.recommend.space import pipelines
@@ -37,6 +39,8 @@ from engine.run.result import Member
 
 PICKS = 5
 """Picks where no other number is asked for."""
+TIED = 9
+"""Standings that are equal in so many decimals are tied: sums in another order."""
 
 
 def recommend(request: Request, reporter: Reporter) -> Recommendation:
@@ -49,7 +53,7 @@ def recommend(request: Request, reporter: Reporter) -> Recommendation:
     if request.members:
         checked(AverageTeam, {"members": list(request.members)})
     table, notes = load_knowledge(request.meta_data, Store(request.store), request.vectors, request.options)
-    for note in notes:
+    for note in (*task.notes, *notes):
         reporter.message(note)
     space = {}
     for student in request.students:
@@ -57,12 +61,13 @@ def recommend(request: Request, reporter: Reporter) -> Recommendation:
         space[student] = [each.for_task(task) for each in pipelines(task.kind, resolved, request.members)]
     costs = {student: costs_of(request, student, each, reporter) for student, each in space.items()}
     dataset = describe_dataset(request, reporter)
-    table = replace(table, datasets={**table.datasets, dataset.name: dataset})
+    table = with_dataset(table, dataset)
     fitted = fit_predictor(request.predictor, table, request.options.cache, reporter)
     candidates = _candidates(request, space, costs, dataset)
     new = replace(table, runs=candidates)
-    standings = fitted.rank(new)
-    low, middle, high = fitted.calibration(standings, gaps(new)).T
+    standings = fitted.rank(new).round(TIED)
+    outside = np.any([np.zeros(len(candidates)), *unlike(candidates, table.runs).values()], axis=0)
+    low, middle, high = fitted.calibration(standings, gaps(new), outside).T
     candidates = candidates.assign(standing=standings, predicted_ratio=middle, low=low, high=high)
     return _record(request, table, costs, dataset, fitted, candidates)
 
@@ -121,7 +126,7 @@ def _record(
     allowed = within(ranked, request.limits, costs)
     standings, seconds = allowed.standing.to_numpy(), allowed.predicted_seconds.to_numpy()
     of_the_teacher = first.model_dump(include={"teacher_score", "teacher_parameters", "teacher_size_mb"})
-    made = partial(_picks, allowed, past.runs)
+    made, trust = partial(_picks, allowed, past.runs), fitted.trust(len(costs))
     return Recommendation(
         data=request.data,
         columns=request.columns.model_dump(exclude_defaults=True),
@@ -132,6 +137,8 @@ def _record(
         train_examples=len(task.train),
         teacher=request.teacher,
         **of_the_teacher,
+        fine_tuning=request.fine_tuning,
+        precision=request.options.precision,
         bilstm_score=dataset.descriptors.bilstm_score,
         members=[Member(**_facts(Member, each)) for each in first.members],
         students=[StudentFacts(name=name, **_facts(StudentFacts, each)) for name, each in costs.items()],
@@ -140,18 +147,20 @@ def _record(
         meta_data=list(request.meta_data),
         past_runs=len(past.runs),
         past_datasets=past.names,
-        agreement=fitted.agreement,
-        mean_rank_agreement=fitted.mean_rank_agreement,
+        agreement=trust.agreement,
+        mean_rank_agreement=trust.mean_rank,
+        agreement_pair=trust.pair,
         candidates=len(allowed),
-        picks=made(picks.diverse(standings, allowed, request.top or PICKS)),
+        picks=made(diverse(standings, allowed, request.top or PICKS)),
         pareto=made(picks.pareto(standings, seconds)),
         nearest=dict(list(nearest(past, dataset.name).items())[:3]),
-        warnings=[*first.teacher_warnings, *caveats(task, dataset, past, ranked, fitted)],
+        warnings=[*first.teacher_warnings, *caveats(task, dataset, past, ranked, trust)],
     )
 
 
 def _picks(candidates: pd.DataFrame, past: pd.DataFrame, rows: Sequence[int]) -> list[Pick]:
     standings, made = candidates.standing.to_numpy(), []
+    shares = percentiles(standings)
     for rank, row in enumerate(rows, start=1):
         candidate = candidates.iloc[row]
         pick = Pick(
@@ -160,6 +169,7 @@ def _picks(candidates: pd.DataFrame, past: pd.DataFrame, rows: Sequence[int]) ->
             pipeline=candidate.pipeline.model_dump(mode="json"),
             key=candidate.pipeline.key,
             standing=candidate.standing,
+            percentile=shares[row],
             ratio=candidate.predicted_ratio,
             ratio_low=None if np.isnan(candidate.low) else candidate.low,
             ratio_high=None if np.isnan(candidate.high) else candidate.high,

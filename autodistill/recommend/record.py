@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from engine.base.errors import InputError
 from engine.base.files import write_text
+from engine.base.options import FineTuning, Precision
 from engine.data.task import TaskKind
 from engine.pipeline.pipeline import Pipeline
 from engine.run.result import Member, Record, upgraded_pipeline
@@ -32,7 +33,9 @@ class Pick(Record):
     key: str
     """Of the pipeline."""
     standing: float
-    """In the predicted order of all pipelines: standard deviations above the middle."""
+    """In the predicted order of all pipelines: standard deviations above the middle; equal ones are tied."""
+    percentile: float | None = None
+    """Share of all candidates that it stands at least as high as, 0 to 1; None in records of before."""
     ratio: float
     """Predicted distillation ratio."""
     ratio_low: float | None
@@ -78,6 +81,10 @@ class Recommendation(Record):
     teacher_size_mb: float
     bilstm_score: float | None
     """Of a small Bi-LSTM on the gold labels."""
+    fine_tuning: FineTuning = FineTuning()
+    """How the teacher was fine-tuned; with `precision` what a run must repeat, or it would train another teacher."""
+    precision: Precision = "auto"
+    """As it was asked for."""
     members: list[Member]
     """Further teachers of the teams that were compared."""
     students: list[StudentFacts]
@@ -87,10 +94,12 @@ class Recommendation(Record):
     meta_data: list[str]
     past_runs: int
     past_datasets: list[str]
-    agreement: float
-    """Rank correlation of the predictor on past datasets when each is left out, mean."""
-    mean_rank_agreement: float
+    agreement: float | None
+    """Rank correlation of the predictor on past datasets when each is left out, mean; None: the runs cannot tell."""
+    mean_rank_agreement: float | None
     """The same of the mean rank of exact configurations."""
+    agreement_pair: str = ""
+    """The student ← teacher whose runs these are of, as for one student; empty: of all runs."""
     candidates: int
     """Pipelines that were compared, those that a limit rules out not counted."""
     picks: list[Pick]

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from engine.base.spec import Described
 
+Precision = Literal["auto", "bf16", "fp16", "float32"]
 LEARNING_RATES = ((256, 3e-4), (512, 1e-4))
 """Width of the hidden states up to which a pretrained encoder is fine-tuned at a rate; wider ones at `LEARNING_RATE`.
 
@@ -84,7 +85,7 @@ class RunOptions(Described):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto`: a GPU where there is one."""
-    precision: Literal["auto", "bf16", "fp16", "float32"] = "auto"
+    precision: Precision = "auto"
     """`auto`: what the hardware computes fastest.
 
     bf16 where it is in hardware, fp16 on older GPUs, otherwise float32."""

@@ -44,6 +44,11 @@ class Benchmark:
         """Configuration on the hub."""
         return self.name if self.repo == GLUE else None
 
+    @property
+    def hub(self) -> str:
+        """Its full name on the hub."""
+        return f"{self.repo}/{self.config}" if self.config else self.repo
+
 
 ENTAILMENT = ("entailment", "not_entailment")
 INFERENCE = ("entailment", "neutral", "contradiction")
@@ -126,4 +131,4 @@ def read(benchmark: Benchmark) -> Source:
             notes = (f"the diagnostic set AX is left out: {error}",)
     place = f"the {'GLUE' if benchmark.repo == GLUE else 'SQuAD'} benchmark"
     declared = Declared(place, benchmark.kind, benchmark.labels, benchmark.metric, benchmark.columns, published=True)
-    return Source(benchmark.name, splits, declared, notes)
+    return Source(benchmark.name, splits, declared, notes, benchmark.hub)

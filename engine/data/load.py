@@ -108,6 +108,7 @@ def load_task(
         notes=tuple(notes),
         fingerprint=identity,
         positive=found,
+        hub=source.hub,
     )
 
 

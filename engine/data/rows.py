@@ -146,6 +146,7 @@ class Source:
     splits: Mapping[str, RawSplit]
     declared: Declared = Declared()
     notes: tuple[str, ...] = ()
+    hub: str = ""  # repository and configuration on the hub; empty where it did not come from there
 
 
 class Findings:

@@ -114,7 +114,8 @@ def _named(name: str) -> Source:
         hint = _no_such_path(name, path).suggestion or benchmarks.nearest_name(name) or problem.suggestion
         what = f"no such file or folder; as a hub name: {problem.what}"
         raise InputError(replace(problem, what=what, suggestion=hint)) from error
-    return Source(parts[0].rsplit("/")[-1], {split_name(key) or key: split for key, split in splits.items()})
+    named = {split_name(key) or key: split for key, split in splits.items()}
+    return Source(parts[0].rsplit("/")[-1], named, hub=name)
 
 
 def _no_such_path(name: str, path: Path) -> Problem:

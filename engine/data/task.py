@@ -135,6 +135,7 @@ class Task:
         notes: What was inferred or made (a split, a task), one sentence each.
         fingerprint: Short hash of rows, split and schema: the identity of the dataset.
         positive: Index of the class that `f1` is of, where there are two.
+        hub: The hub name that was asked for, in full (`nyu-mll/glue/sst2`); empty where it came from elsewhere.
     """
 
     name: str
@@ -151,6 +152,7 @@ class Task:
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
     positive: int = 1
+    hub: str = ""
 
     @property
     def token_level(self) -> bool:

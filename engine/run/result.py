@@ -186,6 +186,7 @@ class RunResult(Record):
     task: str
     task_kind: TaskKind
     dataset_fingerprint: str
+    dataset_hub: str = ""  # the hub name that was asked for, in full; empty for files, and in older records
     labels: list[str]
     columns: dict[str, str] = {}  # field → column of the training data; empty in records of before
     train_examples: int

@@ -81,7 +81,6 @@ def _dataset(name: str, n_train: int, dice: np.random.Generator) -> Dataset:
     words = count_words([" ".join(dice.choice([f"word{place}" for place in range(200)], 300))])
     descriptors = Descriptors(
         dataset=name,
-        fingerprint=name,
         description="Say which.",
         task_kind="classification",
         metric="accuracy",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autodistill.history.store import Store
-from autodistill.race import folder_name, rule, run_picks, rungs
+from autodistill.race import _repeated, folder_name, rule, run_picks, rungs
 from autodistill.recommend.record import Pick
 from autodistill.recommend.request import Request
 from engine import Pipeline, distill
@@ -16,6 +16,7 @@ from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import SilentReporter
 from engine.data.task import Task
 from engine.run.result import RunResult
+from tests.autodistill.commands.records import a_recommendation
 from tests.records import lasting
 from tests.toys import toy_task
 
@@ -82,6 +83,16 @@ def test_picks_are_stopped_before_the_end_and_never_at_once(count: int, epochs: 
     assert stops == sorted(set(stops))
     assert all(1 <= stop < epochs for stop in stops)
     assert bool(stops) == (count > 1 and epochs > 1)
+
+
+def test_what_a_request_leaves_open_is_as_the_recommendation_has_it(task: Task) -> None:
+    made = a_recommendation().model_copy(update={"fine_tuning": TUNING, "precision": "float32"})
+    repeated = _repeated(Request(), made, task)
+    assert (repeated.teacher, repeated.fine_tuning, repeated.options.precision) == ("big", TUNING, "float32")
+    asked = Request(fine_tuning=FineTuning(seed=3), options=RunOptions(precision="bf16"))
+    repeated = _repeated(asked, made, task)
+    assert repeated.fine_tuning == TUNING.model_copy(update={"seed": 3})
+    assert repeated.options.precision == "bf16"
 
 
 def test_the_rule_is_said() -> None:

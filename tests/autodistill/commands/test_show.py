@@ -172,6 +172,7 @@ def a_pick(rank: int = 1, **more: Any) -> Pick:
         "pipeline": load_pipeline("tinybert", ["prediction.kind=ce"]).model_dump(),
         "key": str(rank),
         "standing": 1.0,
+        "percentile": 0.994,
         "ratio": 0.98765,
         "ratio_low": 0.9,
         "ratio_high": 1.01,
@@ -186,26 +187,35 @@ def a_pick(rank: int = 1, **more: Any) -> Pick:
     ("pick", "reasons"),
     [
         (a_pick(contributions={"mapping": 0.1, "intermediate": 0.5}), "intermediate +0.50, mapping +0.10"),
-        (a_pick(contributions={"mapping": -0.25, "prediction": 0.004}), "mapping -0.25"),
-        (a_pick(), "nothing sets it apart"),
-        (a_pick(2), "unlike those above"),
-        (a_pick(2, contributions={"mapping": -0.25}), "unlike those above, mapping -0.25"),
-        (a_pick(2, contributions={"mapping": 0.25}), "mapping +0.25"),
-        (a_pick(unseen=["augmentation", "team"]), "never run before: augmentation, team"),
+        (a_pick(contributions={"mapping": -0.25, "prediction": 0.004}), "no component by itself"),
+        (a_pick(), "no component by itself"),
+        (a_pick(2, contributions={"mapping": 0.25, "prediction": -0.5}), "mapping +0.25"),
+        (a_pick(unseen=["augmentation", "team"]), "no component by itself"),
     ],
 )
-def test_what_speaks_for_a_pick_keeps_its_sign(pick: Pick, reasons: str) -> None:
-    """The weightiest first; what adds next to nothing is left out."""
+def test_what_speaks_for_a_pick_lists_only_what_does(pick: Pick, reasons: str) -> None:
+    """The weightiest first; what adds next to nothing, or takes away, is left out."""
     ((_, (row,), _),) = show.recommendation(a_recommendation(), [pick]).tables
     assert row[0] == str(pick.rank)
-    assert row[-4:] == ["0.988", "0.900 to 1.010", "21 min", reasons]
+    assert row[-5:] == ["99.4", "0.988", "0.900 to 1.010", "21 min", reasons]
+
+
+def test_ties_and_what_was_never_run_are_said() -> None:
+    picks = [a_pick(), a_pick(2, standing=0.5, unseen=["team"]), a_pick(3, standing=0.5, unseen=["team", "mapping"])]
+    shown = show.recommendation(a_recommendation(), picks)
+    ((_, rows, _),) = shown.tables
+    assert [row[0] for row in rows] == ["1", "2", "3, tied with 2"]
+    assert list(shown.lines[-2:]) == [
+        "warning: no past run has this team: pick 2, 3",
+        "warning: no past run has this mapping: pick 3",
+    ]
 
 
 def test_a_pick_without_an_interval_and_one_of_several_students() -> None:
     found = a_recommendation()
     several = found.model_copy(update={"students": [*found.students, found.students[0]]})
     ((_, (row,), _),) = show.recommendation(several, [a_pick(ratio_low=None, ratio_high=None)]).tables
-    assert row[3] == MISSING
+    assert row[4] == MISSING
     assert row[1] == f"layers:6: {a_pick().words}"
 
 
@@ -253,7 +263,8 @@ def test_an_evaluation_shows_every_predictor_and_dataset() -> None:
     distiller = AutoDistiller(meta_data="published", predictor="mean_rank")
     found = distiller.evaluate(compared=["random"])
     shown = show.evaluation(found, "more to know")
-    (head, rows, _), (wide, datasets, title) = shown.tables
+    (head, rows, _), (_, against, _), (wide, datasets, title) = shown.tables
+    assert [row[0] for row in against] == ["random"]
     assert [row[0] for row in rows] == [*found.predictors]
     assert {"mean_rank", "random"} <= found.predictors.keys()
     assert [row[0] for row in datasets] == [*found.datasets]
@@ -277,6 +288,7 @@ def test_what_the_runs_cannot_tell_is_a_dash() -> None:
         mean_within_pair_spearman=None,
         datasets={"films": {}},
         predictors={"random": {}},
+        differences={},
         noise_ceiling=None,
         noise_ceilings={},
         interval_coverage=None,

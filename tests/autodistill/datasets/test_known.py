@@ -7,18 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autodistill.datasets.descriptors import describe
 from autodistill.datasets.embedding import GLOVE, embed, inverse_frequencies, load_vectors
-from autodistill.datasets.known import Dataset, known_datasets, shipped_datasets
+from autodistill.datasets.known import Dataset, known_as, one_name_each, shipped_datasets
 from autodistill.datasets.words import count_words, word_hashes
 from autodistill.history.read import read_runs
+from engine.data.load import load_task
 from engine.data.task import TASK_KINDS
 
 SHIPPED = shipped_datasets()
-
-
-def own(name: str, description: str = "Say which.") -> Dataset:
-    first = next(iter(SHIPPED.values())).descriptors
-    return Dataset(first.model_copy(update={"dataset": name, "description": description}), count_words([name]))
 
 
 def test_there_is_one_for_each_dataset_of_the_published_table() -> None:
@@ -59,13 +56,32 @@ def test_no_two_lie_at_the_same_place(tmp_path: Path) -> None:
     assert len(np.unique(np.round(places, 6), axis=0)) == len(SHIPPED)
 
 
-def test_a_user_s_own_datasets_are_added() -> None:
-    known = known_datasets([own("mine")])
-    assert set(known) == {*SHIPPED, "mine"}
-    assert known["sst2"] == SHIPPED["sst2"]
+# --- which dataset it is ---------------------------------------------------------------------------
 
 
-def test_of_two_with_one_name_the_later_counts() -> None:
-    first, second = own("sst2", "First."), own("sst2", "Second.")
-    assert known_datasets([first, second])["sst2"] is second
-    assert SHIPPED["sst2"].descriptors.description not in ("First.", "Second.")
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_dataset_is_recognised_by_its_rows_and_by_its_hub_name(name: str) -> None:
+    known = SHIPPED[name].descriptors
+    assert known_as("films", known.fingerprint) == name
+    assert known_as("films", "0123456789abcdef", known.hub) == name
+
+
+@pytest.mark.parametrize("hub", ["", "somebody/cola", "nyu-mll/glue", "cola"])
+def test_neither_a_file_s_name_nor_somebody_else_s_repository_makes_it_a_shipped_one(hub: str) -> None:
+    assert known_as("cola", "0123456789abcdef", hub) == "cola@01234567"
+
+
+def test_a_user_s_cola_csv_is_not_cola(tmp_path: Path) -> None:
+    for name in ("cola", "mine"):
+        (tmp_path / name).mkdir()
+        rows = [f"a {name} sentence {place},{place % 2}" for place in range(40)]
+        (tmp_path / name / "cola.csv").write_text("\n".join(["text,label", *rows]), "utf-8")
+    tasks = [load_task(str(tmp_path / name / "cola.csv")) for name in ("cola", "mine")]
+    one, other = (Dataset(describe(task), count_words([])).name for task in tasks)
+    assert len({one, other, "cola"}) == 3
+    assert one == f"cola@{tasks[0].fingerprint[:8]}"
+
+
+def test_a_dataset_that_is_called_differently_is_one() -> None:
+    names = [known_as(name, fingerprint) for name, fingerprint in (("a", "1" * 16), ("b", "1" * 16), ("a", "2" * 16))]
+    assert one_name_each(names) == {names[0]: names[0], names[1]: names[0], names[2]: names[2]}

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from autodistill.evaluation.leave_one_out import (
-    commonest_pair,
+    by_configuration,
+    delivered,
+    differences,
     interval_of,
     leave_one_out,
     means,
@@ -19,7 +21,8 @@ from autodistill.evaluation.leave_one_out import (
     oracle,
     regret,
 )
-from autodistill.ranking.past import RunTable
+from autodistill.ranking.diverse import diverse
+from autodistill.ranking.past import RunTable, commonest_pair
 from autodistill.ranking.simple import mean_rank, random_order
 from tests.autodistill.made_up import everywhere_the_same, made_up
 
@@ -115,6 +118,42 @@ def test_the_ceiling_is_the_correlation_of_the_truth_with_one_run(noise: float, 
     assert ceiling == pytest.approx(truth, abs=0.15)
 
 
+def test_repeats_that_differ_more_than_configurations_do_are_none() -> None:
+    """An F1 beside an accuracy: the ceiling of 0.00 on MRPC, where predictors reach 0.40."""
+    made = made_up(everywhere_the_same, datasets=1, repeats=6).runs
+    runs = made.assign(**{"intermediate.alpha": made.seed})  # each is a configuration of its own
+    best = runs.nlargest(15, "ratio")
+    for difference, told in ((0.001, {"set0"}), (0.5, set())):
+        again = best.assign(ratio=best.ratio - difference)
+        assert set(noise_ceiling(pd.concat([runs, again], ignore_index=True))) == told
+
+
+def test_differences_are_of_the_same_datasets() -> None:
+    """Two predictors that share what is easy about a dataset differ by little, whatever each one's interval is."""
+    table = made_up(everywhere_the_same, noise=1.0)
+    one, other = leave_one_out(mean_rank, table), leave_one_out(random_order, table)
+    mean, low, high = differences(one, other)["spearman"]
+    assert mean == pytest.approx(means(one)["spearman"] - means(other)["spearman"])
+    gains = [a.measures["spearman"] - b.measures["spearman"] for a, b in zip(one, other, strict=True)]
+    dice = np.random.default_rng(1)
+    drawn = [dice.choice(gains, len(gains)).mean() for _ in range(20_000)]
+    assert (low, high) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.02)
+    assert differences(one, one)["spearman"] == (0, 0, 0)
+    assert differences(one[:2], other[:2]) == {}
+
+
+def test_the_picks_that_are_measured_are_those_that_are_delivered() -> None:
+    (found, *_) = leave_one_out(mean_rank, made_up(everywhere_the_same, datasets=3))
+    order = by_configuration(found.runs)
+    picked = order.ratio.iloc[delivered(found.runs)]
+    runs = found.runs.set_index("configuration").loc[order.index]
+    assert list(picked) == list(order.ratio.iloc[diverse(order.predicted.to_numpy(), runs, 5)])
+    best, middle = order.ratio.max(), order.ratio.median()
+    assert found.measures["regret_of_5_picks"] == pytest.approx((best - picked.max()) / (best - middle))
+    share = np.mean([(order.ratio <= ratio).mean() for ratio in picked])
+    assert found.measures["picks_percentile"] == pytest.approx(share)
+
+
 def test_without_repeats_there_is_no_ceiling() -> None:
     assert noise_ceiling(made_up(everywhere_the_same, datasets=3).runs) == {}
 
@@ -147,7 +186,8 @@ def test_groups_count_by_their_runs_and_tiny_ones_not_at_all() -> None:
     assert measures(part("f1", right[:4])) == {}
     assert "within_pair_spearman" not in measures(both)
     assert "within_pair_spearman" not in measures(both, ("t", "another"))
-    assert measures(both, ("t", "s"))["within_pair_spearman"] == measures(both)["spearman"]
+    for name in ("spearman", "regret_at_1", "regret_of_5_picks"):
+        assert measures(both, ("t", "s"))[f"within_pair_{name}"] == measures(both)[name]
 
 
 def test_the_interval_draws_datasets_again() -> None:

@@ -204,7 +204,8 @@ def result_row(**more: Any) -> dict[str, Any]:
 def test_what_a_record_says_of_its_run() -> None:
     found = result_row(
         identity="abc",
-        task="glue/SST-2",
+        task="SST-2",
+        dataset_hub="nyu-mll/glue/sst2",
         task_kind="classification",
         metric="accuracy",
         train_examples=123,
@@ -271,7 +272,7 @@ def test_a_run_without_a_final_score_is_no_row(more: dict[str, Any]) -> None:
 
 
 def test_scores_on_another_split_of_the_same_dataset_are_apart() -> None:
-    first, second = (result_row(dataset_fingerprint=name) for name in "ab")
+    first, second = (result_row(dataset_fingerprint=name, dataset_hub="nyu-mll/glue/sst2") for name in "ab")
     assert first["dataset"] == second["dataset"]
     assert first["held_out"] != second["held_out"]
 

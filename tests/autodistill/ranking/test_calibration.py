@@ -117,3 +117,16 @@ def test_predictors_that_know_no_left_out_standings_are_fitted_again(table: RunT
     for found in leave_one_out(mean_rank, table):
         inside = (table.runs.dataset == found.dataset).to_numpy()
         np.testing.assert_array_equal(standings[inside], found.runs.predicted)
+
+
+def test_outside_of_experience_the_interval_is_that_of_all_runs_and_of_no_teaching(table: RunTable) -> None:
+    calibration = calibrate(table, target(table.runs).to_numpy())
+    standings, gaps = np.array([2.0, 2.0, 0.0]), np.full(3, 0.2)
+    inside, outside = (calibration(standings, gaps, np.full(3, far)) for far in (False, True))
+    np.testing.assert_array_equal(inside, calibration(standings, gaps))
+    np.testing.assert_array_equal(outside[:, 1], inside[:, 1])
+    assert (outside[:, 0] < inside[:, 0]).all()
+    assert (outside[:, 0] <= 1 - 0.2).all(), "nothing says that the student is better than the Bi-LSTM"
+    assert (outside[:, 2] >= inside[:, 2]).all()
+    one = calibration(standings, gaps, np.array([True, False, False]))
+    np.testing.assert_array_equal(one, np.where(np.array([[True], [False], [False]]), outside, inside))

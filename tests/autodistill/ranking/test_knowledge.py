@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from autodistill.recommend.request import Request
 from engine.base.errors import InputError
 from engine.base.options import RunOptions
 from engine.data.task import texts_of
+from engine.run.result import RunResult
 from tests.records import made_record, made_row
 from tests.toys import toy_task
 
@@ -41,6 +43,7 @@ def table_of_runs(folder: Path, *rows: dict[str, Any]) -> str:
 
 
 USUAL = Request().meta_data
+SHIPPED = shipped_datasets()
 
 
 def test_published_figures_and_the_user_s_runs_are_one_table(store: Store, tmp_path: Path) -> None:
@@ -50,41 +53,69 @@ def test_published_figures_and_the_user_s_runs_are_one_table(store: Store, tmp_p
     both, notes = load_knowledge(USUAL, store)
     assert len(alone.runs) == 504
     assert len(both.runs) == 506
-    assert both.runs[both.runs.dataset == "mine"].source.tolist() == ["run a", "run d"]
-    assert set(both.names) == {*alone.names, "mine"}
+    assert both.runs[both.runs.dataset == "mine@f"].source.tolist() == ["run a", "run d"]
+    assert set(both.names) == {*alone.names, "mine@f"}
     assert notes == ()
 
 
 def test_only_the_sources_that_are_named_count(store: Store, tmp_path: Path) -> None:
     store.add_run(made_record(task="mine"), tmp_path)
     table, notes = load_knowledge(["store"], store)
-    assert (table.names, notes) == (["mine"], ())
+    assert (table.names, notes) == (["mine@f"], ())
     path = table_of_runs(tmp_path, made_row(dataset="theirs"))
-    assert load_knowledge([path, "store"], store)[0].runs.dataset.tolist() == ["theirs", "mine"]
+    assert load_knowledge([path, "store"], store)[0].runs.dataset.tolist() == ["theirs", "mine@f"]
 
 
 def test_a_run_of_a_known_dataset_is_of_that_dataset(store: Store, tmp_path: Path) -> None:
     """However the user called it: its rows must be left out together."""
-    store.add_run(made_record(task="glue/SST-2"), tmp_path)
+    store.add_run(made_record(task="films", dataset_hub="nyu-mll/glue/sst2"), tmp_path)
+    store.add_run(made_record("b", task="films", dataset_fingerprint=SHIPPED["sst2"].descriptors.fingerprint), tmp_path)
     path = table_of_runs(tmp_path, made_row(dataset="SST-2"))
     assert load_knowledge(["store", path], store)[0].names == ["sst2"]
 
 
+def test_a_file_that_is_called_like_a_known_dataset_inherits_nothing(store: Store, tmp_path: Path) -> None:
+    store.add_run(made_record(task="cola"), tmp_path)
+    added(store, described("cola", rows=10))
+    table, _ = load_knowledge(USUAL, store)
+    assert (table.runs[table.runs.dataset == "cola"].source != "run a").all()
+    assert table.datasets["cola"] == SHIPPED["cola"]
+
+
+def test_two_files_of_one_name_do_not_merge_and_one_of_two_names_does(store: Store, tmp_path: Path) -> None:
+    for identity, task, rows in (("a", "reviews", "f"), ("b", "reviews", "g"), ("c", "films", "f")):
+        store.add_run(made_record(identity, task=task, dataset_fingerprint=rows), tmp_path)
+    names = load_knowledge(["store"], store)[0].runs.dataset.tolist()
+    assert names == ["reviews@f", "reviews@g", "reviews@f"]
+    mine = described("mine", fingerprint="f")
+    added(store, mine)
+    table, _ = load_knowledge(["store"], store)
+    assert table.runs.dataset.tolist() == ["mine@f", "reviews@g", "mine@f"]
+    assert table.datasets["mine@f"].descriptors == mine.descriptors
+
+
+def test_records_of_before_are_read_by_their_fingerprint(store: Store, tmp_path: Path) -> None:
+    """They say nothing of the hub."""
+    old = made_record(task="sst2", dataset_fingerprint="0" * 16).model_dump(exclude={"dataset_hub"})
+    store.add_run(RunResult.parse(json.dumps(old)), tmp_path)
+    assert load_knowledge(["store"], store)[0].names == ["sst2@00000000"]
+
+
 def test_without_a_store_the_user_s_own_is_opened(tmp_path: Path) -> None:
     Store().add_run(made_record(task="mine"), tmp_path)
-    assert load_knowledge(["store"], Store())[0].names == ["mine"]
+    assert load_knowledge(["store"], Store())[0].names == ["mine@f"]
 
 
 def test_datasets_of_the_store_are_known_whatever_runs_are_learned_from(store: Store) -> None:
     mine = described()
     added(store, mine)
     table, _ = load_knowledge(["published"], store)
-    assert set(table.datasets) == {*shipped_datasets(), "mine"}
-    assert table.datasets["mine"].descriptors == mine.descriptors
+    assert set(table.datasets) == {*SHIPPED, mine.name}
+    assert table.datasets[mine.name].descriptors == mine.descriptors
 
 
 def test_a_dataset_of_the_store_counts_before_a_shipped_one(store: Store) -> None:
-    added(store, described("sst2", rows=10))
+    added(store, described("sst2", rows=10, hub="nyu-mll/glue/sst2"))
     assert load_knowledge(["published"], store)[0].datasets["sst2"].descriptors.n_train == 10
 
 

@@ -11,10 +11,7 @@ import pytest
 
 from autodistill.datasets.known import Dataset
 from autodistill.datasets.words import count_words
-from autodistill.ranking.calibration import calibrate
-from autodistill.ranking.fitted import Fitted
-from autodistill.ranking.past import RunTable
-from autodistill.ranking.simple import random_order
+from autodistill.ranking.fitted import Trust
 from autodistill.recommend.caveats import caveats
 from engine.data.task import Task, TaskKind
 from tests.autodistill.made_up import everywhere_the_same, made_up
@@ -37,7 +34,8 @@ class Situation:
     words: str = "word1 word2 word3 word4"
     bilstm: float | None = 0.7
     row: dict[str, Any] = field(default_factory=dict)
-    worth: tuple[float, float] = (0.5, 0.4)
+    worth: tuple[float | None, float | None] = (0.5, 0.4)
+    pair: str = ""
 
     def caveats(self) -> list[str]:
         made = made_up(everywhere_the_same, datasets=self.datasets)
@@ -47,16 +45,14 @@ class Situation:
         asked = first.descriptors.model_copy(update={"dataset": "asked", "bilstm_score": self.bilstm})
         candidates = table.of("set0").runs.assign(**{"dataset": "asked", **self.row})
         known = {**table.datasets, "asked": Dataset(asked, count_words([self.words]))}
-        return caveats(self.task(), known["asked"], replace(table, datasets=known), candidates, self.fitted(table))
+        return caveats(
+            self.task(), known["asked"], replace(table, datasets=known), candidates, Trust(self.pair, *self.worth)
+        )
 
     def task(self) -> Task:
         rows = [{"text": f"text {place}", "label": place % 2} for place in range(max(self.rows))]
         train, held_out = (rows[:count] for count in self.rows)
         return make_task(self.kind, train, held_out, ("no", "yes"))
-
-    def fitted(self, table: RunTable) -> Fitted:
-        calibration = calibrate(table, np.zeros(len(table.runs)))
-        return Fitted(random_order(table), calibration, *self.worth)
 
 
 def test_where_nothing_is_amiss_nothing_is_said() -> None:
@@ -77,13 +73,19 @@ KINDS: tuple[TaskKind, ...] = ("tagging", *("classification",) * 5)
         (Situation(datasets=1), "Past runs are of 1 dataset only"),
         (Situation(worth=(0.4, 0.4)), "nothing is known to depend on the dataset"),
         (Situation(worth=(0.31, 0.42)), "0.31 against 0.42"),
+        (Situation(worth=(0.31, 0.42), pair="small ← large"), "orders runs of small ← large no better"),
+        (Situation(worth=(0.105, 0.05), pair="small ← large"), "runs of small ← large are hardly ordered (0.10)"),
+        (Situation(worth=(None, None)), "Too few past runs: how well pipelines are ordered"),
         (Situation(rows=(199, 200)), "Only 199 training rows"),
         (Situation(rows=(200, 40)), "Only 40 held-out rows"),
         (Situation(rows=(50, 40)), "Only 50 training rows and 40 held-out rows"),
         (Situation(words="word1 gut schlecht mäßig"), "Only 25% of the words occur in any past dataset"),
-        (Situation(row={"student_parameters": 11e6}), "student of 11 M parameters (past ones 5 to 5 M)"),
+        (Situation(row={"student_parameters": 11e6}), "student of 11 M parameters (past ones 5 to 5)"),
         (Situation(row={"student_parameters": 2e6}), "student of 2 M parameters"),
-        (Situation(row={"teacher_parameters": 335e6}), "teacher of 335 M parameters (past ones 110"),
+        (Situation(row={"teacher_parameters": 335e6}), "No past run is like this: teacher of 335 M parameters (past"),
+        (Situation(row={"student": "scratch:layers=2,hidden=128"}), "student from scratch (past ones are pretrained)"),
+        (Situation(row={"training.epochs": 2}), "2 epochs (past ones 20 to 20)"),
+        (Situation(row={"n_train": 40}), "40 training examples (past ones 100 to 100,000)"),
     ],
 )
 def test_each_caveat_is_said_and_no_other(situation: Situation, said: str) -> None:
@@ -104,6 +106,9 @@ def test_each_caveat_is_said_and_no_other(situation: Situation, said: str) -> No
         Situation(row={"student_parameters": 10e6}),
         Situation(row={"student_parameters": 2.5e6}),
         Situation(row={"student_parameters": np.nan}),
+        Situation(row={"student": "layers:3", "teacher": "bert-base-uncased"}),
+        Situation(row={"training.epochs": 10}),
+        Situation(row={"n_train": 200_000}),
     ],
 )
 def test_what_is_just_enough_has_no_caveat(situation: Situation) -> None:
@@ -115,12 +120,12 @@ def test_the_weightiest_caveat_comes_first() -> None:
         bilstm=0.95,
         kind="tagging",
         datasets=2,
-        worth=(0.1, 0.4),
+        worth=(0.3, 0.4),
         rows=(40, 20),
         words="gut schlecht",
         row={"student_parameters": 1e9},
     ).caveats()
-    starts = ["A small Bi-LSTM", "No past run", "Past runs", "On past", "Only 40", "Only 0%", "Outside"]
+    starts = ["A small Bi-LSTM", "No past run", "Past runs", "On past", "Only 40", "Only 0%", "No past run is like"]
     assert [sentence.startswith(start) for sentence, start in zip(found, starts, strict=True)] == [True] * 7
 
 
@@ -131,5 +136,5 @@ def test_the_dataset_itself_does_not_make_its_words_known() -> None:
     known = replace(table, datasets={**table.datasets, "set0": foreign})
     situation = Situation()
     candidates: pd.DataFrame = table.of("set0").runs
-    (found,) = caveats(situation.task(), foreign, known, candidates, situation.fitted(table))
+    (found,) = caveats(situation.task(), foreign, known, candidates, Trust("", *situation.worth))
     assert "another language or field" in found

@@ -1,4 +1,4 @@
-"""Picks that differ, what speaks for them, and what is neither better nor cheaper."""
+"""What speaks for a pick, what is neither better nor cheaper, and what was never run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autodistill.recommend.picks import contributions, diverse, pareto, unseen_kinds
+from autodistill.recommend.picks import contributions, pareto, unseen_kinds
 
 FRAME = pd.DataFrame(
     [
@@ -18,20 +18,6 @@ FRAME = pd.DataFrame(
     ]
 )
 STANDINGS = np.array([1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3])
-
-
-def test_the_first_pick_is_the_best_and_the_second_is_unlike_it() -> None:
-    first, second = diverse(STANDINGS, FRAME, 2)
-    assert first == 0
-    assert (FRAME.iloc[first] != FRAME.iloc[second]).sum() >= 2
-
-
-def test_where_standings_differ_enough_likeness_does_not_matter() -> None:
-    assert diverse(10 * STANDINGS, FRAME, 3) == [0, 1, 2]
-
-
-def test_there_are_no_more_picks_than_candidates() -> None:
-    assert sorted(diverse(STANDINGS, FRAME, 20)) == list(range(8))
 
 
 def test_contributions_are_differences_to_what_differs_in_one_component() -> None:

@@ -30,6 +30,10 @@ class Listening(SilentReporter):
 
     def __init__(self) -> None:
         self.stages: list[str] = []
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
 
     def start(self, stage: str, total: int, done: int = 0, unit: str = "steps") -> None:
         self.stages.append(stage)
@@ -74,13 +78,21 @@ def test_it_says_what_each_pick_gives_and_costs(found: Recommendation) -> None:
         assert {"intermediate", "prediction"} <= set(pick.contributions)
 
 
+def test_all_picks_are_among_the_best_and_stand_in_their_order(found: Recommendation) -> None:
+    standings = [pick.standing for pick in found.picks]
+    assert standings == sorted(standings, reverse=True)
+    assert all(pick.percentile is not None and pick.percentile >= 0.95 for pick in found.picks)
+    assert found.picks[0].percentile == 1.0
+
+
 def test_the_whole_space_was_compared(found: Recommendation) -> None:
     assert found.candidates == len(list(pipelines("classification")))
 
 
 def test_picks_differ(found: Recommendation) -> None:
     assert len({pick.key for pick in found.picks}) == 5
-    assert len({pick.pipeline["intermediate"]["kind"] for pick in found.picks}) > 1
+    parts = [{pick.pipeline[name]["kind"] for pick in found.picks} for name in ("intermediate", "mapping")]
+    assert any(len(kinds) > 1 for kinds in parts)
 
 
 def test_dearer_ones_on_the_pareto_front_are_better(found: Recommendation) -> None:
@@ -104,6 +116,12 @@ def test_the_second_question_loads_no_model_and_gives_the_same(folder: Path, tas
     told = Listening()
     assert recommend(folder, task, told) == found
     assert told.stages == []
+
+
+def test_it_says_how_the_data_were_read(folder: Path, task: Task) -> None:
+    told = Listening()
+    recommend(folder, replace(task, notes=("text: column text", "a sample of 96 rows")), told)
+    assert told.messages[:2] == ["text: column text", "a sample of 96 rows"]
 
 
 def test_the_record_is_read_back(tmp_path: Path, found: Recommendation) -> None:
@@ -196,8 +214,11 @@ def test_another_language(tmp_path: Path) -> None:
 def test_a_run_is_in_the_next_recommendation(folder: Path, task: Task, found: Recommendation) -> None:
     store = Store(str(folder / "s.db"))
     before = len(store.runs())
-    outcomes = distiller(folder).run(found, dataset=task, out=folder / "runs", pick=1, fine_tuning=TUNING)
+    told = Listening()
+    outcomes = distiller(folder, reporter=told).run(found, dataset=task, out=folder / "runs", pick=1)
     assert outcomes[0].result.status == "ok"
+    assert outcomes[0].result.teacher_score == found.teacher_score
+    assert not [stage for stage in told.stages if "teacher" in stage], "it is the recommendation's, which is there"
     assert len(store.runs()) == before + 1
     after = recommend(folder, task)
     assert after.past_runs == found.past_runs + 1

@@ -33,7 +33,7 @@ def _hub(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("prefix", ["glue", "nyu-mll/glue"])
 def test_glue(prefix: str, name: str) -> None:
     task = load_task(f"{prefix}/{name}")
-    assert (task.name, task.metrics) == (name, METRICS[name])
+    assert (task.name, task.metrics, task.hub) == (name, METRICS[name], f"nyu-mll/glue/{name}")
     assert task.kind == ("regression" if name == "stsb" else "classification")
     assert task.labels == tuple(glue.NAMES[name])
     assert task.pair == (len(glue.COLUMNS[name]) == 2)
@@ -70,6 +70,7 @@ def test_mnli_does_without_the_diagnostics(monkeypatch: pytest.MonkeyPatch) -> N
 def test_squad(name: str) -> None:
     task = load_task(name)
     assert (task.name, task.kind, task.metrics) == ("squad", "question_answering", ("squad_f1", "exact_match"))
+    assert task.hub == "rajpurkar/squad"
     assert task.train[2] == {
         "id": "train2",
         "question": "When did Ada write?",

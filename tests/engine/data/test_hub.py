@@ -25,7 +25,7 @@ def test_hub_names_reach_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     task = load_task("stanfordnlp/imdb")
     load_task("aps/super_glue/boolq")
     assert asked == [("stanfordnlp/imdb", None), ("aps/super_glue", "boolq")]
-    assert task.name == "imdb"
+    assert (task.name, task.hub) == ("imdb", "stanfordnlp/imdb")
     assert (list(task.validation), list(task.test)) == (["validation"], ["test"])
     assert "no validation set: 25 % of the rows (1) held out, stratified by label, seed 0" in task.notes
     assert "splits that are not used: unsupervised" in task.notes
