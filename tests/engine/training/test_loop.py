@@ -413,7 +413,7 @@ class Presses:
         (Presses("evaluation", 1), 5),  # after it: the next step is the first that can be kept
         (Presses("evaluation", 3), 12),  # after the last step of all
     ],
-    ids=str,
+    ids=["a step", "the last of an epoch", "an evaluation", "the last evaluation"],
 )
 def test_ctrl_c_loses_no_step(presses: Presses, kept: int, machine: Machine, options, ctrl_c, tmp_path: Path) -> None:
     presses = replace(presses, press=ctrl_c)
