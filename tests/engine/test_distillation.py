@@ -72,8 +72,11 @@ def test_the_record_is_complete(name: str, finished: Callable[[str], Finished]) 
     }
     assert demanded <= record.keys()
     assert {key for key in demanded if record[key] is None} == {"student_alone_score"}
+    assert record["ratio_interval"][0] <= record["distillation_ratio"] <= record["ratio_interval"][1]
     assert {key for key, value in record.items() if value is None} <= {
         "student_alone_score",
+        "positive",
+        "predicted_ratio",
         "reason",
         "team",
         "trivial_score",
@@ -286,8 +289,8 @@ def test_bf16_on_the_cpu(finished: Callable[[str], Finished], warm: RunOptions, 
 
 def test_a_test_set_reports_what_validation_selected(options: RunOptions, tmp_path: Path) -> None:
     """Whatever its labels are, they change no weight and no epoch; the ratio is of it alone."""
-    task = toy_task("single", rows=24, held_out=8)
-    other = toy_task("single", rows=40, held_out=1, seed=1).train
+    task = toy_task("pair", rows=24, held_out=8)
+    other = toy_task("pair", rows=40, held_out=1, seed=1).train
     flipped = other.map(lambda row: {"label": 1 - row["label"]})
     results = []
     for number, rows in enumerate((other, flipped)):

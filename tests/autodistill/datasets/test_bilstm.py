@@ -228,8 +228,8 @@ def test_of_a_large_dataset_a_sample_is_read() -> None:
 
 def test_the_score_is_of_the_set_that_is_reported(machine: Machine) -> None:
     """Of rows with the other label of each, on which a network that has learned the task is wrong."""
-    task = toy_task("single", rows=32, held_out=16)
-    other = toy_task("single", rows=60, held_out=1, seed=1).train.map(lambda row: {"label": 1 - row["label"]})
+    task = toy_task("pair", rows=32, held_out=16)
+    other = toy_task("pair", rows=60, held_out=1, seed=1).train.map(lambda row: {"label": 1 - row["label"]})
     tested = replace(task, test={"test": other, "more": task.train}, fingerprint="")
     settings = replace(HASTY, held_out_rows=40)
     read = sampled(tested, settings)

@@ -138,7 +138,7 @@ def test_who_taught_is_told(tmp_path: Path) -> None:
         home.mkdir(parents=True)
     names = ["org/big", *map(str, homes)]
     members = [
-        {"name": name, "parameters": 1000 * place, "scores": {"validation": {"accuracy": place / 10}}}
+        {"name": name, "parameters": 1000 * place, "scores": {"test": {"accuracy": place / 10}}}
         for place, name in enumerate(names, start=1)
     ]
     pipeline = {"team": {"kind": "stochastic", "members": names[1:]}}

@@ -80,7 +80,7 @@ def test_scores_of_a_known_teacher_are_not_computed_again(
     task = toy_task("single", rows=16, held_out=16)
     save_tiny(tmp_path / "teacher", task)
     first = prepared(str(tmp_path / "teacher"), task, machine)
-    monkeypatch.setattr("engine.run.teacher.scores_on", lambda *_: pytest.fail("scored again"))
+    monkeypatch.setattr("engine.run.teacher.measured_on", lambda *_: pytest.fail("scored again"))
     second = prepared(str(tmp_path / "teacher"), task, machine)
     assert (second.scores, second.key) == (first.scores, first.key)
     assert "known on this dataset" in ear.messages[-1]
