@@ -139,7 +139,7 @@ def test_a_team_teaches_as_its_equation_says(kind: str, team_kind: str) -> None:
     for number, ids in enumerate(plan.steps):
         (batch,) = plan[number]
         features = team.data.view(batch)
-        says = torch.stack([team.at_student(member, ids) for member in range(MEMBERS)])
+        says = team.data.student.unit.inside(torch.stack([team.at_student(member, ids) for member in range(MEMBERS)]))
         student = torch.randn(says.shape[1:], generator=torch.Generator().manual_seed(number))
         mask = batch.inputs["attention_mask"].bool()
         found = objective(Features(student, {}, mask), features, batch.labels, batch.totals)["prediction"]

@@ -72,7 +72,8 @@ def test_labels_have_the_type_of_the_task():
     assert (str(labels.dtype), labels.tolist()) == ("torch.int64", [0, 2, 0])
     task = make_task("regression", [{"text": "a", "label": 2.5}, {"text": "b", "label": 0.0}])
     encoded = encode(task.train, task, wordpiece(), 16)
-    assert (str(encoded.labels([0]).dtype), encoded.labels([0]).tolist()) == ("torch.float32", [2.5])
+    assert encoded.unit == (1.25, 1.25)
+    assert (str(encoded.labels([0]).dtype), encoded.labels([0]).tolist()) == ("torch.float32", [1.0])
     assert encoded.label_count([0, 1]) == 2
 
 
