@@ -194,7 +194,7 @@ def test_the_authors_own_table(shared: Path) -> None:
     assert sorted(set(read.frame.dataset)) == ["cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb"]
     notes = [note.removeprefix("auto_distiller_tabular_data.csv: ") for note in read.notes]
     assert notes[:3] == [
-        "3 rows repeat another one exactly and are left out",
+        "3 rows left out that repeat another one exactly",
         "236 ratios are above 1",
         "15 scores are 0 or below",
     ]

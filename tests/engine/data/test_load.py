@@ -294,7 +294,7 @@ BAD: dict[str, Case] = {
         ["dataset.json: task", "'ranking'", "allowed: classification"],
     ),
     "no lists to tag": ({"train.jsonl": GOOD}, ["no column for tokens", "--text"], {"kind": "tagging"}),
-    "words and tags differ": ({"train.jsonl": tagged((["a"], ["X", "Y"]))}, ["train.jsonl:3", "1 words and 2 tags"]),
+    "words and tags differ": ({"train.jsonl": tagged((["a"], ["X", "Y"]))}, ["train.jsonl:3", "1 word and 2 tags"]),
     "no words": ({"train.jsonl": tagged(([], []))}, ["train.jsonl:3", "no words in column 'tokens'"]),
     "unknown tag type": (
         {"train.jsonl": tagged((["a"], [0.5]))},

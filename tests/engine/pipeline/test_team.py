@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from engine.base.errors import counted
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.team import AutoSKD, AverageTeam, SingleTeacher, StochasticTeam, TeamSpec
 
@@ -51,7 +52,7 @@ def test_a_team_has_members_and_comes_back(team: type) -> None:
 def test_a_distribution_has_a_share_for_everybody_and_sums_to_1(members: int, shares: list[float]) -> None:
     named = [f"layers:{number}" for number in range(members)]
     if len(shares) != 1 + members:
-        words = f"distribution needs {1 + members} numbers, for the teacher and its {members} members"
+        words = f"distribution needs {1 + members} numbers, for the teacher and its {counted(members, 'member')}"
         assert words in refusal(StochasticTeam, members=named, distribution=shares)
     elif abs(sum(shares) - 1) > 2e-4:
         assert "distribution must sum to 1, and sums to" in refusal(StochasticTeam, members=named, distribution=shares)
