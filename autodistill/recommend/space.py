@@ -66,7 +66,7 @@ def pipelines(
 
 
 def _uneven(pipeline: Pipeline) -> bool:
-    """Whether θ is judged by another loss than that which the students learn by, which only ce is spared."""
+    """Whether θ is judged by another loss than the one by which the students learn."""
     return isinstance(pipeline.team, spec.AutoSKD) and not isinstance(pipeline.prediction, spec.PredictionCE)
 
 
