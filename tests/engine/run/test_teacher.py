@@ -174,7 +174,7 @@ def test_a_teacher_learns_until_its_score_stops_rising(tmp_path: Path, options: 
     headed = save_tiny(tmp_path / "headed", task, layers=2, hidden_size=64, intermediate_size=128)
     save_model(headed.bert, wordpiece(), tmp_path / "base")
     teacher = prepared(str(tmp_path / "base"), task, machine_for(options, ear), FineTuning())
-    assert teacher.scores["validation"]["accuracy"] > 0.8
+    assert teacher.scores["validation"]["accuracy"] > 0.6
 
 
 def test_what_makes_another_teacher(machine: Machine, ear) -> None:
