@@ -59,7 +59,7 @@ def known_as(name: str, fingerprint: str, hub: str = "") -> str:
     names = _shipped_names()
     if shipped := names.get(fingerprint) or names.get(hub):
         return shipped
-    return f"{dataset_name(name)}@{fingerprint[:8]}" if fingerprint else dataset_name(name)
+    return dataset_name(f"{name}@{fingerprint[:8]}" if fingerprint else name)
 
 
 def one_name_each(identities: Iterable[str]) -> dict[str, str]:

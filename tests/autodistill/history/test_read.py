@@ -152,7 +152,7 @@ def test_a_folder_holds_tables_of_every_layout_and_runs(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("no table", "utf-8")
     finished(tmp_path / "made" / "today" / "one", "one", task="made")
     read = read_runs(tmp_path)
-    assert read.frame.dataset.tolist() == ["toy", "toy", "rte", "made"]
+    assert read.frame.dataset.tolist() == ["toy", "toy", "rte", "made@f"]
     assert read.frame.index.tolist() == [0, 1, 2, 3]
     assert read.frame.ratio.tolist() == pytest.approx([0.8 / 0.9, 0.8 / 0.9, 6 / 7, 0.8 / 0.9])
 
