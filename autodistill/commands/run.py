@@ -96,7 +96,7 @@ def evaluate(typed: Typed, reporter: Reporter) -> show.Shown:
 def _sets(typed: Typed) -> list[str]:
     """What is set of the pipeline."""
     augmentation = [f"augmentation={typed['augment']}"] if typed.get("augment") else []
-    paper = ["training.paper=true"] if typed["paper"] else []
+    paper = ["training.paper=true"] if typed.get("paper") else []
     return [*paper, *augmentation, *(typed["set"] or ())]
 
 

@@ -69,6 +69,7 @@ def comparison(result: RunResult, bilstm: BiLSTM, *more: str) -> Shown:
     figures: dict[str, list[Any]] = {"teacher": of_teacher, "student": sizes, "student_alone": sizes}
     figures["bilstm"] = [bilstm.parameters, bilstm.size_mb, bilstm.latency_ms]
     scores = {role: _score(result, role, result.split or "", result.metric) for role in ROLES}
+    scores |= {role: figure(getattr(result, f"{role}_score"), ".4f") for role in ROLES if scores[role] == MISSING}
     scores["bilstm"] = figure(bilstm.score, ".4f")
     forms: tuple[Callable[[Any], str], ...] = (large, lambda value: figure(value, ".3g", " MB"), _milliseconds)
     rows = [

@@ -25,7 +25,7 @@ def tokens_in(text: str | list[str]) -> int:
 
     Example:
         >>> tokens_in("A gripping film!"), tokens_in("很好看")
-        (6, 3)
+        (5, 3)
     """
     whole = text if isinstance(text, str) else " ".join(text)
     return sum(1 for _ in islice(PIECE.finditer(whole), LONGEST))

@@ -327,13 +327,16 @@ def prices(task: Task) -> Task:
     return replace(task, train=task.train.map(scaled), validation=sets, fingerprint="prices")
 
 
+SEARCHED = {"validation": "hard_label", "second_order": True}  # as θ of regression has to be
+
+
 @pytest.mark.parametrize(
     "parts",
     [
         {"augmentation": "mixup", "weights": {"hard_label": 0.5}},
         {"team": {"kind": "assistants", "members": ["layers:1"]}},
         {"team": {"kind": "weighted", "members": ["layers:1"]}},
-        {"team": {"kind": "autoskd", "members": ["layers:1"], "update": "cr", "candidates": 1}},
+        {"team": {"kind": "autoskd", "members": ["layers:1"], "update": "cr", "candidates": 1} | SEARCHED},
     ],
     ids=["one teacher", "assistants", "weighted", "autoskd"],
 )
