@@ -69,7 +69,6 @@ def comparison(result: RunResult, bilstm: BiLSTM, *more: str) -> Shown:
     figures: dict[str, list[Any]] = {"teacher": of_teacher, "student": sizes, "student_alone": sizes}
     figures["bilstm"] = [bilstm.parameters, bilstm.size_mb, bilstm.latency_ms]
     scores = {role: _score(result, role, result.split or "", result.metric) for role in ROLES}
-    scores |= {role: figure(getattr(result, f"{role}_score"), ".4f") for role in ROLES if scores[role] == MISSING}
     scores["bilstm"] = figure(bilstm.score, ".4f")
     forms: tuple[Callable[[Any], str], ...] = (large, lambda value: figure(value, ".3g", " MB"), _milliseconds)
     rows = [
@@ -78,7 +77,8 @@ def comparison(result: RunResult, bilstm: BiLSTM, *more: str) -> Shown:
     ]
     head = ["", result.named(result.metric), "parameters", "size", "latency"]
     record = result.model_dump() | {"bilstm": asdict(bilstm)}
-    return Shown(record, [(head, rows, "")], [*_in_a_sentence(result), *_warnings(result.warnings), *more])
+    whole = run(result)
+    return Shown(record, [(head, rows, ""), *whole.tables[1:]], [*_in_a_sentence(result), *whole.lines, *more])
 
 
 def _in_a_sentence(result: RunResult) -> Iterator[str]:

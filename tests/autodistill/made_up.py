@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import product
 
 import numpy as np
+import pandas as pd
 
 from autodistill.datasets.descriptors import Descriptors
 from autodistill.datasets.embedding import WordVectors
@@ -107,3 +108,15 @@ def _with_other_descriptors(dataset: Dataset, dice: np.random.Generator) -> Data
         "bilstm_score": dice.uniform(0.6, 0.8),
     }
     return Dataset(dataset.descriptors.model_copy(update=drawn), dataset.words)
+
+
+FRAME = pd.DataFrame(
+    [
+        {"teacher": "t", "student": "s", "intermediate": kind, "mapping": mapping, "prediction": prediction}
+        for kind in ("mse", "mi_alpha")
+        for mapping in ("skip", "emd")
+        for prediction in ("ce", "mse")
+    ]
+)
+STANDINGS = np.array([1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3])
+"""Eight candidates, every combination of two kinds of three components, and a predicted order of them."""

@@ -147,7 +147,9 @@ def test_a_team_is_shown_with_its_search(drawn: bool) -> None:
 
 def test_a_comparison_is_one_table_and_a_sentence() -> None:
     sizes = {"size_mb": 57.4, "latency_ms": 2.0, "teacher_size_mb": 90.9, "teacher_latency_ms": 6.2}
-    result = a_result(**sizes, teacher_parameters=22_700_000, student_alone_score=0.8)
+    verdict = ["It never finds a class."]
+    result = a_result(**sizes, teacher_parameters=22_700_000, student_alone_score=0.8, verdict=verdict)
+    result.scores["student_alone"] = {"validation": {"accuracy": 0.8}}
     shown = show.comparison(result, BiLSTMFacts(0.6, 400_000, 1.6, 0.5), "the end")
     ((head, rows, _),) = shown.tables
     assert head == ["", "accuracy", "parameters", "size", "latency"]
@@ -159,6 +161,7 @@ def test_a_comparison_is_one_table_and_a_sentence() -> None:
     ]
     assert shown.lines[0] == "The student is 3.1 times as fast as its teacher and keeps 90 % of its accuracy."
     assert shown.lines[-1] == "the end"
+    assert {*verdict, *show.run(result).lines} <= {*shown.lines}
     assert json.loads(json.dumps(shown.record))["bilstm"]["score"] == 0.6
 
 

@@ -7,16 +7,7 @@ import pandas as pd
 import pytest
 
 from autodistill.ranking.diverse import diverse, likeness, percentiles
-
-FRAME = pd.DataFrame(
-    [
-        {"teacher": "t", "student": "s", "intermediate": kind, "mapping": mapping, "prediction": prediction}
-        for kind in ("mse", "mi_alpha")
-        for mapping in ("skip", "emd")
-        for prediction in ("ce", "mse")
-    ]
-)
-STANDINGS = np.array([1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3])
+from tests.autodistill.made_up import FRAME, STANDINGS
 
 
 def a_space(spread: float) -> tuple[np.ndarray, pd.DataFrame]:

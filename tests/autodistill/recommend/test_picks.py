@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autodistill.recommend.picks import contributions, pareto, unseen_kinds
-
-FRAME = pd.DataFrame(
-    [
-        {"teacher": "t", "student": "s", "intermediate": kind, "mapping": mapping, "prediction": prediction}
-        for kind in ("mse", "mi_alpha")
-        for mapping in ("skip", "emd")
-        for prediction in ("ce", "mse")
-    ]
-)
-STANDINGS = np.array([1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3])
+from tests.autodistill.made_up import FRAME, STANDINGS
 
 
 def test_contributions_are_differences_to_what_differs_in_one_component() -> None:
