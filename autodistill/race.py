@@ -59,15 +59,25 @@ def record_run(request: Request, result: RunResult, folder: Path) -> None:
         draw_team(result, folder)
 
 
-def distilled(request: Request, student: str, pipeline: Any, out: Path, reporter: Reporter, **more: Any) -> RunResult:
-    """`distill` with everything else as a request has it, and `more` of its arguments."""
-    from engine.distillation import distill  # loads torch
+def distilled(
+    request: Request,
+    student: str,
+    pipeline: Any,
+    out: Path,
+    reporter: Reporter,
+    until_epoch: int | None = None,
+    ratio: tuple[float, float] | None = None,
+) -> RunResult:
+    """`distill` with everything else as a request has it; compared with the Bi-LSTM where with anything."""
+    from autodistill.datasets.bilstm import bilstm_measures  # these load torch
+    from engine.distillation import distill
 
     Store(request.store)  # one that cannot be used is an error now, not after hours
+    others = {"bilstm": bilstm_measures} if request.student_alone or ratio else {}
     names = ("teacher", "seed", "student_alone", "fine_tuning", "options")
     same: dict[str, Any] = {name: getattr(request, name) for name in names}
-    own: dict[str, Any] = {"student": student, "pipeline": pipeline, "out": out, **more}
-    return distill(request.task, **own, **same, reporter=reporter)
+    own: dict[str, Any] = {"student": student, "pipeline": pipeline, "out": out, "until_epoch": until_epoch}
+    return distill(request.task, **own, **same, expected=Expected(others, ratio), reporter=reporter)
 
 
 def run_recommended(
@@ -91,7 +101,7 @@ def run_recommended(
     if task.fingerprint != recommendation.dataset_fingerprint:
         what, hint = "the recommendation was made for other data", "Run `autodistill recommend` again."
         raise InputError.of(recommendation.data, what, task.name, (), hint)
-    return run_picks(_repeated(request, recommendation, task), picks, reporter, recommendation.bilstm_score)
+    return run_picks(_repeated(request, recommendation, task), picks, reporter)
 
 
 def _repeated(request: Request, recommendation: Recommendation, task: Task) -> Request:
@@ -104,14 +114,11 @@ def _repeated(request: Request, recommendation: Recommendation, task: Task) -> R
     return request.model_copy(update={**known, "fine_tuning": recommendation.fine_tuning.model_copy(update=asked)})
 
 
-def run_picks(
-    request: Request, picks: Sequence[Pick], reporter: Reporter, bilstm_score: float | None = None
-) -> list[Outcome]:
+def run_picks(request: Request, picks: Sequence[Pick], reporter: Reporter) -> list[Outcome]:
     """Runs picks, stopping the worse ones early; the best comes first.
 
     Args:
         request: With its task and teacher; in the folder `out` each run has one of its own.
-        bilstm_score: Of the dataset, for the verdict.
 
     Raises:
         RunError: Every run failed.
@@ -129,7 +136,7 @@ def run_picks(
             if len(picks) > 1:
                 aim = "to its end" if epoch is None else f"to epoch {epoch}"
                 reporter.message(f"pick {rank}: {pick.words}, {aim}")
-            outcomes[rank] = _run(request, pick, epoch, reporter, bilstm_score)
+            outcomes[rank] = _run(request, pick, epoch, reporter)
         if epoch is not None:
             going_on = _better_half(running, outcomes)
             for rank in sorted(running.keys() - going_on.keys()):
@@ -167,17 +174,13 @@ def rule(stops: Sequence[int], count: int) -> str:
     return f"{count} picks side by side; what goes on: {', '.join(parts)}"
 
 
-def _run(
-    request: Request, pick: Pick, until_epoch: int | None, reporter: Reporter, bilstm_score: float | None
-) -> Outcome:
+def _run(request: Request, pick: Pick, until_epoch: int | None, reporter: Reporter) -> Outcome:
     assert request.out is not None
     low, high = pick.ratio_low, pick.ratio_high
-    expected = Expected(bilstm_score, None if low is None or high is None else (low, high))
+    ratio = None if low is None or high is None else (low, high)
     folder = request.out / folder_name(request, pick)
     try:
-        result = distilled(
-            request, pick.student, pick.pipeline, folder, reporter, until_epoch=until_epoch, expected=expected
-        )
+        result = distilled(request, pick.student, pick.pipeline, folder, reporter, until_epoch, ratio)
     except RunError as error:
         failed = RunResult.read(folder)
         if failed is None or failed.status != "failed":

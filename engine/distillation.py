@@ -21,6 +21,7 @@ from engine.data.load import identified, load_task
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out
 from engine.evaluation.intervals import Measures, in_words
+from engine.evaluation.linear import linear_measures
 from engine.models.start import begin
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.read import dump_pipeline, load_pipeline
@@ -70,7 +71,7 @@ def distill(
         student_alone: Whether the student is also fine-tuned without a teacher, to compare.
         until_epoch: The epoch after which the student's training pauses. Its schedule stays that of all
             epochs, so the same call with a later epoch, or none, goes on as if it had never paused.
-        expected: What was known before, with which the verdict compares.
+        expected: What the run is compared with, beside its teacher.
         columns: `text`, `text_pair`, `label`, `kind` and others of `engine.data.load.load_task`.
 
     Returns:
@@ -93,7 +94,7 @@ def distill(
     with machine.accelerator.main_process_first():  # one empties the folder, where that was asked for
         folder = RunFolder(out, plan.identity, options.overwrite)
     known = folder.finished() or folder.paused(until_epoch)
-    if known and not (student_alone and known.student_alone_score is None):
+    if known and not _lacking(known, student_alone, expected):
         over = known.status == "ok"
         if machine.main and over:
             folder.tidy()
@@ -119,12 +120,12 @@ def distill(
 def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected: Expected) -> RunResult:
     """The stages of a run, in order."""
     if known := run.folder.finished():  # perhaps by another process, just before the lock was ours
-        lacks = student_alone and known.student_alone_score is None
-        return _with_student_alone(known, run) if lacks else known
+        return _compared(known, run, expected) if _lacking(known, student_alone, expected) else known
     plan, machine = run.plan, run.machine
     teacher = prepare_teacher(plan.teacher, plan.task, plan.pipeline.training, machine)
     run.lap("teacher")
-    measures = {"teacher": teacher.measures}
+    measures = {"teacher": teacher.measures, **_others(run, expected)}
+    run.lap("others")
     if student_alone:
         measures["student_alone"] = _student_alone(run)
         run.lap("student_alone")
@@ -135,7 +136,7 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
     machine.reporter.message(f"student: {in_words(measures['student'])}")
 
     facts = score_facts(plan.task, measures)
-    facts |= expected.facts(plan.task, facts["scores"]) | sizes(stage.student) | sizes(teacher.model, "teacher_")
+    facts |= {"predicted_ratio": expected.ratio} | sizes(stage.student) | sizes(teacher.model, "teacher_")
     facts |= training_facts(run, stage.data, state, best.examples) | {"team": team}
     facts["warnings"] += cut_warnings(stage.data.student, plan.pipeline.training)
     if stage.paused(state):
@@ -200,6 +201,13 @@ def train_student(
     return best, tokenizer, team, searches
 
 
+def _others(run: Run, expected: Expected) -> dict[str, Measures]:
+    """What is expected of other models, and of a linear one where the kind of task has it."""
+    linear = linear_measures(run.plan.task)
+    found = {role: measured(run.plan.task, run.machine) for role, measured in expected.others.items()}
+    return found | ({"linear": linear} if linear else {})
+
+
 def _student_alone(run: Run) -> Measures:
     """Scores of the student without a teacher: fine-tuned on gold labels, as long and as fast.
 
@@ -215,9 +223,14 @@ def _student_alone(run: Run) -> Measures:
     return measures
 
 
-def _with_student_alone(known: RunResult, run: Run) -> RunResult:
-    """A finished run with the student alone beside it; nothing else is done again."""
-    measures = measures_of(known) | {"student_alone": _student_alone(run)}
+def _lacking(known: RunResult, student_alone: bool, expected: Expected) -> bool:
+    """Whether a finished run is to be compared with what it was not compared with yet."""
+    return student_alone and (known.student_alone_score is None or not expected.others.keys() <= known.scores.keys())
+
+
+def _compared(known: RunResult, run: Run, expected: Expected) -> RunResult:
+    """A finished run with the student alone beside it, and what else is known now; nothing else is done again."""
+    measures = measures_of(known) | {"student_alone": _student_alone(run), **_others(run, expected)}
     run.lap("student_alone")
     stages = known.stage_seconds | run.stage_seconds
     others: dict[str, Any] = {"stage_seconds": stages, "seconds": sum(stages.values()), "finished_at": now()}

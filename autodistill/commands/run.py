@@ -39,10 +39,10 @@ def run(typed: Typed, reporter: Reporter) -> show.Shown:
     if not request.student_alone:
         return show.run(result, where)
 
-    from autodistill.datasets.bilstm import bilstm_facts
+    from autodistill.datasets.bilstm import bilstm_costs
     from engine.base.machine import machine_for
 
-    return show.comparison(result, bilstm_facts(request.task, machine_for(request.options, reporter)), where)
+    return show.comparison(result, bilstm_costs(request.task, machine_for(request.options, reporter)), where)
 
 
 def recommend(typed: Typed, reporter: Reporter) -> show.Shown:

@@ -5,7 +5,7 @@ Decided here: digits. Scores keep four, ratios three; what a component adds keep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,13 @@ from engine.base.errors import counted
 from engine.data.metrics import with_interval
 
 if TYPE_CHECKING:
-    from autodistill.datasets.bilstm import BiLSTMFacts as BiLSTM
+    from autodistill.datasets.bilstm import BiLSTMCosts
     from autodistill.evaluation.report import Evaluation
     from autodistill.race import Outcome
     from autodistill.recommend.record import Pick, Recommendation
     from engine.run.result import RunResult, TeamResult
 
-ROLES = {"teacher": "teacher", "student": "student", "student_alone": "student alone"}
+ROLES = {"teacher": "teacher", "student": "student", "student_alone": "student alone", "bilstm": "Bi-LSTM"}
 MEASURES = {
     "spearman": "Spearman",
     "within_pair_spearman": "in pair",
@@ -52,7 +52,7 @@ class Shown:
 
 def run(result: RunResult, *more: str) -> Shown:
     """Teacher beside student; where several taught, the team; and what to know about it."""
-    roles = [role for role in ROLES if role != "student_alone" or result.student_alone_score is not None]
+    roles = ["teacher", "student", *(["student_alone"] if "student_alone" in result.scores else [])]
     rows = [*_score_rows(result, roles), *_size_rows(result, len(roles))]
     tables = [(["", *(ROLES[role] for role in roles)], rows, "")]
     if result.team:
@@ -62,19 +62,16 @@ def run(result: RunResult, *more: str) -> Shown:
     return Shown(result.model_dump(), tables, [*_closing_lines(result), *more])
 
 
-def comparison(result: RunResult, bilstm: BiLSTM, *more: str) -> Shown:
+def comparison(result: RunResult, bilstm: BiLSTMCosts, *more: str) -> Shown:
     """Teacher, student, the student alone and a small Bi-LSTM in one table, and what it comes to in a sentence."""
-    sizes = [result.parameters, result.size_mb, result.latency_ms]
-    of_teacher = [result.teacher_parameters, result.teacher_size_mb, result.teacher_latency_ms]
-    figures: dict[str, list[Any]] = {"teacher": of_teacher, "student": sizes, "student_alone": sizes}
-    figures["bilstm"] = [bilstm.parameters, bilstm.size_mb, bilstm.latency_ms]
-    scores = {role: _score(result, role, result.split or "", result.metric) for role in ROLES}
-    scores["bilstm"] = figure(bilstm.score, ".4f")
-    forms: tuple[Callable[[Any], str], ...] = (large, lambda value: figure(value, ".3g", " MB"), _milliseconds)
-    rows = [
-        [ROLES.get(role, "Bi-LSTM"), scores[role], *(form(each) for form, each in zip(forms, of, strict=True))]
-        for role, of in figures.items()
-    ]
+    student = [result.parameters, result.size_mb, result.latency_ms]
+    teacher = [result.teacher_parameters, result.teacher_size_mb, result.teacher_latency_ms]
+    small = [bilstm.parameters, bilstm.size_mb, bilstm.latency_ms]
+    figures: list[list[Any]] = [teacher, student, student, small]
+    rows = []
+    for role, (parameters, size, latency) in zip(ROLES, figures, strict=True):
+        score = _score(result, role, result.split or "", result.metric)
+        rows.append([ROLES[role], score, large(parameters), figure(size, ".3g", " MB"), _milliseconds(latency)])
     head = ["", result.named(result.metric), "parameters", "size", "latency"]
     record = result.model_dump() | {"bilstm": asdict(bilstm)}
     whole = run(result)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from datasets import Dataset
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import QuestionAnsweringModelOutput, TokenClassifierOutput
@@ -21,10 +20,10 @@ from transformers.modeling_outputs import QuestionAnsweringModelOutput, TokenCla
 from engine.base.files import hash_of
 from engine.base.machine import Machine
 from engine.data.load import identified
-from engine.data.splits import sample
+from engine.data.splits import at_most
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out, timing
-from engine.evaluation.intervals import in_words
+from engine.evaluation.intervals import Measures, in_words
 from engine.models.load import parameter_count, size_mb
 from engine.models.output import change_unit
 from engine.models.start import Model
@@ -74,23 +73,21 @@ DEFAULTS = BiLSTMSettings()
 
 
 @dataclass(frozen=True)
-class BiLSTMFacts:
-    """The Bi-LSTM as it is compared with a student: its score, and sizes and latency as in `RunResult`."""
+class BiLSTMCosts:
+    """Sizes and latency of a Bi-LSTM, as in `RunResult`."""
 
-    score: float
     parameters: int
     size_mb: float
     latency_ms: float
 
 
-def bilstm_facts(task: Task, machine: Machine, settings: BiLSTMSettings = DEFAULTS) -> BiLSTMFacts:
-    """Score and cost of the Bi-LSTM; the score is kept in the cache, and the cost is that of any weights."""
-    score = bilstm_score(task, machine, settings)
+def bilstm_costs(task: Task, machine: Machine, settings: BiLSTMSettings = DEFAULTS) -> BiLSTMCosts:
+    """What the Bi-LSTM costs; with random weights, because it is the same with any."""
     task = sampled(task, settings)
     network, tokenizer = _start(task, machine, settings)
     held_out = encode_held_out(task, tokenizer, settings.training(task))[task.split]
     latency, _ = timing(network, held_out, task.kind, machine.device)
-    return BiLSTMFacts(score, parameter_count(network), size_mb(network), latency)
+    return BiLSTMCosts(parameter_count(network), size_mb(network), latency)
 
 
 def _start(task: Task, machine: Machine, settings: BiLSTMSettings) -> Model:
@@ -100,7 +97,12 @@ def _start(task: Task, machine: Machine, settings: BiLSTMSettings) -> Model:
 
 
 def bilstm_score(task: Task, machine: Machine, settings: BiLSTMSettings = DEFAULTS) -> float:
-    """The task's metric on the held-out set that is reported, after the Bi-LSTM's best epoch; kept in the cache."""
+    """The task's metric on the held-out set that is reported, after the Bi-LSTM's best epoch."""
+    return bilstm_measures(task, machine, settings)[task.split].scores[task.metric]
+
+
+def bilstm_measures(task: Task, machine: Machine, settings: BiLSTMSettings = DEFAULTS) -> Measures:
+    """What the Bi-LSTM reaches on the sets that select and report, after its best epoch; kept in the cache."""
     task = sampled(task, settings)
     training = settings.training(task)
     start = _start(task, machine, settings)
@@ -109,26 +111,19 @@ def bilstm_score(task: Task, machine: Machine, settings: BiLSTMSettings = DEFAUL
     with one_thread():
         measures = gold_scores("Bi-LSTM", start, task, training, settings.seed, key, machine)
     machine.reporter.message(f"Bi-LSTM: {in_words(measures)}")
-    return measures[task.split].scores[task.metric]
+    return measures
 
 
 def sampled(task: Task, settings: BiLSTMSettings) -> Task:
     """The task with the sets that select and report alone, and no more rows than the settings allow."""
     task = identified(task)
-    train = _fewer(task, task.train, settings.train_rows, settings.seed)
+    train = at_most(task.train, settings.train_rows, settings.seed, task.kind)
     names = dict.fromkeys((next(iter(task.validation)), task.split))
-    kept = {name: _fewer(task, task.held_out[name], settings.held_out_rows, settings.seed) for name in names}
+    kept = {name: at_most(task.held_out[name], settings.held_out_rows, settings.seed, task.kind) for name in names}
     whole = len(train) == len(task.train) and all(len(rows) == len(task.held_out[name]) for name, rows in kept.items())
     fingerprint = task.fingerprint if whole else hash_of(task.fingerprint, settings)
     validation, test = ({name: kept[name] for name in sets if name in kept} for sets in (task.validation, task.test))
     return replace(task, train=train, validation=validation, test=test, fingerprint=fingerprint)
-
-
-def _fewer(task: Task, rows: Dataset, limit: int, seed: int) -> Dataset:
-    if len(rows) <= limit:
-        return rows
-    strata = rows["label"][:] if task.kind == "classification" else None
-    return rows.select(sample(len(rows), limit, seed, strata))
 
 
 @contextmanager

@@ -8,9 +8,11 @@ class with one row keeps it in training; questions about one context stay togeth
 sides would flatter the score. scikit-learn draws the rows.
 """
 
+from __future__ import annotations
+
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +23,10 @@ from engine.data.cells import different, in_shares, is_missing
 from engine.data.checks import normalise
 from engine.data.rows import Findings, RawSplit, Source
 from engine.data.schema import Schema
+from engine.data.task import TaskKind
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 LEAST, MOST = 50, 2_000
 SKEWED = 0.8  # share of the largest class from which its accuracy is spoken of
@@ -29,6 +35,13 @@ ROLES = ("train", "validation", "test")
 """Of the rows that have labels."""
 Parts = dict[str, dict[str, pa.Table]]
 """Role (`train`, `validation`, `test`, `unlabelled`) → name of a split → its rows in normal form."""
+
+
+def at_most(rows: Dataset, limit: int, seed: int, kind: TaskKind) -> Dataset:
+    """The rows, or a sample of them in which classes keep their shares."""
+    if len(rows) <= limit:
+        return rows
+    return rows.select(sample(len(rows), limit, seed, rows["label"][:] if kind == "classification" else None))
 
 
 def held_out_size(rows: int, sets: int = 1) -> int:

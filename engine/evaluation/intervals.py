@@ -120,7 +120,7 @@ def ratio_interval(task: Task, rows: Dataset, student: Measured, teacher: Measur
     None where the answers are not known, or the teacher's interval reaches down to zero.
     """
     metric = task.metric
-    if not (student.answers and teacher.answers) or teacher.intervals[metric][0] <= 0:
+    if not _paired(rows, student, teacher) or teacher.intervals[metric][0] <= 0:
         return None
     above, below = (draws(task, rows, measured.answers)[metric] for measured in (student, teacher))
     usable = below > 0
@@ -129,6 +129,27 @@ def ratio_interval(task: Task, rows: Dataset, student: Measured, teacher: Measur
         bounds = [measured.intervals[metric] for measured in (student, teacher)]
         low, high = min(low, bounds[0][0] / bounds[1][1]), max(high, bounds[0][1] / bounds[1][0])
     return [low, high]
+
+
+def lead_intervals(task: Task, rows: Dataset, student: Measured, others: Mapping[str, Measured]) -> dict[str, Interval]:
+    """Role → the paired 95 % interval of student score − its score on the task's metric, if it answered these rows."""
+    tail, metric = (1 - LEVEL) / 2, task.metric
+    others = {name: other for name, other in others.items() if _paired(rows, student, other)}
+    ours = draws(task, rows, student.answers)[metric] if others else np.empty(0)
+    found = {}
+    for name, other in others.items():
+        theirs = draws(task, rows, other.answers)[metric]
+        low, high = np.quantile(ours - theirs, [tail, 1 - tail])
+        if np.ptp(ours) == 0 or np.ptp(theirs) == 0:  # as above
+            (own_low, own_high), (other_low, other_high) = (each.intervals[metric] for each in (student, other))
+            low, high = min(low, own_low - other_high), max(high, own_high - other_low)
+        found[name] = [round(float(low), 12), round(float(high), 12)]
+    return found
+
+
+def _paired(rows: Dataset, *measured: Measured) -> bool:
+    """Whether the answers of all are known, and to these very rows."""
+    return all(len(each.answers) == len(rows) for each in measured)
 
 
 def _telling(task: Task, rows: Dataset, metric: str) -> int:

@@ -13,7 +13,7 @@ from engine.base.files import folder_written_atomically
 from engine.base.machine import device_name, peak_memory_mb
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out, timing
-from engine.evaluation.intervals import Measured, Measures, ratio_interval, scores_of
+from engine.evaluation.intervals import Measured, Measures, lead_intervals, ratio_interval, scores_of
 from engine.evaluation.scores import clearly_better, of_classes, trivial_scores
 from engine.models.load import parameter_count, save_model, size_mb
 from engine.models.start import Model
@@ -52,7 +52,7 @@ def score_facts(task: Task, measures: Mapping[str, Measures]) -> dict[str, Any]:
         "trivial_score": trivial,
         "warnings": _warnings(task, rows, found.get("teacher"), trivial),
         **_class_facts(task, rows, of_split.get("student")),
-        **_ratio_facts(task, rows, of_split),
+        **_pair_facts(task, rows, of_split),
     }
 
 
@@ -64,16 +64,19 @@ def _class_facts(task: Task, rows: Dataset, student: Measured | None) -> dict[st
     return {"classes": classes, "confusion": confusion}
 
 
-def _ratio_facts(task: Task, rows: Dataset, measured: Mapping[str, Measured]) -> dict[str, Any]:
-    """The ratio with its interval; of a known record, which holds no answers, the interval stays as it is."""
+def _pair_facts(task: Task, rows: Dataset, measured: Mapping[str, Measured]) -> dict[str, Any]:
+    """The student beside each other role, with intervals; of a known record, which holds no answers, they stay."""
     if not {"teacher", "student"} <= measured.keys():
         return {"distillation_ratio": None}
-    student, teacher = measured["student"], measured["teacher"]
+    others = dict(measured)
+    student, teacher = others.pop("student"), measured["teacher"]
     ratio = distillation_ratio(student.scores[task.metric], teacher.scores[task.metric])
-    known = {"distillation_ratio": ratio}
-    if ratio is None or not student.answers:
+    known: dict[str, Any] = {"distillation_ratio": ratio}
+    if not student.answers:
         return known
-    return known | {"ratio_interval": ratio_interval(task, rows, student, teacher)}
+    if ratio is not None:
+        known["ratio_interval"] = ratio_interval(task, rows, student, teacher)
+    return known | {"lead_intervals": lead_intervals(task, rows, student, others)}
 
 
 def measures_of(result: RunResult) -> dict[str, Measures]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +17,9 @@ from engine.data.metrics import Scores
 from engine.data.task import TaskKind
 
 if TYPE_CHECKING:
+    from engine.base.machine import Machine
     from engine.data.task import Task
+    from engine.evaluation.intervals import Measures
 
 
 def distillation_ratio(student_score: float, teacher_score: float) -> float | None:
@@ -159,20 +161,15 @@ class RunCosts(Record):
 
 @dataclass(frozen=True)
 class Expected:
-    """What was known of a run before it was made.
+    """What a run is compared with.
 
     Args:
-        bilstm_score: The task's metric of a small Bi-LSTM that learns from gold labels, on the set that is reported.
+        others: Role of another model that the student is compared with → what measures it (`RunResult.scores`).
         ratio: 80 % interval of the predicted distillation ratio, low and high.
     """
 
-    bilstm_score: float | None = None
+    others: Mapping[str, Callable[[Task, Machine], Measures]] = field(default_factory=dict)
     ratio: tuple[float, float] | None = None
-
-    def facts(self, task: Task, scores: Mapping[str, Scores]) -> dict[str, Any]:
-        """The figures of a record that follow, beside the scores that are known."""
-        of_task = {} if self.bilstm_score is None else {"bilstm": {task.split: {task.metric: self.bilstm_score}}}
-        return {"scores": {**scores, **of_task}, "predicted_ratio": self.ratio and list(self.ratio)}
 
 
 class RunResult(Record):
@@ -206,8 +203,11 @@ class RunResult(Record):
     ratio_interval: list[float] | None = None  # low and high, 95 %, paired: teacher and student on the same rows
     trivial_score: float | None = None  # of always answering the majority class (the majority tag, the mean)
     scores: dict[str, Scores] = {}
-    """`teacher`, `student`, `student_alone`, `bilstm` → held-out set → metric → score."""
+    """Role → held-out set → metric → score. Roles are `teacher` and `student`; where known, `student_alone`, `bilstm`
+    (a small Bi-LSTM that learns from gold labels) and `linear` (a linear model on TF-IDF)."""
     intervals: dict[str, dict[str, dict[str, list[float]]]] = {}  # the same of the 95 % intervals: low and high
+    lead_intervals: dict[str, list[float]] = {}
+    """Role → low and high, 95 %, paired, of student score − that of the role."""
     predicted_ratio: list[float] | None = None  # 80 % interval of a recommendation, low and high
     verdict: list[str] = []  # what the figures say, a sentence each
     classes: list[ClassScores] = []  # of the student on `split`

@@ -1,7 +1,8 @@
 """What the figures of a run say, in plain words: whether the student is worth serving, and what to change if not.
 
-Decided here: a score is clearly above another one where the low end of its 95 % interval is. Nothing is left unsaid
-that is known: the commonest answer, classes that are never found, the Bi-LSTM, the student alone, what was predicted.
+Decided here: a score is clearly above another one where the 95 % interval of their difference is above 0, or, where
+that is not known, the interval of the score above the other one. Nothing is left unsaid that is known: the commonest
+answer, classes that are never found, simple models, the student alone, what was predicted.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ FEW_ROWS = 1_000
 SMALL = 0.1
 """Share of the teacher's parameters that makes a small student."""
 MOST_NAMES = 5
+SIMPLE = {"linear": "A linear model on TF-IDF", "bilstm": "A small Bi-LSTM that learns from the labels alone"}
+"""Role → a model that costs next to nothing."""
 
 
 def verdict(result: RunResult) -> list[str]:
@@ -39,8 +42,16 @@ def _named(result: RunResult) -> str:
     return f"The student's {result.named(result.metric)}, {result.student_score:.3f}{between},"
 
 
-def _bilstm(result: RunResult) -> float | None:
-    return result.on_split("bilstm").get(result.metric)
+def _lead(result: RunResult, score: float, role: str = "") -> float:
+    """By how much the student is clearly above a score: the low end of its lead; 0 or less where it is not."""
+    bounds = result.lead_intervals.get(role)
+    return bounds[0] if bounds else _low(result) - score
+
+
+def _simple(result: RunResult) -> dict[str, float]:
+    """Role of a simple model → its score, as far as known."""
+    known = {role: result.on_split(role).get(result.metric) for role in SIMPLE}
+    return {role: score for role, score in known.items() if score is not None}
 
 
 def _of_the_commonest_answer(result: RunResult) -> Iterator[str]:
@@ -64,17 +75,24 @@ def _of_lost_classes(result: RunResult) -> Iterator[str]:
         yield f"It never finds {', '.join(lost[:MOST_NAMES])}{more}."
 
 
-def _of_the_bilstm(result: RunResult) -> Iterator[str]:
-    bilstm = _bilstm(result)
-    if bilstm is None or result.student_score is None:
+def _of_simple_models(result: RunResult) -> Iterator[str]:
+    for role, score in _simple(result).items():
+        reaches = f"{SIMPLE[role]} reaches {score:.3f}"
+        if result.student_score is not None and result.student_score < score:
+            yield f"{reaches}, more than the student: as it is, this student is not worth serving."
+        elif _lead(result, score, role) <= 0:
+            yield f"{reaches}; the student is not clearly better."
+        else:
+            yield f"{reaches}; the student is clearly better."
+
+
+def _of_a_wrong_teacher(result: RunResult) -> Iterator[str]:
+    simple, teacher = _simple(result), result.teacher_score
+    if not simple or teacher is None or teacher > max(simple.values()):
         return
-    reaches = f"A small Bi-LSTM that learns from the labels alone reaches {bilstm:.3f}"
-    if result.student_score < bilstm:
-        yield f"{reaches}, more than the student: as it is, this student is not worth serving."
-    elif _low(result) <= bilstm:
-        yield f"{reaches}; the student is not clearly better."
-    else:
-        yield f"{reaches}; the student is clearly better."
+    role = max(simple, key=simple.__getitem__)
+    against = f"reaches {teacher:.3f} itself, {SIMPLE[role][0].lower()}{SIMPLE[role][1:]} {simple[role]:.3f}"
+    yield f"The teacher {against}: it is the wrong one for this dataset, or has learned too little."
 
 
 def _of_the_student_alone(result: RunResult) -> Iterator[str]:
@@ -85,7 +103,7 @@ def _of_the_student_alone(result: RunResult) -> Iterator[str]:
     reaches = f"Without a teacher the same student reaches {alone:.3f}"
     if difference <= 0:
         yield f"{reaches}: the teacher brought nothing ({difference:+.3f})."
-    elif _low(result) <= alone:
+    elif _lead(result, alone, "student_alone") <= 0:
         yield f"{reaches}; what the teacher brought, {difference:+.3f}, lies within the error."
     else:
         yield f"{reaches}; the teacher brought {difference:+.3f}."
@@ -120,7 +138,7 @@ def _of_the_rows(result: RunResult) -> Iterator[str]:
 def _what_to_change(result: RunResult) -> Iterator[str]:
     """One sentence, where the student is not what was hoped for."""
     score, ratio, trivial = result.student_score, result.distillation_ratio, result.trivial_score
-    others = [other for other in (_bilstm(result), result.student_alone_score) if other is not None]
+    others = [*_simple(result).values(), *filter(None, [result.student_alone_score])]
     nothing = trivial is not None and _low(result) <= trivial
     weak = nothing or score is None or any(score < other for other in others) or (ratio is not None and ratio < KEPT)
     if not weak:
@@ -166,7 +184,8 @@ def _size(result: RunResult) -> str:
 ABOUT: tuple[Callable[[RunResult], Iterator[str]], ...] = (
     _of_the_commonest_answer,
     _of_lost_classes,
-    _of_the_bilstm,
+    _of_simple_models,
+    _of_a_wrong_teacher,
     _of_the_student_alone,
     _of_the_teacher,
     _of_the_prediction,

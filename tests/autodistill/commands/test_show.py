@@ -12,7 +12,7 @@ from autodistill.api import AutoDistiller
 from autodistill.commands import console, show
 from autodistill.commands.show import Shown
 from autodistill.commands.units import MISSING
-from autodistill.datasets.bilstm import BiLSTMFacts
+from autodistill.datasets.bilstm import BiLSTMCosts
 from autodistill.evaluation.report import Evaluation
 from autodistill.race import Outcome
 from autodistill.recommend.record import Pick
@@ -150,19 +150,21 @@ def test_a_comparison_is_one_table_and_a_sentence() -> None:
     verdict = ["It never finds a class."]
     result = a_result(**sizes, teacher_parameters=22_700_000, student_alone_score=0.8, verdict=verdict)
     result.scores["student_alone"] = {"validation": {"accuracy": 0.8}}
-    shown = show.comparison(result, BiLSTMFacts(0.6, 400_000, 1.6, 0.5), "the end")
+    result.scores["bilstm"] = {"validation": {"accuracy": 0.6}}
+    result.intervals["bilstm"] = {"validation": {"accuracy": [0.55, 0.65]}}
+    shown = show.comparison(result, BiLSTMCosts(400_000, 1.6, 0.5), "the end")
     ((head, rows, _),) = shown.tables
     assert head == ["", "accuracy", "parameters", "size", "latency"]
     assert rows == [
         ["teacher", "0.9000", "22.7 M", "90.9 MB", "6.2 ms"],
         ["student", "0.8100", "14.3 M", "57.4 MB", "2 ms"],
         ["student alone", "0.8000", "14.3 M", "57.4 MB", "2 ms"],
-        ["Bi-LSTM", "0.6000", "400 k", "1.6 MB", "0.5 ms"],
+        ["Bi-LSTM", "0.6000 (0.550 to 0.650)", "400 k", "1.6 MB", "0.5 ms"],
     ]
     assert shown.lines[0] == "The student is 3.1 times as fast as its teacher and keeps 90 % of its accuracy."
     assert shown.lines[-1] == "the end"
     assert {*verdict, *show.run(result).lines} <= {*shown.lines}
-    assert json.loads(json.dumps(shown.record))["bilstm"]["score"] == 0.6
+    assert json.loads(json.dumps(shown.record))["bilstm"]["parameters"] == 400_000
 
 
 # --- recommendations and races -----------------------------------------------------------------------

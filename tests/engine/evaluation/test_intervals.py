@@ -21,6 +21,7 @@ from engine.evaluation.intervals import (
     from_record,
     in_words,
     interval,
+    lead_intervals,
     measure,
     ratio_interval,
 )
@@ -154,6 +155,30 @@ def test_the_ratio_to_a_perfect_teacher_is_as_uncertain_as_the_student() -> None
     low, high = ratio_interval(task, task.train, student, teacher)
     assert low <= student.intervals["accuracy"][0]
     assert high > student.intervals["accuracy"][1]
+
+
+def test_a_lead_is_paired() -> None:
+    """A student that errs where another model does, and more, is below it for sure; one that errs elsewhere is not."""
+    gold = np.arange(300) % 2
+    task = classes(gold.tolist(), 2)
+    other = np.arange(300) >= 60
+    near, far = other & (np.arange(300) < 292), np.arange(300) < 232
+    students = [measure(task, *_of(gold, right)) for right in (near, far)]
+    others = {"one": measure(task, *_of(gold, other)), "unknown": Measured({"accuracy": 0.8})}
+    (sure, unsure) = (lead_intervals(task, task.train, student, others) for student in students)
+    assert sure.keys() == unsure.keys() == {"one"}
+    assert sure["one"][0] < -8 / 300 < sure["one"][1] < 0
+    assert unsure["one"][0] < -8 / 300 < 0 < unsure["one"][1]
+
+
+def test_a_lead_over_a_perfect_model_is_as_uncertain_as_the_student() -> None:
+    gold = np.arange(40) % 2
+    task = classes(gold.tolist(), 2)
+    perfect, student = (measure(task, *_of(gold, right)) for right in (np.arange(40) >= 0, np.arange(40) >= 4))
+    low, high = lead_intervals(task, task.train, student, {"perfect": perfect})["perfect"]
+    assert low <= student.intervals["accuracy"][0] - 1
+    assert high >= student.intervals["accuracy"][1] - 1
+    assert lead_intervals(task, task.train, student, {}) == {}
 
 
 def test_there_is_no_interval_where_the_teacher_may_know_nothing() -> None:

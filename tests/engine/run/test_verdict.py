@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from engine.base.options import RunOptions
+from engine.evaluation.intervals import Measured
 from engine.run.result import Expected, RunResult
-from engine.run.verdict import verdict
+from engine.run.verdict import SIMPLE, verdict
 from tests.engine.runs import TRAINING, small
 from tests.records import made_record
 from tests.toys import toy_task
@@ -40,9 +41,9 @@ def said(**more: Any) -> str:
     return " ".join(verdict(a_run(**more)))
 
 
-def with_bilstm(score: float, **more: Any) -> str:
+def with_simple(score: float, role: str = "bilstm", **more: Any) -> str:
     run = a_run(**more)
-    return " ".join(verdict(run.model_copy(update={"scores": {**run.scores, "bilstm": {"test": {"accuracy": score}}}})))
+    return " ".join(verdict(run.model_copy(update={"scores": {**run.scores, role: {"test": {"accuracy": score}}}})))
 
 
 def test_a_good_student_is_called_one() -> None:
@@ -84,17 +85,37 @@ def test_classes_that_are_never_found() -> None:
     assert "c4 (5 rows) and 3 more classes." in said(classes=many)
 
 
+@pytest.mark.parametrize("role", SIMPLE)
 @pytest.mark.parametrize(
-    ("bilstm", "words"),
+    ("score", "words"),
     [
         (0.86, "reaches 0.860, more than the student: as it is, this student is not worth serving."),
         (0.84, "reaches 0.840; the student is not clearly better."),
         (0.7, "reaches 0.700; the student is clearly better."),
     ],
 )
-def test_against_the_bilstm(bilstm: float, words: str) -> None:
-    assert words in with_bilstm(bilstm)
-    assert "Bi-LSTM" not in said()
+def test_against_a_simple_model(score: float, words: str, role: str) -> None:
+    assert f"{SIMPLE[role]} {words}" in with_simple(score, role)
+    assert SIMPLE[role] not in said()
+
+
+def test_a_difference_is_judged_by_its_own_interval() -> None:
+    """Models that answer the same rows err together, so less is needed than of a score by itself."""
+    clear = {"bilstm": [0.001, 0.02], "student_alone": [0.001, 0.02]}
+    assert "0.840; the student is clearly better." in with_simple(0.84, lead_intervals=clear)
+    assert "the teacher brought +0.010." in said(student_alone_score=0.84, lead_intervals=clear)
+    unclear = {"bilstm": [-0.01, 0.3], "student_alone": [-0.01, 0.3]}
+    assert "0.700; the student is not clearly better." in with_simple(0.7, lead_intervals=unclear)
+    assert "+0.150, lies within the error." in said(student_alone_score=0.7, lead_intervals=unclear)
+
+
+@pytest.mark.parametrize("role", SIMPLE)
+def test_a_teacher_below_a_simple_model_is_the_wrong_one(role: str) -> None:
+    wrong = "it is the wrong one for this dataset, or has learned too little."
+    small = SIMPLE[role][0].lower() + SIMPLE[role][1:]
+    assert f"The teacher reaches 0.900 itself, {small} 0.910: {wrong}" in with_simple(0.91, role)
+    assert wrong in with_simple(0.9, role)
+    assert wrong not in with_simple(0.89, role)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +173,7 @@ def test_what_to_change(more: dict[str, Any], advice: str) -> None:
 def test_a_student_that_keeps_too_little_is_told_what_to_do() -> None:
     *_, last = verdict(a_run(student=0.7))
     assert last == "What may help: another pipeline (autodistill recommend)."
-    assert "What may help" in with_bilstm(0.86)
+    assert "What may help" in with_simple(0.86)
     assert "What may help" in said(student_alone_score=0.9)
 
 
@@ -169,7 +190,7 @@ def test_a_run_ends_with_its_verdict(options: RunOptions, tmp_path: Path) -> Non
         for name, rows in (("train", task.train), ("validation", task.validation["validation"]))
     }
     task = replace(task, train=noise["train"], validation={"validation": noise["validation"]}, fingerprint="")
-    expected = Expected(bilstm_score=0.99, ratio=(5.0, 6.0))
+    expected = Expected({"bilstm": lambda task, machine: {"validation": Measured({"accuracy": 0.99})}}, (5.0, 6.0))
     more = {"data": task, "expected": expected, "pipeline": {"training": TRAINING | {"epochs": 2}}}
     paused = small(options, tmp_path / "out", until_epoch=1, **more)
     assert (paused.verdict, paused.predicted_ratio) == ([], [5.0, 6.0])
