@@ -28,7 +28,7 @@ from engine.base.machine import Machine, machine_for
 from engine.data.load import identified, load_task
 from engine.data.splits import sample
 from engine.data.task import Task
-from engine.evaluation.scores import scores, trivial_scores
+from engine.evaluation.scores import scores, trivial_score
 from engine.run.plan import plan_run
 from engine.run.teacher import prepare_teacher
 
@@ -47,7 +47,7 @@ def main() -> None:
     given = parser.parse_args()
     machine = machine_for(RunOptions(cache_dir=given.cache_dir))
     measures: dict[str, Callable[[Task], float]] = {
-        "trivial": lambda task: trivial_scores(task, held_out(task))[task.metric],
+        "trivial": lambda task: trivial_score(task, held_out(task)) or 0.0,
         "TF-IDF": linear_score,
         "Bi-LSTM": lambda task: bilstm_score(task, machine),
         "teacher": lambda task: teacher_score(task, given.teacher, FineTuning(), machine),

@@ -138,7 +138,7 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
     facts = score_facts(plan.task, measures)
     facts |= {"predicted_ratio": expected.ratio} | sizes(stage.student) | sizes(teacher.model, "teacher_")
     facts |= training_facts(run, stage.data, state, best.examples) | {"team": team}
-    facts["warnings"] += cut_warnings(stage.data.student, plan.pipeline.training)
+    facts["warnings"] = cut_warnings(stage.data.student, plan.pipeline.training)
     if stage.paused(state):
         return _write(record_of(run, status="pruned", **facts), run)
     facts |= speeds(run, teacher, (stage.student, tokenizer), stage.held_out)

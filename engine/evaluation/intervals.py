@@ -3,9 +3,10 @@
 Decided here: 95 % intervals by the percentile bootstrap over rows (Efron and Tibshirani 1993). Rows are drawn anew
 `RESAMPLES` times by a seed that is always the same, so two models that answered the same rows are drawn together, and
 the interval of their ratio is a paired one. A metric is a function of sums over rows, so a draw is nothing but weights:
-all of them are one product of matrices. Spearman's ranks are those of all rows; a class that a draw misses counts there
-as in all rows. Where every draw gives the same 0 or 1, as when no row is wrong, the other bound is that of Clopper and
-Pearson (1934), of the rows that tell: of F1 those of its class, of the means over classes those of the smallest one.
+all of them are one product of matrices. Spearman's ranks are those of all rows; what a draw misses, a class or all
+names, counts there as in all rows. Draws know nothing of errors that were not made: a mean over rows is never surer
+than that of a model without one, whose lower bound is that of Clopper and Pearson (1934). Nor is another score that is
+0 or 1 in every draw, by the rows that tell: of F1 those of its class, of the means over classes those of the smallest.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import re
 import string
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import sparse
 from scipy.stats import rankdata
 
 from engine.data.metrics import with_interval
@@ -30,11 +32,13 @@ if TYPE_CHECKING:
     from engine.data.metrics import Scores
 
 RESAMPLES = 1_000
-LEVEL = 0.95
+TAIL = 0.025
+"""Of the draws on either side of a 95 % interval."""
 SEED = 0
 CELLS = 4_000_000  # weights that are held at once
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 PUNCTUATION = str.maketrans("", "", string.punctuation)
+CORRELATIONS = ("mcc", "pearson", "spearman")  # 0 for sure where all answers are the same
 CONSTANT = 1e-12  # variance, as a share of that of all rows, below which a draw counts as constant
 
 Interval = list[float]
@@ -49,11 +53,13 @@ class Measured:
         scores: Metric → score, the deciding one first.
         intervals: Metric → its 95 % interval.
         answers: What `predictions` gives for each row.
+        drawn: Metric → its score in each draw of the rows (B,), as long as the process lives.
     """
 
     scores: dict[str, float]
     intervals: dict[str, Interval] = field(default_factory=dict)
     answers: list[Any] = field(default_factory=list)
+    drawn: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
 
 Measures = dict[str, Measured]
@@ -63,8 +69,8 @@ Measures = dict[str, Measured]
 def measure(task: Task, rows: Dataset, answers: Sequence[Any]) -> Measured:
     """Scores of the answers to labelled rows, with their intervals."""
     found, drawn = scores(task, rows, answers), draws(task, rows, answers)
-    bounds = {metric: interval(drawn[metric], _telling(task, rows, metric)) for metric in found}
-    return Measured(found, bounds, list(answers))
+    bounds = {metric: interval(task, rows, metric, score, drawn[metric]) for metric, score in found.items()}
+    return Measured(found, bounds, list(answers), drawn)
 
 
 def scores_of(measures: Measures) -> Scores:
@@ -74,7 +80,8 @@ def scores_of(measures: Measures) -> Scores:
 
 def as_record(measures: Measures) -> dict[str, Any]:
     """As JSON."""
-    return {split: asdict(measured) for split, measured in measures.items()}
+    fields = ("scores", "intervals", "answers")
+    return {split: {name: getattr(measured, name) for name in fields} for split, measured in measures.items()}
 
 
 def from_record(record: Mapping[str, Any]) -> Measures:
@@ -96,22 +103,18 @@ def in_words(measures: Measures) -> str:
     return "; ".join(words)
 
 
-def interval(drawn: np.ndarray, rows: int) -> Interval:
-    """The 95 % interval of a score that so many rows tell, from its draws (B,).
+def interval(task: Task, rows: Dataset, metric: str, score: float, drawn: np.ndarray) -> Interval:
+    """The 95 % interval of a score on some rows, from its draws (B,), moved so that their median is the score.
 
-    Example:
-        >>> interval(np.linspace(0, 1, 1001), rows=50)
-        [0.025, 0.975]
-        >>> low, high = interval(np.ones(1000), rows=50)  # no row was wrong
-        >>> round(low, 3), high
-        (0.929, 1.0)
+    Draws of a mean over classes of few rows lie below the score, all of them where classes are thousands.
     """
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    if np.ptp(drawn) == 0 and low in (0, 1):
-        bound = tail ** (1 / rows)
-        low, high = (bound, 1.0) if low == 1 else (0.0, 1 - bound)
-    return [round(float(low), 12), round(float(high), 12)]
+    low, high = np.quantile(drawn, [TAIL, 1 - TAIL]) - np.median(drawn) + score
+    low, high = max(low, -1.0 if metric in CORRELATIONS else 0.0), min(high, 1.0)
+    telling = _telling(task, rows, metric)
+    if telling == len(rows) or (np.ptp(drawn) == 0 and low in (0, 1)):
+        bound = TAIL ** (1 / telling)
+        low, high = min(low, bound), high if metric in CORRELATIONS else max(high, 1 - bound)
+    return _rounded(low, high)
 
 
 def ratio_interval(task: Task, rows: Dataset, student: Measured, teacher: Measured) -> Interval | None:
@@ -122,29 +125,41 @@ def ratio_interval(task: Task, rows: Dataset, student: Measured, teacher: Measur
     metric = task.metric
     if not _paired(rows, student, teacher) or teacher.intervals[metric][0] <= 0:
         return None
-    above, below = (draws(task, rows, measured.answers)[metric] for measured in (student, teacher))
+    above, below = _drawn(task, rows, student), _drawn(task, rows, teacher)
     usable = below > 0
-    low, high = interval(above[usable] / below[usable], _telling(task, rows, metric))
+    ratios = above[usable] / below[usable]
+    low, high = np.quantile(ratios, [TAIL, 1 - TAIL])
     if np.ptp(above) == 0 or np.ptp(below) == 0:  # the draws of one of them know less than its interval
         bounds = [measured.intervals[metric] for measured in (student, teacher)]
         low, high = min(low, bounds[0][0] / bounds[1][1]), max(high, bounds[0][1] / bounds[1][0])
-    return [low, high]
+    elif np.ptp(ratios) == 0:  # they gave the same answers
+        low = TAIL ** (1 / _telling(task, rows, metric))
+        high = 1 / low
+    return _rounded(low, high)
 
 
 def lead_intervals(task: Task, rows: Dataset, student: Measured, others: Mapping[str, Measured]) -> dict[str, Interval]:
     """Role → the paired 95 % interval of student score − its score on the task's metric, if it answered these rows."""
-    tail, metric = (1 - LEVEL) / 2, task.metric
-    others = {name: other for name, other in others.items() if _paired(rows, student, other)}
-    ours = draws(task, rows, student.answers)[metric] if others else np.empty(0)
     found = {}
-    for name, other in others.items():
-        theirs = draws(task, rows, other.answers)[metric]
-        low, high = np.quantile(ours - theirs, [tail, 1 - tail])
+    for role, other in others.items():
+        if not _paired(rows, student, other):
+            continue
+        ours, theirs = _drawn(task, rows, student), _drawn(task, rows, other)
+        low, high = np.quantile(ours - theirs, [TAIL, 1 - TAIL])
         if np.ptp(ours) == 0 or np.ptp(theirs) == 0:  # as above
-            (own_low, own_high), (other_low, other_high) = (each.intervals[metric] for each in (student, other))
-            low, high = min(low, own_low - other_high), max(high, own_high - other_low)
-        found[name] = [round(float(low), 12), round(float(high), 12)]
+            bounds = [measured.intervals[task.metric] for measured in (student, other)]
+            low, high = min(low, bounds[0][0] - bounds[1][1]), max(high, bounds[0][1] - bounds[1][0])
+        found[role] = _rounded(low, high)
     return found
+
+
+def _rounded(low: float, high: float) -> Interval:
+    return [round(float(low), 12), round(float(high), 12)]
+
+
+def _drawn(task: Task, rows: Dataset, measured: Measured) -> np.ndarray:
+    """A model's score on the task's metric in each draw (B,)."""
+    return (measured.drawn or draws(task, rows, measured.answers))[task.metric]
 
 
 def _paired(rows: Dataset, *measured: Measured) -> bool:
@@ -154,6 +169,9 @@ def _paired(rows: Dataset, *measured: Measured) -> bool:
 
 def _telling(task: Task, rows: Dataset, metric: str) -> int:
     """How many rows tell a score."""
+    if metric == "seqeval_f1":
+        outside = task.labels.index("O") if "O" in task.labels else -1
+        return max(sum(any(tag != outside for tag in tags) for tags in rows["tags"][:]), 1)
     if task.kind != "classification" or metric == "accuracy":
         return len(rows)
     counts = np.bincount(rows["label"][:], minlength=len(task.labels))
@@ -170,7 +188,8 @@ def draws(task: Task, rows: Dataset, answers: Sequence[Any]) -> dict[str, np.nda
 def exact(task: Task, rows: Dataset, answers: Sequence[Any]) -> dict[str, float]:
     """Metric → its score where every row counts once: that of `scores`, by the way of the draws."""
     of_rows, metrics = _summed(task, rows, answers)
-    return {metric: float(metrics[metric](of_rows.sum(axis=0, keepdims=True))[0]) for metric in task.metrics}
+    once = np.ones((1, len(rows)))
+    return {metric: float(metrics[metric](once @ of_rows)[0]) for metric in task.metrics}
 
 
 def _weights(rows: int) -> Iterator[np.ndarray]:
@@ -186,8 +205,8 @@ Score = Callable[[np.ndarray], np.ndarray]
 """Sums over rows (B, k) → scores (B,)."""
 
 
-def _summed(task: Task, rows: Dataset, answers: Sequence[Any]) -> tuple[np.ndarray, Mapping[str, Score]]:
-    """What each row adds (n, k), and each metric as a function of the sums."""
+def _summed(task: Task, rows: Dataset, answers: Sequence[Any]) -> tuple[Any, Mapping[str, Score]]:
+    """What each row adds (n, k), dense or sparse, and each metric as a function of the sums."""
     return SUMMED[task.kind](task, rows[KINDS[task.kind].target][:], answers)
 
 
@@ -196,10 +215,13 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.zeros_like(part, dtype=float), where=whole > 0)
 
 
-def _classes(task: Task, gold: Sequence[int], answers: Sequence[int]) -> tuple[np.ndarray, Mapping[str, Score]]:
-    """By class: rows, answers, right answers."""
-    classes = np.eye(len(task.labels))
-    true, given = classes[np.asarray(gold, int)], classes[np.asarray(answers, int)]
+def _classes(task: Task, gold: Sequence[int], answers: Sequence[int]) -> tuple[Any, Mapping[str, Score]]:
+    """By class: rows, answers, right answers; sparse, because a row adds to three columns at most."""
+    true, given, width = np.asarray(gold, int), np.asarray(answers, int), len(task.labels)
+    right = np.flatnonzero(true == given)
+    columns = np.concatenate([true, width + given, 2 * width + true[right]])
+    cells = np.concatenate([np.arange(len(true)), np.arange(len(true)), right]), columns
+    of_rows = sparse.csr_array((np.ones(len(columns)), cells), shape=(len(true), 3 * width))
 
     def parts(sums: np.ndarray) -> list[np.ndarray]:
         return np.split(sums, 3, axis=1)
@@ -208,7 +230,7 @@ def _classes(task: Task, gold: Sequence[int], answers: Sequence[int]) -> tuple[n
         """right / rows; where a draw has none of these rows, that of all rows."""
         return np.where(rows > 0, _share(right, rows), of_all)
 
-    all_rows, all_answers, all_right = parts(np.hstack([true, given, true * given]).sum(axis=0, keepdims=True))
+    all_rows, all_answers, all_right = parts(np.ones((1, len(true))) @ of_rows)
     recall, f1_of_all = _share(all_right, all_rows), _share(2 * all_right, all_rows + all_answers)
     mcc_of_all = _share(*_mcc(all_rows, all_answers, all_right))
     seen, asked = all_rows[0] + all_answers[0] > 0, all_rows[0] > 0
@@ -222,7 +244,7 @@ def _classes(task: Task, gold: Sequence[int], answers: Sequence[int]) -> tuple[n
         of_rows, _, right = parts(sums)
         return filled(right, of_rows, recall)[:, asked].mean(axis=1)
 
-    return np.hstack([true, given, true * given]), {
+    return of_rows, {
         "accuracy": lambda sums: _share(parts(sums)[2].sum(axis=1), parts(sums)[0].sum(axis=1)),
         "balanced_accuracy": balanced,
         "f1": lambda sums: f1(sums)[:, task.positive],
@@ -272,10 +294,16 @@ def _tags(
         named = [{*get_entities([task.labels[tag] for tag in tags])} if spans else set() for tags in pair]
         right = sum(one == other for one, other in zip(*pair, strict=True))
         of_rows.append([right, len(pair[0]), len(named[0] & named[1]), len(named[1]), len(named[0])])
-    return np.array(of_rows, float), {
-        "accuracy": lambda sums: _share(sums[:, 0], sums[:, 1]),
-        "seqeval_f1": lambda sums: _share(2 * sums[:, 2], sums[:, 3] + sums[:, 4]),
-    }
+    summed = np.array(of_rows, float)
+    _, _, right_of_all, *named_of_all = summed.sum(axis=0)
+    of_all = 2 * right_of_all / (sum(named_of_all) or 1)
+
+    def names(sums: np.ndarray) -> np.ndarray:
+        """Of a draw without any name that of all rows."""
+        there = sums[:, 3] + sums[:, 4]
+        return np.where(there > 0, _share(2 * sums[:, 2], there), of_all)
+
+    return summed, {"accuracy": lambda sums: _share(sums[:, 0], sums[:, 1]), "seqeval_f1": names}
 
 
 def _answers(task: Task, gold: Sequence[Any], answers: Sequence[str]) -> tuple[np.ndarray, Mapping[str, Score]]:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from engine.tokens.examples import Encoded
 
 MAX_ANSWER = 30  # tokens of the longest answer that is considered (Devlin et al. 2019)
-STANDARD_ERRORS = 3  # how far above the trivial score a score is clearly better
 
 
 def predictions(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[Any]:
@@ -179,27 +178,18 @@ def of_classes(task: Task, rows: Dataset, predicted: Sequence[int]) -> tuple[lis
     return table, metrics.confusion_matrix(gold, predicted, labels=classes).tolist()
 
 
-def trivial_scores(task: Task, rows: Dataset) -> dict[str, float]:
-    """All metrics of always answering the rows' most frequent class or tag, or mean; none for question answering."""
-    if task.kind == "question_answering":
-        return {}
-    gold = rows[KINDS[task.kind].target][:]
-    answer = float(np.mean(gold)) if task.kind == "regression" else _commonest(_flat(gold))
-    return scores(task, rows, [[answer] * len(row) if task.kind == "tagging" else answer for row in gold])
+def trivial_score(task: Task, rows: Dataset) -> float | None:
+    """The task's metric of always giving one answer; None for question answering.
 
-
-def clearly_better(task: Task, rows: Dataset, score: float, trivial: float) -> bool:
-    """Whether a score on the task's metric lies about three standard errors above the trivial one.
-
-    Three, because the score is that of the best of several epochs, chosen on these very rows.
-
-    Equation: for correlations Fisher's z, error 1/√(n − 3); otherwise the interval of Agresti and Coull (1998), which
-        also holds for scores near 0 and 1. n is the number of rows, whose words do not err independently.
+    It is the commonest class or tag of the training rows, or their mean; where F1 of a class counts, this class.
     """
-    n = len(rows)
-    if task.metric in ("mcc", "pearson", "spearman"):
-        z = [math.atanh(min(max(value, -1 + 1e-12), 1 - 1e-12)) for value in (score, trivial)]
-        return n > 3 and z[0] - STANDARD_ERRORS / math.sqrt(n - 3) > z[1]
-    size = n + STANDARD_ERRORS**2
-    share = (score * n + STANDARD_ERRORS**2 / 2) / size
-    return share - STANDARD_ERRORS * math.sqrt(share * (1 - share) / size) > trivial
+    if task.kind == "question_answering":
+        return None
+    gold = rows[KINDS[task.kind].target][:]
+    if task.kind == "regression":
+        answer = task.unit.mean
+    elif task.metric == "f1":
+        answer = task.positive
+    else:
+        answer = _commonest(_flat(task.train[KINDS[task.kind].target][:]))
+    return scores(task, rows, [[answer] * len(row) if task.kind == "tagging" else answer for row in gold])[task.metric]

@@ -93,7 +93,8 @@ def _classes(result: RunResult) -> str:
     if not result.classes:
         return ""
     if len(result.classes) > MANY_CLASSES:
-        return f"\nThe {len(result.classes)} classes and their confusion matrix are in `{RESULT_FILE}`.\n"
+        matrix = " and their confusion matrix" if result.confusion else ""
+        return f"\nThe scores of the {len(result.classes)} classes{matrix} are in `{RESULT_FILE}`.\n"
     labels = [each.label.replace("|", "\\|") for each in result.classes]
     scores = [
         [label, *(f"{value:.3f}" for value in (each.precision, each.recall, each.f1)), f"{each.rows:,}"]

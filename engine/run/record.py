@@ -14,7 +14,7 @@ from engine.base.machine import device_name, peak_memory_mb
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out, timing
 from engine.evaluation.intervals import Measured, Measures, lead_intervals, ratio_interval, scores_of
-from engine.evaluation.scores import clearly_better, of_classes, trivial_scores
+from engine.evaluation.scores import of_classes, trivial_score
 from engine.models.load import parameter_count, save_model, size_mb
 from engine.models.start import Model
 from engine.pipeline.training import Training
@@ -26,6 +26,7 @@ from engine.tokens.examples import Encoded, cut_in_words
 from engine.training.batches import TrainingData
 from engine.training.state import LoopState
 
+MANY_CLASSES = 200  # a confusion matrix of more is larger than all else together
 FEW = 0.02  # share of the training texts that may be cut without a warning
 LIBRARIES = (DISTRIBUTION, "torch", "transformers", "datasets", "accelerate", "numpy")
 
@@ -40,7 +41,6 @@ def score_facts(task: Task, measures: Mapping[str, Measures]) -> dict[str, Any]:
     rows = task.held_out[split]
     of_split = {role: sets[split] for role, sets in measures.items() if split in sets}
     found = {role: measured.scores[metric] for role, measured in of_split.items()}
-    trivial = trivial_scores(task, rows).get(metric)
     return {
         "scores": {role: scores_of(sets) for role, sets in measures.items()},
         "intervals": {role: {name: each.intervals for name, each in sets.items()} for role, sets in measures.items()},
@@ -49,19 +49,18 @@ def score_facts(task: Task, measures: Mapping[str, Measures]) -> dict[str, Any]:
         "teacher_score": found.get("teacher"),
         "student_score": found.get("student"),
         "student_alone_score": found.get("student_alone"),
-        "trivial_score": trivial,
-        "warnings": _warnings(task, rows, found.get("teacher"), trivial),
+        "trivial_score": trivial_score(task, rows),
         **_class_facts(task, rows, of_split.get("student")),
         **_pair_facts(task, rows, of_split),
     }
 
 
 def _class_facts(task: Task, rows: Dataset, student: Measured | None) -> dict[str, Any]:
-    """Each class and the confusion matrix, where the student's answers are known."""
+    """Each class and, unless they are too many, the confusion matrix, where the student's answers are known."""
     if task.kind != "classification" or student is None or not student.answers:
         return {}
     classes, confusion = of_classes(task, rows, student.answers)
-    return {"classes": classes, "confusion": confusion}
+    return {"classes": classes, "confusion": confusion if len(classes) <= MANY_CLASSES else []}
 
 
 def _pair_facts(task: Task, rows: Dataset, measured: Mapping[str, Measured]) -> dict[str, Any]:
@@ -85,19 +84,6 @@ def measures_of(result: RunResult) -> dict[str, Measures]:
         role: {split: Measured(scores, result.intervals.get(role, {}).get(split, {})) for split, scores in sets.items()}
         for role, sets in result.scores.items()
     }
-
-
-def _warnings(task: Task, rows: Dataset, teacher: float | None, trivial: float | None) -> list[str]:
-    """What makes the ratio mean little, in words."""
-    if teacher is None:
-        return []
-    named = f"The teacher's {task.metric} is {teacher:.3f}"
-    if teacher <= 0:
-        return [f"{named}, not above 0: the distillation ratio is undefined."]
-    if trivial is None or clearly_better(task, rows, teacher, trivial):
-        return []
-    what = "always giving the commonest answer"
-    return [f"{named}, not clearly above {what} ({trivial:.3f}): the distillation ratio means little here."]
 
 
 def cut_warnings(examples: Encoded, training: Training) -> list[str]:

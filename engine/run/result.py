@@ -211,7 +211,8 @@ class RunResult(Record):
     predicted_ratio: list[float] | None = None  # 80 % interval of a recommendation, low and high
     verdict: list[str] = []  # what the figures say, a sentence each
     classes: list[ClassScores] = []  # of the student on `split`
-    confusion: list[list[int]] = []  # rows of a class (first index) that the student gave to another (second index)
+    confusion: list[list[int]] = []
+    """Rows of a class (first index) that the student gave to another (second index); empty of more than 200 classes."""
     warnings: list[str] = []
     best_epoch: int | None = None
     history: list[dict[str, Any]] = []  # per epoch: the weighted terms of the loss and the scores

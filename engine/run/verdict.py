@@ -1,14 +1,17 @@
 """What the figures of a run say, in plain words: whether the student is worth serving, and what to change if not.
 
 Decided here: a score is clearly above another one where the 95 % interval of their difference is above 0, or, where
-that is not known, the interval of the score above the other one. Nothing is left unsaid that is known: the commonest
-answer, classes that are never found, simple models, the student alone, what was predicted.
+that is not known, the interval of the score above the other one; half as far again where the best of several epochs was
+chosen on these very rows. Nothing is left unsaid that is known: the commonest answer, classes that are never found,
+simple models, the student alone, what was predicted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from engine.base.errors import counted
+from engine.data.metrics import with_interval
 from engine.run.result import RunResult
 
 KEPT = 0.9
@@ -17,8 +20,13 @@ FEW_ROWS = 1_000
 SMALL = 0.1
 """Share of the teacher's parameters that makes a small student."""
 MOST_NAMES = 5
+FEWEST = 5
+"""Rows of a class that a student ought to find one of."""
+SELECTED = 1.5
 SIMPLE = {"linear": "A linear model on TF-IDF", "bilstm": "A small Bi-LSTM that learns from the labels alone"}
 """Role → a model that costs next to nothing."""
+
+Bounds = tuple[float, float]
 
 
 def verdict(result: RunResult) -> list[str]:
@@ -28,24 +36,21 @@ def verdict(result: RunResult) -> list[str]:
     return [sentence for about in ABOUT for sentence in about(result)]
 
 
-def _low(result: RunResult) -> float:
-    """The low end of the student's score."""
-    assert result.student_score is not None
-    bounds = result.interval("student", result.metric)
-    return bounds[0] if bounds else result.student_score
+def _bounds(result: RunResult, role: str, metric: str) -> Bounds | None:
+    """Between what a role's score lies."""
+    score, bounds = result.on_split(role).get(metric), result.interval(role, metric)
+    if score is None or not bounds:
+        return None if score is None else (score, score)
+    far = SELECTED if result.split == result.selected_on else 1.0
+    return score - far * (score - bounds[0]), score + far * (bounds[1] - score)
 
 
-def _named(result: RunResult) -> str:
-    """The student's score as a sentence begins with it."""
-    bounds = result.interval("student", result.metric)
-    between = f" ({bounds[0]:.3f} to {bounds[1]:.3f})" if bounds else ""
-    return f"The student's {result.named(result.metric)}, {result.student_score:.3f}{between},"
-
-
-def _lead(result: RunResult, score: float, role: str = "") -> float:
-    """By how much the student is clearly above a score: the low end of its lead; 0 or less where it is not."""
-    bounds = result.lead_intervals.get(role)
-    return bounds[0] if bounds else _low(result) - score
+def _lead(result: RunResult, role: str, score: float) -> Bounds:
+    """Between what the student's lead over a role lies, which reaches a score."""
+    if bounds := result.lead_intervals.get(role):
+        return bounds[0], bounds[1]
+    low, high = _bounds(result, "student", result.metric) or (result.student_score or 0.0,) * 2
+    return low - score, high - score
 
 
 def _simple(result: RunResult) -> dict[str, float]:
@@ -54,36 +59,63 @@ def _simple(result: RunResult) -> dict[str, float]:
     return {role: score for role, score in known.items() if score is not None}
 
 
+def _learned(result: RunResult, role: str) -> bool:
+    """Whether a role is clearly better than one constant answer, or tells classes apart that count unequally."""
+    bounds = _bounds(result, role, result.metric)
+    above = result.trivial_score is None or bounds is None or bounds[0] > result.trivial_score
+    return above or _tells_apart(result, role)
+
+
+def _tells_apart(result: RunResult, role: str) -> bool:
+    """Whether it finds more of each class on average than one constant answer does."""
+    bounds, classes = _bounds(result, role, "balanced_accuracy"), sum(each.rows > 0 for each in result.classes)
+    return bounds is not None and classes > 1 and bounds[0] > 1 / classes
+
+
 def _of_the_commonest_answer(result: RunResult) -> Iterator[str]:
-    trivial = result.trivial_score
-    if trivial is None or result.student_score is None:
+    trivial, score, bounds = result.trivial_score, result.student_score, _bounds(result, "student", result.metric)
+    if trivial is None or score is None or bounds is None:
         return
-    what = "mean" if result.task_kind == "regression" else "commonest answer"
-    always = f"that of always giving the {what}, {trivial:.3f}"
-    if result.student_score < trivial:
-        yield f"{_named(result)} is below {always}: it has learned nothing of use."
-    elif _low(result) <= trivial:
-        yield f"{_named(result)} is not clearly above {always}."
+    if sum(each.rows > 0 for each in result.classes) == 1:
+        yield f"All rows of {result.split} are of one class: their score says little of what the student has learned."
+        return
+    shown = with_interval(score, result.interval("student", result.metric))
+    named = f"The student's {result.named(result.metric)}, {shown},"
+    one = "the mean" if result.task_kind == "regression" else "the commonest answer"
+    always = f"that of always giving {result.positive if result.metric == 'f1' else one}, {trivial:.3f}"
+    if bounds[0] > trivial:
+        yield f"{named} is clearly above {always}."
+    elif _tells_apart(result, "student"):
+        balanced = f"balanced accuracy {result.on_split('student')['balanced_accuracy']:.3f}"
+        other = "--metric f1_macro or balanced_accuracy lets every class count alike"
+        yield f"{named} is not clearly above {always}, yet it tells the classes apart ({balanced}); {other}."
+    elif score < trivial:
+        yield f"{named} is below {always}: it has learned nothing of use."
     else:
-        yield f"{_named(result)} is clearly above {always}."
+        yield f"{named} is not clearly above {always}."
 
 
 def _of_lost_classes(result: RunResult) -> Iterator[str]:
-    lost = [f"{each.label} ({each.rows:,} rows)" for each in result.classes if each.rows and each.recall == 0]
+    lost = [
+        f"{each.label} ({counted(each.rows, 'row')})"
+        for each in result.classes
+        if each.rows >= FEWEST and each.recall == 0
+    ]
     if lost:
-        more = f" and {len(lost) - MOST_NAMES} more classes" if len(lost) > MOST_NAMES else ""
+        more = f" and {len(lost) - MOST_NAMES} more" if len(lost) > MOST_NAMES else ""
         yield f"It never finds {', '.join(lost[:MOST_NAMES])}{more}."
 
 
 def _of_simple_models(result: RunResult) -> Iterator[str]:
     for role, score in _simple(result).items():
-        reaches = f"{SIMPLE[role]} reaches {score:.3f}"
-        if result.student_score is not None and result.student_score < score:
-            yield f"{reaches}, more than the student: as it is, this student is not worth serving."
-        elif _lead(result, score, role) <= 0:
-            yield f"{reaches}; the student is not clearly better."
+        low, high = _lead(result, role, score)
+        if low > 0:
+            ending = "; the student is clearly better."
+        elif high < 0:
+            ending = ", more than the student: as it is, this student is not worth serving."
         else:
-            yield f"{reaches}; the student is clearly better."
+            ending = "; the student is not clearly better, and costs more."
+        yield f"{SIMPLE[role]} reaches {score:.3f}{ending}"
 
 
 def _of_a_wrong_teacher(result: RunResult) -> Iterator[str]:
@@ -99,14 +131,14 @@ def _of_the_student_alone(result: RunResult) -> Iterator[str]:
     alone = result.student_alone_score
     if alone is None or result.student_score is None:
         return
-    difference = result.student_score - alone
+    difference, (low, high) = result.student_score - alone, _lead(result, "student_alone", alone)
     reaches = f"Without a teacher the same student reaches {alone:.3f}"
-    if difference <= 0:
-        yield f"{reaches}: the teacher brought nothing ({difference:+.3f})."
-    elif _lead(result, alone, "student_alone") <= 0:
-        yield f"{reaches}; what the teacher brought, {difference:+.3f}, lies within the error."
-    else:
+    if low > 0:
         yield f"{reaches}; the teacher brought {difference:+.3f}."
+    elif high < 0:
+        yield f"{reaches}: this teacher does harm ({difference:+.3f})."
+    else:
+        yield f"{reaches}; what the teacher brought, {difference:+.3f}, lies within the error."
 
 
 def _of_the_teacher(result: RunResult) -> Iterator[str]:
@@ -116,6 +148,8 @@ def _of_the_teacher(result: RunResult) -> Iterator[str]:
         return
     between = f" ({100 * bounds[0]:.0f} % to {100 * bounds[1]:.0f} %)" if bounds else ""
     kept = f"{100 * ratio:.0f} %{between} of the teacher's {result.named(result.metric)}, {result.teacher_score:.3f}"
+    if not _learned(result, "teacher"):
+        kept += ", which is itself not clearly above the commonest answer, so that this says little"
     yield f"It keeps {kept}." if ratio > 0 else f"It keeps nothing of the teacher's score, {result.teacher_score:.3f}."
 
 
@@ -137,24 +171,18 @@ def _of_the_rows(result: RunResult) -> Iterator[str]:
 
 def _what_to_change(result: RunResult) -> Iterator[str]:
     """One sentence, where the student is not what was hoped for."""
-    score, ratio, trivial = result.student_score, result.distillation_ratio, result.trivial_score
+    score, ratio, learned = result.student_score, result.distillation_ratio, _learned(result, "student")
     others = [*_simple(result).values(), *filter(None, [result.student_alone_score])]
-    nothing = trivial is not None and _low(result) <= trivial
-    weak = nothing or score is None or any(score < other for other in others) or (ratio is not None and ratio < KEPT)
-    if not weak:
+    if learned and score is not None and score >= max(others, default=score) and (ratio is None or ratio >= KEPT):
         return
-    advice = [text for text in (_more_epochs(result), _rate(result, nothing), _rows(result), _size(result)) if text]
-    if teacher := _better_teacher(result):
-        advice.insert(0, teacher)
-    yield f"What may help: {'; '.join(advice or ['another pipeline (autodistill recommend)'])}."
+    advice = [_better_teacher(result), _more_epochs(result), _rate(result, learned), _rows(result), _size(result)]
+    yield f"What may help: {'; '.join(filter(None, advice)) or 'another pipeline (autodistill recommend)'}."
 
 
 def _better_teacher(result: RunResult) -> str:
-    bounds = result.interval("teacher", result.metric)
-    low = bounds[0] if bounds else result.teacher_score
-    if low is None or result.trivial_score is None or low > result.trivial_score:
+    if result.teacher_score is None or _learned(result, "teacher"):
         return ""
-    return "a teacher that has learned the task (it is not clearly above the commonest answer itself)"
+    return "a teacher that has learned the task"
 
 
 def _more_epochs(result: RunResult) -> str:
@@ -164,14 +192,14 @@ def _more_epochs(result: RunResult) -> str:
     return f"more epochs, because the last one was the best (--set training.epochs={2 * epochs})"
 
 
-def _rate(result: RunResult, nothing: bool) -> str:
+def _rate(result: RunResult, learned: bool) -> str:
     rate = result.pipeline.get("training", {}).get("learning_rate")
-    return f"a higher learning rate (--set training.learning_rate={3 * rate:.2g})" if nothing and rate else ""
+    return "" if learned or not rate else f"a higher learning rate (--set training.learning_rate={3 * rate:.2g})"
 
 
 def _rows(result: RunResult) -> str:
-    rows = result.train_examples
-    return f"more training rows than {rows:,}, or --augment random" if rows < FEW_ROWS else ""
+    rows, augmented = result.train_examples, result.pipeline.get("augmentation", {}).get("operators")
+    return "" if rows >= FEW_ROWS else f"more training rows than {rows:,}{'' if augmented else ', or --augment random'}"
 
 
 def _size(result: RunResult) -> str:

@@ -20,7 +20,6 @@ from engine.evaluation.intervals import (
     exact,
     from_record,
     in_words,
-    interval,
     lead_intervals,
     measure,
     ratio_interval,
@@ -219,11 +218,63 @@ def test_many_rows_and_classes_take_seconds() -> None:
     assert measured.intervals["accuracy"][0] < 1 / 77 < measured.intervals["accuracy"][1]
 
 
+def test_thousands_of_classes_fit_into_memory() -> None:
+    """A dense matrix of rows and classes would have 6 · 10⁷ cells."""
+    random = np.random.default_rng(0)
+    gold = random.permutation(np.arange(10_000) % 2_000)
+    task = classes(gold.tolist(), 2_000)
+    with within(seconds=60):
+        answers = np.where(random.random(10_000) < 0.7, gold, (gold + 1) % 2_000)
+        measured = measure(task, task.train, answers.tolist())
+    assert measured.intervals["accuracy"][0] < 0.7 < measured.intervals["accuracy"][1]
+    assert measured.intervals["f1_macro"][0] < measured.scores["f1_macro"] < measured.intervals["f1_macro"][1]
+
+
+def test_more_errors_never_make_it_surer() -> None:
+    gold = np.arange(50) % 2
+    task = classes(gold.tolist(), 2)
+    lows = [measure(task, *_of(gold, np.arange(50) >= wrong)).intervals["accuracy"][0] for wrong in range(4)]
+    assert lows == sorted(lows, reverse=True)
+
+
+def test_a_correlation_of_equal_answers_is_nothing_for_sure() -> None:
+    gold = np.arange(494) % 2
+    task = classes(gold.tolist(), 2)
+    measured = measure(task, task.train, [0] * 494)
+    assert measured.intervals["mcc"] == [0, 0]
+    values = make_task("regression", [{"text": "a", "label": float(row % 7)} for row in range(60)])
+    assert measure(values, values.train, [1.0] * 60).intervals == {"spearman": [0, 0], "pearson": [0, 0]}
+
+
+def test_names_in_few_sentences_tell_little_but_something() -> None:
+    rows = [{"tokens": ["a", "b"], "tags": [1, 2] if row < 3 else [0, 0]} for row in range(200)]
+    task = make_task("tagging", rows, labels=NER, metrics=("seqeval_f1", "accuracy"))
+    perfect = measure(task, task.train, task.train["tags"][:])
+    assert perfect.intervals["seqeval_f1"] == pytest.approx([0.025 ** (1 / 3), 1])
+
+
+def test_the_ratio_of_equal_answers_may_go_either_way() -> None:
+    gold = np.arange(400) % 2
+    task = classes(gold.tolist(), 2)
+    one = measure(task, *_of(gold, np.arange(400) >= 60))
+    low, high = ratio_interval(task, task.train, one, one)
+    assert 0.98 < low < 1 < high < 1.02
+    assert lead_intervals(task, task.train, one, {"other": one}) == {"other": [0, 0]}
+
+
+def test_draws_are_those_of_the_answers() -> None:
+    """They are kept as long as the process lives; of measures that were read again they are computed anew."""
+    gold = np.arange(100) % 2
+    task = classes(gold.tolist(), 2)
+    one, other = (measure(task, *_of(gold, np.arange(100) >= wrong)) for wrong in (10, 20))
+    read = from_record(as_record({"one": one, "other": other}))
+    assert ratio_interval(task, task.train, one, other) == ratio_interval(task, task.train, read["one"], read["other"])
+
+
 def test_a_narrower_interval_of_more_rows() -> None:
-    widths = [np.ptp(interval(draws(classes([0, 1] * n, 2), *_half(n))["accuracy"], 2 * n)) for n in (20, 200)]
+    widths = []
+    for n in (20, 200):
+        gold = np.array([0, 1] * n)
+        measured = measure(classes(gold.tolist(), 2), *_of(gold, np.arange(2 * n) % 4 < 2))
+        widths.append(np.ptp(measured.intervals["accuracy"]))
     assert widths[1] < widths[0] / 2
-
-
-def _half(n: int) -> tuple:
-    gold = np.array([0, 1] * n)
-    return _of(gold, np.arange(2 * n) % 4 < 2)

@@ -99,7 +99,7 @@ def test_classes_and_their_confusion(tmp_path: Path) -> None:
     assert "| class ↓ answer → | ham | a\\|b |" in card.text
     assert "| ham | 1,200 | 34 |" in card.text
     many = card_for(tmp_path / "many", classes=classes * 11, confusion=[[0]])
-    assert "The 22 classes and their confusion matrix are in `result.json`." in many.text
+    assert "The scores of the 22 classes and their confusion matrix are in `result.json`." in many.text
     assert "precision |" not in many.text
 
 

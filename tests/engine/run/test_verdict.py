@@ -37,6 +37,12 @@ def a_run(student: float = 0.85, width: float = 0.05, **more: Any) -> RunResult:
     return made_record(**(usual | more))
 
 
+TEACHER_OF_CHANCE = {
+    "scores": {"student": {"test": {"accuracy": 0.52}}, "teacher": {"test": {"accuracy": 0.5}}},
+    "intervals": {"student": {"test": {"accuracy": [0.47, 0.57]}}, "teacher": {"test": {"accuracy": [0.45, 0.55]}}},
+}
+
+
 def said(**more: Any) -> str:
     return " ".join(verdict(a_run(**more)))
 
@@ -48,7 +54,7 @@ def with_simple(score: float, role: str = "bilstm", **more: Any) -> str:
 
 def test_a_good_student_is_called_one() -> None:
     assert verdict(a_run()) == [
-        "The student's accuracy, 0.850 (0.800 to 0.900), is clearly above that of always giving the commonest answer, "
+        "The student's accuracy, 0.8500 (0.800 to 0.900), is clearly above that of always giving the commonest answer, "
         "0.500.",
         "It keeps 94 % (89 % to 100 %) of the teacher's accuracy, 0.900.",
     ]
@@ -67,12 +73,48 @@ def test_against_the_commonest_answer(student: float, words: str) -> None:
 
 
 def test_against_the_mean() -> None:
-    run = a_run(student=-0.5, task_kind="regression", trivial_score=0.0, metric="spearman")
+    scores = {"student": {"test": {"spearman": -0.5}}}
+    run = a_run(student=-0.5, task_kind="regression", trivial_score=0.0, metric="spearman", scores=scores)
     assert "is below that of always giving the mean, 0.000" in " ".join(verdict(run))
 
 
 def test_without_an_interval_the_score_itself_counts() -> None:
-    assert "The student's accuracy, 0.530, is clearly above" in said(student=0.53, intervals={}, ratio_interval=None)
+    assert "The student's accuracy, 0.5300, is clearly above" in said(student=0.53, intervals={}, ratio_interval=None)
+
+
+def of_classes(recalls: tuple[float, float], rows: tuple[int, int]) -> list[dict[str, Any]]:
+    return [
+        {"label": label, "precision": 0.0, "recall": recall, "f1": 0.0, "rows": count}
+        for label, recall, count in zip(("ham", "spam"), recalls, rows, strict=True)
+    ]
+
+
+def test_a_student_below_the_commonest_answer_may_tell_rare_classes_apart() -> None:
+    balanced = {
+        "scores": {"student": {"test": {"accuracy": 0.947, "balanced_accuracy": 0.71}}},
+        "intervals": {"student": {"test": {"accuracy": [0.93, 0.96], "balanced_accuracy": [0.6, 0.8]}}},
+        "classes": of_classes((0.99, 0.43), (950, 50)),
+    }
+    told = said(student=0.947, trivial_score=0.95, **balanced)
+    assert "yet it tells the classes apart (balanced accuracy 0.710); --metric f1_macro" in told
+    assert "learned nothing" not in told
+    assert "What may help" not in told
+    balanced["intervals"]["student"]["test"]["balanced_accuracy"] = [0.49, 0.8]
+    assert "it has learned nothing of use" in said(student=0.947, trivial_score=0.95, **balanced)
+
+
+def test_nothing_can_be_told_from_one_class() -> None:
+    told = said(student=0.98, trivial_score=1.0, classes=of_classes((0.98, 0.0), (200, 0)))
+    assert "All rows of test are of one class: their score says little" in told
+    assert "learned nothing" not in told
+
+
+def test_against_f1_of_always_answering_its_class() -> None:
+    f1 = {"metric": "f1", "positive": "spam", "trivial_score": 0.095}
+    f1 |= {"scores": {"student": {"test": {"f1": 0.095}}}, "intervals": {"student": {"test": {"f1": [0.06, 0.13]}}}}
+    assert "The student's f1 of spam, 0.0950 (0.060 to 0.130), is not clearly above that of always giving spam" in said(
+        student=0.095, **f1
+    )
 
 
 def test_classes_that_are_never_found() -> None:
@@ -82,15 +124,16 @@ def test_classes_that_are_never_found() -> None:
     ]
     assert "It never finds spam (5 rows)." in said(classes=classes)
     many = [{**classes[1], "label": f"c{number}"} for number in range(8)]
-    assert "c4 (5 rows) and 3 more classes." in said(classes=many)
+    assert "c4 (5 rows) and 3 more." in said(classes=many)
 
 
 @pytest.mark.parametrize("role", SIMPLE)
 @pytest.mark.parametrize(
     ("score", "words"),
     [
-        (0.86, "reaches 0.860, more than the student: as it is, this student is not worth serving."),
-        (0.84, "reaches 0.840; the student is not clearly better."),
+        (0.91, "reaches 0.910, more than the student: as it is, this student is not worth serving."),
+        (0.86, "reaches 0.860; the student is not clearly better, and costs more."),
+        (0.84, "reaches 0.840; the student is not clearly better, and costs more."),
         (0.7, "reaches 0.700; the student is clearly better."),
     ],
 )
@@ -105,7 +148,7 @@ def test_a_difference_is_judged_by_its_own_interval() -> None:
     assert "0.840; the student is clearly better." in with_simple(0.84, lead_intervals=clear)
     assert "the teacher brought +0.010." in said(student_alone_score=0.84, lead_intervals=clear)
     unclear = {"bilstm": [-0.01, 0.3], "student_alone": [-0.01, 0.3]}
-    assert "0.700; the student is not clearly better." in with_simple(0.7, lead_intervals=unclear)
+    assert "0.700; the student is not clearly better, and costs more." in with_simple(0.7, lead_intervals=unclear)
     assert "+0.150, lies within the error." in said(student_alone_score=0.7, lead_intervals=unclear)
 
 
@@ -121,7 +164,8 @@ def test_a_teacher_below_a_simple_model_is_the_wrong_one(role: str) -> None:
 @pytest.mark.parametrize(
     ("alone", "words"),
     [
-        (0.87, "reaches 0.870: the teacher brought nothing (-0.020)."),
+        (0.91, "reaches 0.910: this teacher does harm (-0.060)."),
+        (0.87, "reaches 0.870; what the teacher brought, -0.020, lies within the error."),
         (0.84, "reaches 0.840; what the teacher brought, +0.010, lies within the error."),
         (0.7, "reaches 0.700; the teacher brought +0.150."),
     ],
@@ -148,7 +192,17 @@ def test_against_the_prediction(predicted: list[float], words: str) -> None:
     assert f"The ratio, 0.944, {words}" in said(predicted_ratio=predicted)
 
 
+def test_a_teacher_of_chance_makes_a_ratio_of_little_worth() -> None:
+    told = said(student=0.52, teacher_score=0.5, **TEACHER_OF_CHANCE)
+    assert "so that this says little." in told
+    assert "What may help: a teacher that has learned the task; " in told
+    assert "so that this says little" not in said()
+
+
 def test_rows_that_selected_and_report_flatter() -> None:
+    near = {"student": 0.56, "selected_on": "test"}  # 0.51 of a test set, half as far again of rows that selected
+    assert "0.5600 (0.510 to 0.610), is clearly above" in said(student=0.56)
+    assert "0.5600 (0.510 to 0.610), is not clearly above" in said(**near)
     assert "The same rows (test) selected and report, which flatters; --test names others." in said(selected_on="test")
     assert "flatters" not in said()
 
@@ -160,7 +214,6 @@ def test_rows_that_selected_and_report_flatter() -> None:
         ({}, "a higher learning rate (--set training.learning_rate=0.0003)"),
         ({"train_examples": 32}, "more training rows than 32, or --augment random"),
         ({"parameters": 4, "teacher_parameters": 100}, "a larger student than 4 % of the teacher"),
-        ({"teacher_score": 0.5}, "a teacher that has learned the task (it is not clearly above the commonest answer"),
     ],
 )
 def test_what_to_change(more: dict[str, Any], advice: str) -> None:
