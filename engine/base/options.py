@@ -18,7 +18,7 @@ from engine.base.spec import Described
 
 Precision = Literal["auto", "bf16", "fp16", "float32"]
 LEARNING_RATES = ((256, 3e-4), (512, 1e-4))
-"""Width of the hidden states up to which a pretrained encoder is fine-tuned at a rate; wider ones at `LEARNING_RATE`.
+"""Width of the hidden states up to which a pretrained encoder is trained at a rate; wider ones at `LEARNING_RATE`.
 
 3e-4 and 1e-4 are the upper two of those from which Turc et al. (2019) chose for small BERTs; ELECTRA (Clark et al.
 2020) takes 1e-4 for its small and its base model, 5e-5 for the large one."""
@@ -29,6 +29,17 @@ LEAST_EPOCHS, LEAST_FROM_SCRATCH, MOST_EPOCHS, LEAST_PATIENCE = 4, 10, 30, 2
 """A teacher trains for `STEPS`, but for at least and at most so many epochs, and stops when its score has not risen for
 `PATIENT_STEPS`, or so many epochs where these are longer. Four epochs are the most of Devlin et al. (2019), for large
 data; that small data needs many more is Mosbach et al.'s (2021). The other values are ours (benchmarks/RESULTS.md)."""
+
+
+def usual_rate(from_scratch: bool, width: int) -> float:
+    """The learning rate of an encoder of this width, teacher or student.
+
+    Example:
+        >>> [usual_rate(False, width) for width in (256, 384, 768)], usual_rate(True, 768)
+        ([0.0003, 0.0001, 5e-05], 0.0005)
+    """
+    by_width = next((rate for widest, rate in LEARNING_RATES if width <= widest), LEARNING_RATE)
+    return FROM_SCRATCH_RATE if from_scratch else by_width
 
 
 def epochs_of(steps: int, rows: int, batch_size: int) -> int:
@@ -69,13 +80,12 @@ class FineTuning(Described):
 
     def resolved(self, from_scratch: bool, width: int, rows: int) -> FineTuning:
         """The same with a value in place of every `None`, for a model of this width and so many training rows."""
-        small = next((rate for widest, rate in LEARNING_RATES if width <= widest), LEARNING_RATE)
         least = LEAST_FROM_SCRATCH if from_scratch else LEAST_EPOCHS
         patience = max(LEAST_PATIENCE, epochs_of(PATIENT_STEPS, rows, self.batch_size))
         values = {
             "epochs": min(max(least, epochs_of(STEPS, rows, self.batch_size)), MOST_EPOCHS),
             "early_stopping": patience if self.epochs is None else 0,
-            "learning_rate": FROM_SCRATCH_RATE if from_scratch else small,
+            "learning_rate": usual_rate(from_scratch, width),
         }
         return self.model_copy(update={k: v for k, v in values.items() if getattr(self, k) is None})
 

@@ -88,9 +88,11 @@ class Pipeline(Spec):
         """The prediction loss on a task of this kind."""
         return self.prediction or (components.PredictionMSE() if kind == "regression" else components.PredictionCE())
 
-    def for_task(self, task: Task, from_scratch: bool = False, positions: int | None = None) -> Pipeline:
+    def for_task(
+        self, task: Task, from_scratch: bool = False, positions: int | None = None, width: int | None = None
+    ) -> Pipeline:
         """The same with every `None` resolved for this task and this kind of student; as `Training.for_task`."""
-        training = self.training.for_task(task, from_scratch, positions)
+        training = self.training.for_task(task, from_scratch, positions, width)
         return self.model_copy(update={"prediction": self.prediction_for(task.kind), "training": training})
 
     def problems_with(self, kind: TaskKind) -> list[Problem]:

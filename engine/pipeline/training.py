@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from engine.base.options import FROM_SCRATCH_RATE, LEARNING_RATE, epochs_of
+from engine.base.options import LEARNING_RATE, epochs_of, usual_rate
 from engine.base.spec import Spec, Weight
 from engine.data.lengths import LONGEST, usual_length
 from engine.data.task import KINDS, Task
@@ -36,7 +36,7 @@ class Training(Spec):
     and more of it where the data need it and `paper` is not set."""
 
     paper: bool = False
-    """Whether the paper's epochs and length hold for small data and long texts, too."""
+    """Whether the paper's epochs, length and learning rate hold for small data, long texts and narrow students, too."""
     epochs: Annotated[int, Field(ge=1)] | None = None
     """20, 30 for question answering, 50 for CoLA; more where that is fewer than 1,000 steps, up to 50 (ours)."""
     early_stopping: Annotated[int, Field(ge=0)] = 0
@@ -44,7 +44,8 @@ class Training(Spec):
     rate stays that of all epochs."""
     batch_size: Annotated[int, Field(ge=1)] = 16  # examples per forward pass, over all processes together
     gradient_accumulation: Annotated[int, Field(ge=1)] = 1  # forward passes per optimiser step
-    learning_rate: Annotated[float, Field(gt=0)] | None = None  # 5e-5; for a student from scratch 5e-4 (ours)
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    """5e-5 to 3e-4, by the student's width, as a teacher's; 5e-4 from scratch (ours)."""
     weight_decay: Weight = 0.01
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the steps in which the learning rate rises; afterwards it falls linearly to zero."""
@@ -55,10 +56,13 @@ class Training(Spec):
     window_overlap: Annotated[int, Field(ge=0)] | None = None
     """Question answering only: tokens that neighbouring windows share; 128 (Devlin et al. 2019)."""
 
-    def for_task(self, task: Task, from_scratch: bool = False, positions: int | None = None) -> Training:
+    def for_task(
+        self, task: Task, from_scratch: bool = False, positions: int | None = None, width: int | None = None
+    ) -> Training:
         """The same with the value for this task, and this kind of student, in place of every `None`.
 
         Args:
+            width: Of the student; where it is not known, the learning rate stays open.
             positions: Tokens that the models can read, where something limits them; a length that is given may be more.
         """
         epochs, length = _of_the_paper(task)
@@ -67,9 +71,10 @@ class Training(Spec):
             epochs = max(epochs, min(epochs_of(LEAST_STEPS, len(task.train), step), MOST_EPOCHS))
             if task.kind != "question_answering":
                 length = max(length, min(usual_length(task), positions or LONGEST))
+        rate = None if width is None else usual_rate(from_scratch, width)
         defaults: dict[str, Any] = {
             "epochs": epochs,
-            "learning_rate": FROM_SCRATCH_RATE if from_scratch else LEARNING_RATE,
+            "learning_rate": LEARNING_RATE if self.paper and not from_scratch else rate,
             "max_length": length,
             "window_overlap": 128 if task.kind == "question_answering" else None,
         }

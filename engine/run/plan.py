@@ -125,7 +125,7 @@ def plan_run(
     members = tuple(plan_teacher(name, task, fine_tuning, MEMBERS, whole) for name in others)
     own = start_of(names[1], "student", whole)
     limits = [limit for each in (whole, own, *(member.start for member in members)) if (limit := each.positions)]
-    settled = pipeline.for_task(task, isinstance(names[1], Scratch), min(limits, default=None))
+    settled = pipeline.for_task(task, own.from_scratch, min(limits, default=None), own.width)
     plan = RunPlan(task, settled, teacher, student, teacher_plan, own, seed, precision, members)
     problems = check_layers(settled.mapping, plan.student.layers, whole.layers)
     for start in (*(each.start for each in plan.team), plan.student):

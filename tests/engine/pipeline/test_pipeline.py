@@ -133,9 +133,9 @@ def test_which_kinds_of_tasks_a_pipeline_suits(case: str) -> None:
 @pytest.mark.parametrize("name", ROWS)
 def test_for_a_task_nothing_is_open_and_nothing_else_changes(name: str) -> None:
     task, pipeline = toy_task(name, rows=4, held_out=2), Pipeline(training=Training(epochs=3))
-    resolved = pipeline.for_task(task)
+    resolved = pipeline.for_task(task, width=384)
     assert resolved.prediction == (PredictionMSE() if task.kind == "regression" else PredictionCE())
-    assert resolved.training == pipeline.training.for_task(task)
+    assert resolved.training == pipeline.training.for_task(task, width=384)
     assert resolved.training.epochs == 3
     untouched = {"prediction", "training"}
     assert resolved.model_dump(exclude=untouched) == pipeline.model_dump(exclude=untouched)

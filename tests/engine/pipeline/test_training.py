@@ -41,10 +41,18 @@ def test_weights_of_the_paper_are_the_defaults() -> None:
 )
 def test_a_tasks_values_are_those_of_the_papers(name: str, epochs: int, length: int, overlap: int | None) -> None:
     task = with_rows(toy_task(name, rows=4, held_out=2), 1000)
-    resolved = Training().for_task(task)
+    resolved = Training().for_task(task, width=768)
     assert (resolved.epochs, resolved.max_length, resolved.window_overlap) == (epochs, length, overlap)
     assert resolved.learning_rate == 5e-5
-    assert Training().for_task(task, from_scratch=True) == resolved.model_copy(update={"learning_rate": 5e-4})
+    scratch = Training().for_task(task, from_scratch=True, width=768)
+    assert scratch == resolved.model_copy(update={"learning_rate": 5e-4})
+
+
+@pytest.mark.parametrize(("width", "rate"), [(128, 3e-4), (312, 1e-4), (384, 1e-4), (768, 5e-5), (None, None)])
+def test_a_narrow_student_learns_faster(width: int | None, rate: float | None) -> None:
+    assert Training().for_task(TASK, width=width).learning_rate == rate
+    assert Training(learning_rate=2e-4).for_task(TASK, width=width).learning_rate == 2e-4
+    assert Training(paper=True).for_task(TASK, width=width).learning_rate == 5e-5
 
 
 @pytest.mark.parametrize("name, epochs", [("cola", 50), ("nyu-mll/glue/cola", 50), ("colada", 20), ("cola/other", 20)])
@@ -98,10 +106,10 @@ trainings = st.builds(
 
 @given(trainings, st.booleans())
 def test_what_was_chosen_stays(training: Training, from_scratch: bool) -> None:
-    resolved = training.for_task(TASK, from_scratch)
+    resolved = training.for_task(TASK, from_scratch, width=128)
     chosen = training.model_dump(exclude_none=True)
     assert {name: getattr(resolved, name) for name in chosen} == chosen
-    assert resolved.for_task(TASK, not from_scratch) == resolved
+    assert resolved.for_task(TASK, not from_scratch, width=768) == resolved
 
 
 def test_weights_with_augmentation_are_weights() -> None:
