@@ -179,6 +179,17 @@ def test_the_default_predictor_recommends_too(folder: Path, task: Task) -> None:
     assert found.picks[0].standing == max(pick.standing for pick in found.picks)
 
 
+def test_the_interval_of_what_no_past_run_is_like_is_wider(
+    folder: Path, task: Task, found: Recommendation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """These models start from scratch, those of the past are pretrained."""
+    assert any("No past run is like this" in warning for warning in found.warnings)
+    monkeypatch.setattr("autodistill.recommend.recommend.unlike", lambda *_: {})
+    for outside, inside in zip(found.picks, recommend(folder, task).picks, strict=True):
+        assert (outside.key, outside.ratio) == (inside.key, inside.ratio)
+        assert outside.ratio_low < inside.ratio_low
+
+
 # --- datasets unlike the past ones ------------------------------------------------------------------
 
 
