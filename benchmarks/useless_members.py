@@ -51,10 +51,7 @@ def main() -> None:
                 task,
                 teacher=given.teacher,
                 student=given.student,
-                pipeline={
-                    "team": team,
-                    "training": {"epochs": given.epochs, "learning_rate": given.learning_rate},
-                },
+                pipeline={"team": team, "training": {"epochs": given.epochs, "learning_rate": given.learning_rate}},
                 out=out,
                 seed=seed,
                 options=options,
