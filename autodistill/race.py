@@ -209,7 +209,7 @@ def _close(request: Request, outcome: Outcome, reporter: Reporter) -> None:
     result = outcome.result
     if result.status != "pruned":
         return
-    reached = f"{result.metric} {outcome.score:.4f} after epoch {len(result.history)}"
+    reached = f"{result.metric} {outcome.score:.4f} after epoch {result.epochs}"
     reporter.message(f"pick {outcome.pick.rank} is stopped: {reached}")
     record_run(request, result, outcome.folder)
     if int(os.environ.get("RANK", "0")) == 0:

@@ -246,8 +246,7 @@ def test_the_best_epoch_is_kept(
     ended, state = trained(stage, machine)
     assert (state.best_epoch, state.best_score) == (best, scores[best - 1])
     assert [same(ended, after) for after in seen] == [number == best for number in (1, 2, 3)]
-    paused = replace(stage, until_epoch=1), replace(state, epoch=1)
-    assert measured_best(*paused, machine)["validation"].scores["accuracy"] == scores[best - 1]
+    assert measured_best(stage, state, machine, paused=True)["validation"].scores["accuracy"] == scores[best - 1]
 
 
 @pytest.mark.parametrize("role", ["validation", "test"])
