@@ -133,6 +133,8 @@ def run_picks(request: Request, picks: Sequence[Pick], reporter: Reporter) -> li
         reporter.message(rule(stops, len(picks)))
     for epoch in [*stops, None]:
         for rank, pick in running.items():
+            if rank in outcomes and outcomes[rank].result.status == "ok":
+                continue  # over already: by early stopping, or because it has fewer epochs
             if len(picks) > 1:
                 aim = "to its end" if epoch is None else f"to epoch {epoch}"
                 reporter.message(f"pick {rank}: {pick.words}, {aim}")
