@@ -63,6 +63,7 @@ def recommend(request: Request, reporter: Reporter) -> Recommendation:
     dataset = describe_dataset(request, reporter)
     table = with_dataset(table, dataset)
     fitted = fit_predictor(request.predictor, table, request.options.cache, reporter)
+    table = replace(table, datasets={**table.datasets, dataset.name: dataset})  # candidates are of it as it is now
     candidates = _candidates(request, space, costs, dataset)
     new = replace(table, runs=candidates)
     standings = fitted.rank(new).round(TIED)
