@@ -24,8 +24,8 @@ STARTS = {1.0: "pretrained", 2.0: "from scratch"}
 FAR = {"n_train": 5.0, EPOCHS: 2.0, **{f"{role}_parameters": 2.0 for role in MODELS}, **dict.fromkeys(MODELS, 1.0)}
 """What runs are compared in → the largest factor between values that are near; a model is compared by how it starts.
 
-That of the data is the smallest whole number with which nothing between the published datasets (2,500 to 393,000 examples) is far
-from three of them.
+That of the data is the smallest whole number with which nothing between the published datasets (2,500 to 393,000
+examples) is far from three of them.
 """
 WORDS = {
     "n_train": "{} training example{}",
