@@ -182,7 +182,8 @@ class RunResult(Record):
     identity: str  # hash of pipeline, dataset, teacher, student, seed and precision: equal for equal runs
     task: str
     task_kind: TaskKind
-    dataset_fingerprint: str
+    dataset_fingerprint: str  # of rows, splits, labels and metric
+    dataset_source: str = ""  # of the training rows as they came: equal for every sample, split and metric of them
     dataset_hub: str = ""  # the hub name that was asked for, in full; empty for files, and in older records
     labels: list[str]
     columns: dict[str, str] = {}  # field → column of the training data; empty in records of before
