@@ -73,7 +73,7 @@ def load_task(
     """
     from engine.data.schema import infer
     from engine.data.sources import read_source, with_test
-    from engine.data.splits import check_test, divided, training_split
+    from engine.data.splits import check_test, divided, normalised, training_split
 
     limits = {"train": max_train, "validation": max_validation, "test": max_test}
     _check_limits(limits)
@@ -85,9 +85,10 @@ def load_task(
         check_test(source, schema)
     notes = [*source.notes, *schema.notes]
     metrics = _metrics(source, schema, metric)
-    parts, whole = divided(source, schema, train, seed, limits, notes)
-    labelled = {split: rows for role in limits for split, rows in parts[role].items()}
-    found = _positive(schema, labelled["train"], positive, source.declared.published, notes)
+    parts = normalised(source, schema, train, notes)
+    every_row = parts["train"]["train"]  # before a sample or a split, which could turn two classes of like size around
+    labelled = divided(parts, schema, train.where, seed, limits, notes)
+    found = _positive(schema, every_row, positive, source.declared.published, notes)
     identity = fingerprint(schema.kind, schema.labels, metrics[0], labelled, found)
     sets = {
         role: {split: _dataset(rows, f"{identity}-{role}-{split}") for split, rows in of_role.items()}
@@ -107,7 +108,7 @@ def load_task(
         columns=dict(schema.columns),
         notes=tuple(notes),
         fingerprint=identity,
-        source=source_of(schema.kind, schema.labels, whole),
+        source=source_of(schema.kind, schema.labels, every_row),
         positive=found,
         hub=source.hub,
     )

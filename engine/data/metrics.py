@@ -84,7 +84,8 @@ def positive_class(
     """The index of the class that `f1` is of, and why.
 
     Args:
-        counts: Training rows of each class; of two the rarer one is positive, of equal ones the second.
+        counts: Rows of each class before any are held out or sampled; of two the rarer one is positive, of equal ones
+            the second.
         wanted: The name of the class that was asked for.
         published: Whether the rows are a benchmark's, whose F1 is of the second class (GLUE).
 

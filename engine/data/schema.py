@@ -4,7 +4,7 @@ Decided here: lists of words with lists of tags are tagging; question, context a
 decimal labels are regression, whole numbers with more than 50 different values, one for every two rows, too,
 everything else is classification. What the user names goes before what the source declares, and that before what is
 inferred; every inference is said in a note. A label is never guessed: where several columns could hold it, and none is
-called so, the user is asked. Of the cells that are looked at most decide, so that a few damaged rows do not hide a
+called `label`, the user is asked. Of the cells that are looked at most decide, so that a few damaged rows do not hide a
 column: they are named later, one by one.
 """
 
@@ -209,15 +209,16 @@ def _text_columns(train: RawSplit, declared: Declared, named: Mapping[str, str],
     if "text" in named and "text_pair" not in named:
         given.pop("text_pair", None)
     label_notes: list[str] = []
-    label = given.pop("label", None) or _label_by_name(train, given.values(), label_notes)
-    taken = (label, given.get("text_pair"))
+    label = given.pop("label", None)
+    likely = [label] if label else _labels_by_name(train, given.values())
+    taken = (*likely[:1], given.get("text_pair"))
     texts = [
         name
         for name in train.names
         if name not in taken and not IDENTIFIERS.fullmatch(name) and _looks(train, name, _is_text)
     ]
     columns = given if "text" in given else {**_texts_by_name(train, texts, () if given else PAIRS, notes), **given}
-    label = label or _label_by_values(train, list(columns.values()), label_notes)
+    label = label or _one_label(train, likely, list(columns.values()), label_notes)
     notes += label_notes
     return {**columns, "label": label}
 
@@ -244,17 +245,19 @@ def _texts_by_name(
     return {"text": _chosen("text", fitting, notes, ", the longest one" if rest else "")}
 
 
-def _label_by_name(train: RawSplit, taken: Iterable[str], notes: list[str]) -> str | None:
+def _labels_by_name(train: RawSplit, taken: Iterable[str]) -> list[str]:
+    """The columns that are called like labels, and could be some."""
     by_name = _by_name(column for column in train.names if column not in taken)
     found = [by_name[name] for name in LABELS if name in by_name]
-    found = [column for column in found if column.lower() in PLAIN or _few_or_numbers(train, column)]
-    return _label(train, found, notes) if found else None
+    return [column for column in found if column.lower() in PLAIN or _few_or_numbers(train, column)]
 
 
-def _label_by_values(train: RawSplit, taken: Sequence[str], notes: list[str]) -> str:
-    """The one column that could hold labels, by its values alone; one that never changes is no other."""
+def _one_label(train: RawSplit, likely: Sequence[str], taken: Sequence[str], notes: list[str]) -> str:
+    """The column whose name leaves no doubt, or the one that could hold labels; one that never changes is no other."""
+    if likely and likely[0].lower() in PLAIN:
+        return _label(train, likely, notes)
     columns = [column for column in train.names if column not in taken and not IDENTIFIERS.fullmatch(column)]
-    found = [column for column in columns if _few_or_numbers(train, column)]
+    found = [*likely, *(column for column in columns if column not in likely and _few_or_numbers(train, column))]
     found = [column for column in found if len(class_names(different(train.table[column]))) > 1] or found
     if not found:
         advice = "Name it with --label."

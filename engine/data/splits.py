@@ -3,14 +3,14 @@
 Decided here: what selects does not report. Where a source has no validation set, a tenth of the training rows is held
 out, at least 50 and at most 2,000; where it has no labelled test set either, another tenth; together never more than a
 third. A source that brings its validation set alone keeps its rows as they are, and one that is too small for a test
-set of ten rows holds out validation alone: then scores are of rows that also selected. Classes keep their shares, and a
-class with one row keeps it in training; questions about one context stay together, because the same paragraph on both
-sides would flatter the score. scikit-learn draws the rows.
+set of ten rows holds out validation alone: then scores are of rows that also selected. Equal texts, and questions about
+one context, are held out together (`engine.data.groups`), unless whole groups come to less than half of what is wanted
+or half as much again, or to fewer than ten rows: then rows are held out one by one, and a note says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from engine.base.errors import InputError, Problem, counted
 from engine.data.cells import different, in_shares, is_missing
 from engine.data.checks import normalise
+from engine.data.groups import GROUPS, groups_of, hold_out, known_rows
 from engine.data.rows import Findings, RawSplit, Source
 from engine.data.schema import Schema
 from engine.data.task import TaskKind
@@ -56,65 +57,31 @@ def held_out_size(rows: int, sets: int = 1) -> int:
     return min(max(rows // 10, LEAST), MOST, rows // (3 * sets))
 
 
-def hold_out(
-    strata: Sequence[int] | np.ndarray | None,
-    groups: Sequence[Hashable] | np.ndarray | None,
-    rows: int,
-    size: int,
-    seed: int,
-) -> list[int]:
-    """About `size` of `rows` rows, in ascending order.
-
-    Args:
-        strata: Class of each row, whose shares are kept.
-        groups: What each row belongs to; rows of one group stay together.
-    """
-    together = _whole_groups(groups, size, seed) if groups is not None else []
-    return together or sample(rows, size, seed, strata, keep_one=True)
-
-
-def sample(
-    rows: int, size: int, seed: int, strata: Sequence[int] | np.ndarray | None = None, *, keep_one: bool = False
-) -> list[int]:
+def sample(rows: int, size: int, seed: int, strata: Sequence[int] | np.ndarray | None = None) -> list[int]:
     """`size` of `rows` rows in ascending order, each class with its share and, if there is room, a row.
 
     Args:
         strata: Class of each row.
-        keep_one: Whether one row of each class is left behind, even if the sample becomes smaller.
 
     Example:
-        >>> len(sample(100, 10, seed=0)), sample(4, 2, seed=0, strata=[0, 1, 1, 1], keep_one=True)[0] > 0
+        >>> len(sample(100, 10, seed=0)), 0 in sample(4, 2, seed=0, strata=[0, 1, 1, 1])
         (10, True)
     """
     from sklearn.utils import resample, shuffle
 
     classes = np.zeros(rows, int) if strata is None else np.asarray(strata)
-    mixed = shuffle(np.arange(rows), random_state=seed)
+    pool = mixed = shuffle(np.arange(rows), random_state=seed)
     names, firsts = np.unique(classes[mixed], return_index=True)
-    pool = np.delete(mixed, firsts) if keep_one and strata is not None else mixed
     taken: list[int] = []
     while size := min(size, len(pool)):
         drawn = resample(pool, replace=False, n_samples=size, stratify=classes[pool], random_state=seed)
         absent = ~np.isin(names, classes[[*taken, *drawn]])
-        if keep_one or size < len(names) - len(taken) or not absent.any():
+        if size < len(names) - len(taken) or not absent.any():
             return sorted([*taken, *drawn.tolist()])
         taken += mixed[firsts[absent]].tolist()
         pool = pool[~np.isin(classes[pool], names[absent])]
         size -= int(absent.sum())
     return sorted(taken)
-
-
-def _whole_groups(groups: Sequence[Hashable] | np.ndarray, size: int, seed: int) -> list[int]:
-    """Rows of groups drawn at random, as many as fit into `size` rows; none where each is larger."""
-    from sklearn.utils import shuffle
-
-    _, members, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
-    drawn = []
-    for group in shuffle(np.flatnonzero(counts <= size), random_state=seed):
-        if counts[group] <= size:
-            size -= counts[group]
-            drawn.append(group)
-    return np.flatnonzero(np.isin(members, drawn)).tolist()
 
 
 def training_split(source: Source) -> RawSplit:
@@ -133,29 +100,43 @@ def _named(source: Source, role: str) -> list[str]:
 
 
 def divided(
-    source: Source, schema: Schema, train: RawSplit, seed: int, limits: Mapping[str, int | None], notes: list[str]
-) -> tuple[Parts, pa.Table]:
-    """The rows of every role in normal form, and those of training as they came; `notes` say what became of each.
+    parts: Parts, schema: Schema, where: str, seed: int, limits: Mapping[str, int | None], notes: list[str]
+) -> dict[str, pa.Table]:
+    """Holds out what `parts` lack, and samples; `notes` say what became of each set.
 
     Args:
+        parts: From `normalised`; changed in place.
+        where: The place of the training rows.
         limits: Role → the most rows that each of its sets keeps.
 
+    Returns:
+        The sets with labels: training, then validation, then tests.
+
     Raises:
-        InputError: With every unusable row, or because nothing can be learned from them.
+        InputError: Nothing can be learned from the rows.
     """
-    parts = _normalised(source, schema, train, notes)
-    whole = parts["train"]["train"]
     _hold_out_what_is_missing(parts, schema, seed, notes)
-    labelled = {split: rows for role in ROLES for split, rows in parts[role].items()}
-    _check_targets(labelled, schema, train.where)
+    labelled = _labelled(parts)
+    _check_targets(labelled, schema, where)
     notes += _remarks(labelled, schema)
     for role in ROLES:
         for split, rows in parts[role].items():
             parts[role][split] = _sampled(split, rows, schema, limits[role], seed, notes)
-    return parts, whole
+    labelled = _labelled(parts)
+    notes += known_rows(labelled, schema.kind)
+    return labelled
 
 
-def _normalised(source: Source, schema: Schema, train: RawSplit, notes: list[str]) -> Parts:
+def _labelled(parts: Parts) -> dict[str, pa.Table]:
+    return {split: rows for role in ROLES for split, rows in parts[role].items()}
+
+
+def normalised(source: Source, schema: Schema, train: RawSplit, notes: list[str]) -> Parts:
+    """The rows of every role in normal form, all of them; `notes` say what is not used.
+
+    Raises:
+        InputError: With every unusable row.
+    """
     tests = _named(source, "test")
     labelled = [split for split in tests if _is_labelled(source.splits[split], schema)]
     names = {"validation": _named(source, "validation"), "test": labelled}
@@ -201,23 +182,33 @@ def _hold_out_what_is_missing(parts: Parts, schema: Schema, seed: int, notes: li
     if parts["validation"] or held_out_size(rows, 2) < FEWEST:
         missing = [role for role in missing if role != "test"]
     size = held_out_size(rows, max(len(missing), 1))
+    groups = groups_of(parts["train"]["train"], schema.kind) if missing else np.empty(0)
     for role in missing:
         train = parts["train"]["train"]
-        groups, manner = None, _manner(schema)
-        if "context" in train.column_names:
-            groups, manner = train["context"].dictionary_encode().combine_chunks().indices.to_numpy(), "by context, "
-        chosen = hold_out(_strata(train, schema), groups, len(train), size, seed)
-        if not chosen:
+        held_out, manner = _drawn(train, groups, schema, size, seed)
+        if not held_out.any():
             what = f"too few rows to hold out a {role} set"
             advice = f"Give a {role} set, or more rows."
             raise InputError.of("train", what, counted(rows, "row"), suggestion=advice)
-        share = f"{100 * len(chosen) / rows:.0f} % of the rows ({len(chosen):,})"
+        share = f"{100 * held_out.sum() / rows:.0f} % of the rows ({held_out.sum():,})"
         notes.append(f"no {role} set: {share} held out, {manner}seed {seed}")
-        held_out = np.isin(np.arange(len(train)), chosen)
         parts["train"]["train"], parts[role][role] = train.filter(~held_out), train.filter(held_out)
+        groups = groups[~held_out]
     if not parts["test"]:
         first = next(iter(parts["validation"]))
         notes.append(f"no labelled test set: scores are of {first}, which also selects; --test names one")
+
+
+def _drawn(rows: pa.Table, groups: np.ndarray, schema: Schema, size: int, seed: int) -> tuple[np.ndarray, str]:
+    """Which rows are held out, about `size`, and how they were drawn, in words."""
+    strata, manner = _strata(rows, schema), _manner(schema)
+    if np.bincount(groups).max() == 1:  # each row is a group
+        return hold_out(groups, size, seed, strata), manner
+    for wanted in (size, 3 * size // 2):  # a few large groups may just miss what is needed
+        held_out = hold_out(groups, wanted, seed, strata)
+        if max(size // 2, min(size, FEWEST)) <= held_out.sum() <= 3 * size // 2:
+            return held_out, f"{manner}{GROUPS[schema.kind].whole}, "
+    return hold_out(np.arange(len(rows)), size, seed, strata), f"{manner}{GROUPS[schema.kind].split}, "
 
 
 def _sampled(split: str, rows: pa.Table, schema: Schema, limit: int | None, seed: int, notes: list[str]) -> pa.Table:

@@ -204,6 +204,14 @@ def test_rare_positives_are_named_and_counted() -> None:
     assert named.fingerprint != task.fingerprint
 
 
+@pytest.mark.parametrize("limits", [{}, {"max_train": 400}, {"max_train": 100}, {"seed": 3}])
+def test_the_positive_class_is_that_of_all_training_rows(limits: dict[str, int]) -> None:
+    rows = pd.DataFrame({"text": [f"text {row}" for row in range(1002)], "label": ["b"] * 502 + ["a"] * 500})
+    task = load_task(rows, **limits)
+    assert task.labels[task.positive] == "a"
+    assert "f1 is of the class a (the rarer one)" in task.notes
+
+
 def test_a_number_has_no_positive_class() -> None:
     rows = datasets.Dataset.from_dict({"text": list("abcd"), "label": [0.5, 1.5, 2.5, 3.5]})
     with pytest.raises(InputError, match="--positive: only one of two classes can be positive; got regression"):

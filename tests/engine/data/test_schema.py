@@ -40,6 +40,10 @@ COLUMN_CASES: dict[str, tuple[dict[str, list[Any]], dict[str, str]]] = {
         {"text": TEXTS, "spam": [True, False] * 30, "source": ["mail"] * 60},
         {"text": "text", "label": "spam"},
     ),
+    "a name like a label beside what cannot be one": (
+        {"id": list(range(60)), "text": TEXTS, "title": SHORT, "stars": [1, 2, 3] * 20, "language": ["en"] * 60},
+        {"text": "text", "label": "stars"},
+    ),
     "label is preferred to score": (
         {"score": [0.5, 0.1] * 30, "text": TEXTS, "label": ["x", "y"] * 30},
         {"text": "text", "label": "label"},
@@ -139,6 +143,14 @@ AMBIGUOUS: dict[str, tuple[dict[str, list[Any]], list[str]]] = {
             "'stars' (2 values: 1 (50 %), 2 (50 %))",
             "'score' (60 numbers from 0 to 29.5)",
         ],
+    ),
+    "by the name of one and the values of another": (
+        {"text": TEXTS, "score": [n / 2 for n in range(60)], "spam": ["yes", "no"] * 30, "source": ["mail"] * 60},
+        ["'score' (60 numbers from 0 to 29.5)", "'spam' (2 values: yes (50 %), no (50 %))"],
+    ),
+    "an answer beside a topic": (
+        {"topic": ["p", "q", "r"] * 20, "text": TEXTS, "answer": ["A", "B"] * 30},
+        ["'answer' (2 values: A (50 %), B (50 %))", "'topic' (3 values: p (33 %), q (33 %), r (33 %))"],
     ),
     "of tags": (
         {"tokens": [["Ada", "wrote"]] * 60, "pos_tags": [["N", "V"]] * 60, "ner_tags": [["B-PER", "O"]] * 60},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import datasets
 import pandas as pd
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.data.load import load_task
-from engine.data.splits import held_out_size, hold_out, sample
+from engine.data.splits import held_out_size, sample
+from engine.data.task import KINDS, Task
 from tests.engine.data.written import load
 
 
@@ -39,17 +41,119 @@ def test_too_few_rows_for_a_test_set() -> None:
     assert {split: len(rows) for split, rows in larger.held_out.items()} == {"validation": 10, "test": 10}
 
 
-def test_questions_about_one_context_stay_together() -> None:
-    answer = {"text": ["text"], "answer_start": [0]}
-    contexts = [f"text {row // 5}" for row in range(600)]
-    questions = [f"question {row}" for row in range(600)]
-    rows = datasets.Dataset.from_dict({"question": questions, "context": contexts, "answers": [answer] * 600})
-    task = load_task(rows)
-    validation = task.validation["validation"]
-    test = task.test["test"]
-    assert len(validation) == len(test) == 60
-    contexts = [set(rows["context"]) for rows in (task.train, validation, test)]
-    assert sum(map(len, contexts)) == len(set.union(*contexts)) == 120
+def questions(counts: list[int]) -> datasets.Dataset:
+    """So many questions about each of several contexts."""
+    contexts = [f"text {number}" for number, count in enumerate(counts) for _ in range(count)]
+    answers = [{"text": ["text"], "answer_start": [0]}] * len(contexts)
+    names = [f"question {row}" for row in range(len(contexts))]
+    return datasets.Dataset.from_dict({"question": names, "context": contexts, "answers": answers})
+
+
+CONTEXTS = {  # questions about each context → rows of validation and of test
+    "small ones": ([5] * 120, (60, 60)),
+    "nine large ones and one of two questions": ([130] * 9 + [2], (130, 130)),
+    "nine large ones and one of a single question": ([1] + [150] * 9, (150, 150)),
+    "contexts of three questions": ([3] * 20, (15, 15)),
+}
+
+
+@pytest.mark.parametrize("case", CONTEXTS)
+@pytest.mark.parametrize("seed", range(5))
+def test_questions_about_one_context_stay_together(case: str, seed: int) -> None:
+    counts, expected = CONTEXTS[case]
+    task = load_task(questions(counts), seed=seed)
+    sets = (task.validation["validation"], task.test["test"])
+    sizes = [len(rows) for rows in sets]
+    assert sizes == pytest.approx(expected, abs=min(2, min(counts)))
+    assert min(sizes) >= 10
+    contexts = [set(rows["context"]) for rows in (task.train, *sets)]
+    assert sum(map(len, contexts)) == len(set.union(*contexts)) == len(counts)
+    for role, size in (("test", sizes[1]), ("validation", sizes[0])):
+        share = f"{100 * size / sum(counts):.0f} % of the rows ({size})"
+        assert f"no {role} set: {share} held out, by context, seed {seed}" in task.notes
+
+
+def test_contexts_that_are_too_large_are_split_and_it_is_said() -> None:
+    task = load_task(questions([100, 100]))
+    assert [len(rows) for rows in task.held_out.values()] == [33, 33]
+    for split in ("test", "validation"):
+        manner = "row by row (its contexts are too large to be held out whole)"
+        assert f"no {split} set: 16 % of the rows (33) held out, {manner}, seed 0" in task.notes
+        assert f"33 of 33 {split} rows have a context that training has too: their score flatters" in task.notes
+
+
+def test_classes_keep_their_shares_however_small_they_are() -> None:
+    labels = [f"pair {row // 2}" for row in range(2000)] + ["large"] * 2000
+    task = load_task(pd.DataFrame({"text": [f"text {row}" for row in range(4000)], "label": labels}))
+    large = task.labels.index("large")
+    for rows in (task.train, task.validation["validation"], task.test["test"]):
+        assert sum(label == large for label in rows["label"]) / len(rows) == pytest.approx(0.5, abs=0.04)
+    assert set(task.train["label"]) == set(range(len(task.labels)))
+
+
+REPEATED: dict[str, dict[str, list[Any]]] = {
+    "texts": {"text": [f"text {row % 380}" for row in range(400)], "label": ["a", "b", "c", "d"] * 100},
+    "pairs": {
+        "premise": [f"text {row % 10}" for row in range(400)],
+        "hypothesis": [f"text {row % 380}" for row in range(400)],
+        "label": ["a", "b"] * 200,
+    },
+    "numbers": {"text": [f"text {row % 380}" for row in range(400)], "label": [row / 3 for row in range(400)]},
+    "tags": {"tokens": [["text", str(row % 380)] for row in range(400)], "tags": [["N", "M"]] * 400},
+}
+"""400 rows each, of which 40 stand twice."""
+
+
+@pytest.mark.parametrize("case", REPEATED)
+def test_equal_texts_are_on_one_side(case: str) -> None:
+    task = load_task(pd.DataFrame(REPEATED[case]))
+    fields = [field for field in KINDS[task.kind].fields if field in task.train.column_names]
+    sets = [{str(row) for row in zip(*(rows[field] for field in fields), strict=True)} for rows in sets_of(task)]
+    assert len(set.union(*sets)) == sum(map(len, sets)) == 380
+    assert [len(rows) for rows in task.held_out.values()] == pytest.approx([50, 50], abs=1)
+    for split in ("test", "validation"):
+        (note,) = (note for note in task.notes if note.startswith(f"no {split} set"))
+        assert note.endswith("equal texts on one side, seed 0")
+    assert not any("flatter" in note for note in task.notes)
+
+
+def test_a_class_of_one_repeated_text_is_split_by_rows_if_nothing_else_is_there() -> None:
+    task = load_task(pd.DataFrame({"text": ["good", "bad"] * 100, "label": ["good", "bad"] * 100}))
+    assert [task.train["label"][:].count(index) for index in range(2)] == pytest.approx([67, 67], abs=1)
+    note = "stratified by label, row by row (too many texts are equal), seed 0"
+    assert f"no test set: 16 % of the rows (33) held out, {note}" in task.notes
+    assert "33 of 33 test rows are also in training, word for word: their score flatters" in task.notes
+
+
+def test_rows_that_train_and_report_are_counted() -> None:
+    rows = pd.DataFrame({"text": [f"text {row}" for row in range(200)], "label": ["a", "b"] * 100})
+    other = pd.DataFrame({"text": ["text 7", "another"], "label": ["a", "a"]})
+    notes = {
+        150: load_task(rows, test=rows).notes,  # the other 50 validate
+        20: load_task(rows, test=rows, max_train=20).notes,
+    }
+    for count, found in notes.items():
+        assert f"{count} of 200 test rows are also in training, word for word: their score flatters" in found
+    task = load_task({"train": rows, "validation_new": other, "validation_old": rows.head(10), "test": other.tail(1)})
+    assert [note for note in task.notes if "flatter" in note] == [
+        "1 of 2 validation_new rows is also in training, word for word: its score flatters",
+        "10 of 10 validation_old rows are also in training, word for word: their score flatters",
+    ]
+
+
+@pytest.mark.parametrize("case", REPEATED)
+def test_every_kind_of_rows_is_counted(case: str) -> None:
+    rows = pd.DataFrame(REPEATED[case])
+    first = next(iter(REPEATED[case]))
+    changed = rows.assign(**{first: [other[::-1] if row % 2 else other for row, other in enumerate(rows[first])]})
+    task = load_task({"train": rows, "validation": rows, "test": changed})
+    assert "400 of 400 validation rows are also in training, word for word: their score flatters" in task.notes
+    assert "200 of 400 test rows are also in training, word for word: their score flatters" in task.notes
+
+
+def sets_of(task: Task) -> list[datasets.Dataset]:
+    """The rows of training and of each held-out set."""
+    return [task.train, *task.held_out.values()]
 
 
 def test_samples_on_request() -> None:
@@ -60,24 +164,16 @@ def test_samples_on_request() -> None:
     assert "train: a sample of 50 of 500 rows, stratified by label, seed 0" in task.notes
 
 
-@given(
-    counts=st.lists(st.integers(1, 40), min_size=1, max_size=6),
-    share=st.floats(0, 1),
-    seed=st.integers(0, 100),
-    keep_one=st.booleans(),
-)
-def test_stratified_sample(counts: list[int], share: float, seed: int, keep_one: bool) -> None:
+@given(counts=st.lists(st.integers(1, 40), min_size=1, max_size=6), share=st.floats(0, 1), seed=st.integers(0, 100))
+def test_stratified_sample(counts: list[int], share: float, seed: int) -> None:
     strata = [index for index, count in enumerate(counts) for _ in range(count)]
     random.Random(seed).shuffle(strata)
     size = int(share * len(strata))
-    chosen = sample(len(strata), size, seed, strata, keep_one=keep_one)
+    chosen = sample(len(strata), size, seed, strata)
     taken = [sum(strata[row] == index for row in chosen) for index in range(len(counts))]
-    room = sum(counts) - (len(counts) if keep_one else 0)
     assert chosen == sorted(set(chosen))
-    assert len(chosen) == min(size, room)
-    if keep_one:
-        assert all(part < count for part, count in zip(taken, counts, strict=True))
-    elif size >= len(counts):
+    assert len(chosen) == size
+    if size >= len(counts):
         assert all(taken)
 
 
@@ -87,22 +183,3 @@ def test_held_out_size(rows: int) -> None:
         size = held_out_size(rows, sets)
         assert size <= min(2000, rows / 3 / sets)
         assert size >= min(50, rows // (3 * sets))
-
-
-def test_a_context_larger_than_the_held_out_set_falls_back_to_rows() -> None:
-    assert len(hold_out(None, ["one"] * 90, 90, 30, seed=0)) == 30
-
-
-@given(st.lists(st.integers(1, 60), min_size=1, max_size=30), st.integers(0, 100))
-def test_groups_are_held_out_whole(counts: list[int], seed: int) -> None:
-    groups = [index for index, count in enumerate(counts) for _ in range(count)]
-    random.Random(seed).shuffle(groups)
-    size = held_out_size(len(groups))
-    chosen = hold_out(None, groups, len(groups), size, seed)
-    assert chosen == sorted(set(chosen))
-    assert len(chosen) <= size
-    if min(counts) <= size:
-        held_out = {groups[row] for row in chosen}
-        assert held_out
-        assert sum(counts[index] for index in held_out) == len(chosen)
-        assert all(count > size - len(chosen) for index, count in enumerate(counts) if index not in held_out)

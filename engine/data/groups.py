@@ -1,0 +1,141 @@
+"""Which rows belong together: those with equal texts, and the questions about one context.
+
+Decided here: rows are equal where all their texts are, letter by letter, whatever their labels; a question belongs to
+its context. A group is held out as a whole or not at all, because what was read in training flatters the score, and
+where the source itself put one on both sides, a note counts its rows. Groups are made by hashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine.data.cells import PIECE, values_of
+from engine.data.task import KINDS, TaskKind
+
+
+class Group(NamedTuple):
+    """What the rows of a group have in common.
+
+    Args:
+        fields: The fields in which they agree; of these, those that a task has.
+        whole: How a set was held out that splits no group, in a note.
+        split: The same where groups had to be split.
+        known: What is true of a held-out row whose group is in training too; of one, and of several.
+    """
+
+    fields: tuple[str, ...]
+    whole: str
+    split: str
+    known: tuple[str, str]
+
+
+CONTEXTS = Group(
+    ("context",),
+    "by context",
+    "row by row (its contexts are too large to be held out whole)",
+    ("has a context that training has too: its", "have a context that training has too: their"),
+)
+TEXTS = Group(
+    (),
+    "equal texts on one side",
+    "row by row (too many texts are equal)",
+    ("is also in training, word for word: its", "are also in training, word for word: their"),
+)
+GROUPS: Mapping[TaskKind, Group] = {
+    kind: CONTEXTS if "context" in of_kind.fields else TEXTS._replace(fields=of_kind.fields)
+    for kind, of_kind in KINDS.items()
+}
+"""Kind of task → what makes its groups."""
+
+
+def groups_of(rows: pa.Table, kind: TaskKind) -> np.ndarray:
+    """The number of each row's group, counted from 0 in the order of their first rows.
+
+    Args:
+        rows: In the normal form of the kind.
+
+    Example:
+        >>> groups_of(pa.table({"text": ["a", "b", "a"], "label": [0, 0, 1]}), "classification")
+        array([0, 1, 0], dtype=int32)
+    """
+    hashes = [
+        np.fromiter(map(hash, zip(*map(values_of, piece.columns), strict=True)), np.int64, len(piece))
+        for piece in _texts(rows, kind).to_batches(max_chunksize=PIECE)
+    ]
+    return pa.array(np.concatenate(hashes)).dictionary_encode().indices.to_numpy()
+
+
+def _texts(rows: pa.Table, kind: TaskKind) -> pa.Table:
+    """What makes the groups, as strings."""
+    cells = {field: rows[field] for field in GROUPS[kind].fields if field in rows.column_names}
+    return pa.table(
+        {field: pc.binary_join(of, "\0") if pa.types.is_list(of.type) else of for field, of in cells.items()}
+    )
+
+
+def hold_out(groups: np.ndarray, size: int, seed: int, strata: np.ndarray | None = None) -> np.ndarray:
+    """Which rows are held out: whole groups, drawn at random, each class with its share.
+
+    One group of a class after the other is taken where that brings what was taken nearer to the share of what was
+    passed; so groups of one row give `size` rows. A class keeps one group, and one of more than twice `size` stays.
+
+    Args:
+        groups: Number of each row's group, 0 or more.
+        size: How many rows, about; at most half of those whose class has another group.
+        strata: Class of each row; a group has that of its last row.
+
+    Returns:
+        For each row whether it is held out.
+
+    Example:
+        >>> groups = np.arange(30) // 3
+        >>> groups[hold_out(groups, 6, seed=0)].tolist()
+        [0, 0, 0, 2, 2, 2]
+    """
+    random = np.random.default_rng(seed)
+    counts = np.bincount(groups)
+    classes = np.zeros(len(counts), np.int64)
+    classes[groups] = 0 if strata is None else strata
+    classes = random.permutation(classes.max() + 1)[classes]
+    of_class = np.bincount(classes, counts > 0)[classes]  # groups
+    movable = (counts > 0) & (counts <= 2 * size) & (of_class > 1)
+    order = random.permutation(np.flatnonzero(movable))
+    order = order[np.argsort(classes[order], kind="stable")]
+    rows = int(counts[order].sum())
+    size = min(size, rows // 2)
+    taken = np.zeros(len(counts), dtype=bool)
+    passed, share, held_out = 0, 0.0, 0.0
+    for members in np.split(order, np.flatnonzero(np.diff(classes[order])) + 1):
+        left, most = of_class[members].max(initial=0), counts[members].max(initial=0) / 2
+        held_out = min(max(held_out, share - most), share + most)  # a class makes up for others by a group at most
+        for group, count in zip(members.tolist(), counts[members].tolist(), strict=True):
+            passed += count
+            share = passed * size / rows
+            if left > 1 and held_out + count / 2 <= share:
+                taken[group], held_out, left = True, held_out + count, left - 1
+    return taken[groups]
+
+
+def known_rows(parts: Mapping[str, pa.Table], kind: TaskKind) -> Iterator[str]:
+    """A note for each held-out set with rows that training has, too.
+
+    Args:
+        parts: The rows that train, under `train`, and the held-out sets.
+
+    Example:
+        >>> rows = pa.table({"text": ["a", "b", "c"], "label": [0, 0, 1]})
+        >>> list(known_rows({"train": rows, "test": rows.slice(1)}, "classification"))
+        ['2 of 2 test rows are also in training, word for word: their score flatters']
+    """
+    train = _texts(parts["train"], kind)
+    for split, rows in parts.items():
+        if split != "train":
+            known = train.join(_texts(rows, kind), train.column_names, join_type="right semi", use_threads=False)
+            if known.num_rows:
+                what = GROUPS[kind].known[known.num_rows > 1]
+                yield f"{known.num_rows:,} of {len(rows):,} {split} rows {what} score flatters"
