@@ -249,7 +249,7 @@ NINE = {"past_runs": 504, "past_datasets": [str(each) for each in range(10)], "c
     ],
 )
 def test_what_the_order_is_worth_is_said_of_the_datasets_that_it_is_of(more: dict[str, Any], worth: str) -> None:
-    """It was said of each of ten datasets where nine had the pair, of one as "–", and of the mean rank beside itself."""
+    """It was said of all ten datasets where nine had the pair, of one as "–", and of the mean rank beside itself."""
     said = compared(**NINE | more)
     predictor = more.get("predictor", "ridge")
     assert said[0] == f"1,288 pipelines compared by {predictor} with 504 past runs on 10 datasets{worth}"
