@@ -24,6 +24,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/teacher_cache.py
 	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/adaptive_picks.py published
+	$(BIN)/python benchmarks/picks.py published
 	$(BIN)/python benchmarks/augmentation.py demo --teacher scratch:layers=4,hidden=256 --seeds 1
 	$(BIN)/python benchmarks/augmentation_speed.py demo --teacher scratch:layers=4,hidden=256
 	$(BIN)/python benchmarks/teachers.py demo --teacher scratch:layers=4,hidden=256 --rows 300 --out runs/teachers.jsonl

@@ -24,7 +24,7 @@ from scipy.stats import iqr, norm
 from autodistill.evaluation.leave_one_out import regret
 from autodistill.history.store import Store
 from autodistill.ranking.calibration import calibrate, gaps
-from autodistill.ranking.diverse import LIKENESS_COST, diverse, likeness
+from autodistill.ranking.diverse import diverse, likeness
 from autodistill.ranking.knowledge import load_knowledge
 from autodistill.ranking.mixed import SAME, Mixed, covariances, mixed
 from autodistill.ranking.past import MODELS, RunTable, configurations
@@ -32,6 +32,8 @@ from autodistill.ranking.past import MODELS, RunTable, configurations
 FEWEST = 12
 """Configurations of a pair that make choosing among them a question."""
 BUDGETS = (3, 5, 8, 10)
+LIKENESS_COST = 1.0
+"""Deduction of the adaptive way for an exact copy, in standard deviations of the places."""
 
 
 @dataclass(frozen=True)

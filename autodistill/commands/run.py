@@ -13,9 +13,8 @@ from autodistill.api import evaluation_of
 from autodistill.commands import show
 from autodistill.commands.options import Typed
 from autodistill.commands.request import default_folder, fields_of, folder_word, request_from, training_alone
-from autodistill.evaluation.report import SIMPLE
 from autodistill.race import distilled, record_run, run_recommended
-from autodistill.ranking.fitted import PREDICTORS
+from autodistill.ranking.fitted import PREDICTORS, SIMPLE
 from autodistill.recommend.recommend import PICKS
 from autodistill.recommend.recommend import recommend as recommendation_for
 from autodistill.recommend.record import RECOMMENDATION_FILE, Recommendation

@@ -204,19 +204,38 @@ def _lines_about(found: Recommendation) -> Iterator[str]:
         yield f"student {student.name}: {sizes}, {served}"
     for member in found.members:
         yield f"member {member.name}: {large(member.parameters)} parameters, {member.score(found.metric):.3f}"
-    what = f"past runs of {found.agreement_pair}" if found.agreement_pair else "past runs of all models"
-    own, simple = (figure(value, ".2f") for value in (found.agreement, found.mean_rank_agreement))
-    yield (
-        f"{counted(found.candidates, 'pipeline')} compared by {found.predictor} with "
-        f"{counted(found.past_runs, 'past run')} on "
-        f"{counted(len(found.past_datasets), 'dataset')}; on each of them, left out, it orders the {what} with a rank "
-        f"correlation of {own} (mean rank of configurations: {simple})"
-    )
-    used = " and ".join(found.features) or "none: what holds on every dataset predicts new ones best"
-    yield f"features of the dataset that the order depends on: {used}"
+    past = f"{counted(found.past_runs, 'past run')} on {counted(len(found.past_datasets), 'dataset')}"
+    yield f"{counted(found.candidates, 'pipeline')} compared by {found.predictor} with {past}{_worth(found)}"
+    if found.features is not None:
+        used = " and ".join(found.features) or "none: what holds on every dataset predicts new ones best"
+        yield f"features of the dataset that the order depends on: {used}"
     if near := ", ".join(f"{name} {value:.2f}" for name, value in found.nearest.items()):
         yield f"nearest past datasets by their words: {near}"
+    if found.members:
+        yield _team_of_members(found)
     yield from _warnings(found.warnings)
+
+
+def _worth(found: Recommendation) -> str:
+    """What the order was worth on past datasets, of which some may not tell; nothing where none does."""
+    if found.agreement is None:
+        return ""
+    datasets = "" if found.agreement_datasets is None else f"{found.agreement_datasets} of "
+    runs = f"runs of {found.agreement_pair}" if found.agreement_pair else "runs"
+    simple = found.mean_rank_agreement
+    beside = "" if simple is None else f" (mean rank of configurations: {simple:.2f})"
+    ordered = f"it orders {runs} with a rank correlation of {found.agreement:.2f}{beside}"
+    return f"; on {datasets}these, each left out, {ordered}"
+
+
+def _team_of_members(found: Recommendation) -> str:
+    """Where one stands, and how it is run."""
+    words = "a team of these members"
+    if pick := next((each for each in found.picks if each.by_team), None):
+        stands = figure(None if pick.percentile is None else 100 * pick.percentile, ".1f")
+        where = f"pick {pick.rank}, percentile {stands}, predicted ratio {pick.ratio:.3f}"
+        return f"{words}: {where}; `autodistill run` with --pick {pick.rank} runs it"
+    return f"{words}: none is within the limits"
 
 
 def race(outcomes: Sequence[Outcome]) -> Shown:

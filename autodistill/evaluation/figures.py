@@ -60,7 +60,7 @@ def predicted_against_actual(held_out: Sequence[HeldOut]) -> Figure:
 
 
 def top_against_random(held_out: Sequence[HeldOut]) -> Figure:
-    """Per held-out dataset: ratios of the five picks beside those of all configurations."""
+    """Per held-out dataset: ratios of the first five in the order beside those of all configurations."""
     figure = Figure(figsize=(1.1 * len(held_out) + 2, 3.6), layout="constrained")
     axes = figure.subplots()
     quiet: dict[str, Any] = {f"{part}props": {"color": QUIET} for part in ("median", "box", "whisker", "cap")}
@@ -73,7 +73,7 @@ def top_against_random(held_out: Sequence[HeldOut]) -> Figure:
     axes.axhline(1.0, color=QUIET, linewidth=0.6, linestyle=":")
     axes.set_xticks(range(len(held_out)), [each.dataset for each in held_out])
     axes.set_ylabel("distillation ratio", color=INK)
-    _plain(axes, f"The {TOP} picks (dots) and any configuration (boxes)")
+    _plain(axes, f"The first {TOP} in the order (dots) and any configuration (boxes)")
     return figure
 
 

@@ -10,14 +10,27 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import bootstrap, f
+from scipy import stats
 
 from autodistill.history.table import GROUP
 from autodistill.ranking.diverse import diverse
-from autodistill.ranking.past import FEWEST, Fit, Rank, RunTable, configurations, folds, of_pair, spearman, target
+from autodistill.ranking.past import (
+    FEWEST,
+    Fit,
+    Rank,
+    RunTable,
+    configurations,
+    folds,
+    of_pair,
+    over_groups,
+    spearman,
+    target,
+)
 
 PICKS = (1, 5, 10)
 TOP = 5
+LOWEST = 0.75
+"""Percentile from which configurations of a table may be picked here: of so few, the best twentieth leave no choice."""
 CHANCE = 0.05
 """How often repeats may differ more than configurations do, in the F-test of the two variances."""
 OF_PICKS = f"regret_of_{TOP}_picks"
@@ -54,20 +67,13 @@ def measures(runs: pd.DataFrame, pair: tuple[str, str] | None = None) -> dict[st
     """What an order of one dataset's runs is worth: means over comparable groups, weighted by runs; known ones alone.
 
     Returns:
-        `spearman`; `regret_at_k`, 0 to 1, of the first k in the order; `regret_of_5_picks`, of five that differ, as a
-        recommendation delivers them; `top_5_ratio` beside `random_5_ratio`; `first_pick_percentile`, 0 to 1: of the
-        configurations, those that the first pick is as good as; `picks_percentile`, the same of the five, mean; and
-        `WITHIN_PAIR` as `within_pair_…`.
+        `spearman`; `regret_at_k`, 0 to 1, of the first k in the order; `regret_of_5_picks`, of the five `delivered`;
+        `top_5_ratio` beside `random_5_ratio`; `first_pick_percentile`, 0 to 1: of the configurations, those that the
+        first pick is as good as; `picks_percentile`, the same of the five, mean; and `WITHIN_PAIR` as `within_pair_…`.
     """
-    within = _over_groups(runs[of_pair(runs, pair)]) if pair else {}
-    return _over_groups(runs) | {f"within_pair_{name}": within[name] for name in WITHIN_PAIR if name in within}
-
-
-def _over_groups(runs: pd.DataFrame) -> dict[str, float]:
-    groups = [group for _, group in runs.groupby(GROUP) if len(group) >= FEWEST]
-    values = pd.DataFrame([_of_group(group) for group in groups])
-    weights = values.notna().mul([len(group) for group in groups], axis=0)
-    return _known((values * weights).sum() / weights.sum())
+    within = _known(over_groups(runs[of_pair(runs, pair)], _of_group)) if pair else {}
+    named = {f"within_pair_{name}": within[name] for name in WITHIN_PAIR if name in within}
+    return _known(over_groups(runs, _of_group)) | named
 
 
 def _known(values: pd.Series) -> dict[str, float]:
@@ -99,16 +105,21 @@ def regret(group: pd.DataFrame, picks: int) -> float:
 
 
 def regret_of(ratios: pd.Series, rows: Sequence[int]) -> float:
-    """The regret of the best of some configurations; NaN where none is better than the middle."""
+    """The regret of the best of some configurations; NaN where none is given, or none better than the middle."""
     best, middle, found = ratios.max(), ratios.median(), ratios.iloc[[*rows][: len(ratios)]].max()
     return float(np.clip((best - found) / (best - middle), 0, 1)) if best > middle else np.nan
 
 
 def delivered(group: pd.DataFrame) -> list[int]:
-    """The rows of `by_configuration` that a recommendation would pick: five that are good, and differ."""
+    """The rows of `by_configuration` that a recommendation's rule picks, from the best quarter; none where it is five.
+
+    Where five are all that may be picked they are the first five, and tell of the order, not of the picks.
+    """
     order = by_configuration(group)
+    if len(order) * (1 - LOWEST) <= TOP:
+        return []
     runs = group.drop_duplicates("configuration").set_index("configuration").loc[order.index]
-    return diverse(order.predicted.to_numpy(), runs, TOP)
+    return diverse(order.predicted.to_numpy(), runs, TOP, LOWEST)
 
 
 def by_dataset(held_out: Sequence[HeldOut]) -> pd.DataFrame:
@@ -129,7 +140,9 @@ def interval_of(held_out: Sequence[HeldOut], name: str) -> tuple[float, float] |
 def _interval(values: np.ndarray) -> tuple[float, float] | None:
     if len(values) < 3:
         return None
-    low, high = bootstrap((values,), np.mean, method="percentile", rng=np.random.default_rng(0)).confidence_interval
+    low, high = stats.bootstrap(
+        (values,), np.mean, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
     return float(low), float(high)
 
 
@@ -157,8 +170,8 @@ def noise_ceiling(runs: pd.DataFrame) -> dict[str, float]:
         √(1 − σ²_repeats / σ²_all), of ratios as ranks mapped to a Gaussian: the correlation of the true mean of each
         configuration with one run of it; nothing predicts the noise between repeats
 
-    Where repeats differ significantly more than different configurations do they are none (the authors' 27 on MRPC are
-    each an F1 beside an accuracy, in one column), and nothing follows from them.
+    Where repeats differ significantly more than different configurations do they are none (of the authors' 27 on MRPC
+    most are an F1 beside an accuracy, in one column), and nothing follows from them.
     """
     ranked = runs.assign(configuration=configurations(runs), target=target(runs))
     ceilings = pd.Series({group: _ceiling(rows) for group, rows in ranked.groupby(GROUP)})
@@ -172,6 +185,6 @@ def _ceiling(group: pd.DataFrame) -> float:
         return np.nan
     noise = np.average(repeats["var"], weights=repeats["size"] - 1)
     ratio, freedom = noise / group.target.var(), (repeats["size"] - 1).sum()
-    if f.sf(ratio, freedom, len(group) - 1) < CHANCE:
+    if stats.f.sf(ratio, freedom, len(group) - 1) < CHANCE:
         return np.nan
     return float(np.sqrt(max(0.0, 1 - ratio)))

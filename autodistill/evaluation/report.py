@@ -15,13 +15,11 @@ from pydantic import BaseModel, ConfigDict
 from autodistill.evaluation import leave_one_out
 from autodistill.evaluation.leave_one_out import HeldOut
 from autodistill.ranking.calibration import calibrate, gaps, left_out_standings
-from autodistill.ranking.fitted import PREDICTORS, kept_fit
+from autodistill.ranking.fitted import PREDICTORS, SIMPLE, kept_fit
 from autodistill.ranking.past import FEWEST, Fit, RunTable, commonest_pair, configurations
 from engine.base.errors import InputError
 from engine.base.progress import Reporter
 
-SIMPLE = "mean_rank"
-"""The predictor that a recommender has to beat."""
 FEW_CONFIGURATIONS = 60
 """On a dataset; with fewer the order of pipelines is mostly unknown."""
 
@@ -54,7 +52,7 @@ class Evaluation(BaseModel):
     """Share of held-out runs inside their 80 % interval, mean over datasets."""
     interval_coverages: dict[str, float]
     features: dict[str, list[str]]
-    """Held-out dataset → the feature sets of datasets that were chosen without it."""
+    """Held-out dataset → the feature sets of datasets that were chosen without it; empty where none can be chosen."""
     notes: list[str]
 
 
@@ -107,7 +105,7 @@ def evaluate(
         noise_ceilings=ceilings,
         interval_coverage=_mean(coverages),
         interval_coverages=coverages,
-        features={each.dataset: list(getattr(each.rank, "features", ())) for each in own},
+        features={each.dataset: list(each.rank.features) for each in own if hasattr(each.rank, "features")},
         notes=[*notes, *_sentences(held_out, predictor, table)],
     )
     return record, own

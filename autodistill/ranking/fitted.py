@@ -7,17 +7,18 @@ it was made from, and only if its own hash is the one that was written beside it
 
 import hashlib
 import pickle
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from autodistill.ranking import simple, tabular
 from autodistill.ranking.calibration import Calibration, calibrate, left_out_standings
 from autodistill.ranking.mixed import mixed
-from autodistill.ranking.past import Fit, Rank, RunTable, commonest_pair, folds, of_pair, rank_correlation
+from autodistill.ranking.past import Fit, Rank, RunTable, commonest_pair, folds, of_pair, rank_correlations
 from engine.base.cache import kept, maker
 from engine.base.errors import counted
 from engine.base.files import write_text, written_atomically
@@ -34,30 +35,35 @@ PREDICTORS: dict[str, Fit] = {
     "random": simple.random_order,
 }
 """Name → function from past runs to what ranks candidates; all see the same table and the same folds."""
+SIMPLE = "mean_rank"
+"""The predictor that every other one has to beat."""
 LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "lightgbm", "autogluon.tabular")
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Rank correlation with what came out, mean over past datasets; each is left out, and all is fitted anew.
+    """Past dataset → rank correlation with what came out; each is left out, and all is fitted anew.
 
-    None: the runs cannot tell.
+    Those whose runs cannot tell are absent.
     """
 
-    pooled: float | None
+    pooled: Mapping[str, float] = field(default_factory=dict)
     """Among all runs of a dataset: it says much about models, little about pipelines."""
-    within_pair: float | None
+    within_pair: Mapping[str, float] = field(default_factory=dict)
     """Among those of the commonest pair of models: it says what a choice of pipelines for given models is worth."""
 
 
 class Trust(NamedTuple):
-    """How far the order of candidates can be trusted: the `Agreement` that answers the question asked."""
+    """How far the order of candidates can be trusted: means of the `Agreement` that answers the question asked."""
 
     pair: str
     """The student ← teacher within which it was measured, as for one student; empty: among all runs."""
     agreement: float | None
+    """None: the runs cannot tell."""
     mean_rank: float | None
-    """Of the mean rank of exact configurations."""
+    """Of the mean rank of exact configurations; None too where that is the predictor."""
+    datasets: int
+    """That the runs can tell of."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +74,20 @@ class Fitted:
     calibration: Calibration
     agreement: Agreement
     mean_rank_agreement: Agreement
-    """The same of the mean rank of exact configurations."""
+    """The same of the mean rank of exact configurations; empty where that is the predictor."""
     pair: tuple[str, str]
     """The teacher and student with the most past runs."""
 
     def trust(self, students: int) -> Trust:
         """What its order is worth where so many students are compared."""
-        if students > 1:
-            return Trust("", self.agreement.pooled, self.mean_rank_agreement.pooled)
-        within = f"{self.pair[1]} ← {self.pair[0]}"
-        return Trust(within, self.agreement.within_pair, self.mean_rank_agreement.within_pair)
+        pair = "" if students > 1 else f"{self.pair[1]} ← {self.pair[0]}"
+        both = (each.within_pair if pair else each.pooled for each in (self.agreement, self.mean_rank_agreement))
+        own, simple = ([*each.values()] for each in both)
+        return Trust(pair, _mean(own), _mean(simple), len(own))
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
 
 
 def fit_predictor(name: str, table: RunTable, cache: Path, reporter: Reporter) -> Fitted:
@@ -96,14 +106,15 @@ def _fitted(name: str, table: RunTable, cache: Path, reporter: Reporter) -> Fitt
     pair = commonest_pair(table.runs)
     rank = PREDICTORS[name](table)
     calibration = calibrate(table, left_out_standings(kept_fit(name, cache), rank, table))
-    own, simple = (_agreement(each, table, pair, cache, reporter) for each in (name, "mean_rank"))
+    own = _agreement(name, table, pair, cache, reporter)
+    simple = Agreement() if name == SIMPLE else _agreement(SIMPLE, table, pair, cache, reporter)
     return Fitted(rank, calibration, own, simple, pair)
 
 
 def _agreement(name: str, table: RunTable, pair: tuple[str, str], cache: Path, reporter: Reporter) -> Agreement:
     """Of a predictor that sees nothing of the dataset left out, not even when it chooses its features and variances."""
     if len(table.names) < 2:  # nothing is left to learn from
-        return Agreement(None, None)
+        return Agreement()
     stage, parts = f"{name}, each dataset left out", []
     reporter.start(stage, len(table.names), unit="datasets")
     for dataset, _, standings in folds(kept_fit(name, cache), table):
@@ -112,7 +123,7 @@ def _agreement(name: str, table: RunTable, pair: tuple[str, str], cache: Path, r
     reporter.finish(stage)
     runs = pd.concat(parts)
     inside = runs[of_pair(runs, pair)]
-    return Agreement(*(rank_correlation(each, each.standing.to_numpy()) for each in (runs, inside)))
+    return Agreement(*(rank_correlations(each, each.standing.to_numpy()) for each in (runs, inside)))
 
 
 def _kept(path: Path, make: Callable[[], Any]) -> Any:

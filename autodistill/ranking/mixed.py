@@ -26,7 +26,7 @@ from scipy.stats import sem
 
 from autodistill.history.table import MODEL_COLUMNS
 from autodistill.ranking.distances import DatasetSpace
-from autodistill.ranking.past import FEWEST, MODELS, RunTable, agreement, as_words, target, varying_columns
+from autodistill.ranking.past import MODELS, RunTable, as_words, rank_correlations, target, varying_columns
 
 SAME = "same"
 FEATURES = ("descriptors", "embedding")
@@ -38,7 +38,7 @@ FEWER_RUNS = 600
 """The same while feature sets are compared."""
 ITERATIONS = 60
 FEWEST_DATASETS = 3
-"""With fewer that have runs enough for an order, feature sets are not compared."""
+"""With fewer that can tell an order from another, feature sets are not compared."""
 LEAST_GAIN = 0.02
 """In rank correlation. Where nothing depends on the dataset, feature sets differ by less than 0.01."""
 SMALLEST, LARGEST = 1e-4, 20.0
@@ -197,15 +197,20 @@ def mixed(table: RunTable) -> Mixed:
     correlation is above that without any by `LEAST_GAIN` and by more than two standard errors: with few datasets,
     chance picks features easily, and wrong ones do harm.
     """
-    if (table.runs.groupby("dataset").size() >= FEWEST).sum() < FEWEST_DATASETS:
+    if len(rank_correlations(table.runs, np.zeros(len(table.runs)))) < FEWEST_DATASETS:
         return fit_mixed(table)
     plain, *richer = (fit_mixed(table, each, FEWER_RUNS) for each in ((), *((name,) for name in FEATURES), FEATURES))
-    without = agreement(table.runs, plain.left_out)
-    gains = {model.features: agreement(table.runs, model.left_out) - without for model in richer}
+    without = _left_out_correlations(table, plain)
+    gains = {model.features: _left_out_correlations(table, model) - without for model in richer}
     means = {features: float(gain.mean()) for features, gain in gains.items()}
     clear = [features for features, gain in gains.items() if means[features] > max(LEAST_GAIN, 2 * sem(gain))]
     chosen = max(clear, key=means.__getitem__, default=())
     return plain if not chosen and len(table.runs) <= FEWER_RUNS else fit_mixed(table, chosen)
+
+
+def _left_out_correlations(table: RunTable, model: Mixed) -> np.ndarray:
+    """Of the datasets that can tell, which are the same for every model (datasets,)."""
+    return np.array([*rank_correlations(table.runs, model.left_out).values()])
 
 
 def fit_mixed(table: RunTable, features: Sequence[str] = (), most_runs: int = MOST_RUNS) -> Mixed:

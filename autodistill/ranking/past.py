@@ -84,25 +84,21 @@ def spearman(predicted: pd.Series, actual: pd.Series) -> float:
     return float(spearmanr(predicted, actual).statistic) if predicted.nunique() > 1 else 0.0
 
 
-def agreement(runs: pd.DataFrame, standings: np.ndarray) -> np.ndarray:
-    """Spearman's ρ of standings with what came out in each dataset with a few runs; 0 for NaN (datasets,)."""
-    both = pd.DataFrame({"standing": standings, "target": target(runs)}, index=runs.index)
-    groups = [group for _, group in both.groupby(runs.dataset) if len(group) >= FEWEST]
-    return np.nan_to_num(np.array([spearman(group.standing, group.target) for group in groups]))
+def over_groups(runs: pd.DataFrame, measure: Callable[[pd.DataFrame], Mapping[str, float]]) -> pd.Series:
+    """Means of what is measured of each group of comparable runs, `FEWEST` at least, weighted by their number."""
+    groups = [group for _, group in runs.groupby(GROUP) if len(group) >= FEWEST]
+    values = pd.DataFrame([measure(group) for group in groups])
+    weights = values.notna().mul([len(group) for group in groups], axis=0)
+    return (values * weights).sum() / weights.sum()
 
 
-def rank_correlation(runs: pd.DataFrame, standings: np.ndarray) -> float | None:
-    """Spearman's ρ with the ratio among comparable runs, weighted by runs, mean over datasets; None: they cannot tell.
-
-    Args:
-        standings: Of each run (n,).
-    """
-    groups = [group for _, group in runs.assign(standing=standings).groupby(GROUP) if len(group) >= FEWEST]
-    rows = [(group.dataset.iloc[0], len(group), spearman(group.standing, group.ratio)) for group in groups]
-    known = pd.DataFrame(rows, columns=["dataset", "runs", "rho"]).dropna()
-    if known.empty:
-        return None
-    return float(np.mean([np.average(each.rho, weights=each.runs) for _, each in known.groupby("dataset")]))
+def rank_correlations(runs: pd.DataFrame, standings: np.ndarray) -> dict[str, float]:
+    """Dataset → Spearman's ρ of standings (n,) with the ratio, `over_groups`; datasets that cannot tell are absent."""
+    found = {
+        str(name): over_groups(each, lambda group: {"rho": spearman(group.standing, group.ratio)}).get("rho", np.nan)
+        for name, each in runs.assign(standing=standings).groupby("dataset")
+    }
+    return {name: float(rho) for name, rho in found.items() if np.isfinite(rho)}
 
 
 def commonest_pair(runs: pd.DataFrame) -> tuple[str, str]:

@@ -33,7 +33,7 @@ def caveats(task: Task, dataset: Dataset, table: RunTable, candidates: pd.DataFr
     return [
         *_of_the_teacher(dataset, candidates),
         *_of_the_past(task, table),
-        *_of_the_order(trust),
+        *_of_the_order(trust, candidates),
         *_of_the_rows(task),
         *_of_the_words(dataset, table),
         *_of_the_runs(candidates, table),
@@ -59,8 +59,10 @@ def _of_the_past(task: Task, table: RunTable) -> Iterator[str]:
         yield f"Past runs are of {counted(count, 'dataset')} only: what holds elsewhere is hardly known."
 
 
-def _of_the_order(trust: Trust) -> Iterator[str]:
+def _of_the_order(trust: Trust, candidates: pd.DataFrame) -> Iterator[str]:
     """What could be learned from the past runs."""
+    if len(candidates) > 1 and candidates.standing.nunique() == 1:
+        yield f"All {len(candidates):,} pipelines are tied: nothing tells them apart."
     runs = f"runs of {trust.pair}" if trust.pair else "runs"
     if trust.agreement is None:
         yield f"Too few past {runs}: how well pipelines are ordered on a new dataset is not known."

@@ -1,10 +1,13 @@
-"""What speaks for a pick, what is neither better nor cheaper, and what was never run."""
+"""What speaks for a pick, what is neither better nor cheaper, what was never run, and the team beside the picks."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from autodistill.history.table import COMPONENTS
 from autodistill.ranking.past import MODELS, configuration_columns
+from autodistill.recommend.record import SINGLE
 
 
 def contributions(standings: np.ndarray, runs: pd.DataFrame, row: int) -> dict[str, float]:
@@ -43,3 +46,15 @@ def unseen_kinds(candidate: pd.Series, past: pd.DataFrame) -> list[str]:
     """Components of a candidate whose kind no past run has."""
     kinds = {name: candidate[name] for name in COMPONENTS if isinstance(candidate.get(name), str)}
     return [name for name, kind in kinds.items() if name not in past or kind not in past[name].to_numpy()]
+
+
+def with_a_team(rows: Sequence[int], standings: np.ndarray, candidates: pd.DataFrame) -> list[int]:
+    """Rows of picks, the best first, and among them the best team; without any where no candidate has one.
+
+    A person who names members asks for a team, and where no past run has one, none stands among the best.
+    """
+    teams = np.flatnonzero(candidates.team != SINGLE["kind"])
+    if not len(teams) or set(teams) & set(rows):
+        return [*rows]
+    best = int(teams[np.argmax(standings[teams])])
+    return sorted([*rows, best], key=lambda row: -standings[row])

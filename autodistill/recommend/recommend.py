@@ -146,18 +146,19 @@ def _record(
         members=[Member(**_facts(Member, each)) for each in first.members],
         students=[StudentFacts(name=name, **_facts(StudentFacts, each)) for name, each in costs.items()],
         predictor=request.predictor,
-        features=list(getattr(fitted.rank, "features", ())),
+        features=list(fitted.rank.features) if hasattr(fitted.rank, "features") else None,
         meta_data=list(request.meta_data),
         past_runs=len(past.runs),
         past_datasets=past.names,
         agreement=trust.agreement,
+        agreement_datasets=trust.datasets,
         mean_rank_agreement=trust.mean_rank,
         agreement_pair=trust.pair,
         candidates=len(allowed),
-        picks=made(diverse(standings, allowed, request.top or PICKS)),
+        picks=made(picks.with_a_team(diverse(standings, allowed, request.top or PICKS), standings, allowed)),
         pareto=made(picks.pareto(standings, seconds)),
         nearest=dict(list(nearest(past, dataset.name).items())[:3]),
-        warnings=[*first.teacher_warnings, *caveats(task, dataset, past, ranked, trust)],
+        warnings=[*first.teacher_warnings, *caveats(task, dataset, past, allowed, trust)],
     )
 
 

@@ -16,11 +16,15 @@ from engine.base.files import write_text
 from engine.base.options import FineTuning, Precision
 from engine.data.task import TaskKind
 from engine.pipeline.pipeline import Pipeline
+from engine.pipeline.team import SingleTeacher
 from engine.run.result import Member, Record, upgraded_pipeline
 
 RECOMMENDATION_FILE = "recommendation.json"
 RENAMED = {"place": "standing", "baseline_score": "bilstm_score", "baseline_agreement": "mean_rank_agreement"}
 """Key of layout 1, where a pipeline's team stood under `teacher`, its kind under `policy` → key of today."""
+
+SINGLE = SingleTeacher().model_dump()
+"""The team of a pipeline whose teacher teaches alone."""
 
 
 class Pick(Record):
@@ -35,7 +39,10 @@ class Pick(Record):
     standing: float
     """In the predicted order of all pipelines: standard deviations above the middle; equal ones are tied."""
     percentile: float | None = None
-    """Share of all candidates that it stands at least as high as, 0 to 1; None in records of before."""
+    """Its rank from below among the candidates within the limits, as a share, 0 to 1; tied ones share their mean.
+
+    None in records of before.
+    """
     ratio: float
     """Predicted distillation ratio."""
     ratio_low: float | None
@@ -52,6 +59,11 @@ class Pick(Record):
     def words(self) -> str:
         """The pipeline in a few words."""
         return in_words(self.pipeline)
+
+    @property
+    def by_team(self) -> bool:
+        """Whether several teachers teach."""
+        return bool(self.pipeline.get("team", SINGLE)["kind"] != SINGLE["kind"])
 
 
 class StudentFacts(Record):
@@ -89,20 +101,23 @@ class Recommendation(Record):
     """Further teachers of the teams that were compared."""
     students: list[StudentFacts]
     predictor: str
-    features: list[str]
-    """Feature sets of datasets that the predictor uses."""
+    features: list[str] | None
+    """Feature sets of datasets that the predictor uses; None where it does not choose any."""
     meta_data: list[str]
     past_runs: int
     past_datasets: list[str]
     agreement: float | None
     """Rank correlation of the predictor on past datasets when each is left out, mean; None: the runs cannot tell."""
+    agreement_datasets: int | None = None
+    """Past datasets that this is the mean of; None in records of before."""
     mean_rank_agreement: float | None
-    """The same of the mean rank of exact configurations."""
+    """The same of the mean rank of exact configurations; None too where that is the predictor."""
     agreement_pair: str = ""
     """The student ← teacher whose runs these are of, as for one student; empty: of all runs."""
     candidates: int
     """Pipelines that were compared, those that a limit rules out not counted."""
     picks: list[Pick]
+    """In the order of preference; where members are named, the best team is one of them, however high it stands."""
     pareto: list[Pick]
     """Runs than which none is both better and cheaper, the cheapest first."""
     nearest: dict[str, float]
@@ -175,8 +190,8 @@ def in_words(pipeline: Mapping[str, Any]) -> str:
         parts.append("hard labels")
     if stack := [operator["kind"] for operator in pipeline.get("augmentation", {}).get("operators", ())]:
         parts.append("+".join(stack))
-    team = pipeline.get("team", {"kind": "single"})
-    if team["kind"] != "single":
+    team = pipeline.get("team", SINGLE)
+    if team["kind"] != SINGLE["kind"]:
         parts.append(f"team {_component_in_words(team)}")
     return ", ".join(parts)
 

@@ -227,6 +227,63 @@ def test_a_pick_without_an_interval_and_one_of_several_students() -> None:
     assert row[1] == f"layers:6: {a_pick().words}"
 
 
+def compared(**more: Any) -> list[str]:
+    """What is said of the pipelines, the predictor and its features."""
+    said = show.recommendation(a_recommendation().model_copy(update=more), []).lines
+    return [line for line in said if "compared by" in line or "features of" in line]
+
+
+NINE = {"past_runs": 504, "past_datasets": [str(each) for each in range(10)], "candidates": 1288}
+
+
+@pytest.mark.parametrize(
+    ("more", "worth"),
+    [
+        (
+            {"agreement": 0.105, "mean_rank_agreement": 0.05, "agreement_pair": "small ← big", "agreement_datasets": 9},
+            "; on 9 of these, each left out, it orders runs of small ← big with a rank correlation of 0.10 "
+            "(mean rank of configurations: 0.05)",
+        ),
+        (
+            {"predictor": "mean_rank", "agreement": 0.6, "mean_rank_agreement": None, "agreement_datasets": 10},
+            "; on 10 of these, each left out, it orders runs with a rank correlation of 0.60",
+        ),
+        ({"agreement": None, "mean_rank_agreement": None, "agreement_pair": "small ← big"}, ""),
+    ],
+)
+def test_what_the_order_is_worth_is_said_of_the_datasets_that_it_is_of(more: dict[str, Any], worth: str) -> None:
+    """It was said of all ten datasets where nine had the pair, of one as "–", and of the mean rank beside itself."""
+    said = compared(**NINE | more)
+    predictor = more.get("predictor", "ridge")
+    assert said[0] == f"1,288 pipelines compared by {predictor} with 504 past runs on 10 datasets{worth}"
+
+
+@pytest.mark.parametrize(
+    ("features", "said"),
+    [(None, []), ([], ["none: what holds on every"]), (["descriptors", "embedding"], ["descriptors and embedding"])],
+)
+def test_features_are_named_where_the_predictor_chooses_them(features: list[str] | None, said: list[str]) -> None:
+    """Trees depend on features, and were said to depend on none."""
+    _, *found = compared(features=features)
+    assert len(found) == len(said)
+    for line, words in zip(found, said, strict=True):
+        assert line.startswith(f"features of the dataset that the order depends on: {words}")
+
+
+def test_where_a_team_stands_and_how_it_is_run() -> None:
+    """Members were named, and nothing said that no team stood among the picks."""
+    team = {"kind": "average", "members": ["layers:1"]}
+    taught = a_pick(6, percentile=0.603, pipeline=a_pick().pipeline | {"team": team})
+    member = Member(name="layers:1", parameters=7, scores={"validation": {"accuracy": 0.8}})
+    for picks, words in (
+        ([a_pick(), taught], "pick 6, percentile 60.3, predicted ratio 0.988; `autodistill run` with --pick 6 runs it"),
+        ([a_pick()], "none is within the limits"),
+    ):
+        shown = show.recommendation(a_recommendation().model_copy(update={"members": [member], "picks": picks}), picks)
+        assert f"a team of these members: {words}" in shown.lines
+    assert "a team" not in lines(show.recommendation(a_recommendation(), []))
+
+
 def test_a_race_shows_predicted_beside_reached() -> None:
     pipeline = {"training": {"epochs": 6}}
     stopped = a_result(status="pruned", pipeline=pipeline, history=[{}, {}], distillation_ratio=0.5, student_score=0.45)

@@ -59,8 +59,10 @@ def test_without_a_figure_the_name_stands_alone(five: list[HeldOut]) -> None:
     assert axes.get_title(loc="left") == "few"
 
 
-def test_the_five_picks_stand_beside_all_configurations(five: list[HeldOut]) -> None:
+def test_the_first_five_stand_beside_all_configurations(five: list[HeldOut]) -> None:
+    """They are called so: picks are others."""
     (axes,) = top_against_random(five).axes
+    assert "first 5 in the order" in axes.get_title(loc="left")
     assert [label.get_text() for label in axes.get_xticklabels()] == [each.dataset for each in five]
     assert len(axes.collections) == len(five)
     for points, each in zip(axes.collections, five, strict=True):

@@ -42,11 +42,12 @@ def test_an_evaluation(tmp_path: Path) -> None:
     assert found.interval[0] <= found.mean_spearman <= found.interval[1]
     assert found.predictors["oracle"]["spearman"] == pytest.approx(1)
     assert found.predictors["oracle"]["regret_at_1"] == 0
-    assert found.predictors["oracle"]["within_pair_regret_of_5_picks"] == 0
+    assert found.predictors["oracle"]["within_pair_regret_at_1"] == 0
     assert list(found.differences) == [*QUICK]
     gain, low, high = found.differences["random"]["spearman"]
     assert gain == pytest.approx(found.mean_spearman - found.predictors["random"]["spearman"])
     assert 0 < low <= gain <= high
+    assert set(found.features) == set(found.datasets)
     assert found.noise_ceiling is not None
     assert found.mean_spearman < found.noise_ceiling + 0.1
     assert 0.5 < (found.interval_coverage or 0) <= 1
@@ -57,6 +58,7 @@ def test_an_evaluation(tmp_path: Path) -> None:
 def test_it_says_so_where_it_does_not_beat_the_mean_rank(tmp_path: Path) -> None:
     table = made_up(everywhere_the_same, datasets=6)
     found, _ = evaluate(table, "made up", SilentReporter(), "random", tmp_path, ("mean_rank",))
+    assert found.features == {}, "it has none to choose"
     assert any(note.startswith("random does not beat the mean rank") for note in found.notes)
 
 

@@ -89,15 +89,22 @@ def test_its_worth_is_that_of_leaving_one_out(name: str, tmp_path: Path) -> None
     assert found.pair == pair
     for each, value in ((name, found.agreement), ("mean_rank", found.mean_rank_agreement)):
         expected = means(leave_one_out(PREDICTORS[each], table, pair))
-        assert (value.pooled, value.within_pair) == pytest.approx(
-            (expected["spearman"], expected["within_pair_spearman"])
-        )
+        figures = [np.mean([*each.values()]) for each in (value.pooled, value.within_pair)]
+        assert figures == pytest.approx([expected["spearman"], expected["within_pair_spearman"]])
 
 
 def test_the_figure_that_is_printed_answers_the_question(tmp_path: Path, table: RunTable) -> None:
-    found = replace(fitted(tmp_path, table), agreement=Agreement(0.7, 0.1), mean_rank_agreement=Agreement(0.6, None))
-    assert found.trust(1) == ("small ← large", 0.1, None)
-    assert found.trust(2) == ("", 0.7, 0.6)
+    """With the number of datasets that it is of, which may be fewer than there are."""
+    own, simple = Agreement({"a": 0.6, "b": 0.8}, {"a": 0.1}), Agreement({"a": 0.5, "b": 0.7})
+    found = replace(fitted(tmp_path, table), agreement=own, mean_rank_agreement=simple)
+    assert found.trust(1) == ("small ← large", 0.1, None, 1)
+    assert found.trust(2) == ("", pytest.approx(0.7), pytest.approx(0.6), 2)
+
+
+def test_the_mean_rank_is_not_compared_with_itself(tmp_path: Path, table: RunTable) -> None:
+    trust = fitted(tmp_path, table, "mean_rank").trust(1)
+    assert trust.agreement is not None
+    assert (trust.mean_rank, trust.datasets) == (None, 4)
 
 
 CHANGES: dict[str, Callable[[RunTable], RunTable]] = {

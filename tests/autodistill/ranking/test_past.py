@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from autodistill.ranking.past import (
     FEWEST,
     RunTable,
-    agreement,
     configurations,
     folds,
     gaussian_ranks,
+    rank_correlations,
     spearman,
     target,
 )
@@ -67,16 +67,25 @@ def test_with_a_missing_value_there_is_no_correlation() -> None:
     assert np.isnan(spearman(pd.Series([1.0, 2.0, 3.0]), pd.Series([1.0, np.nan, 3.0])))
 
 
-def test_agreement_is_that_of_each_dataset_with_a_few_runs(table: RunTable) -> None:
+def test_rank_correlations_are_those_of_each_dataset_that_can_tell(table: RunTable) -> None:
+    """set1 is not ordered, set2 came out the same everywhere, set3 has too few runs."""
     runs = table.runs.drop(table.runs[table.runs.dataset == "set3"].index[FEWEST - 1 :])
+    runs = runs.assign(ratio=runs.ratio.mask(runs.dataset == "set2", 0.9))
     standings = np.random.default_rng(0).integers(0, 9, len(runs)).astype(float)
     standings[runs.dataset == "set1"] = 2.0
-    expected = [
-        slow_spearman(standings[inside].tolist(), runs.ratio[inside].tolist()) if name != "set1" else 0.0
-        for name in ("set0", "set1", "set2")
-        if (inside := (runs.dataset == name).to_numpy()).any()
-    ]
-    np.testing.assert_allclose(agreement(runs, standings), expected)
+    inside = (runs.dataset == "set0").to_numpy()
+    expected = slow_spearman(standings[inside].tolist(), runs.ratio[inside].tolist())
+    assert rank_correlations(runs, standings) == {"set0": pytest.approx(expected), "set1": 0.0}
+
+
+def test_ratios_of_two_metrics_are_correlated_apart(table: RunTable) -> None:
+    """Each in a perfect order, and one of them 12 runs of 36: in one order they would have to be interleaved."""
+    (runs,) = (each for name, each in table.runs.groupby("dataset") if name == "set0")
+    other = runs.assign(metric="f1", ratio=-runs.ratio)[:12]
+    both = pd.concat([runs, other], ignore_index=True)
+    assert rank_correlations(both, both.ratio.to_numpy()) == {"set0": pytest.approx(1)}
+    turned = np.where(both.metric == "f1", -1, 1) * both.ratio.to_numpy()
+    assert rank_correlations(both, turned) == {"set0": pytest.approx((24 - 12) / 36)}
 
 
 @settings(max_examples=30)

@@ -36,6 +36,7 @@ class Situation:
     row: dict[str, Any] = field(default_factory=dict)
     worth: tuple[float | None, float | None] = (0.5, 0.4)
     pair: str = ""
+    tied: bool = False
 
     def caveats(self) -> list[str]:
         made = made_up(everywhere_the_same, datasets=self.datasets)
@@ -45,10 +46,10 @@ class Situation:
         first = table.datasets["set0"]
         asked = first.descriptors.model_copy(update={"dataset": "asked", "bilstm_score": self.bilstm})
         candidates = table.of("set0").runs.assign(**{"dataset": "asked", **self.row})
+        candidates = candidates.assign(standing=0.0 if self.tied else np.arange(len(candidates)))
         known = {**table.datasets, "asked": Dataset(asked, count_words([self.words]))}
-        return caveats(
-            self.task(), known["asked"], replace(table, datasets=known), candidates, Trust(self.pair, *self.worth)
-        )
+        trust = Trust(self.pair, *self.worth, datasets=self.datasets)
+        return caveats(self.task(), known["asked"], replace(table, datasets=known), candidates, trust)
 
     def task(self) -> Task:
         rows = [{"text": f"text {place}", "label": place % 2} for place in range(max(self.rows))]
@@ -76,6 +77,7 @@ KINDS: tuple[TaskKind, ...] = ("tagging", *("classification",) * 5)
         (Situation(worth=(0.31, 0.42)), "0.31 against 0.42"),
         (Situation(worth=(0.31, 0.42), pair="small ← large"), "orders runs of small ← large no better"),
         (Situation(worth=(0.105, 0.05), pair="small ← large"), "runs of small ← large are hardly ordered (0.10)"),
+        (Situation(tied=True), "All 12 pipelines are tied: nothing tells them apart."),
         (Situation(worth=(None, None)), "Too few past runs: how well pipelines are ordered"),
         (Situation(rows=(199, 200)), "Only 199 training rows"),
         (Situation(rows=(200, 40)), "Only 40 held-out rows"),
@@ -103,6 +105,7 @@ def test_each_caveat_is_said_and_no_other(situation: Situation, said: str) -> No
         Situation(bilstm=0.899),
         Situation(kind="tagging", kinds=("tagging", "tagging", *("classification",) * 4)),
         Situation(datasets=5),
+        Situation(worth=(0.5, None)),
         Situation(words="word1 word2 gut schlecht"),
         Situation(words=""),
         Situation(row={"student_parameters": 10e6}),
@@ -138,6 +141,6 @@ def test_the_dataset_itself_does_not_make_its_words_known() -> None:
     foreign = Dataset(table.datasets["set0"].descriptors, count_words(["gut schlecht mäßig"]))
     known = replace(table, runs=table.runs.assign(n_train=5000), datasets={**table.datasets, "set0": foreign})
     situation = Situation()
-    candidates: pd.DataFrame = known.of("set0").runs
-    (found,) = caveats(situation.task(), foreign, known, candidates, Trust("", *situation.worth))
+    candidates: pd.DataFrame = known.of("set0").runs.assign(standing=np.arange(12))
+    (found,) = caveats(situation.task(), foreign, known, candidates, Trust("", *situation.worth, datasets=6))
     assert "another language or field" in found

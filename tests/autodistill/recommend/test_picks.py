@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autodistill.recommend.picks import contributions, pareto, unseen_kinds
+from autodistill.recommend.picks import contributions, pareto, unseen_kinds, with_a_team
 from tests.autodistill.made_up import FRAME, STANDINGS
 
 
@@ -32,3 +32,13 @@ def test_kinds_without_any_past_run_are_named() -> None:
     past = FRAME[FRAME.intermediate == "mse"]
     assert unseen_kinds(FRAME.iloc[-1], past) == ["intermediate"]
     assert unseen_kinds(FRAME.iloc[0], past) == []
+
+
+def test_the_best_team_is_among_the_picks_where_there_is_one() -> None:
+    """No past run has one, so none stood among the best, and what was asked for was not offered."""
+    alone = FRAME.assign(team="single")
+    assert with_a_team([0, 1], STANDINGS, alone) == [0, 1]
+    taught = alone.assign(team=["single"] * 4 + ["average", "single", "weighted", "single"])
+    assert with_a_team([0, 1], STANDINGS, taught) == [0, 1, 4]
+    assert with_a_team([0, 5], STANDINGS, taught) == [0, 4, 5], "in the order of preference"
+    assert with_a_team([0, 6], STANDINGS, taught) == [0, 6], "there is one already"

@@ -82,7 +82,7 @@ def test_all_picks_are_among_the_best_and_stand_in_their_order(found: Recommenda
     standings = [pick.standing for pick in found.picks]
     assert standings == sorted(standings, reverse=True)
     assert all(pick.percentile is not None and pick.percentile >= 0.95 for pick in found.picks)
-    assert found.picks[0].percentile == 1.0
+    assert found.picks[0].percentile == pytest.approx(1, abs=0.001), "tied ones share the middle of their ranks"
 
 
 def test_the_whole_space_was_compared(found: Recommendation) -> None:
