@@ -49,7 +49,7 @@ def request_from(typed: Typed, pipeline: Callable[[], Pipeline] = Pipeline) -> R
     Raises:
         InputError: With every problem that shows without loading a model.
     """
-    asked = typed.get("predictor", typed.get("one_predictor"))
+    asked = typed.get("predictor")
     predictor = [] if asked is None else [partial(check_predictor, asked)]
     parts = together(partial(fields_of, typed), partial(_models, typed), pipeline, partial(_task, typed), *predictor)
     request, models, chosen, task, *_ = parts

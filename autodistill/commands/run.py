@@ -108,7 +108,7 @@ def _recommendation(typed: Typed, request: Request, reporter: Reporter) -> tuple
 
 def evaluate(typed: Typed, reporter: Reporter) -> show.Shown:
     """Leaves one dataset out at a time, for all predictors or one; draws the figures where a folder is named."""
-    compared = (SIMPLE,) if typed["one_predictor"] else tuple(PREDICTORS)
+    compared = (SIMPLE,) if typed["predictor"] else tuple(PREDICTORS)
     found, held_out = evaluation_of(request_from(typed), reporter, compared)
     if typed["figures"] is None:
         return show.evaluation(found)

@@ -211,7 +211,8 @@ def _lines_about(found: Recommendation) -> Iterator[str]:
         served = f"{figure(student.size_mb, '.3g', ' MB')}, {figure(student.latency_ms, '.3g', ' ms')} an example"
         yield f"student {student.name}: {sizes}, {served}"
     for member in found.members:
-        yield f"member {member.name}: {large(member.parameters)} parameters, {member.score(found.metric):.3f}"
+        score = member.score(found.metric, found.split)
+        yield f"member {member.name}: {large(member.parameters)} parameters, {score:.3f}"
     what = f"past runs of {found.agreement_pair}" if found.agreement_pair else "past runs of all models"
     own, simple = (figure(value, ".2f") for value in (found.agreement, found.mean_rank_agreement))
     yield (
@@ -236,8 +237,8 @@ def race(outcomes: Sequence[Outcome]) -> Shown:
     for outcome in outcomes:
         pick, result = outcome.pick, outcome.result
         end = str(len(result.history)) + {"ok": "", "pruned": ", stopped", "failed": ", failed"}[result.status]
-        score = result.selection_score
-        shown = MISSING if score is None else with_interval(score, _selection_interval(result))
+        score, bounds = result.selection_score, result.interval("student", result.metric, result.selected_on)
+        shown = MISSING if score is None else with_interval(score, bounds)
         reached = [figure(outcome.ratio, ".3f"), shown, end]
         times = f"{duration(outcome.seconds)} ({duration(pick.seconds)})"
         rows.append([str(pick.rank), f"{pick.ratio:.3f} ({_interval(pick)})", *reached, times])
@@ -247,12 +248,8 @@ def race(outcomes: Sequence[Outcome]) -> Shown:
     best = outcomes[0]
     metric = best.result.named(best.result.metric)
     head = ["pick", "predicted ratio (80 % interval)", "reached", metric, "epochs", "took (predicted)"]
-    title = f"Compared on {best.result.selected_on or 'validation'}, which selects"
+    title = f"On {best.result.selected_on or 'validation'}, which selects"
     return Shown(records, [(head, rows, title)], [*lines, *_race_lines(best)])
-
-
-def _selection_interval(result: RunResult) -> list[float] | None:
-    return result.interval("student", result.metric, result.selected_on)
 
 
 def _race_lines(best: Outcome) -> list[str]:

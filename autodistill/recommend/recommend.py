@@ -39,7 +39,7 @@ from engine.run.result import Member
 
 PICKS = 5
 """Picks where no other number is asked for."""
-TIED = 9
+TIED_DECIMALS = 9
 """Standings that are equal in so many decimals are tied: sums in another order."""
 
 
@@ -65,7 +65,7 @@ def recommend(request: Request, reporter: Reporter) -> Recommendation:
     fitted = fit_predictor(request.predictor, table, request.options.cache, reporter)
     candidates = _candidates(request, space, costs, dataset)
     new = replace(table, runs=candidates)
-    standings = fitted.rank(new).round(TIED)
+    standings = fitted.rank(new).round(TIED_DECIMALS)
     outside = np.any([np.zeros(len(candidates)), *unlike(candidates, table.runs).values()], axis=0)
     low, middle, high = fitted.calibration(standings, gaps(new), outside).T
     candidates = candidates.assign(standing=standings, predicted_ratio=middle, low=low, high=high)
@@ -133,6 +133,7 @@ def _record(
         task=task.name,
         task_kind=task.kind,
         metric=task.metric,
+        split=task.split,
         dataset_fingerprint=task.fingerprint,
         train_examples=len(task.train),
         teacher=request.teacher,

@@ -75,6 +75,8 @@ class Recommendation(Record):
     task: str
     task_kind: TaskKind
     metric: str
+    split: str | None = None
+    """The held-out set that the teacher's and the members' scores are of; in records of before not known."""
     dataset_fingerprint: str
     train_examples: int
     teacher: str

@@ -229,6 +229,15 @@ def test_a_pick_without_an_interval_and_one_of_several_students() -> None:
     assert shown.lines[0].startswith(f"pick 1: student layers:6, {a_pick().words}; ")
 
 
+@pytest.mark.parametrize(("split", "score"), [("test", "0.700"), (None, "0.800")])
+def test_members_are_scored_on_the_set_that_the_teacher_is(split: str | None, score: str) -> None:
+    """Records of before do not say which it was."""
+    sets = {"validation": {"accuracy": 0.8}, "test": {"accuracy": 0.7}}
+    member = Member(name="layers:1", parameters=35_000, scores=sets)
+    found = a_recommendation().model_copy(update={"members": [member], "split": split})
+    assert f"member layers:1: 35 k parameters, {score}" in show.recommendation(found, [a_pick()]).lines
+
+
 def a_race() -> list[Outcome]:
     """The winner is tested, the second one was stopped, the third one failed; both sets are called by their names."""
     epochs = [{"scores": {"accuracy": score}} for score in (0.7, 0.8, 0.75)]
@@ -253,7 +262,7 @@ def test_a_race_compares_all_picks_on_the_set_that_selects() -> None:
     outcomes = a_race()
     shown = show.race(outcomes)
     ((head, rows, title),) = shown.tables
-    assert title == "Compared on validation, which selects"
+    assert title == "On validation, which selects"
     assert head == ["pick", "predicted ratio (80 % interval)", "reached", "accuracy", "epochs", "took (predicted)"]
     assert rows == [
         ["1", "0.988 (0.900 to 1.010)", "0.833", "0.8000 (0.740 to 0.860)", "6", "0 s (21 min)"],
