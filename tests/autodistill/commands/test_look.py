@@ -114,6 +114,13 @@ def test_rows_as_text(row: dict[str, object], text: str) -> None:
     assert as_text(row) == text
 
 
+def test_components_are_described_in_whole_sentences() -> None:
+    """Where a sentence goes on in the second line of a docstring, its end was cut off."""
+    (_, rows, _), _ = look.components({}, SilentReporter()).tables
+    assert [text for *_, text in rows if not text.endswith(".")] == []
+    assert "and the last one teaches the student" in dict(row[1:] for row in rows)["assistants"]
+
+
 @pytest.mark.parametrize("option", ["--augment", "--policy"])
 def test_the_command_augment(data: str, option: str) -> None:
     shown = CliRunner().invoke(app, ["augment", data, option, "random+mixup", "--n", "3"])
