@@ -7,13 +7,14 @@ when they run, so that `--help` answers at once.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
 import typer
 
 from autodistill.commands import options
-from autodistill.commands.options import COLUMNS, FINE_TUNING, READING, RUNNING, WHERE
+from autodistill.commands.options import COLUMNS, FINE_TUNING, OPTIONS, READING, RUNNING, WHERE
 
 app = typer.Typer(
     name="autodistill",
@@ -27,6 +28,7 @@ command = partial(options.command, app)
 
 RESUME = "The same command goes on where it stopped."
 MODELS = ("teacher", "student")
+ONLY = "Only this one, beside the mean rank. Default: all."
 KNOWLEDGE = ("meta_data", "predictor", "vectors")
 QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
@@ -82,7 +84,8 @@ command(
     "evaluate",
     "run",
     "Leaves one dataset out at a time: what the recommender is worth, beside everything simpler.",
-    *("meta_data", "one_predictor", "vectors", "figures", "cache_dir", "store"),
+    *("meta_data", "predictor", "vectors", "figures", "cache_dir", "store"),
+    predictor=replace(OPTIONS["predictor"], type=str | None, default=None, help=ONLY),
     resume=RESUME,
 )
 command(

@@ -21,7 +21,7 @@ from engine.base.files import hash_of
 from engine.data.load import identified, load_task
 from engine.data.task import Task
 from engine.run.folder import RunFolder
-from engine.run.result import Expected, RunResult
+from engine.run.result import Expected, RunResult, distillation_ratio
 
 if TYPE_CHECKING:
     from autodistill.recommend.record import Pick, Recommendation
@@ -42,6 +42,14 @@ class Outcome:
         """Of the student, its best so far on the set that selects; a failed run's is below all others."""
         score = self.result.selection_score
         return -math.inf if score is None or self.result.status == "failed" else score
+
+    @property
+    def ratio(self) -> float | None:
+        """Student / teacher on the set that selects; None where it is undefined, or not known."""
+        result = self.result
+        teacher = result.scores.get("teacher", {}).get(result.selected_on or "", {}).get(result.metric)
+        score = result.selection_score
+        return None if score is None or teacher is None else distillation_ratio(score, teacher)
 
     @property
     def seconds(self) -> float:

@@ -28,7 +28,7 @@ ORDER = (
 MAY_IMPORT = {"engine": set(), "meta_data": set(), "autodistill": {"engine", "meta_data"}}
 LIGHT = ("engine.base", "engine.pipeline", "engine.data.task", "engine.models.names", "engine.run.result")
 """What loads neither torch nor transformers."""
-SHOWS = {"cli", "autodistill.commands.options", "autodistill.commands.console"}
+SHOWS = {"cli", *(f"autodistill.commands.{name}" for name in ("options", "console", "tables"))}
 FUNCTION_LINES = 40
 LONGER = {"engine.training.loop.train": 80}
 MODULES = {**HOUSE.files, "meta_data": ROOT / "meta_data" / "__init__.py", "cli": ROOT / "cli.py"}

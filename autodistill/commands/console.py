@@ -1,12 +1,12 @@
 """Everything that a person sees: progress, tables, messages.
 
 Decided here: results go to stdout, everything else to stderr, so that `--json` gives pure JSON and a pipe gets
-the result alone. Printing and rich live here, nowhere else. Of several processes only the first
-one speaks.
+the result alone. Printing lives here, and nowhere else. Of several processes only the first one speaks.
 """
 
 import json
 import os
+import re
 import sys
 import textwrap
 import time
@@ -15,12 +15,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from rich import box, progress
+from rich import progress
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from autodistill.commands.show import Shown
+from autodistill.commands.tables import laid_out
 from autodistill.commands.units import duration
 from engine.base.errors import AutoDistillerError, InputError
 from engine.base.progress import Reporter, SilentReporter
@@ -61,7 +62,7 @@ def show_json(value: Any) -> None:
 
 
 def show(shown: Shown, as_json: bool) -> None:
-    """What a command gives, on stdout; the first column of a table is the heading of each row."""
+    """What a command gives, on stdout."""
     if shown.record is None:
         return
     if as_json:
@@ -70,15 +71,22 @@ def show(shown: Shown, as_json: bool) -> None:
     console = _console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 140  # of a table that goes into a file or a pipe
-    for columns, rows, title in shown.tables:
-        table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
-        for index, name in enumerate(columns):
-            table.add_column(name, overflow="fold", no_wrap=index == 0)
-        for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-        console.print(table)
+    for heads, rows, title in shown.tables:
+        if title:
+            console.print(Text(title, style="table.title"))
+        for table in laid_out(heads, rows, console.width):
+            show_text(_drawn(table, console))
     if shown.lines:
         show_text("\n".join(_wrapped(line, console) for line in shown.lines))
+
+
+def _drawn(table: Table, console: Console) -> str:
+    """A table as text without blanks at the ends of lines, also where it is wider than the console."""
+    width, console.width = console.width, max(console.width, table.width or 0)
+    with console.capture() as capture:
+        console.print(table)
+    console.width = width
+    return re.sub(r" +(\x1b\[0m)?$", r"\1", capture.get(), flags=re.MULTILINE)
 
 
 @contextmanager

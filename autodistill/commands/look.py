@@ -13,7 +13,7 @@ import tomli_w
 
 from autodistill.commands.options import Typed
 from autodistill.commands.request import request_from
-from autodistill.commands.show import Shown
+from autodistill.commands.show import Row, Shown
 from autodistill.commands.show import run as shown_run
 from autodistill.commands.units import large
 from autodistill.recommend.request import Request
@@ -38,8 +38,8 @@ def augment(typed: Typed, reporter: Reporter) -> Shown:
     sets = [f"augmentation={typed['policy']}", *(typed["set"] or ())]
     request = request_from(typed, lambda: load_pipeline("vanilla_kd", sets))  # nothing else of it is used
     examples = augmented(request, reporter)
-    rows = [[str(number), as_text(each["original"]), _made(each)] for number, each in enumerate(examples, start=1)]
-    return Shown(examples, [(["", "original", "augmented"], rows, "")])
+    rows = [row for number, each in enumerate(examples, start=1) for row in _compared(number, each)]
+    return Shown(examples, [(["", "", "text"], rows, "")])
 
 
 def augmented(request: Request, reporter: Reporter) -> list[dict[str, Any]]:
@@ -70,9 +70,15 @@ def augmented(request: Request, reporter: Reporter) -> list[dict[str, Any]]:
     return examples
 
 
-def _made(each: Mapping[str, Any]) -> str:
-    text, share = as_text(each["augmented"]), each.get("share")
-    return text if share is None else f"{share:.2f} of: {text}\n{1 - share:.2f} of: {as_text(each['partner'])}"
+def _compared(number: int, each: Mapping[str, Any]) -> Iterator[Row]:
+    """An original, and below it what became of it; of a mixed one both texts with their weights."""
+    yield [str(number), "original", as_text(each["original"])]
+    share = each.get("share")
+    if share is None:
+        yield ["", "augmented", as_text(each["augmented"])]
+    else:
+        yield ["", f"{share:.2f} of", as_text(each["augmented"])]
+        yield ["", f"{1 - share:.2f} of", as_text(each["partner"])]
 
 
 def as_text(row: Mapping[str, Any]) -> str:
@@ -267,7 +273,7 @@ def components(typed: Typed, reporter: Reporter) -> Shown:
     """Every kind of every component, and the presets, each with its one-line description."""
     kinds, specs = pipelines.component_kinds(), pipelines.component_specs()
     rows = [
-        [component, kind, (spec.__doc__ or "").splitlines()[0]]
+        [component, kind, " ".join((spec.__doc__ or "").partition("\n\n")[0].split())]
         for component in kinds
         for kind, spec in zip(kinds[component], specs[component], strict=True)
     ]

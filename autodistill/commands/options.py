@@ -144,13 +144,6 @@ OPTIONS |= {
         str, "Operators in their order, such as random+mixup.", MODELS, names=("--augment", "--policy"), default=...
     ),
     "pareto": Option(bool, "Show quality against time.", ADVICE, default=False),
-    "one_predictor": replace(
-        OPTIONS["predictor"],
-        type=str | None,
-        help="Only this one, beside the mean rank. Default: all.",
-        names=("--predictor",),
-        default=None,
-    ),
     "figures": Option(Path | None, "Folder to draw the figures in."),
     "model": Option(str, "Folder of a run, or any fine-tuned model.", metavar="MODEL"),
     "texts": Option(list[str] | None, "A text. Repeatable.", names=("--text",)),
@@ -186,7 +179,9 @@ class _OneStudent(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-def command(app: typer.Typer, name: str, room: str, help: str, *names: str, resume: str = "", **helps: str) -> None:
+def command(
+    app: typer.Typer, name: str, room: str, help: str, *names: str, resume: str = "", **changed: str | Option
+) -> None:
     """Adds a command.
 
     Args:
@@ -194,7 +189,7 @@ def command(app: typer.Typer, name: str, room: str, help: str, *names: str, resu
             typed, and a reporter, to what is shown.
         names: Of `OPTIONS`, in their order; `json` is in every command.
         resume: What to say after Ctrl-C.
-        helps: Option → its help, where this command's differs.
+        changed: Option → its help where this command's differs, or all of it.
     """
 
     def act(**typed: Any) -> None:
@@ -208,7 +203,7 @@ def command(app: typer.Typer, name: str, room: str, help: str, *names: str, resu
             console.show(shown, as_json)
 
     chosen = {each: OPTIONS[each] for each in (*names, "json")}
-    chosen |= {each: replace(OPTIONS[each], help=text) for each, text in helps.items()}
+    chosen |= {each: replace(OPTIONS[each], help=to) if isinstance(to, str) else to for each, to in changed.items()}
     parameters = [option.parameter(each) for each, option in chosen.items()]
     act.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     app.command(name, cls=_OneStudent, help=cleandoc(help))(act)

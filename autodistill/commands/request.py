@@ -9,10 +9,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from autodistill.commands.options import OPTIONS, Typed, dashed
+from autodistill.commands.options import OPTIONS, Option, Typed, dashed
 from autodistill.recommend.request import Limits, Request, check_predictor
 from engine.base.errors import InputError, Problem
 from engine.base.hub import local_snapshot
@@ -23,10 +24,16 @@ from engine.models.names import parse_model
 from engine.pipeline.explain import checked
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.read import load_pipeline
+from engine.pipeline.training import Training
 
 SCRATCH = {"teacher": "scratch:layers=4,hidden=256", "student": "scratch:layers=2,hidden=128"}
 """Models of the demo, where its pretrained teacher is not at hand, or another one is named."""
 DEPTH = "layers:2"  # of the demo's student: a third of its pretrained teacher
+QUESTION = (
+    *("columns.", "teacher", "students", "members", "fine_tuning.", "options.precision"),
+    *("limits.", "description", "predictor", "meta_data", "vectors"),
+)
+"""Fields of a request, and tables of fields, that a recommendation answers; the others are of a run."""
 MODEL_EXAMPLES = {
     "teacher": "Give a hub name such as bert-base-uncased, a folder, or scratch:layers=4,hidden=256.",
     "student": "Give a hub name such as huawei-noah/TinyBERT_General_4L_312D, a folder, "
@@ -42,7 +49,7 @@ def request_from(typed: Typed, pipeline: Callable[[], Pipeline] = Pipeline) -> R
     Raises:
         InputError: With every problem that shows without loading a model.
     """
-    asked = typed.get("predictor", typed.get("one_predictor"))
+    asked = typed.get("predictor")
     predictor = [] if asked is None else [partial(check_predictor, asked)]
     parts = together(partial(fields_of, typed), partial(_models, typed), pipeline, partial(_task, typed), *predictor)
     request, models, chosen, task, *_ = parts
@@ -142,9 +149,35 @@ def _find_model(role: str, name: str) -> None:
         local_snapshot(name, role)
 
 
-def training_alone(sets: Sequence[str]) -> Pipeline:
-    """A pipeline in which nothing but the training is set; its other parts are what is recommended."""
-    pipeline = load_pipeline({}, sets)
+def given(request: Request, other: Request) -> dict[str, Any]:
+    """Option → value, of what a request gives of the question of a recommendation and another one has otherwise."""
+    usual = Request()
+    names = {option.path: name for name, option in OPTIONS.items() if option.path.startswith(QUESTION)}
+    values = {name: attrgetter(path) for path, name in names.items()}
+    return {name: of(request) for name, of in values.items() if of(request) not in (of(usual), of(other))}
+
+
+def with_known(typed: Typed, known: Request) -> Typed:
+    """What was typed; where nothing was, what another request has, as it would be typed."""
+    request, usual = fields_of(typed), Request()
+    own = {OPTIONS[name].path for name in given(request, usual)}
+    more = {name: value for name, value in given(known, usual).items() if OPTIONS[name].path not in own}
+    return {**typed, **{name: _as_typed(OPTIONS[name], value) for name, value in more.items()}}
+
+
+def _as_typed(option: Option, value: Any) -> Any:
+    if option.path.startswith("limits."):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def training_alone(sets: Sequence[str], training: Training = Training()) -> Pipeline:  # noqa: B008 - frozen
+    """A pipeline in which nothing but the training is set; its other parts are what is recommended.
+
+    Args:
+        training: What was set of it before.
+    """
+    pipeline = load_pipeline({"training": training.model_dump(exclude_defaults=True)}, sets)
     if pipeline != Pipeline(training=pipeline.training):
         what = "a recommendation chooses the pipeline; only training can be set"
         raise InputError.of("--set", what, ", ".join(sets), ("training.…",))

@@ -4,15 +4,22 @@ Decided here: a recommendation for DATA lies in `runs/<name of DATA>/recommendat
 `run --pick` and `run --top` find it; their runs lie beside it.
 """
 
-from collections.abc import ItemsView
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from autodistill.api import evaluation_of
 from autodistill.commands import show
-from autodistill.commands.options import Typed
-from autodistill.commands.request import default_folder, fields_of, folder_word, request_from, training_alone
+from autodistill.commands.options import OPTIONS, Typed, dashed
+from autodistill.commands.request import (
+    default_folder,
+    fields_of,
+    folder_word,
+    given,
+    request_from,
+    training_alone,
+    with_known,
+)
 from autodistill.race import distilled, record_run, run_recommended
 from autodistill.ranking.fitted import PREDICTORS, SIMPLE
 from autodistill.recommend.recommend import PICKS
@@ -20,9 +27,12 @@ from autodistill.recommend.recommend import recommend as recommendation_for
 from autodistill.recommend.record import RECOMMENDATION_FILE, Recommendation
 from autodistill.recommend.request import Request
 from engine.base.errors import InputError
-from engine.base.options import FineTuning
 from engine.base.progress import Reporter
+from engine.data.task import Task
 from engine.pipeline.read import load_pipeline
+from engine.pipeline.training import Training
+
+USUAL = Training()
 
 
 def run(typed: Typed, reporter: Reporter) -> show.Shown:
@@ -52,9 +62,11 @@ def recommend(typed: Typed, reporter: Reporter) -> show.Shown:
     return show.recommendation(found, picks, f"recommendation: {path}")
 
 
-def _recommended(typed: Typed, reporter: Reporter, least: int = 0) -> tuple[Recommendation, Request]:
-    """A recommendation of at least so many picks, and what it answers."""
-    request = request_from(typed, lambda: training_alone(_sets(typed)))
+def _recommended(
+    typed: Typed, reporter: Reporter, least: int = 0, training: Training = USUAL
+) -> tuple[Recommendation, Request]:
+    """A recommendation of at least so many picks, and what it answers; what is set changes that training."""
+    request = request_from(typed, lambda: training_alone(_sets(typed), training))
     if least:
         request = request.model_copy(update={"top": least})
     return recommendation_for(request, reporter), request
@@ -63,26 +75,39 @@ def _recommended(typed: Typed, reporter: Reporter, least: int = 0) -> tuple[Reco
 def run_picks(typed: Typed, reporter: Reporter) -> show.Shown:
     """One pick, or several of which the worse are stopped early; the best comes first.
 
-    The recommendation is read where it lies; where it is absent, or answers another question, one is made.
+    The recommendation is read where it lies. Where none does, one is made; where something else is asked for now, one
+    with everything else as it was.
     """
     ways = {"--pick": typed["pick"], "--top": typed["top"], "--pipeline": typed["pipeline"]}
     names = [name for name, value in ways.items() if value is not None]
     if len(names) > 1:
         raise InputError.of(names[0], "only one of these chooses what is run", ", ".join(names))
     request = fields_of(typed)
-    least = max(PICKS, request.top or 0, request.pick or 0)
-    found, task = _known(request, _sets(typed)), None
-    if found is None:
-        found, answered = _recommended(typed, reporter, least)
-        found.write(_folder(answered))
-        task = replace(answered.task, notes=())  # they were said
+    found, task = _recommendation(typed, request, reporter)
     request = request.model_copy(update={"out": _folder(request)})
     return show.race(run_recommended(request, found, reporter, task))
 
 
+def _recommendation(typed: Typed, request: Request, reporter: Reporter) -> tuple[Recommendation, Task | None]:
+    """The one that lies there; or one that is made now, and its data, whose notes were said."""
+    path, training = _folder(request) / RECOMMENDATION_FILE, USUAL
+    least = max(PICKS, request.top or 0, request.pick or 0)
+    lying = Recommendation.read(path) if path.is_file() else None
+    if lying is not None and lying.data == request.data:
+        changes = ", ".join(_changes(request, _sets(typed), lying))
+        if not changes:
+            return lying, None
+        reporter.message(f"{path} was made without {changes}: a new one is made, with everything else as it was")
+        typed, training = with_known(typed, lying.request()), lying.training
+        least = max(least, len(lying.picks))
+    found, answered = _recommended(typed, reporter, least, training)
+    found.write(_folder(answered))
+    return found, replace(answered.task, notes=())
+
+
 def evaluate(typed: Typed, reporter: Reporter) -> show.Shown:
     """Leaves one dataset out at a time, for all predictors or one; draws the figures where a folder is named."""
-    compared = (SIMPLE,) if typed["one_predictor"] else tuple(PREDICTORS)
+    compared = (SIMPLE,) if typed["predictor"] else tuple(PREDICTORS)
     found, held_out = evaluation_of(request_from(typed), reporter, compared)
     if typed["figures"] is None:
         return show.evaluation(found)
@@ -104,25 +129,10 @@ def _folder(request: Request) -> Path:
     return request.out or Path("runs", folder_word(request.data))
 
 
-def _known(request: Request, sets: list[str]) -> Recommendation | None:
-    """The recommendation that lies there, where it answers the same question."""
-    path = _folder(request) / RECOMMENDATION_FILE
-    if not path.is_file():
-        return None
-    found = Recommendation.read(path)
-    same = (
-        found.data == request.data
-        and request.teacher in ("", found.teacher)
-        and request.students in ((), tuple(student.name for student in found.students))
-        and request.members in ((), tuple(member.name for member in found.members))
-        and request.columns.model_dump(exclude_defaults=True).items() <= found.columns.items()
-        and _given(request.fine_tuning) <= _given(found.fine_tuning)
-        and request.options.precision in ("auto", found.precision)
-        and not sets
-    )
-    return found if same else None
-
-
-def _given(fine_tuning: FineTuning) -> ItemsView[str, Any]:
-    """What is not as usual."""
-    return fine_tuning.model_dump(exclude_defaults=True).items()
+def _changes(request: Request, sets: Sequence[str], found: Recommendation) -> Iterator[str]:
+    """What is asked for now and a recommendation does not have, as it is typed."""
+    for name, value in given(request, found.request()).items():
+        option = next(iter(OPTIONS[name].names), dashed(name))
+        yield " ".join(f"{option} {each}" for each in (value if isinstance(value, tuple) else [value]))
+    if training_alone(sets, found.training).training != found.training:
+        yield from (f"--set {each}" for each in sets)

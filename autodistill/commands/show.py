@@ -22,20 +22,26 @@ if TYPE_CHECKING:
 
 ROLES = {"teacher": "teacher", "student": "student", "student_alone": "student alone", "bilstm": "Bi-LSTM"}
 MEASURES = {
-    "spearman": "Spearman",
-    "within_pair_spearman": "in pair",
-    "regret_at_1": "regret 1",
-    "regret_at_5": "regret 5",
-    "regret_at_10": "regret 10",
-    "regret_of_5_picks": "of picks",
-    "within_pair_regret_at_1": "1 in pair",
-    "within_pair_regret_of_5_picks": "picks in pair",
-    "top_5_ratio": "top 5",
-    "random_5_ratio": "random 5",
-    "first_pick_percentile": "first pick",
+    "rank correlation; more is better": {"spearman": "of all runs", "within_pair_spearman": "within the pair"},
+    "regret; less is better": {
+        "regret_at_1": "first pick",
+        "regret_at_5": "best of 5",
+        "regret_at_10": "best of 10",
+        "regret_of_5_picks": "of 5 picks",
+        "within_pair_regret_at_1": "first pick within the pair",
+        "within_pair_regret_of_5_picks": "of 5 picks within the pair",
+    },
+    "what the first ones reach; more is better": {
+        "top_5_ratio": "ratio of 5",
+        "random_5_ratio": "ratio of 5 at random",
+        "first_pick_percentile": "percentile of the first",
+    },
 }
+"""Subject → measure of an evaluation → what its column is called."""
 
 Row = list[str]
+TextTable = tuple[Row, list[Row], str]
+"""Headings, rows, and a title or none."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,7 @@ class Shown:
 
     record: Any
     """For `--json`; None: nothing is printed."""
-    tables: Sequence[tuple[Row, list[Row], str]] = ()
-    """Headings, rows, and a title or none."""
+    tables: Sequence[TextTable] = ()
     lines: Sequence[str] = ()
     """Below the tables."""
 
@@ -71,7 +76,7 @@ def comparison(result: RunResult, bilstm: BiLSTMCosts, *more: str) -> Shown:
     rows = []
     for role, (parameters, size, latency) in zip(ROLES, figures, strict=True):
         score = _score(result, role, result.split or "", result.metric)
-        rows.append([ROLES[role], score, large(parameters), figure(size, ".3g", " MB"), _milliseconds(latency)])
+        rows.append([ROLES[role], score, large(parameters), _megabytes(size), _milliseconds(latency)])
     head = ["", result.named(result.metric), "parameters", "size", "latency"]
     record = result.model_dump() | {"bilstm": asdict(bilstm)}
     whole = run(result)
@@ -85,6 +90,10 @@ def _in_a_sentence(result: RunResult) -> Iterator[str]:
     if beaten and result.distillation_ratio is not None and result.latency_ms and result.teacher_latency_ms:
         faster = f"The student is {result.teacher_latency_ms / result.latency_ms:.1f} times as fast as its teacher"
         yield f"{faster} and keeps {100 * result.distillation_ratio:.0f} % of its {result.metric}."
+
+
+def _megabytes(value: float | None) -> str:
+    return figure(value, ".3g", " MB")
 
 
 def _milliseconds(value: float | None) -> str:
@@ -109,7 +118,7 @@ def _size_rows(result: RunResult, width: int) -> Iterator[Row]:
     """Sizes and times of teacher and student."""
     for name, field, shown in (
         ("parameters", "parameters", large),
-        ("size on disk", "size_mb", lambda value: figure(value, ".3g", " MB")),
+        ("size on disk", "size_mb", _megabytes),
         ("latency, one example", "latency_ms", _milliseconds),
         ("examples per second", "throughput", large),
     ):
@@ -154,15 +163,16 @@ def _warnings(warnings: Sequence[str]) -> list[str]:
 
 
 def recommendation(found: Recommendation, picks: Sequence[Pick], *more: str) -> Shown:
-    """Picks, what they rest on, and what to doubt."""
-    several, rows = len(found.students) > 1, []
+    """Picks in figures, what each is and what speaks for it, what they rest on, and what to doubt."""
+    several = len(found.students) > 1
+    rows, lines = [], []
     for pick in picks:
-        name = f"{pick.student}: {pick.words}" if several else pick.words
-        predicted = [f"{pick.ratio:.3f}", _interval(pick), duration(pick.seconds)]
         percentile = figure(None if pick.percentile is None else 100 * pick.percentile, ".1f")
-        rows.append([_rank(pick, picks), name, percentile, *predicted, _reasons(pick)])
-    head = ["", "pipeline", "percentile", "ratio", "80 % interval", "time", "what speaks for it"]
-    lines = [*_lines_about(found), *_never_run(picks), *more]
+        rows.append([_rank(pick, picks), percentile, f"{pick.ratio:.3f}", _interval(pick), duration(pick.seconds)])
+        student = f"student {pick.student}, " if several else ""
+        lines.append(f"pick {pick.rank}: {student}{pick.words}; what speaks for it: {_reasons(pick)}")
+    head = ["pick", "percentile", "predicted ratio", "80 % interval", "time"]
+    lines = [*lines, *_lines_about(found), *_never_run(picks), *more]
     return Shown(found.model_dump(mode="json"), [(head, rows, "")], lines)
 
 
@@ -203,7 +213,8 @@ def _lines_about(found: Recommendation) -> Iterator[str]:
         served = f"{figure(student.size_mb, '.3g', ' MB')}, {figure(student.latency_ms, '.3g', ' ms')} an example"
         yield f"student {student.name}: {sizes}, {served}"
     for member in found.members:
-        yield f"member {member.name}: {large(member.parameters)} parameters, {member.score(found.metric):.3f}"
+        score = member.score(found.metric, found.split)
+        yield f"member {member.name}: {large(member.parameters)} parameters, {score:.3f}"
     past = f"{counted(found.past_runs, 'past run')} on {counted(len(found.past_datasets), 'dataset')}"
     yield f"{counted(found.candidates, 'pipeline')} compared by {found.predictor} with {past}{_worth(found)}"
     if found.features is not None:
@@ -239,61 +250,85 @@ def _team_of_members(found: Recommendation) -> str:
 
 
 def race(outcomes: Sequence[Outcome]) -> Shown:
-    """Predicted beside reached, the best first, what each pick is, and where the best run lies."""
+    """Predicted beside reached, the best first, what each pick is, and what the best one reaches at last.
+
+    The table compares all on the set that selects: a pick that was stopped knows no other one.
+    """
     records, rows, lines = [], [], []
     for outcome in outcomes:
         pick, result = outcome.pick, outcome.result
         end = str(result.epochs) + {"ok": "", "pruned": ", stopped", "failed": ", failed"}[result.status]
-        predicted = f"{pick.ratio:.3f}\n({_interval(pick)})"
-        reached = [figure(result.distillation_ratio, ".3f"), figure(result.student_score, ".4f"), end]
+        score, bounds = result.selection_score, result.interval("student", result.metric, result.selected_on)
+        shown = MISSING if score is None else with_interval(score, bounds)
+        reached = [figure(outcome.ratio, ".3f"), shown, end]
         times = f"{duration(outcome.seconds)} ({duration(pick.seconds)})"
-        rows.append([str(pick.rank), predicted, *reached, times])
+        rows.append([str(pick.rank), f"{pick.ratio:.3f} ({_interval(pick)})", *reached, times])
         lines.append(f"pick {pick.rank}: {pick.words}")
         record = result.model_dump(exclude={"history"})
         records.append({"pick": pick.model_dump(), "folder": str(outcome.folder), "result": record})
-    head = ["pick", "predicted ratio\n(80 % interval)", "reached", "score", "epochs", "time (predicted)"]
-    return Shown(records, [(head, rows, "")], [*lines, *_race_lines(outcomes[0])])
+    best = outcomes[0]
+    metric = best.result.named(best.result.metric)
+    head = ["pick", "predicted ratio (80 % interval)", "reached", metric, "epochs", "took (predicted)"]
+    title = f"On {best.result.selected_on or 'validation'}, which selects"
+    return Shown(records, [(head, rows, title)], [*lines, *_race_lines(best)])
 
 
 def _race_lines(best: Outcome) -> list[str]:
-    """The best run, and where it lies."""
+    """The best run on the set that reports, and where it lies."""
     pick, result = best.pick, best.result
     if result.status != "ok":
         return [f"failed: {result.reason}"]
-    predicted = f"distillation ratio predicted {pick.ratio:.3f} ({_interval(pick)})"
-    reached = f"reached {figure(result.distillation_ratio, '.3f')}"
-    lines = [f"best: pick {pick.rank}; {predicted}, {reached}", *_warnings(result.warnings)]
-    return [*lines, *result.verdict, f"student and result: {best.folder}"]
+    ratio = result.distillation_ratio
+    reached = "undefined" if ratio is None else with_interval(ratio, result.ratio_interval)
+    score = f"{result.named(result.metric)} {_score(result, 'student', result.split or '', result.metric)}"
+    lines = [
+        f"best: pick {pick.rank}, on {result.split_in_words}: {score}; "
+        f"distillation ratio {reached}, predicted {pick.ratio:.3f} ({_interval(pick)})"
+    ]
+    return [*lines, *_warnings(result.warnings), *result.verdict, f"student and result: {best.folder}"]
 
 
 def evaluation(found: Evaluation, *more: str) -> Shown:
-    """The predictors, then the held-out datasets, and what the tables say."""
-    predictors, datasets = _measure_rows(found.predictors), _measure_rows(found.datasets)
-    for row, name in zip(datasets, found.datasets, strict=True):
-        row.append(figure(found.noise_ceilings.get(name), ".2f"))
-        row.append(figure(found.interval_coverages.get(name), ".0%"))
-        row.append("\n".join(found.features.get(name, [])) or "none")
-    means = ["predictor", *MEASURES.values()], predictors, "Mean over held-out datasets"
-    head = ["dataset", *MEASURES.values(), "ceiling", "interval", "features"]
-    tables = [means, *_differences(found), (head, datasets, f"{found.predictor}, each dataset held out")]
+    """The predictors, then the held-out datasets, a table a subject, and what the tables say."""
+    tables = [
+        *_by_subject("predictor", found.predictors, "Mean over held-out datasets"),
+        *_differences(found),
+        *_by_subject("dataset", found.datasets, f"{found.predictor}, each dataset held out"),
+        _of_the_folds(found),
+    ]
     return Shown(found.model_dump(mode="json"), tables, [*_evaluation_lines(found), *more])
 
 
-def _differences(found: Evaluation) -> Iterator[tuple[Row, list[Row], str]]:
+def _by_subject(of: str, measures: Mapping[str, Mapping[str, float]], title: str) -> Iterator[TextTable]:
+    """What has been measured of each predictor, or on each dataset."""
+    for subject, named in MEASURES.items():
+        rows = [[name, *(figure(values.get(each), ".3f") for each in named)] for name, values in measures.items()]
+        yield [of, *named.values()], rows, f"{title}: {subject}"
+
+
+def _of_the_folds(found: Evaluation) -> TextTable:
+    """What else is known of each held-out dataset."""
+    rows = []
+    for name in found.datasets:
+        ceiling = figure(found.noise_ceilings.get(name), ".2f")
+        covered = figure(found.interval_coverages.get(name), ".0%")
+        rows.append([name, ceiling, covered, ", ".join(found.features.get(name, [])) or "none"])
+    head = ["dataset", "noise ceiling of the rank correlation", "runs in their 80 % interval", "features chosen"]
+    return head, rows, f"{found.predictor}, each dataset held out: what else is known"
+
+
+def _differences(found: Evaluation) -> Iterator[TextTable]:
     """What the predictor has more than each other one; nothing where datasets are too few for an interval."""
-    named = [name for name in MEASURES if any(name in by for by in found.differences.values())]
-    rows = [[other, *(_difference(by.get(name)) for name in named)] for other, by in found.differences.items()]
-    if named:
-        title = f"{found.predictor} minus each other one, mean over datasets (95 % interval)"
-        yield ["", *(MEASURES[name] for name in named)], rows, title
+    for subject, measures in MEASURES.items():
+        named = [name for name in measures if any(name in by for by in found.differences.values())]
+        rows = [[other, *(_difference(by.get(name)) for name in named)] for other, by in found.differences.items()]
+        if named:
+            title = f"{found.predictor} minus each other one, mean over datasets (95 % interval): {subject}"
+            yield ["predictor", *(measures[name] for name in named)], rows, title
 
 
 def _difference(values: Sequence[float] | None) -> str:
     return f"{values[0]:+.3f} ({values[1]:+.3f} to {values[2]:+.3f})" if values else MISSING
-
-
-def _measure_rows(measures: Mapping[str, Mapping[str, float]]) -> list[Row]:
-    return [[name, *(figure(values.get(measure), ".3f") for measure in MEASURES)] for name, values in measures.items()]
 
 
 def _evaluation_lines(found: Evaluation) -> Iterator[str]:

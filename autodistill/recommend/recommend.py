@@ -38,7 +38,7 @@ from engine.run.result import Member
 
 PICKS = 5
 """Picks where no other number is asked for."""
-TIED = 9
+TIED_DECIMALS = 9
 """Standings that are equal in so many decimals are tied: sums in another order."""
 
 
@@ -68,7 +68,7 @@ def recommend(request: Request, reporter: Reporter) -> Recommendation:
     table = replace(table, datasets={**table.datasets, dataset.name: dataset})  # candidates are of it as it is now
     candidates = _candidates(request, space, costs, dataset)
     new = replace(table, runs=candidates)
-    standings = fitted.rank(new).round(TIED)
+    standings = fitted.rank(new).round(TIED_DECIMALS)
     known = experience(candidates, table.runs)
     low, middle, high = fitted.calibration(standings, gaps(new), known.outside, known.reached).T
     candidates = candidates.assign(standing=standings, predicted_ratio=middle, low=low, high=high)
@@ -136,12 +136,17 @@ def _record(
         task=task.name,
         task_kind=task.kind,
         metric=task.metric,
+        split=task.split,
         dataset_fingerprint=task.fingerprint,
         train_examples=len(task.train),
         teacher=request.teacher,
         **of_the_teacher,
         fine_tuning=request.fine_tuning,
         precision=request.options.precision,
+        training=request.pipeline.training,
+        limits=request.limits,
+        description=request.description,
+        vectors=request.vectors,
         bilstm_score=dataset.descriptors.bilstm_score,
         members=[Member(**_facts(Member, each)) for each in first.members],
         students=[StudentFacts(name=name, **_facts(StudentFacts, each)) for name, each in costs.items()],

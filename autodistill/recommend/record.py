@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from autodistill.recommend.request import Limits, Request
 from engine.base.errors import InputError
 from engine.base.files import write_text
 from engine.base.options import FineTuning, Precision
 from engine.data.task import TaskKind
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.team import SingleTeacher
+from engine.pipeline.training import Training
 from engine.run.result import Member, Record, upgraded_pipeline
 
 RECOMMENDATION_FILE = "recommendation.json"
@@ -85,6 +87,8 @@ class Recommendation(Record):
     task: str
     task_kind: TaskKind
     metric: str
+    split: str | None = None
+    """The held-out set that the teacher's and the members' scores are of; in records of before not known."""
     dataset_fingerprint: str
     train_examples: int
     teacher: str
@@ -97,6 +101,11 @@ class Recommendation(Record):
     """How the teacher was fine-tuned; with `precision` what a run must repeat, or it would train another teacher."""
     precision: Precision = "auto"
     """As it was asked for."""
+    training: Training = Training()
+    """What was set of the training of all pipelines. Records of before do not know this and the next three."""
+    limits: Limits = Limits()
+    description: str = ""
+    vectors: str = "glove"
     members: list[Member]
     """Further teachers of the teams that were compared."""
     students: list[StudentFacts]
@@ -141,6 +150,13 @@ class Recommendation(Record):
         except (ValueError, LookupError, AttributeError, TypeError) as error:  # of JSON, or any part of it
             what, reason = "not the record of a recommendation", str(error).partition("\n")[0]
             raise InputError.of(str(path), what, reason) from error
+
+    def request(self) -> Request:
+        """What it answers; data and models by their names."""
+        same = ("data", "columns", "teacher", "fine_tuning", "limits", "description", "predictor", "vectors")
+        names = {role: tuple(each.name for each in getattr(self, role)) for role in ("students", "members")}
+        more = {"meta_data": tuple(self.meta_data), "options": {"precision": self.precision}}
+        return Request.model_validate({**{name: getattr(self, name) for name in same}, **names, **more})
 
     def chosen(self, pick: int | None, top: int | None) -> list[Pick]:
         """So many picks, the best first, or that of a rank, counted from 1; the first where neither is given.

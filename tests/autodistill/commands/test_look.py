@@ -65,9 +65,12 @@ def test_partners_of_mixup_and_their_shares(data: str) -> None:
         assert each["partner"] != each["original"]
         assert 0 <= each["share"] <= 1
     shown = look.augment({"data": data, "policy": "mixup", "set": [], "n": 4}, SilentReporter())
-    text = shown.tables[0][1][0][2]
-    assert f"{found[0]['share']:.2f} of: {found[0]['original']['text']}" in text
-    assert found[0]["partner"]["text"] in text
+    first, share = found[0], found[0]["share"]
+    assert shown.tables[0][1][:3] == [
+        ["1", "original", first["original"]["text"]],
+        ["", f"{share:.2f} of", first["original"]["text"]],
+        ["", f"{1 - share:.2f} of", first["partner"]["text"]],
+    ]
 
 
 def test_the_seed_decides(data: str) -> None:
@@ -111,12 +114,19 @@ def test_rows_as_text(row: dict[str, object], text: str) -> None:
     assert as_text(row) == text
 
 
+def test_components_are_described_in_whole_sentences() -> None:
+    """Where a sentence goes on in the second line of a docstring, its end was cut off."""
+    (_, rows, _), _ = look.components({}, SilentReporter()).tables
+    assert [text for *_, text in rows if not text.endswith(".")] == []
+    assert "and the last one teaches the student" in dict(row[1:] for row in rows)["assistants"]
+
+
 @pytest.mark.parametrize("option", ["--augment", "--policy"])
 def test_the_command_augment(data: str, option: str) -> None:
     shown = CliRunner().invoke(app, ["augment", data, option, "random+mixup", "--n", "3"])
     assert shown.exit_code == 0, shown.output
     assert "original" in shown.output
-    assert " of: " in shown.output
+    assert " of " in shown.output
     record = CliRunner().invoke(app, ["augment", data, option, "random", "--n", "3", "--json"])
     assert [set(each) for each in json.loads(record.stdout)] == [{"original", "augmented"}] * 3
     wrong = CliRunner().invoke(app, ["augment", data, option, "rndom"])

@@ -8,15 +8,27 @@ from pathlib import Path
 
 import pytest
 
-from autodistill.commands.run import _known, run_picks
+from autodistill.commands.run import _changes, run_picks
 from autodistill.commands.show import Shown
-from autodistill.recommend.request import Columns, Request
+from autodistill.recommend.request import Columns, Limits, Request
 from engine.base.errors import InputError
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import SilentReporter
+from engine.pipeline.training import Training
 from tests.autodistill.commands.records import a_recommendation
-from tests.command_line import RUN, Answer, assert_one_clear_message
+from tests.command_line import RUN, Answer, assert_one_clear_message, write
 from tests.toys import toy_task
+
+SCRATCH = "scratch:layers=2,hidden=32"
+AS_ASKED = {
+    "fine_tuning": FineTuning(epochs=2),
+    "precision": "float32",
+    "training": Training(epochs=7),
+    "limits": Limits(seconds=1800.0),
+    "description": "Say whether it is liked.",
+    "predictor": "ridge",
+}
+"""Of a recommendation, what is not as usual."""
 
 
 @pytest.mark.parametrize(("pick", "top", "pipeline"), [(1, 2, None), (1, None, "tinybert"), (None, 2, "tinybert")])
@@ -26,30 +38,78 @@ def test_ways_to_choose_that_exclude_each_other(pick: int | None, top: int | Non
 
 
 @pytest.mark.parametrize(
-    ("more", "sets", "same"),
+    ("more", "sets", "changes"),
     [
-        ({}, [], True),
-        ({"teacher": "big", "students": ("layers:1",), "columns": Columns(label="stars")}, [], True),
-        ({"teacher": "other"}, [], False),
-        ({"students": ("layers:2",)}, [], False),
-        ({"members": ("layers:2",)}, [], False),
-        ({"columns": Columns(label="grade")}, [], False),
-        ({"data": "books.csv"}, [], False),
-        ({}, ["training.epochs=3"], False),
-        ({"fine_tuning": FineTuning(epochs=2)}, [], True),
-        ({"fine_tuning": FineTuning(epochs=3)}, [], False),
-        ({"fine_tuning": FineTuning(epochs=2, seed=1)}, [], False),
-        ({"options": RunOptions(precision="float32")}, [], True),
-        ({"options": RunOptions(precision="bf16")}, [], False),
+        ({}, [], []),
+        ({"teacher": "big", "students": ("layers:1",), "columns": Columns(label="stars")}, [], []),
+        ({"teacher": "other"}, [], ["--teacher other"]),
+        ({"students": ("layers:2",)}, [], ["--student layers:2"]),
+        ({"members": ("layers:2", "layers:3")}, [], ["--members layers:2 --members layers:3"]),
+        ({"columns": Columns(label="grade")}, [], ["--label grade"]),
+        ({"columns": Columns(max_train=100)}, [], ["--max-train 100"]),
+        ({}, ["training.epochs=3"], ["--set training.epochs=3"]),
+        ({}, ["training.epochs=7"], []),
+        ({"fine_tuning": FineTuning(epochs=2)}, [], []),
+        ({"fine_tuning": FineTuning(epochs=3)}, [], ["--teacher-epochs 3"]),
+        ({"fine_tuning": FineTuning(epochs=2, seed=1)}, [], ["--teacher-seed 1"]),
+        ({"options": RunOptions(precision="float32")}, [], []),
+        ({"options": RunOptions(precision="bf16")}, [], ["--precision bf16"]),
+        ({"seed": 3, "student_alone": True, "options": RunOptions(device="cpu")}, [], []),
     ],
 )
-def test_a_recommendation_is_read_where_it_answers_the_same_question(
-    more: dict[str, object], sets: list[str], same: bool, tmp_path: Path
+def test_what_asks_for_another_recommendation(more: dict[str, object], sets: list[str], changes: list[str]) -> None:
+    lying = a_recommendation().model_copy(update=AS_ASKED)
+    request = Request.model_validate({"data": "films.csv", **more})
+    assert list(_changes(request, sets, lying)) == changes
+
+
+def asked_with(home: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> tuple[list[Request], Answer]:
+    """What recommendations are asked for by `run --pick 1`, where one lies, and what is said."""
+    rows = [f"the soup was {word},{label}" for word, label in (("warm", "good"), ("cold", "bad"))] * 20
+    data = write(home, "films.csv", "text,stars\n" + "\n".join(rows) + "\n")
+    lying = a_recommendation().model_copy(update={**AS_ASKED, "data": data, "teacher": SCRATCH})
+    lying.write(home)
+    asked: list[Request] = []
+    monkeypatch.setattr(
+        "autodistill.commands.run.recommendation_for", lambda request, _: asked.append(request) or lying
+    )
+    monkeypatch.setattr("autodistill.commands.run.run_recommended", lambda *given: [])
+    monkeypatch.setattr("autodistill.commands.show.race", lambda outcomes: Shown(None))
+    answer = Answer("run", data, "--pick", "1", "--out", str(home), *options)
+    assert answer.code == 0, answer.err
+    return asked, answer
+
+
+@pytest.mark.parametrize(
+    ("options", "changed"),
+    [
+        (("--teacher-epochs", "5"), {"fine_tuning": FineTuning(epochs=5)}),
+        (("--precision", "bf16"), {"options": RunOptions(precision="bf16")}),
+        (("--max-train", "10"), {"columns": Columns(label="stars", max_train=10)}),
+        (("--student", "layers:2"), {"students": ("layers:2",)}),
+        (("--set", "training.batch_size=8"), {"training": Training(epochs=7, batch_size=8)}),
+    ],
+)
+def test_a_new_recommendation_differs_in_what_was_typed_alone(
+    options: tuple[str, ...], changed: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lying = a_recommendation().model_copy(update={"fine_tuning": FineTuning(epochs=2), "precision": "float32"})
-    lying.write(tmp_path)
-    request = Request.model_validate({"data": "films.csv", "out": tmp_path, **more})
-    assert _known(request, sets) == (lying if same else None)
+    """The same question with one thing changed; what made it necessary is said."""
+    (request,), answer = asked_with(tmp_path, monkeypatch, *options)
+    found = request.model_dump() | {"training": request.pipeline.training}
+    known = {"teacher": SCRATCH, "students": ("layers:1",), "columns": Columns(label="stars"), **AS_ASKED} | changed
+    expected = Request.model_validate({name: value for name, value in known.items() if name in Request.model_fields})
+    same = {"columns", "teacher", "students", "fine_tuning", "limits", "description", "predictor"}
+    assert {name: found[name] for name in same} == expected.model_dump(include=same)
+    assert found["training"] == known["training"]
+    assert request.options.precision == (options[1] if "--precision" in options else "float32")
+    assert f"recommendation.json was made without {' '.join(options)}: a new one" in " ".join(answer.err.split())
+
+
+def test_a_recommendation_that_answers_the_question_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answer = asked_with(tmp_path, monkeypatch, "--teacher-epochs", "2", "--label", "stars", "--seed", "1")
+    assert (asked, answer.err) == ([], "")
 
 
 def test_what_the_data_were_taken_for_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from autodistill.api import AutoDistiller
-from autodistill.commands import console, show
+from autodistill.commands import console, look, show
 from autodistill.commands.show import Shown
 from autodistill.commands.units import MISSING
 from autodistill.datasets.bilstm import BiLSTMCosts
 from autodistill.evaluation.report import Evaluation
 from autodistill.race import Outcome
 from autodistill.recommend.record import Pick
+from engine.base.progress import SilentReporter
 from engine.pipeline.presets import PRESETS
 from engine.pipeline.read import load_pipeline
 from engine.run.result import Candidate, Member, RunResult, TeamResult
@@ -203,9 +206,10 @@ def a_pick(rank: int = 1, **more: Any) -> Pick:
 )
 def test_what_speaks_for_a_pick_lists_only_what_does(pick: Pick, reasons: str) -> None:
     """The weightiest first; what adds next to nothing, or takes away, is left out."""
-    ((_, (row,), _),) = show.recommendation(a_recommendation(), [pick]).tables
-    assert row[0] == str(pick.rank)
-    assert row[-5:] == ["99.4", "0.988", "0.900 to 1.010", "21 min", reasons]
+    shown = show.recommendation(a_recommendation(), [pick])
+    ((_, (row,), _),) = shown.tables
+    assert row == [str(pick.rank), "99.4", "0.988", "0.900 to 1.010", "21 min"]
+    assert shown.lines[0] == f"pick {pick.rank}: {pick.words}; what speaks for it: {reasons}"
 
 
 def test_ties_and_what_was_never_run_are_said() -> None:
@@ -222,9 +226,10 @@ def test_ties_and_what_was_never_run_are_said() -> None:
 def test_a_pick_without_an_interval_and_one_of_several_students() -> None:
     found = a_recommendation()
     several = found.model_copy(update={"students": [*found.students, found.students[0]]})
-    ((_, (row,), _),) = show.recommendation(several, [a_pick(ratio_low=None, ratio_high=None)]).tables
-    assert row[4] == MISSING
-    assert row[1] == f"layers:6: {a_pick().words}"
+    shown = show.recommendation(several, [a_pick(ratio_low=None, ratio_high=None)])
+    ((_, (row,), _),) = shown.tables
+    assert row[3] == MISSING
+    assert shown.lines[0].startswith(f"pick 1: student layers:6, {a_pick().words}; ")
 
 
 def compared(**more: Any) -> list[str]:
@@ -284,41 +289,54 @@ def test_where_a_team_stands_and_how_it_is_run() -> None:
     assert "a team" not in lines(show.recommendation(a_recommendation(), []))
 
 
-def test_a_race_shows_predicted_beside_reached() -> None:
-    pipeline = {"training": {"epochs": 6}}
-    stopped = a_result(status="pruned", pipeline=pipeline, history=[{}, {}], distillation_ratio=0.5, student_score=0.45)
-    broken = a_result(status="failed", reason="out of luck", distillation_ratio=None, student_score=None)
-    results = [a_result(history=[{}] * 6, seconds=42.0), stopped, broken]
-    outcomes = [Outcome(a_pick(rank), each, Path(f"runs/{rank}")) for rank, each in enumerate(results, start=1)]
+@pytest.mark.parametrize(("split", "score"), [("test", "0.700"), (None, "0.800")])
+def test_members_are_scored_on_the_set_that_the_teacher_is(split: str | None, score: str) -> None:
+    """Records of before do not say which it was."""
+    sets = {"validation": {"accuracy": 0.8}, "test": {"accuracy": 0.7}}
+    member = Member(name="layers:1", parameters=35_000, scores=sets)
+    found = a_recommendation().model_copy(update={"members": [member], "split": split})
+    assert f"member layers:1: 35 k parameters, {score}" in show.recommendation(found, [a_pick()]).lines
+
+
+def a_race() -> list[Outcome]:
+    """The winner is tested, the second one was stopped, the third one failed; both sets are called by their names."""
+    epochs = [{"scores": {"accuracy": score}} for score in (0.7, 0.8, 0.75)]
+    selected = {"validation": {"accuracy": 0.8}}
+    teacher = {"validation": {"accuracy": 0.96}, "test": {"accuracy": 0.9}}
+    bounds = {"student": {"validation": {"accuracy": [0.74, 0.86]}, "test": {"accuracy": [0.75, 0.87]}}}
+    usual = {"selected_on": "validation", "intervals": bounds, "best_epoch": 2, "pipeline": {"training": {"epochs": 6}}}
+    won = {"split": "test", "history": epochs * 2, "ratio_interval": [0.85, 0.95], "seconds": 42.0}
+    scores = {"teacher": teacher, "student": selected | {"test": {"accuracy": 0.81}}}
+    stopped = {"scores": scores | {"student": selected}, "student_score": 0.8, "distillation_ratio": 0.83}
+    broken = {"status": "failed", "reason": "out of luck", "distillation_ratio": None, "student_score": None}
+    results = [
+        a_result(scores=scores, **usual, **won),
+        a_result(status="pruned", split="validation", history=epochs, **usual, **stopped),
+        a_result(**broken),
+    ]
+    return [Outcome(a_pick(rank), each, Path(f"runs/{rank}")) for rank, each in enumerate(results, start=1)]
+
+
+def test_a_race_compares_all_picks_on_the_set_that_selects() -> None:
+    """What the best one reaches on the test set stands below."""
+    outcomes = a_race()
     shown = show.race(outcomes)
-    ((head, rows, _),) = shown.tables
-    assert {len(row) for row in rows} == {len(head)}
-    assert [row[0] for row in rows] == ["1", "2", "3"]
-    assert [row[2:] for row in rows] == [
-        ["0.900", "0.8100", "6", "0 s (21 min)"],
-        ["0.500", "0.4500", "2, stopped", "0 s (21 min)"],
-        [MISSING, MISSING, "0, failed", "0 s (21 min)"],
+    ((head, rows, title),) = shown.tables
+    assert title == "On validation, which selects"
+    assert head == ["pick", "predicted ratio (80 % interval)", "reached", "accuracy", "epochs", "took (predicted)"]
+    assert rows == [
+        ["1", "0.988 (0.900 to 1.010)", "0.833", "0.8000 (0.740 to 0.860)", "6", "0 s (21 min)"],
+        ["2", "0.988 (0.900 to 1.010)", "0.833", "0.8000 (0.740 to 0.860)", "3, stopped", "0 s (21 min)"],
+        ["3", "0.988 (0.900 to 1.010)", MISSING, MISSING, "0, failed", "0 s (21 min)"],
     ]
     assert list(shown.lines[:3]) == [f"pick {rank}: {a_pick().words}" for rank in (1, 2, 3)]
-    assert shown.lines[3].startswith("best: pick 1; ")
-    assert "predicted 0.988 (0.900 to 1.010), reached 0.900" in shown.lines[3]
+    assert shown.lines[3] == (
+        "best: pick 1, on test: accuracy 0.8100 (0.750 to 0.870); "
+        "distillation ratio 0.9000 (0.850 to 0.950), predicted 0.988 (0.900 to 1.010)"
+    )
     assert shown.lines[-1] == "student and result: runs/1"
     assert json.loads(json.dumps(shown.record))[1]["result"]["status"] == "pruned"
     assert show.race(outcomes[2:]).lines[-1] == "failed: out of luck"
-
-
-def test_a_race_fits_into_80_columns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    stopped = a_result(status="pruned", pipeline={"training": {"epochs": 20}}, history=[{}] * 10)
-    outcomes = [
-        Outcome(a_pick(rank), each, Path("run")) for rank, each in ((1, a_result(history=[{}] * 20)), (2, stopped))
-    ]
-    console.show(show.race(outcomes), as_json=False)
-    lines = capsys.readouterr().out.splitlines()
-    (first,) = (line for line in lines if line.split()[:1] == ["1"])
-    assert first.split() == ["1", "0.988", "0.900", "0.8100", "20", "0", "s", "(21", "min)"]
-    assert any(line.split() == ["(0.900", "to", "1.010)"] for line in lines)
-    assert any("10, stopped" in line for line in lines)
 
 
 # --- an evaluation -----------------------------------------------------------------------------------
@@ -328,15 +346,17 @@ def test_an_evaluation_shows_every_predictor_and_dataset() -> None:
     distiller = AutoDistiller(meta_data="published", predictor="mean_rank")
     found = distiller.evaluate(compared=["random"])
     shown = show.evaluation(found, "more to know")
-    (head, rows, _), (_, against, _), (wide, datasets, title) = shown.tables
-    assert [row[0] for row in against] == ["random"]
-    assert [row[0] for row in rows] == [*found.predictors]
+    subjects = [title.split(": ")[-1] for *_, title in shown.tables]
+    assert subjects == [*show.MEASURES, *list(show.MEASURES)[:2], *show.MEASURES, "what else is known"]
+    means, regrets, _, against, _, by_dataset, *_, known = shown.tables
+    assert [row[0] for row in means[1]] == [*found.predictors]
     assert {"mean_rank", "random"} <= found.predictors.keys()
-    assert [row[0] for row in datasets] == [*found.datasets]
-    assert {len(row) for row in rows} == {len(head)}
-    assert {len(row) for row in datasets} == {len(wide)}
-    assert rows[0][1] == f"{found.predictors['mean_rank']['spearman']:.3f}"
-    assert title == "mean_rank, each dataset held out"
+    assert [row[0] for row in against[1]] == ["random"]
+    assert [row[0] for row in by_dataset[1]] == [row[0] for row in known[1]] == [*found.datasets]
+    assert all(len(row) == len(head) for head, rows, _ in shown.tables for row in rows)
+    assert means[1][0][1] == f"{found.predictors['mean_rank']['spearman']:.3f}"
+    assert regrets[1][0][2] == f"{found.predictors['mean_rank']['regret_at_5']:.3f}"
+    assert by_dataset[2] == "mean_rank, each dataset held out: rank correlation; more is better"
     assert f"mean_rank on {found.runs} runs of {len(found.datasets)} datasets (published)" in shown.lines[0]
     assert shown.lines[-1] == "more to know"
     assert shown.record == json.loads(found.model_dump_json())
@@ -362,9 +382,90 @@ def test_what_the_runs_cannot_tell_is_a_dash() -> None:
         notes=["a note"],
     )
     shown = show.evaluation(found)
-    (_, (row,), _), (_, (dataset,), _) = shown.tables
-    assert set(row[1:]) == {MISSING}
-    assert dataset[1:] == [*[MISSING] * (len(dataset) - 2), "none"]
+    *measured, (_, (dataset,), _) = shown.tables
+    assert {cell for _, (row,), _ in measured for cell in row[1:]} == {MISSING}
+    assert dataset[1:] == [MISSING, MISSING, "none"]
     assert len(shown.lines) == 2
     assert f"mean Spearman {MISSING}; within a ← b {MISSING}" in shown.lines[0]
     assert shown.lines[1] == "a note"
+
+
+# --- what fits -----------------------------------------------------------------------------------------
+
+LABEL = "a question about a damaged delivery item"
+HUB = "an-organisation-of-some-size/a-model-with-quite-a-long-name-v2"
+DATASET = "reviews@4cb19aac"
+BOUNDS = [0.7512, 0.8723]
+
+
+def a_full_result() -> RunResult:
+    """Long names, four roles, and an interval in every cell."""
+    sets = {"validation": {"f1": 0.81}, "test": {"f1": 0.8123, "balanced_accuracy": 0.8456}}
+    roles = ("teacher", "student", "student_alone", "bilstm")
+    bounds = {split: dict.fromkeys(scores, BOUNDS) for split, scores in sets.items()}
+    members = [Member(name=name, parameters=109_000_000, scores=sets) for name in (HUB, "scratch:layers=12,hidden=768")]
+    return a_result(
+        metric="f1",
+        positive=LABEL,
+        split="test",
+        labels=[LABEL, "other"],
+        scores=dict.fromkeys(roles, sets),
+        intervals=dict.fromkeys(roles, bounds),
+        student_alone_score=0.8,
+        team=TeamResult(teachers=members, distribution=[0.25, 0.75]),
+        teacher_parameters=109_482_240,
+        size_mb=57.4,
+        teacher_size_mb=438.0,
+        latency_ms=2.04,
+    )
+
+
+def an_evaluation() -> Evaluation:
+    """Every measure of three predictors and datasets, and every difference."""
+    measures = {name: 0.123 for subject in show.MEASURES.values() for name in subject}
+    names = (DATASET, "financial_phrasebank", "nyu-mll/glue/mrpc")
+    return Evaluation(
+        meta_data="published and store",
+        runs=504,
+        predictor="mixed",
+        mean_spearman=0.742,
+        interval=(0.695, 0.788),
+        pair="TinyBERT_4 ← BERT_BASE",
+        mean_within_pair_spearman=0.14,
+        datasets=dict.fromkeys(names, measures),
+        predictors=dict.fromkeys(("mixed", "mean_rank", "greedy_portfolio"), measures),
+        differences=dict.fromkeys(("mean_rank", "greedy_portfolio"), dict.fromkeys(measures, (-0.021, -0.064, 0.0))),
+        noise_ceiling=0.886,
+        noise_ceilings=dict.fromkeys(names, 0.89),
+        interval_coverage=0.82,
+        interval_coverages=dict.fromkeys(names, 1.0),
+        features={name: ["context_embedding", "task_embedding"] for name in names},
+        notes=[],
+    )
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+@pytest.mark.parametrize(
+    "shown",
+    [
+        show.run(a_full_result()),
+        show.comparison(a_full_result(), BiLSTMCosts(400_000, 1.6, 0.5)),
+        show.recommendation(a_recommendation(), [a_pick(rank, standing=float(rank // 2)) for rank in (1, 2, 3)]),
+        show.race(a_race()),
+        show.evaluation(an_evaluation()),
+        look.components({}, SilentReporter()),
+    ],
+    ids=["run", "student alone", "recommend", "race", "evaluate", "components"],
+)
+def test_tables_fit_without_a_word_or_a_figure_broken(
+    shown: Shown, columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    console.show(replace(shown, lines=()), as_json=False)
+    printed = capsys.readouterr().out
+    cells = [cell for head, rows, _ in shown.tables for row in (head, *rows) for cell in row]
+    wide = len(HUB) + len("(0.751 to 0.872)") + 7 > columns and HUB in printed  # nothing else fits beside it
+    assert wide or max(map(len, printed.splitlines())) <= columns
+    assert {word for cell in cells for word in cell.split()} <= {*printed.split()}
+    for whole in re.findall(r"\([-+\d.]+ to [-+\d.]+\)|\d (?:MB|ms|min|[kMG])\b", "\n".join(cells)):
+        assert whole in printed

@@ -78,6 +78,16 @@ def test_it_says_what_each_pick_gives_and_costs(found: Recommendation) -> None:
         assert {"intermediate", "prediction"} <= set(pick.contributions)
 
 
+def test_it_keeps_what_was_asked(found: Recommendation, task: Task) -> None:
+    """So that a new one, where one thing is changed, differs in nothing else."""
+    again = Recommendation.model_validate_json(found.model_dump_json())
+    assert (again.training, again.split) == (TRAINING, task.split)
+    request = again.request()
+    assert (request.teacher, request.students, request.fine_tuning) == (TEACHER, (STUDENT,), TUNING)
+    assert (request.predictor, request.meta_data) == ("ridge", ("published", "store"))
+    assert request.options.precision == "float32"
+
+
 def test_all_picks_are_among_the_best_and_stand_in_their_order(found: Recommendation) -> None:
     standings = [pick.standing for pick in found.picks]
     assert standings == sorted(standings, reverse=True)
