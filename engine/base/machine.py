@@ -6,7 +6,7 @@ import atexit
 import os
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,11 +28,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a run works and whom it tells: devices and processes, options, the reporter."""
+    """Where a run works and whom it tells: devices and processes, options, the reporter, and who counts its time."""
 
     accelerator: Accelerator
     options: RunOptions
     reporter: Reporter
+    saved: Callable[[], None] = lambda: None  # called after each checkpoint
 
     @property
     def device(self) -> torch.device:

@@ -69,11 +69,11 @@ def test_the_record_of_a_pause(run: Run, whole: Path, tmp_path: Path) -> None:
     reached = [entry["scores"]["accuracy"] for entry in result.history]
     assert result.student_score == max(reached) == reached[result.best_epoch - 1]
     assert result.distillation_ratio == result.student_score / expected.teacher_score
-    assert {"teacher", "signals", "student"} == result.stage_seconds.keys()
+    assert {"teacher", "others", "signals", "student", "measuring"} == result.stage_seconds.keys()
     assert result.seconds == sum(result.stage_seconds.values()) > 0
     known, found = lasting(expected.model_dump()), lasting(result.model_dump())
     of_the_end = {"status", "history", "scores", "student_score", "distillation_ratio", "best_epoch"}
-    of_the_end |= {"intervals", "ratio_interval", "classes", "confusion", "verdict"}
+    of_the_end |= {"intervals", "ratio_interval", "lead_intervals", "classes", "confusion", "verdict"}
     assert {key for key in known if known[key] != found[key]} <= of_the_end
     speeds = {"latency_ms", "teacher_latency_ms", "throughput", "teacher_throughput"}
     assert {key for key in TIMES if getattr(result, key) is None} == speeds
