@@ -66,9 +66,9 @@ class FineTuning(Described):
 
     At most 4 (from scratch 10) to 30, the more the fewer rows there are; see `early_stopping`."""
     early_stopping: Annotated[int, Field(ge=0)] | None = None
-    """Epochs without a better held-out score after which it stops, at a score of 1 at once; 0: never.
+    """Epochs without a better held-out score after which it stops; 0: never.
 
-    Default: as many as 200 steps take, at least 2; where the epochs are given, 0."""
+    At a score of 1 it stops at once. Default: as many as 200 steps take, at least 2; where the epochs are given, 0."""
     batch_size: Annotated[int, Field(ge=1)] = 16
     """Examples per step."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None

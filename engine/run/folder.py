@@ -21,14 +21,13 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from engine.base.errors import InputError, RunError
-from engine.base.files import RESULT_FILE, write_text
+from engine.base.files import RESULT_FILE, WORK, write_text
 from engine.run.result import RunResult
 
 if TYPE_CHECKING:  # these load torch
     from engine.base.machine import Machine
     from engine.run.plan import RunPlan
 
-WORK = ".work"
 RECORD = "run.json"
 
 
