@@ -139,7 +139,7 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
     facts = score_facts(plan.task, measures)
     facts |= {"predicted_ratio": expected.ratio} | sizes(stage.student) | sizes(teacher.model, "teacher_")
     facts |= training_facts(run, stage.data, state, best.examples) | {"team": team}
-    facts["warnings"] = cut_warnings(stage.data.student, plan.pipeline.training)
+    facts["warnings"] = cut_warnings(stage.data.student, plan)
     if stage.paused(state):
         return _write(record_of(run, status="pruned", **facts), run)
     with run.stage("measuring"):
@@ -176,7 +176,7 @@ def train_student(
         held_out = encode_held_out(task, tokenizer, training)
         objective = objective_for(plan, teacher, student)
         data = online_data(plan, teacher, (student, tokenizer), objective, machine)
-        for sentence in cut_in_words(data.student, training.max_length or 0):
+        for sentence in cut_in_words(data.student, training.max_length or 0, plan.most_tokens):
             machine.reporter.message(f"student: {sentence}")
         assert isinstance(data.signals, OnlineSignals)
         data = replace(data, signals=cached_signals(data.signals, teacher, run))

@@ -56,7 +56,7 @@ def _of_the_past(task: Task, table: RunTable) -> Iterator[str]:
     if known == 1 and count > 1:
         yield f"Only one past dataset is of {named}."
     if count < FEW_DATASETS:
-        yield f"Past runs are of {count} dataset{'s' * (count != 1)} only: what holds elsewhere is hardly known."
+        yield f"Past runs are of {counted(count, 'dataset')} only: what holds elsewhere is hardly known."
 
 
 def _of_the_order(trust: Trust) -> Iterator[str]:

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from engine.run.plan import RunPlan
     from engine.run.teacher import Teacher
 
+FIRST = (
+    "Measured first, where it is not known yet: how good the teacher and a small Bi-LSTM are on {task}, and what the "
+    "steps of {student} cost here."
+)
 SEARCH_STEP = 1.8
 """A step of a search for θ in first order, in steps of a training (benchmarks/RESULTS.md)."""
 
@@ -113,6 +117,7 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     from engine.run.record import score_facts
     from engine.run.teacher import prepare_teacher
 
+    reporter.message(FIRST.format(task=task.name, student=student))
     machine = machine_for(request.options, reporter)
     how: dict[str, Any] = {"fine_tuning": request.fine_tuning, "precision": machine.precision}
     plans = {name: plan_run(task, each, request.teacher, student, **how) for name, each in kinds.items()}

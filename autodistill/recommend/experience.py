@@ -29,8 +29,8 @@ def _numbers(candidates: pd.DataFrame, past: pd.DataFrame) -> Iterator[tuple[str
     """Sizes and epochs; what is not known is not outside."""
     epochs = past[EPOCHS] if EPOCHS in past else pd.Series(np.nan, index=past.index)
     known = past.assign(**{EPOCHS: epochs.fillna(past.task_kind.map(lambda kind: KINDS[kind].epochs))})
-    units = {"n_train": (1.0, "{} training examples"), EPOCHS: (1.0, "{} epochs")}
-    units |= {f"{role}_parameters": (1e6, f"{role} of {{}} M parameters") for role in MODELS}
+    units = {"n_train": (1.0, "{} training example{}"), EPOCHS: (1.0, "{} epoch{}")}
+    units |= {f"{role}_parameters": (1e6, f"{role} of {{}} M parameter{{}}") for role in MODELS}
     for name, (unit, words) in units.items():
         if name not in candidates:
             continue
@@ -39,7 +39,7 @@ def _numbers(candidates: pd.DataFrame, past: pd.DataFrame) -> Iterator[tuple[str
         if outside.any():
             shown = " to ".join(_figure(value / unit) for value in dict.fromkeys((own.min(), own.max())))
             covered = f"past ones {_figure(values.min() / unit)} to {_figure(values.max() / unit)}"
-            yield f"{words.format(shown)} ({covered})", outside.to_numpy()
+            yield f"{words.format(shown, 's' * (shown != '1'))} ({covered})", outside.to_numpy()
 
 
 def _figure(value: float) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock
 
-from engine.base.errors import InputError
+from engine.base.errors import InputError, counted
 from engine.base.options import RunOptions
 from engine.base.progress import Reporter, SilentReporter
 
@@ -165,5 +165,4 @@ def device_name(device: torch.device) -> str:
 
     if device.type == "cuda":
         return f"cuda: {torch.cuda.get_device_name(device)}"
-    threads = torch.get_num_threads()
-    return f"{device.type}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{device.type}, {counted(torch.get_num_threads(), 'thread')}"

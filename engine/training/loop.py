@@ -136,7 +136,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
     epochs, per_epoch = stage.epochs, steps_in_epoch(len(stage.data), training)
     clock = Clock(machine.options.checkpoint_seconds, machine.saved)
     log = _log_in(stage.folder) if machine.options.tensorboard else None
-    reporter.start(stage.name, stage.last_epoch * per_epoch, state.step)
+    reporter.start(stage.name, stage.last_epoch * per_epoch, state.step, most=training.early_stopping > 0)
     attention = faster_attention(student, machine.device)
     steps = Stream(stage.data, training, stage.seed, stage.last_epoch, accelerator).from_step(state.step)
 

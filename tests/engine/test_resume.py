@@ -93,7 +93,7 @@ class Killer:
     def message(self, text: str) -> None:
         self.happened("message", text.split(" 0.")[0])
 
-    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps") -> None:
+    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps", most: bool = False) -> None:
         with self.log.open("a") as file:
             file.write(json.dumps([stage, total, done]) + "\n")
 

@@ -85,6 +85,7 @@ KINDS: tuple[TaskKind, ...] = ("tagging", *("classification",) * 5)
         (Situation(row={"teacher_parameters": 335e6}), "No past run is like this: teacher of 335 M parameters (past"),
         (Situation(row={"student": "scratch:layers=2,hidden=128"}), "student from scratch (past ones are pretrained)"),
         (Situation(row={"training.epochs": 2}), "2 epochs (past ones 20 to 20)"),
+        (Situation(row={"training.epochs": 1}), "1 epoch (past ones 20 to 20)"),
         (Situation(row={"n_train": 40}), "40 training examples (past ones 100 to 100,000)"),
     ],
 )

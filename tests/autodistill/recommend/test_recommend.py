@@ -35,7 +35,7 @@ class Listening(SilentReporter):
     def message(self, text: str) -> None:
         self.messages.append(text)
 
-    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps") -> None:
+    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps", most: bool = False) -> None:
         self.stages.append(stage)
 
 
@@ -116,6 +116,17 @@ def test_the_second_question_loads_no_model_and_gives_the_same(folder: Path, tas
     told = Listening()
     assert recommend(folder, task, told) == found
     assert told.stages == []
+    assert not [said for said in told.messages if said.startswith(("Measured first", "teacher: is fine-tuned"))]
+
+
+def test_the_first_question_says_what_is_done_for_it(tmp_path: Path, task: Task) -> None:
+    """Before it is done; a teacher that may stop early takes at most so long."""
+    told = Listening()
+    recommend(tmp_path, task, told)
+    asked = next(number for number, said in enumerate(told.messages) if said.startswith("Measured first"))
+    first = next(number for number, said in enumerate(told.messages) if said.startswith("teacher: epoch 1"))
+    assert f"how good the teacher and a small Bi-LSTM are on {task.name}" in told.messages[asked]
+    assert f"teacher: is fine-tuned on {task.name} first, 2 epochs; the result is kept" in told.messages[asked:first]
 
 
 def test_it_says_how_the_data_were_read(folder: Path, task: Task) -> None:

@@ -56,6 +56,12 @@ def test_a_perfect_score_ends_it(scores: list[float], epochs: int, learn: Train,
     assert (said in ear.messages) == (max(scores) == 1)
 
 
+@pytest.mark.parametrize("patience", [0, 4])
+def test_what_may_stop_early_says_so_when_it_begins(patience: int, learn: Train, ear) -> None:
+    learn([0.5] * 6, WAITING.model_copy(update={"early_stopping": patience}))
+    assert [may for (stage, *_), may in zip(ear.stages, ear.most, strict=True) if stage == "teacher"] == [patience > 0]
+
+
 def test_without_early_stopping_every_epoch_is_trained(learn: Train, ear) -> None:
     learn([1.0] * 6, WAITING.model_copy(update={"early_stopping": 0}))
     assert ear.worked["teacher"] == STEPS * 6
