@@ -17,9 +17,6 @@ from pathlib import Path
 
 import pandas as pd
 from datasets import Dataset
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 
 from autodistill.datasets.bilstm import bilstm_score
 from engine import FineTuning, Pipeline, RunOptions
@@ -28,7 +25,8 @@ from engine.base.machine import Machine, machine_for
 from engine.data.load import identified, load_task
 from engine.data.splits import sample
 from engine.data.task import Task
-from engine.evaluation.scores import scores, trivial_score
+from engine.evaluation.linear import linear_measures
+from engine.evaluation.scores import trivial_score
 from engine.run.plan import plan_run
 from engine.run.teacher import prepare_teacher
 
@@ -48,7 +46,7 @@ def main() -> None:
     machine = machine_for(RunOptions(cache_dir=given.cache_dir))
     measures: dict[str, Callable[[Task], float]] = {
         "trivial": lambda task: trivial_score(task, held_out(task)) or 0.0,
-        "TF-IDF": linear_score,
+        "TF-IDF": lambda task: linear_measures(task)[task.split].scores[task.metric],
         "Bi-LSTM": lambda task: bilstm_score(task, machine),
         "teacher": lambda task: teacher_score(task, given.teacher, FineTuning(), machine),
     }
@@ -96,14 +94,6 @@ def halved(task: Task) -> Task:
 def held_out(task: Task) -> Dataset:
     """The rows that report."""
     return task.held_out[task.split]
-
-
-def linear_score(task: Task) -> float:
-    """Of a logistic regression on TF-IDF of words and pairs of words."""
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-    model = make_pipeline(words, LogisticRegression(C=10.0, max_iter=1000))
-    model.fit(task.train["text"][:], task.train["label"][:])
-    return scores(task, held_out(task), model.predict(held_out(task)["text"][:]))[task.metric]
 
 
 def teacher_score(task: Task, name: str, fine_tuning: FineTuning, machine: Machine) -> float:

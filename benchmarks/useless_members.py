@@ -45,16 +45,13 @@ def main() -> None:
     rows = []
     for loss, how in SEARCHES.items():
         for seed in range(given.seeds):
-            teacher = {"kind": "autoskd", "members": members, "candidates": 1, "dropped": given.useless, **how}
+            team = {"kind": "autoskd", "members": members, "candidates": 1, "dropped": given.useless, **how}
             out = given.out / f"{loss.split()[0]}-{seed}"
             result = distill(
                 task,
                 teacher=given.teacher,
                 student=given.student,
-                pipeline={
-                    "teacher": teacher,
-                    "training": {"epochs": given.epochs, "learning_rate": given.learning_rate},
-                },
+                pipeline={"team": team, "training": {"epochs": given.epochs, "learning_rate": given.learning_rate}},
                 out=out,
                 seed=seed,
                 options=options,

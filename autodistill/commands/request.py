@@ -26,7 +26,7 @@ from engine.pipeline.read import load_pipeline
 
 SCRATCH = {"teacher": "scratch:layers=4,hidden=256", "student": "scratch:layers=2,hidden=128"}
 """Models of the demo, where its pretrained teacher is not at hand, or another one is named."""
-DEPTH = "layers:3"  # of the demo's student: half of its pretrained teacher
+DEPTH = "layers:2"  # of the demo's student: a third of its pretrained teacher
 MODEL_EXAMPLES = {
     "teacher": "Give a hub name such as bert-base-uncased, a folder, or scratch:layers=4,hidden=256.",
     "student": "Give a hub name such as huawei-noah/TinyBERT_General_4L_312D, a folder, "

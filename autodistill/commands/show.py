@@ -79,8 +79,10 @@ def comparison(result: RunResult, bilstm: BiLSTMCosts, *more: str) -> Shown:
 
 
 def _in_a_sentence(result: RunResult) -> Iterator[str]:
-    """What the student is against its teacher."""
-    if result.distillation_ratio is not None and result.latency_ms and result.teacher_latency_ms:
+    """What the student is against its teacher, where nothing simpler is as good."""
+    others = [result.trivial_score, *(result.on_split(role).get(result.metric) for role in ("linear", "bilstm"))]
+    beaten = all(score is None or (result.student_score or 0.0) > score for score in others)
+    if beaten and result.distillation_ratio is not None and result.latency_ms and result.teacher_latency_ms:
         faster = f"The student is {result.teacher_latency_ms / result.latency_ms:.1f} times as fast as its teacher"
         yield f"{faster} and keeps {100 * result.distillation_ratio:.0f} % of its {result.metric}."
 

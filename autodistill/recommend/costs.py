@@ -7,7 +7,7 @@ about a dataset loads no model and needs no torch.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from autodistill.recommend.request import Request
     from engine.base.machine import Machine
     from engine.base.progress import Reporter
+    from engine.data.task import Task
     from engine.run.plan import RunPlan
     from engine.run.teacher import Teacher
 
@@ -112,6 +113,7 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
         return Costs.model_validate_json(path.read_text("utf-8"))
 
     from engine.base.machine import machine_for  # loads torch
+    from engine.evaluation.linear import linear_measures
     from engine.run.costs import measure_costs
     from engine.run.plan import plan_run
     from engine.run.record import score_facts
@@ -126,10 +128,10 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
         team = Pipeline(team=AverageTeam(members=members), training=plan.pipeline.training)
         plan = plan_run(task, team, request.teacher, student, **how)
     ready = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
-    facts = score_facts(task, {"teacher": ready.measures})
+    facts = score_facts(task, {"teacher": ready.measures, "linear": linear_measures(task)})
     costs = Costs(
         teacher_score=facts["teacher_score"],
-        teacher_warnings=facts["warnings"],
+        teacher_warnings=_teacher_warnings(task, facts),
         teacher_layers=plan.teacher.start.layers,
         teacher_hidden_size=plan.teacher.start.width,
         layers=plan.student.layers,
@@ -139,6 +141,21 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     )
     write_text(path, costs.model_dump_json(indent=2))
     return costs
+
+
+def _teacher_warnings(task: Task, facts: Mapping[str, Any]) -> list[str]:
+    """What makes any ratio to this teacher mean little, in words."""
+    metric, split, score, trivial = task.metric, facts["split"], facts["teacher_score"], facts["trivial_score"]
+    low, linear = facts["intervals"]["teacher"][split][metric][0], facts["scores"].get("linear", {}).get(split)
+    found = []
+    if trivial is not None and low <= trivial:
+        what = f"not clearly above always giving the commonest answer ({trivial:.3f})"
+        found.append(f"The teacher's {metric} is {score:.3f}, {what}: the distillation ratio means little here.")
+    if linear and score <= linear[metric]:
+        what = f"no more than that of a linear model on TF-IDF ({linear[metric]:.3f})"
+        why = "it is the wrong one for this dataset, or has learned too little"
+        found.append(f"The teacher's {metric} is {score:.3f}, {what}: {why}.")
+    return found
 
 
 def _member_costs(names: Sequence[str], plan: RunPlan, teacher: Teacher, machine: Machine) -> Iterator[MemberCosts]:

@@ -31,7 +31,6 @@ from autodistill.recommend.request import Limits, Request
 from autodistill.recommend.space import pipelines
 from engine.base.errors import InputError
 from engine.base.progress import Reporter
-from engine.models.names import Scratch, parse_model
 from engine.pipeline.explain import checked
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.team import AverageTeam
@@ -55,10 +54,13 @@ def recommend(request: Request, reporter: Reporter) -> Recommendation:
     table, notes = load_knowledge(request.meta_data, Store(request.store), request.vectors, request.options)
     for note in (*task.notes, *notes):
         reporter.message(note)
-    space = {}
-    for student in request.students:
-        resolved = training.for_task(task, isinstance(parse_model(student, "student"), Scratch))
-        space[student] = [each.for_task(task) for each in pipelines(task.kind, resolved, request.members)]
+    # Lengths and learning rates are left to each run, which knows its models.
+    training = training.model_copy(update={"epochs": training.for_task(task).epochs})
+    made = [
+        each.model_copy(update={"prediction": each.prediction_for(task.kind)})
+        for each in pipelines(task.kind, training, request.members)
+    ]
+    space = dict.fromkeys(request.students, made)
     costs = {student: costs_of(request, student, each, reporter) for student, each in space.items()}
     dataset = describe_dataset(request, reporter)
     table = with_dataset(table, dataset)

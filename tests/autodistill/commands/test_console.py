@@ -123,6 +123,23 @@ def test_bars_for_a_terminal() -> None:
     assert "a [bracket] stays" in shown
 
 
+def test_a_repeated_stage_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While its bar, which had stopped, was under way again, less than no time had passed."""
+    now = 0.0
+    bars = console.progress_bars(Console(file=io.StringIO(), force_terminal=True))
+    monkeypatch.setattr(bars, "get_time", lambda: now)
+    with bars:
+        reporter = console.BarReporter(bars)
+        reporter.start("student", total=10)
+        now = 3.0
+        reporter.finish("student")
+        now = 5.0
+        reporter.start("student", total=10)
+        now = 7.0
+        (stage,) = bars.tasks
+        assert stage.elapsed == 2
+
+
 @pytest.mark.parametrize("width", [40, 80])
 def test_a_terminal_breaks_sentences_between_words(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def terminal(**_: object) -> Console:

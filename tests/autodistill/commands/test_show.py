@@ -165,6 +165,8 @@ def test_a_comparison_is_one_table_and_a_sentence() -> None:
     assert shown.lines[-1] == "the end"
     assert {*verdict, *show.run(result).lines} <= {*shown.lines}
     assert json.loads(json.dumps(shown.record))["bilstm"]["parameters"] == 400_000
+    result.scores["bilstm"] = {"validation": {"accuracy": 0.85}}
+    assert "times as fast" not in lines(show.comparison(result, BiLSTMCosts(400_000, 1.6, 0.5)))
 
 
 # --- recommendations and races -----------------------------------------------------------------------

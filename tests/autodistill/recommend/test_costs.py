@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from autodistill.recommend.costs import cost_parts
+import pytest
+
+from autodistill.recommend.costs import _teacher_warnings, cost_parts
 from autodistill.recommend.space import pipelines
+from engine.evaluation.intervals import measure
+from engine.evaluation.linear import linear_measures
+from engine.run.record import score_facts
+from tests.toys import toy_task
 
 
 def test_what_costs_the_same_is_measured_once() -> None:
@@ -13,3 +19,30 @@ def test_what_costs_the_same_is_measured_once() -> None:
     stacks = {tuple(p.augmentation.kinds) for p in space} - {()}
     measured = {part.key for pipeline in space for part in cost_parts(pipeline)}
     assert len(measured) == len(parts) + len(stacks)
+
+
+@pytest.mark.parametrize(
+    ("right", "words"),
+    [
+        (0.1, ["not clearly above always giving the commonest answer", "it is the wrong one"]),
+        (0.75, ["no more than that of a linear model on TF-IDF (1.000): it is the wrong one for this dataset"]),
+        (1.0, ["no more than that of a linear model on TF-IDF (1.000): it is the wrong one for this dataset"]),
+    ],
+)
+def test_a_teacher_to_which_a_ratio_means_little(right: float, words: list[str]) -> None:
+    """Beside a linear model that knows everything."""
+    task = toy_task("single", rows=96, held_out=48)
+    gold = task.validation["validation"]["label"][:]
+    linear = {"validation": measure(task, task.validation["validation"], gold)}
+    answers = [label if row < right * len(gold) else 1 - label for row, label in enumerate(gold)]
+    teacher = {"validation": measure(task, task.validation["validation"], answers)}
+    warnings = _teacher_warnings(task, score_facts(task, {"teacher": teacher, "linear": linear}))
+    assert len(warnings) == len(words)
+    assert all(word in warning for word, warning in zip(words, warnings, strict=True))
+
+
+def test_a_teacher_that_knows_more_is_not_warned_of() -> None:
+    task = toy_task("pair", rows=96, held_out=48)
+    rows = task.validation["validation"]
+    measures = {"teacher": {"validation": measure(task, rows, rows["label"][:])}, "linear": linear_measures(task)}
+    assert _teacher_warnings(task, score_facts(task, measures)) == []

@@ -18,7 +18,7 @@ from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import SilentReporter
 from engine.data.task import Task
 from engine.pipeline import Training
-from tests.toys import toy_task
+from tests.toys import save_tiny, toy_task
 
 TEACHER, STUDENT = "scratch:layers=2,hidden=32,heads=2", "layers:1"
 TRAINING = Training(epochs=4, batch_size=8)
@@ -190,6 +190,17 @@ def test_the_default_predictor_recommends_too(folder: Path, task: Task) -> None:
     assert found.picks[0].standing == max(pick.standing for pick in found.picks)
 
 
+def test_the_interval_of_what_no_past_run_is_like_is_wider(
+    folder: Path, task: Task, found: Recommendation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """These models start from scratch, those of the past are pretrained."""
+    assert any("No past run is like this" in warning for warning in found.warnings)
+    monkeypatch.setattr("autodistill.recommend.recommend.unlike", lambda *_: {})
+    for outside, inside in zip(found.picks, recommend(folder, task).picks, strict=True):
+        assert (outside.key, outside.ratio) == (inside.key, inside.ratio)
+        assert outside.ratio_low < inside.ratio_low
+
+
 # --- datasets unlike the past ones ------------------------------------------------------------------
 
 
@@ -202,6 +213,16 @@ def test_other_kinds_of_tasks(tmp_path: Path, name: str) -> None:
         assert not Pipeline.model_validate(pick.pipeline).problems_with(task.kind)
     if name == "tagging":
         assert any("No past run is of tagging" in warning for warning in found.warnings)
+
+
+def test_texts_that_are_longer_than_a_model_reads(tmp_path: Path) -> None:
+    """They are cut where a run cuts them; a recommendation once refused what `run` took."""
+    task = toy_task("single", rows=40, held_out=24)
+    task = replace(task, train=task.train.map(lambda row: {"text": 90 * row["text"]}), fingerprint="long")
+    save_tiny(tmp_path / "teacher", task, max_position_embeddings=100)
+    found = recommend(tmp_path, task, teacher=str(tmp_path / "teacher"))
+    assert {pick.pipeline["training"]["max_length"] for pick in found.picks} == {None}
+    assert {pick.pipeline["training"]["epochs"] for pick in found.picks} == {4}
 
 
 def test_forty_rows(tmp_path: Path) -> None:

@@ -48,6 +48,11 @@ def test_a_team_has_members_and_comes_back(team: type) -> None:
     assert adapter.validate_json(adapter.dump_json(made)) == made
 
 
+def test_one_member_is_called_so() -> None:
+    words = "needs 2 numbers, for the teacher and its 1 member; it has 1"
+    assert words in refusal(StochasticTeam, members=["a"], distribution=[1.0])
+
+
 @given(st.integers(1, 5), st.lists(st.floats(0, 1), min_size=1, max_size=6))
 def test_a_distribution_has_a_share_for_everybody_and_sums_to_1(members: int, shares: list[float]) -> None:
     named = [f"layers:{number}" for number in range(members)]

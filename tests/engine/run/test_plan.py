@@ -77,6 +77,16 @@ def test_a_model_with_its_head_is_not_the_one_without(student: str, saved: Calla
     assert (as_it_is.student.identity != anew.student.identity) == (student == "layers:2")
 
 
+def test_each_of_a_team_is_fine_tuned_as_suits_its_size(saved: Callable[..., Path], tmp_path: Path) -> None:
+    """All had the rate of a large model, except those from scratch."""
+    config = AutoConfig.for_model("bert", vocab_size=300, hidden_size=384, num_hidden_layers=1, intermediate_size=8)
+    save_model(AutoModel.from_config(config), wordpiece(), tmp_path)
+    team = {"kind": "average", "members": [str(tmp_path), "layers:2", "scratch:layers=1,hidden=8,heads=1"]}
+    found = plan(teacher=str(saved()), pipeline=Pipeline.model_validate({"team": team})).team
+    assert [each.fine_tuning.learning_rate for each in found] == [3e-4, 1e-4, 3e-4, 5e-4]
+    assert all(each.fine_tuning.early_stopping for each in found)
+
+
 @pytest.mark.parametrize(
     "more, words",
     [
