@@ -119,7 +119,6 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     from engine.run.record import score_facts
     from engine.run.teacher import prepare_teacher
 
-    reporter.message(FIRST.format(task=task.name, student=student))
     machine = machine_for(request.options, reporter)
     how: dict[str, Any] = {"fine_tuning": request.fine_tuning, "precision": machine.precision}
     plans = {name: plan_run(task, each, request.teacher, student, **how) for name, each in kinds.items()}
@@ -127,6 +126,7 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     if members:  # found before anything is trained
         team = Pipeline(team=AverageTeam(members=members), training=plan.pipeline.training)
         plan = plan_run(task, team, request.teacher, student, **how)
+    reporter.message(FIRST.format(task=task.name, student=student))
     ready = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
     facts = score_facts(task, {"teacher": ready.measures, "linear": linear_measures(task)})
     costs = Costs(
