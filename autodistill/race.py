@@ -133,6 +133,8 @@ def run_picks(request: Request, picks: Sequence[Pick], reporter: Reporter) -> li
         reporter.message(rule(stops, len(picks)))
     for epoch in [*stops, None]:
         for rank, pick in running.items():
+            if rank in outcomes and outcomes[rank].result.status == "ok":
+                continue  # over already: by early stopping, or because it has fewer epochs
             if len(picks) > 1:
                 aim = "to its end" if epoch is None else f"to epoch {epoch}"
                 reporter.message(f"pick {rank}: {pick.words}, {aim}")
@@ -209,7 +211,7 @@ def _close(request: Request, outcome: Outcome, reporter: Reporter) -> None:
     result = outcome.result
     if result.status != "pruned":
         return
-    reached = f"{result.metric} {outcome.score:.4f} after epoch {len(result.history)}"
+    reached = f"{result.metric} {outcome.score:.4f} after epoch {result.epochs}"
     reporter.message(f"pick {outcome.pick.rank} is stopped: {reached}")
     record_run(request, result, outcome.folder)
     if int(os.environ.get("RANK", "0")) == 0:

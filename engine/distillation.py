@@ -98,7 +98,7 @@ def distill(
         over = known.status == "ok"
         if machine.main and over:
             folder.tidy()
-        state = "is finished" if over else f"pauses after epoch {len(known.history)}"
+        state = "is finished" if over else f"pauses after epoch {known.epochs}"
         machine.reporter.message(f"This run {state}: its result is in {folder.path}.")
         return known
     run = Run(plan, folder, machine)
@@ -133,15 +133,15 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
     best, tokenizer, team, searches = train_student(run, teacher, until_epoch)
     stage, state = best.stage, best.state
     with run.stage("measuring"):
-        measures["student"] = measured_best(stage, state, machine)
+        measures["student"] = measured_best(stage, state, machine, paused=best.paused_after is not None)
     machine.reporter.message(f"student: {in_words(measures['student'])}")
 
     facts = score_facts(plan.task, measures)
     facts |= {"predicted_ratio": expected.ratio} | sizes(stage.student) | sizes(teacher.model, "teacher_")
     facts |= training_facts(run, stage.data, state, best.examples) | {"team": team}
     facts["warnings"] = cut_warnings(stage.data.student, plan)
-    if stage.paused(state):
-        return _write(record_of(run, status="pruned", **facts), run)
+    if best.paused_after is not None:
+        return _write(record_of(run, status="pruned", paused_after=best.paused_after, **facts), run)
     with run.stage("measuring"):
         facts |= speeds(run, teacher, (stage.student, tokenizer), stage.held_out)
     if team and searches and machine.main:
@@ -195,7 +195,7 @@ def train_student(
         else:
             stage = stage_of("student", run.folder.work / "student", (student, objective), data)
             state = train(stage, machine)
-            best = Tried(stage, state, [], state.examples)
+            best = Tried(stage, state, [], state.examples, state.epoch if stage.paused(state) else None)
     team, taught = None, best.stage.data.team
     if taught is not None:
         shares = list(taught.distribution) if plan.pipeline.team.kind in ("stochastic", "autoskd") else None

@@ -6,7 +6,7 @@ FOLDER has a folder with `train.*` and `validation.*` for each dataset below, su
 SQuAD. What is written are counts, lengths, the score of a small Bi-LSTM, and how often each word occurs,
 words being hashes; where the folder's `dataset.json` says how many training rows the dataset has of which
 these are a sample (`published_sizes`, `n_train_full`), that is its size. With --sizes what was measured stays,
-and sizes and hub names alone are put in, in seconds.
+and sizes, hub names and the hashes that datasets are recognised by are put in alone, in seconds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from autodistill.datasets.bilstm import bilstm_score
-from autodistill.datasets.descriptors import describe
+from autodistill.datasets.descriptors import Descriptors, describe
 from autodistill.datasets.words import count_words
 from engine.base.machine import machine_for
 from engine.base.options import RunOptions
@@ -56,19 +56,21 @@ def facts(folder: Path, name: str) -> dict[str, str | int]:
 
 
 def put_in_sizes(folder: Path, table: Path = DATASETS) -> None:
-    """Puts `facts` into the table, and leaves what was measured."""
+    """Puts `facts` and hashes into the table, and leaves what was measured."""
     rows = pd.read_csv(table)
     for place, name in rows.dataset.items():
-        for column, value in facts(folder, name).items():
+        task = load_task(str(folder / name))
+        hashes = {"fingerprint": task.fingerprint, "source": task.source}
+        for column, value in {**facts(folder, name), **hashes}.items():
             rows.loc[place, column] = value
-    rows.to_csv(table, index=False)
+    rows[list(Descriptors.model_fields)].to_csv(table, index=False)
 
 
 def main() -> None:
     """Describes every dataset and writes both files, or puts in sizes alone."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--sizes", action="store_true", help="put in sizes and hub names alone")
+    parser.add_argument("--sizes", action="store_true", help="put in sizes, hub names and hashes alone")
     asked = parser.parse_args()
     folder = asked.folder
     if asked.sizes:

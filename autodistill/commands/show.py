@@ -133,7 +133,7 @@ def _closing_lines(result: RunResult) -> Iterator[str]:
         return
     if result.status == "pruned":
         best = f"scores are of the best one so far (epoch {result.best_epoch})"
-        yield f"stopped after epoch {len(result.history)} of {result.pipeline['training']['epochs']}; {best}"
+        yield f"stopped after epoch {result.epochs} of {result.pipeline['training']['epochs']}; {best}"
     ratio, bounds = result.distillation_ratio, result.ratio_interval
     words = "undefined" if ratio is None else with_interval(ratio, bounds)
     yield f"distillation ratio ({result.named(result.metric)}, student / teacher): {words}, on {result.split_in_words}"
@@ -224,7 +224,7 @@ def race(outcomes: Sequence[Outcome]) -> Shown:
     records, rows, lines = [], [], []
     for outcome in outcomes:
         pick, result = outcome.pick, outcome.result
-        end = str(len(result.history)) + {"ok": "", "pruned": ", stopped", "failed": ", failed"}[result.status]
+        end = str(result.epochs) + {"ok": "", "pruned": ", stopped", "failed": ", failed"}[result.status]
         predicted = f"{pick.ratio:.3f}\n({_interval(pick)})"
         reached = [figure(result.distillation_ratio, ".3f"), figure(result.student_score, ".4f"), end]
         times = f"{duration(outcome.seconds)} ({duration(pick.seconds)})"

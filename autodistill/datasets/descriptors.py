@@ -25,6 +25,9 @@ class Descriptors(TableRow):
     dataset: Name
     """What it is called; two may be called alike."""
     fingerprint: str = ""
+    """Of the rows that were counted, and how they are split and measured."""
+    source: str = ""
+    """Of the training rows as they came: which dataset it is (`Task.source`); empty in what was stored before."""
     hub: str = ""
     """Its full name on the hub, where it comes from there."""
     description: str = ""
@@ -65,6 +68,7 @@ def describe(task: Task, description: str = "") -> Descriptors:
     return Descriptors(
         dataset=dataset_name(task.name),
         fingerprint=task.fingerprint,
+        source=task.source,
         hub=task.hub,
         description=description or sentence_about(task),
         task_kind=task.kind,

@@ -16,7 +16,7 @@ from autodistill.evaluation import leave_one_out
 from autodistill.evaluation.leave_one_out import HeldOut
 from autodistill.ranking.calibration import calibrate, gaps, left_out_standings
 from autodistill.ranking.fitted import PREDICTORS, kept_fit
-from autodistill.ranking.past import Fit, RunTable, commonest_pair, configurations
+from autodistill.ranking.past import FEWEST, Fit, RunTable, commonest_pair, configurations
 from engine.base.errors import InputError, counted
 from engine.base.progress import Reporter
 
@@ -131,12 +131,13 @@ def _mean(values: Mapping[str, float]) -> float | None:
 
 
 def _coverage(held_out: HeldOut, table: RunTable, fit: Fit) -> float:
-    """Share of a held-out dataset's runs inside the intervals that the other datasets give; NaN: no such."""
+    """Share of a held-out dataset's runs inside the intervals that the other datasets give; NaN: no such, or too few
+    runs to tell."""
     past, runs = table.without(held_out.dataset), held_out.runs
     calibration = calibrate(past, left_out_standings(fit, held_out.rank, past))
     low, _, high = calibration(runs.predicted.to_numpy(), gaps(replace(table, runs=runs))).T
     known = runs.ratio.notna() & np.isfinite(low)
-    return float(runs.ratio.between(low, high)[known].mean())
+    return float(runs.ratio.between(low, high)[known].mean()) if known.sum() >= FEWEST else np.nan
 
 
 def _sentences(held_out: Mapping[str, list[HeldOut]], predictor: str, table: RunTable) -> Iterator[str]:
@@ -152,9 +153,11 @@ def _sentences(held_out: Mapping[str, list[HeldOut]], predictor: str, table: Run
     if not any(getattr(each.rank, "features", True) for each in held_out[predictor]):
         yield "no features of datasets were chosen: nothing is known to depend on the dataset"
     runs = table.runs.assign(configuration=configurations(table.runs))
+    runs = runs[runs.groupby("dataset").configuration.transform("size") >= FEWEST]
     counts = runs.groupby("dataset").configuration.nunique()
-    everywhere = (runs.groupby("configuration").dataset.nunique() == len(table.names)).sum()
-    yield f"{counts.min()} to {counts.max()} configurations on a dataset, {everywhere} of them on every dataset"
+    everywhere = (runs.groupby("configuration").dataset.nunique() == len(counts)).sum()
+    if len(counts):
+        yield f"{counts.min()} to {counts.max()} configurations on a dataset, {everywhere} of them on every dataset"
     if counts.median() < FEW_CONFIGURATIONS:
         yield (
             "so few configurations tell which models suit, and little about pipelines: most of them differ in teacher "

@@ -51,7 +51,7 @@ DATASETS = sql.Table(
 )
 """A dataset a row: its descriptors, and how often each word occurs in it."""
 LAYOUT = sql.Table("layout", metadata, sql.Column("version", sql.Integer, primary_key=True))
-"""One row: the layout of the records; a store of the first version has none."""
+"""The layouts of the records, one row each since it was made or migrated; the highest counts, and none is the first."""
 
 
 def store_url(given: str | None = None) -> URL:

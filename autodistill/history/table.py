@@ -133,16 +133,21 @@ def _flatten_stack(operators: Sequence[Mapping[str, Any]], component: str, found
             found[together] = max(operator[STRENGTH], found.get(together, 0.0))
 
 
-def row_of_result(result: RunResult) -> dict[str, Any] | None:
-    """A run of this project in our layout; None for one without a final score: it failed or was stopped."""
+def row_of_result(result: RunResult, bilstm: float | None = None) -> dict[str, Any] | None:
+    """A run of this project in our layout; None for one without a final score: it failed or was stopped.
+
+    Args:
+        bilstm: Score of the Bi-LSTM on this task, for a run that was not compared with it.
+    """
     if result.status != "ok" or result.student_score is None:
         return None
     return {
-        "dataset": known_as(result.task, result.dataset_fingerprint, result.dataset_hub),
+        "dataset": known_as(result.task, result.dataset_fingerprint, result.dataset_source, result.dataset_hub),
         "held_out": f"{result.split or 'validation'} of {result.dataset_fingerprint}",
         "n_train": result.train_examples,
         **{f"student_{size}": getattr(result, size) for size in MODEL_SIZES},
         "score": result.student_score,
+        "bilstm_score": result.on_split("bilstm").get(result.metric, bilstm),
         "seconds": result.stage_seconds.get("student"),
         "source": f"run {result.identity}",
         **{name: getattr(result, name) for name in SAME},
@@ -150,9 +155,14 @@ def row_of_result(result: RunResult) -> dict[str, Any] | None:
     }
 
 
-def runs_of_results(results: Iterable[RunResult]) -> Runs:
-    """The finished ones of this project's runs."""
-    rows = [row for result in results if (row := row_of_result(result))]
+def runs_of_results(results: Iterable[RunResult], bilstm: Mapping[str, float | None] | None = None) -> Runs:
+    """The finished ones of this project's runs.
+
+    Args:
+        bilstm: Fingerprint of a task → score of the Bi-LSTM on it.
+    """
+    scores = bilstm or {}
+    rows = [row for result in results if (row := row_of_result(result, scores.get(result.dataset_fingerprint)))]
     return Runs(runs_frame(rows, [str(row["source"]) for row in rows]))
 
 

@@ -45,12 +45,19 @@ class Calibration:
     middle_gap: float
     widening: float
 
-    def __call__(self, standings: np.ndarray, gaps: np.ndarray, outside: np.ndarray | None = None) -> np.ndarray:
+    def __call__(
+        self,
+        standings: np.ndarray,
+        gaps: np.ndarray,
+        outside: np.ndarray | None = None,
+        reached: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Low, middle and high ratio of candidates (n, 3); low and high are NaN without an interval.
 
         Args:
-            outside: Candidates that no past run is like (n,), none where absent. Their standing says nothing, so their
-                interval is not narrower than that of all past runs, nor is its end above the Bi-LSTM's ratio.
+            outside: Candidates that hardly any past run is like (n,), none where absent. Their standing says nothing,
+                so their interval is not narrower than that of all past runs, nor is its end above the Bi-LSTM's ratio.
+            reached: Lowest and highest ratio of the few runs that are like them, which it holds too; NaN: none (n, 2).
         """
         known = np.where(np.isnan(gaps), self.middle_gap, gaps)
         low, middle, high = quantiles(self.past, standings, known).T
@@ -58,8 +65,9 @@ class Calibration:
         if outside is not None and np.isfinite(self.widening):
             losses = weighted_quantiles(self.past.loss.to_numpy(), self.past.weight.to_numpy(), LEVELS)
             lowest, highest = 1 - known * max(losses[0], 1.0), 1 - known * losses[2]
-            lowered = np.where(outside, np.minimum(lowered, lowest), lowered)
-            raised = np.where(outside, np.maximum(raised, highest), raised)
+            least, most = np.full((2, len(known)), np.nan) if reached is None else reached.T
+            lowered = np.where(outside, np.fmin(np.minimum(lowered, lowest), least), lowered)
+            raised = np.where(outside, np.fmax(np.maximum(raised, highest), most), raised)
         return np.stack([lowered, middle, raised], axis=1)
 
 

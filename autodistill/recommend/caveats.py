@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from autodistill.recommend.experience import unlike
+from autodistill.recommend.experience import experience
 from engine.base.errors import counted
 
 if TYPE_CHECKING:
@@ -93,7 +93,10 @@ def _of_the_words(dataset: Dataset, table: RunTable) -> Iterator[str]:
 
 
 def _of_the_runs(candidates: pd.DataFrame, table: RunTable) -> Iterator[str]:
-    """Whether anything like the candidates was run before."""
-    if found := ", ".join(unlike(candidates, table.runs)):
-        why = "no ratio rests on experience, and the interval is that of all past runs, or wider"
-        yield f"No past run is like this: {found}; {why}."
+    """Whether anything like the candidates was run before, on more than a dataset or two."""
+    found = experience(candidates, table.runs)
+    if found.outside.any():
+        few = f"Past runs of {counted(found.datasets, 'dataset')} only are" if found.datasets else "No past run is"
+        reasons = ", ".join(found.reasons) or "such data, models and epochs together"
+        why = "ratios hardly rest on experience, and the interval is that of all past runs, or wider"
+        yield f"{few} like this: {reasons}; {why}."

@@ -185,7 +185,8 @@ def describe_dataset(request: Request, reporter: Reporter) -> Dataset:
     task, description, store = request.task, request.description, Store(request.store)
     for descriptors, words in store.datasets():
         if descriptors.fingerprint == task.fingerprint and description in ("", descriptors.description):
-            return Dataset(descriptors.model_copy(update={"dataset": task.name, "hub": task.hub}), words)
+            identity = {"dataset": task.name, "source": task.source, "hub": task.hub}
+            return Dataset(descriptors.model_copy(update=identity), words)
 
     from autodistill.datasets.bilstm import bilstm_score  # loads torch
     from engine.base.machine import machine_for

@@ -1,56 +1,110 @@
 """Whether past runs are like the candidates: in the size of the data and of the models, in epochs, in how models start.
 
-Decided here: what is too far from every past run for a ratio to rest on it. The order and the ratios take none of this
-into account, so where it is too far, the interval is that of all past runs and a caveat says why.
+Decided here: what a ratio may rest on. Runs that are near a candidate in all of this together, from at least
+`FEWEST_DATASETS` datasets, or from every one where there are fewer: a single run, or many of one dataset, vouch for
+nothing else. The order and the ratios take none of this into account; so where it is not given, the interval is that of
+all past runs, holds what runs like the candidate reached, and a caveat says why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from autodistill.ranking.calibration import FEWEST_DATASETS
 from autodistill.ranking.past import MODELS
 from engine.data.task import KINDS
 
-FAR = 2.0
-"""Outside: more than twice the largest past value, or less than half the smallest."""
 EPOCHS = "training.epochs"
 FROM_SCRATCH = "scratch:"
+STARTS = {1.0: "pretrained", 2.0: "from scratch"}
+"""How a model starts, as a number and in words."""
+FAR = {"n_train": 5.0, EPOCHS: 2.0, **{f"{role}_parameters": 2.0 for role in MODELS}, **dict.fromkeys(MODELS, 1.0)}
+"""What runs are compared in → the largest factor between values that are near; a model is compared by how it starts.
+
+That of the data is the smallest whole number with which nothing between the published datasets (2,500 to 393,000
+examples) is far from three of them.
+"""
+WORDS = {
+    "n_train": "{} training example{}",
+    EPOCHS: "{} epoch{}",
+    **{f"{role}_parameters": f"{role} of {{}} M parameters" for role in MODELS},
+    **{role: f"{role} that starts {{}}" for role in MODELS},
+}
 
 
-def unlike(candidates: pd.DataFrame, past: pd.DataFrame) -> dict[str, np.ndarray]:
-    """What is outside of what past runs cover, in words → which candidates it concerns (n,)."""
-    return dict([*_numbers(candidates, past), *_beginnings(candidates, past)])
+class Experience(NamedTuple):
+    """What past runs say of runs like the candidates.
+
+    Args:
+        outside: Candidates for which this is too little (n,).
+        reached: Lowest and highest ratio of the runs that are like each; NaN where there are none (n, 2).
+        datasets: Of how many datasets runs are like one of those outside, at most.
+        reasons: In what those outside are far from past runs, in words; empty where it is in nothing alone.
+    """
+
+    outside: np.ndarray
+    reached: np.ndarray
+    datasets: int
+    reasons: list[str]
 
 
-def _numbers(candidates: pd.DataFrame, past: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
-    """Sizes and epochs; what is not known is not outside."""
-    epochs = past[EPOCHS] if EPOCHS in past else pd.Series(np.nan, index=past.index)
-    known = past.assign(**{EPOCHS: epochs.fillna(past.task_kind.map(lambda kind: KINDS[kind].epochs))})
-    units = {"n_train": (1.0, "{} training example{}"), EPOCHS: (1.0, "{} epoch{}")}
-    units |= {f"{role}_parameters": (1e6, f"{role} of {{}} M parameter{{}}") for role in MODELS}
-    for name, (unit, words) in units.items():
-        if name not in candidates:
-            continue
-        values, own = known[name].dropna().astype(float), candidates[name].astype(float)
-        outside = (own > FAR * values.max()) | (own < values.min() / FAR)
-        if outside.any():
-            shown = " to ".join(_figure(value / unit) for value in dict.fromkeys((own.min(), own.max())))
-            covered = f"past ones {_figure(values.min() / unit)} to {_figure(values.max() / unit)}"
-            yield f"{words.format(shown, 's' * (shown != '1'))} ({covered})", outside.to_numpy()
+def experience(candidates: pd.DataFrame, past: pd.DataFrame) -> Experience:
+    """Compares candidates with past runs; what is not known of either is not far."""
+    every, before = _traits(candidates), _traits(past)
+    rows = every.groupby(list(FAR), dropna=False, sort=False).ngroup().to_numpy()
+    traits = every.drop_duplicates()  # many candidates differ in their pipeline alone
+    near = {name: _near(traits[name], before[name], far) for name, far in FAR.items()}
+    alike = np.logical_and.reduce(list(near.values()))
+    needed, datasets = min(FEWEST_DATASETS, past.dataset.nunique()), _datasets(alike, past)
+    outside = datasets < needed
+    reasons = []
+    for name in FAR:
+        concerned = outside & (_datasets(near[name], past) < needed)
+        if concerned.any():
+            reasons.append(_reason(name, traits[name][concerned], before[name], near[name][concerned]))
+    ratios = np.where(alike, past.ratio.to_numpy(float), np.nan)
+    reached = np.stack([np.fmin.reduce(ratios, axis=1), np.fmax.reduce(ratios, axis=1)], axis=1)
+    return Experience(outside[rows], reached[rows], int(datasets[outside].max(initial=0)), reasons)
+
+
+def _traits(runs: pd.DataFrame) -> pd.DataFrame:
+    """The columns of `FAR` as numbers."""
+    found = runs.reindex(columns=[name for name in FAR if name not in MODELS]).astype(float)
+    usual = runs.task_kind.map(lambda kind: KINDS[kind].epochs)  # that of the papers, whose tables do not say it
+    starts = {role: 1.0 + runs[role].astype(str).str.startswith(FROM_SCRATCH) for role in MODELS}
+    return found.assign(**{EPOCHS: found[EPOCHS].fillna(usual), **starts})
+
+
+def _near(own: pd.Series, before: pd.Series, far: float) -> np.ndarray:
+    """Which past values are near which of the candidates' (n, m)."""
+    distances = np.abs(np.log(own.to_numpy()[:, None]) - np.log(before.to_numpy()))
+    return ~(distances > np.log(far) + 1e-9)
+
+
+def _datasets(near: np.ndarray, past: pd.DataFrame) -> np.ndarray:
+    """Of how many datasets runs are near each candidate (n,)."""
+    return (near.astype(np.float32) @ pd.get_dummies(past.dataset, dtype=np.float32).to_numpy() > 0).sum(axis=1)
+
+
+def _reason(name: str, own: pd.Series, before: pd.Series, near: np.ndarray) -> str:
+    """What is far from past runs, beside those past values that are far from it."""
+    others = before.loc[np.logical_not(near.any(axis=0))]
+    past = "past ones" if len(others) == len(before) else "most past ones"
+    asked, known = _values(name, own), _values(name, others if len(others) else before)
+    return f"{WORDS[name].format(asked, '' if asked == '1' else 's')} ({past} {known})"
+
+
+def _values(name: str, values: pd.Series) -> str:
+    """From the smallest to the largest."""
+    ends = dict.fromkeys((values.min(), values.max()))
+    if name in MODELS:
+        return " or ".join(STARTS[end] for end in ends)
+    unit = 1e6 if name.endswith("_parameters") else 1.0
+    return " to ".join(_figure(end / unit) for end in ends)
 
 
 def _figure(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
-
-
-def _beginnings(candidates: pd.DataFrame, past: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
-    """Models from scratch, where none was before; and the other way round."""
-    for role in MODELS:
-        own, before = (runs[role].astype(str).str.startswith(FROM_SCRATCH) for runs in (candidates, past))
-        if own.any() and not before.any():
-            yield f"{role} from scratch (past ones are pretrained)", own.to_numpy()
-        if not own.all() and before.all():
-            yield f"pretrained {role} (past ones are from scratch)", ~own.to_numpy()

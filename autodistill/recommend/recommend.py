@@ -25,7 +25,7 @@ from autodistill.ranking.past import RunTable
 from autodistill.recommend import picks
 from autodistill.recommend.caveats import caveats
 from autodistill.recommend.costs import Costs, costs_of, describe_dataset
-from autodistill.recommend.experience import unlike
+from autodistill.recommend.experience import experience
 from autodistill.recommend.record import Pick, Recommendation, StudentFacts
 from autodistill.recommend.request import Limits, Request
 from autodistill.recommend.space import pipelines
@@ -65,11 +65,12 @@ def recommend(request: Request, reporter: Reporter) -> Recommendation:
     dataset = describe_dataset(request, reporter)
     table = with_dataset(table, dataset)
     fitted = fit_predictor(request.predictor, table, request.options.cache, reporter)
+    table = replace(table, datasets={**table.datasets, dataset.name: dataset})  # candidates are of it as it is now
     candidates = _candidates(request, space, costs, dataset)
     new = replace(table, runs=candidates)
     standings = fitted.rank(new).round(TIED)
-    outside = np.any([np.zeros(len(candidates)), *unlike(candidates, table.runs).values()], axis=0)
-    low, middle, high = fitted.calibration(standings, gaps(new), outside).T
+    known = experience(candidates, table.runs)
+    low, middle, high = fitted.calibration(standings, gaps(new), known.outside, known.reached).T
     candidates = candidates.assign(standing=standings, predicted_ratio=middle, low=low, high=high)
     return _record(request, table, costs, dataset, fitted, candidates)
 

@@ -1,8 +1,8 @@
 """`load_task`: from whatever the user named to a checked `Task`.
 
-Decided here: the order of the work (read, infer, check, split, sample) and the fingerprint. Everything is checked
-before anything is thrown away, so a damaged row is named even where a sample would have missed it. What takes a
-moment to import is imported when data is read.
+Decided here: the order of the work (read, infer, check, split, sample), and what identifies a task and the dataset
+that it was made of. Everything is checked before anything is thrown away, so a damaged row is named even where a
+sample would have missed it. What takes a moment to import is imported when data is read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.base.errors import InputError, Problem
 from engine.data.metrics import choose_metrics, positive_class
@@ -85,7 +85,7 @@ def load_task(
         check_test(source, schema)
     notes = [*source.notes, *schema.notes]
     metrics = _metrics(source, schema, metric)
-    parts = divided(source, schema, train, seed, limits, notes)
+    parts, whole = divided(source, schema, train, seed, limits, notes)
     labelled = {split: rows for role in limits for split, rows in parts[role].items()}
     found = _positive(schema, labelled["train"], positive, source.declared.published, notes)
     identity = fingerprint(schema.kind, schema.labels, metrics[0], labelled, found)
@@ -107,6 +107,7 @@ def load_task(
         columns=dict(schema.columns),
         notes=tuple(notes),
         fingerprint=identity,
+        source=source_of(schema.kind, schema.labels, whole),
         positive=found,
         hub=source.hub,
     )
@@ -148,11 +149,12 @@ def _check_limits(limits: Mapping[str, int | None]) -> None:
 
 
 def identified(task: Task) -> Task:
-    """A task with its fingerprint, also where it was made by hand and has none."""
+    """A task with its fingerprint and source, also where it was made by hand and has none."""
     if task.fingerprint:
         return task
     parts = {split: rows.with_format("arrow")[:] for split, rows in {"train": task.train, **task.held_out}.items()}
-    return replace(task, fingerprint=fingerprint(task.kind, task.labels, task.metric, parts, task.positive))
+    found = fingerprint(task.kind, task.labels, task.metric, parts, task.positive)
+    return replace(task, fingerprint=found, source=task.source or source_of(task.kind, task.labels, parts["train"]))
 
 
 def fingerprint(
@@ -160,9 +162,18 @@ def fingerprint(
 ) -> str:
     """A short hash of what a task is made of, wherever its files lie; that of earlier versions, which knew but
     `positive` 1."""
+    return _hash([kind, labels, metric, *[positive] * (positive != 1)], parts)
+
+
+def source_of(kind: TaskKind, labels: Sequence[str], train: pa.Table) -> str:
+    """A short hash of the training rows as they came: what is held out, sampled and measured does not change it."""
+    return _hash([kind, labels], {"train": train})
+
+
+def _hash(schema: Sequence[Any], parts: Mapping[str, pa.Table]) -> str:
     from engine.data.cells import pieces, values_of
 
-    total = hashlib.sha256(json.dumps([kind, labels, metric, *[positive] * (positive != 1)]).encode())
+    total = hashlib.sha256(json.dumps(schema).encode())
     for split, rows in parts.items():
         for field in sorted(rows.column_names):
             total.update(f"{json.dumps([split, field])[:-1]}, [".encode())

@@ -134,8 +134,8 @@ def _named(source: Source, role: str) -> list[str]:
 
 def divided(
     source: Source, schema: Schema, train: RawSplit, seed: int, limits: Mapping[str, int | None], notes: list[str]
-) -> Parts:
-    """The rows of every role in normal form; `notes` say what became of each.
+) -> tuple[Parts, pa.Table]:
+    """The rows of every role in normal form, and those of training as they came; `notes` say what became of each.
 
     Args:
         limits: Role → the most rows that each of its sets keeps.
@@ -144,6 +144,7 @@ def divided(
         InputError: With every unusable row, or because nothing can be learned from them.
     """
     parts = _normalised(source, schema, train, notes)
+    whole = parts["train"]["train"]
     _hold_out_what_is_missing(parts, schema, seed, notes)
     labelled = {split: rows for role in ROLES for split, rows in parts[role].items()}
     _check_targets(labelled, schema, train.where)
@@ -151,7 +152,7 @@ def divided(
     for role in ROLES:
         for split, rows in parts[role].items():
             parts[role][split] = _sampled(split, rows, schema, limits[role], seed, notes)
-    return parts
+    return parts, whole
 
 
 def _normalised(source: Source, schema: Schema, train: RawSplit, notes: list[str]) -> Parts:

@@ -133,7 +133,9 @@ class Task:
         unlabelled: Sets without labels, for leaderboard files; often empty.
         columns: Which column of the source became which field.
         notes: What was inferred or made (a split, a task), one sentence each.
-        fingerprint: Short hash of rows, split and schema: the identity of the dataset.
+        fingerprint: Short hash of everything that decides a score: rows, splits, labels, metric.
+        source: Short hash of the training rows as they came, before any was held out or left out: which dataset it is,
+            whatever was made of it.
         positive: Index of the class that `f1` is of, where there are two.
         hub: The hub name that was asked for, in full (`nyu-mll/glue/sst2`); empty where it came from elsewhere.
     """
@@ -151,6 +153,7 @@ class Task:
     columns: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
+    source: str = ""
     positive: int = 1
     hub: str = ""
 

@@ -73,7 +73,7 @@ class RunFolder:
     def paused(self, epoch: int | None) -> RunResult | None:
         """The result so far, where this run pauses after `epoch` or a later one."""
         result = RunResult.read(self.path)
-        there = result and result.status == "pruned" and epoch is not None and len(result.history) >= epoch
+        there = result and result.status == "pruned" and epoch is not None and result.epochs >= epoch
         return result if there else None
 
     @contextmanager

@@ -157,6 +157,7 @@ def record_of(run: Run, **facts: Any) -> RunResult:
         task=plan.task.name,
         task_kind=plan.task.kind,
         dataset_fingerprint=plan.task.fingerprint,
+        dataset_source=plan.task.source,
         dataset_hub=plan.task.hub,
         labels=list(plan.task.labels),
         columns=dict(plan.task.columns),

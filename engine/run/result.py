@@ -182,7 +182,8 @@ class RunResult(Record):
     identity: str  # hash of pipeline, dataset, teacher, student, seed and precision: equal for equal runs
     task: str
     task_kind: TaskKind
-    dataset_fingerprint: str
+    dataset_fingerprint: str  # of rows, splits, labels and metric
+    dataset_source: str = ""  # of the training rows as they came: equal for every sample, split and metric of them
     dataset_hub: str = ""  # the hub name that was asked for, in full; empty for files, and in older records
     labels: list[str]
     columns: dict[str, str] = {}  # field → column of the training data; empty in records of before
@@ -216,6 +217,7 @@ class RunResult(Record):
     warnings: list[str] = []
     best_epoch: int | None = None
     history: list[dict[str, Any]] = []  # per epoch: the weighted terms of the loss and the scores
+    paused_after: int | None = None  # the epoch; the best of several candidates may have stopped earlier by itself
 
     layers: int | None = None  # transformer layers of the student
     hidden_size: int | None = None  # width of its hidden states
@@ -254,6 +256,11 @@ class RunResult(Record):
     def named(self, metric: str) -> str:
         """A metric as a person reads it: F1 with the class that it is of."""
         return f"f1 of {self.positive}" if metric == "f1" and self.positive else metric
+
+    @property
+    def epochs(self) -> int:
+        """How far the run came; its history is shorter where the best of several candidates stopped earlier."""
+        return self.paused_after or len(self.history)
 
     @property
     def selection_score(self) -> float | None:

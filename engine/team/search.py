@@ -141,40 +141,65 @@ class Tried:
     """Students that were trained to be compared; of a run that does not search there is one."""
 
     stage: Stage  # the training of the best one, with its weights
-    state: LoopState  # how it went
+    state: LoopState  # how it went; where some pause, until `paused_after`
     candidates: list[Candidate]  # all distributions, with the scores so far
     examples: int  # what they have all seen, repetitions counted
+    paused_after: int | None  # the epoch that all which will go on have reached; None where none will
 
 
 def try_out(
     run: Run, distributions: Sequence[Sequence[float]], start: Start, stage_of: StageOf, data: TrainingData
 ) -> Tried:
-    """Trains a student with each distribution; where some pause, only those compete: they have run equally long."""
-    machine, folder = run.machine, run.folder
+    """Trains a student with each distribution, and gives the one that is best.
+
+    Where some pause, all are compared as they were after the epoch that these have reached, so those that stopped
+    earlier by themselves compete, too, and none has run longer than others might.
+    """
 
     def stage_with(number: int) -> Stage:
         assert data.team is not None
         team = replace(data.team, combination="drawn", distribution=tuple(distributions[number]))
-        work = folder.work / f"candidate-{number}"
+        work = run.folder.work / f"candidate-{number}"
         return stage_of(f"candidate {number + 1}", work, start(), replace(data, team=team))
 
-    states = [LoopState(**state) for state in folder.recall("candidates", [])]
-    paused: list[int] = []
-    for number in range(len(states), len(distributions)):
-        stage = stage_with(number)
-        states.append(train(stage, machine))
-        if stage.paused(states[-1]):
-            paused.append(number)
-        elif machine.main:
-            folder.remember(candidates=[asdict(state) for state in states])
-            (stage.folder / "checkpoint.pt").unlink(missing_ok=True)
-    scores = [state.best_score for state in states if state.best_score is not None]  # every one has an epoch
-    best = max(paused or range(len(scores)), key=scores.__getitem__)
+    states, paused_after = _trained(run, stage_with, len(distributions))
+    compared = [_until(state, paused_after, run.plan.task.metric) for state in states]
+    scores = [state.best_score for state in compared if state.best_score is not None]  # every one has an epoch
+    best = max(range(len(scores)), key=scores.__getitem__)
     stage = stage_with(best)
     load_best(stage, states[best])
     scored = zip(distributions, scores, strict=True)
     candidates = [Candidate(distribution=list(shares), score=score) for shares, score in scored]
-    return Tried(stage, states[best], candidates, sum(state.examples for state in states))
+    return Tried(stage, compared[best], candidates, sum(state.examples for state in states), paused_after)
+
+
+def _trained(run: Run, stage_with: Callable[[int], Stage], count: int) -> tuple[list[LoopState], int | None]:
+    """Trains every candidate to its end or pause; those that have ended are remembered, by number.
+
+    Returns:
+        How each went; the epoch that all paused ones have reached.
+    """
+    machine, folder = run.machine, run.folder
+    ended = {int(number): LoopState(**state) for number, state in folder.recall("ended_candidates", {}).items()}
+    paused: dict[int, LoopState] = {}
+    for number in sorted(set(range(count)) - ended.keys()):
+        stage = stage_with(number)
+        state = train(stage, machine)
+        (paused if stage.paused(state) else ended)[number] = state
+        if machine.main and number in ended:
+            folder.remember(ended_candidates={known: asdict(each) for known, each in ended.items()})
+            (stage.folder / "checkpoint.pt").unlink(missing_ok=True)
+    states = ended | paused
+    reached = min((state.epoch for state in paused.values()), default=None)
+    return [states[number] for number in range(count)], reached
+
+
+def _until(state: LoopState, epoch: int | None, metric: str) -> LoopState:
+    """A training as it was after an epoch, or is, where it has come less far; what it has cost counts whole."""
+    history = state.history[:epoch]
+    best = max(history, key=lambda entry: entry["scores"][metric])  # the first of equal ones, as in the loop
+    known = {"epoch": len(history), "best_epoch": best["epoch"], "best_score": best["scores"][metric]}
+    return replace(state, history=history, **known)
 
 
 def write_history(path: Path, searches: Sequence[Found], teachers: Sequence[Member]) -> None:

@@ -239,8 +239,8 @@ def optimise(
     return losses
 
 
-def measured_best(stage: Stage, state: LoopState, machine: Machine) -> Measures:
-    """What the weights that `train` left reach on every held-out set; where it paused, its scores on the first one."""
-    if stage.paused(state):
+def measured_best(stage: Stage, state: LoopState, machine: Machine, paused: bool = False) -> Measures:
+    """What the weights that `train` left reach on every held-out set; of a paused run, the scores on the first one."""
+    if paused:
         return {next(iter(stage.held_out)): Measured(state.history[(state.best_epoch or 1) - 1]["scores"])}
     return measured_on(stage.student, stage.task, stage.held_out, machine.accelerator, machine.reporter)

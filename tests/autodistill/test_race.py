@@ -22,8 +22,8 @@ from tests.toys import toy_task
 
 TEACHER, STUDENT = "scratch:layers=2,hidden=32,heads=2", "layers:1"
 TUNING = FineTuning(epochs=4, learning_rate=1e-3)
-RATES = (1e-3, 1e-5, 2e-5)
-"""Learning rates of three picks: the first one learns."""
+LEARNING = [{"learning_rate": rate} for rate in (1e-3, 1e-5, 2e-5)]
+"""How three picks train: the first one learns."""
 
 
 class Ear(SilentReporter):
@@ -38,9 +38,9 @@ class Ear(SilentReporter):
         self.worked[stage] = self.worked.get(stage, 0) + count
 
 
-def picks(task: Task, rates: tuple[float, ...] = RATES) -> list[Pick]:
+def picks(task: Task, *changes: dict[str, float]) -> list[Pick]:
     training = {"epochs": 4, "batch_size": 8}
-    made = [Pipeline.model_validate({"training": training | {"learning_rate": rate}}) for rate in rates]
+    made = [Pipeline.model_validate({"training": training | each}) for each in changes or LEARNING]
     resolved = [pipeline.for_task(task) for pipeline in made]
     return [
         Pick(
@@ -134,10 +134,29 @@ def test_a_race(tmp_path: Path, task: Task) -> None:
     assert again.worked == {}
 
 
+STILL = {"epochs": 6, "learning_rate": 1e-12}
+
+
+@pytest.mark.parametrize(("early", "ends"), [(1, [(2, "ok"), (3, "pruned")]), (2, [(6, "ok"), (2, "ok")])])
+def test_a_pick_that_stops_early_has_ended(early: int, ends: list[tuple[int, str]], tmp_path: Path, task: Task) -> None:
+    """Before the race halves: it competes with its best epoch, is recorded once and not run again. Scores are tied."""
+    entrants = picks(task, *(STILL | {"early_stopping": int(rank == early)} for rank in (1, 2)))
+    outcomes = run_picks(race(task, tmp_path / "race"), entrants, ear := Ear())
+    assert [outcome.pick.rank for outcome in outcomes] == [1, 2]
+    assert [(len(outcome.result.history), outcome.result.status) for outcome in outcomes] == ends
+    begun = [text for text in ear.messages if text.startswith(f"pick {early}: ")]
+    assert begun == [f"pick {early}: {entrants[early - 1].words}, to epoch 3"]
+    assert len(Store(str(tmp_path / "s.db")).runs()) == 2
+
+    repeated = run_picks(race(task, tmp_path / "race"), entrants, again := Ear())
+    assert [outcome.result for outcome in repeated] == [outcome.result for outcome in outcomes]
+    assert again.worked == {}
+
+
 def test_a_pick_that_fails_does_not_stop_the_others(
     tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entrants = picks(task, (1e-3, 2e-3))
+    entrants = picks(task, {"learning_rate": 1e-3}, {"learning_rate": 2e-3})
     whole = race(task, tmp_path / "race")
 
     def failing(task: Task, *, out: Path, **more: object) -> RunResult:
@@ -159,6 +178,6 @@ def test_a_store_that_cannot_be_used_is_said_before_anything_is_trained(tmp_path
     whole = race(task, tmp_path / "race").model_copy(update={"store": "postgresql://"})
     ear = Ear()
     with pytest.raises(InputError, match="--store"):
-        run_picks(whole, picks(task, (1e-3,)), ear)
+        run_picks(whole, picks(task, {"learning_rate": 1e-3}), ear)
     assert ear.worked == {}
     assert not list(tmp_path.rglob("result.json"))

@@ -10,6 +10,7 @@ from engine import Pipeline, distill
 from engine.base.options import FineTuning, RunOptions
 from engine.data.task import Task
 from engine.run.result import RunResult
+from tests.records import lasting
 from tests.toys import toy_task
 
 TEACHER = "scratch:layers=2,hidden=64,heads=2"
@@ -30,6 +31,7 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
 """Task → student, and components that together take every way through the engine."""
 LEARNED = {"single": 0.75, "pair": 0.85, "regression": 0.6, "tagging": 0.9, "question_answering": 0.8}
 """Scores that nothing but the words of the text can give; the trivial ones are below 0.6."""
+STUDENT = ("model.safetensors", "tokenizer.json", "config.json", "pipeline.toml")
 
 
 @dataclass
@@ -69,3 +71,12 @@ def small(options: RunOptions, out: Path, **changes: Any) -> RunResult:
         "fine_tuning": FineTuning(epochs=1, learning_rate=1e-3),
     }
     return distill(**(usual | changes), options=options, out=out)
+
+
+def assert_same_end(folder: Path, whole: Path) -> None:
+    """Two folders hold the same finished run: its record, the student bit for bit, and no other files."""
+    ended, expected = RunResult.read(folder), RunResult.read(whole)
+    assert lasting(ended.model_dump()) == lasting(expected.model_dump())
+    for file in STUDENT:
+        assert (folder / file).read_bytes() == (whole / file).read_bytes()
+    assert {path.name for path in folder.iterdir()} == {path.name for path in whole.iterdir()}

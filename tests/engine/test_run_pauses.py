@@ -12,7 +12,7 @@ from engine.base.errors import InputError, RunError
 from engine.base.options import RunOptions
 from engine.run.result import RunResult
 from tests.engine.conftest import options_with
-from tests.engine.runs import MI_ALPHA, TRAINING, small
+from tests.engine.runs import MI_ALPHA, TRAINING, assert_same_end, small
 from tests.records import TIMES, lasting
 from tests.toys import toy_task
 
@@ -21,7 +21,6 @@ PIPELINE = {"intermediate": MI_ALPHA, "mapping": {"kind": "emd"}, "training": LO
 """A critic, the state of a transport, and the dropout of models from scratch."""
 SEED = 3
 """With it the best epoch lies between pauses."""
-STUDENT = ("model.safetensors", "tokenizer.json", "config.json", "pipeline.toml")
 
 Run = Callable[..., RunResult]
 
@@ -45,14 +44,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-def assert_same_end(folder: Path, whole: Path) -> None:
-    ended, expected = RunResult.read(folder), RunResult.read(whole)
-    assert lasting(ended.model_dump()) == lasting(expected.model_dump())
-    for file in STUDENT:
-        assert (folder / file).read_bytes() == (whole / file).read_bytes()
-    assert {path.name for path in folder.iterdir()} == {path.name for path in whole.iterdir()}
-
-
 @pytest.mark.parametrize("pauses", [[2], [1, 3], [1, 2, 3], [3, 2]], ids=str)
 def test_going_on_is_as_if_it_had_never_paused(pauses: list[int], run: Run, whole: Path, tmp_path: Path) -> None:
     for epoch in pauses:
@@ -72,7 +63,7 @@ def test_the_record_of_a_pause(run: Run, whole: Path, tmp_path: Path) -> None:
     assert {"teacher", "others", "signals", "student", "measuring"} == result.stage_seconds.keys()
     assert result.seconds == sum(result.stage_seconds.values()) > 0
     known, found = lasting(expected.model_dump()), lasting(result.model_dump())
-    of_the_end = {"status", "history", "scores", "student_score", "distillation_ratio", "best_epoch"}
+    of_the_end = {"status", "paused_after", "history", "scores", "student_score", "distillation_ratio", "best_epoch"}
     of_the_end |= {"intervals", "ratio_interval", "lead_intervals", "classes", "confusion", "verdict"}
     assert {key for key in known if known[key] != found[key]} <= of_the_end
     speeds = {"latency_ms", "teacher_latency_ms", "throughput", "teacher_throughput"}

@@ -58,12 +58,13 @@ def test_show_a_run(tmp_path: Path) -> None:
     assert json.loads(Answer("show", str(tmp_path), "--json").out)["student_score"] == 0.81
 
 
-def test_show_a_run_that_was_stopped(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more, epochs", [({}, 2), ({"paused_after": 3}, 3)], ids=["itself", "its best candidate"])
+def test_show_a_run_that_was_stopped(more: dict[str, int], epochs: int, tmp_path: Path) -> None:
     pipeline = load_pipeline("tinybert", ["training.epochs=6"]).model_dump()
-    stopped = a_result(status="pruned", pipeline=pipeline, best_epoch=1, history=[{}, {}])
+    stopped = a_result(status="pruned", pipeline=pipeline, best_epoch=1, history=[{}, {}], **more)
     (tmp_path / "result.json").write_text(stopped.to_json(), encoding="utf-8")
     shown = Answer("show", str(tmp_path)).out
-    assert "stopped after epoch 2 of 6; scores are of the best one so far (epoch 1)" in shown
+    assert f"stopped after epoch {epochs} of 6; scores are of the best one so far (epoch 1)" in shown
     assert "distillation ratio (accuracy, student / teacher): 0.9000" in shown
 
 

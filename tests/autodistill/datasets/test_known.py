@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,12 +64,21 @@ def test_no_two_lie_at_the_same_place(tmp_path: Path) -> None:
 def test_a_shipped_dataset_is_recognised_by_its_rows_and_by_its_hub_name(name: str) -> None:
     known = SHIPPED[name].descriptors
     assert known_as("films", known.fingerprint) == name
-    assert known_as("films", "0123456789abcdef", known.hub) == name
+    assert known_as("films", "0123456789abcdef", known.source) == name
+    assert known_as("films", "0123456789abcdef", "fedcba9876543210", known.hub) == name
+
+
+@pytest.mark.shared
+def test_a_sample_of_the_rows_that_were_measured_is_the_shipped_dataset(shared: Path) -> None:
+    sample = describe(load_task(shared / "datasets" / "mrpc", max_train=100, metric="accuracy"))
+    assert sample.fingerprint != SHIPPED["mrpc"].descriptors.fingerprint
+    assert Dataset(sample, count_words([])).name == "mrpc"
 
 
 @pytest.mark.parametrize("hub", ["", "somebody/cola", "nyu-mll/glue", "cola"])
 def test_neither_a_file_s_name_nor_somebody_else_s_repository_makes_it_a_shipped_one(hub: str) -> None:
-    assert known_as("cola", "0123456789abcdef", hub) == "cola@01234567"
+    assert known_as("cola", "0123456789abcdef", hub=hub) == "cola@01234567"
+    assert known_as("cola", "0123456789abcdef", "fedcba9876543210", hub) == "cola@fedcba98"
 
 
 def test_a_user_s_cola_csv_is_not_cola(tmp_path: Path) -> None:
@@ -79,7 +89,23 @@ def test_a_user_s_cola_csv_is_not_cola(tmp_path: Path) -> None:
     tasks = [load_task(str(tmp_path / name / "cola.csv")) for name in ("cola", "mine")]
     one, other = (Dataset(describe(task), count_words([])).name for task in tasks)
     assert len({one, other, "cola"}) == 3
-    assert one == f"cola@{tasks[0].fingerprint[:8]}"
+    assert one == f"cola@{tasks[0].source[:8]}"
+
+
+def test_one_file_is_one_dataset_whatever_is_made_of_it(tmp_path: Path) -> None:
+    rows = [f"a sentence {place},{'yes' if place % 3 else 'no'}" for place in range(200)]
+    (tmp_path / "reviews.csv").write_text("\n".join(["text,label", *rows]), "utf-8")
+    asked: list[dict[str, Any]] = [
+        {},
+        {"max_train": 100},
+        {"max_train": 100, "metric": "f1"},
+        {"max_train": 100, "positive": "yes"},
+        {"max_train": 100, "max_validation": 10},
+        {"seed": 3},
+    ]
+    made = [describe(load_task(str(tmp_path / "reviews.csv"), **each)) for each in asked]
+    assert len({known.fingerprint for known in made}) == len(asked)
+    assert len({Dataset(known, count_words([])).name for known in made}) == 1
 
 
 def test_a_dataset_that_is_called_differently_is_one() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -66,6 +68,23 @@ def test_two_datasets_are_enough(predictor: str, tmp_path: Path) -> None:
     assert found.mean_spearman is not None
     assert found.interval is None
     assert found.interval_coverage is None
+
+
+def test_one_run_of_a_dataset_of_its_own_sways_no_figure(tmp_path: Path) -> None:
+    """It may be learned from; whether an interval holds what is held out, it cannot tell."""
+    table = made_up(everywhere_the_same, datasets=4)
+    own = table.runs[:1].assign(dataset="mine@f", intermediate="pkd", ratio=0.1, score=0.09)
+    found, _ = evaluate(
+        replace(table, runs=pd.concat([table.runs, own], ignore_index=True)),
+        "made up",
+        SilentReporter(),
+        "mean_rank",
+        tmp_path,
+        (),
+    )
+    assert set(found.interval_coverages) == set(table.names)
+    assert "12 to 12 configurations on a dataset, 12 of them on every dataset" in found.notes
+    assert found.datasets["mine@f"] == {}
 
 
 def test_one_dataset_cannot_be_left_out(tmp_path: Path) -> None:

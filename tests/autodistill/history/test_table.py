@@ -23,6 +23,7 @@ from autodistill.history.table import (
     is_pipeline_column,
     row_of_result,
     runs_frame,
+    runs_of_results,
 )
 from autodistill.recommend.space import pipelines
 from engine.base.errors import InputError
@@ -249,7 +250,22 @@ def test_what_a_record_says_of_its_run() -> None:
 
 
 def test_the_student_without_a_teacher_is_not_the_bi_lstm() -> None:
-    assert "bilstm_score" not in result_row(student_alone_score=0.7)
+    assert result_row(student_alone_score=0.7)["bilstm_score"] is None
+
+
+def test_the_bi_lstm_of_a_run_is_that_of_its_own_rows_and_metric() -> None:
+    found = {"bilstm": {"test": {"accuracy": 0.66, "f1": 0.5}}}
+    compared = made_record("a", scores=found, split="test")
+    others = [made_record("b", dataset_fingerprint="g", split="test"), made_record("c", dataset_fingerprint="h")]
+    frame = runs_of_results([compared, *others], {"f": 0.1, "g": 0.61}).frame
+    assert frame.bilstm_score.tolist()[:2] == [0.66, 0.61]
+    assert frame.bilstm_score.isna().tolist() == [False, False, True]
+
+
+def test_runs_of_one_source_are_of_one_dataset_and_compared_where_their_task_is_the_same() -> None:
+    first, second = (result_row(dataset_fingerprint=name, dataset_source="5" * 16) for name in "ab")
+    assert first["dataset"] == second["dataset"] == "toy@55555555"
+    assert first["held_out"] != second["held_out"]
 
 
 @pytest.mark.parametrize("kind", TASK_KINDS)

@@ -130,3 +130,13 @@ def test_outside_of_experience_the_interval_is_that_of_all_runs_and_of_no_teachi
     assert (outside[:, 2] >= inside[:, 2]).all()
     one = calibration(standings, gaps, np.array([True, False, False]))
     np.testing.assert_array_equal(one, np.where(np.array([[True], [False], [False]]), outside, inside))
+
+
+def test_outside_of_experience_the_interval_holds_what_was_reached_there(table: RunTable) -> None:
+    calibration = calibrate(table, target(table.runs).to_numpy())
+    standings, gaps, outside = np.zeros(4), np.full(4, 0.2), np.array([True, True, True, False])
+    reached = np.array([[0.3, 1.4], [0.9, 0.9], [np.nan, np.nan], [0.3, 1.4]])
+    known, wide = calibration(standings, gaps, outside, reached), calibration(standings, gaps, outside)
+    np.testing.assert_array_equal(known[0, [0, 2]], [0.3, 1.4])
+    np.testing.assert_array_equal(known[1:], wide[1:])
+    np.testing.assert_array_equal(known[:, 1], wide[:, 1])

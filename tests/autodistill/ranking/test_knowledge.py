@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,7 +14,9 @@ from autodistill.datasets.descriptors import describe
 from autodistill.datasets.known import Dataset, shipped_datasets
 from autodistill.datasets.words import count_words
 from autodistill.history.store import Store
-from autodistill.ranking.knowledge import load_knowledge
+from autodistill.ranking.calibration import gaps
+from autodistill.ranking.distances import nearest
+from autodistill.ranking.knowledge import load_knowledge, with_dataset
 from autodistill.recommend.request import Request
 from engine.base.errors import InputError
 from engine.base.options import RunOptions
@@ -114,9 +117,69 @@ def test_datasets_of_the_store_are_known_whatever_runs_are_learned_from(store: S
     assert table.datasets[mine.name].descriptors == mine.descriptors
 
 
-def test_a_dataset_of_the_store_counts_before_a_shipped_one(store: Store) -> None:
-    added(store, described("sst2", rows=10, hub="nyu-mll/glue/sst2"))
-    assert load_knowledge(["published"], store)[0].datasets["sst2"].descriptors.n_train == 10
+def test_a_sample_of_a_shipped_dataset_leaves_its_facts_as_they_are(store: Store) -> None:
+    """Every ratio is calibrated with the gap between Bi-LSTM and teacher of the published runs."""
+    before, _ = load_knowledge(["published"], store)
+    sample = {"n_train": 100, "bilstm_score": 0.66, "metric": "accuracy"}
+    added(store, described("mrpc", hub=SHIPPED["mrpc"].descriptors.hub, **sample))
+    after, _ = load_knowledge(["published"], store)
+    assert after.datasets == before.datasets
+    np.testing.assert_array_equal(gaps(after), gaps(before))
+    asked = with_dataset(after, described("mrpc", hub=SHIPPED["mrpc"].descriptors.hub, **sample))
+    assert asked.datasets == before.datasets
+
+
+def test_own_runs_on_a_sample_of_a_shipped_dataset_keep_its_bi_lstm_score(store: Store, tmp_path: Path) -> None:
+    known = SHIPPED["mrpc"].descriptors
+    added(store, described("mrpc", hub=known.hub, fingerprint="f", bilstm_score=0.66, metric="accuracy"))
+    store.add_run(made_record(task="mrpc", dataset_hub=known.hub, teacher_score=0.8), tmp_path)
+    table, _ = load_knowledge(USUAL, store)
+    (own,) = gaps(table)[table.runs.source == "run a"]
+    assert own == pytest.approx(1 - 0.66 / 0.8)
+    assert set(table.names) == set(SHIPPED)
+
+
+def test_of_one_s_own_datasets_the_description_of_the_most_rows_counts(store: Store, tmp_path: Path) -> None:
+    for task, rows in {"a": 20, "b": 10, "c": 20}.items():
+        added(store, described(f"reviews{task}", rows=rows, fingerprint=task * 16, source="5" * 16))
+        made = made_record(task, task="reviews", dataset_fingerprint=task * 16, dataset_source="5" * 16)
+        store.add_run(made, tmp_path)
+    table, _ = load_knowledge(["store"], store)
+    assert table.names == [name for name in table.datasets if name not in SHIPPED] == ["reviewsc@55555555"]
+    assert table.datasets["reviewsc@55555555"].descriptors.n_train == 20
+    assert nearest(table, table.names[0]) == {}, "a dataset is not its own neighbour"
+
+
+OLD, SOURCE = {"dataset_fingerprint": "1" * 16}, {"dataset_source": "5" * 16}
+
+
+@pytest.mark.parametrize("known_from", ["a run", "a stored dataset", "the dataset that is asked about"])
+def test_runs_of_before_are_of_the_dataset_that_a_later_record_names(
+    store: Store, tmp_path: Path, known_from: str
+) -> None:
+    """They have the fingerprint alone."""
+    store.add_run(made_record("old", task="films", **OLD), tmp_path)
+    added(store, described("films", fingerprint="1" * 16))
+    added(store, described("reviews", fingerprint="2" * 16, source="5" * 16))
+    store.add_run(made_record("sample", task="reviews", dataset_fingerprint="2" * 16, **SOURCE), tmp_path)
+    assert len(load_knowledge(["store"], store)[0].names) == 2
+    asked = described("reviews", fingerprint="1" * 16, source="5" * 16)
+    if known_from == "a run":
+        store.add_run(made_record("new", task="reviews", **OLD, **SOURCE), tmp_path)
+    elif known_from == "a stored dataset":
+        store = Store(str(tmp_path / "other.db"))
+        store.add_run(made_record("old", task="films", **OLD), tmp_path)
+        added(store, asked)
+    table, _ = load_knowledge(["store"], store)
+    table = with_dataset(table, asked) if known_from == "the dataset that is asked about" else table
+    assert table.names == ["reviews@55555555"]
+    assert [name for name in table.datasets if name not in SHIPPED] == ["reviews@55555555"]
+
+
+def test_a_dataset_without_rows_of_its_own_takes_no_table_s_runs(store: Store, tmp_path: Path) -> None:
+    path = table_of_runs(tmp_path, made_row(dataset="films"))
+    table, _ = load_knowledge([path], store)
+    assert with_dataset(table, described("films", fingerprint="1" * 16)).names == ["films"]
 
 
 def test_the_vectors_are_those_that_are_named(store: Store, tmp_path: Path) -> None:

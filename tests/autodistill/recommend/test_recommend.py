@@ -129,6 +129,18 @@ def test_the_first_question_says_what_is_done_for_it(tmp_path: Path, task: Task)
     assert f"teacher: is fine-tuned on {task.name} first, 2 epochs; the result is kept" in told.messages[asked:first]
 
 
+def test_a_sample_of_a_shipped_dataset_changes_no_other_recommendation(
+    folder: Path, task: Task, found: Recommendation
+) -> None:
+    """What was counted on it describes its own candidates, not the published runs."""
+    sample = replace(toy_task("single", rows=48, held_out=16, seed=3), hub="nyu-mll/glue/mrpc")
+    own = recommend(folder, sample)
+    assert own.train_examples == 48
+    assert "mrpc" not in own.nearest
+    assert own.past_datasets == found.past_datasets
+    assert recommend(folder, task) == found
+
+
 def test_it_says_how_the_data_were_read(folder: Path, task: Task) -> None:
     told = Listening()
     recommend(folder, replace(task, notes=("text: column text", "a sample of 96 rows")), told)

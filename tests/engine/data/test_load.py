@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pandas as pd
 import pytest
 
 from engine.base.errors import InputError
-from engine.data.load import load_task
+from engine.data.load import identified, load_task
 from tests.clock import within
 from tests.conftest import ROOT, SHARED
 from tests.engine.data.written import GOOD
@@ -81,6 +82,49 @@ def test_fingerprint_is_that_of_earlier_versions_however_the_rows_are_cut() -> N
     shards = datasets.concatenate_datasets([rows.select([0]), rows.select(range(1, 6))])
     for train in (rows, shards):
         assert load_task({"train": train, "validation": rows}).fingerprint == "e254f909772f954b"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"max_train": 60},
+        {"max_train": 60, "max_validation": 5, "max_test": 5},
+        {"metric": "f1"},
+        {"positive": "y"},
+        {"seed": 1},
+        {"test": "mine.csv"},
+        {"name": "films"},
+    ],
+)
+def test_whatever_is_made_of_a_file_its_rows_are_one_source(asked: dict[str, Any], tmp_path: Path) -> None:
+    rows = pd.DataFrame({"text": [f"text {row}" for row in range(150)], "label": ["x", "y", "y"] * 50})
+    rows.to_csv(tmp_path / "reviews.csv", index=False)
+    rows[:20].to_csv(tmp_path / "mine.csv", index=False)
+    asked |= {"test": tmp_path / asked["test"]} if "test" in asked else {}
+    whole, task = load_task(tmp_path / "reviews.csv"), load_task(tmp_path / "reviews.csv", **asked)
+    assert task.source == whole.source != ""
+    assert (task.fingerprint == whole.fingerprint) == ("name" in asked)
+
+
+def test_a_source_is_its_training_rows_in_any_form(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"text": [f"text {row}" for row in range(9)], "stars": [1, 2, 3] * 3})
+    rows.to_csv(tmp_path / "train.csv", index=False)
+    rows.to_json(tmp_path / "reviews.jsonl", orient="records", lines=True)
+    rows[:6].to_csv(tmp_path / "validation.csv", index=False)
+    given = (tmp_path / "reviews.jsonl", tmp_path, rows, rows.rename(columns={"stars": "label"}))
+    assert len({load_task(data).source for data in given}) == 1
+    changed = (rows[:8], rows.assign(stars=[3, 2, 1] * 3), rows.assign(text=[f"line {row}" for row in range(9)]))
+    assert len({load_task(data).source for data in (*given, *changed)}) == 4
+
+
+def test_a_task_made_by_hand_has_a_source(tmp_path: Path) -> None:
+    rows = datasets.Dataset.from_dict({"text": list("abcdef"), "label": ["x", "y"] * 3})
+    task = load_task({"train": rows, "validation": rows})
+    by_hand = identified(replace(task, fingerprint="", source=""))
+    assert (by_hand.fingerprint, by_hand.source) == (task.fingerprint, task.source)
+    fewer = identified(replace(task, train=task.train.select(range(4)), fingerprint=""))
+    assert fewer.source == task.source
+    assert fewer.fingerprint != task.fingerprint
 
 
 def test_100_000_rows_take_seconds() -> None:

@@ -133,6 +133,9 @@ def test_a_run_that_pauses(tmp_path: Path) -> None:
     assert again.recall("teacher_examples") == 7
     assert [again.paused(epoch) for epoch in (1, 2, 3, None)] == [so_far, so_far, None, None]
     assert RunFolder(tmp_path, "a", overwrite=True).paused(2) == so_far
+    with folder.locked():
+        folder.write(further := so_far.model_copy(update={"paused_after": 3}))  # its best candidate stopped after 2
+    assert [again.paused(epoch) for epoch in (3, 4)] == [further, None]
     with pytest.raises(InputError, match="this folder holds another run"):
         RunFolder(tmp_path, "b")
     assert finish(tmp_path).finished() == result()

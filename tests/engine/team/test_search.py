@@ -6,14 +6,9 @@ import csv
 from pathlib import Path
 
 import numpy as np
-import pytest
 from safetensors.numpy import load_file
 
-from engine.base.machine import Machine
 from engine.base.options import RunOptions
-from engine.team import search as autoskd
-from engine.training.loop import Stage
-from engine.training.state import LoopState
 from tests.engine.conftest import Ear
 from tests.engine.team.runs import OTHER, SMALL, quick, spec
 
@@ -78,26 +73,3 @@ def test_second_order_and_gold_labels(options: RunOptions, tmp_path: Path) -> No
     assert steps == [6, 4, 4]  # 2 epochs of 3 steps; a step in second order costs more
     found = [result.team.candidates[-1].distribution for result in (plain, second, gold)]
     assert len({tuple(each) for each in found}) == 3
-
-
-def test_where_candidates_pause_only_those_compete(
-    options: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A run that is stopped after its first candidate goes on with a pause after an epoch."""
-    trained = autoskd.train
-
-    def stopping(stage: Stage, machine: Machine) -> LoopState:
-        if stage.name == "candidate 2" and stage.until_epoch is None:
-            raise KeyboardInterrupt
-        return trained(stage, machine)
-
-    monkeypatch.setattr(autoskd, "train", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        quick(options, tmp_path / "run", spec("autoskd"))
-    paused = quick(options, tmp_path / "run", spec("autoskd"), until_epoch=1)
-    assert (paused.status, len(paused.history)) == ("pruned", 1)
-    assert paused.team.distribution == paused.team.candidates[1].distribution
-    monkeypatch.undo()
-    whole = quick(options, tmp_path / "whole", spec("autoskd"))
-    ended = quick(options, tmp_path / "run", spec("autoskd"))
-    assert (ended.status, ended.team, ended.history) == ("ok", whole.team, whole.history)
