@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from autodistill.commands import options
-from autodistill.commands.options import COLUMNS, FINE_TUNING, OPTIONS, READING, RUNNING, WHERE
+from autodistill.commands.options import FINE_TUNING, OPTIONS, READING, RUNNING, WHERE
 
 app = typer.Typer(
     name="autodistill",
@@ -100,19 +100,19 @@ command(
     "augment",
     "look",
     "Shows training examples beside what an augmentation policy makes of them.",
-    *("data", "policy", "set", "seed", "n", *COLUMNS, "max_train", *WHERE),
+    *("data", "policy", "set", "seed", "n", *READING, *WHERE),
 )
 command(
     "team",
     "look",
     "Suggests a team of teachers for a student, and how many members to drop; nothing is trained.",
-    *("data", *MODELS, "members", *COLUMNS, "cache_dir"),
+    *("data", *MODELS, "members", *READING, "cache_dir"),
 )
 command(
     "validate",
     "look",
     "Checks a pipeline, and whether it suits a dataset, without loading a model.",
-    *("source", "set", "on_data", *COLUMNS),
+    *("source", "set", "on_data", *READING),
     on_data="Check against this dataset too.",
 )
 command("components", "look", "Lists the kinds of every component, and the presets.")

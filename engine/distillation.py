@@ -122,29 +122,30 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
     if known := run.folder.finished():  # perhaps by another process, just before the lock was ours
         return _compared(known, run, expected) if _lacking(known, student_alone, expected) else known
     plan, machine = run.plan, run.machine
-    teacher = prepare_teacher(plan.teacher, plan.task, plan.pipeline.training, machine)
-    run.lap("teacher")
-    measures = {"teacher": teacher.measures, **_others(run, expected)}
-    run.lap("others")
+    with run.stage("teacher"):
+        teacher = prepare_teacher(plan.teacher, plan.task, plan.pipeline.training, machine)
+    with run.stage("others"):
+        measures = {"teacher": teacher.measures, **_others(run, expected)}
     if student_alone:
-        measures["student_alone"] = _student_alone(run)
-        run.lap("student_alone")
+        with run.stage("student_alone"):
+            measures["student_alone"] = _student_alone(run)
 
     best, tokenizer, team, searches = train_student(run, teacher, until_epoch)
     stage, state = best.stage, best.state
-    measures["student"] = measured_best(stage, state, machine, paused=best.paused_after is not None)
+    with run.stage("measuring"):
+        measures["student"] = measured_best(stage, state, machine, paused=best.paused_after is not None)
     machine.reporter.message(f"student: {in_words(measures['student'])}")
 
     facts = score_facts(plan.task, measures)
     facts |= {"predicted_ratio": expected.ratio} | sizes(stage.student) | sizes(teacher.model, "teacher_")
     facts |= training_facts(run, stage.data, state, best.examples) | {"team": team}
-    facts["warnings"] = cut_warnings(stage.data.student, plan.pipeline.training)
+    facts["warnings"] = cut_warnings(stage.data.student, plan)
     if best.paused_after is not None:
         return _write(record_of(run, status="pruned", paused_after=best.paused_after, **facts), run)
-    facts |= speeds(run, teacher, (stage.student, tokenizer), stage.held_out)
+    with run.stage("measuring"):
+        facts |= speeds(run, teacher, (stage.student, tokenizer), stage.held_out)
     if team and searches and machine.main:
         write_history(run.folder.path / "theta.csv", searches, team.teachers)
-    run.lap("measuring")
     return _write(record_of(run, status="ok", **facts), run)
 
 
@@ -170,30 +171,31 @@ def train_student(
     def stage_of(name: str, folder: Path, made: Made, data: TrainingData) -> Stage:
         return Stage(name, folder, task, *made, data, training, plan.seed, held_out, until_epoch)
 
-    student, tokenizer = begin(plan.student, task, plan.seed, machine, teacher.as_model)
-    held_out = encode_held_out(task, tokenizer, training)
-    objective = objective_for(plan, teacher, student)
-    data = online_data(plan, teacher, (student, tokenizer), objective, machine)
-    for sentence in cut_in_words(data.student, training.max_length or 0):
-        machine.reporter.message(f"student: {sentence}")
-    assert isinstance(data.signals, OnlineSignals)
-    data = replace(data, signals=cached_signals(data.signals, teacher, run))
-    teachers: list[Member] = []
-    if plan.members:
-        teachers, signals = gather(run, teacher, data, (student, tokenizer))
-        data = replace(data, team=signals)
-    run.lap("signals")
+    with run.stage("signals"):
+        student, tokenizer = begin(plan.student, task, plan.seed, machine, teacher.as_model)
+        held_out = encode_held_out(task, tokenizer, training)
+        objective = objective_for(plan, teacher, student)
+        data = online_data(plan, teacher, (student, tokenizer), objective, machine)
+        for sentence in cut_in_words(data.student, training.max_length or 0, plan.most_tokens):
+            machine.reporter.message(f"student: {sentence}")
+        assert isinstance(data.signals, OnlineSignals)
+        data = replace(data, signals=cached_signals(data.signals, teacher, run))
+        teachers: list[Member] = []
+        if plan.members:
+            teachers, signals = gather(run, teacher, data, (student, tokenizer))
+            data = replace(data, team=signals)
     searches: list[Found] = []
     if plan.pipeline.team.kind == "autoskd":
-        searches = search(run, teachers, start, data)
-        run.lap("search")
-        distributions = list(dict.fromkeys(tuple(shares) for each in searches for shares in each.candidates))
-        best = try_out(run, distributions, start, stage_of, data)
-    else:
-        stage = stage_of("student", run.folder.work / "student", (student, objective), data)
-        state = train(stage, machine)
-        best = Tried(stage, state, [], state.examples, state.epoch if stage.paused(state) else None)
-    run.lap("student")
+        with run.stage("search"):
+            searches = search(run, teachers, start, data)
+    with run.stage("student"):
+        if searches:
+            distributions = list(dict.fromkeys(tuple(shares) for each in searches for shares in each.candidates))
+            best = try_out(run, distributions, start, stage_of, data)
+        else:
+            stage = stage_of("student", run.folder.work / "student", (student, objective), data)
+            state = train(stage, machine)
+            best = Tried(stage, state, [], state.examples, state.epoch if stage.paused(state) else None)
     team, taught = None, best.stage.data.team
     if taught is not None:
         shares = list(taught.distribution) if plan.pipeline.team.kind in ("stochastic", "autoskd") else None
@@ -230,8 +232,8 @@ def _lacking(known: RunResult, student_alone: bool, expected: Expected) -> bool:
 
 def _compared(known: RunResult, run: Run, expected: Expected) -> RunResult:
     """A finished run with the student alone beside it, and what else is known now; nothing else is done again."""
-    measures = measures_of(known) | {"student_alone": _student_alone(run), **_others(run, expected)}
-    run.lap("student_alone")
+    with run.stage("student_alone"):
+        measures = measures_of(known) | {"student_alone": _student_alone(run), **_others(run, expected)}
     stages = known.stage_seconds | run.stage_seconds
     others: dict[str, Any] = {"stage_seconds": stages, "seconds": sum(stages.values()), "finished_at": now()}
     others |= {"warnings": known.warnings}

@@ -97,6 +97,21 @@ def test_validate_says_what_it_found(reviews: str) -> None:
     assert "a valid pipeline" in Answer("validate", "tinybert").out
 
 
+def test_validate_ends_on_its_verdict_and_knows_a_test_set(reviews: str, tmp_path: Path) -> None:
+    test = write(tmp_path, "test.csv", "text,label\n" + "the tea was hot,good\n" * 3 + "the tea was cool,bad\n" * 2)
+    answer = Answer("validate", "tinybert", "--data", reviews, "--test", test)
+    *notes, data, verdict = answer.out.splitlines()
+    assert any(note.startswith("task: classification") for note in notes)
+    assert data.startswith("reviews: classification")
+    assert verdict.startswith("tinybert: a valid pipeline")
+    assert (
+        json.loads(Answer("validate", "tinybert", "--data", reviews, "--test", test, "--json").out)["task"]["held_out"][
+            "test"
+        ]
+        == 5
+    )
+
+
 def test_doctor(tmp_path: Path) -> None:
     (tmp_path / "signals").mkdir()
     (tmp_path / "signals" / "kept").write_bytes(bytes(2_000_000))

@@ -26,6 +26,8 @@ from autodistill.commands.units import duration
 from engine.base.errors import AutoDistillerError, InputError
 from engine.base.progress import Reporter, SilentReporter
 
+AT_MOST = "at most"
+"""Before the time that is left of a training that may stop early."""
 _speaks = int(os.environ.get("RANK", "0")) == 0
 
 
@@ -153,9 +155,10 @@ class _Rate(progress.ProgressColumn):
 def progress_bars(console: Console) -> progress.Progress:
     """A bar per stage: how far, how fast, how long, and a note."""
     how_far = progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn()
+    most = progress.TextColumn("{task.fields[most]}")
     how_long = progress.TimeRemainingColumn(elapsed_when_finished=True)
     note = progress.TextColumn("{task.fields[note]}")
-    return progress.Progress(*how_far, _Rate(), how_long, note, console=console, redirect_stdout=False)
+    return progress.Progress(*how_far, _Rate(), most, how_long, note, console=console, redirect_stdout=False)
 
 
 @dataclass
@@ -169,17 +172,19 @@ class BarReporter:
         console = self.bars.console
         console.print(_wrapped(text, console), markup=False, highlight=False, soft_wrap=True)
 
-    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps") -> None:
+    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps", most: bool = False) -> None:
         self.bars.start()  # with the first stage: a command without any draws nothing
         if stage in self._stages:  # the same stage again, of a second run: a new bar, for rich restarts no clock
             self.bars.remove_task(self._stages[stage])
-        self._stages[stage] = self.bars.add_task(stage, total=total, completed=done, unit=unit, note="")
+        about: dict[str, Any] = {"unit": unit, "most": AT_MOST if most else "", "note": ""}
+        self._stages[stage] = self.bars.add_task(stage, total=total, completed=done, **about)
 
     def advance(self, stage: str, count: int = 1, note: str = "") -> None:
         noted: dict[str, Any] = {"note": note} if note else {}
         self.bars.update(self._stages[stage], advance=count, **noted)
 
     def finish(self, stage: str) -> None:
+        self.bars.update(self._stages[stage], most="")  # what is shown now is what it took
         self.bars.stop_task(self._stages[stage])
 
 
@@ -193,11 +198,14 @@ class _Line:
     began: float
     printed: float
     first: int
+    most: bool
     note: str = ""
 
     def say(self, stage: str, now: float) -> None:
         rate = (self.done - self.first) / max(now - self.began, 1e-9)
-        left = f", {duration((self.total - self.done) / rate)} left" if rate > 0 and self.done < self.total else ""
+        most = f"{AT_MOST} " * self.most
+        more = rate > 0 and self.done < self.total
+        left = f", {most}{duration((self.total - self.done) / rate)} left" if more else ""
         note = f", {self.note}" if self.note else ""
         say(f"{stage}: {self.done} of {self.total} {self.unit}, {rate:.1f} {self.unit}/s{left}{note}")
 
@@ -211,9 +219,9 @@ class LineReporter:
     def message(self, text: str) -> None:
         say(text)
 
-    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps") -> None:
+    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps", most: bool = False) -> None:
         now = time.monotonic()
-        self._lines[stage] = _Line(total, done, unit, began=now, printed=now, first=done)
+        self._lines[stage] = _Line(total, done, unit, began=now, printed=now, first=done, most=most)
 
     def advance(self, stage: str, count: int = 1, note: str = "") -> None:
         line, now = self._lines[stage], time.monotonic()

@@ -240,9 +240,9 @@ def validate(typed: Typed, reporter: Reporter) -> Shown:
     record = {"status": "ok", "key": pipeline.key, "pipeline": pipeline.model_dump(), "task": None}
     if task is not None:
         sizes = {name: len(rows) for name, rows in task.held_out.items()}
-        rows = f"{len(task.train):,} training and {sum(sizes.values()):,} held-out examples"
+        rows = f"{counted(len(task.train), 'training example')}, {sum(sizes.values()):,} held out"
         kind = task.kind.replace("_", " ")
-        lines += [f"{task.name}: {kind}, {rows}, metric {task.metric}; the pipeline suits it", *task.notes]
+        lines = [*task.notes, f"{task.name}: {kind}, {rows}, metric {task.metric}", f"{lines[0]}; it suits these data"]
         plain = {name: getattr(task, name) for name in ("name", "kind", "pair", "labels", "metric")}
         about = {"held_out": sizes, "split": task.split, "columns": dict(task.columns), "notes": task.notes}
         record["task"] = {**plain, "train": len(task.train), **about}

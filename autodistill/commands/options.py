@@ -157,12 +157,11 @@ OPTIONS |= {
     "format": Option(Literal["toml", "yaml", "json"], "Of a pipeline.", default="toml"),
 }
 
-COLUMNS = ("text", "text_pair", "label", "task")
-"""Options of every command that reads data; the others of `Columns` follow in `READING`."""
 READING = (
-    *COLUMNS,
+    *("text", "text_pair", "label", "task"),
     *(name for name in Columns.model_fields if name.startswith(("metric", "positive", "test", "max_"))),
 )
+"""Options of every command that reads data."""
 FINE_TUNING = tuple(NAMES[f"fine_tuning.{name}"] for name in FineTuning.model_fields)
 WHERE = ("device", "precision", "cache_dir")
 RUNNING = (*WHERE, *(name for name in RunOptions.model_fields if name not in WHERE))

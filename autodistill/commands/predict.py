@@ -7,18 +7,19 @@ mistakes are found at once. An answer as JSON has its input beside it.
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from autodistill.commands.options import Typed
 from autodistill.commands.request import fields_of
 from autodistill.commands.show import Shown
-from engine.base.errors import InputError, counted, unknown_name
+from engine.base.errors import InputError, Problem, counted, nearest, unknown_name
 from engine.base.files import write_text
 from engine.base.hub import local_snapshot
 from engine.base.options import RunOptions
 from engine.base.progress import Reporter
+from engine.data.cells import is_missing
 from engine.data.files import SUFFIXES, read_file
 from engine.data.rows import Findings
 from engine.data.scan import read_text
@@ -40,6 +41,8 @@ def predict(typed: Typed, reporter: Reporter) -> Shown:
 
     predictor = load_predictor(model, options)
     rows = rows_for(predictor.kind, predictor.columns)
+    if empty := sum(any(map(is_missing, row.values())) for row in rows):
+        reporter.message(f"warning: rows without a text: {empty:,} of {len(rows):,}; their answers mean nothing")
     answers = predictor(rows)
     records = [row | answer for row, answer in zip(rows, answers, strict=True)]
     if out is None:
@@ -100,6 +103,9 @@ def line(row: Row) -> str:
 def rows_from(typed: Typed) -> Callable[[TaskKind, Mapping[str, str]], list[Row]]:
     """The input, read; what its rows are follows from the kind of task and the columns of the training data."""
     file, texts, pairs = typed["file"], typed["texts"], typed["pairs"] or None
+    for option, given in {"--text": texts, "--text-pair": pairs}.items():
+        if empty := [text for text in given or () if is_missing(text)]:
+            raise InputError.of(option, "empty text, which no answer fits", repr(empty[0]))
     if file is None:
         if not texts and sys.stdin.isatty():
             raise InputError.of("--text", "nothing to answer: give --text, --file, or lines on standard input")
@@ -146,8 +152,17 @@ def _of_columns(
     chosen = {first: text or (found[first] if found[first] in columns else only or usual[first])}
     if second and (pair or second in (trained_on or columns) or kind == "question_answering"):
         chosen[second] = pair or (found[second] if found[second] in columns else usual[second])
-    missing = {field: name for field, name in chosen.items() if name not in columns}
-    if missing:
-        raise InputError([unknown_name(file, f"no column for {each}", missing[each], columns) for each in missing])
+    options = {first: ("--text-column", text), second: ("--text-pair-column", pair)}
+    absent = {field: name for field, name in chosen.items() if name not in columns}
+    if absent:
+        raise InputError([_no_column(file, name, columns, *options[field]) for field, name in absent.items()])
     cells = zip(*(columns[name] for name in chosen.values()), strict=True)
     return [dict(zip(chosen, values, strict=True)) for values in cells]
+
+
+def _no_column(file: str, name: str, columns: Iterable[str], option: str, typed: str | None) -> Problem:
+    """A column that was typed, or looked for as it is called in the training data, and is not there."""
+    if typed:
+        return unknown_name(option, f"no such column in {file}", name, columns)
+    hint = f"Say which one it is: {option} {nearest(name, columns) or 'NAME'}"
+    return Problem(file, f"no column '{name}'", "", tuple(columns), f"{hint}.")

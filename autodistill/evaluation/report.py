@@ -17,7 +17,7 @@ from autodistill.evaluation.leave_one_out import HeldOut
 from autodistill.ranking.calibration import calibrate, gaps, left_out_standings
 from autodistill.ranking.fitted import PREDICTORS, SIMPLE, kept_fit
 from autodistill.ranking.past import FEWEST, Fit, RunTable, commonest_pair, configurations
-from engine.base.errors import InputError
+from engine.base.errors import InputError, counted
 from engine.base.progress import Reporter
 
 FEW_CONFIGURATIONS = 60
@@ -146,7 +146,7 @@ def _sentences(held_out: Mapping[str, list[HeldOut]], predictor: str, table: Run
         if len(gains):
             yield (
                 f"{predictor} {verb} the mean rank of configurations: {gains.mean():+.3f} in rank correlation, "
-                f"better on {(gains > 0).sum()} of {len(gains)} datasets"
+                f"better on {(gains > 0).sum()} of {counted(len(gains), 'dataset')}"
             )
     if not any(getattr(each.rank, "features", True) for each in held_out[predictor]):
         yield "no features of datasets were chosen: nothing is known to depend on the dataset"

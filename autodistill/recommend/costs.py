@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from engine.run.plan import RunPlan
     from engine.run.teacher import Teacher
 
+FIRST = (
+    "Measured first, where it is not known yet: how good the teacher and a small Bi-LSTM are on {task}, and what the "
+    "steps of {student} cost here."
+)
 SEARCH_STEP = 1.8
 """A step of a search for θ in first order, in steps of a training (benchmarks/RESULTS.md)."""
 
@@ -122,6 +126,7 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     if members:  # found before anything is trained
         team = Pipeline(team=AverageTeam(members=members), training=plan.pipeline.training)
         plan = plan_run(task, team, request.teacher, student, **how)
+    reporter.message(FIRST.format(task=task.name, student=student))
     ready = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
     facts = score_facts(task, {"teacher": ready.measures, "linear": linear_measures(task)})
     costs = Costs(

@@ -83,9 +83,11 @@ def shown(value: Any) -> str:
     """A value for a message, cut to 60 characters.
 
     Example:
-        >>> len(shown("a" * 100)), shown(["b"])
-        (61, "['b']")
+        >>> len(shown("a" * 100)), shown(["b"]), shown(None)
+        (61, "['b']", 'nothing')
     """
+    if value is None:
+        return "nothing"
     text = repr(value[:120] if isinstance(value, str | list) else value)
     return text if len(text) <= 60 else f"{text[:60]}…"
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 RESULT_FILE = "result.json"  # the record beside a student
+WORK = ".work"  # in the folder of a run: what only an unfinished one needs
 
 
 @contextmanager

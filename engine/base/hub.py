@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlparse
 
-from engine.base.errors import InputError, unknown_name
-from engine.base.files import RESULT_FILE, hash_of_files
+from engine.base.errors import InputError, Problem, unknown_name
+from engine.base.files import RESULT_FILE, WORK, hash_of_files
 
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.spm", "*.tiktoken")
 
@@ -64,7 +64,7 @@ def local_snapshot(name: str, role: str) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
-            raise InputError.of(place, "this folder holds no model (no config.json)", repr(name))
+            raise InputError(_no_model(folder, place, name))
         return folder
     if name.startswith((".", "/", "~")) or name.count("/") > 1 or folder.is_file():
         models = sorted(str(path.parent) for path in folder.parent.glob("*/config.json"))
@@ -75,7 +75,19 @@ def local_snapshot(name: str, role: str) -> Path:
         raise InputError.of(place, "the hub has no such model, or it needs a login", repr(name)) from error
     except Exception as error:  # a gateway in between may answer with anything
         what = "no such folder, and the model hub cannot be reached to look for a model of this name"
-        raise InputError.of(place, what, repr(name)) from error
+        hint = "A folder that holds the model, with its config.json, can be named in its place."
+        raise InputError.of(place, what, repr(name), (), hint) from error
+
+
+def _no_model(folder: Path, place: str, name: str) -> Problem:
+    """What a folder without a model is: perhaps a run without a student."""
+    if (folder / WORK).is_dir():
+        what, hint = "the run in this folder is not finished", "The command that began it goes on with it."
+    elif (folder / RESULT_FILE).is_file():
+        what, hint = "the run in this folder ended without a model", f"`autodistill show {name}` says why."
+    else:
+        what, hint = "this folder holds no model (no config.json)", ""
+    return Problem(place, what, repr(name), (), hint)
 
 
 def model_hash(folder: Path) -> str:

@@ -6,7 +6,7 @@ import atexit
 import os
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock
 
-from engine.base.errors import InputError
+from engine.base.errors import InputError, counted
 from engine.base.options import RunOptions
 from engine.base.progress import Reporter, SilentReporter
 
@@ -28,11 +28,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a run works and whom it tells: devices and processes, options, the reporter."""
+    """Where a run works and whom it tells: devices and processes, options, the reporter, and who counts its time."""
 
     accelerator: Accelerator
     options: RunOptions
     reporter: Reporter
+    saved: Callable[[], None] = lambda: None  # called after each checkpoint
 
     @property
     def device(self) -> torch.device:
@@ -164,5 +165,4 @@ def device_name(device: torch.device) -> str:
 
     if device.type == "cuda":
         return f"cuda: {torch.cuda.get_device_name(device)}"
-    threads = torch.get_num_threads()
-    return f"{device.type}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{device.type}, {counted(torch.get_num_threads(), 'thread')}"

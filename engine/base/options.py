@@ -68,7 +68,7 @@ class FineTuning(Described):
     early_stopping: Annotated[int, Field(ge=0)] | None = None
     """Epochs without a better held-out score after which it stops; 0: never.
 
-    Default: as many as 200 steps take, at least 2; where the epochs are given, 0."""
+    At a score of 1 it stops at once. Default: as many as 200 steps take, at least 2; where the epochs are given, 0."""
     batch_size: Annotated[int, Field(ge=1)] = 16
     """Examples per step."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None

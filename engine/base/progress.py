@@ -12,8 +12,8 @@ class Reporter(Protocol):
     def message(self, text: str) -> None:
         """One line that a person should read: a choice that was made, a result, a warning."""
 
-    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps") -> None:
-        """A stage of `total` units begins, `done` of them finished by an earlier process."""
+    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps", most: bool = False) -> None:
+        """A stage of `total` units begins, at most where `most`, `done` of them finished by an earlier process."""
 
     def advance(self, stage: str, count: int = 1, note: str = "") -> None:
         """`count` more units are done; `note` is a short status such as the loss."""
@@ -28,7 +28,7 @@ class SilentReporter:
     def message(self, text: str) -> None:
         log.info(text)
 
-    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps") -> None:
+    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps", most: bool = False) -> None:
         log.debug("%s: %d of %d %s", stage, done, total, unit)
 
     def advance(self, stage: str, count: int = 1, note: str = "") -> None:

@@ -147,7 +147,7 @@ def _texts(check: _Check, cells: pa.Array) -> tuple[Any, np.ndarray]:
 def _bad_text(check: _Check, row: int, where: str, text: Any) -> None:
     if is_missing(text):
         if not check.published:
-            check.row(row, f"empty text in {where}", repr(text))
+            check.row(row, f"empty text in {where}", shown(text))
     elif not isinstance(text, str):
         check.row(row, f"{where} must hold texts", shown(text))
     elif len(text) > MAX_CHARACTERS:
@@ -191,7 +191,7 @@ def _classes(check: _Check, cells: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 def _bad_label(check: _Check, row: int, where: str, label: Any) -> None:
     label = check.named(label)
     if check.is_unlabelled(label):
-        check.row(row, f"no label in {where}", repr(label))
+        check.row(row, f"no label in {where}", shown(label))
     elif isinstance(label, list | dict):
         check.row(row, f"{where} must hold one label a row", shown(label))
     else:
@@ -205,7 +205,7 @@ def _numbers(check: _Check, cells: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 def _bad_number(check: _Check, row: int, where: str, target: Any) -> None:
     if is_missing(target):
-        check.row(row, f"no target in {where} (missing or NaN)", repr(target))
+        check.row(row, f"no target in {where} (missing or NaN)", shown(target))
     else:
         kind = "a finite number" if is_number(target) else "a number"
         check.row(row, f"target in {where} is not {kind}", shown(target))
@@ -213,7 +213,7 @@ def _bad_number(check: _Check, row: int, where: str, target: Any) -> None:
 
 def _tags(check: _Check, row: int, where: str, tags: Any, words: Any) -> list[int] | None:
     if is_missing(tags):
-        check.row(row, f"no tags in {where}", repr(tags))
+        check.row(row, f"no tags in {where}", shown(tags))
     elif not are_tags(tags):
         check.row(row, f"{where} must hold lists of names or whole numbers", shown(tags))
     elif isinstance(words, list) and len(words) != len(tags):

@@ -75,8 +75,7 @@ def load_task(
     from engine.data.sources import read_source, with_test
     from engine.data.splits import check_test, divided, normalised, training_split
 
-    limits = {"train": max_train, "validation": max_validation, "test": max_test}
-    _check_limits(limits)
+    _check_limits(limits := {"train": max_train, "validation": max_validation, "test": max_test})
     source = read_source(data) if test is None else with_test(read_source(data), test)
     train = training_split(source)
     roles = {"text": text, "text_pair": text_pair, "label": label}

@@ -155,6 +155,7 @@ class Findings:
     def __init__(self) -> None:
         self._examples: dict[tuple[str, str], list[Problem]] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._rows: set[tuple[str, int]] = set()
 
     def add(self, problem: Problem, where: str = "") -> None:
         """Notes a problem; those of the same `where` and `what` are one sort."""
@@ -166,6 +167,7 @@ class Findings:
     def row(self, split: RawSplit, row: int, what: str, got: str = "", **more: Any) -> None:
         """Notes a problem of one row."""
         origin, position = split.origin(row)
+        self._rows.add((origin.where, position))
         self.add(Problem(origin.place(position), what, got, **more), origin.where)
 
     @property
@@ -179,6 +181,11 @@ class Findings:
         return found
 
     def check(self) -> None:
-        """Raises an `InputError` with every problem, if any was noted."""
+        """Raises an `InputError` with every problem, if any was noted; where rows are unusable, with the way out."""
+        if self._rows:
+            them = "it" if len(self._rows) == 1 else "them"
+            hint = f"Mend {them}, or leave {them} out of the data."
+            closing = Problem("", f"{counted(len(self._rows), 'row')} cannot be used", suggestion=hint)
+            raise InputError([*self.problems, closing])
         if self._examples:
             raise InputError(self.problems)

@@ -117,7 +117,8 @@ def infer(train: RawSplit, declared: Declared, named: Mapping[str, str], wanted:
         reason = " and ".join(f"'{column}'" for column in columns.values())
     if reason:
         notes.insert(0, f"task: {kind.replace('_', ' ')} ({reason})")
-    unused = [column for column in train.names if column not in (*columns.values(), "id", "idx")]
+    used = (*columns.values(), "id" if kind == "question_answering" else "idx")  # the latter numbers GLUE's rows
+    unused = [column for column in train.names if column not in used]
     if unused:
         notes.append(f"columns that are not used: {', '.join(unused)}")
     schema = Schema(kind, columns, notes=tuple(notes))

@@ -12,7 +12,7 @@ import ot
 import torch
 from torch import Tensor, distributed, nn
 
-from engine.base.errors import Problem
+from engine.base.errors import Problem, counted
 from engine.pipeline.components import EMD, MappingSpec
 
 SMALLEST_WEIGHT = 1e-6  # no layer loses all its weight: at zero, its cost per weight would be 0 / 0 for ever after
@@ -36,7 +36,7 @@ def check_layers(mapping: MappingSpec, student_layers: int, teacher_layers: int)
     ]
     if not problems and mapping.kind != "emd" and student_layers > teacher_layers:
         what = f"'{mapping.kind}' needs a student that is not deeper than its teacher"
-        got = f"{student_layers} student layers and {teacher_layers} teacher layers"
+        got = f"{counted(student_layers, 'student layer')} and {counted(teacher_layers, 'teacher layer')}"
         remedy = "Take fewer student layers, or the mapping 'emd', which takes any depths."
         problems.append(Problem("mapping.kind", what, got, (), remedy))
     return problems

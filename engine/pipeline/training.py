@@ -40,8 +40,8 @@ class Training(Spec):
     epochs: Annotated[int, Field(ge=1)] | None = None
     """20, 30 for question answering, 50 for CoLA; more where that is fewer than 1,000 steps, up to 50 (ours)."""
     early_stopping: Annotated[int, Field(ge=0)] = 0
-    """Epochs without a better held-out score after which the training stops; 0: never. The schedule of the learning
-    rate stays that of all epochs."""
+    """Epochs without a better held-out score after which the training stops, at a score of 1 at once; 0: never. The
+    schedule of the learning rate stays that of all epochs."""
     batch_size: Annotated[int, Field(ge=1)] = 16  # examples per forward pass, over all processes together
     gradient_accumulation: Annotated[int, Field(ge=1)] = 1  # forward passes per optimiser step
     learning_rate: Annotated[float, Field(gt=0)] | None = None

@@ -14,6 +14,7 @@ from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out
 from engine.evaluation.intervals import Measures, as_record, from_record
 from engine.models.forward import accepted_inputs
+from engine.models.load import position_limit
 from engine.models.start import Model
 from engine.objective.equation import Objective, hard_label_only
 from engine.pipeline.training import Training
@@ -42,7 +43,7 @@ def fine_tune(
     if taught is None:
         length = training.max_length or 0
         examples = encode(task.train, task, tokenizer, length, training.window_overlap)
-        for sentence in cut_in_words(examples, length):
+        for sentence in cut_in_words(examples, length, position_limit(network.config)):
             machine.reporter.message(f"{name}: {sentence}")
         taught = hard_label_only(task.kind), TrainingData(examples, accepted_inputs(network))
     stage = Stage(name, folder, task, network, *taught, training, seed, encode_held_out(task, tokenizer, training))

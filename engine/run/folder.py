@@ -14,21 +14,20 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from engine.base.errors import InputError, RunError
-from engine.base.files import RESULT_FILE, write_text
+from engine.base.files import RESULT_FILE, WORK, write_text
 from engine.run.result import RunResult
 
 if TYPE_CHECKING:  # these load torch
     from engine.base.machine import Machine
     from engine.run.plan import RunPlan
 
-WORK = ".work"
 RECORD = "run.json"
 
 
@@ -136,7 +135,7 @@ def unfinished(path: Path) -> dict[str, Any] | None:
 
     record = json.loads((work / RECORD).read_text("utf-8"))
     states = {file.parent.name: read_state(file) for file in sorted(work.glob("*/checkpoint.pt"))}
-    known = {"done": list(record.get("stage_seconds", {})), "epochs": record.get("epochs")}
+    known = {"done": record.get("done", []), "epochs": record.get("epochs")}
     return {"status": "unfinished", **known, "under_way": states}
 
 
@@ -147,13 +146,27 @@ class Run:
     plan: RunPlan
     folder: RunFolder
     machine: Machine
-    _last: float = field(default_factory=time.monotonic, init=False)
+    _stage: str = field(default="", init=False)  # the one under way, and up to when its seconds are counted
+    _counted: float = field(default=0.0, init=False)
 
-    def lap(self, stage: str) -> None:
-        """The stage that began at the last lap is over."""
+    def __post_init__(self) -> None:
+        self.machine = replace(self.machine, saved=self._count_seconds)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Counts the seconds of a stage, also of one that fails or is stopped; of a kill those up to the checkpoint."""
+        self._stage, self._counted = name, time.monotonic()
+        try:
+            yield
+        finally:
+            self._count_seconds()
+        if self.machine.main:
+            self.folder.remember(done=list(dict.fromkeys([*self.folder.recall("done", []), name])))
+
+    def _count_seconds(self) -> None:
         now, seconds = time.monotonic(), self.stage_seconds
-        seconds[stage] = seconds.get(stage, 0.0) + now - self._last
-        self._last = now
+        seconds[self._stage] = seconds.get(self._stage, 0.0) + now - self._counted
+        self._counted = now
         if self.machine.main:
             self.folder.remember(stage_seconds=seconds)
 

@@ -96,6 +96,11 @@ class RunPlan:
         return (self.teacher, *self.members)
 
     @cached_property
+    def most_tokens(self) -> int | None:
+        """Tokens that all of its models can read, where something limits them."""
+        return most_tokens(self.student, *(each.start for each in self.team))
+
+    @cached_property
     def identity(self) -> str:
         """Hash of everything that decides the result; a folder belongs to one."""
         models = [self.student.identity]
@@ -103,6 +108,11 @@ class RunPlan:
         if self.pipeline.team.kind == "assistants":  # which trains fine-tuned members, too
             models += [each.training for each in self.team]
         return hash_of(self.pipeline.key, self.task.fingerprint, *models, self.seed, self.precision)
+
+
+def most_tokens(*starts: Start) -> int | None:
+    """Tokens that all of these can read; None where nothing limits them."""
+    return min((limit for start in starts if (limit := start.positions)), default=None)
 
 
 def plan_run(
@@ -124,8 +134,8 @@ def plan_run(
     others = (parse_model(name, MEMBERS) for name in pipeline.team.members)
     members = tuple(plan_teacher(name, task, fine_tuning, MEMBERS, whole) for name in others)
     own = start_of(names[1], "student", whole)
-    limits = [limit for each in (whole, own, *(member.start for member in members)) if (limit := each.positions)]
-    settled = pipeline.for_task(task, own.from_scratch, min(limits, default=None), own.width)
+    most = most_tokens(whole, own, *(member.start for member in members))
+    settled = pipeline.for_task(task, own.from_scratch, most, own.width)
     plan = RunPlan(task, settled, teacher, student, teacher_plan, own, seed, precision, members)
     problems = check_layers(settled.mapping, plan.student.layers, whole.layers)
     for start in (*(each.start for each in plan.team), plan.student):

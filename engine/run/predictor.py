@@ -139,7 +139,8 @@ def _kind(name: str, config: Any, result: RunResult | None) -> TaskKind:
     regression = config.num_labels == 1 or getattr(config, "problem_type", None) == "regression"
     kinds = [kind for kind in KINDS if has_head(config, kind) and (kind == "regression") <= regression]
     if not kinds:
-        raise InputError.of("MODEL", "this model is not fine-tuned for a task", repr(name), tuple(KINDS))
+        hint = "`autodistill run` makes a student of it, whose folder can be named here."
+        raise InputError.of("MODEL", "this model is not fine-tuned for a task", repr(name), (), hint)
     return "regression" if "regression" in kinds and regression else kinds[0]
 
 

@@ -17,8 +17,8 @@ from engine.evaluation.intervals import Measured, Measures, lead_intervals, rati
 from engine.evaluation.scores import of_classes, trivial_score
 from engine.models.load import parameter_count, save_model, size_mb
 from engine.models.start import Model
-from engine.pipeline.training import Training
 from engine.run.folder import Run
+from engine.run.plan import RunPlan
 from engine.run.result import RunResult, distillation_ratio
 from engine.run.teacher import Teacher
 from engine.tokens.alignment import same_tokenizer
@@ -86,10 +86,10 @@ def measures_of(result: RunResult) -> dict[str, Measures]:
     }
 
 
-def cut_warnings(examples: Encoded, training: Training) -> list[str]:
+def cut_warnings(examples: Encoded, plan: RunPlan) -> list[str]:
     """What of the training texts was not read, in words, where it is more than a few."""
     few = examples.cut <= FEW * len(examples)
-    return [] if few else cut_in_words(examples, training.max_length or 0)
+    return [] if few else cut_in_words(examples, plan.pipeline.training.max_length or 0, plan.most_tokens)
 
 
 def training_facts(run: Run, data: TrainingData, state: LoopState, examples: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.base.cache import kept
+from engine.base.errors import counted
 from engine.base.files import folder_written_atomically, hash_of
 from engine.base.machine import Machine
 from engine.data.metrics import Scores
@@ -56,7 +57,11 @@ def prepare_teacher(
 
     def learn(model: Model, work: Path) -> Measures:
         if plan.fine_tune:
-            return fine_tune(label, model, task, training_of(plan, training), plan.fine_tuning.seed, work, machine)
+            own = training_of(plan, training)
+            at_most = "at most " if own.early_stopping else ""
+            how = f"{at_most}{counted(own.epochs or 1, 'epoch')}; the result is kept"
+            machine.reporter.message(f"{label}: is fine-tuned on {task.name} first, {how}")
+            return fine_tune(label, model, task, own, plan.fine_tuning.seed, work, machine)
         held_out = encode_held_out(task, model[1], training)
         return measured_on(model[0], task, held_out, machine.accelerator, machine.reporter)
 

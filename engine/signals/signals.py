@@ -126,6 +126,7 @@ def fill(store: SignalStore, names: list[str], online: OnlineSignals, machine: M
             reporter.advance("teacher signals", len(ids) * accelerator.num_processes)
             if count % FLUSH_EVERY == 0:
                 signal_pass.flush()
+                machine.saved()
         signal_pass.flush()
         accelerator.wait_for_everyone()
         if machine.main:

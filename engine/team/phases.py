@@ -74,13 +74,14 @@ class Search:
     folder: Path  # of the checkpoint
     checkpoint_seconds: float  # least time between two of them
     report: Callable[[int, list[float]], None]  # called with each step and θ after it
+    saved: Callable[[], None] = lambda: None  # called after each checkpoint
 
     @interrupts_held()
     def run(self, keep: bool = True) -> Found:
         """Searches to the end, from the checkpoint where there is one; other processes than one `keep` none."""
         path, parts = self.folder / "checkpoint.pt", {"student": self.student, "theta": self.theta}
         found = load_state(path, parts, Found) or Found()
-        clock, handed_out = Clock(self.checkpoint_seconds), handing_out(self.steps, self.candidates)
+        clock, handed_out = Clock(self.checkpoint_seconds, self.saved), handing_out(self.steps, self.candidates)
         for step in range(len(found.history), self.steps):
             if step == self.steps // 2:
                 found.dropped = self.theta.drop(self.dropped)

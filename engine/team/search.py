@@ -129,6 +129,7 @@ def _search(
         folder=folder,
         checkpoint_seconds=machine.options.checkpoint_seconds,
         report=report,
+        saved=machine.saved,
     )
     found = search.run(keep=machine.main)
     machine.reporter.finish(name)

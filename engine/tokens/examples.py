@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.base.errors import counted
 from engine.data.task import NO_UNIT, Unit
 from engine.tokens.ragged import NO_LABEL, Ids, Ragged
 from engine.tokens.tokenise import CHUNK, FIRST, SECOND, tokenise
@@ -114,13 +115,20 @@ class Encoded:
         return Spans(starts, ends, self.segments.padded(ids, width, fill=-1))
 
 
-def cut_in_words(examples: Encoded, max_length: int) -> list[str]:
-    """How many training texts are cut, a sentence; none where all are read whole."""
+def cut_in_words(examples: Encoded, max_length: int, most: int | None) -> list[str]:
+    """How many training texts are cut, a sentence that says how to read more of them; none where all are read whole.
+
+    Args:
+        most: Tokens that the models can read, where something limits them.
+    """
     if not examples.cut:
         return []
-    share = examples.cut / len(examples)
-    what = f"{examples.cut:,} of {len(examples):,} training texts ({share:.1%}) are longer than {max_length} tokens"
-    return [f"{what}, and what follows is not read; training.max_length says how much is."]
+    cut, share = examples.cut, examples.cut / len(examples)
+    verb, more = "is" if cut == 1 else "are", 2 * max_length if most is None else most
+    what = f"{cut:,} of {counted(len(examples), 'training text')} ({share:.1%}) {verb} longer than {max_length} tokens"
+    if more <= max_length:
+        return [f"{what}, which is all that the models read."]
+    return [f"{what}, and what follows is not read; --set training.max_length={more} reads more."]
 
 
 def encode(

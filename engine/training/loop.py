@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from engine.tokens.examples import Encoded
 
 
+PERFECT = 1.0  # the highest value of every score
+
+
 class Trainee(nn.Module):
     """The student with its objective, as one module that processes can share."""
 
@@ -96,14 +99,14 @@ class Stage:
         """The epoch after which the training is over or pauses."""
         return min(self.epochs, self.until_epoch or self.epochs)
 
-    def stale(self, state: LoopState) -> bool:
-        """Whether the score has not risen for as long as `early_stopping` allows."""
+    def settled(self, state: LoopState) -> bool:
+        """Whether `early_stopping` ends it: the score has not risen for so many epochs, or cannot rise any more."""
         patience = self.training.early_stopping
-        return 0 < patience <= state.epoch - (state.best_epoch or 0)
+        return patience > 0 and (state.best_score == PERFECT or patience <= state.epoch - (state.best_epoch or 0))
 
     def paused(self, state: LoopState) -> bool:
         """Whether the training is to go on."""
-        return state.epoch < self.epochs and not self.stale(state)
+        return state.epoch < self.epochs and not self.settled(state)
 
 
 @interrupts_held()
@@ -131,13 +134,13 @@ def train(stage: Stage, machine: Machine) -> LoopState:
     checkpoint = stage.folder / "checkpoint.pt"
     state = load_state(checkpoint, parts, LoopState) or LoopState()
     epochs, per_epoch = stage.epochs, steps_in_epoch(len(stage.data), training)
-    clock = Clock(machine.options.checkpoint_seconds)
+    clock = Clock(machine.options.checkpoint_seconds, machine.saved)
     log = _log_in(stage.folder) if machine.options.tensorboard else None
-    reporter.start(stage.name, stage.last_epoch * per_epoch, state.step)
+    reporter.start(stage.name, stage.last_epoch * per_epoch, state.step, most=training.early_stopping > 0)
     attention = faster_attention(student, machine.device)
     steps = Stream(stage.data, training, stage.seed, stage.last_epoch, accelerator).from_step(state.step)
 
-    while state.epoch < stage.last_epoch and not stage.stale(state):
+    while state.epoch < stage.last_epoch and not stage.settled(state):
         meter = Meter(state.term_sums)
         trainee.train()
         started = time.perf_counter()
@@ -179,8 +182,9 @@ def train(stage: Stage, machine: Machine) -> LoopState:
                 with written_atomically(best_file(stage.folder, state)) as aside:
                     save_model(student, str(aside))
 
-    if stage.stale(state) and state.epoch < epochs:
-        reporter.message(f"{stage.name}: stops, as nothing was better than epoch {state.best_epoch}")
+    if stage.settled(state) and state.epoch < epochs:
+        nothing = "nothing can be" if state.best_score == PERFECT else "nothing was"
+        reporter.message(f"{stage.name}: stops, as {nothing} better than epoch {state.best_epoch}")
     if accelerator.is_main_process and (stage.paused(state) or interrupted()):
         save_checkpoint(checkpoint, state, parts)
     student.set_attn_implementation(attention)

@@ -167,8 +167,8 @@ class Meter:
 class Clock:
     """When the loop should look at the losses, and when a checkpoint is due."""
 
-    def __init__(self, checkpoint_seconds: float):
-        self._interval = checkpoint_seconds
+    def __init__(self, checkpoint_seconds: float, saved: Callable[[], None] = lambda: None):
+        self._interval, self._tell = checkpoint_seconds, saved
         self._reported = self._saved = self._began = time.monotonic()
 
     def report_due(self) -> bool:
@@ -191,5 +191,6 @@ class Clock:
         """
         if interrupted():
             raise KeyboardInterrupt
+        self._tell()
         self._saved = time.monotonic()
         self._interval = max(self._interval, CHECKPOINT_SHARE * (self._saved - self._began))

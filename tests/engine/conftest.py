@@ -23,14 +23,16 @@ class Ear:
     def __init__(self) -> None:
         self.messages: list[str] = []
         self.stages: list[tuple[str, int, int, str]] = []
+        self.most: list[bool] = []
         self.advanced: dict[str, int] = {}
         self.finished: list[str] = []
 
     def message(self, text: str) -> None:
         self.messages.append(text)
 
-    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps") -> None:
+    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps", most: bool = False) -> None:
         self.stages.append((stage, total, done, unit))
+        self.most.append(most)
 
     def advance(self, stage: str, count: int = 1, note: str = "") -> None:
         self.advanced[stage] = self.advanced.get(stage, 0) + count

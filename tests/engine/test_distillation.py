@@ -397,7 +397,8 @@ def test_nothing_is_cut_in_silence(max_length: int | None, cut: int, options: Ru
     result = small(options, tmp_path, data=long_task(), pipeline=pipeline, fine_tuning=tuning, reporter=ear)
     length = result.pipeline["training"]["max_length"]
     assert (length > 100) == (max_length is None)
-    sentence = f"{cut} of 48 training texts (100.0%) are longer than 64 tokens"
+    sentence = f"{cut} of 48 training texts (100.0%) are longer than 64 tokens, and what follows is not read; "
+    sentence += "--set training.max_length=512 reads more."
     assert [sentence in " ".join(ear.messages), sentence in " ".join(result.warnings)] == [cut > 0] * 2
     assert AutoTokenizer.from_pretrained(tmp_path).model_max_length == length
     with_another = small(options, tmp_path, data=long_task(), pipeline=pipeline, fine_tuning=tuning, student_alone=True)

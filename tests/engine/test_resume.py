@@ -47,6 +47,8 @@ TEAM_MOMENTS = {
     "when the history of θ is written and the record is not": ("write", "result.json", 1),
 }
 """What, of which stage or message or file, how often in this attempt."""
+LONG = 1000.0
+"""Seconds that the first step of the student takes in each attempt, by the clock of the run."""
 PAUSES = "pauses"
 """Where a moment says so, an attempt stops of itself after the first epoch of the student."""
 CRITIC = {"kind": "transformer", "width": 16, "layers": 1, "feed_forward": 32, "heads": 2}
@@ -80,6 +82,7 @@ class Killer:
     moment: tuple[str, str, int] | None
     log: Path
     seen: dict[tuple[str, str], int] = field(default_factory=dict)
+    later: float = 0.0  # seconds by which the clock of the run is ahead
 
     def happened(self, what: str, where: str) -> None:
         self.seen[what, where] = self.seen.get((what, where), 0) + 1
@@ -90,12 +93,15 @@ class Killer:
     def message(self, text: str) -> None:
         self.happened("message", text.split(" 0.")[0])
 
-    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps") -> None:
+    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps", most: bool = False) -> None:
         with self.log.open("a") as file:
             file.write(json.dumps([stage, total, done]) + "\n")
 
     def advance(self, stage: str, count: int = 1, note: str = "") -> None:
         self.happened("advance", stage)
+        if stage == "student" and self.seen["advance", stage] == 1:
+            self.later += LONG
+            self.start("a long step of the student", 1)
 
     def finish(self, stage: str) -> None:
         pass
@@ -119,6 +125,8 @@ def attempt(
 def run(folder: Path, pipeline: dict[str, Any], moment: tuple[str, str, int] | None, until_epoch: int | None) -> None:
     """The run itself, in the child."""
     import shutil
+    import time
+    from types import SimpleNamespace
 
     from engine import distill
     from engine.base import files
@@ -138,6 +146,7 @@ def run(folder: Path, pipeline: dict[str, Any], moment: tuple[str, str, int] | N
         rmtree(path, ignore_errors)
 
     files.Path.replace = watched_replace  # type: ignore[method-assign]
+    run_folder.time = SimpleNamespace(monotonic=lambda: time.monotonic() + killer.later)  # type: ignore[assignment]
     run_folder.shutil.rmtree = watched_rmtree  # type: ignore[assignment]
     distill(
         toy_task("single"),
@@ -208,6 +217,14 @@ def test_the_record_is_that_of_an_undisturbed_run(ended: Ended) -> None:
     # Once for the cache, and augmented ones in every epoch; or once for each of three members.
     assert whole["teacher_examples"] == {"one teacher": 192 + 3 * 192, "team": 3 * 192}[ended.case]
     assert whole["status"] == "ok"
+
+
+def test_the_time_of_killed_processes_counts(ended: Ended) -> None:
+    """As far as a checkpoint knows it."""
+    for name in ("whole", "killed") if ended.case == "one teacher" else ():
+        attempts = stages(ended.folder / name, "a long step of the student")
+        assert len(attempts) >= {"whole": 1, "killed": 4}[name]
+        assert ended.record(name)["stage_seconds"]["student"] // LONG == len(attempts)
 
 
 def test_what_is_written_is_the_same_bit_for_bit(ended: Ended) -> None:

@@ -76,6 +76,26 @@ def test_lines_for_a_log(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     ]
 
 
+def test_what_may_stop_early_takes_at_most_so_long(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(console.time, "monotonic", lambda: now)
+    reporter = console.LineReporter()
+    reporter.start("teacher", total=100, most=True)
+    now = 10.0
+    reporter.advance("teacher", 25)
+    assert capsys.readouterr().err == "teacher: 25 of 100 steps, 2.5 steps/s, at most 30 s left\n"
+    screen = io.StringIO()
+    with console.progress_bars(Console(file=screen, force_terminal=True, width=120)) as progress:
+        bars = console.BarReporter(progress)
+        bars.start("teacher", total=100, most=True)
+        progress.refresh()
+        assert console.AT_MOST in screen.getvalue()
+        bars.finish("teacher")
+        assert not progress.tasks[0].fields["most"]
+
+
 def test_a_short_stage_makes_no_lines(capsys: pytest.CaptureFixture[str]) -> None:
     reporter = console.LineReporter()
     reporter.start("evaluation", total=2)

@@ -10,7 +10,7 @@ import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from autodistill.commands.options import NAMES, OPTIONS, dashed
+from autodistill.commands.options import NAMES, OPTIONS, READING, dashed
 from autodistill.recommend.request import Columns, Limits, Request
 from cli import app
 from engine.base.options import FineTuning, RunOptions
@@ -42,6 +42,13 @@ OF_BEFORE = {
 def test_no_option_is_lost(command: str) -> None:
     known = {name for option in COMMANDS[command].params for name in option.opts}
     assert known >= {f"--{name}" for name in OF_BEFORE[command].split()}
+
+
+@pytest.mark.parametrize("command", ["recommend", "augment", "team", "validate"])
+def test_data_are_read_with_the_same_options_everywhere(command: str) -> None:
+    known, of_run = ({name for option in COMMANDS[each].params for name in option.opts} for each in (command, "run"))
+    assert known >= {dashed(name) for name in READING}
+    assert of_run >= {dashed(name) for name in READING} >= {"--test", "--max-test", "--positive", "--metric"}
 
 
 @pytest.mark.parametrize("name", OPTIONS)

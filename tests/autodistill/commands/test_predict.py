@@ -67,6 +67,7 @@ def test_predict_writes_a_leaderboard_file(finished: Path, at_home: Path) -> Non
         (["runs/cola", "--file", "nowhere.csv"], "nowhere.csv"),
         (["runs/cola", "--file", "cola/test.jsonl", "--text", "x"], "either --text or --file"),
         (["runs/cola", "--file", "cola/test.jsonl", "--text-column", "txt"], "Did you mean text?"),
+        (["runs/cola", "--text", "fine", "--text", " "], "--text: empty text, which no answer fits; got ' '"),
         (["runs/cola", "--text", "x", "--text-pair", "y"], "trained on single ones"),
         (["runs/cola", "--data", "cola"], "the leaderboard's files need a folder"),
     ],
@@ -164,7 +165,7 @@ def test_a_second_text_is_there_where_it_belongs_and_nowhere_else(tmp_path: Path
     pairs, single = {"text": "a", "text_pair": "b", "label": "c"}, {"text": "a", "label": "c"}
     file = table(tmp_path, a=["one"], d=["two"])
     for given, trained_on, words in (
-        ({"file": file}, pairs, "no column for text_pair; got 'b'"),
+        ({"file": file}, pairs, "no column 'b'; allowed: a, d. Say which one it is: --text-pair-column NAME."),
         ({"texts": ["one"]}, pairs, "--text-pair: this model was trained on pairs"),
         ({"texts": ["one"], "pairs": ["two"]}, single, "--text-pair: there is a second text"),
         ({"file": file, "text_pair_column": "d"}, single, "--text-pair-column: the model was trained on single texts"),
@@ -177,8 +178,22 @@ def test_every_column_that_is_missing_is_named(tmp_path: Path) -> None:
     rows_for = rows_from(typed(file=table(tmp_path, quesion=["Who?"], contxt=["Ada"])))
     with pytest.raises(InputError) as caught:
         rows_for("question_answering", {})
-    assert [problem.what for problem in caught.value.problems] == ["no column for question", "no column for context"]
-    assert [problem.suggestion for problem in caught.value.problems] == ["quesion", "contxt"]
+    assert [problem.what for problem in caught.value.problems] == ["no column 'question'", "no column 'context'"]
+    ways = ["--text-column quesion", "--text-pair-column contxt"]
+    assert [problem.suggestion for problem in caught.value.problems] == [f"Say which one it is: {way}." for way in ways]
+
+
+def test_a_column_that_was_typed_and_is_not_there_is_the_options_mistake(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--text-column: no such column in .*rows.jsonl; got 'revew'.*mean review\?"):
+        rows_from(typed(file=table(tmp_path, review=["a"], id=["1"]), text_column="revew"))("classification", {})
+
+
+def test_lines_without_a_text_are_warned_of(finished: Path, at_home: Path) -> None:
+    """They keep their place among the answers; one that was typed is a mistake."""
+    answer = Answer("predict", "runs/cola", stdin="the cat sleeps\n\n  \n")
+    assert len(answer.out.splitlines()) == 3
+    assert "warning: rows without a text: 2 of 3" in answer.err
+    assert "warning" not in Answer("predict", "runs/cola", stdin="the cat sleeps\n").err
 
 
 def test_the_input_is_read_before_the_model(tmp_path: Path) -> None:

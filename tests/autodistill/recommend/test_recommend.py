@@ -6,10 +6,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from autodistill import AutoDistiller, Limits
 from autodistill.history.store import Store
+from autodistill.recommend.experience import Experience, experience
 from autodistill.recommend.record import Recommendation, in_words
 from autodistill.recommend.space import pipelines
 from engine import Pipeline, load_task
@@ -35,7 +38,7 @@ class Listening(SilentReporter):
     def message(self, text: str) -> None:
         self.messages.append(text)
 
-    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps") -> None:
+    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps", most: bool = False) -> None:
         self.stages.append(stage)
 
 
@@ -126,6 +129,17 @@ def test_the_second_question_loads_no_model_and_gives_the_same(folder: Path, tas
     told = Listening()
     assert recommend(folder, task, told) == found
     assert told.stages == []
+    assert not [said for said in told.messages if said.startswith(("Measured first", "teacher: is fine-tuned"))]
+
+
+def test_the_first_question_says_what_is_done_for_it(tmp_path: Path, task: Task) -> None:
+    """Before it is done; a teacher that may stop early takes at most so long."""
+    told = Listening()
+    recommend(tmp_path, task, told)
+    asked = next(number for number, said in enumerate(told.messages) if said.startswith("Measured first"))
+    first = next(number for number, said in enumerate(told.messages) if said.startswith("teacher: epoch 1"))
+    assert f"how good the teacher and a small Bi-LSTM are on {task.name}" in told.messages[asked]
+    assert f"teacher: is fine-tuned on {task.name} first, 2 epochs; the result is kept" in told.messages[asked:first]
 
 
 def test_a_sample_of_a_shipped_dataset_changes_no_other_recommendation(
@@ -206,7 +220,12 @@ def test_the_interval_of_what_no_past_run_is_like_is_wider(
 ) -> None:
     """These models start from scratch, those of the past are pretrained."""
     assert any("No past run is like this" in warning for warning in found.warnings)
-    monkeypatch.setattr("autodistill.recommend.recommend.unlike", lambda *_: {})
+
+    def known(candidates: pd.DataFrame, past: pd.DataFrame) -> Experience:
+        told = experience(candidates, past)
+        return replace(told, outside=np.zeros_like(told.outside), reasons=[])
+
+    monkeypatch.setattr("autodistill.recommend.recommend.experience", known)
     for outside, inside in zip(found.picks, recommend(folder, task).picks, strict=True):
         assert (outside.key, outside.ratio) == (inside.key, inside.ratio)
         assert outside.ratio_low < inside.ratio_low

@@ -68,6 +68,17 @@ def test_a_folder_without_a_model(tmp_path: Path) -> None:
         local_snapshot(str(tmp_path), "student")
 
 
+def test_the_folder_of_a_run_without_a_student(tmp_path: Path) -> None:
+    for file, words in (
+        ("result.json", "the run in this folder ended without a model.* `autodistill show .*` says why"),
+        (".work/run.json", "the run in this folder is not finished.* The command that began it goes on with it"),
+    ):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+        with pytest.raises(InputError, match=f"MODEL: {words}"):
+            local_snapshot(str(tmp_path), "model")
+
+
 def test_a_path_that_is_not_there_names_the_nearest_model(tmp_path: Path) -> None:
     for name in ("minilm", "minilmms"):
         (tmp_path / name).mkdir()

@@ -37,9 +37,21 @@ def test_all_problems_come_at_once_and_are_counted(tmp_path: Path) -> None:
     ]
     assert problems[MAX_EXAMPLES] == "train.jsonl: empty text in column 'text': 40 rows in all, the first 5 shown"
     assert problems[MAX_EXAMPLES + 1 :] == [
-        "train.jsonl:50: no label in column 'label'; got None",
+        "train.jsonl:50: no label in column 'label'; got nothing",
         "validation.jsonl:10: label in column 'label' does not occur in training; got 5; allowed: 0, 1",
+        "42 rows cannot be used. Mend them, or leave them out of the data.",
     ]
+
+
+@pytest.mark.parametrize("kind", [None, "regression"])
+def test_an_empty_cell_is_nothing_and_a_row_counts_once(kind: Any, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,label\n" + "fine,1\npoor,0\n" * 9 + ",\n", "utf-8")
+    with pytest.raises(InputError) as caught:
+        load_task(tmp_path / "rows.csv", kind=kind)
+    first, second, last = map(str, caught.value.problems)
+    assert first.endswith("rows.csv:20: empty text in column 'text'; got nothing")
+    assert second.endswith("; got nothing")
+    assert last == "1 row cannot be used. Mend it, or leave it out of the data."
 
 
 def test_rows_of_objects_are_named_by_split_and_number() -> None:

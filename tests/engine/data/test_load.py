@@ -272,7 +272,7 @@ BAD: dict[str, Case] = {
     "JSON by column": ({"train.json": '{"text": {"0": "a"}}'}, ["list of JSON objects", "orient='records'"]),
     "damaged Parquet": ({"train.parquet": b"PAR1 nonsense"}, ["train.parquet", "not a readable Parquet file"]),
     "empty text": ({"train.jsonl": GOOD + '{"text": " ", "label": 1}\n'}, ["train.jsonl:10", "empty text", "' '"]),
-    "missing text": ({"train.jsonl": GOOD + '{"label": 1}\n'}, ["train.jsonl:10", "empty text", "None"]),
+    "missing text": ({"train.jsonl": GOOD + '{"label": 1}\n'}, ["train.jsonl:10", "empty text", "got nothing"]),
     "a number as text": ({"train.jsonl": GOOD + '{"text": 5, "label": 1}\n'}, ["train.jsonl:10", "hold texts; got 5"]),
     "lone surrogate": ({"train.jsonl": GOOD + '{"text": "\\ud800", "label": 1}\n'}, ["train.jsonl:10", "surrogate"]),
     "10 MB in one row": (

@@ -206,3 +206,12 @@ def test_what_the_user_names_goes_first() -> None:
     assert load(columns, text="text", text_pair="summary").pair
     assert load(columns, text_pair="summary").columns["text"] == "text"
     assert load({"text": TEXTS, "label": [1, 2, 3] * 20}, kind="regression").train["label"][:2] == [1.0, 2.0]
+
+
+def test_every_column_that_is_not_used_is_named() -> None:
+    """Names of rows, too; those of questions are used."""
+    rows = {"id": list("abcdef"), "text": ["good", "bad"] * 3, "region": list("nsnsns"), "label": [1, 0] * 3}
+    assert "columns that are not used: id, region" in load_task(pd.DataFrame(rows)).notes
+    answers = [{"text": ["Ada"], "answer_start": [0]}] * 6
+    rows = {"id": list("abcdef"), "question": ["Who?"] * 6, "context": ["Ada did."] * 6, "answers": answers}
+    assert not [note for note in load_task(pd.DataFrame(rows)).notes if "not used" in note]

@@ -137,7 +137,9 @@ def test_a_few_problems_say_enough(predictor) -> None:
 def test_a_model_that_was_not_fine_tuned(saved: Callable[..., Path], tmp_path: Path) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(saved())
     save_model(model.bert, wordpiece(), tmp_path)
-    with pytest.raises(InputError, match="MODEL: this model is not fine-tuned for a task"):
+    with pytest.raises(
+        InputError, match="MODEL: this model is not fine-tuned for a task; got .*`autodistill run` makes a student"
+    ):
         load_predictor(tmp_path, CPU)
 
 

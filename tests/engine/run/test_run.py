@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.base.errors import RunError
 from engine.base.machine import Machine, machine_for
 from engine.base.options import RunOptions
 from engine.pipeline.pipeline import Pipeline
-from engine.run.folder import Run, RunFolder
+from engine.run.folder import Run, RunFolder, unfinished
 from engine.run.plan import RunPlan, plan_run
+from engine.training.state import Clock
 from tests.toys import toy_task
 
 Start = Callable[[], Run]
@@ -38,43 +40,73 @@ def _start(plan: RunPlan, machine: Machine, tmp_path: Path) -> Start:
 
 
 class Time:
-    """A clock that is set by hand; the first lap of a run, which began by the real one, sets it going."""
+    """A clock that is set by hand."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.now = 1000.0
         monkeypatch.setattr("engine.run.folder.time.monotonic", lambda: self.now)
 
     def pass_by(self, run: Run, **seconds: float) -> None:
-        run.lap("start")
         for stage, passed in seconds.items():
-            self.now += passed
-            run.lap(stage)
+            with run.stage(stage):
+                self.now += passed
 
 
-def stages(run: Run) -> dict[str, float]:
-    return {stage: seconds for stage, seconds in run.stage_seconds.items() if stage != "start"}
-
-
-def test_a_lap_is_the_time_since_the_last_one(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_is_the_time_inside(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     time, run = Time(monkeypatch), start()
     assert run.stage_seconds == {}
     time.pass_by(run, teacher=5.0, student=7.0)
+    time.now += 100
     time.pass_by(run, teacher=1.5)
-    assert stages(run) == {"teacher": 6.5, "student": 7.0}
+    assert run.stage_seconds == {"teacher": 6.5, "student": 7.0}
 
 
 def test_every_process_adds_its_times(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What passes after the last lap of a process that is killed is nobody's."""
+    """What passes after the last stage of a process that is killed is nobody's."""
     time = Time(monkeypatch)
     for _ in range(3):
         time.pass_by(start(), signals=2.0, student=4.0)
         time.now += 1000
-    assert stages(start()) == {"signals": 6.0, "student": 12.0}
+    assert start().stage_seconds == {"signals": 6.0, "student": 12.0}
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, RunError])
+def test_a_stage_that_is_stopped_counts(
+    end: type[BaseException], start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not done, and the process that goes on adds to it."""
+    time, run = Time(monkeypatch), start()
+    time.pass_by(run, teacher=5.0)
+    with pytest.raises(end), run.stage("student"):
+        time.now += 446
+        raise end
+    known = unfinished(run.folder.path)
+    assert known is not None
+    assert known["done"] == ["teacher"]
+    again = start()
+    assert again.stage_seconds == {"teacher": 5.0, "student": 446.0}
+    time.pass_by(again, teacher=1.0, student=84.0)
+    assert again.stage_seconds == {"teacher": 6.0, "student": 530.0}
+
+
+def test_what_a_checkpoint_knows_counts(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is killed, and says nothing more, leaves the seconds up to its last checkpoint."""
+    time = Time(monkeypatch)
+    killed = start()
+    with killed.stage("student"):
+        clock = Clock(0, killed.machine.saved)
+        for _ in range(3):
+            time.now += 60
+            clock.checkpoint_saved()
+        time.now += 59
+        assert start().stage_seconds == {"student": 180.0}
+    assert start().stage_seconds == {"student": 239.0}
 
 
 def test_times_are_not_changed_through_what_is_shown(start: Start) -> None:
     run = start()
-    run.lap("student")
+    with run.stage("student"):
+        pass
     run.stage_seconds["student"] = -1.0
     assert run.stage_seconds["student"] >= 0
 

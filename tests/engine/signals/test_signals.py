@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,18 @@ def test_a_pass_that_breaks_is_finished_not_repeated(
     assert here.names == names
     for name in names:
         assert (here.store.folder / name).read_bytes() == (whole.store.folder / name).read_bytes()
+
+
+def test_what_is_flushed_is_told_as_a_checkpoint_is(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the time of a pass that is killed counts."""
+    monkeypatch.setattr("engine.signals.signals.FLUSH_EVERY", 2)
+    told: list[int] = []
+    one = scene()
+    one.machine = replace(one.machine, saved=lambda: told.append(one.examples))
+    one.signals()
+    assert told == [2 * PASS_BATCH, ROWS_TO_READ]
 
 
 def test_a_pass_that_breaks_while_it_is_put_in_place_is_not_repeated(

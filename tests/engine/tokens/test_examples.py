@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.tokens import examples as encoding
 from engine.tokens import tokenise as tokenising
-from engine.tokens.examples import encode
+from engine.tokens.examples import cut_in_words, encode
 from engine.tokens.ragged import NO_LABEL
 from engine.tokens.tokenise import SECOND
 from tests.engine.tokens.rows import CONTEXT, QUESTIONS, SENTENCE, kinds, question, words
@@ -250,3 +250,34 @@ def test_labels_of_real_data_are_found(shared, name):
         encoded = encode(task.train, task, tokenizer, 128)
         share = encoded.label_count(range(len(encoded))) / sum(map(len, task.train["tokens"]))
         assert share > 0.995
+
+
+# --- what is cut -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "texts, most, sentence",
+    [
+        (
+            ["a a a a a a a a a", "a"],
+            512,
+            "1 of 2 training texts (50.0%) is longer than 8 tokens, and what follows is "
+            "not read; --set training.max_length=512 reads more.",
+        ),
+        (
+            ["a a a a a a a a a"] * 2,
+            None,
+            "2 of 2 training texts (100.0%) are longer than 8 tokens, and what follows is "
+            "not read; --set training.max_length=16 reads more.",
+        ),
+        (
+            ["a a a a a a a a a"],
+            8,
+            "1 of 1 training text (100.0%) is longer than 8 tokens, which is all that the models read.",
+        ),
+    ],
+)
+def test_what_is_cut_is_said_with_the_way_to_read_more(texts: list[str], most: int | None, sentence: str) -> None:
+    task = make_task("classification", [{"text": text} for text in texts])
+    assert cut_in_words(encode(task.train, task, wordpiece(), max_length=8), 8, most) == [sentence]
+    assert cut_in_words(encode(task.train, task, wordpiece(), max_length=64), 64, most) == []
