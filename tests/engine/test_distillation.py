@@ -82,7 +82,7 @@ def test_the_record_is_complete(name: str, finished: Callable[[str], Finished]) 
         "trivial_score",
     }
     assert record["seconds"] == pytest.approx(sum(record["stage_seconds"].values()))
-    assert record["scores"].keys() == {"teacher", "student"}
+    assert record["scores"].keys() == {"teacher", "student", "linear"}
     assert record["student_score"] == record["scores"]["student"]["validation"][record["metric"]]
     assert [entry["epoch"] for entry in record["history"]] == [1, 2, 3, 4, 5, 6]
     config = json.loads((run.folder / "config.json").read_text())

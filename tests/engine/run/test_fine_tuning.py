@@ -73,7 +73,7 @@ def test_a_model_is_left_with_its_best_weights(kind: str, machine: Machine, tmp_
 
 def test_scores_that_are_known_are_not_computed_again(machine: Machine, ear: Ear) -> None:
     task = toy_task("single", rows=24, held_out=8)
-    training = Training(epochs=1, batch_size=8).for_task(task)
+    training = Training(epochs=1, batch_size=8).for_task(task, width=16)
 
     def scores(key: str) -> Measures:
         start = build(for_task(tiny_config(), task, wordpiece()), task.kind, 0), wordpiece()

@@ -45,7 +45,7 @@ def stage_for(
     """A student of two layers under a random teacher of four, that runs along."""
     chosen = chosen or pipeline(name)
     task = toy_task(name, rows=rows, held_out=12)
-    chosen = chosen.for_task(task)
+    chosen = chosen.for_task(task, width=16)
     training = chosen.training
     teacher, student = (
         build(for_task(tiny_config(layers=layers, **config), task, wordpiece()), task.kind, number + 10 * seed)
