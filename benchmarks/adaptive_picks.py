@@ -18,13 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from picks import likeness
 from scipy.linalg import cho_factor, cho_solve
 from scipy.stats import iqr, norm
 
 from autodistill.evaluation.leave_one_out import regret
 from autodistill.history.store import Store
 from autodistill.ranking.calibration import calibrate, gaps
-from autodistill.ranking.diverse import diverse, likeness
+from autodistill.ranking.diverse import diverse
 from autodistill.ranking.knowledge import load_knowledge
 from autodistill.ranking.mixed import SAME, Mixed, covariances, mixed
 from autodistill.ranking.past import MODELS, RunTable, configurations

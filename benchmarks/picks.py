@@ -22,10 +22,19 @@ import pandas as pd
 from autodistill.evaluation.leave_one_out import LOWEST, TOP, by_configuration, regret_of
 from autodistill.history.store import Store
 from autodistill.history.table import MODEL_COLUMNS, flat
-from autodistill.ranking.diverse import LOWEST_PERCENTILE, diverse, likeness, percentiles
+from autodistill.ranking.diverse import LOWEST_PERCENTILE, diverse, percentiles
 from autodistill.ranking.fitted import kept_fit
 from autodistill.ranking.knowledge import load_knowledge
-from autodistill.ranking.past import MODELS, Rank, RunTable, commonest_pair, configurations, of_pair, over_groups
+from autodistill.ranking.past import (
+    MODELS,
+    Rank,
+    RunTable,
+    commonest_pair,
+    configurations,
+    of_pair,
+    over_groups,
+    varying_columns,
+)
 from autodistill.recommend.space import pipelines
 from engine.base.options import RunOptions
 from engine.pipeline.training import Training
@@ -56,20 +65,49 @@ def deducting(standings: np.ndarray, runs: pd.DataFrame, count: int, lowest: flo
     return chosen
 
 
-def of_other_kinds(standings: np.ndarray, runs: pd.DataFrame, count: int, lowest: float) -> list[int]:
-    """The highest of which no two differ in knobs alone."""
-    columns = ["intermediate", "mapping", "prediction", "augmentation", "weights.hard_label", *MODELS]
-    kinds = runs.reindex(columns=columns).astype(str).agg("|".join, axis=1).to_numpy()
-    order = the_first(standings, runs, len(runs), lowest)
-    first = [order[at] for at in np.sort(np.unique(kinds[order], return_index=True)[1])]
-    return [*first, *(row for row in order if row not in set(first))][:count]
+def farthest_first(standings: np.ndarray, runs: pd.DataFrame, count: int, lowest: float) -> list[int]:
+    """Each next one that which is least like the nearest of those taken (Gonzalez 1985)."""
+    alike, count = likeness(runs), min(count, len(runs))
+    good = percentiles(standings) >= lowest
+    chosen: list[int] = []
+    if good.sum() < count:
+        last = np.sort(standings)[-count]
+        good, chosen = standings >= last, np.flatnonzero(standings > last).tolist()
+    ordered = np.argsort(-standings, kind="stable")
+    ordered = ordered[good[ordered]]
+    nearest = np.max([np.zeros(len(runs)), *map(alike, chosen)], axis=0)
+    while len(chosen) < count:
+        nearest[chosen] = np.inf
+        chosen.append(int(ordered[np.argmin(nearest[ordered])]))
+        nearest = np.maximum(nearest, alike(chosen[-1]))
+    return sorted(chosen, key=lambda row: -standings[row])
+
+
+def likeness(runs: pd.DataFrame) -> Callable[[int], np.ndarray]:
+    """How alike each candidate is to a given one, 0 to 1 (n,): the mean over the components that vary.
+
+    A component of another kind is not alike at all, one of the same kind by its share of equal columns.
+    """
+    parts: dict[str, dict[str, np.ndarray]] = {}
+    for name in varying_columns(runs):
+        codes, _ = pd.factorize(runs[name].astype(object), use_na_sentinel=False)
+        parts.setdefault(name.split(".")[0], {})[name] = codes
+
+    def alike(row: int) -> np.ndarray:
+        shares = []
+        for component, columns in parts.items():
+            equal = {name: codes == codes[row] for name, codes in columns.items()}
+            shares.append(np.mean([*equal.values()], axis=0) * equal.get(component, 1.0))
+        return np.mean(shares, axis=0).round(9) if shares else np.ones(len(runs))
+
+    return alike
 
 
 RULES: dict[str, Rule] = {
     "the first": the_first,
     "deduction": deducting,
-    "other kinds": of_other_kinds,
-    "farthest first": diverse,
+    "other kinds": diverse,
+    "farthest first": farthest_first,
 }
 
 

@@ -1,45 +1,47 @@
 """From a predicted order of candidates to a few picks.
 
-Decided here: picks are good, and among the good ones they differ as much as they can. Five near-copies of the best one
-share its risk, and which of the best is the very best is what an order tells least. So each next pick is, of those that
-stand above nineteen in twenty candidates, the one that is farthest from those already taken (farthest-first traversal,
-Gonzalez 1985); of equally far ones it is the highest.
+Decided here: picks are good, and no two of them differ in knobs alone. Near-copies of the best one share its risk, and
+an order hardly tells them apart. So the picks are the highest of each kind, as far as these stand above nineteen in
+twenty candidates; a kind is what the components are, not how their knobs stand.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from autodistill.ranking.past import varying_columns
+from autodistill.history.table import is_pipeline_column
+from autodistill.ranking.past import MODELS, as_words
 
 LOWEST_PERCENTILE = 0.95
 """Of a pick among the candidates."""
-DECIMALS = 9
-"""Likenesses that are equal in so many are equal: sums in another order."""
 
 
 def diverse(standings: np.ndarray, runs: pd.DataFrame, count: int, lowest: float = LOWEST_PERCENTILE) -> list[int]:
     """Rows of the picks by the predicted standing of each candidate (n,), the best first.
 
     Args:
-        lowest: Percentile from which a candidate may be picked, 0 to 1; where too few reach it, the first are picked.
+        lowest: Percentile from which a candidate may be picked, 0 to 1; where too few reach it, the first, and those
+            that are tied with the last of them. Where these are of too few kinds, the highest of the others follow.
     """
-    alike, count = likeness(runs), min(count, len(runs))
-    good = percentiles(standings) >= lowest
-    chosen: list[int] = []
-    if good.sum() < count:
-        last = np.sort(standings)[-count]
-        good, chosen = standings >= last, np.flatnonzero(standings > last).tolist()
-    ordered = np.argsort(-standings, kind="stable")
-    ordered = ordered[good[ordered]]
-    nearest = np.max([np.zeros(len(runs)), *map(alike, chosen)], axis=0)
-    while len(chosen) < count:
-        nearest[chosen] = np.inf
-        chosen.append(int(ordered[np.argmin(nearest[ordered])]))
-        nearest = np.maximum(nearest, alike(chosen[-1]))
-    return sorted(chosen, key=lambda row: -standings[row])
+    order, count = np.argsort(-standings, kind="stable"), min(count, len(standings))
+    good = order[percentiles(standings)[order] >= lowest]
+    good = good if len(good) >= count else order[standings[order] >= standings[order[count - 1]]]
+    repeated = kinds(runs).iloc[good].duplicated().to_numpy()
+    chosen = [*np.flatnonzero(~repeated), *np.flatnonzero(repeated)][:count]
+    return good[sorted(chosen)].tolist()
+
+
+def kinds(runs: pd.DataFrame) -> pd.Series:
+    """One value for each kind of run: its models and the kinds of its components, without their knobs.
+
+    Example:
+        >>> knobs = {"intermediate": ["mse", "mi_alpha", "mi_alpha"], "intermediate.alpha": [None, 0.1, 0.9]}
+        >>> kinds(pd.DataFrame(knobs).assign(teacher="t", student="s")).nunique()
+        2
+    """
+    components = {name: name.split(".")[0] for name in runs.columns if is_pipeline_column(name)}
+    names = [name for name, component in components.items() if component == name or component not in runs]
+    return as_words(runs[[*MODELS, *names]]).agg("\x1f".join, axis=1)
 
 
 def percentiles(standings: np.ndarray) -> np.ndarray:
@@ -50,23 +52,3 @@ def percentiles(standings: np.ndarray) -> np.ndarray:
         [0.25, 0.875, 0.875, 0.5]
     """
     return rankdata(standings) / len(standings)
-
-
-def likeness(runs: pd.DataFrame) -> Callable[[int], np.ndarray]:
-    """How alike each candidate is to a given one, 0 to 1 (n,): the mean over the components that vary.
-
-    A component of another kind is not alike at all, one of the same kind by its share of equal columns.
-    """
-    parts: dict[str, dict[str, np.ndarray]] = {}
-    for name in varying_columns(runs):
-        codes, _ = pd.factorize(runs[name].astype(object), use_na_sentinel=False)
-        parts.setdefault(name.split(".")[0], {})[name] = codes
-
-    def alike(row: int) -> np.ndarray:
-        shares = []
-        for component, columns in parts.items():
-            equal = {name: codes == codes[row] for name, codes in columns.items()}
-            shares.append(np.mean([*equal.values()], axis=0) * equal.get(component, 1.0))
-        return np.mean(shares, axis=0).round(DECIMALS) if shares else np.ones(len(runs))
-
-    return alike

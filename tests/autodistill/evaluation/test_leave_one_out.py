@@ -143,8 +143,9 @@ def test_differences_are_of_the_same_datasets() -> None:
 
 
 def many(count: int) -> pd.DataFrame:
-    """Configurations of three components in an order that says something, each run once."""
-    parts = pd.MultiIndex.from_product([range(4), range(5), range(5)], names=["intermediate", "mapping", "prediction"])
+    """Configurations of two components and a knob in an order that says something, each run once."""
+    names = ["intermediate", "mapping", "intermediate.alpha"]
+    parts = pd.MultiIndex.from_product([range(4), range(5), range(5)], names=names)
     frame = parts.to_frame(index=False)[:count]
     standings = -frame.to_numpy() @ [1.0, 0.2, 0.03]
     noise = 0.5 * np.random.default_rng(0).standard_normal(count)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from autodistill.history.table import flat
-from autodistill.ranking.diverse import diverse, likeness, percentiles
-from autodistill.ranking.past import varying_columns
+from autodistill.ranking.diverse import diverse, kinds, percentiles
 from autodistill.recommend.space import pipelines
 from tests.autodistill.made_up import FRAME, STANDINGS
 
 
 def a_space(spread: float) -> tuple[np.ndarray, pd.DataFrame]:
     """600 candidates whose standings are sums of what their components add, from best to worst `spread` apart."""
-    knobs = {"intermediate": 10, "mapping": 3, "prediction": 4, "augmentation": 5}
+    knobs = {"intermediate": 10, "intermediate.alpha": 2, "mapping": 3, "prediction": 5, "prediction.temperature": 2}
     frame = pd.MultiIndex.from_product([range(count) for count in knobs.values()], names=[*knobs]).to_frame(index=False)
-    standings = -(frame / frame.max()).mul([4, 2, 1, 1]).sum(axis=1).to_numpy()
+    standings = -(frame / frame.max()).mul([4, 0.1, 2, 1, 0.2]).sum(axis=1).to_numpy()
     frame = frame.astype(str).assign(teacher="t", student="s")
     return spread * standings / np.ptp(standings), frame
 
@@ -35,53 +32,55 @@ def test_every_pick_is_a_good_one_whatever_the_scale_of_the_order(spread: float)
     assert list(standings[rows]) == sorted(standings[rows], reverse=True)
 
 
-def test_picks_are_the_farthest_first_of_the_good_ones() -> None:
+def test_picks_are_the_highest_of_each_kind() -> None:
     """Against a slow one; the former rule's picks of the recommender's space differed in α alone."""
     standings, frame = a_space(0.43)
-    alike, good = likeness(frame), [row for row in range(len(frame)) if percentiles(standings)[row] >= 0.95]
-    expected = [int(standings.argmax())]
-    while len(expected) < 5:
-        left = [row for row in good if row not in expected]
-        expected.append(min(left, key=lambda row: (max(alike(row)[expected]), -standings[row])))
-    assert sorted(diverse(standings, frame, 5)) == sorted(expected)
+    expected, seen = [], set()
+    for row in sorted(frame.index, key=lambda row: -standings[row]):
+        kind = tuple(frame.loc[row, ["intermediate", "mapping", "prediction"]])
+        if kind not in seen and len(expected) < 5:
+            expected.append(row)
+            seen.add(kind)
+    assert diverse(standings, frame, 5) == expected
 
 
-def test_good_picks_differ_more_than_the_best_do() -> None:
-    standings, frame = a_space(0.43)
-    best, picked = np.argsort(-standings)[:5], diverse(standings, frame, 5)
-    alike = likeness(frame)
-    shared = [np.mean([alike(row)[[each for each in rows if each != row]] for row in rows]) for rows in (best, picked)]
-    assert shared[1] < shared[0] - 0.1
+def test_where_good_ones_are_of_too_few_kinds_the_highest_of_the_others_follow() -> None:
+    """They are better than those below the 95th percentile."""
+    frame = pd.DataFrame({"intermediate": ["mi_alpha"] * 97 + ["mse", "cos", "none"], "intermediate.alpha": range(100)})
+    frame = frame.assign(teacher="t", student="s")
+    standings = -np.arange(100.0)
+    assert diverse(standings, frame, 3) == [0, 1, 2]
+    assert diverse(standings, frame, 3, lowest=0.0) == [0, 97, 98]
 
 
-def test_picks_of_the_recommenders_space_never_differ_in_one_knob_alone() -> None:
+def test_picks_of_the_recommenders_space_never_differ_in_knobs_alone() -> None:
     """One kind of each component is best by far, and α decides hardly anything: picks differed in α alone."""
     frame = pd.DataFrame([flat(each.model_dump()) for each in pipelines("classification")])
     frame = frame.assign(teacher="t", student="s")
     worth = {"intermediate": "mi_alpha", "mapping": "skip", "prediction": "ce"}
-    standings = np.sum([frame[name] == kind for name, kind in worth.items()], axis=0) + 0.3 * frame[
+    standings = np.sum([frame[name] == kind for name, kind in worth.items()], axis=0) + 0.1 * frame[
         ["augmentation.random", "augmentation.mixup", "augmentation.contextual"]
     ].notna().sum(axis=1)
     standings = (standings + 0.01 * frame["intermediate.alpha"].fillna(0)).to_numpy()
     rows = diverse(standings, frame, 5)
-    columns = frame[varying_columns(frame)].astype(str).to_numpy()
-    assert min((columns[one] != columns[other]).sum() for one, other in combinations(rows, 2)) > 1
+    good = percentiles(standings) >= 0.95
+    assert kinds(frame).iloc[rows].nunique() == min(5, kinds(frame)[good].nunique()) > 1
     assert (percentiles(standings)[rows] >= 0.95).all()
 
 
-def test_a_component_of_another_kind_is_not_alike_at_all() -> None:
-    """mse and cos, which have no knobs, were alike in every knob of mi_alpha."""
+def test_a_kind_is_what_the_components_are() -> None:
+    """Weights have knobs alone, so these tell kinds apart."""
     frame = pd.DataFrame(
         {
-            "intermediate": ["mse", "cos", "mi_alpha", "mi_alpha"],
-            "intermediate.alpha": [None, None, 0.1, 0.9],
-            "intermediate.critic": [None, None, "mlp", "mlp"],
-            "mapping": ["skip", "skip", "skip", "emd"],
+            "intermediate": ["mse", "cos", "mi_alpha", "mi_alpha", "mi_alpha"],
+            "intermediate.alpha": [None, None, 0.1, 0.9, 0.9],
+            "weights.hard_label": [0.0, 0.0, 0.0, 0.0, 1.0],
         }
-    ).assign(teacher="t", student="s")
-    alike = likeness(frame)
-    np.testing.assert_allclose(alike(0), [1, 0.5, 0.5, 0])
-    np.testing.assert_allclose(alike(2), [0.5, 0.5, 1, (2 / 3 + 0) / 2])
+    )
+    assert kinds(frame.assign(teacher="t", student="s")).nunique() == 4
+    assert kinds(frame.assign(teacher="t", student=list("aabbc"))).nunique() == 4
+    assert kinds(frame.assign(teacher="t", student=list("aabcc"))).nunique() == 5
+    assert kinds(frame.iloc[:1].assign(teacher="t", student="s")).nunique() == 1
 
 
 def test_of_few_candidates_the_best_are_picked() -> None:
@@ -100,9 +99,8 @@ def test_where_all_or_nearly_all_are_tied_picks_differ_all_the_same(best: int) -
     _, frame = a_space(1.0)
     standings = np.where(np.arange(len(frame)) < best, 1.0, 0.0)
     rows = diverse(standings, frame, 5)
-    assert set(range(best)) <= set(rows)
-    alike = likeness(frame)
-    assert max(alike(row)[other] for row in rows[best:] for other in rows if row != other) <= 1 / 3
+    assert rows[0] == 0
+    assert kinds(frame).iloc[rows].is_unique
 
 
 def test_there_are_no_more_picks_than_candidates() -> None:
