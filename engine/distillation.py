@@ -124,7 +124,7 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
     plan, machine = run.plan, run.machine
     with run.stage("teacher"):
         teacher = prepare_teacher(plan.teacher, plan.task, plan.pipeline.training, machine)
-    with run.stage("others"):
+    with run.stage("simple_models"):
         measures = {"teacher": teacher.measures, **_others(run, expected)}
     if student_alone:
         with run.stage("student_alone"):

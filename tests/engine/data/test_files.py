@@ -54,7 +54,9 @@ def test_both_read_the_same(case: str, tmp_path: Path) -> None:
 def test_a_bad_row_of_many_is_named_with_its_line(tmp_path: Path) -> None:
     rows = ["text,label", *(f'"a, {row}",{row % 2}' for row in range(50_000))]
     rows[40_001] = '" ",1'
-    with pytest.raises(InputError, match=r"rows\.csv:40002: empty text in column 'text'; got ' '$"):
+    with pytest.raises(
+        InputError, match=r"rows\.csv:40002: empty text in column 'text'; got ' '\n1 row cannot be used"
+    ):
         load_task(written(tmp_path, ".csv", "\n".join(rows)))
 
 
