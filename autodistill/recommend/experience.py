@@ -90,20 +90,18 @@ def _datasets(near: np.ndarray, past: pd.DataFrame) -> np.ndarray:
 
 
 def _reason(name: str, own: pd.Series, before: pd.Series, near: np.ndarray) -> str:
-    """What is far from past runs, beside those past values that are far from it."""
+    """What is far from past runs, beside those past values that are nearest to it of those that are far."""
     others = before.loc[np.logical_not(near.any(axis=0))]
-    past = "past ones" if len(others) == len(before) else "most past ones"
-    asked, known = _values(name, own), _values(name, others if len(others) else before)
-    return f"{WORDS[name].format(asked, '' if asked == '1' else 's')} ({past} {known})"
-
-
-def _values(name: str, values: pd.Series) -> str:
-    """From the smallest to the largest."""
-    ends = dict.fromkeys((values.min(), values.max()))
+    others = others if len(others) else before
     if name in MODELS:
-        return " or ".join(STARTS[end] for end in ends)
-    unit = 1e6 if name.endswith("_parameters") else 1.0
-    return " to ".join(_figure(end / unit) for end in ends)
+        asked, known = (" or ".join(STARTS[end] for end in sorted(set(values))) for values in (own, others))
+        past = "past ones" if len(others) == len(before) else "most past ones"
+        return f"{WORDS[name].format(asked)} ({past} {known})"
+    unit, after = (1e6, " M") if name.endswith("_parameters") else (1.0, "")
+    asked = " to ".join(_figure(end / unit) for end in dict.fromkeys((own.min(), own.max())))
+    ends = others[others <= own.min()].max(), others[others >= own.max()].min()
+    known = " and ".join(f"{_figure(end / unit)}{after}" for end in dict.fromkeys(ends) if not np.isnan(end))
+    return f"{WORDS[name].format(asked, '' if asked == '1' else 's')} (nearest past ones: {known})"
 
 
 def _figure(value: float) -> str:

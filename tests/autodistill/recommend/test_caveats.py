@@ -83,13 +83,16 @@ KINDS: tuple[TaskKind, ...] = ("tagging", *("classification",) * 5)
         (Situation(rows=(200, 40)), "Only 40 held-out rows"),
         (Situation(rows=(50, 40)), "Only 50 training rows and 40 held-out rows"),
         (Situation(words="word1 gut schlecht mäßig"), "Only 25% of the words occur in any past dataset"),
-        (Situation(row={"student_parameters": 11e6}), "student of 11 M parameters (past ones 5)"),
+        (Situation(row={"student_parameters": 11e6}), "student of 11 M parameters (nearest past ones: 5 M)"),
         (Situation(row={"student_parameters": 2e6}), "student of 2 M parameters"),
-        (Situation(row={"teacher_parameters": 335e6}), "No past run is like this: teacher of 335 M parameters (past"),
+        (
+            Situation(row={"teacher_parameters": 335e6}),
+            "No past run is like this: teacher of 335 M parameters (nearest",
+        ),
         (Situation(row={"student": "scratch:layers=2,hidden=128"}), "student that starts from scratch (past ones pre"),
-        (Situation(row={"training.epochs": 1}), "1 epoch (past ones 20)"),
-        (Situation(row={"n_train": 15}), "No past run is like this: 15 training examples (past ones 100 to 5,000);"),
-        (Situation(row={"n_train": 60}), "Past runs of 1 dataset only are like this: 60 training examples (most"),
+        (Situation(row={"training.epochs": 1}), "1 epoch (nearest past ones: 20)"),
+        (Situation(row={"n_train": 15}), "No past run is like this: 15 training examples (nearest past ones: 100);"),
+        (Situation(row={"n_train": 60}), "Past runs of 1 dataset only are like this: 60 training examples (nearest"),
     ],
 )
 def test_each_caveat_is_said_and_no_other(situation: Situation, said: str) -> None:

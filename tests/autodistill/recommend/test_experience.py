@@ -36,7 +36,7 @@ def on(count: int, **columns: object) -> pd.DataFrame:
 
 def test_only_the_candidates_that_are_outside_are_concerned() -> None:
     found = experience(runs(student_parameters=[14e6, 1e6]), on(3))
-    assert found.reasons == ["student of 1 M parameters (past ones 14)"]
+    assert found.reasons == ["student of 1 M parameters (nearest past ones: 14 M)"]
     assert found.datasets == 0
     np.testing.assert_array_equal(found.outside, [False, True])
     np.testing.assert_array_equal(found.reached, [[0.9, 0.9], [np.nan, np.nan]])
@@ -45,7 +45,7 @@ def test_only_the_candidates_that_are_outside_are_concerned() -> None:
 def test_runs_of_papers_were_made_with_the_papers_epochs() -> None:
     """The published table does not say them."""
     found = experience(runs(**{"training.epochs": [20, 1]}), PUBLISHED)
-    assert found.reasons == ["1 epoch (past ones 20 to 30)"]
+    assert found.reasons == ["1 epoch (nearest past ones: 20)"]
     np.testing.assert_array_equal(found.outside, [False, True])
 
 
@@ -66,8 +66,8 @@ def test_one_run_of_one_s_own_vouches_for_nothing() -> None:
     again = experience(own, past)
     assert again.outside.all()
     assert again.datasets == 1
-    assert again.reasons[0] == "100 training examples (most past ones 2,500 to 393,000)"
-    assert "teacher of 0.064 M parameters (most past ones 110 to 335)" in again.reasons
+    assert again.reasons[0] == "100 training examples (nearest past ones: 2,500)"
+    assert "teacher of 0.064 M parameters (nearest past ones: 110 M)" in again.reasons
     assert "student that starts from scratch (most past ones pretrained)" in again.reasons
     assert len(again.reasons) == len(FAR)
     np.testing.assert_array_equal(again.reached, [[0.58, 0.61]] * 2)
