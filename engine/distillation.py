@@ -124,8 +124,7 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
     plan, machine = run.plan, run.machine
     with run.stage("teacher"):
         teacher = prepare_teacher(plan.teacher, plan.task, plan.pipeline.training, machine)
-    with run.stage("simple_models"):
-        measures = {"teacher": teacher.measures, **_others(run, expected)}
+    measures = {"teacher": teacher.measures}
     if student_alone:
         with run.stage("student_alone"):
             measures["student_alone"] = _student_alone(run)
@@ -135,6 +134,9 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
     with run.stage("measuring"):
         measures["student"] = measured_best(stage, state, machine, paused=best.paused_after is not None)
     machine.reporter.message(f"student: {in_words(measures['student'])}")
+    if best.paused_after is None:  # nothing is said of a student that will go on
+        with run.stage("simple_models"):
+            measures |= _others(run, expected)
 
     facts = score_facts(plan.task, measures)
     facts |= {"predicted_ratio": expected.ratio} | sizes(stage.student) | sizes(teacher.model, "teacher_")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from autodistill.commands.units import MISSING, duration, figure, large
 from engine.base.errors import counted
 from engine.data.metrics import with_interval
+from engine.run.verdict import SIMPLE_MODELS
 
 if TYPE_CHECKING:
     from autodistill.datasets.bilstm import BiLSTMCosts
@@ -85,7 +86,7 @@ def comparison(result: RunResult, bilstm: BiLSTMCosts, *more: str) -> Shown:
 
 def _in_a_sentence(result: RunResult) -> Iterator[str]:
     """What the student is against its teacher, where nothing simpler is as good."""
-    others = [result.trivial_score, *(result.on_split(role).get(result.metric) for role in ("linear", "bilstm"))]
+    others = [result.trivial_score, *(result.on_split(role).get(result.metric) for role in SIMPLE_MODELS)]
     beaten = all(score is None or (result.student_score or 0.0) > score for score in others)
     if beaten and result.distillation_ratio is not None and result.latency_ms and result.teacher_latency_ms:
         faster = f"The student is {result.teacher_latency_ms / result.latency_ms:.1f} times as fast as its teacher"

@@ -23,7 +23,7 @@ MOST_NAMES = 5
 FEWEST = 5
 """Rows of a class that a student ought to find one of."""
 SELECTED = 1.5
-SIMPLE = {"linear": "A linear model on TF-IDF", "bilstm": "A small Bi-LSTM that learns from the labels alone"}
+SIMPLE_MODELS = {"linear": "A linear model on TF-IDF", "bilstm": "A small Bi-LSTM that learns from the labels alone"}
 """Role → a model that costs next to nothing."""
 
 Bounds = tuple[float, float]
@@ -55,7 +55,7 @@ def _lead(result: RunResult, role: str, score: float) -> Bounds:
 
 def _simple(result: RunResult) -> dict[str, float]:
     """Role of a simple model → its score, as far as known."""
-    known = {role: result.on_split(role).get(result.metric) for role in SIMPLE}
+    known = {role: result.on_split(role).get(result.metric) for role in SIMPLE_MODELS}
     return {role: score for role, score in known.items() if score is not None}
 
 
@@ -115,7 +115,7 @@ def _of_simple_models(result: RunResult) -> Iterator[str]:
             ending = ", more than the student: as it is, this student is not worth serving."
         else:
             ending = "; the student is not clearly better, and costs more."
-        yield f"{SIMPLE[role]} reaches {score:.3f}{ending}"
+        yield f"{SIMPLE_MODELS[role]} reaches {score:.3f}{ending}"
 
 
 def _of_a_wrong_teacher(result: RunResult) -> Iterator[str]:
@@ -123,7 +123,9 @@ def _of_a_wrong_teacher(result: RunResult) -> Iterator[str]:
     if not simple or teacher is None or teacher > max(simple.values()):
         return
     role = max(simple, key=simple.__getitem__)
-    against = f"reaches {teacher:.3f} itself, {SIMPLE[role][0].lower()}{SIMPLE[role][1:]} {simple[role]:.3f}"
+    against = (
+        f"reaches {teacher:.3f} itself, {SIMPLE_MODELS[role][0].lower()}{SIMPLE_MODELS[role][1:]} {simple[role]:.3f}"
+    )
     yield f"The teacher {against}: it is the wrong one for this dataset, or has learned too little."
 
 

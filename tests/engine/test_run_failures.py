@@ -71,7 +71,7 @@ def test_an_unfinished_run_says_how_far_it_is(options: RunOptions, tmp_path: Pat
     shown = look.show({"shown": str(tmp_path / "run"), "format": "toml", "set": None}, ear)
     assert shown.record["under_way"]["student"]["step"] == 5  # three steps an epoch
     first, second, _ = shown.lines
-    assert first == "This run is not finished; done: teacher, simple models, signals."
+    assert first == "This run is not finished; done: teacher, signals."
     assert second.startswith("student: 1 of 3 epochs, 5 steps; the best so far is epoch 1 with ")
     assert small(options, tmp_path / "run", pipeline={"training": training}).status == "ok"
 

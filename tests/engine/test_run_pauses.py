@@ -60,7 +60,7 @@ def test_the_record_of_a_pause(run: Run, whole: Path, tmp_path: Path) -> None:
     reached = [entry["scores"]["accuracy"] for entry in result.history]
     assert result.student_score == max(reached) == reached[result.best_epoch - 1]
     assert result.distillation_ratio == result.student_score / expected.teacher_score
-    assert {"teacher", "simple_models", "signals", "student", "measuring"} == result.stage_seconds.keys()
+    assert {"teacher", "signals", "student", "measuring"} == result.stage_seconds.keys()
     assert result.seconds == sum(result.stage_seconds.values()) > 0
     known, found = lasting(expected.model_dump()), lasting(result.model_dump())
     of_the_end = {"status", "paused_after", "history", "scores", "student_score", "distillation_ratio", "best_epoch"}

@@ -11,7 +11,7 @@ import pytest
 from engine.base.options import RunOptions
 from engine.evaluation.intervals import Measured
 from engine.run.result import Expected, RunResult
-from engine.run.verdict import SIMPLE, verdict
+from engine.run.verdict import SIMPLE_MODELS, verdict
 from tests.engine.runs import TRAINING, small
 from tests.records import made_record
 from tests.toys import toy_task
@@ -127,7 +127,7 @@ def test_classes_that_are_never_found() -> None:
     assert "c4 (5 rows) and 3 more." in said(classes=many)
 
 
-@pytest.mark.parametrize("role", SIMPLE)
+@pytest.mark.parametrize("role", SIMPLE_MODELS)
 @pytest.mark.parametrize(
     ("score", "words"),
     [
@@ -138,8 +138,8 @@ def test_classes_that_are_never_found() -> None:
     ],
 )
 def test_against_a_simple_model(score: float, words: str, role: str) -> None:
-    assert f"{SIMPLE[role]} {words}" in with_simple(score, role)
-    assert SIMPLE[role] not in said()
+    assert f"{SIMPLE_MODELS[role]} {words}" in with_simple(score, role)
+    assert SIMPLE_MODELS[role] not in said()
 
 
 def test_a_difference_is_judged_by_its_own_interval() -> None:
@@ -152,10 +152,10 @@ def test_a_difference_is_judged_by_its_own_interval() -> None:
     assert "+0.150, lies within the error." in said(student_alone_score=0.7, lead_intervals=unclear)
 
 
-@pytest.mark.parametrize("role", SIMPLE)
+@pytest.mark.parametrize("role", SIMPLE_MODELS)
 def test_a_teacher_below_a_simple_model_is_the_wrong_one(role: str) -> None:
     wrong = "it is the wrong one for this dataset, or has learned too little."
-    small = SIMPLE[role][0].lower() + SIMPLE[role][1:]
+    small = SIMPLE_MODELS[role][0].lower() + SIMPLE_MODELS[role][1:]
     assert f"The teacher reaches 0.900 itself, {small} 0.910: {wrong}" in with_simple(0.91, role)
     assert wrong in with_simple(0.9, role)
     assert wrong not in with_simple(0.89, role)
