@@ -123,9 +123,8 @@ def _of_a_wrong_teacher(result: RunResult) -> Iterator[str]:
     if not simple or teacher is None or teacher > max(simple.values()):
         return
     role = max(simple, key=simple.__getitem__)
-    against = (
-        f"reaches {teacher:.3f} itself, {SIMPLE_MODELS[role][0].lower()}{SIMPLE_MODELS[role][1:]} {simple[role]:.3f}"
-    )
+    other = SIMPLE_MODELS[role][0].lower() + SIMPLE_MODELS[role][1:]
+    against = f"reaches {teacher:.3f} itself, {other} {simple[role]:.3f}"
     yield f"The teacher {against}: it is the wrong one for this dataset, or has learned too little."
 
 
