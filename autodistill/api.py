@@ -13,7 +13,7 @@ from autodistill.ranking.fitted import PREDICTORS
 from autodistill.ranking.knowledge import load_knowledge
 from autodistill.recommend.recommend import recommend
 from autodistill.recommend.record import Recommendation
-from autodistill.recommend.request import Limits, Request, check_predictor
+from autodistill.recommend.request import Limits, Request, check_places, check_predictor
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter, SilentReporter
 from engine.data.load import identified, load_task
@@ -100,6 +100,7 @@ class AutoDistiller:
             fine_tuning=fine_tuning,
             description=description,
         )
+        check_places(request)
         task = identified(dataset) if isinstance(dataset, Task) else load_task(dataset, **columns)
         data = str(dataset) if isinstance(dataset, str | Path) else task.name
         return recommend(request.model_copy(update={"task": task, "data": data}), self.reporter)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autodistill.history.store import Store
+from autodistill.recommend.request import check_places
 from engine.base.errors import InputError, RunError
 from engine.base.files import hash_of
 from engine.data.load import identified, load_task
@@ -58,9 +59,12 @@ class Outcome:
         return sum(stages.get(stage, 0.0) for stage in ("signals", "search", "student"))
 
 
-def record_run(request: Request, result: RunResult, folder: Path) -> None:
+def record_run(request: Request, result: RunResult, folder: Path, reporter: Reporter) -> None:
     """Adds a run to the request's store, and draws the search for its team's distribution, where there was one."""
-    Store(request.store).add_run(result, folder)
+    try:
+        Store(request.store).add_run(result, folder)
+    except InputError as error:  # it could be written to when the run began
+        reporter.message(f"The run is finished, but not in the store; the same command adds it. {error}")
     if (folder / "theta.csv").is_file():
         from autodistill.evaluation.figures import draw_team  # loads matplotlib
 
@@ -80,7 +84,7 @@ def distilled(
     from autodistill.datasets.bilstm import bilstm_measures  # these load torch
     from engine.distillation import distill
 
-    Store(request.store)  # one that cannot be used is an error now, not after hours
+    Store(request.store).check_writing()  # what cannot be recorded is an error now, not after hours
     others = {"bilstm": bilstm_measures} if request.student_alone or ratio else {}
     names = ("teacher", "seed", "student_alone", "fine_tuning", "options")
     same: dict[str, Any] = {name: getattr(request, name) for name in names}
@@ -103,6 +107,7 @@ def run_recommended(
         InputError: The dataset is not the recommendation's, or there is no such pick.
         RunError: Every run failed.
     """
+    check_places(request)
     picks = recommendation.chosen(request.pick, request.top)
     data = recommendation.data if data is None else data
     task = identified(data) if isinstance(data, Task) else load_task(data, **recommendation.columns)
@@ -198,7 +203,7 @@ def _run(request: Request, pick: Pick, until_epoch: int | None, reporter: Report
         reporter.message(f"pick {pick.rank} failed: {error}")
         result = failed
     if result.status != "pruned":
-        record_run(request, result, folder)
+        record_run(request, result, folder, reporter)
     return Outcome(pick, result, folder)
 
 
@@ -221,7 +226,7 @@ def _close(request: Request, outcome: Outcome, reporter: Reporter) -> None:
         return
     reached = f"{result.metric} {outcome.score:.4f} after epoch {result.epochs}"
     reporter.message(f"pick {outcome.pick.rank} is stopped: {reached}")
-    record_run(request, result, outcome.folder)
+    record_run(request, result, outcome.folder, reporter)
     if int(os.environ.get("RANK", "0")) == 0:
         folder = RunFolder(outcome.folder, result.identity)
         with folder.locked():

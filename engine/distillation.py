@@ -13,10 +13,11 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from engine.base.errors import InputError, RunError
-from engine.base.files import hash_of, write_text
+from engine.base.files import check_folder, hash_of, write_text
 from engine.base.machine import machine_for
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter
+from engine.base.spec import check_seed
 from engine.data.load import identified, load_task
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out
@@ -84,6 +85,9 @@ def distill(
     """
     if until_epoch is not None and until_epoch < 1:
         raise InputError.of("until_epoch", "out of range", until_epoch, ("at least 1",))
+    check_seed(seed)
+    check_folder("--out", Path(out))
+    check_folder("--cache-dir", options.cache)
     chosen = load_pipeline(pipeline)
     machine = machine_for(options, reporter)
     task = identified(data) if isinstance(data, Task) else load_task(data, **columns)
@@ -147,6 +151,7 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
     with run.stage("measuring"):
         facts |= speeds(run, teacher, (stage.student, tokenizer), stage.held_out)
     if team and searches and machine.main:
+        run.folder.owns("theta.csv", "theta.png")  # which is drawn beside it
         write_history(run.folder.path / "theta.csv", searches, team.teachers)
     return _write(record_of(run, status="ok", **facts), run)
 
@@ -248,7 +253,8 @@ def _write(result: RunResult, run: Run) -> RunResult:
     if run.machine.main and result.status == "pruned":
         run.folder.write(result)
     elif run.machine.main:
+        run.folder.owns("pipeline.toml", "README.md")
         write_text(run.folder.path / "pipeline.toml", dump_pipeline(run.plan.pipeline, "toml"))
         write_card(run.folder.path, result, run.plan.task)
-        run.folder.close(result)
+        result = run.folder.close(result)
     return run.machine.agreed(result)

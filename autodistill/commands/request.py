@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from autodistill.commands.options import OPTIONS, Option, Typed, dashed
-from autodistill.recommend.request import Limits, Request, check_predictor
+from autodistill.recommend.request import Limits, Request, check_places, check_predictor
 from engine.base.errors import InputError, Problem
 from engine.base.hub import local_snapshot
 from engine.base.options import RunOptions
@@ -104,6 +104,8 @@ def _task(typed: Typed) -> Task | None:
     given = _nested(typed)
     if "data" not in given:
         return None
+    if "out" in typed:  # the command writes
+        check_places(fields_of(typed))
 
     from engine.data.load import load_task
 
@@ -251,5 +253,5 @@ def together(*steps: Callable[[], Any]) -> list[Any]:
         except InputError as error:
             problems += error.problems
     if problems:
-        raise InputError(problems)
+        raise InputError(list(dict.fromkeys(problems)))  # two steps may find the same
     return values

@@ -43,7 +43,7 @@ def run(typed: Typed, reporter: Reporter) -> show.Shown:
     request = request_from(typed, lambda: load_pipeline(source, _sets(typed)))
     out = request.out or default_folder(request, source)
     result = distilled(request, request.students[0], request.pipeline, out, reporter)
-    record_run(request, result, out)
+    record_run(request, result, out, reporter)
     where = f"student and result: {out}"
     if not request.student_alone:
         return show.run(result, where)

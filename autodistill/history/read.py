@@ -5,6 +5,7 @@ before anything is used.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,27 @@ def joined(parts: Sequence[Runs]) -> Runs:
 def _read_folder(folder: Path) -> Runs:
     tables = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
     parts = [_read_table(path) for path in tables if _is_table_of_runs(path)]
-    if results := [RunResult.read(path.parent) for path in sorted(folder.rglob(RESULT_FILE))]:
-        parts.append(runs_of_results(filter(None, results)))
+    results, left_out = _results(sorted(folder.rglob(RESULT_FILE)))
+    if results:
+        parts.append(replace(runs_of_results(results), notes=left_out))
     if not parts:
-        raise InputError.of("--meta-data", "this folder holds neither a table of runs nor runs", repr(str(folder)))
+        what, hint = "this folder holds neither a table of runs nor runs", "; ".join(left_out)
+        raise InputError.of("--meta-data", what, repr(str(folder)), (), hint)
     return joined(parts)
+
+
+def _results(files: Sequence[Path]) -> tuple[list[RunResult], tuple[str, ...]]:
+    """The runs that can be read, and a sentence for each other file, as that of a newer version."""
+    found: list[RunResult] = []
+    left_out: list[str] = []
+    for file in files:
+        try:
+            result = RunResult.read(file.parent)
+        except InputError as error:
+            left_out.append(f"left out: {error}")
+        else:
+            found += [result] if result else []
+    return found, tuple(left_out)
 
 
 def _is_table_of_runs(path: Path) -> bool:

@@ -4,12 +4,15 @@ Append-only: a run is added once and never changed. What is recommended, reporte
 """
 
 import json
+import logging
 import os
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import sqlalchemy as sql
@@ -23,8 +26,12 @@ from engine.base.errors import InputError
 from engine.run import result as records
 from engine.run.result import RunResult
 
+log = logging.getLogger("autodistiller")
 UNUSABLE = (ArgumentError, DBAPIError, NoSuchModuleError, ModuleNotFoundError, OSError, ValueError)
-"""What opening a store may raise: a wrong URL, no server, no driver, a folder, records that are none."""
+"""What a store may raise: a wrong URL, no server, no driver, a folder, tables of another program, a full disk."""
+UNIQUE = {"runs": ("identity", "status"), "datasets": ("fingerprint",)}
+"""Table → the columns by which a row is there already."""
+UNREADABLE = (ValueError, KeyError, EOFError, BadZipFile, OSError)  # what the words of a damaged row raise
 metadata = sql.MetaData()
 RUNS = sql.Table(
     "runs",
@@ -37,7 +44,7 @@ RUNS = sql.Table(
     sql.Column("dataset_fingerprint", sql.String(64), nullable=False),
     sql.Column("folder", sql.Text, nullable=False),
     sql.Column("record", sql.Text, nullable=False),
-    sql.UniqueConstraint("identity", "status"),
+    sql.UniqueConstraint(*UNIQUE["runs"]),
 )
 """A run a row; `record` is its result.json."""
 DATASETS = sql.Table(
@@ -84,52 +91,94 @@ class Store:
 
     def __init__(self, url: str | None = None):
         self.url = store_url(url)
-        try:
+        with self._usable("opened"):
             is_file = self.url.get_backend_name() == "sqlite"
-            if is_file and self.url.database:
+            if is_file and self.url.database and not self.url.database.startswith("file:"):  # which is a URL itself
                 Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
             patience = {"timeout": 30} if is_file else {}  # seconds; runs in several processes share the file
             self._engine = sql.create_engine(self.url, poolclass=NullPool, connect_args=patience)
             _make_tables(self._engine)
             _migrate(self._engine)
+
+    @contextmanager
+    def _usable(self, done: str) -> Iterator[None]:
+        try:
+            yield
         except UNUSABLE as error:
             where, hint = self.url.render_as_string(hide_password=True), str(error).splitlines()[0]
-            raise InputError.of("--store", "the store cannot be opened", where, (), hint) from error
+            raise InputError.of("--store", f"the store cannot be {done}", where, (), hint) from error
+
+    def check_writing(self) -> None:
+        """Adds a row to each table and takes it back, so that what cannot be written to is known before a run.
+
+        Raises:
+            InputError: Nothing can be added, as where the file is read-only or the tables are another program's.
+        """
+        run = dict.fromkeys(("identity", "status", "task", "dataset_fingerprint", "folder", "record"), "")
+        dataset = {"fingerprint": "", "descriptors": "", "words": b""}
+        with self._usable("written to"), self._engine.connect() as connection:
+            connection.execute(RUNS.insert().values(recorded_at=_now(), **run))
+            connection.execute(DATASETS.insert().values(recorded_at=_now(), **dataset))
+            connection.rollback()
 
     def add_run(self, result: RunResult, folder: Path) -> bool:
-        """Adds a run; False where it is there already."""
+        """Adds a run; False where it is there already, `InputError` where it cannot be written."""
         known = {name: getattr(result, name) for name in ("identity", "status", "task", "dataset_fingerprint")}
         return self._add(RUNS, **known, folder=str(folder.resolve()), record=result.model_dump_json())
 
-    def runs(self) -> list[RunResult]:
-        """All runs in the order in which they came."""
-        with self._engine.connect() as connection:
-            texts = connection.scalars(sql.select(RUNS.c.record).order_by(RUNS.c.id)).all()
-        return [RunResult.parse(text) for text in texts]
+    def runs(self, tell: Callable[[str], None] = log.warning) -> list[RunResult]:
+        """All runs in the order in which they came.
+
+        Args:
+            tell: Hears of records that cannot be read, as those of a newer version; they are left out.
+        """
+        with self._usable("read"), self._engine.connect() as connection:
+            rows = connection.execute(sql.select(RUNS.c.id, RUNS.c.record).order_by(RUNS.c.id)).all()
+        found: list[RunResult] = []
+        for row, text in rows:
+            try:
+                found.append(RunResult.parse(text))
+            except ValueError as error:
+                tell(f"run {row} of the store is left out: {str(error).splitlines()[0]}")
+        return found
 
     def add_dataset(self, descriptors: Descriptors, words: WordCounts) -> bool:
-        """Adds a dataset; False where it is there already."""
+        """Adds a dataset; False where it is there already, `InputError` where it cannot be written."""
         record = descriptors.model_dump_json()
         return self._add(DATASETS, fingerprint=descriptors.fingerprint, descriptors=record, words=_packed(words))
 
-    def datasets(self) -> list[tuple[Descriptors, WordCounts]]:
-        """All datasets in the order in which they came."""
-        chosen = sql.select(DATASETS.c.descriptors, DATASETS.c.words).order_by(DATASETS.c.id)
-        with self._engine.connect() as connection:
+    def datasets(self, tell: Callable[[str], None] = log.warning) -> list[tuple[Descriptors, WordCounts]]:
+        """All datasets in the order in which they came; `tell` as in `runs`."""
+        chosen = sql.select(DATASETS.c.id, DATASETS.c.descriptors, DATASETS.c.words).order_by(DATASETS.c.id)
+        with self._usable("read"), self._engine.connect() as connection:
             rows = connection.execute(chosen).all()
-        return [
-            (Descriptors.model_validate_json(known), WordCounts.of(np.load(BytesIO(words), allow_pickle=False)))
-            for known, words in rows
-        ]
+        found: list[tuple[Descriptors, WordCounts]] = []
+        for row, known, words in rows:
+            try:
+                counts = WordCounts.of(np.load(BytesIO(words), allow_pickle=False))
+                found.append((Descriptors.model_validate_json(known), counts))
+            except UNREADABLE as error:
+                tell(f"dataset {row} of the store is left out: {str(error).splitlines()[0]}")
+        return found
 
     def _add(self, table: sql.Table, **values: object) -> bool:
-        try:
-            with self._engine.begin() as connection:
-                now = datetime.now(UTC).replace(tzinfo=None)
-                connection.execute(table.insert().values(recorded_at=now, **values))
-        except IntegrityError:
-            return False
+        unique = [table.c[name] == values[name] for name in UNIQUE[table.name]]
+        there = sql.select(table.c.id).where(*unique)
+        with self._usable("written to"):
+            try:
+                with self._engine.begin() as connection:
+                    connection.execute(table.insert().values(recorded_at=_now(), **values))
+            except IntegrityError:
+                with self._engine.connect() as connection:
+                    if connection.execute(there).first() is None:
+                        raise
+                return False
         return True
+
+
+def _now() -> datetime:
+    """In UTC, without saying so: not every database keeps a zone."""
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def _make_tables(engine: sql.Engine) -> None:

@@ -5,7 +5,7 @@ sample of it a user has; of one's own the description of the most rows counts. P
 but each keeps the Bi-LSTM score of its own rows and metric, where that is known.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from autodistill.datasets.embedding import GLOVE, load_vectors
@@ -36,7 +36,8 @@ def load_knowledge(
     Raises:
         InputError: A source cannot be read, or there is not one run.
     """
-    results, datasets = _own(store)
+    left_out: list[str] = []
+    results, datasets = _own(store, left_out.append)
     bilstm = {known.fingerprint: known.bilstm_score for known in (dataset.descriptors for dataset in datasets)}
     runs = joined([runs_of_results(results, bilstm) if source == STORE else read_runs(source) for source in sources])
     if not len(runs):
@@ -47,12 +48,12 @@ def load_knowledge(
     table = RunTable(frame, shipped_datasets(), load_vectors(vectors, options.cache))
     for dataset in datasets:
         table = with_dataset(table, dataset)
-    return table, runs.notes
+    return table, (*runs.notes, *left_out)
 
 
-def _own(store: Store) -> tuple[list[RunResult], list[Dataset]]:
+def _own(store: Store, tell: Callable[[str], None]) -> tuple[list[RunResult], list[Dataset]]:
     """The user's runs and datasets; records of before get the source that others of the same task have."""
-    results, datasets = store.runs(), store.datasets()
+    results, datasets = store.runs(tell), store.datasets(tell)
     said = [(each.dataset_fingerprint, each.dataset_source) for each in results]
     said += [(each.fingerprint, each.source) for each, _ in datasets]
     sources = {task: source for task, source in said if source}

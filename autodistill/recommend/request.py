@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from engine.base.errors import InputError, unknown_name
+from engine.base.files import check_folder
 from engine.base.options import FineTuning, RunOptions
-from engine.base.spec import Described
+from engine.base.spec import Described, Seed
 from engine.data.task import TaskKind
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Columns(Described):
     """Use at most this many rows of a validation set."""
     max_test: Annotated[int, Field(ge=1)] | None = None
     """Use at most this many rows of a test set."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the held-out splits and of the samples."""
     name: str | None = None
     """Name of the task instead of the source's."""
@@ -86,7 +87,7 @@ class Request(Described):
 
     out: Path | None = None
     """Folder of the run. Default: runs/…"""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Of everything that is drawn."""
     student_alone: bool = False
     """Also fine-tune the student without a teacher."""
@@ -108,6 +109,17 @@ class Request(Described):
 
     count: Annotated[int, Field(ge=1)] = 10
     """Number of examples."""
+
+
+def check_places(request: Request) -> None:
+    """Raises InputError where runs cannot be added to the store, or nothing can be written to a folder: before data
+    are read, and long before there is something to write."""
+    from autodistill.history.store import Store  # loads numpy
+
+    check_folder("--cache-dir", request.options.cache)
+    if request.out is not None:
+        check_folder("--out", request.out)
+    Store(request.store).check_writing()
 
 
 def check_predictor(name: str) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.base.spec import Described
+from engine.base.spec import Described, Seed
 
 Precision = Literal["auto", "bf16", "fp16", "float32"]
 LEARNING_RATES = ((256, 3e-4), (512, 1e-4))
@@ -73,7 +73,7 @@ class FineTuning(Described):
     """Examples per step."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None
     """Default: 5e-5 to 3e-4, by the model's width; from scratch 5e-4."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Of the teacher's fine-tuning.
 
     It has its own, so that students with different seeds share one teacher."""

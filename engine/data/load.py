@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.base.errors import InputError, Problem
+from engine.base.spec import check_seed
 from engine.data.metrics import choose_metrics, positive_class
 from engine.data.task import Task, TaskKind
 
@@ -75,6 +76,7 @@ def load_task(
     from engine.data.sources import read_source, with_test
     from engine.data.splits import check_test, divided, normalised, training_split
 
+    check_seed(seed)
     _check_limits(limits := {"train": max_train, "validation": max_validation, "test": max_test})
     source = read_source(data) if test is None else with_test(read_source(data), test)
     train = training_split(source)

@@ -47,13 +47,14 @@ class RunFolder:
             raise InputError.of("--out", "this is a file; a run needs a folder", repr(str(path)))
         held = self._held()
         if overwrite and held not in (None, identity):
+            held = identity
             with self.locked():  # not while another process works in it
-                shutil.rmtree(self.path)
-            held, self._record = None, {"identity": identity}
+                self._empty()
         if held not in (None, identity):
             what = "this folder holds another run (other pipeline, dataset, models, seed or precision)"
             raise InputError.of("--out", what, repr(str(path)), (), "Name a new folder, or use --overwrite.")
-        if held is None and self.path.is_dir() and {path.name for path in self.path.iterdir()} - {WORK}:
+        ours = {WORK, self._over.name}
+        if held is None and self.path.is_dir() and {path.name for path in self.path.iterdir()} - ours:
             what = "this folder is not empty and holds no run"
             raise InputError.of("--out", what, repr(str(path)), (), "Name a new folder.")
 
@@ -63,7 +64,32 @@ class RunFolder:
             self._record = json.loads((self.work / RECORD).read_text("utf-8"))
             return self._record["identity"]
         result = RunResult.read(self.path)
+        self._record |= {"identity": result.identity, "files": result.files} if result else {}
         return result.identity if result else None
+
+    def _empty(self) -> None:
+        """Removes what the run in the folder wrote, and nothing else; a kill on the way leaves it to be overwritten."""
+        for name in self.files:
+            path = self.path / name
+            if path.resolve().is_relative_to(self.path.resolve()):  # a record may come from anywhere
+                path.unlink(missing_ok=True)
+        for folder in {(self.path / name).parent for name in self.files} - {self.path}:
+            with suppress(OSError):  # something else lies in it
+                folder.rmdir()
+        (self.path / RESULT_FILE).unlink(missing_ok=True)
+        self._clear()
+        self._record = {"identity": self.identity}
+        self.work.mkdir()
+        self.remember()
+
+    @property
+    def files(self) -> list[str]:
+        """What the run wrote, or is about to write, beside its record: paths within its folder."""
+        return list(self.recall("files", []))
+
+    def owns(self, *names: str) -> None:
+        """The run is about to write these files."""
+        self.remember(files=sorted({*self.files, *names}))
 
     def finished(self) -> RunResult | None:
         """The result, where this run was finished before."""
@@ -101,12 +127,15 @@ class RunFolder:
         """Writes the result; the work stays."""
         write_text(self.path / RESULT_FILE, result.to_json() + "\n")
 
-    def close(self, result: RunResult) -> None:
-        """Writes the result and removes what only an unfinished run needs."""
+    def close(self, result: RunResult) -> RunResult:
+        """Writes the result, with the names of the run's files, and removes what only an unfinished run needs."""
         if (log := self.work / "student" / "tensorboard").is_dir():
+            self.owns(*(str(file.relative_to(log.parent)) for file in log.rglob("*") if file.is_file()))
             shutil.copytree(log, self.path / "tensorboard", dirs_exist_ok=True)
+        result = result.model_copy(update={"files": self.files})
         self.write(result)
         self._clear()
+        return result
 
     def tidy(self) -> None:
         """Removes what is left where a process was killed just after it had written the result."""

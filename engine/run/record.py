@@ -145,7 +145,9 @@ def _save(student: Model, run: Run) -> None:
     folder, length = run.folder, run.plan.pipeline.training.max_length
     with folder_written_atomically(folder.work / "saved") as aside:
         save_model(*student, aside, length)
-    for path in (folder.work / "saved").iterdir():
+    files = list((folder.work / "saved").iterdir())
+    folder.owns(*(path.name for path in files))
+    for path in files:
         path.replace(folder.path / path.name)
 
 

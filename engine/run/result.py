@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import from_json
 
 from engine.base.errors import InputError
 from engine.base.files import RESULT_FILE
@@ -244,6 +245,7 @@ class RunResult(Record):
     device: str = ""
     precision: str = ""
     versions: dict[str, str] = {}
+    files: list[str] = []  # what the run wrote beside this record, within its folder; empty in records of before
 
     def on_split(self, role: str) -> dict[str, float]:
         """Metric → score of a role on the set that is reported."""
@@ -282,7 +284,7 @@ class RunResult(Record):
     @classmethod
     def parse(cls, text: str) -> RunResult:
         """The record in a JSON text, in today's layout; a `ValueError` where there is none, or a newer one."""
-        return cls.model_validate(upgraded(json.loads(text)))
+        return cls.model_validate(upgraded(from_json(text)))
 
     @classmethod
     def read(cls, folder: str | Path) -> RunResult | None:

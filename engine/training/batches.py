@@ -8,7 +8,10 @@ processes nor the cut changes which examples a step sees.
 from __future__ import annotations
 
 import math
+import multiprocessing
+import os
 import pickle
+import threading
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -181,7 +184,13 @@ class Stream:
             warnings.simplefilter("ignore")  # of more workers than cores, which somebody has asked for
             dataset: Any = self  # it has the two methods of a map-style dataset
             loader: DataLoader[bytes] = DataLoader(
-                dataset, batch_size=None, sampler=numbers, num_workers=workers, collate_fn=packed, prefetch_factor=AHEAD
+                dataset,
+                batch_size=None,
+                sampler=numbers,
+                num_workers=workers,
+                collate_fn=packed,
+                prefetch_factor=AHEAD,
+                worker_init_fn=_ends_with_its_parent,
             )
             steps = iter(loader)
         for step in steps:
@@ -190,6 +199,19 @@ class Stream:
 
     def _pinned(self, number: int) -> list[Batch]:
         return [batch.pin_memory() for batch in self[number]]
+
+
+def _ends_with_its_parent(_: int) -> None:
+    """Has a worker end when the process that began it was killed: by itself it waits forever to hand over its last
+    batches, for it holds the other end of that pipe, too."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def examples_in(batches: Sequence[Batch]) -> int:

@@ -250,6 +250,57 @@ def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path, path: str) -> N
         Store(f"sqlite:///{tmp_path}/{path}")
 
 
+def test_tables_of_another_program_are_refused_before_a_run_and_after(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "s.db")
+    columns = "id integer primary key, identity, status, recorded_at, task, dataset_fingerprint, folder, record"
+    connection.execute(f"create table runs ({columns}, owner text not null)")
+    connection.close()
+    store = Store(str(tmp_path / "s.db"))
+    for use in (store.check_writing, lambda: store.add_run(made_record(), tmp_path)):
+        with pytest.raises(InputError, match="--store: the store cannot be written to; .*NOT NULL constraint failed"):
+            use()
+
+
+def test_tables_that_lack_a_column_are_refused(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "s.db")
+    connection.execute("create table runs (id integer primary key, place text)")
+    connection.close()
+    with pytest.raises(InputError, match="--store: the store cannot be opened; .*no such column"):
+        Store(str(tmp_path / "s.db"))
+
+
+def test_a_file_that_is_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Store("s.db").add_run(made_record(), tmp_path)
+    store = Store(f"sqlite:///file:{tmp_path}/s.db?mode=ro&uri=true")
+    assert store.runs() == [made_record()]
+    with pytest.raises(InputError, match="the store cannot be written to; .*readonly"):
+        store.check_writing()
+    assert [path.name for path in tmp_path.iterdir()] == ["s.db"]
+
+
+def test_the_check_leaves_nothing_behind(store: Store, tmp_path: Path) -> None:
+    store.check_writing()
+    store.check_writing()
+    assert (store.runs(), store.datasets()) == ([], [])
+    assert store.add_run(made_record(), tmp_path)
+
+
+@pytest.mark.parametrize("broken", ['{"layout": 99, "status": "ok"}', "{", "[]", '"text"', "[" * 100_000])
+def test_a_record_that_cannot_be_read_is_left_out_and_said(broken: str, url: str) -> None:
+    store, run, known = filled(url)
+    with store._engine.begin() as connection:
+        connection.execute(RUNS.update().values(record=broken))
+        connection.execute(DATASETS.update().values(descriptors=broken))
+    later = run.model_copy(update={"identity": "later"})
+    assert store.add_run(later, Path("run"))
+    heard: list[str] = []
+    assert store.runs(heard.append) == [later]
+    assert store.datasets(heard.append) == []
+    assert [text.split(":")[0] for text in heard] == [f"{what} 1 of the store is left out" for what in ("run", "dataset")]
+    assert store.add_run(run, Path("run")) is False
+
+
 # --- layouts -----------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,11 +86,73 @@ def test_another_run_in_it(make, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--out: this folder holds another run .*use --overwrite"):
         RunFolder(tmp_path / "run", "b")
     assert RunFolder(tmp_path / "run", "a").identity == "a"
-    (tmp_path / "run" / "model.safetensors").write_bytes(b"of a")
     other = RunFolder(tmp_path / "run", "b", overwrite=True)
     assert other.finished() is None
-    assert not (tmp_path / "run" / "model.safetensors").exists()
     assert other.recall("teacher_examples") is None
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".work"]
+
+
+def written(path: Path, *names: str) -> RunFolder:
+    """A finished run that wrote these files."""
+    folder = RunFolder(path, "a")
+    with folder.locked():
+        folder.owns(*names)
+        for name in names:
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).write_text("the run's")
+        assert folder.close(result()).files == folder.files == sorted(names)
+    return folder
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_overwriting_removes_what_the_run_wrote_and_nothing_else(linked: bool, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    written(path, "model.safetensors", "tensorboard/log", "figures/one.png")
+    own = [path / "notes.txt", path / "figures" / "mine.png"]
+    for file in own:
+        file.write_text("the user's")
+    if linked:
+        path = tmp_path / "link"
+        path.symlink_to("run")
+    other = RunFolder(path, "b", overwrite=True)
+    left = {str(file.relative_to(tmp_path / "run")) for file in (tmp_path / "run").rglob("*") if file.is_file()}
+    assert {each for each in left if not each.startswith(".work")} == {"notes.txt", "figures/mine.png"}
+    assert other.finished() is None
+    assert other.files == []
+    assert not (tmp_path / "run" / "tensorboard").exists()
+    assert RunFolder(path, "b").identity == "b"
+    assert path.is_symlink() == linked
+
+
+def test_a_record_names_no_files_elsewhere(tmp_path: Path) -> None:
+    """A planted one could."""
+    written(tmp_path / "run", "config.json")
+    (tmp_path / "thesis.tex").write_text("years of work")
+    record = json.loads((tmp_path / "run" / "result.json").read_text())
+    named = ["../thesis.tex", str(tmp_path / "thesis.tex")]
+    (tmp_path / "run" / "result.json").write_text(json.dumps(record | {"files": named}))
+    RunFolder(tmp_path / "run", "b", overwrite=True)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("where", ["unlink", "replace"])
+def test_overwriting_that_is_killed_is_begun_again(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never does the new run go on from the other one's work, nor is the other one's result taken for its own."""
+    begin(tmp_path / "run")
+    written(tmp_path / "done", "config.json")
+    for folder in ("run", "done"):
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(Path, where, raising)
+            RunFolder(tmp_path / folder, "b", overwrite=True)
+        with pytest.raises(InputError, match="another run"):
+            RunFolder(tmp_path / folder, "b")
+        assert RunFolder(tmp_path / folder, "b", overwrite=True).recall("teacher_examples") is None
+
+
+def raising(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("make", [begin, finish])
