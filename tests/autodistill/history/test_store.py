@@ -288,7 +288,7 @@ def test_the_check_leaves_nothing_behind(store: Store, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("broken", ['{"layout": 99, "status": "ok"}', "{", "[]", '"text"', "[" * 100_000])
 def test_a_record_that_cannot_be_read_is_left_out_and_said(broken: str, url: str) -> None:
-    store, run, known = filled(url)
+    store, run, _ = filled(url)
     with store._engine.begin() as connection:
         connection.execute(RUNS.update().values(record=broken))
         connection.execute(DATASETS.update().values(descriptors=broken))
@@ -297,7 +297,9 @@ def test_a_record_that_cannot_be_read_is_left_out_and_said(broken: str, url: str
     heard: list[str] = []
     assert store.runs(heard.append) == [later]
     assert store.datasets(heard.append) == []
-    assert [text.split(":")[0] for text in heard] == [f"{what} 1 of the store is left out" for what in ("run", "dataset")]
+    assert [text.split(":")[0] for text in heard] == [
+        f"{what} 1 of the store is left out" for what in ("run", "dataset")
+    ]
     assert store.add_run(run, Path("run")) is False
 
 

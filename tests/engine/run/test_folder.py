@@ -136,9 +136,7 @@ def test_a_record_names_no_files_elsewhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["unlink", "replace"])
-def test_overwriting_that_is_killed_is_begun_again(
-    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_overwriting_that_is_killed_is_begun_again(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Never does the new run go on from the other one's work, nor is the other one's result taken for its own."""
     begin(tmp_path / "run")
     written(tmp_path / "done", "config.json")

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import math
 import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,6 +24,7 @@ from engine.tokens.alignment import align, align_labels
 from engine.tokens.examples import encode
 from engine.tokens.ragged import NO_LABEL
 from engine.training.batches import StepPlan, Stream, TrainingData, examples_in, steps_in_epoch
+from tests.conftest import ROOT
 from tests.tokenizers import byte_bpe, wordpiece
 from tests.toys import ROWS, toy_task
 
@@ -101,6 +107,53 @@ def test_a_worker_that_is_spawned_can_be_given_the_steps() -> None:
         assert len(sent) < 1_000_000
         there = pickle.loads(sent)
         assert [b.fetched.logits.tolist() for b in there[number]] == [b.fetched.logits.tolist() for b in stream[number]]
+
+
+WAITING = """
+import multiprocessing
+import time
+import torch
+from engine.tokens.batch import Batch
+from engine.training.batches import Stream
+
+class Large(Stream):
+    def __init__(self):
+        self._on_gpu = False
+
+    def __getitem__(self, number):
+        return [Batch({"input_ids": torch.zeros(1_000_000)}, torch.zeros(1), None, None, None, {})]
+
+steps = Large()._from_workers(range(1000), 1)
+next(steps)
+print(multiprocessing.active_children()[0].pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_worker_ends_with_a_parent_that_was_killed() -> None:
+    """Also while it waits to hand over what nobody takes any more."""
+    command = [sys.executable, "-c", WAITING]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        worker = int(process.stdout.readline())
+        process.kill()
+    assert within(60, lambda: not alive(worker))
+
+
+def alive(process: int) -> bool:
+    """Whether it runs; one that ended and that nobody has asked about does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def within(seconds: float, true: Callable[[], bool]) -> bool:
+    """Whether something becomes true in time."""
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.1)
+    return true()
 
 
 def test_the_examples_of_a_step() -> None:
