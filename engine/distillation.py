@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from engine.base.checks import check_folder, check_seed
 from engine.base.errors import InputError, RunError
-from engine.base.files import check_folder, hash_of, write_text
+from engine.base.files import hash_of, write_text
 from engine.base.machine import machine_for
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter
-from engine.base.spec import check_seed
 from engine.data.load import identified, load_task
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out

@@ -19,7 +19,7 @@ from engine.base.spec import TableRow
 from engine.data.cells import is_missing
 from engine.data.files import SUFFIXES, read_file
 from engine.data.rows import Findings
-from engine.run.result import RunResult
+from engine.run.result import NewerRecordError, RunResult
 from meta_data import PUBLISHED
 
 
@@ -59,13 +59,15 @@ def _read_folder(folder: Path) -> Runs:
 
 
 def _results(files: Sequence[Path]) -> tuple[list[RunResult], tuple[str, ...]]:
-    """The runs that can be read, and a sentence for each other file, as that of a newer version."""
+    """The runs in these files; and a sentence for each that a newer version wrote."""
     found: list[RunResult] = []
     left_out: list[str] = []
     for file in files:
         try:
             result = RunResult.read(file.parent)
         except InputError as error:
+            if not isinstance(error.__cause__, NewerRecordError):
+                raise
             left_out.append(f"left out: {error}")
         else:
             found += [result] if result else []

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from engine.base.checks import check_folder
 from engine.base.errors import InputError, unknown_name
-from engine.base.files import check_folder
 from engine.base.options import FineTuning, RunOptions
 from engine.base.spec import Described, Seed
 from engine.data.task import TaskKind

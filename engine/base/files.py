@@ -1,15 +1,11 @@
 """Files that are never seen half-written, and hashes of files."""
 
-import errno
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-
-from engine.base.errors import InputError
 
 RESULT_FILE = "result.json"  # the record beside a student
 WORK = ".work"  # in the folder of a run: what only an unfinished one needs
@@ -55,22 +51,6 @@ def folder_written_atomically(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-def check_folder(place: str, folder: Path) -> None:
-    """Raises InputError where no files can be written to a folder, be it there or to be made; it stays as it is."""
-    try:
-        with suppress(FileNotFoundError):
-            folder.stat()
-        there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-        longest = os.pathconf(there, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
-        if any(len(os.fsencode(part)) > longest for part in folder.parts):
-            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
-        if not there.is_file():  # whoever needs a folder there says so
-            tempfile.TemporaryFile(dir=there).close()
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise InputError.of(place, "this folder cannot be written to", repr(str(folder)), (), f"{why}.") from error
 
 
 def _sync(file: Path) -> None:

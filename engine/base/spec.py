@@ -4,8 +4,6 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from engine.base.errors import InputError
-
 Weight = Annotated[float, Field(ge=0)]
 Score = Annotated[float, Field(ge=-1, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -30,9 +28,3 @@ class TableRow(Spec):
     """A row of a table of text: its cells may have to be read as numbers. `None`: not known."""
 
     model_config = ConfigDict(strict=False)
-
-
-def check_seed(seed: int) -> None:
-    """Raises InputError where a generator takes no such seed."""
-    if not 0 <= seed < SEEDS:
-        raise InputError.of("seed", "out of range", seed, (f"0 to {SEEDS - 1}",))

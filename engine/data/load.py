@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from engine.base.checks import check_seed
 from engine.base.errors import InputError, Problem
-from engine.base.spec import check_seed
 from engine.data.metrics import choose_metrics, positive_class
 from engine.data.task import Task, TaskKind
 
@@ -76,8 +76,7 @@ def load_task(
     from engine.data.sources import read_source, with_test
     from engine.data.splits import check_test, divided, normalised, training_split
 
-    check_seed(seed)
-    _check_limits(limits := {"train": max_train, "validation": max_validation, "test": max_test})
+    _check_numbers(seed, limits := {"train": max_train, "validation": max_validation, "test": max_test})
     source = read_source(data) if test is None else with_test(read_source(data), test)
     train = training_split(source)
     roles = {"text": text, "text_pair": text_pair, "label": label}
@@ -138,8 +137,9 @@ def _positive(schema: Schema, train: pa.Table, wanted: str | None, published: bo
     return found
 
 
-def _check_limits(limits: Mapping[str, int | None]) -> None:
-    """Raises an `InputError` where a role could keep too few rows."""
+def _check_numbers(seed: int, limits: Mapping[str, int | None]) -> None:
+    """Raises an `InputError` where a role could keep too few rows, or nothing can be drawn with the seed."""
+    check_seed(seed)
     least = {"train": 2}
     problems = [
         Problem(f"--max-{role}", "too few rows", str(limit), (f"at least {least.get(role, 1)}",))

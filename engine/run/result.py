@@ -44,11 +44,15 @@ LAYOUT = 3
 third, the first validation set both selected and reported, and nothing had an interval."""
 
 
+class NewerRecordError(ValueError):
+    """A record was written by a newer version, whose layout this one does not know."""
+
+
 def upgraded(record: Any) -> Any:
     """A record in today's layout, whichever it was written in.
 
     Raises:
-        ValueError: It was written by a newer version.
+        NewerRecordError: It was written by a newer version.
 
     Example:
         >>> upgraded({"baseline_score": 0.7, "pipeline": {"teacher": {"policy": "single"}}})
@@ -58,7 +62,7 @@ def upgraded(record: Any) -> Any:
     if not isinstance(layout, int):
         raise ValueError(f"its layout is {layout!r}, which is no number")
     if layout > LAYOUT:
-        raise ValueError(f"it was written by a newer version (layout {layout}, and {LAYOUT} is known)")
+        raise NewerRecordError(f"it was written by a newer version (layout {layout}, and {LAYOUT} is known)")
     for before in range(layout, LAYOUT):
         record = UPGRADES[before](record)
     return record if layout == LAYOUT else record | {"layout": LAYOUT}

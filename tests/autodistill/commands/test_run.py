@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from autodistill.commands.run import _changes, run_picks
 from autodistill.commands.show import Shown
+from autodistill.history.store import Store
 from autodistill.recommend.request import Columns, Limits, Request
 from engine.base.errors import InputError
 from engine.base.options import FineTuning, RunOptions
@@ -152,3 +154,52 @@ def test_a_plain_log_without_a_terminal(at_home: Path) -> None:
     answer = Answer(*RUN, "--out", "runs/other", "--seed", "2")
     assert "student: epoch 1 of 1" in answer.err
     assert "\x1b" not in answer.err + answer.out
+
+
+@pytest.mark.parametrize("command", ["run", "recommend"])
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("--store", "notes.txt"), "--store: the store cannot be opened"),
+        (("--store", "foreign.db"), "--store: the store cannot be written to"),
+        (("--store", "sqlite:///notes.txt/s.db"), "--store: the store cannot be opened"),
+        (("--out", "notes.txt/run"), "--out: this folder cannot be written to"),
+        (("--out", "x" * 300), "--out: this folder cannot be written to"),
+        (("--out", f"runs/{'x' * 300}/a"), "--out: this folder cannot be written to"),
+        (("--cache-dir", "notes.txt/cache"), "--cache-dir: this folder cannot be written to"),
+        (("--teacher-seed", str(2**64)), "--teacher-seed: out of range"),
+    ],
+)
+def test_what_cannot_be_written_to_is_known_before_data_are_read(
+    command: str, given: tuple[str, str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "notes.txt", "these are notes, and no database at all\n" * 50)
+    with sqlite3.connect(tmp_path / "foreign.db") as connection:
+        connection.execute("create table runs (id integer primary key, record text, owner text not null)")
+    connection.close()
+    before = sorted(tmp_path.iterdir())
+    monkeypatch.setattr("engine.data.load.load_task", lambda *_, **__: pytest.fail("the data were read"))
+    assert_one_clear_message(Answer(command, *RUN[1:6], *given), words)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**32), str(2**64)])
+def test_a_seed_that_no_generator_takes(seed: str, at_home: Path) -> None:
+    assert_one_clear_message(Answer(*RUN, "--seed", seed), "--seed")
+
+
+def test_a_store_that_fails_at_the_end_loses_no_run(at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where its disk is full by then: the student is there, and the same command adds the run."""
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "add_run", failing)
+        answer = Answer(*RUN, "--out", "runs/full", "--seed", "3", "--store", "s.db")
+    assert answer.code == 0
+    assert "but not in the store; the same command adds it. --store: the disk is full" in " ".join(answer.err.split())
+    assert Store("s.db").runs() == []
+    assert Answer(*RUN, "--out", "runs/full", "--seed", "3", "--store", "s.db").code == 0
+    assert [run.seed for run in Store("s.db").runs()] == [3]
+
+
+def failing(*_: object) -> bool:
+    raise InputError.of("--store", "the disk is full")

@@ -182,6 +182,27 @@ def test_a_record_that_is_damaged_is_named(tmp_path: Path) -> None:
     assert said.startswith("bad/result.json: not the record of a run")
 
 
+@pytest.mark.parametrize("broken", ["[]", "[" * 100_000, '{"seed": 1' + "0" * 5000 + "}"])
+def test_a_file_that_is_no_record_is_named(broken: str, tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text(broken, "utf-8")
+    (said,) = refusal(tmp_path)
+    assert said.startswith("result.json: not the record of a run")
+
+
+def test_a_record_of_a_newer_version_is_left_out_and_said(tmp_path: Path) -> None:
+    finished(tmp_path / "good", "good")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "result.json").write_text('{"layout": 99, "status": "ok"}', "utf-8")
+    found = read_runs(tmp_path)
+    assert found.frame.source.tolist() == ["run good"]
+    (said,) = found.notes
+    assert said.startswith(
+        f"left out: {tmp_path / 'new' / 'result.json'}: not the record of a run; got it was written by a newer"
+    )
+    with pytest.raises(InputError, match=r"neither a table of runs nor runs.*left out: .*result\.json"):
+        read_runs(tmp_path / "new")
+
+
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
     written(tmp_path / "notes.csv", {"text": "no runs", "label": 1})
     (said,) = refusal(tmp_path)
