@@ -106,7 +106,7 @@ def bilstm_measures(task: Task, machine: Machine, settings: BiLSTMSettings = DEF
     task = sampled(task, settings)
     training = settings.training(task)
     start = _start(task, machine, settings)
-    key = hash_of("bi_lstm", settings, training.model_dump_json(), task.fingerprint)
+    key = hash_of("bi_lstm", settings, training.model_dump_json(), task.fingerprint, machine.precision)
     change_unit(start[0], task.unit)
     with one_thread():
         measures = gold_scores("Bi-LSTM", start, task, training, settings.seed, key, machine)
