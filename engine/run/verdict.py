@@ -142,7 +142,7 @@ def _of_simple_models(result: RunResult) -> Iterator[str]:
 
 def _of_a_wrong_teacher(result: RunResult) -> Iterator[str]:
     simple, teacher = _simple(result), result.teacher_score
-    if not simple or teacher is None or teacher > max(simple.values()):
+    if not simple or teacher is None or teacher > max(simple.values()) or _classes(result) == 1:
         return
     role = max(simple, key=simple.__getitem__)
     other = SIMPLE_MODELS[role][0].lower() + SIMPLE_MODELS[role][1:]
