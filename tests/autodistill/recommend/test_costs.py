@@ -54,6 +54,14 @@ def test_a_teacher_is_held_against_the_answer_that_is_scored() -> None:
         assert f"not clearly above that of {words} (" in warning
 
 
+def test_rows_of_one_class_tell_nothing_of_a_teacher() -> None:
+    task = toy_task("pair", rows=96, held_out=48)
+    rows = task.validation["validation"].filter(lambda row: row["label"] == 1)
+    task = replace(task, validation={"validation": rows})
+    perfect = {"validation": measure(task, rows, rows["label"][:])}
+    assert _teacher_warnings(task, score_facts(task, {"teacher": perfect, "linear": perfect})) == []
+
+
 def test_a_teacher_that_knows_more_is_not_warned_of() -> None:
     task = toy_task("pair", rows=96, held_out=48)
     rows = task.validation["validation"]
