@@ -82,7 +82,7 @@ class AutoDistiller:
             teacher: A hub name, a folder or `scratch:layers=L,hidden=H`.
             student: The same, or `layers:K`; several are compared.
             members: Further teachers, named likewise; with them, teams of teachers are compared too.
-            training: Of every pipeline; what is None there gets the paper's value for the task.
+            training: Of every pipeline; what is None there gets what suits the task and the models.
             description: The task in a sentence or two.
             columns: Keyword arguments of `load_task`.
 

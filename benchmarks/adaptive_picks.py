@@ -34,7 +34,7 @@ FEWEST = 12
 """Configurations of a pair that make choosing among them a question."""
 BUDGETS = (3, 5, 8, 10)
 LIKENESS_COST = 1.0
-"""Deduction of the adaptive way for an exact copy, in standard deviations of the places."""
+"""Deduction of the adaptive way for an exact copy, in standard deviations of the standings."""
 
 
 @dataclass(frozen=True)

@@ -233,8 +233,9 @@ def _student_alone(run: Run) -> Measures:
 
 
 def _lacking(known: RunResult, student_alone: bool, expected: Expected) -> bool:
-    """Whether a finished run is to be compared with what it was not compared with yet."""
-    return student_alone and (known.student_alone_score is None or not expected.others.keys() <= known.scores.keys())
+    """Whether a run is to be compared with what it was not compared with yet; one that pauses, with itself alone."""
+    others = expected.others.keys() if known.status == "ok" else set()
+    return student_alone and (known.student_alone_score is None or not others <= known.scores.keys())
 
 
 def _compared(known: RunResult, run: Run, expected: Expected) -> RunResult:

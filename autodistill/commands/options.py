@@ -138,7 +138,7 @@ OPTIONS |= {
     "json": Option(bool, "Print the result as JSON.", default=False),
     "pipeline": Option(str | None, "TOML, YAML or JSON, or a preset. Default: mi_alpha.", MODELS),
     "set": Option(list[str] | None, "Change a key: prediction.kind=mse. Repeatable.", MODELS),
-    "paper": Option(bool, "Epochs and text lengths of the Distiller paper, whatever the data.", MODELS, default=False),
+    "paper": Option(bool, "Epochs, lengths and learning rate of the Distiller paper.", MODELS, default=False),
     "augment": Option(str | None, "Operators in their order: random,mixup; or none.", MODELS),
     "policy": Option(
         str, "Operators in their order, such as random+mixup.", MODELS, names=("--augment", "--policy"), default=...

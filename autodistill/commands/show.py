@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from autodistill.commands.units import MISSING, duration, figure, large
+from autodistill.commands.units import MISSING, duration, figure, large, megabytes, milliseconds
 from engine.base.errors import counted
 from engine.data.metrics import with_interval
 from engine.run.verdict import SIMPLE_MODELS
@@ -77,7 +77,7 @@ def comparison(result: RunResult, bilstm: BiLSTMCosts, *more: str) -> Shown:
     rows = []
     for role, (parameters, size, latency) in zip(ROLES, figures, strict=True):
         score = _score(result, role, result.split or "", result.metric)
-        rows.append([ROLES[role], score, large(parameters), _megabytes(size), _milliseconds(latency)])
+        rows.append([ROLES[role], score, large(parameters), megabytes(size), milliseconds(latency)])
     head = ["", result.named(result.metric), "parameters", "size", "latency"]
     record = result.model_dump() | {"bilstm": asdict(bilstm)}
     whole = run(result)
@@ -91,14 +91,6 @@ def _in_a_sentence(result: RunResult) -> Iterator[str]:
     if beaten and result.distillation_ratio is not None and result.latency_ms and result.teacher_latency_ms:
         faster = f"The student is {result.teacher_latency_ms / result.latency_ms:.1f} times as fast as its teacher"
         yield f"{faster} and keeps {100 * result.distillation_ratio:.0f} % of its {result.metric}."
-
-
-def _megabytes(value: float | None) -> str:
-    return figure(value, ".3g", " MB")
-
-
-def _milliseconds(value: float | None) -> str:
-    return figure(value, ".3g", " ms")
 
 
 def _score_rows(result: RunResult, roles: Sequence[str]) -> Iterator[Row]:
@@ -119,8 +111,8 @@ def _size_rows(result: RunResult, width: int) -> Iterator[Row]:
     """Sizes and times of teacher and student."""
     for name, field, shown in (
         ("parameters", "parameters", large),
-        ("size on disk", "size_mb", _megabytes),
-        ("latency, one example", "latency_ms", _milliseconds),
+        ("size on disk", "size_mb", megabytes),
+        ("latency, one example", "latency_ms", milliseconds),
         ("examples per second", "throughput", large),
     ):
         values = (getattr(result, f"teacher_{field}"), getattr(result, field))
@@ -211,7 +203,7 @@ def _lines_about(found: Recommendation) -> Iterator[str]:
     )
     for student in found.students:
         sizes = f"{large(student.parameters)} parameters (teacher {large(found.teacher_parameters)})"
-        served = f"{figure(student.size_mb, '.3g', ' MB')}, {figure(student.latency_ms, '.3g', ' ms')} an example"
+        served = f"{megabytes(student.size_mb)}, {milliseconds(student.latency_ms)} an example"
         yield f"student {student.name}: {sizes}, {served}"
     for member in found.members:
         score = member.score(found.metric, found.split)

@@ -1,5 +1,7 @@
 """Figures as people read them: three digits, a unit, and a dash where there is none."""
 
+from engine.base.errors import digits
+
 MISSING = "–"
 
 
@@ -7,14 +9,14 @@ def large(value: float | None) -> str:
     """A count in three digits.
 
     Example:
-        >>> large(22_713_216), large(812.4), large(None)
-        ('22.7 M', '812', '–')
+        >>> large(22_713_216), large(999_700), large(812.4), large(None)
+        ('22.7 M', '1 M', '812', '–')
     """
     if value is None:
         return MISSING
     for factor, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value >= factor:
-            return f"{value / factor:.3g}{unit}"
+        if value >= 0.9995 * factor:
+            return f"{digits(value / factor)}{unit}"
     return f"{value:.0f}"
 
 
@@ -30,11 +32,31 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def figure(value: float | None, form: str, unit: str = "") -> str:
-    """A figure in a format, with its unit.
+def figure(value: float | None, form: str) -> str:
+    """A figure in a format.
 
     Example:
-        >>> figure(0.98765, ".3f"), figure(12.34, ".3g", " ms"), figure(None, ".3f")
-        ('0.988', '12.3 ms', '–')
+        >>> figure(0.98765, ".3f"), figure(None, ".3f")
+        ('0.988', '–')
     """
-    return MISSING if value is None else f"{value:{form}}{unit}"
+    return MISSING if value is None else f"{value:{form}}"
+
+
+def megabytes(value: float | None) -> str:
+    """A size.
+
+    Example:
+        >>> megabytes(90.87), megabytes(1341.2)
+        ('90.9 MB', '1,341 MB')
+    """
+    return MISSING if value is None else f"{digits(value)} MB"
+
+
+def milliseconds(value: float | None) -> str:
+    """A short time.
+
+    Example:
+        >>> milliseconds(4.1137), milliseconds(None)
+        ('4.11 ms', '–')
+    """
+    return MISSING if value is None else f"{digits(value)} ms"

@@ -1,7 +1,7 @@
 """`autodistill evaluate`: what the recommender is worth on datasets that it has not seen, and beside what.
 
 Decided here: which figures are reported. Every predictor is fitted on the same folds and measured by the same
-measures; where the recommender's does not beat the mean rank of configurations, a note says so.
+measures; a note says whether the recommender's clearly beats the mean rank of configurations.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -142,8 +142,9 @@ def _sentences(held_out: Mapping[str, list[HeldOut]], predictor: str, table: Run
     if SIMPLE in held_out and predictor != SIMPLE:
         own, simple = (leave_one_out.by_dataset(held_out[name]).spearman for name in (predictor, SIMPLE))
         gains = (own - simple).dropna()
-        verb = "beats" if gains.mean() > 0 else "does not beat"
         if len(gains):
+            _, low, _ = leave_one_out.differences(held_out[predictor], held_out[SIMPLE]).get("spearman", (0.0,) * 3)
+            verb = "beats" if low > 0 else "is not clearly better than" if gains.mean() > 0 else "does not beat"
             yield (
                 f"{predictor} {verb} the mean rank of configurations: {gains.mean():+.3f} in rank correlation, "
                 f"better on {(gains > 0).sum()} of {counted(len(gains), 'dataset')}"
@@ -155,7 +156,8 @@ def _sentences(held_out: Mapping[str, list[HeldOut]], predictor: str, table: Run
     counts = runs.groupby("dataset").configuration.nunique()
     everywhere = (runs.groupby("configuration").dataset.nunique() == len(counts)).sum()
     if len(counts):
-        yield f"{counts.min()} to {counts.max()} configurations on a dataset, {everywhere} of them on every dataset"
+        many = " to ".join(map(str, sorted({counts.min(), counts.max()})))
+        yield f"{many} configurations on a dataset, {everywhere} of them on every dataset"
     if counts.median() < FEW_CONFIGURATIONS:
         yield (
             "so few configurations tell which models suit, and little about pipelines: most of them differ in teacher "

@@ -25,6 +25,7 @@ from engine.pipeline.components import MIAlpha
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.team import AutoSKD, AverageTeam
 from engine.run.result import Member, RunCosts
+from engine.run.verdict import WRONG, constant
 
 if TYPE_CHECKING:
     from autodistill.recommend.request import Request
@@ -144,17 +145,19 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
 
 
 def _teacher_warnings(task: Task, facts: Mapping[str, Any]) -> list[str]:
-    """What makes any ratio to this teacher mean little, in words."""
+    """What makes any ratio to this teacher mean little, in words; rows of one class tell nothing of a teacher."""
     metric, split, score, trivial = task.metric, facts["split"], facts["teacher_score"], facts["trivial_score"]
     low, linear = facts["intervals"]["teacher"][split][metric][0], facts["scores"].get("linear", {}).get(split)
-    found = []
+    found: list[str] = []
+    if task.kind == "classification" and len(set(task.held_out[split]["label"][:])) == 1:
+        return found
     if trivial is not None and low <= trivial:
-        what = f"not clearly above always giving the commonest answer ({trivial:.3f})"
+        always = constant(task.kind, metric, task.labels[task.positive] if metric == "f1" else None)
+        what = f"not clearly above that of {always} ({trivial:.3f})"
         found.append(f"The teacher's {metric} is {score:.3f}, {what}: the distillation ratio means little here.")
     if linear and score <= linear[metric]:
         what = f"no more than that of a linear model on TF-IDF ({linear[metric]:.3f})"
-        why = "it is the wrong one for this dataset, or has learned too little"
-        found.append(f"The teacher's {metric} is {score:.3f}, {what}: {why}.")
+        found.append(f"The teacher's {metric} is {score:.3f}, {what}: {WRONG}.")
     return found
 
 

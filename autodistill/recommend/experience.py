@@ -15,6 +15,7 @@ import pandas as pd
 
 from autodistill.ranking.calibration import FEWEST_DATASETS
 from autodistill.ranking.past import MODELS
+from engine.base.errors import digits
 from engine.data.task import KINDS
 
 EPOCHS = "training.epochs"
@@ -98,11 +99,7 @@ def _reason(name: str, own: pd.Series, before: pd.Series, near: np.ndarray) -> s
         past = "past ones" if len(others) == len(before) else "most past ones"
         return f"{WORDS[name].format(asked)} ({past} {known})"
     unit, after = (1e6, " M") if name.endswith("_parameters") else (1.0, "")
-    asked = " to ".join(_figure(end / unit) for end in dict.fromkeys((own.min(), own.max())))
-    ends = others[others <= own.min()].max(), others[others >= own.max()].min()
-    known = " and ".join(f"{_figure(end / unit)}{after}" for end in dict.fromkeys(ends) if not np.isnan(end))
+    asked = " to ".join(digits(end / unit) for end in dict.fromkeys((own.min(), own.max())))
+    ends = {others[others <= own.max()].max(), others[others >= own.min()].min()}
+    known = " and ".join(f"{digits(end / unit)}{after}" for end in sorted(ends) if not np.isnan(end))
     return f"{WORDS[name].format(asked, '' if asked == '1' else 's')} (nearest past ones: {known})"
-
-
-def _figure(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"

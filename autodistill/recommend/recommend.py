@@ -29,7 +29,7 @@ from autodistill.recommend.experience import experience
 from autodistill.recommend.record import Pick, Recommendation, StudentFacts
 from autodistill.recommend.request import Limits, Request
 from autodistill.recommend.space import pipelines
-from engine.base.errors import InputError
+from engine.base.errors import InputError, digits
 from engine.base.progress import Reporter
 from engine.pipeline.explain import checked
 from engine.pipeline.pipeline import Pipeline
@@ -115,10 +115,10 @@ def within(candidates: pd.DataFrame, limits: Limits, costs: Mapping[str, Costs])
             continue
         kept &= cost <= limit
         if not kept.any():
-            hint = f"The least is {cost.min():,.3g} {unit}."
+            hint = f"The least is {digits(cost.min())} {unit}."
             if option == "--budget":
                 hint += " Fewer epochs take less: --set training.epochs=…"
-            raise InputError.of(option, "no pipeline stays within this", f"{limit:,.3g} {unit}", (), hint)
+            raise InputError.of(option, "no pipeline stays within this", f"{digits(limit)} {unit}", (), hint)
     return candidates[kept].reset_index(drop=True)
 
 

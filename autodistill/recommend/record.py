@@ -35,7 +35,7 @@ class Pick(Record):
     rank: int
     student: str
     pipeline: dict[str, Any]
-    """With every default, resolved for the task."""
+    """With every default; the length of texts and the learning rate are settled by the run, which knows its models."""
     key: str
     """Of the pipeline."""
     standing: float

@@ -79,6 +79,16 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def digits(value: float) -> str:
+    """A figure in three digits, or all that stand before its point.
+
+    Example:
+        >>> digits(0.0642), digits(12.34), digits(999.7), digits(1341.2)
+        ('0.0642', '12.3', '1,000', '1,341')
+    """
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
+
+
 def shown(value: Any) -> str:
     """A value for a message, cut to 60 characters.
 

@@ -104,11 +104,8 @@ def in_words(measures: Measures) -> str:
 
 
 def interval(task: Task, rows: Dataset, metric: str, score: float, drawn: np.ndarray) -> Interval:
-    """The 95 % interval of a score on some rows, from its draws (B,), moved so that their median is the score.
-
-    Draws of a mean over classes of few rows lie below the score, all of them where classes are thousands.
-    """
-    low, high = np.quantile(drawn, [TAIL, 1 - TAIL]) - np.median(drawn) + score
+    """The 95 % interval of a score on some rows, from its draws (B,)."""
+    low, high = _middle(drawn, score)
     low, high = max(low, -1.0 if metric in CORRELATIONS else 0.0), min(high, 1.0)
     telling = _telling(task, rows, metric)
     if telling == len(rows) or (np.ptp(drawn) == 0 and low in (0, 1)):
@@ -128,7 +125,8 @@ def ratio_interval(task: Task, rows: Dataset, student: Measured, teacher: Measur
     above, below = _drawn(task, rows, student), _drawn(task, rows, teacher)
     usable = below > 0
     ratios = above[usable] / below[usable]
-    low, high = np.quantile(ratios, [TAIL, 1 - TAIL])
+    low, high = _middle(ratios, student.scores[metric] / teacher.scores[metric])
+    low = low if metric in CORRELATIONS else max(low, 0.0)
     if np.ptp(above) == 0 or np.ptp(below) == 0:  # the draws of one of them know less than its interval
         bounds = [measured.intervals[metric] for measured in (student, teacher)]
         low, high = min(low, bounds[0][0] / bounds[1][1]), max(high, bounds[0][1] / bounds[1][0])
@@ -145,12 +143,21 @@ def lead_intervals(task: Task, rows: Dataset, student: Measured, others: Mapping
         if not _paired(rows, student, other):
             continue
         ours, theirs = _drawn(task, rows, student), _drawn(task, rows, other)
-        low, high = np.quantile(ours - theirs, [TAIL, 1 - TAIL])
+        low, high = _middle(ours - theirs, student.scores[task.metric] - other.scores[task.metric])
         if np.ptp(ours) == 0 or np.ptp(theirs) == 0:  # as above
             bounds = [measured.intervals[task.metric] for measured in (student, other)]
             low, high = min(low, bounds[0][0] - bounds[1][1]), max(high, bounds[0][1] - bounds[1][0])
         found[role] = _rounded(low, high)
     return found
+
+
+def _middle(drawn: np.ndarray, value: float) -> tuple[float, float]:
+    """Between what 95 % of the draws (B,) of a value lie, moved so that their median is the value.
+
+    Those of a mean over classes of few rows lie below it, all of them where classes are thousands.
+    """
+    low, high = np.quantile(drawn, [TAIL, 1 - TAIL]) - np.median(drawn) + value
+    return float(low), float(high)
 
 
 def _rounded(low: float, high: float) -> Interval:

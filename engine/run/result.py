@@ -207,7 +207,7 @@ class RunResult(Record):
     student_alone_score: float | None = None  # of the student fine-tuned without a teacher, where it was asked for
     distillation_ratio: float | None = None
     ratio_interval: list[float] | None = None  # low and high, 95 %, paired: teacher and student on the same rows
-    trivial_score: float | None = None  # of always answering the majority class (the majority tag, the mean)
+    trivial_score: float | None = None  # of one answer to all: the commonest class or tag, the mean; for F1 its class
     scores: dict[str, Scores] = {}
     """Role → held-out set → metric → score. Roles are `teacher` and `student`; where known, `student_alone`, `bilstm`
     (a small Bi-LSTM that learns from gold labels) and `linear` (a linear model on TF-IDF)."""

@@ -1,17 +1,19 @@
 """What the figures of a run say, in plain words: whether the student is worth serving, and what to change if not.
 
-Decided here: a score is clearly above another one where the 95 % interval of their difference is above 0, or, where
-that is not known, the interval of the score above the other one; half as far again where the best of several epochs was
-chosen on these very rows. Nothing is left unsaid that is known: the commonest answer, classes that are never found,
-simple models, the student alone, what was predicted.
+Decided here: a score is clearly above another one where the 95 % interval of their difference is above 0. Where the
+best of several epochs was chosen on these very rows, intervals reach half as far again; of models that answered other
+rows, the interval of the difference follows from their own. Nothing is left unsaid that is known: the commonest answer,
+classes that are never found, simple models, the student alone, what was predicted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 from engine.base.errors import counted
 from engine.data.metrics import with_interval
+from engine.data.task import TaskKind
 from engine.run.result import RunResult
 
 KEPT = 0.9
@@ -25,6 +27,8 @@ FEWEST = 5
 SELECTED = 1.5
 SIMPLE_MODELS = {"linear": "A linear model on TF-IDF", "bilstm": "A small Bi-LSTM that learns from the labels alone"}
 """Role → a model that costs next to nothing."""
+WRONG = "it is the wrong one for this dataset, or has learned too little"
+"""Of a teacher that is no better than such a model."""
 
 Bounds = tuple[float, float]
 
@@ -39,18 +43,23 @@ def verdict(result: RunResult) -> list[str]:
 def _bounds(result: RunResult, role: str, metric: str) -> Bounds | None:
     """Between what a role's score lies."""
     score, bounds = result.on_split(role).get(metric), result.interval(role, metric)
-    if score is None or not bounds:
-        return None if score is None else (score, score)
+    return None if score is None else _widened(result, score, bounds or (score, score))
+
+
+def _widened(result: RunResult, value: float, bounds: Sequence[float]) -> Bounds:
+    """The interval of a value, wider where these rows have also selected."""
     far = SELECTED if result.split == result.selected_on else 1.0
-    return score - far * (score - bounds[0]), score + far * (bounds[1] - score)
+    return value - far * (value - bounds[0]), value + far * (bounds[1] - value)
 
 
 def _lead(result: RunResult, role: str, score: float) -> Bounds:
     """Between what the student's lead over a role lies, which reaches a score."""
+    own = result.student_score or 0.0
     if bounds := result.lead_intervals.get(role):
-        return bounds[0], bounds[1]
-    low, high = _bounds(result, "student", result.metric) or (result.student_score or 0.0,) * 2
-    return low - score, high - score
+        return _widened(result, own - score, bounds)
+    low, high = _bounds(result, "student", result.metric) or (own, own)
+    least, most = _bounds(result, role, result.metric) or (score, score)
+    return own - score - math.hypot(own - low, most - score), own - score + math.hypot(high - own, score - least)
 
 
 def _simple(result: RunResult) -> dict[str, float]:
@@ -60,29 +69,42 @@ def _simple(result: RunResult) -> dict[str, float]:
 
 
 def _learned(result: RunResult, role: str) -> bool:
-    """Whether a role is clearly better than one constant answer, or tells classes apart that count unequally."""
+    """Whether a role is clearly better than one constant answer, or tells classes apart that count unequally.
+
+    Where all rows are of one class, or the answer has no score, nothing shows that it is not.
+    """
     bounds = _bounds(result, role, result.metric)
     above = result.trivial_score is None or bounds is None or bounds[0] > result.trivial_score
-    return above or _tells_apart(result, role)
+    return above or _classes(result) == 1 or _tells_apart(result, role)
+
+
+def _classes(result: RunResult) -> int:
+    """Of how many classes the rows are that report."""
+    return sum(each.rows > 0 for each in result.classes)
 
 
 def _tells_apart(result: RunResult, role: str) -> bool:
     """Whether it finds more of each class on average than one constant answer does."""
-    bounds, classes = _bounds(result, role, "balanced_accuracy"), sum(each.rows > 0 for each in result.classes)
+    bounds, classes = _bounds(result, role, "balanced_accuracy"), _classes(result)
     return bounds is not None and classes > 1 and bounds[0] > 1 / classes
+
+
+def constant(kind: TaskKind, metric: str, positive: str | None) -> str:
+    """The one answer whose score is the trivial one, in words; of F1 it is its class."""
+    one = "the mean" if kind == "regression" else "the commonest answer"
+    return f"always giving {positive if metric == 'f1' else one}"
 
 
 def _of_the_commonest_answer(result: RunResult) -> Iterator[str]:
     trivial, score, bounds = result.trivial_score, result.student_score, _bounds(result, "student", result.metric)
     if trivial is None or score is None or bounds is None:
         return
-    if sum(each.rows > 0 for each in result.classes) == 1:
+    if _classes(result) == 1:
         yield f"All rows of {result.split} are of one class: their score says little of what the student has learned."
         return
     shown = with_interval(score, result.interval("student", result.metric))
     named = f"The student's {result.named(result.metric)}, {shown},"
-    one = "the mean" if result.task_kind == "regression" else "the commonest answer"
-    always = f"that of always giving {result.positive if result.metric == 'f1' else one}, {trivial:.3f}"
+    always = f"that of {constant(result.task_kind, result.metric, result.positive)}, {trivial:.3f}"
     if bounds[0] > trivial:
         yield f"{named} is clearly above {always}."
     elif _tells_apart(result, "student"):
@@ -120,12 +142,12 @@ def _of_simple_models(result: RunResult) -> Iterator[str]:
 
 def _of_a_wrong_teacher(result: RunResult) -> Iterator[str]:
     simple, teacher = _simple(result), result.teacher_score
-    if not simple or teacher is None or teacher > max(simple.values()):
+    if not simple or teacher is None or teacher > max(simple.values()) or _classes(result) == 1:
         return
     role = max(simple, key=simple.__getitem__)
     other = SIMPLE_MODELS[role][0].lower() + SIMPLE_MODELS[role][1:]
     against = f"reaches {teacher:.3f} itself, {other} {simple[role]:.3f}"
-    yield f"The teacher {against}: it is the wrong one for this dataset, or has learned too little."
+    yield f"The teacher {against}: {WRONG}."
 
 
 def _of_the_student_alone(result: RunResult) -> Iterator[str]:
@@ -150,7 +172,8 @@ def _of_the_teacher(result: RunResult) -> Iterator[str]:
     between = f" ({100 * bounds[0]:.0f} % to {100 * bounds[1]:.0f} %)" if bounds else ""
     kept = f"{100 * ratio:.0f} %{between} of the teacher's {result.named(result.metric)}, {result.teacher_score:.3f}"
     if not _learned(result, "teacher"):
-        kept += ", which is itself not clearly above the commonest answer, so that this says little"
+        above = constant(result.task_kind, result.metric, result.positive)
+        kept += f", which is itself not clearly above that of {above}, so that this says little"
     yield f"It keeps {kept}." if ratio > 0 else f"It keeps nothing of the teacher's score, {result.teacher_score:.3f}."
 
 

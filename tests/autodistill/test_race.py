@@ -134,6 +134,17 @@ def test_a_race(tmp_path: Path, task: Task) -> None:
     assert again.worked == {}
 
 
+def test_a_race_beside_students_alone_repeats_nothing(tmp_path: Path, task: Task) -> None:
+    """A pick that was stopped is compared with no Bi-LSTM, and lacks nothing: it was trained again from its start."""
+    whole = race(task, tmp_path / "race").model_copy(update={"student_alone": True})
+    outcomes = run_picks(whole, entrants := picks(task)[:2], Ear())
+    assert [outcome.result.status for outcome in outcomes] == ["ok", "pruned"]
+    assert "bilstm" in outcomes[0].result.scores
+    repeated = run_picks(whole, entrants, again := Ear())
+    assert [outcome.result for outcome in repeated] == [outcome.result for outcome in outcomes]
+    assert again.worked == {}
+
+
 STILL = {"epochs": 6, "learning_rate": 1e-12}
 
 

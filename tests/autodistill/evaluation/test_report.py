@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from autodistill.commands import show
 from autodistill.evaluation.figures import draw
-from autodistill.evaluation.report import evaluate
+from autodistill.evaluation.leave_one_out import HeldOut
+from autodistill.evaluation.report import _sentences, evaluate
 from autodistill.ranking.fitted import PREDICTORS
 from autodistill.ranking.past import Rank, RunTable
 from cli import app
@@ -62,6 +65,27 @@ def test_it_says_so_where_it_does_not_beat_the_mean_rank(tmp_path: Path) -> None
     assert any(note.startswith("random does not beat the mean rank") for note in found.notes)
 
 
+@pytest.mark.parametrize(
+    ("gains", "words"),
+    [
+        ([0.2, 0.1, 0.3, 0.2], "beats the mean rank of configurations: +0.200 in rank correlation, better on 4 of 4"),
+        ([0.5, -0.1, 0.0, 0.1], "is not clearly better than the mean rank of configurations: +0.125"),
+        ([0.5, 0.1], "is not clearly better than the mean rank of configurations: +0.300"),
+        ([-0.2, 0.1, 0.0], "does not beat the mean rank of configurations: -0.033"),
+    ],
+)
+def test_it_beats_the_mean_rank_where_the_interval_says_so(gains: list[float], words: str) -> None:
+    """On the published runs +0.108 (−0.014 to 0.323) was said to beat it."""
+    table = made_up(everywhere_the_same, datasets=len(gains))
+
+    def reached(scores: Sequence[float]) -> list[HeldOut]:
+        pairs = zip(table.names, scores, strict=True)
+        return [HeldOut(name, table.runs, {"spearman": score}, lambda _: np.zeros(1)) for name, score in pairs]
+
+    held_out = {"mixed": reached([0.3 + gain for gain in gains]), "mean_rank": reached([0.3] * len(gains))}
+    assert next(_sentences(held_out, "mixed", table)).startswith(f"mixed {words}")
+
+
 @pytest.mark.parametrize("predictor", ["mixed", "ridge", "mean_rank"])
 def test_two_datasets_are_enough(predictor: str, tmp_path: Path) -> None:
     table = made_up(everywhere_the_same, datasets=2)
@@ -85,7 +109,7 @@ def test_one_run_of_a_dataset_of_its_own_sways_no_figure(tmp_path: Path) -> None
         (),
     )
     assert set(found.interval_coverages) == set(table.names)
-    assert "12 to 12 configurations on a dataset, 12 of them on every dataset" in found.notes
+    assert "12 configurations on a dataset, 12 of them on every dataset" in found.notes
     assert found.datasets["mine@f"] == {}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from autodistill.recommend.costs import _teacher_warnings, cost_parts
@@ -24,7 +26,7 @@ def test_what_costs_the_same_is_measured_once() -> None:
 @pytest.mark.parametrize(
     ("right", "words"),
     [
-        (0.1, ["not clearly above always giving the commonest answer", "it is the wrong one"]),
+        (0.1, ["not clearly above that of always giving the commonest answer", "it is the wrong one"]),
         (0.75, ["no more than that of a linear model on TF-IDF (1.000): it is the wrong one for this dataset"]),
         (1.0, ["no more than that of a linear model on TF-IDF (1.000): it is the wrong one for this dataset"]),
     ],
@@ -39,6 +41,25 @@ def test_a_teacher_to_which_a_ratio_means_little(right: float, words: list[str])
     warnings = _teacher_warnings(task, score_facts(task, {"teacher": teacher, "linear": linear}))
     assert len(warnings) == len(words)
     assert all(word in warning for word, warning in zip(words, warnings, strict=True))
+
+
+def test_a_teacher_is_held_against_the_answer_that_is_scored() -> None:
+    """It was always called the commonest one: of F1 it is the positive class, of values the mean."""
+    pairs, values = toy_task("pair", rows=96, held_out=48), toy_task("regression", rows=96, held_out=48)
+    rare = replace(pairs, metric="f1", metrics=("f1", "accuracy"))
+    for task, answer, words in ((rare, 0, "always giving good"), (values, 0.0, "always giving the mean")):
+        rows = task.validation["validation"]
+        teacher = {"validation": measure(task, rows, [answer] * len(rows))}
+        (warning,) = _teacher_warnings(task, score_facts(task, {"teacher": teacher}))
+        assert f"not clearly above that of {words} (" in warning
+
+
+def test_rows_of_one_class_tell_nothing_of_a_teacher() -> None:
+    task = toy_task("pair", rows=96, held_out=48)
+    rows = task.validation["validation"].filter(lambda row: row["label"] == 1)
+    task = replace(task, validation={"validation": rows})
+    perfect = {"validation": measure(task, rows, rows["label"][:])}
+    assert _teacher_warnings(task, score_facts(task, {"teacher": perfect, "linear": perfect})) == []
 
 
 def test_a_teacher_that_knows_more_is_not_warned_of() -> None:

@@ -49,6 +49,12 @@ def test_runs_of_papers_were_made_with_the_papers_epochs() -> None:
     np.testing.assert_array_equal(found.outside, [False, True])
 
 
+def test_past_values_between_those_of_several_candidates_are_named_too() -> None:
+    """None was named: it is neither below the smallest student nor above the largest."""
+    found = experience(runs(student_parameters=[4e6, 110e6]), on(3, student_parameters=30e6))
+    assert found.reasons == ["student of 4 to 110 M parameters (nearest past ones: 30 M)"]
+
+
 @pytest.mark.parametrize("rows", np.geomspace(1_200, 500_000, 25).round())
 def test_nothing_between_the_published_datasets_is_far_from_them(rows: float) -> None:
     assert not experience(runs(n_train=rows), PUBLISHED).outside.any()

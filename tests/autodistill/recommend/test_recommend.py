@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ import pytest
 from autodistill import AutoDistiller, Limits
 from autodistill.history.store import Store
 from autodistill.recommend.experience import Experience, experience
+from autodistill.recommend.recommend import within
 from autodistill.recommend.record import Recommendation, in_words
 from autodistill.recommend.space import pipelines
 from engine import Pipeline, load_task
@@ -193,6 +196,16 @@ def test_a_limit_that_nothing_keeps_says_what_the_least_is(
     with pytest.raises(InputError, match="The least is") as caught:
         recommend(folder, task, limits=limits)
     assert caught.value.problems[0].place == place
+
+
+def test_limits_are_said_in_whole_figures() -> None:
+    """The least of two runs was 1.83e+03 s."""
+    made = pd.DataFrame({"student": "s", "predicted_seconds": [1834.0, 2000.0], "student_parameters": 22_713_216})
+    costs: Any = {"s": SimpleNamespace(latency_ms=2.0)}
+    with pytest.raises(InputError, match=r"got 1,200 s a run\. The least is 1,834 s a run"):
+        within(made, Limits(seconds=1200), costs)
+    with pytest.raises(InputError, match=r"got 20,000,000 parameters\. The least is 22,713,216 parameters"):
+        within(made, Limits(parameters=20e6), costs)
 
 
 def test_several_students_are_compared(folder: Path, task: Task, found: Recommendation) -> None:

@@ -230,6 +230,22 @@ def test_thousands_of_classes_fit_into_memory() -> None:
     assert measured.intervals["f1_macro"][0] < measured.scores["f1_macro"] < measured.intervals["f1_macro"][1]
 
 
+def test_a_ratio_and_a_lead_lie_in_their_intervals_however_many_the_classes() -> None:
+    """Draws miss classes of two rows, of the one model more than of the other."""
+    random = np.random.default_rng(0)
+    gold = random.integers(1_000, size=2_000)
+    task = _by(classes(gold.tolist(), 1_000), "f1_macro")
+    student, teacher = (
+        measure(task, task.train, np.where(random.random(2_000) < right, gold, (gold + 1) % 1_000).tolist())
+        for right in (0.7, 0.9)
+    )
+    one, other = (measured.scores["f1_macro"] for measured in (student, teacher))
+    low, high = ratio_interval(task, task.train, student, teacher)
+    assert low < one / other < high
+    low, high = lead_intervals(task, task.train, student, {"teacher": teacher})["teacher"]
+    assert low < one - other < high
+
+
 def test_more_errors_never_make_it_surer() -> None:
     gold = np.arange(50) % 2
     task = classes(gold.tolist(), 2)

@@ -75,7 +75,11 @@ def test_against_the_commonest_answer(student: float, words: str) -> None:
 def test_against_the_mean() -> None:
     scores = {"student": {"test": {"spearman": -0.5}}}
     run = a_run(student=-0.5, task_kind="regression", trivial_score=0.0, metric="spearman", scores=scores)
-    assert "is below that of always giving the mean, 0.000" in " ".join(verdict(run))
+    told = " ".join(verdict(run))
+    assert "is below that of always giving the mean, 0.000" in told
+    teacher = {"scores": scores | {"teacher": {"test": {"spearman": -0.1}}}}
+    told = " ".join(verdict(run.model_copy(update={**teacher, "distillation_ratio": 0.5})))
+    assert "itself not clearly above that of always giving the mean, so that this says little" in told
 
 
 def test_without_an_interval_the_score_itself_counts() -> None:
@@ -104,9 +108,11 @@ def test_a_student_below_the_commonest_answer_may_tell_rare_classes_apart() -> N
 
 
 def test_nothing_can_be_told_from_one_class() -> None:
-    told = said(student=0.98, trivial_score=1.0, classes=of_classes((0.98, 0.0), (200, 0)))
+    told = with_simple(0.95, student=0.98, trivial_score=1.0, classes=of_classes((0.98, 0.0), (200, 0)))
     assert "All rows of test are of one class: their score says little" in told
+    assert "wrong one" not in told
     assert "learned nothing" not in told
+    assert "What may help" not in told
 
 
 def test_against_f1_of_always_answering_its_class() -> None:
@@ -150,6 +156,21 @@ def test_a_difference_is_judged_by_its_own_interval() -> None:
     unclear = {"bilstm": [-0.01, 0.3], "student_alone": [-0.01, 0.3]}
     assert "0.700; the student is not clearly better, and costs more." in with_simple(0.7, lead_intervals=unclear)
     assert "+0.150, lies within the error." in said(student_alone_score=0.7, lead_intervals=unclear)
+
+
+def test_a_difference_on_rows_that_selected_needs_more() -> None:
+    near = {"lead_intervals": {"bilstm": [0.001, 0.02], "student_alone": [0.001, 0.02]}, "selected_on": "test"}
+    assert "0.840; the student is not clearly better" in with_simple(0.84, **near)
+    assert "+0.010, lies within the error." in said(student_alone_score=0.84, **near)
+    assert "0.700; the student is clearly better." in with_simple(0.7, lead_intervals={"bilstm": [0.1, 0.2]})
+
+
+def test_a_model_that_answered_other_rows_is_as_uncertain_as_they_are() -> None:
+    """A Bi-LSTM is measured on a sample: a student that is sure of its own score is not sure to be ahead."""
+    bounds = {"student": {"test": {"accuracy": [0.84, 0.86]}}, "bilstm": {"test": {"accuracy": [0.78, 0.86]}}}
+    assert "0.820; the student is not clearly better" in with_simple(0.82, width=0.01, intervals=bounds)
+    bounds["bilstm"]["test"]["accuracy"] = [0.81, 0.83]
+    assert "0.820; the student is clearly better." in with_simple(0.82, width=0.01, intervals=bounds)
 
 
 @pytest.mark.parametrize("role", SIMPLE_MODELS)
