@@ -23,7 +23,11 @@ DISTRIBUTED = "shard-[0-9]*-model-[0-9]*-of-[0-9]*.safetensors"  # transformers 
 
 DEEPEST = 32  # objects and lists in one another
 DIGITS = 40  # of a whole number; a tokenizer that nothing limits says 10^30
-MOST = {r"(layers?|blocks|groups|group_num|experts|stages|depth)$": 1000, r"^num_labels$": 1_000_000}
+MOST = {
+    r"(layers?|blocks|groups|group_num|experts|stages|depth)$": 1000,
+    r"^num_labels$": 1_000_000,
+    r"^(max_position_embeddings|n_positions)$": 20_000_000,
+}
 """Keys of a configuration → the most that they may say, for building a model takes as long as they are large."""
 ELSEWHERE = {
     CONFIG: ("configuration_files", "transformers_weights"),
@@ -40,9 +44,14 @@ def checked(name: str, role: str, faults: Callable[[Path], Iterable[str]]) -> Pa
         InputError: There is no such model, or what `faults` says of it, in words that name the file.
     """
     folder = local_snapshot(name, role)
-    if problems := [Problem(place_of(role), fault, repr(name)) for fault in faults(folder)]:
-        raise InputError(problems)
+    refuse(faults(folder), name, role)
     return folder
+
+
+def refuse(faults: Iterable[str], name: str, role: str) -> None:
+    """Says all that is wrong with a model as one `InputError`, if anything is."""
+    if problems := [Problem(place_of(role), fault, repr(name)) for fault in faults]:
+        raise InputError(problems)
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from engine.base.errors import counted
+from engine.base.errors import counted, shown
 from engine.models.files import CONFIG, INDEX, TOKENIZER, WEIGHTS
 
 LEAST_FILLED = 3, 4  # of the embeddings, by tokens
@@ -33,11 +33,11 @@ def tokenizer_misfits(tokenizer: PreTrainedTokenizerBase, config: PretrainedConf
         return
     vocabulary, source = tokenizer.get_vocab(), TOKENIZER if whole else " and ".join(names)
     if len(vocabulary) * LEAST_FILLED[1] < rows * LEAST_FILLED[0]:
-        yield f"{source}: {counted(len(vocabulary), 'token')} for a model of {rows:,}"
+        yield f"{source} holds {counted(len(vocabulary), 'token')}, and the model knows {rows:,}"
     special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
     by_itself = {*tokenizer("").input_ids, tokenizer.pad_token_id}  # other special tokens stand in no text
     if over := [word for word, number in vocabulary.items() if number >= rows and number not in special - by_itself]:
-        yield f"{source}: {counted(len(over), 'token')} too many for a model of {rows:,}, such as {over[0]!r}"
+        yield f"{source} holds {counted(len(over), 'token')} beyond the {rows:,} of the model, such as {shown(over[0])}"
 
 
 def weight_misfits(model: PreTrainedModel, report: dict[str, Any], folder: Path, new_head: bool) -> Iterator[str]:
@@ -54,7 +54,8 @@ def weight_misfits(model: PreTrainedModel, report: dict[str, Any], folder: Path,
         return name in learned and not (new_head and (POOLER in name or not is_body(model, name)))
 
     if missing := sorted(name for name in report["missing_keys"] if counts(name)):
-        yield f"{file} lacks {_several(missing)}"
+        head = "" if any(is_body(model, name) for name in missing) else "the head it is to be used with: "
+        yield f"{file} lacks {head}{_several(missing)}"
     for name, theirs, ours in sorted(report["mismatched_keys"]):
         if counts(name):
             yield f"{name} is {_shape(theirs)} in {file} and {_shape(ours)} by {CONFIG}"

@@ -23,7 +23,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from engine.base.errors import InputError
 from engine.base.hub import model_hash, place_of
 from engine.data.task import KINDS, Task, TaskKind
-from engine.models.files import checked, config_faults, tokenizer_faults, weight_faults
+from engine.models.files import TOKENIZER_FILES, checked, config_faults, refuse, tokenizer_faults, weight_faults
 from engine.models.fit import tokenizer_misfits, weight_misfits
 from engine.models.names import Scratch
 from engine.models.output import answer_exactly, output_layer
@@ -32,6 +32,8 @@ from engine.tokens.examples import MULTIPLE
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+SAFE: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True, "trust_remote_code": False}
+UNLOADED = "its weights cannot be loaded"
 LONGEST_REASON = 300  # characters of what a library says
 UNCOMMON = "a\u2603"  # a letter, and a snowman that few vocabularies have
 UNNAMED = re.compile(r"LABEL_\d+")
@@ -82,7 +84,7 @@ def read_config(name: str, role: str) -> PretrainedConfig:
         InputError: There is no such model, or its config.json cannot be used.
     """
     folder = checked(name, role, config_faults)
-    with readable("the configuration of this model cannot be read: config.json", name, role):
+    with readable("its config.json cannot be used", name, role):
         config = AutoConfig.from_pretrained(folder, attn_implementation=None, trust_remote_code=False)
         sizes = ("num_hidden_layers", "hidden_size", "vocab_size")
         if wrong := [key for key in sizes if isinstance(getattr(config, key, None), int) and getattr(config, key) < 1]:
@@ -133,16 +135,16 @@ def load_tokenizer(name: str, role: str, fast: bool = True) -> PreTrainedTokeniz
         InputError: There is no such model, its tokenizer cannot be read, is another model's, or has no fast version.
     """
     config, folder = read_config(name, role), checked(name, role, tokenizer_faults)
-    with readable("the tokenizer of this model cannot be read", name, role):
+    files = ", ".join(file for file in TOKENIZER_FILES if (folder / file).exists())
+    with readable(f"its tokenizer cannot be used: {files}", name, role):
         tokenizer = AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False)
         if fast and not tokenizer.is_fast:
             what = "this model has no fast tokenizer, which character offsets need"
             raise InputError.of(place_of(role), what, repr(name))
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-        tokenizer(UNCOMMON)
-        if misfits := [*tokenizer_misfits(tokenizer, config, folder)]:
-            raise ValueError("; ".join(misfits))
+        tokenizer(UNCOMMON, padding="max_length", max_length=2 * MULTIPLE)
+    refuse(tokenizer_misfits(tokenizer, config, folder), name, role)
     return tokenizer
 
 
@@ -173,62 +175,49 @@ def _exact(model: PreTrainedModel, kind: TaskKind) -> PreTrainedModel:
     return answer_exactly(model) if kind == "regression" else model
 
 
-def load_weights(
-    auto: Any,
-    name: str,
-    config: PretrainedConfig,
-    role: str,
-    what: str = "its weights cannot be loaded",
-    new_head: bool = False,
-    device: str | None = None,
-) -> PreTrainedModel:
-    """A pretrained model of a class of transformers, in float32, none of whose weights are made up.
+def compare_weights(
+    auto: Any, name: str, config: PretrainedConfig, role: str, what: str = UNLOADED, new_head: bool = False
+) -> Path:
+    """The folder of a model whose weights are those of its configuration; shapes are read, and no values.
 
     Args:
-        what: Is said where it cannot be loaded.
-        new_head: Whether the head may be made up, where it is missing or of another size.
-        device: `meta` compares weights and configuration and keeps no values.
+        auto: Class of transformers that is to load it.
+        what: Is said where it cannot.
+        new_head: Whether the head may be missing, or of another size.
 
     Raises:
-        InputError: It has no safetensors weights, or they are not those of its configuration.
+        InputError: It has no safetensors weights, or some would be made up, or left out.
     """
     folder = checked(name, role, weight_faults)
     with readable(what, name, role):
-        model, report = auto.from_pretrained(
-            folder,
-            config=config,
-            dtype=torch.float32,
-            device_map=device,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-        )
-        if misfits := [*weight_misfits(model, report, folder, new_head)]:
-            raise ValueError("; ".join(misfits))
-    return model
+        options = SAFE | {"device_map": "meta", "ignore_mismatched_sizes": True, "output_loading_info": True}
+        model, report = auto.from_pretrained(folder, config=config, **options)
+    refuse((f"{what} ({misfit})" for misfit in weight_misfits(model, report, folder, new_head)), name, role)
+    return folder
+
+
+def load_weights(
+    auto: Any, name: str, config: PretrainedConfig, role: str, what: str = UNLOADED, new_head: bool = False
+) -> PreTrainedModel:
+    """A pretrained model in float32, none of whose weights are made up; arguments as in `compare_weights`."""
+    folder = compare_weights(auto, name, config, role, what, new_head)
+    with readable(what, name, role):
+        return auto.from_pretrained(folder, config=config, ignore_mismatched_sizes=new_head, **SAFE)
 
 
 def load_pretrained(
-    name: str,
-    config: PretrainedConfig,
-    kind: TaskKind,
-    seed: int,
-    role: str,
-    new_head: bool = True,
-    device: str | None = None,
+    name: str, config: PretrainedConfig, kind: TaskKind, seed: int, role: str, new_head: bool = True
 ) -> PreTrainedModel:
     """A pretrained encoder with a head for the task, in float32.
 
     Args:
         new_head: Whether a head that is missing or of another size gives way to a new one; else it is an error.
-        device: As `load_weights` takes it.
 
     Raises:
         InputError: It has no safetensors weights, or they do not fit.
     """
     torch.manual_seed(seed)
-    return _exact(load_weights(HEADS[kind], name, config, role, new_head=new_head, device=device), kind)
+    return _exact(load_weights(HEADS[kind], name, config, role, new_head=new_head), kind)
 
 
 def depth_and_width(config: PretrainedConfig) -> tuple[int, int]:

@@ -76,7 +76,7 @@ def start_of(name: ModelName, role: str, whole: Start | None = None) -> Start:
 def check_weights(start: Start, kind: TaskKind) -> None:
     """Compares the weights of a named model with its configuration; an `InputError` where some would be made up."""
     if isinstance(start.name, str) and start.config is not None:
-        load.load_pretrained(start.name, start.config, kind, 0, start.role, not start.ready, device="meta")
+        load.compare_weights(load.HEADS[kind], start.name, start.config, start.role, new_head=not start.ready)
 
 
 def tokenizer_of(
