@@ -35,6 +35,7 @@ def tokenizer_misfits(tokenizer: PreTrainedTokenizerBase, config: PretrainedConf
     if len(vocabulary) * LEAST_FILLED[1] < rows * LEAST_FILLED[0]:
         yield f"{source} holds {counted(len(vocabulary), 'token')}, and the model knows {rows:,}"
     special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    special |= {*tokenizer.all_special_ids}
     by_itself = {*tokenizer("").input_ids, tokenizer.pad_token_id}  # other special tokens stand in no text
     if over := [word for word, number in vocabulary.items() if number >= rows and number not in special - by_itself]:
         yield f"{source} holds {counted(len(over), 'token')} beyond the {rows:,} of the model, such as {shown(over[0])}"

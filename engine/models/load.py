@@ -143,8 +143,9 @@ def load_tokenizer(name: str, role: str, fast: bool = True) -> PreTrainedTokeniz
             raise InputError.of(place_of(role), what, repr(name))
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-        tokenizer(UNCOMMON, padding="max_length", max_length=2 * MULTIPLE)
-    refuse(tokenizer_misfits(tokenizer, config, folder), name, role)
+        tokenizer(UNCOMMON)
+        misfits = [*tokenizer_misfits(tokenizer, config, folder)]
+    refuse(misfits, name, role)
     return tokenizer
 
 
