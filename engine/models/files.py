@@ -65,7 +65,7 @@ def read_object(path: Path) -> dict[str, Any]:
             raise ValueError("is no ordinary file")
         if not (text := path.read_text("utf-8")).strip():
             raise ValueError("is empty")
-        value = json.loads(text, parse_int=_whole_number)
+        value = json.loads(text, parse_int=_whole_number, parse_constant=_constant)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path.name} is not UTF-8") from error
     except json.JSONDecodeError as error:
@@ -85,6 +85,12 @@ def _whole_number(digits: str) -> int:
     if len(digits) > DIGITS:
         raise ValueError(f"holds a number of {len(digits):,} digits")
     return int(digits)
+
+
+def _constant(name: str) -> float:
+    if name == "NaN":
+        raise ValueError("holds NaN, which is no number")
+    return float(name)
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
@@ -152,6 +158,20 @@ def tokenizer_faults(folder: Path) -> Iterator[str]:
         longest = content.get("model_max_length", 1)
         if not isinstance(longest, int | float) or not longest >= 1:
             yield f"{name}: model_max_length must be a number above 0, not {shown(longest)}"
+        if lost := _lost_tokens(content):
+            yield f"{name}: post_processor adds {', '.join(lost)}, of which it does not say the number"
+
+
+def _lost_tokens(tokenizer: dict[str, Any]) -> list[str]:
+    """Tokens that a template adds to each text without their numbers, over which the tokenizers library panics."""
+    try:
+        last = tokenizer["post_processor"]
+        templates = [each for each in last.get("processors", [last]) if each["type"] == "TemplateProcessing"]
+        pieces = [(each, piece) for each in templates for piece in each["single"] + each["pair"]]
+        added = [(each, piece["SpecialToken"]["id"]) for each, piece in pieces if "SpecialToken" in piece]
+        return sorted({name for each, name in added if name not in each["special_tokens"]})
+    except (KeyError, TypeError, AttributeError):
+        return []  # another form, or one that the library refuses by itself
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModel, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.base.errors import counted, shown
 from engine.models.files import CONFIG, INDEX, TOKENIZER, WEIGHTS
@@ -69,6 +69,14 @@ def weight_misfits(model: PreTrainedModel, report: dict[str, Any], folder: Path,
 def is_body(model: PreTrainedModel, name: str) -> bool:
     """Whether a weight is the encoder's, and not its head's."""
     return model.base_model is model or name.startswith(f"{model.base_model_prefix}.")
+
+
+def body_names(auto: Any, config: PretrainedConfig) -> dict[str, str] | None:
+    """What the body is called in most files → for this task, where transformers has two names for it: Llama's is
+    `model.`, but `transformer.` for question answering; None where it has one."""
+    classes = [each._model_mapping.get(type(config), None) for each in (AutoModel, auto)]
+    usual, own = (getattr(each, "base_model_prefix", None) for each in classes)
+    return {rf"^{usual}\.": f"{own}."} if usual and own and usual != own else None
 
 
 def _place(model: PreTrainedModel, name: str) -> str:

@@ -24,7 +24,7 @@ from engine.base.errors import InputError
 from engine.base.hub import model_hash, place_of
 from engine.data.task import KINDS, Task, TaskKind
 from engine.models.files import TOKENIZER_FILES, checked, config_faults, refuse, tokenizer_faults, weight_faults
-from engine.models.fit import tokenizer_misfits, weight_misfits
+from engine.models.fit import body_names, tokenizer_misfits, weight_misfits
 from engine.models.names import Scratch
 from engine.models.output import answer_exactly, output_layer
 from engine.tokens.examples import MULTIPLE
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 SAFE: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True, "trust_remote_code": False}
 UNLOADED = "its weights cannot be loaded"
 LONGEST_REASON = 300  # characters of what a library says
+PANIC = "PanicException"  # what the tokenizers library raises where it does not expect an error; no Exception
 UNCOMMON = "a\u2603"  # a letter, and a snowman that few vocabularies have
 UNNAMED = re.compile(r"LABEL_\d+")
 SEPARATORS = re.compile(r"(?<=[^\W_])[\W_]+(?=[^\W_])")  # a minus in front of a number is none
@@ -63,9 +64,9 @@ def readable(what: str, name: str, role: str, allowed: tuple[str, ...] = ()) -> 
     try:
         with quiet_transformers():
             yield
-    except InputError:
-        raise
-    except Exception as error:
+    except BaseException as error:
+        if isinstance(error, InputError) or not (isinstance(error, Exception) or type(error).__name__ == PANIC):
+            raise
         cause = error.__cause__ if isinstance(error, StrictDataclassError) and error.__cause__ else error
         why = str(cause).strip().partition("\n")[0][:LONGEST_REASON] or type(cause).__name__
         raise InputError.of(place_of(role), f"{what} ({why})", repr(name), allowed) from error
@@ -191,8 +192,15 @@ def compare_weights(
     """
     folder = checked(name, role, weight_faults)
     with readable(what, name, role):
-        options = SAFE | {"device_map": "meta", "ignore_mismatched_sizes": True, "output_loading_info": True}
-        model, report = auto.from_pretrained(folder, config=config, **options)
+        model, report = auto.from_pretrained(
+            folder,
+            config=config,
+            key_mapping=body_names(auto, config),
+            device_map="meta",
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **SAFE,
+        )
     refuse((f"{what} ({misfit})" for misfit in weight_misfits(model, report, folder, new_head)), name, role)
     return folder
 
@@ -202,8 +210,12 @@ def load_weights(
 ) -> PreTrainedModel:
     """A pretrained model in float32, none of whose weights are made up; arguments as in `compare_weights`."""
     folder = compare_weights(auto, name, config, role, what, new_head)
+    names = body_names(auto, config)
     with readable(what, name, role):
-        return auto.from_pretrained(folder, config=config, ignore_mismatched_sizes=new_head, **SAFE)
+        model = auto.from_pretrained(folder, config=config, key_mapping=names, ignore_mismatched_sizes=new_head, **SAFE)
+    if names:
+        model._weight_conversions = None  # it is saved under the names that transformers looks for
+    return model
 
 
 def load_pretrained(
