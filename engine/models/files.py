@@ -17,8 +17,9 @@ from engine.base.hub import local_snapshot, place_of
 
 CONFIG, TOKENIZER, TOKENIZER_CONFIG = "config.json", "tokenizer.json", "tokenizer_config.json"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-TOKENIZER_FILES = (TOKENIZER, TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json")
-VOCABULARIES = (TOKENIZER, "vocab.txt", "vocab.json", "*.model", "*.spm", "*.tiktoken")
+TOKENIZER_OBJECTS = (TOKENIZER, TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json")
+VOCABULARIES = ("vocab.txt", "vocab.json", "*.model", "*.spm", "*.tiktoken")
+TOKENIZER_FILES = (*TOKENIZER_OBJECTS, *VOCABULARIES, "merges.txt")
 DISTRIBUTED = "shard-[0-9]*-model-[0-9]*-of-[0-9]*.safetensors"  # transformers prefers these to all others
 
 DEEPEST = 32  # objects and lists in one another
@@ -96,7 +97,7 @@ def _constant(name: str) -> float:
 def _is_deeper(value: Any, levels: int) -> bool:
     """Whether more than so many objects and lists hold one another."""
     layer = [value]
-    for _ in range(levels + 1):
+    for _ in range(levels):
         inner = (each.values() if isinstance(each, dict) else each for each in layer)
         layer = [child for children in inner for child in children if isinstance(child, dict | list)]
     return bool(layer)
@@ -147,9 +148,9 @@ def _further_files(name: str, content: dict[str, Any]) -> Iterator[str]:
 
 def tokenizer_faults(folder: Path) -> Iterator[str]:
     """What is wrong with the files of a model's tokenizer."""
-    if not any(any(folder.glob(name)) for name in VOCABULARIES):
+    if not any(any(folder.glob(name)) for name in (TOKENIZER, *VOCABULARIES)):
         yield f"this model has no tokenizer: no {TOKENIZER}, and no vocabulary in its place"
-    for found in _objects(folder, TOKENIZER_FILES):
+    for found in _objects(folder, TOKENIZER_OBJECTS):
         if isinstance(found, str):
             yield found
             continue

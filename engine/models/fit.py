@@ -36,9 +36,10 @@ def tokenizer_misfits(tokenizer: PreTrainedTokenizerBase, config: PretrainedConf
         yield f"{source} holds {counted(len(vocabulary), 'token')}, and the model knows {rows:,}"
     special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
     special |= {*tokenizer.all_special_ids}
-    by_itself = {*tokenizer("").input_ids, tokenizer.pad_token_id}  # other special tokens stand in no text
-    if over := [word for word, number in vocabulary.items() if number >= rows and number not in special - by_itself]:
-        yield f"{source} holds {counted(len(over), 'token')} beyond the {rows:,} of the model, such as {shown(over[0])}"
+    special -= {*tokenizer("").input_ids, tokenizer.pad_token_id}  # the others stand in no text
+    if over := {number: word for word, number in vocabulary.items() if number >= rows and number not in special}:
+        first = shown(over[min(over)])
+        yield f"{source} holds {counted(len(over), 'token')} beyond the {rows:,} of the model, such as {first}"
 
 
 def weight_misfits(model: PreTrainedModel, report: dict[str, Any], folder: Path, new_head: bool) -> Iterator[str]:

@@ -136,7 +136,7 @@ def load_tokenizer(name: str, role: str, fast: bool = True) -> PreTrainedTokeniz
         InputError: There is no such model, its tokenizer cannot be read, is another model's, or has no fast version.
     """
     config, folder = read_config(name, role), checked(name, role, tokenizer_faults)
-    files = ", ".join(file for file in TOKENIZER_FILES if (folder / file).exists())
+    files = ", ".join(file.name for pattern in TOKENIZER_FILES for file in folder.glob(pattern))
     with readable(f"its tokenizer cannot be used: {files}", name, role):
         tokenizer = AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False)
         if fast and not tokenizer.is_fast:
