@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,9 @@ from engine.data.task import TaskKind
 from engine.models.files import TOKENIZER
 from engine.models.load import reorder_labels, save_model
 from tests.command_line import LABELS, Answer, assert_one_clear_message, write
-from tests.engine.models.damage import Damage, config, nested, sharded, text, weights, without
+from tests.engine.models.damage import Damage, config, nested, sharded, stored, without, written
 from tests.tokenizers import wordpiece
-from tests.toys import perturb, save_tiny
+from tests.toys import perturb, save_tiny, toy_task
 
 
 def test_predict_texts(finished: Path) -> None:
@@ -249,20 +248,21 @@ def test_classes_in_another_order_are_those_of_the_task(at_home: Path, tmp_path:
 DAMAGES: dict[str, tuple[Damage, str]] = {
     "no tokenizer": (without(TOKENIZER), "MODEL: this model has no tokenizer: no tokenizer.json"),
     "no head": (
-        weights(lambda name: "classifier" not in name),
+        stored(lambda name: "classifier" not in name),
         "MODEL: its weights cannot be loaded (model.safetensors",
     ),
     "pickle": (sharded(lambda name, shard: "pytorch_model.bin"), "which is no safetensors file of this folder"),
     "outside": (sharded(lambda name, shard: "../outside.safetensors"), "takes bert.embeddings.LayerNorm.bias from"),
     "layers as text": (config(num_hidden_layers="six"), "MODEL: its config.json cannot be used"),
-    "deep": (text("config.json", nested(100_000)), "MODEL: config.json is nested too deeply"),
-    "digits": (text("config.json", f'{{"a": {"9" * 5000}}}'), "MODEL: config.json holds a number of 5,000 digits"),
+    "deep": (written("config.json", nested(100_000)), "MODEL: config.json is nested too deeply"),
+    "digits": (written("config.json", f'{{"a": {"9" * 5000}}}'), "MODEL: config.json holds a number of 5,000 digits"),
 }
 
 
 @pytest.mark.parametrize("case", DAMAGES)
-def test_a_damaged_model_is_one_message(case: str, saved: Callable[..., Path], tmp_path: Path) -> None:
-    folder = shutil.copytree(saved(), tmp_path / "model")
+def test_a_damaged_model_is_one_message(case: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    save_tiny(folder, toy_task("single", rows=8, held_out=8))
     damage, words = DAMAGES[case]
     damage(folder)
     assert_one_clear_message(Answer("predict", str(folder), "--text", "a great house"), words)

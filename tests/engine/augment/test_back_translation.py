@@ -21,7 +21,7 @@ from engine.augment.passages import passage_of
 from engine.base.errors import InputError
 from engine.base.machine import Machine
 from engine.pipeline import BackTranslation
-from tests.engine.models.damage import Damage, config, sharded, text, weights, without
+from tests.engine.models.damage import Damage, config, sharded, stored, without, written
 from tests.tokenizers import CORPUS
 from tests.toys import save_tiny, toy_task
 
@@ -140,8 +140,8 @@ def test_a_model_that_does_not_translate_is_refused(spec: BackTranslation, tmp_p
 
 
 DAMAGES: dict[str, tuple[Damage, str]] = {
-    "body": (weights(lambda name: "encoder.layers.0" not in name), "no model that translates can be loaded"),
-    "words": (text("vocab.json", '{"</s>": 0, "<unk>": 1, "<pad>": 2}'), "vocab.json"),
+    "body": (stored(lambda name: "encoder.layers.0" not in name), "no model that translates can be loaded"),
+    "words": (written("vocab.json", '{"</s>": 0, "<unk>": 1, "<pad>": 2}'), "vocab.json"),
     "spm": (without("source.spm"), "its tokenizer cannot be used: tokenizer_config.json, vocab.json, target.spm"),
     "all words": (without("source.spm", "target.spm", "vocab.json"), "this model has no tokenizer"),
     "pickle": (sharded(lambda name, shard: "pytorch_model.bin"), "from 'pytorch_model.bin', which is no safetensors"),

@@ -20,7 +20,7 @@ from engine.models.files import TOKENIZER, WEIGHTS
 from engine.models.load import save_model
 from engine.pipeline import Contextual
 from engine.tokens.ragged import NO_LABEL
-from tests.engine.models.damage import Damage, cut, sharded, vocabulary, weights, without
+from tests.engine.models.damage import Damage, cut, sharded, stored, vocabulary, without
 from tests.tokenizers import wordpiece
 from tests.toys import save_tiny, tiny_config, toy_task
 
@@ -77,7 +77,7 @@ def test_a_model_without_the_head_is_refused(tmp_path: Path, machine: Machine) -
 
 DAMAGES: dict[str, tuple[Damage, str]] = {
     "cut": (cut(WEIGHTS), "model.safetensors is no safetensors file or not whole"),
-    "embeddings": (weights(lambda name: "word_embeddings" not in name), "no masked-language model can be loaded"),
+    "embeddings": (stored(lambda name: "word_embeddings" not in name), "no masked-language model can be loaded"),
     "tokenizer": (without(TOKENIZER), "this model has no tokenizer"),
     "special tokens alone": (vocabulary(5), "tokenizer.json holds 5 tokens, and the model knows 300"),
     "pickle": (sharded(lambda name, shard: "pytorch_model.bin"), "from 'pytorch_model.bin', which is no safetensors"),

@@ -16,7 +16,7 @@ Damage = Callable[[Path], object]
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 
 
-def text(name: str, content: str) -> Damage:
+def written(name: str, content: str) -> Damage:
     return lambda folder: (folder / name).write_text(content, "utf-8")
 
 
@@ -64,7 +64,7 @@ def vocabulary(size: int) -> Damage:
     return edited(TOKENIZER, change)
 
 
-def weights(keep: Callable[[str], bool]) -> Damage:
+def stored(keep: Callable[[str], bool]) -> Damage:
     def damage(folder: Path) -> None:
         kept = {name: value.clone() for name, value in load_file(folder / WEIGHTS).items() if keep(name)}
         save_file(kept, folder / WEIGHTS, {"format": "pt"})

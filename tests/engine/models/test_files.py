@@ -24,10 +24,10 @@ from tests.engine.models.damage import (
     linked,
     nested,
     sharded,
-    text,
+    stored,
     tokenizer_config,
-    weights,
     without,
+    written,
 )
 from tests.toys import toy_task
 
@@ -53,16 +53,16 @@ def refused(model: Path, what: str, words: str) -> None:
 # --- config.json -------------------------------------------------------------------------------------
 
 CONFIGS: dict[str, tuple[Damage, str]] = {
-    "empty": (text(CONFIG, ""), "config.json is empty"),
+    "empty": (written(CONFIG, ""), "config.json is empty"),
     "cut": (cut(CONFIG), "config.json is not JSON or not whole"),
-    "list": (text(CONFIG, "[]"), "config.json must hold an object, not []"),
-    "null": (text(CONFIG, "null"), "config.json must hold an object, not nothing"),
-    "text": (text(CONFIG, '"bert"'), "config.json must hold an object, not 'bert'"),
+    "list": (written(CONFIG, "[]"), "config.json must hold an object, not []"),
+    "null": (written(CONFIG, "null"), "config.json must hold an object, not nothing"),
+    "text": (written(CONFIG, '"bert"'), "config.json must hold an object, not 'bert'"),
     "no UTF-8": (lambda folder: (folder / CONFIG).write_bytes(b'{"a": "\xff"}'), "config.json is not UTF-8"),
-    "deep": (text(CONFIG, nested(100_000)), "config.json is nested too deeply"),
-    "rather deep": (text(CONFIG, nested(300)), "config.json is nested too deeply"),
-    "5,000 digits": (text(CONFIG, f'{{"a": {"9" * 5000}}}'), "config.json holds a number of 5,000 digits"),
-    "4,000 digits": (text(CONFIG, f'{{"a": {"9" * 4000}}}'), "config.json holds a number of 4,000 digits"),
+    "deep": (written(CONFIG, nested(100_000)), "config.json is nested too deeply"),
+    "rather deep": (written(CONFIG, nested(300)), "config.json is nested too deeply"),
+    "5,000 digits": (written(CONFIG, f'{{"a": {"9" * 5000}}}'), "config.json holds a number of 5,000 digits"),
+    "4,000 digits": (written(CONFIG, f'{{"a": {"9" * 4000}}}'), "config.json holds a number of 4,000 digits"),
     "NaN": (config(layer_norm_eps=float("nan")), "config.json holds NaN"),
     "layers as text": (
         config(num_hidden_layers="six"),
@@ -128,11 +128,11 @@ def test_code_beside_a_known_model_never_runs(model: Path) -> None:
 
 TOKENIZERS: dict[str, tuple[Damage, str]] = {
     "none": (without(TOKENIZER), "this model has no tokenizer: no tokenizer.json, and no vocabulary in its place"),
-    "empty": (text(TOKENIZER, ""), "tokenizer.json is empty"),
+    "empty": (written(TOKENIZER, ""), "tokenizer.json is empty"),
     "cut": (cut(TOKENIZER), "tokenizer.json is not JSON or not whole"),
-    "no object": (text(TOKENIZER, "[1, 2]"), "tokenizer.json must hold an object, not [1, 2]"),
-    "nothing inside": (text(TOKENIZER, "{}"), "its tokenizer cannot be used: tokenizer.json, tokenizer_config.json"),
-    "deep": (text(TOKENIZER, nested(100_000)), "tokenizer.json is nested too deeply"),
+    "no object": (written(TOKENIZER, "[1, 2]"), "tokenizer.json must hold an object, not [1, 2]"),
+    "nothing inside": (written(TOKENIZER, "{}"), "its tokenizer cannot be used: tokenizer.json, tokenizer_config.json"),
+    "deep": (written(TOKENIZER, nested(100_000)), "tokenizer.json is nested too deeply"),
     "model as number": (edited(TOKENIZER, lambda c: c.update(model=3)), "its tokenizer cannot be used: tokenizer.json"),
     "no list": (edited(TOKENIZER, lambda c: c.update(added_tokens=3)), "its tokenizer cannot be used: tokenizer.json"),
     "huge number": (
@@ -143,11 +143,11 @@ TOKENIZERS: dict[str, tuple[Damage, str]] = {
         edited(TOKENIZER, lambda c: c["post_processor"]["special_tokens"].pop("[CLS]")),
         "tokenizer.json: post_processor adds [CLS], of which it does not say the number",
     ),
-    "configuration: list": (text(TOKENIZER_CONFIG, "[]"), "tokenizer_config.json must hold an object, not []"),
+    "configuration: list": (written(TOKENIZER_CONFIG, "[]"), "tokenizer_config.json must hold an object, not []"),
     "configuration: cut": (cut(TOKENIZER_CONFIG), "tokenizer_config.json is not JSON or not whole"),
-    "configuration: deep": (text(TOKENIZER_CONFIG, nested(300)), "tokenizer_config.json is nested too deeply"),
+    "configuration: deep": (written(TOKENIZER_CONFIG, nested(300)), "tokenizer_config.json is nested too deeply"),
     "configuration: digits": (
-        text(TOKENIZER_CONFIG, f'{{"a": {"9" * 5000}}}'),
+        written(TOKENIZER_CONFIG, f'{{"a": {"9" * 5000}}}'),
         "tokenizer_config.json holds a number of 5,000 digits",
     ),
     "class": (
@@ -179,10 +179,10 @@ TOKENIZERS: dict[str, tuple[Damage, str]] = {
     ),
     "foreign vocabulary": (tokenizer_config(vocab="/etc/passwd"), "tokenizer_config.json: vocab leads to other files"),
     "first arguments": (tokenizer_config(init_inputs=["/etc/passwd"]), "tokenizer_config.json: init_inputs leads to"),
-    "special: list": (text(SPECIAL, "[]"), "special_tokens_map.json must hold an object, not []"),
-    "special: cut": (text(SPECIAL, "{"), "special_tokens_map.json is not JSON or not whole"),
-    "special: number": (text(SPECIAL, '{"unk_token": 5}'), "tokenizer_config.json, special_tokens_map.json"),
-    "added: list": (text("added_tokens.json", "[]"), "added_tokens.json must hold an object, not []"),
+    "special: list": (written(SPECIAL, "[]"), "special_tokens_map.json must hold an object, not []"),
+    "special: cut": (written(SPECIAL, "{"), "special_tokens_map.json is not JSON or not whole"),
+    "special: number": (written(SPECIAL, '{"unk_token": 5}'), "tokenizer_config.json, special_tokens_map.json"),
+    "added: list": (written("added_tokens.json", "[]"), "added_tokens.json must hold an object, not []"),
 }
 
 
@@ -216,7 +216,7 @@ def test_depth_is_that_of_objects_and_lists(tmp_path: Path) -> None:
 FILES: dict[str, tuple[Damage, str]] = {
     "none": (without(WEIGHTS), "this model has no safetensors weights"),
     "cut": (cut(WEIGHTS), "model.safetensors is no safetensors file or not whole"),
-    "other": (text(WEIGHTS, "nothing of the kind"), "model.safetensors is no safetensors file or not whole"),
+    "other": (written(WEIGHTS, "nothing of the kind"), "model.safetensors is no safetensors file or not whole"),
     "link": (linked(WEIGHTS), "model.safetensors is a link to a file outside of the folder"),
     "link to nothing": (
         lambda folder: ((folder / WEIGHTS).unlink(), (folder / WEIGHTS).symlink_to("nowhere")),
@@ -241,14 +241,14 @@ FILES: dict[str, tuple[Damage, str]] = {
     "cut shard": (both(sharded(), cut(SHARDS[1])), f"{SHARDS[1]} is no safetensors file or not whole"),
     "linked shard": (both(sharded(), linked(SHARDS[1])), f"{SHARDS[1]} is a link to a file outside of the folder"),
     "index cut": (both(sharded(), cut(INDEX)), f"{INDEX} is not JSON or not whole"),
-    "index: list": (both(sharded(), text(INDEX, "[]")), f"{INDEX} must hold an object, not []"),
-    "index: nothing": (both(sharded(), text(INDEX, "{}")), f"{INDEX} must hold metadata and a weight_map"),
+    "index: list": (both(sharded(), written(INDEX, "[]")), f"{INDEX} must hold an object, not []"),
+    "index: nothing": (both(sharded(), written(INDEX, "{}")), f"{INDEX} must hold metadata and a weight_map"),
     "index: no metadata": (sharded(metadata=None), f"{INDEX} must hold metadata and a weight_map"),
     "distributed": (
         lambda folder: shutil.copy(folder / WEIGHTS, folder / "shard-00001-model-00001-of-00001.safetensors"),
         "shard-00001-model-00001-of-00001.safetensors is a part of a distributed checkpoint",
     ),
-    "adapter": (text("adapter_config.json", "{}"), "adapter_config.json: adapters are not loaded"),
+    "adapter": (written("adapter_config.json", "{}"), "adapter_config.json: adapters are not loaded"),
 }
 
 
@@ -304,6 +304,6 @@ def test_all_problems_are_said_at_once(model: Path) -> None:
 
 
 def test_weights_of_other_models_beside_are_no_weights(model: Path) -> None:
-    weights(lambda name: True)(model)
+    stored(lambda name: True)(model)
     (model / WEIGHTS).rename(model / "adapter_model.safetensors")
     refused(model, WEIGHTS, "this model has no safetensors weights")

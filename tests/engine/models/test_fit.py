@@ -35,7 +35,7 @@ from engine.models.load import (
 )
 from engine.pipeline.presets import PRESETS
 from engine.run.plan import plan_run
-from tests.engine.models.damage import Damage, both, config, tokenizer_config, vocabulary, weights, without
+from tests.engine.models.damage import Damage, both, config, stored, tokenizer_config, vocabulary, without
 from tests.tokenizers import bare_bpe, byte_bpe, unigram, wordpiece
 from tests.toys import ARCHITECTURES, perturb, save_tiny, tiny_config, toy_task
 
@@ -134,10 +134,10 @@ def test_a_special_token_without_embedding_is_refused_where_texts_need_it(token:
 # --- weights -----------------------------------------------------------------------------------------
 
 LACKING: dict[str, tuple[Damage, str]] = {
-    "head alone": (weights(lambda name: name.startswith("classifier")), f"{WEIGHTS} lacks bert.embeddings.Layer"),
-    "nothing": (weights(lambda name: False), f"{WEIGHTS} lacks bert.embeddings.LayerNorm.bias"),
-    "no words": (weights(lambda name: "word_emb" not in name), f"{WEIGHTS} lacks bert.embeddings.word_"),
-    "one weight": (weights(lambda name: "3.output.dense.b" not in name), "bert.encoder.layer.3.output.dense.bias"),
+    "head alone": (stored(lambda name: name.startswith("classifier")), f"{WEIGHTS} lacks bert.embeddings.Layer"),
+    "nothing": (stored(lambda name: False), f"{WEIGHTS} lacks bert.embeddings.LayerNorm.bias"),
+    "no words": (stored(lambda name: "word_emb" not in name), f"{WEIGHTS} lacks bert.embeddings.word_"),
+    "one weight": (stored(lambda name: "3.output.dense.b" not in name), "bert.encoder.layer.3.output.dense.bias"),
     "fewer layers": (config(num_hidden_layers=5), f"{WEIGHTS} lacks bert.encoder.layer.4.attention.output.LayerNorm.b"),
     "more layers": (config(num_hidden_layers=2), f"{WEIGHTS} holds layers that config.json does not count: bert"),
     "width": (
@@ -150,10 +150,10 @@ LACKING: dict[str, tuple[Damage, str]] = {
 }
 HEADLESS: dict[str, tuple[Damage, str]] = {
     "body alone": (
-        weights(lambda name: not name.startswith("classifier")),
+        stored(lambda name: not name.startswith("classifier")),
         f"{WEIGHTS} lacks the head it is to be used with: classifier.bias, classifier.weight",
     ),
-    "no pooler": (weights(lambda name: "pooler" not in name), f"{WEIGHTS} lacks bert.pooler.dense.bias"),
+    "no pooler": (stored(lambda name: "pooler" not in name), f"{WEIGHTS} lacks bert.pooler.dense.bias"),
 }
 
 
@@ -180,13 +180,13 @@ def test_a_head_is_made_up_where_it_is_trained_alone(case: str, model: Path) -> 
 
 
 def test_a_plan_refuses_a_students_weights_before_a_teacher_is_trained(saved: Callable[..., Path], model: Path) -> None:
-    weights(lambda name: "layer.1" not in name)(model)
+    stored(lambda name: "layer.1" not in name)(model)
     with pytest.raises(InputError, match="--student: its weights cannot be loaded"):
         plan_run(TASK, PRESETS["mi_alpha"].pipeline, "scratch:layers=4,hidden=16,heads=2", str(model))
 
 
 def test_a_plan_refuses_a_teacher_whose_head_is_missing(model: Path) -> None:
-    weights(lambda name: not name.startswith("classifier"))(model)
+    stored(lambda name: not name.startswith("classifier"))(model)
     with pytest.raises(InputError, match="--teacher: its weights cannot be loaded .*lacks the head"):
         plan_run(TASK, PRESETS["mi_alpha"].pipeline, str(model), "layers:2")
 

@@ -15,7 +15,7 @@ from engine.base.options import RunOptions
 from engine.models.files import TOKENIZER
 from engine.models.load import save_model
 from engine.run.predictor import load_predictor, rows_of_texts
-from tests.engine.models.damage import Damage, config, sharded, vocabulary, weights, without
+from tests.engine.models.damage import Damage, config, sharded, stored, vocabulary, without
 from tests.tokenizers import wordpiece
 from tests.toys import ROWS, save_tiny, toy_task
 
@@ -171,8 +171,8 @@ def test_a_damaged_record_is_named(saved: Callable[..., Path], tmp_path: Path) -
 DAMAGES: dict[str, tuple[Damage, str]] = {
     "no tokenizer": (without(TOKENIZER), "this model has no tokenizer"),
     "special tokens alone": (vocabulary(5), "tokenizer.json holds 5 tokens, and the model knows 300"),
-    "no head": (weights(lambda name: "classifier" not in name), "model.safetensors lacks the head it is to be used wi"),
-    "no body": (weights(lambda name: "classifier" in name), "model.safetensors lacks bert.embeddings.LayerNorm.bias"),
+    "no head": (stored(lambda name: "classifier" not in name), "model.safetensors lacks the head it is to be used wi"),
+    "no body": (stored(lambda name: "classifier" in name), "model.safetensors lacks bert.embeddings.LayerNorm.bias"),
     "fewer layers": (config(num_hidden_layers=2), "model.safetensors holds layers that config.json does not count"),
     "pickle": (sharded(lambda name, shard: "pytorch_model.bin"), "from 'pytorch_model.bin', which is no safetensors"),
     "outside": (sharded(lambda name, shard: "../outside.safetensors"), "from '../outside.safetensors', which is no"),

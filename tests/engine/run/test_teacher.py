@@ -22,7 +22,7 @@ from engine.models.vocabulary import scratch_tokenizer
 from engine.pipeline import Training
 from engine.run.plan import MEMBERS, plan_teacher
 from engine.run.teacher import _load_kept, prepare_teacher
-from tests.engine.models.damage import Damage, vocabulary, weights, without
+from tests.engine.models.damage import Damage, stored, vocabulary, without
 from tests.tokenizers import wordpiece
 from tests.toys import ROWS, save_tiny, toy_task
 
@@ -147,8 +147,8 @@ def test_weights_in_pickles_are_refused_before_anything_is_loaded(saved: Callabl
 KEPT: dict[str, Damage] = {
     "no tokenizer": without(TOKENIZER),
     "special tokens alone": vocabulary(5),
-    "no head": weights(lambda name: "classifier" not in name),
-    "no body": weights(lambda name: "classifier" in name),
+    "no head": stored(lambda name: "classifier" not in name),
+    "no body": stored(lambda name: "classifier" in name),
 }
 
 
