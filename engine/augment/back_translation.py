@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoModelForSeq2SeqLM
 
 from engine.augment.passages import Passage, passage_of
 from engine.base.cache import kept
-from engine.base.hub import local_snapshot, model_hash
 from engine.base.machine import Machine
-from engine.models.load import readable
+from engine.models.load import load_tokenizer, load_weights, read_config, weights_hash
 from engine.pipeline.augmentation import BackTranslation
 
 BATCH = 32
@@ -48,13 +47,10 @@ class Translator:
     """A Marian model that translates texts by the likeliest next word; an `InputError` where there is no such one."""
 
     def __init__(self, name: str, place: str, machine: Machine):
-        folder = local_snapshot(name, place)
-        self.identity, self.machine = model_hash(folder), machine
-        with readable("no model that translates can be loaded", name, place):
-            self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-            model = AutoModelForSeq2SeqLM.from_pretrained(
-                folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-            )
+        self.identity, self.machine = weights_hash(name, place), machine
+        self.tokenizer = load_tokenizer(name, place, fast=False)
+        what = "no model that translates can be loaded"
+        model = load_weights(AutoModelForSeq2SeqLM, name, read_config(name, place), place, what)
         self.model = model.eval().requires_grad_(False).to(machine.device)
 
     @torch.no_grad()

@@ -24,10 +24,9 @@ from transformers import (
 from engine.base.cache import kept
 from engine.base.errors import InputError
 from engine.base.files import folder_written_atomically
-from engine.base.hub import local_snapshot
 from engine.base.machine import Machine
 from engine.data.task import Task, texts_of
-from engine.models.load import load_config, load_tokenizer, quiet_transformers, readable, save_model, scratch_config
+from engine.models.load import load_config, load_tokenizer, load_weights, quiet_transformers, save_model, scratch_config
 from engine.models.names import Scratch
 from engine.models.vocabulary import scratch_tokenizer
 from engine.pipeline.augmentation import IN_DOMAIN
@@ -60,19 +59,8 @@ def load_language_model(name: str, task: Task, machine: Machine) -> tuple[PreTra
 
 
 def _load(name: str) -> PreTrainedModel:
-    config = load_config(name, PLACE)
-    with readable("no masked-language model can be loaded", name, PLACE):
-        model, report = AutoModelForMaskedLM.from_pretrained(
-            local_snapshot(name, PLACE),
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    if any("embedding" not in key and "pooler" not in key for key in report["missing_keys"]):
-        raise InputError.of(PLACE, "it was saved without the head that fills in words", repr(name))
-    return model
+    what = "no masked-language model can be loaded"
+    return load_weights(AutoModelForMaskedLM, name, load_config(name, PLACE), PLACE, what)
 
 
 def in_domain(task: Task, machine: Machine) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

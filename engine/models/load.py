@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from safetensors import SafetensorError
+from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from engine.base.errors import InputError
-from engine.base.hub import local_snapshot, model_hash, place_of
+from engine.base.hub import model_hash, place_of
 from engine.data.task import KINDS, Task, TaskKind
+from engine.models.files import TOKENIZER_FILES, checked, config_faults, refuse, tokenizer_faults, weight_faults
+from engine.models.fit import body_names, tokenizer_misfits, weight_misfits
 from engine.models.names import Scratch
 from engine.models.output import answer_exactly, output_layer
 from engine.tokens.examples import MULTIPLE
@@ -30,6 +32,11 @@ from engine.tokens.examples import MULTIPLE
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+SAFE: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True, "trust_remote_code": False}
+UNLOADED = "its weights cannot be loaded"
+LONGEST_REASON = 300  # characters of what a library says
+PANIC = "PanicException"  # what the tokenizers library raises where it does not expect an error; no Exception
+UNCOMMON = "a\u2603"  # a letter, and a snowman that few vocabularies have
 UNNAMED = re.compile(r"LABEL_\d+")
 SEPARATORS = re.compile(r"(?<=[^\W_])[\W_]+(?=[^\W_])")  # a minus in front of a number is none
 HEADS: dict[TaskKind, Any] = {name: getattr(transformers, f"AutoModel{kind.head}") for name, kind in KINDS.items()}
@@ -52,12 +59,16 @@ def quiet_transformers() -> Iterator[None]:
 
 @contextmanager
 def readable(what: str, name: str, role: str, allowed: tuple[str, ...] = ()) -> Iterator[None]:
-    """Turns what transformers raises of a model into an `InputError` that begins with `what`."""
+    """Turns what transformers raises of a model, which may be anything, into an `InputError` that begins with
+    `what`."""
     try:
         with quiet_transformers():
             yield
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
-        why = str(error).strip().partition("\n")[0] or type(error).__name__
+    except BaseException as error:
+        if isinstance(error, InputError) or not (isinstance(error, Exception) or type(error).__name__ == PANIC):
+            raise
+        cause = error.__cause__ if isinstance(error, StrictDataclassError) and error.__cause__ else error
+        why = str(cause).strip().partition("\n")[0][:LONGEST_REASON] or type(cause).__name__
         raise InputError.of(place_of(role), f"{what} ({why})", repr(name), allowed) from error
 
 
@@ -67,15 +78,30 @@ def name_labels(config: PretrainedConfig, labels: Sequence[str]) -> None:
     config.label2id = {label: index for index, label in enumerate(labels)}
 
 
+def read_config(name: str, role: str) -> PretrainedConfig:
+    """The configuration of a model of any type; how attention is computed is not its to say.
+
+    Raises:
+        InputError: There is no such model, or its config.json cannot be used.
+    """
+    folder = checked(name, role, config_faults)
+    with readable("its config.json cannot be used", name, role):
+        config = AutoConfig.from_pretrained(folder, attn_implementation=None, trust_remote_code=False)
+        sizes = ("num_hidden_layers", "hidden_size", "vocab_size")
+        if wrong := [key for key in sizes if isinstance(getattr(config, key, None), int) and getattr(config, key) < 1]:
+            raise ValueError(f"{wrong[0]} must be above 0, not {getattr(config, wrong[0])}")
+        with torch.device("meta"):
+            AutoModel.from_config(config)
+    return config
+
+
 def load_config(name: str, role: str) -> PretrainedConfig:
     """The configuration of a pretrained encoder; weights are not touched.
 
     Raises:
-        InputError: There is no such model, it cannot be read, or it is an encoder-decoder.
+        InputError: There is no such model, its config.json cannot be used, or it is an encoder-decoder.
     """
-    folder = local_snapshot(name, role)
-    with readable("the configuration of this model cannot be read", name, role):
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    config = read_config(name, role)
     if config.is_encoder_decoder:
         what = "an encoder-decoder has two stacks of layers; an encoder is needed"
         raise InputError.of(place_of(role), what, repr(name))
@@ -83,11 +109,8 @@ def load_config(name: str, role: str) -> PretrainedConfig:
 
 
 def weights_hash(name: str, role: str) -> str:
-    """The `model_hash` of a pretrained model; an `InputError` where it has no safetensors weights."""
-    folder = local_snapshot(name, role)
-    if not any(folder.glob("*.safetensors")):
-        raise InputError.of(place_of(role), "this model has no safetensors weights", repr(name), ("*.safetensors",))
-    return model_hash(folder)
+    """The `model_hash` of a pretrained model; an `InputError` where its weights are no safetensors of its folder."""
+    return model_hash(checked(name, role, weight_faults))
 
 
 def scratch_config(name: Scratch, vocabulary: int, pad: int) -> PretrainedConfig:
@@ -103,20 +126,27 @@ def scratch_config(name: Scratch, vocabulary: int, pad: int) -> PretrainedConfig
     )
 
 
-def load_tokenizer(name: str, role: str) -> PreTrainedTokenizerBase:
-    """The fast tokenizer of a pretrained model.
+def load_tokenizer(name: str, role: str, fast: bool = True) -> PreTrainedTokenizerBase:
+    """The tokenizer of a pretrained model.
+
+    Args:
+        fast: Whether it must give character offsets.
 
     Raises:
-        InputError: There is no such model, its tokenizer cannot be read, or has no fast version.
+        InputError: There is no such model, its tokenizer cannot be read, is another model's, or has no fast version.
     """
-    folder = local_snapshot(name, role)
-    with readable("the tokenizer of this model cannot be read", name, role):
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    if not tokenizer.is_fast:
-        what = "this model has no fast tokenizer, which character offsets need"
-        raise InputError.of(place_of(role), what, repr(name))
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    config, folder = read_config(name, role), checked(name, role, tokenizer_faults)
+    files = ", ".join(file.name for pattern in TOKENIZER_FILES for file in folder.glob(pattern))
+    with readable(f"its tokenizer cannot be used: {files}", name, role):
+        tokenizer = AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False)
+        if fast and not tokenizer.is_fast:
+            what = "this model has no fast tokenizer, which character offsets need"
+            raise InputError.of(place_of(role), what, repr(name))
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+        tokenizer(UNCOMMON)
+        misfits = [*tokenizer_misfits(tokenizer, config, folder)]
+    refuse(misfits, name, role)
     return tokenizer
 
 
@@ -147,26 +177,60 @@ def _exact(model: PreTrainedModel, kind: TaskKind) -> PreTrainedModel:
     return answer_exactly(model) if kind == "regression" else model
 
 
+def compare_weights(
+    auto: Any, name: str, config: PretrainedConfig, role: str, what: str = UNLOADED, new_head: bool = False
+) -> Path:
+    """The folder of a model whose weights are those of its configuration; shapes are read, and no values.
+
+    Args:
+        auto: Class of transformers that is to load it.
+        what: Is said where it cannot.
+        new_head: Whether the head may be missing, or of another size.
+
+    Raises:
+        InputError: It has no safetensors weights, or some would be made up, or left out.
+    """
+    folder = checked(name, role, weight_faults)
+    with readable(what, name, role):
+        model, report = auto.from_pretrained(
+            folder,
+            config=config,
+            key_mapping=body_names(auto, config),
+            device_map="meta",
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **SAFE,
+        )
+    refuse((f"{what} ({misfit})" for misfit in weight_misfits(model, report, folder, new_head)), name, role)
+    return folder
+
+
+def load_weights(
+    auto: Any, name: str, config: PretrainedConfig, role: str, what: str = UNLOADED, new_head: bool = False
+) -> PreTrainedModel:
+    """A pretrained model in float32, none of whose weights are made up; arguments as in `compare_weights`."""
+    folder = compare_weights(auto, name, config, role, what, new_head)
+    names = body_names(auto, config)
+    with readable(what, name, role):
+        model = auto.from_pretrained(folder, config=config, key_mapping=names, ignore_mismatched_sizes=new_head, **SAFE)
+    if names:
+        model._weight_conversions = None  # it is saved under the names that transformers looks for
+    return model
+
+
 def load_pretrained(
     name: str, config: PretrainedConfig, kind: TaskKind, seed: int, role: str, new_head: bool = True
 ) -> PreTrainedModel:
     """A pretrained encoder with a head for the task, in float32.
 
     Args:
-        new_head: Whether a head of another size gives way to a new one; else it is an error.
+        new_head: Whether a head that is missing or of another size gives way to a new one; else it is an error.
 
     Raises:
         InputError: It has no safetensors weights, or they do not fit.
     """
-    folder = local_snapshot(name, role)
     torch.manual_seed(seed)
-    safe = {"use_safetensors": True, "trust_remote_code": False}
-    needed = ("a model with model.safetensors",)
-    with readable("its weights cannot be loaded", name, role, needed):
-        model = HEADS[kind].from_pretrained(
-            folder, config=config, dtype=torch.float32, ignore_mismatched_sizes=new_head, **safe
-        )
-    return _exact(model, kind)
+    return _exact(load_weights(HEADS[kind], name, config, role, new_head=new_head), kind)
 
 
 def depth_and_width(config: PretrainedConfig) -> tuple[int, int]:
@@ -177,8 +241,11 @@ def depth_and_width(config: PretrainedConfig) -> tuple[int, int]:
     return layers, width
 
 
-def names_of_outputs(config: PretrainedConfig) -> list[str]:
-    """What a model calls its outputs."""
+def names_of_outputs(config: PretrainedConfig, role: str = "teacher") -> list[str]:
+    """What a model calls its outputs; an `InputError` where it leaves one out."""
+    if {*config.id2label} != {*range(config.num_labels)}:
+        what = f"id2label in its config.json must name the outputs 0 to {config.num_labels - 1}"
+        raise InputError.of(place_of(role), what, ", ".join(map(str, config.id2label)))
     return [str(config.id2label[index]) for index in range(config.num_labels)]
 
 

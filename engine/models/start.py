@@ -15,7 +15,7 @@ from engine.base.errors import InputError, counted
 from engine.base.files import hash_of
 from engine.base.hub import place_of
 from engine.base.machine import Machine
-from engine.data.task import Task
+from engine.data.task import Task, TaskKind
 from engine.models import load
 from engine.models.names import LayersOfTeacher, ModelName, Scratch
 from engine.models.output import change_unit
@@ -71,6 +71,12 @@ def start_of(name: ModelName, role: str, whole: Start | None = None) -> Start:
     load.load_tokenizer(name, role)
     config = load.load_config(name, role)
     return Start(name, role, load.weights_hash(name, role), *load.depth_and_width(config), config)
+
+
+def check_weights(start: Start, kind: TaskKind) -> None:
+    """Compares the weights of a named model with its configuration; an `InputError` where some would be made up."""
+    if isinstance(start.name, str) and start.config is not None:
+        load.compare_weights(load.HEADS[kind], start.name, start.config, start.role, new_head=not start.ready)
 
 
 def tokenizer_of(

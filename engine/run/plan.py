@@ -14,7 +14,7 @@ from engine.base.options import FineTuning
 from engine.data.task import Task, TaskKind
 from engine.models.load import HEADS, has_head, holds_a_unit, label_order, names_of_outputs
 from engine.models.names import ModelName, Scratch, parse_model
-from engine.models.start import Model, Start, begin, start_of
+from engine.models.start import Model, Start, begin, check_weights, start_of
 from engine.objective.mapping import check_layers
 from engine.pipeline.pipeline import Pipeline
 
@@ -69,7 +69,7 @@ def plan_teacher(
     if task.kind != "question_answering" and start.config.num_labels != task.outputs:
         what = f"it was fine-tuned for {counted(start.config.num_labels, 'label')}, and {task.name} has {task.outputs}"
         raise InputError.of(place_of(role), what, repr(name), (), NEW_HEAD)
-    names = names_of_outputs(start.config)
+    names = names_of_outputs(start.config, role)
     if task.labels and label_order(names, task.labels) is None:
         what = f"it was fine-tuned for other labels than those of {task.name}"
         raise InputError.of(place_of(role), what, ", ".join(names), task.labels, NEW_HEAD)
@@ -145,6 +145,8 @@ def plan_run(
         problems += length_problems(start, settled.training.max_length or 0)
     if problems:
         raise InputError(list(dict.fromkeys(problems)))
+    for start in (*(each.start for each in plan.team), plan.student):
+        check_weights(start, task.kind)
     return plan
 
 

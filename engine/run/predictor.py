@@ -18,7 +18,7 @@ from engine.base.options import RunOptions
 from engine.data.task import KINDS, Task, TaskKind
 from engine.evaluation.inference import logits_of
 from engine.evaluation.scores import predictions
-from engine.models.load import has_head, load_config, load_pretrained, load_tokenizer, position_limit
+from engine.models.load import has_head, load_config, load_pretrained, load_tokenizer, names_of_outputs, position_limit
 from engine.pipeline.training import PAIR_MAX_LENGTH
 from engine.run.result import RunResult
 from engine.tokens.examples import encode
@@ -110,7 +110,7 @@ def load_predictor(model: str | Path, options: RunOptions | None = None) -> Pred
     config = load_config(name, "model")
     result = RunResult.read(name) if Path(name).is_dir() else None
     kind = _kind(name, config, result)
-    labels = tuple(str(config.id2label[index]) for index in range(config.num_labels))
+    labels = tuple(names_of_outputs(config, "model"))
     training = result.pipeline["training"] if result else {}
     tokenizer = load_tokenizer(name, "model")
     return Predictor(

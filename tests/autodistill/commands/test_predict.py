@@ -16,10 +16,12 @@ from engine.base.options import RunOptions
 from engine.base.progress import SilentReporter
 from engine.data.load import load_task
 from engine.data.task import TaskKind
+from engine.models.files import TOKENIZER
 from engine.models.load import reorder_labels, save_model
 from tests.command_line import LABELS, Answer, assert_one_clear_message, write
+from tests.engine.models.damage import Damage, config, nested, sharded, stored, without, written
 from tests.tokenizers import wordpiece
-from tests.toys import perturb, save_tiny
+from tests.toys import perturb, save_tiny, toy_task
 
 
 def test_predict_texts(finished: Path) -> None:
@@ -241,3 +243,26 @@ def test_classes_in_another_order_are_those_of_the_task(at_home: Path, tmp_path:
     with pytest.raises(InputError, match="it was not trained on cola; got no, yes; allowed: unacceptable, acceptable"):
         answer_leaderboard(str(tmp_path / "other"), "cola", tmp_path / "none", options)
     assert not (tmp_path / "none").exists()
+
+
+DAMAGES: dict[str, tuple[Damage, str]] = {
+    "no tokenizer": (without(TOKENIZER), "MODEL: this model has no tokenizer: no tokenizer.json"),
+    "no head": (
+        stored(lambda name: "classifier" not in name),
+        "MODEL: its weights cannot be loaded (model.safetensors",
+    ),
+    "pickle": (sharded(lambda name, shard: "pytorch_model.bin"), "which is no safetensors file of this folder"),
+    "outside": (sharded(lambda name, shard: "../outside.safetensors"), "takes bert.embeddings.LayerNorm.bias from"),
+    "layers as text": (config(num_hidden_layers="six"), "MODEL: its config.json cannot be used"),
+    "deep": (written("config.json", nested(100_000)), "MODEL: config.json is nested too deeply"),
+    "digits": (written("config.json", f'{{"a": {"9" * 5000}}}'), "MODEL: config.json holds a number of 5,000 digits"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_a_damaged_model_is_one_message(case: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    save_tiny(folder, toy_task("single", rows=8, held_out=8))
+    damage, words = DAMAGES[case]
+    damage(folder)
+    assert_one_clear_message(Answer("predict", str(folder), "--text", "a great house"), words)

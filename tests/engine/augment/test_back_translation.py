@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from engine.augment.passages import passage_of
 from engine.base.errors import InputError
 from engine.base.machine import Machine
 from engine.pipeline import BackTranslation
+from tests.engine.models.damage import Damage, config, sharded, stored, without, written
 from tests.tokenizers import CORPUS
 from tests.toys import save_tiny, toy_task
 
@@ -135,3 +137,23 @@ def test_a_model_that_does_not_translate_is_refused(spec: BackTranslation, tmp_p
     wrong = spec.model_copy(update={"back": str(tmp_path)})
     with pytest.raises(InputError, match=r"augmentation\.back_translation\.back: no model that translates"):
         BackTranslated(wrong, machine)
+
+
+DAMAGES: dict[str, tuple[Damage, str]] = {
+    "body": (stored(lambda name: "encoder.layers.0" not in name), "no model that translates can be loaded"),
+    "words": (written("vocab.json", '{"</s>": 0, "<unk>": 1, "<pad>": 2}'), "vocab.json"),
+    "spm": (without("source.spm"), "its tokenizer cannot be used: tokenizer_config.json, vocab.json, target.spm"),
+    "all words": (without("source.spm", "target.spm", "vocab.json"), "this model has no tokenizer"),
+    "pickle": (sharded(lambda name, shard: "pytorch_model.bin"), "from 'pytorch_model.bin', which is no safetensors"),
+    "layers": (config(encoder_layers=10**9), "config.json: encoder_layers must be at most 1,000"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_a_damaged_model_is_refused(case: str, spec: BackTranslation, tmp_path: Path, machine: Machine) -> None:
+    damage, words = DAMAGES[case]
+    folder = shutil.copytree(spec.back, tmp_path / "model")
+    damage(folder)
+    with pytest.raises(InputError, match=r"augmentation\.back_translation\.back: ") as caught:
+        BackTranslated(spec.model_copy(update={"back": str(folder)}), machine)
+    assert words in str(caught.value)

@@ -16,9 +16,11 @@ from engine.augment.passages import passage_of
 from engine.base.errors import InputError
 from engine.base.machine import Machine
 from engine.data.task import Task
+from engine.models.files import TOKENIZER, WEIGHTS
 from engine.models.load import save_model
 from engine.pipeline import Contextual
 from engine.tokens.ragged import NO_LABEL
+from tests.engine.models.damage import Damage, cut, sharded, stored, vocabulary, without
 from tests.tokenizers import wordpiece
 from tests.toys import save_tiny, tiny_config, toy_task
 
@@ -69,17 +71,28 @@ def test_a_named_model_is_used(tmp_path: Path, machine: Machine) -> None:
 def test_a_model_without_the_head_is_refused(tmp_path: Path, machine: Machine) -> None:
     task: Task = toy_task("single", rows=8, held_out=4)
     save_tiny(tmp_path, task)
-    with pytest.raises(InputError, match=r"augmentation\.contextual\.model: .*without the head"):
+    with pytest.raises(InputError, match=r"augmentation\.contextual\.model: .*lacks the head it is to be used with"):
         load_language_model(str(tmp_path), task, machine)
 
 
-def test_a_damaged_model_is_refused(tmp_path: Path, machine: Machine) -> None:
-    tokenizer = wordpiece()
-    save_model(AutoModelForMaskedLM.from_config(tiny_config(vocabulary=len(tokenizer))), tokenizer, tmp_path)
-    weights = tmp_path / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:100])
-    with pytest.raises(InputError, match="no masked-language model can be loaded"):
-        load_language_model(str(tmp_path), toy_task("single", rows=8, held_out=4), machine)
+DAMAGES: dict[str, tuple[Damage, str]] = {
+    "cut": (cut(WEIGHTS), "model.safetensors is no safetensors file or not whole"),
+    "embeddings": (stored(lambda name: "word_embeddings" not in name), "no masked-language model can be loaded"),
+    "tokenizer": (without(TOKENIZER), "this model has no tokenizer"),
+    "special tokens alone": (vocabulary(5), "tokenizer.json holds 5 tokens, and the model knows 300"),
+    "pickle": (sharded(lambda name, shard: "pytorch_model.bin"), "from 'pytorch_model.bin', which is no safetensors"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_a_damaged_model_is_refused(case: str, tmp_path: Path, machine: Machine) -> None:
+    tokenizer, folder = wordpiece(), tmp_path / "model"
+    save_model(AutoModelForMaskedLM.from_config(tiny_config(vocabulary=len(tokenizer))), tokenizer, folder)
+    damage, words = DAMAGES[case]
+    damage(folder)
+    with pytest.raises(InputError, match=r"augmentation\.contextual\.model: ") as caught:
+        load_language_model(str(folder), toy_task("single", rows=8, held_out=4), machine)
+    assert words in str(caught.value)
 
 
 def test_no_such_model(machine: Machine) -> None:

@@ -12,8 +12,10 @@ from transformers import AutoModelForSequenceClassification
 
 from engine.base.errors import InputError
 from engine.base.options import RunOptions
+from engine.models.files import TOKENIZER
 from engine.models.load import save_model
 from engine.run.predictor import load_predictor, rows_of_texts
+from tests.engine.models.damage import Damage, config, sharded, stored, vocabulary, without
 from tests.tokenizers import wordpiece
 from tests.toys import ROWS, save_tiny, toy_task
 
@@ -164,6 +166,29 @@ def test_a_damaged_record_is_named(saved: Callable[..., Path], tmp_path: Path) -
     (tmp_path / "result.json").write_text('{"status": "ok"}')
     with pytest.raises(InputError, match=r"result\.json"):
         load_predictor(tmp_path, CPU)
+
+
+DAMAGES: dict[str, tuple[Damage, str]] = {
+    "no tokenizer": (without(TOKENIZER), "this model has no tokenizer"),
+    "special tokens alone": (vocabulary(5), "tokenizer.json holds 5 tokens, and the model knows 300"),
+    "no head": (stored(lambda name: "classifier" not in name), "model.safetensors lacks the head it is to be used wi"),
+    "no body": (stored(lambda name: "classifier" in name), "model.safetensors lacks bert.embeddings.LayerNorm.bias"),
+    "fewer layers": (config(num_hidden_layers=2), "model.safetensors holds layers that config.json does not count"),
+    "pickle": (sharded(lambda name, shard: "pytorch_model.bin"), "from 'pytorch_model.bin', which is no safetensors"),
+    "outside": (sharded(lambda name, shard: "../outside.safetensors"), "from '../outside.safetensors', which is no"),
+    "layers as text": (config(num_hidden_layers="six"), "its config.json cannot be used (Field 'num_hidden_layers'"),
+    "labels with a gap": (config(id2label={"0": "a", "1": "b", "7": "c"}), "id2label in its config.json must name the"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_damaged_models_give_no_answer(case: str, saved: Callable[..., Path], tmp_path: Path) -> None:
+    damage, words = DAMAGES[case]
+    folder = shutil.copytree(saved(), tmp_path / "model")
+    damage(folder)
+    with pytest.raises(InputError, match="MODEL: ") as caught:
+        load_predictor(folder, CPU)
+    assert words in str(caught.value)
 
 
 # --- rows from texts ---------------------------------------------------------------------------------

@@ -15,12 +15,14 @@ from engine.base.errors import InputError
 from engine.base.machine import Machine, machine_for
 from engine.base.options import FineTuning, RunOptions
 from engine.evaluation.inference import encode_held_out, scores_on
+from engine.models.files import TOKENIZER
 from engine.models.load import name_labels, save_model
 from engine.models.names import parse_model
 from engine.models.vocabulary import scratch_tokenizer
 from engine.pipeline import Training
 from engine.run.plan import MEMBERS, plan_teacher
-from engine.run.teacher import prepare_teacher
+from engine.run.teacher import _load_kept, prepare_teacher
+from tests.engine.models.damage import Damage, stored, vocabulary, without
 from tests.tokenizers import wordpiece
 from tests.toys import ROWS, save_tiny, toy_task
 
@@ -140,6 +142,26 @@ def test_weights_in_pickles_are_refused_before_anything_is_loaded(saved: Callabl
     (tmp_path / "model.safetensors").unlink()
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
     refused(str(tmp_path), toy_task("single"), "this model has no safetensors weights")
+
+
+KEPT: dict[str, Damage] = {
+    "no tokenizer": without(TOKENIZER),
+    "special tokens alone": vocabulary(5),
+    "no head": stored(lambda name: "classifier" not in name),
+    "no body": stored(lambda name: "classifier" in name),
+}
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_a_kept_teacher_that_is_damaged_does_not_teach(case: str, machine: Machine) -> None:
+    """A student of one that read every word as unknown scored 0.50 in place of 0.94."""
+    task = toy_task("single", rows=8, held_out=8)
+    name = "scratch:layers=1,hidden=16,heads=2"
+    prepared(name, task, machine, QUICK.model_copy(update={"epochs": 1}))
+    (folder,) = {path.parent for path in (machine.options.cache / "teachers").rglob(TOKENIZER)}
+    KEPT[case](folder)
+    with pytest.raises(InputError, match="--teacher: "):
+        _load_kept(str(folder), task)
 
 
 # --- fine-tuned here ---------------------------------------------------------------------------------
