@@ -143,12 +143,16 @@ class Recommendation(Record):
     def read(cls, path: Path) -> Recommendation:
         """The record in a file; an InputError where it is absent, or none of a recommendation."""
         try:
-            return cls.model_validate(_upgraded(json.loads(path.read_text("utf-8"))))
+            found = cls.model_validate(_upgraded(json.loads(path.read_text("utf-8"))))
+            for pick in found.picks:
+                if Pipeline.model_validate(pick.pipeline).key != pick.key:
+                    raise ValueError(f"the pipeline of pick {pick.rank} has another key")
+            return found
         except FileNotFoundError:
             hint = "Run `autodistill recommend` first."
             raise InputError.of(str(path), "there is no recommendation", "", (), hint) from None
-        except (ValueError, LookupError, AttributeError, TypeError) as error:  # of JSON, or any part of it
-            what, reason = "not the record of a recommendation", str(error).partition("\n")[0]
+        except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:  # of JSON, or any part
+            what, reason = "not the record of a recommendation, or damaged", str(error).partition("\n")[0]
             raise InputError.of(str(path), what, reason) from error
 
     def request(self) -> Request:
