@@ -32,11 +32,11 @@ SQLITE = {"database or disk is full": errno.ENOSPC, "disk I/O error": errno.EIO}
 
 
 @contextmanager
-def disk_errors(folder: Path, needed: int | None = None) -> Iterator[None]:
+def disk_errors(folder: Path | None = None, needed: int | None = None) -> Iterator[None]:
     """Says what the disk refuses, whichever library raised it.
 
     Args:
-        folder: On the disk that is named, unless the error itself names a file.
+        folder: On the disk that is named, unless the error itself names a file; None where it is not known.
         needed: Bytes, where they are known.
 
     Raises:
@@ -66,7 +66,9 @@ def _refusal(error: BaseException | None) -> tuple[int, str | None] | None:
     return None
 
 
-def _in_words(number: int, folder: Path, needed: int | None) -> str:
+def _in_words(number: int, folder: Path | None, needed: int | None) -> str:
+    if folder is None:
+        return f"a disk {REFUSALS[number]} ({os.strerror(number)})"
     there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
     what = f"the disk of {there} {REFUSALS[number]}"
     if number not in SPACE:
@@ -142,7 +144,7 @@ def remove(path: Path) -> None:
 
 def write_sealed(path: Path, record: Mapping[str, Any]) -> None:
     """Writes a record as JSON with its checksum, whole or not at all."""
-    write_text(path, json.dumps({**record, SEAL: _seal(record)}, indent=2))
+    write_text(path, json.dumps({**record, SEAL: _seal(record)}, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_sealed(path: Path) -> dict[str, Any] | None:
@@ -153,11 +155,25 @@ def read_sealed(path: Path) -> dict[str, Any] | None:
     """
     try:
         record = json.loads(path.read_text("utf-8"))
-        return record if record.pop(SEAL) == _seal(record) else None
+        return unsealed(record) if SEAL in record else None
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def unsealed(record: Any) -> Any:
+    """A record without its checksum; what has none is left as it is.
+
+    Raises:
+        ValueError: It is the checksum of another record.
+    """
+    if not isinstance(record, dict) or SEAL not in record:
+        return record
+    rest = {key: value for key, value in record.items() if key != SEAL}
+    if record[SEAL] != _seal(rest):
+        raise ValueError("its checksum is that of another record: it was damaged, or changed by hand")
+    return rest
 
 
 def _seal(record: Mapping[str, Any]) -> str:

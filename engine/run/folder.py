@@ -63,7 +63,7 @@ class RunFolder:
         if record := _remembered(self.work):
             self._record = record
             return record["identity"]
-        self.damaged = record is not None
+        self.damaged = any(path.name != LOCK and path.suffix != ".part" for path in self.work.glob("*"))
         result = RunResult.read(self.path)
         return result.identity if result else None
 
@@ -131,12 +131,9 @@ class RunFolder:
 
 
 def _remembered(work: Path) -> dict[str, Any] | None:
-    """What is remembered of a run: None where nothing was, nothing where that was damaged."""
-    found = []
-    for name in RECORDS:
-        with suppress(FileNotFoundError):
-            found.append(read_sealed(work / name))
-    return next(filter(None, found), {}) if found else None
+    """What is remembered of a run; None where nothing was, or that was damaged."""
+    there = (work / name for name in RECORDS if (work / name).exists())
+    return next(filter(None, map(read_sealed, there)), None)
 
 
 def unfinished(path: Path) -> dict[str, Any] | None:
@@ -149,9 +146,9 @@ def unfinished(path: Path) -> dict[str, Any] | None:
         InputError: What was remembered of the run was damaged.
     """
     work = path / WORK
-    if (record := _remembered(work)) is None:
+    if not any((work / name).exists() for name in RECORDS):
         return None
-    if not record:
+    if (record := _remembered(work)) is None:
         what = "what was remembered of this run was damaged; the same command begins it anew"
         raise InputError.of(str(work / RECORDS[0]), what)
 

@@ -95,7 +95,7 @@ class SignalStore:
         """Moves the arrays of finished passes into place, also where a killed process had begun to."""
         for done in self.folder.glob(f"pass-*/{DONE}"):
             arrays = [path for path in done.parent.iterdir() if path != done and path.suffix not in (SUM, ".part")]
-            if SignalPass(self, [array.name for array in arrays]).is_over():
+            if SignalPass(self, [array.name for array in arrays], done.parent).is_over():
                 for array in arrays:
                     write_text(array.with_name(array.name + SUM), checksum(array))
                 done.rename(done.with_name(WHOLE))
@@ -150,9 +150,9 @@ class SignalReader:
 class SignalPass:
     """One pass of the teacher over the data, which fills missing arrays; every process takes batches of its own."""
 
-    def __init__(self, store: SignalStore, names: Sequence[str]):
+    def __init__(self, store: SignalStore, names: Sequence[str], folder: Path | None = None):
         self.store, self.names = store, list(names)
-        self.folder = store.folder / f"pass-{hash_of(*names)}"
+        self.folder = folder or store.folder / f"pass-{hash_of(*names)}"
         self.batches = sorted_batches(store.lengths, PASS_BATCH)
 
     def begin(self) -> bool:
