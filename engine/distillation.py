@@ -104,9 +104,9 @@ def distill(
     run = Run(plan, folder, machine)
     if not machine.main:
         return _carry_out(run, student_alone, until_epoch, expected)
+    if folder.damaged:
+        machine.reporter.message(f"What was remembered of the run in {folder.path} was damaged: it begins anew.")
     with disk_errors(folder.path), folder.locked():
-        if folder.damaged:
-            machine.reporter.message(f"What was remembered of the run in {folder.path} was damaged: it begins anew.")
         folder.remember(epochs=plan.pipeline.training.epochs)
         try:
             return _carry_out(run, student_alone, until_epoch, expected)

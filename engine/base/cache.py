@@ -14,6 +14,8 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from filelock import FileLock
+
 from engine.base.errors import InputError
 from engine.base.files import checksum, disk_errors, folder_written_atomically, hash_of, hash_of_files, remove
 from engine.base.progress import Reporter
@@ -71,7 +73,10 @@ def _check_owner(root: Path) -> None:
 @contextmanager
 def keeping(folder: Path) -> Iterator[Path]:
     """Gives an empty folder to write to, and puts it at `folder` with its checksums once it is whole and on disk."""
-    with folder_written_atomically(folder) as aside:
+    lock = folder.with_name(f".{folder.name}.lock")  # two processes may have made the same thing
+    with disk_errors(folder.parent):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock), folder_written_atomically(folder) as aside:
         yield aside
         (aside / SUMS).write_text(_sums(aside), "utf-8")
 

@@ -85,8 +85,9 @@ class RunFolder:
         lock = FileLock(self.work / LOCK, timeout=0)
         try:
             with lock:
-                if self.damaged:
+                if self.damaged and _remembered(self.work) is None:  # else another process has begun it anew
                     self._empty()
+                self.damaged = False
                 self.remember()
                 yield
         except Timeout as error:

@@ -136,7 +136,7 @@ def test_a_damaged_file_is_refused_and_nothing_is_kept(tmp_path: Path) -> None:
 
 def test_the_second_time_the_parsed_form_is_read(tmp_path: Path) -> None:
     first = glove(tmp_path)
-    (kept,) = tmp_path.glob("cache/vectors/*")
+    (kept,) = (path.parent for path in tmp_path.glob(f"cache/vectors/*/{BINARY}"))
     with keeping(kept) as aside:
         (aside / BINARY).write_bytes((kept / BINARY).read_bytes().replace(b"film ", b"tape "))
     second = glove(tmp_path)
@@ -147,7 +147,7 @@ def test_the_second_time_the_parsed_form_is_read(tmp_path: Path) -> None:
 def test_a_damaged_parsed_form_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A damaged number would be a number, too."""
     first = glove(tmp_path)
-    (kept,) = tmp_path.glob("cache/vectors/*")
+    (kept,) = (path.parent for path in tmp_path.glob(f"cache/vectors/*/{BINARY}"))
     content = (kept / BINARY).read_bytes()
     (kept / BINARY).write_bytes(content[:-3] + bytes([content[-3] ^ 4]) + content[-2:])
     with caplog.at_level("INFO", "autodistiller"):
