@@ -15,6 +15,7 @@ from engine.base.cache import intact
 from engine.base.errors import DiskError, InputError
 from engine.base.options import RunOptions
 from engine.run.result import RunResult
+from engine.training import state
 from tests.engine.conftest import Ear, options_with
 from tests.engine.runs import TRAINING, assert_same_end, small
 from tests.toys import toy_task
@@ -123,8 +124,11 @@ class Stopping(Ear):
 
 
 def stopped(options: RunOptions, out: Path, stage: str, step: int, **more: Any) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        a_run(options.model_copy(update={"checkpoint_seconds": 0}), out, reporter=Stopping(stage, step), **more)
+    """A run that is stopped there, with a checkpoint of every step before."""
+    own = options.model_copy(update={"checkpoint_seconds": 0})
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(state, "CHECKPOINT_SHARE", 0)
+        a_run(own, out, reporter=Stopping(stage, step), **more)
 
 
 @pytest.fixture(scope="module", name="student")
