@@ -157,6 +157,7 @@ def evaluation_of(
     request: Request, reporter: Reporter, compared: Sequence[str] = tuple(PREDICTORS)
 ) -> tuple[Evaluation, list[HeldOut]]:
     """What the recommender that is asked for is worth, and the held-out runs with their predictions."""
-    table, notes = load_knowledge(request.meta_data, Store(request.store), request.vectors, request.options)
+    sources = request.meta_data, Store(request.store), request.vectors, request.options
+    table, notes = load_knowledge(*sources, reporter)
     name, cache = " and ".join(request.meta_data), request.options.cache
     return evaluate(table, name, reporter, request.predictor, cache, compared, notes)

@@ -37,6 +37,7 @@ from autodistill.ranking.past import (
 )
 from autodistill.recommend.space import pipelines
 from engine.base.options import RunOptions
+from engine.base.progress import SilentReporter
 from engine.pipeline.training import Training
 
 TRAINING = Training(epochs=20, learning_rate=5e-5, max_length=64)
@@ -149,7 +150,7 @@ def main() -> None:
     pair, found = commonest_pair(table.runs), []
     for predictor in given.predictors:
         for dataset in table.names:
-            rank = kept_fit(predictor, RunOptions().cache)(table.without(dataset))
+            rank = kept_fit(predictor, RunOptions().cache, SilentReporter())(table.without(dataset))
             runs = table.runs[table.runs.dataset == dataset]
             runs = runs.assign(predicted=rank(table.of(dataset)), configuration=configurations(runs))
             of_the_pair = runs[of_pair(runs, pair)]

@@ -13,8 +13,8 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from engine.base.checks import check_folder, check_seed
-from engine.base.errors import InputError, RunError
-from engine.base.files import hash_of, write_text
+from engine.base.errors import DiskError, InputError, RunError
+from engine.base.files import disk_errors, hash_of, write_text
 from engine.base.machine import machine_for
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter
@@ -108,7 +108,9 @@ def distill(
     run = Run(plan, folder, machine)
     if not machine.main:
         return _carry_out(run, student_alone, until_epoch, expected)
-    with folder.locked():
+    if folder.damaged:
+        machine.reporter.message(f"What was remembered of the run in {folder.path} was damaged: it begins anew.")
+    with disk_errors(folder.path), folder.locked():
         folder.remember(epochs=plan.pipeline.training.epochs)
         try:
             return _carry_out(run, student_alone, until_epoch, expected)
@@ -116,7 +118,7 @@ def distill(
             what = "the memory does not suffice; a smaller training.batch_size with more "
             raise RunError(f"{what}training.gradient_accumulation takes less") from error
         except RunError as error:
-            if known is None:
+            if known is None and not isinstance(error, DiskError):  # with which nothing is wrong with the run
                 folder.close(record_of(run, status="failed", reason=str(error)))
             raise
 

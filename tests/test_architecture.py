@@ -86,6 +86,28 @@ def test_only_the_console_prints(module: str) -> None:
     assert not {"rich", "typer"} & {name.split(".")[0] for name in imported(TREES[module])}
 
 
+UNPICKLED = {("engine.training.batches", "pickle.loads")}
+"""What runs code when it is read, and why it may: bytes from a child of our own process, never a file."""
+READS_PICKLES = ("pickle", "joblib", "dill", "cloudpickle", "shelve", "marshal")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_file_that_is_read_can_run_code(module: str) -> None:
+    calls = [node for node in ast.walk(TREES[module]) if isinstance(node, ast.Call)]
+    called = {(module, ast.unparse(node.func)): node for node in calls}
+    assert not {name for name in called if name[1].split(".")[0] in READS_PICKLES and "load" in name[1]} - UNPICKLED
+    names = [name for _, name in called]
+    assert not [name for name in names if name.endswith(("Unpickler", "read_pickle")) or name in ("eval", "exec")]
+    for node in calls:
+        known = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+        if ast.unparse(node.func) == "torch.load":
+            assert known.get("weights_only") == "True", node.lineno
+        if ast.unparse(node.func) in ("np.load", "numpy.load"):
+            assert known.get("allow_pickle") == "False", node.lineno
+        if "from_pretrained" in ast.unparse(node.func):
+            assert known.get("trust_remote_code", "False") == "False", node.lineno
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_sizes(module: str) -> None:
     long = {}

@@ -24,6 +24,7 @@ from autodistill.commands.show import Shown
 from autodistill.commands.tables import laid_out
 from autodistill.commands.units import duration
 from engine.base.errors import AutoDistillerError, InputError
+from engine.base.files import disk_errors
 from engine.base.progress import Reporter, SilentReporter
 
 AT_MOST = "at most"
@@ -99,7 +100,8 @@ def handled(as_json: bool = False, resume: str = "") -> Iterator[None]:
     unforeseen keeps its traceback.
     """
     try:
-        yield
+        with disk_errors():
+            yield
     except InputError as error:
         problems = [asdict(problem) for problem in error.problems]
         _fail(str(error), 2, as_json, status="invalid", problems=problems)

@@ -18,6 +18,7 @@ from autodistill.datasets.words import WordCounts, word_hashes
 from engine.base.cache import kept
 from engine.base.errors import InputError
 from engine.base.files import hash_of_files
+from engine.base.progress import Reporter, SilentReporter
 from engine.data.vectors import FORMS, read_vectors
 from meta_data import GLOVE as SHIPPED
 
@@ -64,11 +65,16 @@ def embed(words: WordCounts, idf: np.ndarray, vectors: WordVectors) -> np.ndarra
     return (counts * idf[rows]) @ vectors.matrix[rows].astype(np.float64) / max(words.total, 1)
 
 
-def load_vectors(source: str, cache: Path) -> WordVectors:
+def load_vectors(
+    source: str,
+    cache: Path,
+    reporter: Reporter = SilentReporter(),  # noqa: B008 - without a state
+) -> WordVectors:
     """The word vectors of `glove`, a file in one of `FORMS`, or `owner/repository:file` on the hub.
 
     Args:
         cache: Folder for the binary form of text files.
+        reporter: Is told where that is damaged.
 
     Raises:
         InputError: There is no such file, or it cannot be read.
@@ -77,7 +83,7 @@ def load_vectors(source: str, cache: Path) -> WordVectors:
     if not path.is_file():
         path = _from_hub(source)
     digest = hash_of_files([path])
-    read = read_vectors(path, "--vectors", kept(cache, "vectors", digest).with_suffix(".bin"))
+    read = read_vectors(path, "--vectors", kept(cache, "vectors", digest), reporter)
     hashes, first = np.unique(word_hashes(read.index_to_key), return_index=True)
     return WordVectors(f"{path.name} ({digest[:8]})", hashes, read.vectors[first])
 

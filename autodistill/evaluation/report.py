@@ -82,7 +82,7 @@ def evaluate(
     if (count := len(table.names)) < 2:
         raise InputError.of("--meta-data", "leaving one dataset out needs runs on at least two", f"{count} in {name}")
     pair = commonest_pair(table.runs)
-    fits = {each: kept_fit(each, cache) for each in dict.fromkeys([predictor, *compared])}
+    fits = {each: kept_fit(each, cache, reporter) for each in dict.fromkeys([predictor, *compared])}
     held_out = {each: _left_out(each, fit, table, pair, reporter) for each, fit in fits.items()}
     means = {each: leave_one_out.means(found) for each, found in held_out.items()}
     own = held_out[predictor]
@@ -105,7 +105,7 @@ def evaluate(
         noise_ceilings=ceilings,
         interval_coverage=_mean(coverages),
         interval_coverages=coverages,
-        features={each.dataset: list(each.rank.features) for each in own if hasattr(each.rank, "features")},
+        features={each.dataset: list(chosen) for each in own if (chosen := _features(each)) is not None},
         notes=[*notes, *_sentences(held_out, predictor, table)],
     )
     return record, own
@@ -138,6 +138,11 @@ def _coverage(held_out: HeldOut, table: RunTable, fit: Fit) -> float:
     return float(runs.ratio.between(low, high)[known].mean()) if known.sum() >= FEWEST else np.nan
 
 
+def _features(held_out: HeldOut) -> Sequence[str] | None:
+    """Feature sets of datasets that were chosen; None where the predictor does not choose any."""
+    return getattr(held_out.rank, "features", None)
+
+
 def _sentences(held_out: Mapping[str, list[HeldOut]], predictor: str, table: RunTable) -> Iterator[str]:
     if SIMPLE in held_out and predictor != SIMPLE:
         own, simple = (leave_one_out.by_dataset(held_out[name]).spearman for name in (predictor, SIMPLE))
@@ -149,7 +154,7 @@ def _sentences(held_out: Mapping[str, list[HeldOut]], predictor: str, table: Run
                 f"{predictor} {verb} the mean rank of configurations: {gains.mean():+.3f} in rank correlation, "
                 f"better on {(gains > 0).sum()} of {counted(len(gains), 'dataset')}"
             )
-    if not any(getattr(each.rank, "features", True) for each in held_out[predictor]):
+    if not any(chosen is None or chosen for chosen in map(_features, held_out[predictor])):
         yield "no features of datasets were chosen: nothing is known to depend on the dataset"
     runs = table.runs.assign(configuration=configurations(table.runs))
     runs = runs[runs.groupby("dataset").configuration.transform("size") >= FEWEST]

@@ -1,27 +1,28 @@
 """The predictors by name, and one of them made ready: fitted, calibrated, compared with the mean rank.
 
-Fitting takes seconds, and fitting without each dataset in turn up to minutes, so each is done once for a table of runs
-and kept; what was stopped goes on. A pickle is loaded only from the tool's own cache, under a hash of everything that
-it was made from, and only if its own hash is the one that was written beside it.
+Fitting takes seconds, and fitting without each dataset in turn up to minutes, so what a predictor answered is kept for
+the runs that it was fitted on and the candidates that it was asked about; what was stopped goes on. Numbers alone are
+kept, never a fitted model: models of scikit-learn, LightGBM and AutoGluon are pickles, which run code when they are
+loaded. A new question fits again; the mixed model from its variances, which take longest, in a moment.
 """
 
-import hashlib
-import pickle
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from autodistill.history.table import MODEL_COLUMNS
 from autodistill.ranking import simple, tabular
 from autodistill.ranking.calibration import Calibration, calibrate, left_out_standings
-from autodistill.ranking.mixed import mixed
+from autodistill.ranking.mixed import mixed, mixed_of
 from autodistill.ranking.past import Fit, Rank, RunTable, commonest_pair, folds, of_pair, rank_correlations
-from engine.base.cache import kept, maker
+from engine.base.cache import intact, keeping, kept, maker
 from engine.base.errors import counted
-from engine.base.files import write_text, written_atomically
 from engine.base.progress import Reporter
 
 PREDICTORS: dict[str, Fit] = {
@@ -35,8 +36,11 @@ PREDICTORS: dict[str, Fit] = {
     "random": simple.random_order,
 }
 """Name → function from past runs to what ranks candidates; all see the same table and the same folds."""
+AGAIN: dict[str, Callable[[RunTable, Any], Rank]] = {"mixed": mixed_of}
+"""Name → function that makes it again in a moment, from the same runs and the plain values that it had `learned`."""
 SIMPLE = "mean_rank"
 """The predictor that every other one has to beat."""
+ANSWER = "answer.json"
 LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "lightgbm", "autogluon.tabular")
 
 
@@ -90,22 +94,77 @@ def _mean(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if values else None
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A predictor for past runs that is fitted when it is asked what it was not asked before; answers are kept."""
+
+    name: str
+    past: RunTable
+    cache: Path
+    reporter: Reporter
+    announced: bool = False
+    """Whether the reporter is told when it is fitted."""
+
+    @cached_property
+    def _rank(self) -> Rank:
+        if self.name not in AGAIN:
+            return self._fit()
+        return AGAIN[self.name](self.past, self._known("learned", lambda: self._fit().learned))
+
+    def _fit(self) -> Any:
+        if self.announced:
+            past = f"{counted(len(self.past.runs), 'run')} of {counted(len(self.past.names), 'dataset')}"
+            self.reporter.message(f"fitting the predictor {self.name} on {past}")
+        return PREDICTORS[self.name](self.past)
+
+    def __call__(self, candidates: RunTable) -> np.ndarray:
+        columns = sorted({*self.past.runs.columns, *MODEL_COLUMNS})  # a candidate has more that nobody looks at
+        asked = _facts(replace(candidates, runs=candidates.runs.reindex(columns=columns)))
+        return np.array(self._known("answers", lambda: self._rank(candidates).tolist(), asked))
+
+    @property
+    def features(self) -> tuple[str, ...] | None:
+        """The feature sets of datasets that it uses; None where it does not choose any."""
+        found = self._known("features", lambda: getattr(self._rank, "features", None))
+        return None if found is None else tuple(found)
+
+    @property
+    def left_out(self) -> np.ndarray | None:
+        """The standing of each past run without its dataset (n,); None where it takes fitting again."""
+        found = self._known("left out", lambda: _listed(getattr(self._rank, "left_out", None)))
+        return None if found is None else np.array(found)
+
+    def _known(self, what: str, answer: Callable[[], Any], *about: Any) -> Any:
+        made_by = maker(Path(__file__).parents[1], LIBRARIES)
+        folder = kept(self.cache, "fits", self.name, _facts(self.past), what, *about, made_by)
+        if not intact(folder, self.reporter):
+            found = answer()
+            with keeping(folder) as aside:
+                (aside / ANSWER).write_text(json.dumps(found), "utf-8")
+        return json.loads((folder / ANSWER).read_text("utf-8"))
+
+
+def _listed(values: np.ndarray | None) -> list[float] | None:
+    return None if values is None else values.tolist()
+
+
+def _facts(table: RunTable) -> tuple[Any, ...]:
+    """Everything that a table of runs tells a predictor."""
+    runs = table.runs.reindex(columns=sorted(table.runs.columns)).to_json(orient="split", double_precision=15)
+    datasets = [table.datasets[each].descriptors.model_dump_json() for each in table.names if each in table.datasets]
+    return runs, datasets, table.vectors.name
+
+
+def kept_fit(name: str, cache: Path, reporter: Reporter) -> Fit:
+    """A predictor's `Fit` that keeps what it answers, and fits the same runs once."""
+    return lambda table: Kept(name, table, cache, reporter)
+
+
 def fit_predictor(name: str, table: RunTable, cache: Path, reporter: Reporter) -> Fitted:
-    """The predictor for a table of runs, from the cache where it is there."""
-    return _kept(_place("predictors", name, table, cache), lambda: _fitted(name, table, cache, reporter))
-
-
-def kept_fit(name: str, cache: Path) -> Fit:
-    """A predictor's `Fit` that keeps what it fitted, and fits the same runs once."""
-    return lambda table: _kept(_place("ranks", name, table, cache), lambda: PREDICTORS[name](table))
-
-
-def _fitted(name: str, table: RunTable, cache: Path, reporter: Reporter) -> Fitted:
-    past = f"{counted(len(table.runs), 'run')} of {counted(len(table.names), 'dataset')}"
-    reporter.message(f"fitting the predictor {name} on {past}")
+    """The predictor for a table of runs, which fits where it was not asked the same before."""
     pair = commonest_pair(table.runs)
-    rank = PREDICTORS[name](table)
-    calibration = calibrate(table, left_out_standings(kept_fit(name, cache), rank, table))
+    rank = Kept(name, table, cache, reporter, announced=True)
+    calibration = calibrate(table, left_out_standings(kept_fit(name, cache, reporter), rank, table))
     own = _agreement(name, table, pair, cache, reporter)
     simple = Agreement() if name == SIMPLE else _agreement(SIMPLE, table, pair, cache, reporter)
     return Fitted(rank, calibration, own, simple, pair)
@@ -117,33 +176,10 @@ def _agreement(name: str, table: RunTable, pair: tuple[str, str], cache: Path, r
         return Agreement()
     stage, parts = f"{name}, each dataset left out", []
     reporter.start(stage, len(table.names), unit="datasets")
-    for dataset, _, standings in folds(kept_fit(name, cache), table):
+    for dataset, _, standings in folds(kept_fit(name, cache, reporter), table):
         parts.append(table.runs[table.runs.dataset == dataset].assign(standing=standings))
         reporter.advance(stage)
     reporter.finish(stage)
     runs = pd.concat(parts)
     inside = runs[of_pair(runs, pair)]
     return Agreement(*(rank_correlations(each, each.standing.to_numpy()) for each in (runs, inside)))
-
-
-def _kept(path: Path, make: Callable[[], Any]) -> Any:
-    """What lies there; where nothing does, or something else than was written, it is made and put there."""
-    digest = path.with_suffix(".sha256")
-    if path.is_file() and digest.is_file():
-        content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() == digest.read_text("utf-8"):
-            return pickle.loads(content)
-    made = make()
-    content = pickle.dumps(made)
-    with written_atomically(path) as aside:
-        aside.write_bytes(content)
-    write_text(digest, hashlib.sha256(content).hexdigest())
-    return made
-
-
-def _place(kind: str, name: str, table: RunTable, cache: Path) -> Path:
-    """Where it is kept: it follows from runs, datasets, vectors, the code of this package and the libraries."""
-    runs = table.runs.reindex(columns=sorted(table.runs.columns)).to_json(orient="split", double_precision=15)
-    datasets = [table.datasets[each].descriptors.model_dump_json() for each in table.names if each in table.datasets]
-    made_by = maker(Path(__file__).parents[1], LIBRARIES)
-    return kept(cache, kind, name, runs, datasets, table.vectors.name, made_by).with_suffix(".pickle")

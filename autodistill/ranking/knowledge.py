@@ -16,6 +16,7 @@ from autodistill.history.table import runs_of_results
 from autodistill.ranking.past import RunTable
 from engine.base.errors import InputError
 from engine.base.options import RunOptions
+from engine.base.progress import Reporter, SilentReporter
 from engine.run.result import RunResult
 
 STORE = "store"
@@ -26,12 +27,14 @@ def load_knowledge(
     store: Store,
     vectors: str = GLOVE,
     options: RunOptions = RunOptions(),  # noqa: B008 - frozen
+    reporter: Reporter = SilentReporter(),  # noqa: B008 - without a state
 ) -> tuple[RunTable, tuple[str, ...]]:
     """Past runs with their datasets, and what was noticed while they were read.
 
     Args:
         sources: `published`, `store`, files of runs, folders.
         vectors: As `load_vectors` takes them.
+        reporter: Is told where what was kept of them is damaged.
 
     Raises:
         InputError: A source cannot be read, or there is not one run.
@@ -45,7 +48,7 @@ def load_knowledge(
         raise InputError.of("--meta-data", "no runs to learn from", ", ".join(sources), (), hint)
     names = one_name_each(runs.frame.dataset.unique())
     frame = runs.frame.assign(dataset=runs.frame.dataset.map(names))
-    table = RunTable(frame, shipped_datasets(), load_vectors(vectors, options.cache))
+    table = RunTable(frame, shipped_datasets(), load_vectors(vectors, options.cache, reporter))
     for dataset in datasets:
         table = with_dataset(table, dataset)
     return table, (*runs.notes, *left_out)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -185,6 +186,11 @@ class Mixed:
     weights: np.ndarray
     left_out: np.ndarray
 
+    @property
+    def learned(self) -> dict[str, Any]:
+        """What took long to find, as plain values, for `mixed_of`."""
+        return {"features": list(self.features), "variances": dict(self.variances)}
+
     def __call__(self, candidates: RunTable) -> np.ndarray:
         parts = covariances(self.encoding, self.encoding(candidates), self.runs, (SAME, *self.features))
         return sum(self.variances[name] * part for name, part in parts.items()) @ self.weights
@@ -213,14 +219,25 @@ def _left_out_correlations(table: RunTable, model: Mixed) -> np.ndarray:
     return np.array([*rank_correlations(table.runs, model.left_out).values()])
 
 
-def fit_mixed(table: RunTable, features: Sequence[str] = (), most_runs: int = MOST_RUNS) -> Mixed:
-    """Fits the predictor with some of `FEATURES`; its variances are estimated on `most_runs` at most."""
+def mixed_of(table: RunTable, learned: Mapping[str, Any]) -> Mixed:
+    """The predictor for the same runs from what it had learned of them; nothing is estimated."""
+    return fit_mixed(table, learned["features"], variances=learned["variances"])
+
+
+def fit_mixed(
+    table: RunTable,
+    features: Sequence[str] = (),
+    most_runs: int = MOST_RUNS,
+    variances: Mapping[str, float] | None = None,
+) -> Mixed:
+    """Fits the predictor with some of `FEATURES`; its variances, unless given, are estimated on `most_runs` at most."""
     encoding = Encoding.of(table)
     runs, y = encoding(table), target(table.runs).fillna(0).to_numpy()
     parts = covariances(encoding, runs, runs, (SAME, *features))
     parts |= {f"noise of {name}": np.diag((runs["dataset"] == name).astype(float)) for name in table.names}
-    rows = _at_most(runs["dataset"], most_runs)
-    variances = find_variances({name: value[np.ix_(rows, rows)] for name, value in parts.items()}, y[rows])
+    if variances is None:
+        rows = _at_most(runs["dataset"], most_runs)
+        variances = find_variances({name: value[np.ix_(rows, rows)] for name, value in parts.items()}, y[rows])
     factor = cho_factor(sum(variances[name] * value for name, value in parts.items()), lower=True)
     inverse = cho_solve(factor, np.eye(len(y)))
     return Mixed(encoding, tuple(features), variances, runs, inverse @ y, _left_out(inverse, y, runs["dataset"]))

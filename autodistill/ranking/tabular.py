@@ -107,7 +107,7 @@ def lightgbm(table: RunTable) -> Model:
 
 @dataclass(frozen=True)
 class AutoGluon:
-    """AutoGluon's predictor; its files are kept as one archive, so that it can be stored like the others."""
+    """AutoGluon's predictor; its files, which it reads for each answer, are held as one archive and nowhere else."""
 
     inputs: Inputs
     archive: bytes

@@ -16,8 +16,8 @@ from autodistill.datasets.descriptors import describe
 from autodistill.datasets.known import Dataset
 from autodistill.datasets.words import count_words
 from autodistill.history.store import Store
-from engine.base.cache import kept, maker
-from engine.base.files import hash_of, write_text
+from engine.base.cache import intact, keeping, kept, maker
+from engine.base.files import hash_of
 from engine.base.hub import local_snapshot, model_hash
 from engine.data.task import texts_of
 from engine.models.names import parse_model
@@ -39,6 +39,7 @@ FIRST = (
     "Measured first, where it is not known yet: how good the teacher and a small Bi-LSTM are on {task}, and what the "
     "steps of {student} cost here."
 )
+RECORD = "costs.json"
 SEARCH_STEP = 1.8
 """A step of a search for θ in first order, in steps of a training (benchmarks/RESULTS.md)."""
 
@@ -109,9 +110,9 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     task, members = request.task, request.members
     kinds = {part.key: part for pipeline in pipelines for part in cost_parts(pipeline)}
     identity = maker(Path(__file__).parents[1]), _identity(request, student, sorted(kinds))
-    path = kept(request.options.cache, "costs", *identity).with_suffix(".json")
-    if path.is_file():
-        return Costs.model_validate_json(path.read_text("utf-8"))
+    folder = kept(request.options.cache, "costs", *identity)
+    if intact(folder, reporter):
+        return Costs.model_validate_json((folder / RECORD).read_text("utf-8"))
 
     from engine.base.machine import machine_for  # loads torch
     from engine.evaluation.linear import linear_measures
@@ -140,7 +141,8 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
         **vars(measure_costs(plans, ready, machine)),
         members=list(_member_costs(members, plan, ready, machine)),
     )
-    write_text(path, costs.model_dump_json(indent=2))
+    with keeping(folder) as aside:
+        (aside / RECORD).write_text(costs.model_dump_json(indent=2), "utf-8")
     return costs
 
 

@@ -51,7 +51,8 @@ def recommend(request: Request, reporter: Reporter) -> Recommendation:
     task, training = request.task, request.pipeline.training
     if request.members:
         checked(AverageTeam, {"members": list(request.members)})
-    table, notes = load_knowledge(request.meta_data, Store(request.store), request.vectors, request.options)
+    sources = request.meta_data, Store(request.store), request.vectors, request.options
+    table, notes = load_knowledge(*sources, reporter)
     for note in (*task.notes, *notes):
         reporter.message(note)
     # Lengths and learning rates are left to each run, which knows its models.
@@ -151,7 +152,7 @@ def _record(
         members=[Member(**_facts(Member, each)) for each in first.members],
         students=[StudentFacts(name=name, **_facts(StudentFacts, each)) for name, each in costs.items()],
         predictor=request.predictor,
-        features=list(fitted.rank.features) if hasattr(fitted.rank, "features") else None,
+        features=None if (features := getattr(fitted.rank, "features", None)) is None else list(features),
         meta_data=list(request.meta_data),
         past_runs=len(past.runs),
         past_datasets=past.names,

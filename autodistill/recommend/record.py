@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from autodistill.recommend.request import Limits, Request
 from engine.base.errors import InputError
-from engine.base.files import write_text
+from engine.base.files import unsealed, write_sealed
 from engine.base.options import FineTuning, Precision
 from engine.data.task import TaskKind
 from engine.pipeline.pipeline import Pipeline
@@ -136,18 +136,18 @@ class Recommendation(Record):
     def write(self, folder: Path) -> Path:
         """Writes the record; gives its file."""
         path = folder / RECOMMENDATION_FILE
-        write_text(path, self.model_dump_json(indent=2) + "\n")
+        write_sealed(path, self.model_dump(mode="json"))
         return path
 
     @classmethod
     def read(cls, path: Path) -> Recommendation:
         """The record in a file; an InputError where it is absent, or none of a recommendation."""
         try:
-            return cls.model_validate(_upgraded(json.loads(path.read_text("utf-8"))))
+            return cls.model_validate(_upgraded(unsealed(json.loads(path.read_text("utf-8")))))
         except FileNotFoundError:
             hint = "Run `autodistill recommend` first."
             raise InputError.of(str(path), "there is no recommendation", "", (), hint) from None
-        except (ValueError, LookupError, AttributeError, TypeError) as error:  # of JSON, or any part of it
+        except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:  # of JSON, or any part
             what, reason = "not the record of a recommendation", str(error).partition("\n")[0]
             raise InputError.of(str(path), what, reason) from error
 

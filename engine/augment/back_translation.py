@@ -11,14 +11,17 @@ import torch
 from transformers import AutoModelForSeq2SeqLM
 
 from engine.augment.passages import Passage, passage_of
-from engine.base.cache import kept
+from engine.base.cache import kept, say_damaged
+from engine.base.files import hash_of, remove
 from engine.base.machine import Machine
+from engine.base.progress import Reporter
 from engine.models.load import load_tokenizer, load_weights, read_config, weights_hash
 from engine.pipeline.augmentation import BackTranslation
 
 BATCH = 32
 LONGEST = 256  # tokens of a text; a longer one stays as it is
 PLACE = "augmentation.back_translation"
+TABLE = "CREATE TABLE translations (text TEXT PRIMARY KEY, found TEXT, checksum TEXT)"
 
 
 class BackTranslated:
@@ -29,7 +32,7 @@ class BackTranslated:
         self._there = Translator(spec.there, f"{PLACE}.there", machine)
         self._back = Translator(spec.back, f"{PLACE}.back", machine)
         path = kept(machine.options.cache, "translations", self._there.identity, self._back.identity, LONGEST)
-        self._kept = Translations(path.with_suffix(".db"))
+        self._kept = Translations(path.with_suffix(".db"), machine.reporter)
 
     def __call__(self, passages: Sequence[Passage], generator: np.random.Generator) -> list[Passage]:
         drawn = generator.random(len(passages)) < self.strength
@@ -74,21 +77,42 @@ class Translator:
 
 
 class Translations:
-    """Text → translation, in a file that several processes may share."""
+    """Text → translation, in a file that several processes may share.
 
-    def __init__(self, path: Path):
+    It grows all the time, so it has a checksum for each translation rather than one for all; a damaged one is not
+    known. A file that SQLite cannot read is removed, and the reporter is told.
+    """
+
+    def __init__(self, path: Path, reporter: Reporter):
         path.parent.mkdir(parents=True, exist_ok=True)
         self._open = partial(sqlite3.connect, path, timeout=60)
+        if path.exists() and not self._is_whole():
+            remove(path)
+            say_damaged(path, reporter)
         with closing(self._open()) as connection, connection:
-            connection.execute("CREATE TABLE IF NOT EXISTS translations (text TEXT PRIMARY KEY, found TEXT)")
+            connection.execute(TABLE.replace("TABLE", "TABLE IF NOT EXISTS", 1))
+
+    def _is_whole(self) -> bool:
+        try:
+            with closing(self._open()) as connection:
+                made = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'table'").fetchall()
+                return made in ([], [(TABLE,)]) and connection.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname in ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_CANTOPEN"):
+                raise
+            return False
+        except sqlite3.DatabaseError:
+            return False
 
     def read(self, texts: Sequence[str]) -> dict[str, str]:
         """Those that are known."""
-        query = "SELECT text, found FROM translations WHERE text = ?"
+        query = "SELECT text, found, checksum FROM translations WHERE text = ?"
         with closing(self._open()) as connection:
-            return dict(row for text in texts for row in connection.execute(query, (text,)))
+            rows = [row for text in texts for row in connection.execute(query, (text,))]
+        return {text: found for text, found, checksum in rows if checksum == hash_of(text, found)}
 
     def add(self, translations: Mapping[str, str]) -> None:
         """Keeps translations."""
+        rows = [(text, found, hash_of(text, found)) for text, found in translations.items()]
         with closing(self._open()) as connection, connection:
-            connection.executemany("INSERT OR IGNORE INTO translations VALUES (?, ?)", translations.items())
+            connection.executemany("INSERT OR REPLACE INTO translations VALUES (?, ?, ?)", rows)

@@ -21,9 +21,8 @@ from transformers import (
     get_linear_schedule_with_warmup,
 )
 
-from engine.base.cache import kept
+from engine.base.cache import intact, keeping, kept
 from engine.base.errors import InputError
-from engine.base.files import folder_written_atomically
 from engine.base.machine import Machine
 from engine.data.task import Task, texts_of
 from engine.models.load import load_config, load_tokenizer, load_weights, quiet_transformers, save_model, scratch_config
@@ -69,9 +68,9 @@ def in_domain(task: Task, machine: Machine) -> tuple[PreTrainedModel, PreTrained
     how = (SIZE, TOKENS, EPOCHS, EXAMPLES, BATCH, LEARNING_RATE, MASKED, machine.precision)
     folder = kept(machine.options.cache, "language_models", task.fingerprint, *how)
     with machine.alone(folder):
-        if machine.main and not folder.exists():
+        if machine.main and not intact(folder, machine.reporter):
             model = _trained(task, tokenizer, machine)
-            with folder_written_atomically(folder) as aside:
+            with keeping(folder) as aside:
                 save_model(model, tokenizer, aside)
         machine.accelerator.wait_for_everyone()
     return _load(str(folder)), tokenizer

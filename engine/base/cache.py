@@ -1,15 +1,41 @@
 """What is kept from one run to the next: it belongs to the layout of its files, the code that made it and the
-libraries that computed it, and what another version made is made anew."""
+libraries that computed it, and what another version made is made anew.
 
+Decided here: a kept thing is a folder with the checksums of its files in it, which are compared whenever it is opened;
+what was damaged is removed, said in one line, and made anew. Nothing that is kept is code. A checksum is no signature:
+whoever may write into the cache decides what is read there, so it must be the user's own.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from engine.base.files import hash_of, hash_of_files
+from filelock import FileLock
 
-LAYOUT = 2  # of the files in the cache
+from engine.base.errors import InputError
+from engine.base.files import checksum, disk_errors, folder_written_atomically, hash_of, hash_of_files, remove
+from engine.base.progress import Reporter
+
+LAYOUT = 3  # of the files in the cache
 LIBRARIES = ("accelerate", "datasets", "numpy", "tokenizers", "torch", "transformers")
 CODE = Path(__file__).parents[1]
+SUMS = "checksums"
+KINDS = {
+    "costs": "costs",
+    "fits": "fit of a predictor",
+    "gold_scores": "scores",
+    "language_models": "language model",
+    "signals": "signals",
+    "teachers": "teacher",
+    "translations": "translations",
+    "vectors": "word vectors",
+    "vocabularies": "vocabulary",
+}
+"""Folder in the cache → what is kept there."""
 
 
 @cache
@@ -19,5 +45,61 @@ def maker(code: Path = CODE, libraries: tuple[str, ...] = LIBRARIES) -> str:
 
 
 def kept(root: Path, kind: str, *identity: object) -> Path:
-    """Where in a cache something of a kind is kept that follows from its identity and its maker alone."""
+    """Where in a cache something of a kind is kept that follows from its identity and its maker alone.
+
+    The cache is made where there is none, for this user alone.
+
+    Raises:
+        InputError: It is another user's, or others may write into it.
+        DiskError: It cannot be made.
+    """
+    with disk_errors(root):
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _check_owner(root)
     return root / kind / hash_of(maker(), *identity)
+
+
+def _check_owner(root: Path) -> None:
+    if not hasattr(os, "geteuid"):  # the system has no such owners
+        return
+    about, way = root.stat(), "Name a folder of your own."
+    if about.st_uid not in (os.geteuid(), 0):
+        raise InputError.of("--cache-dir", "this folder belongs to another user", repr(str(root)), (), way)
+    if about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        what, way = "other users may write into this folder", f"{way[:-1]}, or forbid it: chmod -R go-w {root}"
+        raise InputError.of("--cache-dir", what, repr(str(root)), (), way)
+
+
+@contextmanager
+def keeping(folder: Path) -> Iterator[Path]:
+    """Gives an empty folder to write to, and puts it at `folder` with its checksums once it is whole and on disk."""
+    lock = folder.with_name(f".{folder.name}.lock")  # two processes may have made the same thing
+    with disk_errors(folder.parent):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock), folder_written_atomically(folder) as aside:
+        yield aside
+        (aside / SUMS).write_text(_sums(aside), "utf-8")
+
+
+def intact(folder: Path, reporter: Reporter) -> bool:
+    """Whether something is kept there. What is not as it was written is removed, and the reporter is told."""
+    if not os.path.lexists(folder):
+        return False
+    with suppress(OSError, ValueError):
+        if (folder / SUMS).read_text("utf-8") == _sums(folder):
+            return True
+    remove(folder)
+    say_damaged(folder, reporter)
+    return False
+
+
+def say_damaged(folder: Path, reporter: Reporter) -> None:
+    """Tells that what was kept at a place of `kept` is made anew."""
+    name = KINDS[folder.parent.name]
+    was, are = ("were", "are") if name.endswith("s") else ("was", "is")
+    reporter.message(f"The kept {name} {was} damaged and {are} made anew.")
+
+
+def _sums(folder: Path) -> str:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / SUMS)
+    return "".join(f"{checksum(file)} {file.relative_to(folder).as_posix()}\n" for file in files)

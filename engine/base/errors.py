@@ -3,7 +3,8 @@
     AutoDistillerError
     ├── InputError            the user's input is wrong: nothing was loaded or trained (exit code 2)
     └── RunError              a run failed after it had begun (exit code 1)
-        └── NonFiniteLossError  a term of the loss became NaN or infinite
+        ├── NonFiniteLossError  a term of the loss became NaN or infinite
+        └── DiskError           a disk is full, or does not do what it should; the same run goes on from where it was
 
 An `InputError` carries *all* problems that were found, each in one form:
 place, what, got, allowed, nearest right name.
@@ -128,3 +129,7 @@ class NonFiniteLossError(RunError):
         self.step, self.term = step, term
         what = f"the {term} loss is not a finite number at step {step}"
         super().__init__(f"{what}. A lower learning rate or --precision float32 usually helps.")
+
+
+class DiskError(RunError):
+    """A disk is full, cannot be written to, or gives back something else than was written; the run can go on later."""

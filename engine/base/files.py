@@ -1,14 +1,91 @@
-"""Files that are never seen half-written, and hashes of files."""
+"""Files that are never seen half-written, records that know when they were damaged, hashes, and what disks refuse."""
 
+import errno
 import hashlib
+import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+from engine.base.errors import AutoDistillerError, DiskError
 
 RESULT_FILE = "result.json"  # the record beside a student
 WORK = ".work"  # in the folder of a run: what only an unfinished one needs
+CHUNK = 1 << 20  # bytes that are read at once
+SEAL = "checksum"  # key of a sealed record
+REFUSALS = {
+    errno.ENOSPC: "is full",
+    errno.EDQUOT: "has no more room for this user",
+    errno.EFBIG: "takes no file of this size",
+    errno.EROFS: "can only be read",
+    errno.EIO: "fails",
+}
+"""What a disk refuses → in words."""
+SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Those that more room ends."""
+SQLITE = {"database or disk is full": errno.ENOSPC, "disk I/O error": errno.EIO}
+"""How SQLite says them; other libraries use the system's words."""
+
+
+@contextmanager
+def disk_errors(folder: Path | None = None, needed: int | None = None) -> Iterator[None]:
+    """Says what the disk refuses, whichever library raised it.
+
+    Args:
+        folder: On the disk that is named, unless the error itself names a file; None where it is not known.
+        needed: Bytes, where they are known.
+
+    Raises:
+        DiskError: A disk is full, can only be read, or fails.
+    """
+    try:
+        yield
+    except AutoDistillerError:
+        raise
+    except Exception as error:
+        refusal = _refusal(error)
+        if refusal is None:
+            raise
+        number, file = refusal
+        raise DiskError(_in_words(number, Path(file).absolute().parent if file else folder, needed)) from error
+
+
+def _refusal(error: BaseException | None) -> tuple[int, str | None] | None:
+    """The number of what a disk refused, and the file where the error names one; torch hides both in its context."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in REFUSALS:
+            return error.errno, error.filename if isinstance(error.filename, str) else None
+        words = {**{os.strerror(number): number for number in REFUSALS}, **SQLITE}
+        if found := next((number for text, number in words.items() if text in str(error)), None):
+            return found, None
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _in_words(number: int, folder: Path | None, needed: int | None) -> str:
+    if folder is None:
+        return f"a disk {REFUSALS[number]} ({os.strerror(number)})"
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    what = f"the disk of {there} {REFUSALS[number]}"
+    if number not in SPACE:
+        return f"{what} ({os.strerror(number)})"
+    wanted = "" if needed is None else f", and {in_megabytes(needed)} are needed"
+    free = in_megabytes(shutil.disk_usage(there).free)
+    return f"{what}: {free} are free there{wanted}. With more room the same command goes on."
+
+
+def in_megabytes(size: int) -> str:
+    """Bytes for people.
+
+    Example:
+        >>> in_megabytes(1_234_567_890), in_megabytes(4_096)
+        ('1,234.6 MB', '0.0 MB')
+    """
+    return f"{size / 1e6:,.1f} MB"
 
 
 @contextmanager
@@ -17,16 +94,20 @@ def written_atomically(path: Path) -> Iterator[Path]:
 
     A process killed inside leaves `path` as it was, and a file aside that the next writer takes over; two
     writers at once need a lock.
+
+    Raises:
+        DiskError: The disk is full, can only be read, or fails.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.part")
-    try:
-        yield aside
-        _sync(aside)
-        aside.replace(path)
-        sync_folder(path.parent)
-    finally:
-        aside.unlink(missing_ok=True)
+    with disk_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield aside
+            _sync(aside)
+            aside.replace(path)
+            sync_folder(path.parent)
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -39,18 +120,80 @@ def write_text(path: Path, text: str) -> None:
 def folder_written_atomically(path: Path) -> Iterator[Path]:
     """The same for a folder, which is empty at first; an older one at `path` is replaced."""
     aside = path.with_name(f".{path.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
-        yield aside
-        for file in filter(Path.is_file, aside.rglob("*")):
-            _sync(file)
-        if path.exists():
-            shutil.rmtree(path)
-        aside.replace(path)
-        sync_folder(path.parent)
-    finally:
+    with disk_errors(path.parent):
         shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        try:
+            yield aside
+            for file in filter(Path.is_file, aside.rglob("*")):
+                _sync(file)
+            remove(path)
+            aside.replace(path)
+            sync_folder(path.parent)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a folder with all that is in it, where there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_sealed(path: Path, record: Mapping[str, Any]) -> None:
+    """Writes a record as JSON with its checksum, whole or not at all."""
+    write_text(path, json.dumps({**record, SEAL: _seal(record)}, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_sealed(path: Path) -> dict[str, Any] | None:
+    """The record of `write_sealed`; None where it was damaged.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    try:
+        record = json.loads(path.read_text("utf-8"))
+        return unsealed(record) if SEAL in record else None
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def unsealed(record: Any) -> Any:
+    """A record without its checksum; what has none is left as it is.
+
+    Raises:
+        ValueError: It is the checksum of another record.
+    """
+    if not isinstance(record, dict) or SEAL not in record:
+        return record
+    rest = {key: value for key, value in record.items() if key != SEAL}
+    if record[SEAL] != _seal(rest):
+        raise ValueError("its checksum is that of another record: it was damaged, or changed by hand")
+    return rest
+
+
+def _seal(record: Mapping[str, Any]) -> str:
+    return f"{zlib.crc32(json.dumps(record, sort_keys=True).encode()):08x}"
+
+
+def checksum(path: Path) -> str:
+    """CRC-32 and size of a file: it tells damage, not an attacker."""
+    total, size = 0, 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            total, size = zlib.crc32(chunk, total), size + len(chunk)
+    return f"{total:08x} {size}"
+
+
+def has_checksum(path: Path, expected: str) -> bool:
+    """Whether a file is there, can be read, and has this checksum."""
+    with suppress(OSError):
+        return checksum(path) == expected
+    return False
 
 
 def _sync(file: Path) -> None:

@@ -5,8 +5,7 @@ from collections import Counter
 from tokenizers.trainers import WordPieceTrainer
 from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerBase
 
-from engine.base.cache import kept
-from engine.base.files import folder_written_atomically
+from engine.base.cache import intact, keeping, kept
 from engine.base.machine import Machine
 from engine.data.task import Task, texts_of
 
@@ -39,8 +38,8 @@ def scratch_tokenizer(task: Task, machine: Machine) -> PreTrainedTokenizerBase:
     """The WordPiece tokenizer of a task, trained once."""
     folder = kept(machine.options.cache, "vocabularies", task.fingerprint)
     with machine.alone(folder):
-        if machine.main and not folder.exists():
-            with folder_written_atomically(folder) as aside:
+        if machine.main and not intact(folder, machine.reporter):
+            with keeping(folder) as aside:
                 train_tokenizer(task).save_pretrained(aside)
         machine.accelerator.wait_for_everyone()
     return AutoTokenizer.from_pretrained(folder)

@@ -7,8 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
-from engine.base.cache import kept
-from engine.base.files import write_text
+from engine.base.cache import intact, keeping, kept
 from engine.base.machine import Machine
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out
@@ -21,6 +20,8 @@ from engine.pipeline.training import Training
 from engine.tokens.examples import cut_in_words, encode
 from engine.training.batches import TrainingData
 from engine.training.loop import Stage, measured_best, train
+
+RECORD = "scores.json"
 
 
 def fine_tune(
@@ -58,14 +59,15 @@ def gold_scores(
     They do not depend on a pipeline's objective, so they serve every pipeline that trains alike. `key` is a hash
     of everything that decides them.
     """
-    record = kept(machine.options.cache, "gold_scores", key).with_suffix(".json")
-    with machine.alone(record):
-        if machine.agreed(record.is_file()):
-            return from_record(json.loads(record.read_text("utf-8")))
-        work = record.with_suffix(".work")
+    folder = kept(machine.options.cache, "gold_scores", key)
+    with machine.alone(folder):
+        if machine.agreed(machine.main and intact(folder, machine.reporter)):
+            return from_record(json.loads((folder / RECORD).read_text("utf-8")))
+        work = Path(f"{folder}.work")
         measures = fine_tune(name, start, task, training, seed, work, machine)
         if machine.main:
-            write_text(record, json.dumps(as_record(measures)))
+            with keeping(folder) as aside:
+                (aside / RECORD).write_text(json.dumps(as_record(measures)), "utf-8")
             shutil.rmtree(work)
         machine.accelerator.wait_for_everyone()
     return measures

@@ -1,7 +1,7 @@
 """A run under way and its folder: which run it holds, how far it came, and what it leaves.
 
     out/                the student (`save_pretrained` layout), result.json, pipeline.toml, README.md
-    out/.work/          while the run is under way or pauses: its identity, checkpoints, best weights
+    out/.work/          while the run is under way or pauses: its identity (twice), checkpoints, best weights
 
 A folder belongs to one run, which goes on where it stopped, or, when it is finished, gives back its result;
 another run in it is an error unless it may be overwritten. A run that pauses leaves `result.json` beside its work.
@@ -9,7 +9,6 @@ another run in it is an error unless it may be overwritten. A run that pauses le
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -21,14 +20,15 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from engine.base.errors import InputError, RunError
-from engine.base.files import RESULT_FILE, WORK, write_text
+from engine.base.files import RESULT_FILE, WORK, read_sealed, remove, write_sealed, write_text
 from engine.run.result import RunResult
 
 if TYPE_CHECKING:  # these load torch
     from engine.base.machine import Machine
     from engine.run.plan import RunPlan
 
-RECORD = "run.json"
+RECORDS = ("run.json", "run-copy.json")  # the same twice: without it a run's work belongs to nobody
+LOCK = "lock"
 
 
 class RunFolder:
@@ -43,13 +43,14 @@ class RunFolder:
         self.path, self.identity = Path(path).expanduser(), identity
         self.work, self._over = self.path / WORK, self.path / f"{WORK}.over"
         self._record: dict[str, Any] = {"identity": identity}
+        self.damaged = False  # whether there was work of which nothing can be said
         if self.path.is_file():
             raise InputError.of("--out", "this is a file; a run needs a folder", repr(str(path)))
         held = self._held()
         if overwrite and held not in (None, identity):
             held = identity
             with self.locked():  # not while another process works in it
-                self._empty()
+                self._throw_away()
         if held not in (None, identity):
             what = "this folder holds another run (other pipeline, dataset, models, seed or precision)"
             raise InputError.of("--out", what, repr(str(path)), (), "Name a new folder, or use --overwrite.")
@@ -60,14 +61,15 @@ class RunFolder:
 
     def _held(self) -> str | None:
         """Identity of the run in the folder."""
-        if (self.work / RECORD).is_file():
-            self._record = json.loads((self.work / RECORD).read_text("utf-8"))
-            return self._record["identity"]
+        if record := _remembered(self.work):
+            self._record = record
+            return record["identity"]
+        self.damaged = any(path.name != LOCK and path.suffix != ".part" for path in self.work.glob("*"))
         result = RunResult.read(self.path)
         self._record |= {"identity": result.identity, "files": result.files} if result else {}
         return result.identity if result else None
 
-    def _empty(self) -> None:
+    def _throw_away(self) -> None:
         """Removes what the run in the folder wrote, and nothing else; a kill on the way leaves it to be overwritten."""
         for name in self.files:
             path = self.path / name
@@ -106,9 +108,12 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Holds the folder, so that no two processes write the same run; a `RunError` where another one holds it."""
         self.work.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.work / "lock", timeout=0)
+        lock = FileLock(self.work / LOCK, timeout=0)
         try:
             with lock:
+                if self.damaged and _remembered(self.work) is None:  # else another process has begun it anew
+                    self._empty()
+                self.damaged = False
                 self.remember()
                 yield
         except Timeout as error:
@@ -117,7 +122,8 @@ class RunFolder:
     def remember(self, **facts: Any) -> None:
         """Keeps facts about the run for the process that may have to go on."""
         self._record |= facts
-        write_text(self.work / RECORD, json.dumps(self._record, indent=2))
+        for name in RECORDS:
+            write_sealed(self.work / name, self._record)
 
     def recall(self, name: str, default: Any = None) -> Any:
         """A fact that this or an earlier process kept."""
@@ -144,10 +150,21 @@ class RunFolder:
                 self._clear()
         shutil.rmtree(self._over, ignore_errors=True)
 
+    def _empty(self) -> None:
+        """Removes the work, but not the lock on it."""
+        for path in set(self.work.iterdir()) - {self.work / LOCK}:
+            remove(path)
+
     def _clear(self) -> None:
         shutil.rmtree(self._over, ignore_errors=True)
         self.work.replace(self._over)  # at once: half a folder of work must not be gone on with
         shutil.rmtree(self._over)
+
+
+def _remembered(work: Path) -> dict[str, Any] | None:
+    """What is remembered of a run; None where nothing was, or that was damaged."""
+    there = (work / name for name in RECORDS if (work / name).exists())
+    return next(filter(None, map(read_sealed, there)), None)
 
 
 def unfinished(path: Path) -> dict[str, Any] | None:
@@ -155,17 +172,22 @@ def unfinished(path: Path) -> dict[str, Any] | None:
     training → the state in its checkpoint.
 
     None where no run was begun. What is kept in the cache (teachers, the student alone) is not seen before it is done.
+
+    Raises:
+        InputError: What was remembered of the run was damaged.
     """
     work = path / WORK
-    if not (work / RECORD).is_file():
+    if not any((work / name).exists() for name in RECORDS):
         return None
+    if (record := _remembered(work)) is None:
+        what = "what was remembered of this run was damaged; the same command begins it anew"
+        raise InputError.of(str(work / RECORDS[0]), what)
 
     from engine.training.state import read_state  # loads torch
 
-    record = json.loads((work / RECORD).read_text("utf-8"))
     states = {file.parent.name: read_state(file) for file in sorted(work.glob("*/checkpoint.pt"))}
     known = {"done": record.get("done", []), "epochs": record.get("epochs")}
-    return {"status": "unfinished", **known, "under_way": states}
+    return {"status": "unfinished", **known, "under_way": {name: state for name, state in states.items() if state}}
 
 
 @dataclass

@@ -18,7 +18,7 @@ from engine.pipeline.training import Training
 from engine.run.folder import Run
 from engine.run.plan import RunPlan
 from engine.run.teacher import Teacher
-from engine.signals.signals import OnlineSignals, TeacherSignals, examples_to_pass, signals_for
+from engine.signals.signals import OnlineSignals, TeacherSignals, examples_to_pass, mend, signals_for
 from engine.signals.store import SignalStore
 from engine.tokens.alignment import same_tokenizer
 from engine.tokens.examples import Encoded, encode
@@ -88,6 +88,8 @@ def cached_signals(online: OnlineSignals, teacher: Teacher, run: Run, always: bo
     folder = kept(machine.options.cache, "signals", teacher.key, length, tokens)
     _, width = depth_and_width(teacher.model.config)
     store = SignalStore(folder, online.encoded.lengths, plan.task.outputs, plan.task.token_level, width)
+    if always or machine.options.signals != "online":
+        mend(store, online.needs, machine)
     run.count_passed(store.folder.name, examples_to_pass(store, online.needs))
     signals = signals_for(online, store, machine, always)
     if signals.source == "online":

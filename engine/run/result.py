@@ -296,5 +296,5 @@ class RunResult(Record):
         path = Path(folder) / RESULT_FILE
         try:
             return cls.parse(path.read_text("utf-8")) if path.is_file() else None
-        except ValueError as error:
-            raise InputError.of(str(path), "not the record of a run", str(error).splitlines()[0]) from error
+        except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:  # of JSON, or any part
+            raise InputError.of(str(path), "not the record of a run", str(error).partition("\n")[0]) from error

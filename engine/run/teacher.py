@@ -10,9 +10,9 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from engine.base.cache import kept
+from engine.base.cache import intact, keeping, kept
 from engine.base.errors import counted
-from engine.base.files import folder_written_atomically, hash_of
+from engine.base.files import hash_of
 from engine.base.machine import Machine
 from engine.data.metrics import Scores
 from engine.data.task import Task
@@ -94,7 +94,7 @@ def kept_teacher(
     """
     folder = kept(machine.options.cache, "teachers", key)
     with machine.alone(folder):
-        known = machine.agreed((folder / RECORD).is_file())
+        known = machine.agreed(machine.main and intact(folder, machine.reporter))
         model = _load_kept(str(folder), task) if known and weights else start()
         if known:
             measures = from_record(json.loads((folder / RECORD).read_text("utf-8")))
@@ -104,7 +104,7 @@ def kept_teacher(
         measures = learn(model, work)
         machine.reporter.message(f"{label}: {in_words(measures)}")
         if machine.main:
-            with folder_written_atomically(folder) as aside:
+            with keeping(folder) as aside:
                 if weights:
                     save_model(*model, aside, max_length)
                 (aside / RECORD).write_text(json.dumps(as_record(measures)), "utf-8")

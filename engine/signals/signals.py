@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import torch
 from accelerate.utils import send_to_device
 
-from engine.base.files import folder_bytes
+from engine.base.cache import say_damaged
+from engine.base.files import folder_bytes, remove
 from engine.models.forward import Features, TeacherNeeds, accepted_inputs, forward
 from engine.signals.store import SignalPass, SignalReader, SignalStore, make_room, touch
 
@@ -116,8 +117,8 @@ def fill(store: SignalStore, names: list[str], online: OnlineSignals, machine: M
         if not names:
             return
         signal_pass = SignalPass(store, names)
-        if machine.main:
-            signal_pass.begin()
+        if machine.main and signal_pass.begin():
+            say_damaged(store.folder, reporter)
         accelerator.wait_for_everyone()
         reporter.start("teacher signals", len(store.lengths), signal_pass.examples_done, unit="examples")
         todo = signal_pass.todo(accelerator.process_index, accelerator.num_processes)
@@ -133,6 +134,18 @@ def fill(store: SignalStore, names: list[str], online: OnlineSignals, machine: M
             store.settle()
         accelerator.wait_for_everyone()
         reporter.finish("teacher signals")
+
+
+def mend(store: SignalStore, needs: TeacherNeeds, machine: Machine) -> None:
+    """Removes what is there of these signals, but not as it was written; it is computed anew."""
+    if not machine.main or not store.damaged(needs):
+        return
+    with machine.alone(store.folder):  # another run may have mended them
+        damaged = store.damaged(needs)
+        for name in damaged:
+            remove(store.folder / name)
+    if damaged:
+        say_damaged(store.folder, machine.reporter)
 
 
 def examples_to_pass(store: SignalStore, needs: TeacherNeeds) -> int:

@@ -10,12 +10,15 @@ pipeline needs them and are shared by all later ones:
 `tokens` counts the real tokens of all examples; padding is never stored. float16 rather than bf16: hidden states are
 small numbers, so its three further bits of precision are worth more than range; values beyond ±65504 are clamped.
 
-Arrays are filled in a folder `pass-…` beside a byte per batch that says which are done, and are
-moved into place once whole, so a process killed on the way loses one batch at most.
+Beside each lies its checksum, compared before an array is used. Arrays are filled in a folder `pass-…` beside a
+checksum per batch that is done, and are moved into place once whole, so a process killed on the way loses one batch
+at most; so does what was damaged meanwhile.
 """
 
+import errno
 import os
 import shutil
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,10 +30,12 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from engine.base.files import folder_bytes, hash_of, sync_folder
+from engine.base.files import checksum, disk_errors, folder_bytes, has_checksum, hash_of, sync_folder, write_text
 from engine.models.forward import Features, TeacherNeeds
 from engine.tokens.order import sorted_batches
 
+SUM = ".checksum"  # behind the name of an array
+DONE, WHOLE = "done", "whole"  # in the folder of a pass: the batches' checksums; the same once all arrays have theirs
 LARGEST = float(np.finfo(np.float16).max)
 PASS_BATCH = 32  # examples per forward pass of a pass over the data; fixed, so that a resumed pass goes on alike
 
@@ -76,14 +81,30 @@ class SignalStore:
         """Bytes that these arrays take on disk."""
         return sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for dtype, shape in map(self.layout, names))
 
+    def damaged(self, needs: TeacherNeeds) -> list[str]:
+        """Those of `names` that are on disk, but not as they were written."""
+        there = (name for name in self.names(needs) if (self.folder / name).exists())
+        return [name for name in there if not self._is_whole(self.folder / name)]
+
+    def _is_whole(self, array: Path) -> bool:
+        with suppress(OSError, ValueError):
+            return has_checksum(array, array.with_name(array.name + SUM).read_text("utf-8"))
+        return False
+
     def settle(self) -> None:
         """Moves the arrays of finished passes into place, also where a killed process had begun to."""
-        for done in self.folder.glob("pass-*/done"):
-            if all(done.read_bytes()):
-                for array in set(done.parent.iterdir()) - {done}:
-                    array.replace(self.folder / array.name)
-                shutil.rmtree(done.parent)
-                sync_folder(self.folder)
+        for done in self.folder.glob(f"pass-*/{DONE}"):
+            arrays = [path for path in done.parent.iterdir() if path != done and path.suffix not in (SUM, ".part")]
+            if SignalPass(self, [array.name for array in arrays], done.parent).is_over():
+                for array in arrays:
+                    write_text(array.with_name(array.name + SUM), checksum(array))
+                done.rename(done.with_name(WHOLE))
+        for whole in self.folder.glob(f"pass-*/{WHOLE}"):
+            files = set(whole.parent.iterdir()) - {whole}
+            for file in sorted(files, key=lambda file: file.suffix != SUM):  # no array without its checksum
+                file.replace(self.folder / file.name)
+            shutil.rmtree(whole.parent)
+            sync_folder(self.folder)
 
     def open(self, name: str, folder: Path | None = None, mode: str = "r") -> np.memmap:
         """An array, mapped into memory."""
@@ -129,39 +150,69 @@ class SignalReader:
 class SignalPass:
     """One pass of the teacher over the data, which fills missing arrays; every process takes batches of its own."""
 
-    def __init__(self, store: SignalStore, names: Sequence[str]):
+    def __init__(self, store: SignalStore, names: Sequence[str], folder: Path | None = None):
         self.store, self.names = store, list(names)
-        self.folder = store.folder / f"pass-{hash_of(*names)}"
+        self.folder = folder or store.folder / f"pass-{hash_of(*names)}"
         self.batches = sorted_batches(store.lengths, PASS_BATCH)
 
-    def begin(self) -> None:
-        """Makes the files, unless an earlier process began this pass."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        sizes = {name: self.store.bytes([name]) for name in self.names} | {"done": len(self.batches)}
-        for name, size in sizes.items():
-            path = self.folder / name
-            if not path.exists() or path.stat().st_size != size:
-                with path.open("wb") as file:
-                    file.truncate(size)  # which fills it with zeros
+    def begin(self) -> bool:
+        """Makes the files, unless an earlier process began this pass; says whether what that one left was damaged.
+
+        The disk has room for all of them then: without, writing to them later would end the process.
+
+        Raises:
+            DiskError: It has not.
+        """
+        with disk_errors(self.store.folder, sum(self._sizes.values()) - folder_bytes(self.folder)):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for name, size in self._sizes.items():
+                _reserve(self.folder / name, size)
+        done = np.flatnonzero(self._done)
+        wrong = [number for number in done if self._done[number] != self._sum(self.batches[number])]
+        self._done[wrong] = 0
+        return bool(wrong)
+
+    def is_over(self) -> bool:
+        """Whether all batches are in the files as they were written."""
+        if any((self.folder / name).stat().st_size != size for name, size in self._sizes.items()):
+            return False
+        return all(self._done[number] == self._sum(ids) for number, ids in enumerate(self.batches))
+
+    @property
+    def _sizes(self) -> dict[str, int]:
+        """File → its bytes."""
+        return {name: self.store.bytes([name]) for name in self.names} | {DONE: 4 * len(self.batches)}
 
     @cached_property
     def _arrays(self) -> dict[str, np.memmap]:
-        return {name: self.store.open(name, self.folder, "r+") for name in self.names}
+        return {name: self.store.open(name, self.folder, "r+") for name in sorted(self.names)}
 
     @cached_property
     def _done(self) -> np.memmap:
-        return np.memmap(self.folder / "done", dtype=np.uint8, mode="r+")
+        return np.memmap(self.folder / DONE, dtype=np.uint32, mode="r+")
+
+    def _sum(self, ids: np.ndarray) -> int:
+        """Checksum of the numbers of a batch; never 0, which stands for one that is not done."""
+        total = 0
+        for name, array in self._arrays.items():
+            if self.store.by_token(name):
+                starts, stops = self.store.starts[ids], self.store.starts[ids + 1]
+                for start, stop in zip(starts, stops, strict=True):
+                    total = zlib.crc32(array[start:stop].data, total)
+            else:
+                total = zlib.crc32(np.ascontiguousarray(array[ids]).data, total)
+        return total or 1
 
     @property
     def examples_done(self) -> int:
         """Examples that an earlier process has passed through the teacher."""
-        path = self.folder / "done"
-        done = path.read_bytes() if path.exists() else b""
+        path = self.folder / DONE
+        done = np.fromfile(path, np.uint32) if path.exists() else ()
         return sum(len(batch) for batch, flag in zip(self.batches, done, strict=False) if flag)
 
     def todo(self, rank: int, processes: int) -> Iterator[tuple[np.ndarray, int]]:
         """The batches of this process that are not done, as (example ids, batch number)."""
-        done = (self.folder / "done").read_bytes()
+        done = np.fromfile(self.folder / DONE, np.uint32)
         for number in range(rank, len(self.batches), processes):  # the others' flags may change by now
             if not done[number]:
                 yield self.batches[number], number
@@ -177,12 +228,24 @@ class SignalPass:
             for row, example in enumerate(ids):
                 start, stop = self.store.starts[example : example + 2]
                 array[start:stop] = values[row, : stop - start]
-        self._done[number] = 1
+        self._done[number] = self._sum(ids)
 
     def flush(self) -> None:
         """Makes what was written survive a power cut."""
         for array in (*self._arrays.values(), self._done):
             array.flush()
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Makes a file of zeros whose bytes the disk has; one of this size stays as it is."""
+    there = path.exists() and path.stat().st_size == size
+    with path.open("r+b" if there else "wb") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except (AttributeError, OSError) as error:
+            if getattr(error, "errno", errno.EOPNOTSUPP) not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+            file.truncate(size)  # this system reserves nothing
 
 
 def make_room(signals: Path, keep: Path, needed: int, budget: int) -> bool:

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 
 from engine.base.errors import NonFiniteLossError
+from engine.base.progress import Reporter, SilentReporter
 from engine.team.theta import Learner, Target, Theta, gradient, target_of
 from engine.training.optimiser import schedule
-from engine.training.state import Clock, interrupts_held, load_state, save_state
+from engine.training.state import Clock, interrupts_held, resumed, save_state
 
 FOR_THETA, FOR_STUDENT = range(2)  # what a member is drawn for
 
@@ -75,12 +76,13 @@ class Search:
     checkpoint_seconds: float  # least time between two of them
     report: Callable[[int, list[float]], None]  # called with each step and θ after it
     saved: Callable[[], None] = lambda: None  # called after each checkpoint
+    reporter: Reporter = SilentReporter()  # noqa: RUF009 - without a state
 
     @interrupts_held()
     def run(self, keep: bool = True) -> Found:
         """Searches to the end, from the checkpoint where there is one; other processes than one `keep` none."""
         path, parts = self.folder / "checkpoint.pt", {"student": self.student, "theta": self.theta}
-        found = load_state(path, parts, Found) or Found()
+        found = resumed("search for θ", path, parts, Found, self.reporter) or Found()
         clock, handed_out = Clock(self.checkpoint_seconds, self.saved), handing_out(self.steps, self.candidates)
         for step in range(len(found.history), self.steps):
             if step == self.steps // 2:

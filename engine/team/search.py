@@ -4,7 +4,6 @@ Decided here: candidates share everything but their distribution; the best on th
 """
 
 import csv
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +12,8 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
-from engine.base.files import write_text, written_atomically
+from engine.base.files import read_sealed, write_sealed, written_atomically
+from engine.base.progress import Reporter
 from engine.models.forward import faster_attention
 from engine.models.load import parameter_count
 from engine.objective.equation import Objective
@@ -26,7 +26,7 @@ from engine.team.phases import Found, Search
 from engine.team.theta import Theta
 from engine.training.batches import TrainingData
 from engine.training.loop import Stage, load_best, train
-from engine.training.state import LoopState
+from engine.training.state import LoopState, has_best
 
 RATE = 1e-3  # of θ, the upper end of the paper's (appendix E)
 SECOND_ORDER = 2 / 3  # steps of a search in second order, of those in first: either costs less than three trainings
@@ -53,19 +53,29 @@ def search(run: Run, teachers: Sequence[Member], start: Start, data: TrainingDat
         if data.signals and data.signals.source == "online":
             run.count_passed(folder.name, halves.examples(steps))
         record = folder / "found.json"
-        if not machine.agreed(record.is_file()):
-            name = "search for θ" if number == 0 else f"search {number + 1} for θ"
+        name = "search for θ" if number == 0 else f"search {number + 1} for θ"
+        if not machine.agreed(_is_whole(record, name, machine.reporter)):
             how = spec.theta_weight_decay, spec.update, spec.slopes, spec.theta_epsilon
             theta = Theta(len(teachers), rate, *how)
             searched = _search(run, name, steps, theta, dropped, start, halves, folder)
             if machine.main:
-                write_text(record, json.dumps(asdict(searched)))
+                write_sealed(record, asdict(searched))
                 (folder / "checkpoint.pt").unlink(missing_ok=True)
             machine.accelerator.wait_for_everyone()
-        searches.append(Found(**json.loads(record.read_text("utf-8"))))
+        searches.append(Found(**read_sealed(record) or {}))
         dropped_names = ", ".join(teachers[index].name for index in searches[-1].dropped) or "none"
         machine.reporter.message(f"θ ends at {_shown(searches[-1].history[-1])}; dropped: {dropped_names}")
     return searches
+
+
+def _is_whole(record: Path, name: str, reporter: Reporter) -> bool:
+    """Whether what a search has found is there as it was written."""
+    if not record.exists():
+        return False
+    whole = read_sealed(record) is not None
+    if not whole:
+        reporter.message(f"{name}: what it had found was damaged; it starts anew")
+    return whole
 
 
 def weaker(sizes: Sequence[int], student: int) -> int:
@@ -130,6 +140,7 @@ def _search(
         checkpoint_seconds=machine.options.checkpoint_seconds,
         report=report,
         saved=machine.saved,
+        reporter=machine.reporter,
     )
     found = search.run(keep=machine.main)
     machine.reporter.finish(name)
@@ -180,7 +191,10 @@ def _trained(run: Run, stage_with: Callable[[int], Stage], count: int) -> tuple[
         How each went; the epoch that all paused ones have reached.
     """
     machine, folder = run.machine, run.folder
-    ended = {int(number): LoopState(**state) for number, state in folder.recall("ended_candidates", {}).items()}
+    known = {int(number): LoopState(**state) for number, state in folder.recall("ended_candidates", {}).items()}
+    ended = {number: state for number, state in known.items() if has_best(folder.work / f"candidate-{number}", state)}
+    for number in sorted(known.keys() - ended.keys()):
+        machine.reporter.message(f"candidate {number + 1}: the best weights were damaged; it starts anew")
     paused: dict[int, LoopState] = {}
     for number in sorted(set(range(count)) - ended.keys()):
         stage = stage_with(number)

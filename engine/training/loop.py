@@ -20,8 +20,8 @@ from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from engine.base.errors import InputError
-from engine.base.files import written_atomically
+from engine.base.errors import DiskError, InputError
+from engine.base.files import checksum, written_atomically
 from engine.evaluation.inference import measured_on, scores_on
 from engine.evaluation.intervals import Measured, Measures
 from engine.models.forward import Features, faster_attention, forward
@@ -33,9 +33,10 @@ from engine.training.state import (
     LoopState,
     Meter,
     best_file,
+    has_best,
     interrupted,
     interrupts_held,
-    load_state,
+    resumed,
     save_checkpoint,
 )
 
@@ -132,7 +133,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
         accelerator.scaler.load_state_dict(torch.amp.GradScaler().state_dict())  # not the last training's
         parts["scaler"] = accelerator.scaler
     checkpoint = stage.folder / "checkpoint.pt"
-    state = load_state(checkpoint, parts, LoopState) or LoopState()
+    state = resumed(stage.name, checkpoint, parts, LoopState, reporter) or LoopState()
     epochs, per_epoch = stage.epochs, steps_in_epoch(len(stage.data), training)
     clock = Clock(machine.options.checkpoint_seconds, machine.saved)
     log = _log_in(stage.folder) if machine.options.tensorboard else None
@@ -177,10 +178,11 @@ def train(stage: Stage, machine: Machine) -> LoopState:
         _log(log, "score", scores, state.epoch)
         reporter.message(f"{stage.name}: epoch {state.epoch} of {epochs}, {stage.task.metric} {score:.4f}")
         if state.best_score is None or score > state.best_score:
-            state.best_score, state.best_epoch = score, state.epoch
+            state.best_score, state.best_epoch, state.best_checksum = score, state.epoch, ""
             if accelerator.is_main_process:
                 with written_atomically(best_file(stage.folder, state)) as aside:
                     save_model(student, str(aside))
+                    state.best_checksum = checksum(aside)
 
     if stage.settled(state) and state.epoch < epochs:
         nothing = "nothing can be" if state.best_score == PERFECT else "nothing was"
@@ -199,7 +201,14 @@ def train(stage: Stage, machine: Machine) -> LoopState:
 
 
 def load_best(stage: Stage, state: LoopState) -> None:
-    """Gives the student of a stage the weights of its best epoch, with which it answers in the user's unit."""
+    """Gives the student of a stage the weights of its best epoch, with which it answers in the user's unit.
+
+    Raises:
+        DiskError: They are not as they were written.
+    """
+    if state.best_checksum and not has_best(stage.folder, state):
+        what = f"{best_file(stage.folder, state)} is not as it was written"
+        raise DiskError(f"{stage.name}: {what}; the same command trains it anew")
     load_model(stage.student, best_file(stage.folder, state))
     change_unit(stage.student, stage.unit)
 

@@ -14,13 +14,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, TypeVar
+from zipfile import ZipFile
 
 import torch
 from accelerate.utils import reduce
 from torch import Tensor
 
 from engine.base.errors import NonFiniteLossError, RunError
-from engine.base.files import written_atomically
+from engine.base.files import has_checksum, written_atomically
+from engine.base.progress import Reporter
 
 State = TypeVar("State")
 UNREADABLE = (RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError)  # what a damaged file raises
@@ -38,6 +40,7 @@ class LoopState:
     examples: int = 0  # examples seen, repetitions counted
     best_score: float | None = None
     best_epoch: int | None = None
+    best_checksum: str = ""  # of the file with the best weights; empty in processes that did not write it
     history: list[dict[str, Any]] = field(default_factory=list)  # of each finished epoch: weighted losses, scores
     term_sums: dict[str, float] = field(default_factory=dict)  # over the steps of the epoch under way
     seconds: float = 0.0  # spent training, the making of batches counted, evaluation not
@@ -54,15 +57,15 @@ def save_checkpoint(path: Path, state: LoopState, parts: dict[str, Any]) -> None
 def save_state(path: Path, state: dict[str, Any], parts: dict[str, Any]) -> None:
     """Writes a state of plain values and the `state_dict` of every part into one file, or nothing."""
     saved = {name: part.state_dict() for name, part in parts.items()}
-    with written_atomically(path) as aside:
-        torch.save({"state": state, **saved}, aside)
+    with written_atomically(path) as aside, aside.open("wb") as file:  # of a path, torch would not say what failed
+        torch.save({"state": state, **saved}, file)
 
 
 def load_state(path: Path, parts: dict[str, Any], kind: Callable[..., State]) -> State | None:
     """Restores every part in place, and gives the state, of the class `kind`; None without a checkpoint.
 
     Raises:
-        RunError: The file exists but is not a checkpoint of these parts.
+        RunError: The file is a checkpoint, but not one of these parts.
     """
     if not path.exists():
         return None
@@ -72,25 +75,47 @@ def load_state(path: Path, parts: dict[str, Any], kind: Callable[..., State]) ->
             part.load_state_dict(saved[name])
         return kind(**saved["state"])
     except UNREADABLE as error:
-        what = f"{path} is not a checkpoint of this run ({type(error).__name__}); remove it to start anew"
-        raise RunError(what) from error
+        raise RunError(f"{path} is not a checkpoint of this run ({type(error).__name__})") from error
 
 
-def read_state(path: Path) -> dict[str, Any]:
-    """The state in a checkpoint; nothing else of it is read.
+def resumed(
+    name: str, path: Path, parts: dict[str, Any], kind: Callable[..., State], reporter: Reporter
+) -> State | None:
+    """As `load_state`; None, too, where the checkpoint, or the best weights beside it, were damaged, which is said.
 
-    Raises:
-        RunError: The file is not a checkpoint.
+    Nothing is restored then, so that the training of this `name` starts anew with `parts` as they are.
     """
+    if not path.exists():
+        return None
+    state = read_state(path)
+    damaged = "checkpoint was" if state is None else "best weights were" if _lost(path.parent, state) else ""
+    if damaged:
+        reporter.message(f"{name}: the {damaged} damaged; it starts anew")
+    return None if damaged else load_state(path, parts, kind)
+
+
+def _lost(folder: Path, state: dict[str, Any]) -> bool:
+    return bool(state.get("best_epoch")) and not has_best(folder, LoopState(**state))
+
+
+def read_state(path: Path) -> dict[str, Any] | None:
+    """The state in a checkpoint; None where the file is not as it was written."""
     try:
-        return dict(torch.load(path, map_location="meta", weights_only=True, mmap=True)["state"])
-    except UNREADABLE as error:
-        raise RunError(f"{path} is not a checkpoint ({type(error).__name__})") from error
+        with ZipFile(path) as archive:  # as which torch saves, with checksums that it does not compare
+            whole = archive.testzip() is None
+        return dict(torch.load(path, map_location="meta", weights_only=True, mmap=True)["state"]) if whole else None
+    except Exception:  # zipfile and torch raise dozens of kinds
+        return None
 
 
 def best_file(folder: Path, state: LoopState) -> Path:
     """The weights of the best epoch; it names them, because a repeated epoch may score otherwise on a GPU."""
     return folder / f"best-{state.best_epoch}.safetensors"
+
+
+def has_best(folder: Path, state: LoopState) -> bool:
+    """Whether the weights of the best epoch are there as they were written."""
+    return has_checksum(best_file(folder, state), state.best_checksum)
 
 
 @contextmanager

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 from collections.abc import Callable
 
 import pytest
 from rich.console import Console
+from sqlalchemy.exc import OperationalError
 
 from autodistill.commands import console
 from engine.base.errors import InputError, NonFiniteLossError, Problem
@@ -26,6 +28,13 @@ def raising(error: BaseException) -> Callable[[], None]:
         (InputError([Problem("a", "is wrong"), Problem("b", "is too")]), 2, "Error: a: is wrong\nError: b: is too"),
         (NonFiniteLossError(3, "intermediate"), 1, "Error: the intermediate loss is not a finite number at step 3"),
         (PermissionError(13, "Permission denied", "/out"), 1, "Error: /out: Permission denied"),
+        (OSError(28, "No space left on device"), 1, "Error: a disk is full (No space left on device)"),
+        (OSError(28, "No space left on device", "/tmp/a"), 1, "Error: the disk of /tmp is full: "),
+        (
+            OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full")),
+            1,
+            "Error: a disk is full",
+        ),
         (KeyboardInterrupt(), 130, "Stopped. Go on like this."),
     ],
 )

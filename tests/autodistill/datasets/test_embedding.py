@@ -14,7 +14,9 @@ import meta_data
 from autodistill.datasets.embedding import GLOVE, WordVectors, embed, inverse_frequencies, load_vectors
 from autodistill.datasets.known import shipped_datasets
 from autodistill.datasets.words import WordCounts, count_words, word_hashes
+from engine.base.cache import keeping
 from engine.base.errors import InputError
+from engine.data.vectors import BINARY
 from tests.hub_server import COMMIT
 
 FILE = "glove.6B.50d.5k.txt"
@@ -134,11 +136,24 @@ def test_a_damaged_file_is_refused_and_nothing_is_kept(tmp_path: Path) -> None:
 
 def test_the_second_time_the_parsed_form_is_read(tmp_path: Path) -> None:
     first = glove(tmp_path)
-    (kept,) = tmp_path.glob("cache/vectors/*.bin")
-    kept.write_bytes(kept.read_bytes().replace(b"film ", b"tape "))
+    (kept,) = (path.parent for path in tmp_path.glob(f"cache/vectors/*/{BINARY}"))
+    with keeping(kept) as aside:
+        (aside / BINARY).write_bytes((kept / BINARY).read_bytes().replace(b"film ", b"tape "))
     second = glove(tmp_path)
     assert second.name == first.name
     assert vector_of(second, "tape") == vector_of(first, "film")
+
+
+def test_a_damaged_parsed_form_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A damaged number would be a number, too."""
+    first = glove(tmp_path)
+    (kept,) = (path.parent for path in tmp_path.glob(f"cache/vectors/*/{BINARY}"))
+    content = (kept / BINARY).read_bytes()
+    (kept / BINARY).write_bytes(content[:-3] + bytes([content[-3] ^ 4]) + content[-2:])
+    with caplog.at_level("INFO", "autodistiller"):
+        np.testing.assert_array_equal(glove(tmp_path).matrix, first.matrix)
+    assert caplog.messages == ["The kept word vectors were damaged and are made anew."]
+    assert (kept / BINARY).read_bytes() == content
 
 
 def test_binary_files_are_not_kept_again(tmp_path: Path) -> None:

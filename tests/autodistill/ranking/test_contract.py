@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from autodistill.ranking.fitted import PREDICTORS
+from autodistill.ranking import fitted as module
+from autodistill.ranking.fitted import PREDICTORS, kept_fit
 from autodistill.ranking.past import Rank, RunTable
+from engine.base.progress import SilentReporter
 from tests.autodistill.made_up import everywhere_the_same, made_up
 
 NAMES = [pytest.param(name, marks=pytest.mark.slow) if name == "autogluon" else name for name in PREDICTORS]
@@ -56,9 +58,18 @@ def test_outcomes_of_candidates_are_not_looked_at(name: str, table: RunTable, ra
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_is_the_same_after_it_was_kept(name: str, table: RunTable, ranks: dict[str, Rank]) -> None:
+def test_it_is_the_same_after_it_was_kept(
+    name: str, table: RunTable, ranks: dict[str, Rank], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked again it answers from what is kept, and asked something else as if it had been fitted."""
+    fit, asked = kept_fit(name, tmp_path, SilentReporter()), table.of(HELD_OUT)
     rank = fitted(name, table, ranks)
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(rank))(table.of(HELD_OUT)), rank(table.of(HELD_OUT)))
+    np.testing.assert_array_equal(fit(table.without(HELD_OUT))(asked), rank(asked))
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "PREDICTORS", {})
+        np.testing.assert_array_equal(fit(table.without(HELD_OUT))(asked), rank(asked))
+    other = replace(asked, runs=asked.runs.assign(mapping="brand_new"))
+    np.testing.assert_array_equal(fit(table.without(HELD_OUT))(other), rank(other))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from autodistill.ranking import fitted as module
 from autodistill.ranking.fitted import PREDICTORS, Agreement, Fitted, fit_predictor
 from autodistill.ranking.past import Rank, RunTable
 from engine.base import cache
-from engine.base.cache import maker
+from engine.base.cache import keeping, maker
 from engine.base.files import hash_of_files
 from engine.base.progress import SilentReporter
 from tests.autodistill.made_up import by_size, made_up
@@ -62,18 +63,19 @@ def fitted(folder: Path, table: RunTable, name: str = "ridge") -> Fitted:
     return fit_predictor(name, table, folder, SilentReporter())
 
 
-def pickles(folder: Path) -> list[Path]:
-    return sorted((folder / "predictors").glob("*.pickle"))
+def kept_answers(folder: Path) -> list[Path]:
+    """Everything that is kept of fits, pickles that an older version has left aside."""
+    return sorted((folder / "fits").glob("*/answer.json"))
 
 
 def test_it_is_fitted_once_and_says_when(tmp_path: Path, table: RunTable, fits: list[str]) -> None:
     reporter = Messages()
-    first = fit_predictor("ridge", table, tmp_path, reporter)
+    first, asked = fit_predictor("ridge", table, tmp_path, reporter), table.of("set0")
+    standings = first.rank(asked)
     again = fit_predictor("ridge", table, tmp_path, reporter)
+    np.testing.assert_array_equal(again.rank(asked), standings)
     assert fits == ["ridge"]
     assert reporter.messages == ["fitting the predictor ridge on 48 runs of 4 datasets"]
-    asked = table.of("set0")
-    standings = first.rank(asked)
     np.testing.assert_array_equal(again.rank(asked), standings)
     gaps = np.full(len(standings), 0.2)
     np.testing.assert_array_equal(again.calibration(standings, gaps), first.calibration(standings, gaps))
@@ -128,7 +130,6 @@ def test_it_is_fitted_again_when_something_changed(
     fitted(tmp_path, table)
     fitted(tmp_path, CHANGES[change](table))
     assert fits == ["ridge", "ridge"]
-    assert len(pickles(tmp_path)) == 2
 
 
 def test_another_predictor_is_another_fit(tmp_path: Path, table: RunTable, fits: list[str]) -> None:
@@ -177,38 +178,27 @@ def test_the_order_of_columns_and_other_datasets_do_not_matter(
     assert fits == ["ridge"]
 
 
-class Harmful:
-    """A pickle of it makes a folder when it is loaded."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return os.mkdir, (str(self.folder),)
-
-
 DAMAGE: dict[str, Callable[[Path], object]] = {
-    "cut short": lambda kept: kept.write_bytes(kept.read_bytes()[:-100]),
-    "one bit": lambda kept: kept.write_bytes(bytes([kept.read_bytes()[0] ^ 1]) + kept.read_bytes()[1:]),
+    "cut short": lambda kept: kept.write_bytes(kept.read_bytes()[:-10]),
+    "another digit": lambda kept: kept.write_bytes(kept.read_bytes().translate(bytes.maketrans(b"1234", b"5678"))),
     "empty": lambda kept: kept.write_bytes(b""),
-    "another": lambda kept: kept.write_bytes(pickle.dumps(Harmful(kept.parent / "harm"))),
-    "no hash": lambda kept: kept.with_suffix(".sha256").unlink(),
-    "another hash": lambda kept: kept.with_suffix(".sha256").write_text(sha256(b"").hexdigest()),
+    "a list": lambda kept: kept.write_bytes(b"[1, 2]  "),
+    "nested": lambda kept: kept.write_bytes(b"[" * 100_000),
+    "no checksums": lambda kept: kept.with_name("checksums").unlink(),
+    "other checksums": lambda kept: kept.with_name("checksums").write_text("00000000 1 answer.json"),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_what_is_not_what_was_written_is_not_loaded(
-    damage: str, tmp_path: Path, table: RunTable, fits: list[str]
-) -> None:
-    fitted(tmp_path, table)
-    (kept,) = pickles(tmp_path)
-    DAMAGE[damage](kept)
-    again = fitted(tmp_path, table)
+def test_a_damaged_answer_is_made_anew(damage: str, tmp_path: Path, table: RunTable, fits: list[str]) -> None:
+    asked, reporter = table.of("set0"), Messages()
+    first = fitted(tmp_path, table).rank(asked)
+    for kept in kept_answers(tmp_path):
+        DAMAGE[damage](kept)
+    np.testing.assert_array_equal(fit_predictor("ridge", table, tmp_path, reporter).rank(asked), first)
     assert fits == ["ridge", "ridge"]
-    assert not (kept.parent / "harm").exists()
-    assert np.isfinite(again.rank(table.of("set0"))).all()
-    fitted(tmp_path, table)
+    assert "The kept fit of a predictor was damaged and is made anew." in reporter.messages
+    fitted(tmp_path, table).rank(asked)
     assert fits == ["ridge", "ridge"], "the damaged file was not replaced"
 
 
@@ -223,21 +213,47 @@ def test_runs_of_a_single_dataset_are_enough(name: str, tmp_path: Path, table: R
     assert np.isnan([low, high]).all()
 
 
-def test_a_fit_is_kept_and_used_again(tmp_path: Path, table: RunTable) -> None:
-    reporter = SilentReporter()
-    first = fit_predictor("ridge", table, tmp_path, reporter)
-    (kept,) = pickles(tmp_path)
-    written = kept.stat().st_mtime_ns
-    again = fit_predictor("ridge", table, tmp_path, reporter)
-    assert kept.stat().st_mtime_ns == written
-    assert again.agreement == first.agreement
-    fit_predictor("ridge", made_up(by_size, datasets=5), tmp_path, reporter)
-    assert len(pickles(tmp_path)) == 2
+def test_nothing_that_is_kept_is_code(tmp_path: Path, table: RunTable) -> None:
+    """Numbers alone: a pickle would run what whoever wrote it had in mind."""
+    for name in ("mixed", "ridge", "lightgbm", "nearest"):
+        fitted(tmp_path, table, name).rank(table.of("set0"))
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    assert {path.name for path in files} == {"answer.json", "checksums"}
+    for path in kept_answers(tmp_path):
+        json.loads(path.read_text("utf-8"))
 
 
-def test_a_pickle_that_is_not_ours_is_not_loaded(tmp_path: Path, table: RunTable) -> None:
-    reporter = SilentReporter()
-    first = fit_predictor("ridge", table, tmp_path, reporter)
-    (kept,) = pickles(tmp_path)
-    kept.write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
-    assert fit_predictor("ridge", table, tmp_path, reporter).agreement == first.agreement
+class Harmful:
+    """A pickle of it makes a folder when it is loaded."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.folder),)
+
+
+def test_a_planted_pickle_never_runs(tmp_path: Path, table: RunTable) -> None:
+    """Whatever it is called, and whatever hash or checksums lie beside it."""
+    first = fitted(tmp_path, table).rank(table.of("set0"))
+    content = pickle.dumps(Harmful(tmp_path / "harm"))
+    for folder in [path.parent for path in kept_answers(tmp_path)]:
+        with keeping(folder) as aside:
+            (aside / "answer.json").write_bytes(content)
+        for kind in ("predictors", "ranks", "fits"):
+            planted = tmp_path / kind / f"{folder.name}.pickle"
+            planted.parent.mkdir(exist_ok=True)
+            planted.write_bytes(content)
+            planted.with_suffix(".sha256").write_text(sha256(content).hexdigest())
+    with pytest.raises(ValueError):  # no JSON; it was written by the only user who may write here
+        np.testing.assert_array_equal(fitted(tmp_path, table).rank(table.of("set0")), first)
+    assert not (tmp_path / "harm").exists()
+
+
+def test_the_mixed_model_is_made_again_from_its_variances(
+    tmp_path: Path, table: RunTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted(tmp_path, table, "mixed").rank(table.of("set0"))
+    expected = PREDICTORS["mixed"](table)(table.of("set1"))
+    monkeypatch.setattr(module, "PREDICTORS", PREDICTORS | {"mixed": lambda table: pytest.fail("it is fitted again")})
+    np.testing.assert_array_equal(fitted(tmp_path, table, "mixed").rank(table.of("set1")), expected)

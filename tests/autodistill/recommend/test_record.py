@@ -82,6 +82,29 @@ def test_what_is_no_record_is_refused(record: Any, tmp_path: Path) -> None:
         read(tmp_path, record)
 
 
+DAMAGE = {
+    "cut": lambda content: content[: len(content) // 2],
+    "empty": lambda content: b"",
+    "another figure": lambda content: content.replace(b'"candidates": ', b'"candidates": 1'),
+    "another loss": lambda content: content.replace(b'"mse"', b'"cos"').replace(b'"seed": 0', b'"seed": 1'),
+    "a list": lambda content: b"[1, 2]",
+    "nested": lambda content: b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_record_is_named(damage: str, tmp_path: Path) -> None:
+    made = a_recommendation()
+    path = made.write(tmp_path)
+    assert Recommendation.read(path) == made
+    content = path.read_bytes()
+    path.write_bytes(DAMAGE[damage](content))
+    if path.read_bytes() == content:
+        pytest.skip("there is no such part in it")
+    with pytest.raises(InputError, match="recommendation.json: not the record of a recommendation"):
+        Recommendation.read(path)
+
+
 def test_an_absent_record_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Run `autodistill recommend` first"):
         Recommendation.read(tmp_path / "recommendation.json")

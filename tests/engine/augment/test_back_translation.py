@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -119,17 +120,46 @@ def test_a_text_that_is_too_long_stays(
     assert translated(spec, [long], machine) == [long]
 
 
-def test_processes_share_what_is_translated(tmp_path: Path) -> None:
+def test_processes_share_what_is_translated(tmp_path: Path, ear) -> None:
     path = tmp_path / "t.db"
     code = (
         "import sys; from pathlib import Path; from engine.augment.back_translation import Translations\n"
-        "kept = Translations(Path(sys.argv[1]))\n"
+        "from engine.base.progress import SilentReporter\n"
+        "kept = Translations(Path(sys.argv[1]), SilentReporter())\n"
         "for place in range(30): kept.add({f'both {place}': 'x', f'{sys.argv[2]} {place}': 'y'})"
     )
     both = [subprocess.Popen([sys.executable, "-c", code, str(path), name]) for name in "ab"]
     assert [process.wait(120) for process in both] == [0, 0]
     texts = [f"{name} {place}" for name in ("both", "a", "b") for place in range(30)]
-    assert set(Translations(path).read(texts)) == set(texts)
+    assert set(Translations(path, ear).read(texts)) == set(texts)
+
+
+@pytest.mark.parametrize("content", [b"", b"[1, 2]", b"[" * 100_000, "cut", "other table"], ids=str)
+def test_a_damaged_file_of_translations_is_made_anew(content: bytes | str, tmp_path: Path, ear) -> None:
+    path = tmp_path / "translations" / "t.db"
+    known = {f"text {place}" * 20: f"found {place}" * 20 for place in range(500)}
+    Translations(path, ear).add(known)
+    if content == "other table":
+        with sqlite3.connect(path) as connection:
+            connection.execute("DROP TABLE translations")
+            connection.execute("CREATE TABLE translations (text TEXT)")
+    else:
+        path.write_bytes(path.read_bytes()[:9_000] if isinstance(content, str) else content)
+    again = Translations(path, ear)
+    assert again.read(known) == {}
+    again.add(known)
+    assert again.read(known) == known
+    assert ear.messages == ([] if content == b"" else ["The kept translations were damaged and are made anew."])
+
+
+def test_no_flipped_bit_gives_another_translation(tmp_path: Path, ear) -> None:
+    path = tmp_path / "translations" / "t.db"
+    known = {f"text {place}": f"found {place}" for place in range(50)}
+    Translations(path, ear).add(known)
+    content = path.read_bytes()
+    for place in range(0, len(content), 101):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        assert Translations(path, ear).read(known).items() <= known.items()
 
 
 def test_a_model_that_does_not_translate_is_refused(spec: BackTranslation, tmp_path: Path, machine: Machine) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import stat
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from engine.base import cache
+from engine.base.errors import InputError
+from engine.base.progress import SilentReporter
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +58,107 @@ def test_other_code_keeps_elsewhere(tmp_path: Path) -> None:
 
 def test_the_code_is_that_of_the_engine() -> None:
     assert (cache.CODE / "training" / "loop.py").is_file()
+
+
+# --- damage ------------------------------------------------------------------------------------------
+
+
+class Messages(SilentReporter):
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+
+def kept_here(root: Path) -> Path:
+    folder = cache.kept(root, "teachers", "sst2")
+    with cache.keeping(folder) as aside:
+        (aside / "weights").write_bytes(bytes(1000))
+        (aside / "inner").mkdir()
+        (aside / "inner" / "empty").touch()
+    return folder
+
+
+def test_what_is_whole_is_intact(tmp_path: Path) -> None:
+    ear = Messages()
+    assert not cache.intact(cache.kept(tmp_path, "teachers", "sst2"), ear)
+    assert cache.intact(kept_here(tmp_path), ear)
+    assert ear.messages == []
+
+
+def _as_a_file(folder: Path) -> None:
+    cache.remove(folder)
+    folder.write_text("no folder")
+
+
+DAMAGE: dict[str, Callable[[Path], Any]] = {
+    "a flipped bit": lambda folder: (folder / "weights").write_bytes(bytes(500) + b"\x01" + bytes(499)),
+    "cut": lambda folder: (folder / "weights").write_bytes(bytes(999)),
+    "empty": lambda folder: (folder / "weights").write_bytes(b""),
+    "no longer empty": lambda folder: (folder / "inner" / "empty").write_bytes(b"a"),
+    "a file is gone": lambda folder: (folder / "weights").unlink(),
+    "a file more": lambda folder: (folder / "pytorch_model.bin").write_bytes(b"a"),
+    "another name": lambda folder: (folder / "weights").rename(folder / "wights"),
+    "no checksums": lambda folder: (folder / cache.SUMS).unlink(),
+    "empty checksums": lambda folder: (folder / cache.SUMS).write_bytes(b""),
+    "checksums of no text": lambda folder: (folder / cache.SUMS).write_bytes(b"\xff\xff"),
+    "a folder of checksums": lambda folder: [(folder / cache.SUMS).unlink(), (folder / cache.SUMS).mkdir()],
+    "a file in its place": _as_a_file,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_what_was_damaged_is_removed_and_said(damage: str, tmp_path: Path) -> None:
+    ear, folder = Messages(), kept_here(tmp_path)
+    DAMAGE[damage](folder)
+    assert not cache.intact(folder, ear)
+    assert ear.messages == ["The kept teacher was damaged and is made anew."]
+    assert not folder.exists()
+    assert not cache.intact(folder, ear)
+    assert len(ear.messages) == 1
+    assert cache.intact(kept_here(tmp_path), ear)
+
+
+def test_every_kind_has_a_word(tmp_path: Path) -> None:
+    ear = Messages()
+    for kind in cache.KINDS:
+        cache.say_damaged(tmp_path / kind / "key", ear)
+    assert len({*ear.messages}) == len(cache.KINDS)
+    assert "The kept signals were damaged and are made anew." in ear.messages
+
+
+# --- whose it is -------------------------------------------------------------------------------------
+
+
+def test_a_cache_is_made_for_its_user_alone(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        cache.kept(tmp_path / "deep" / "cache", "teachers")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "deep" / "cache").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("mode, fine", [(0o700, True), (0o755, True), (0o775, False), (0o757, False), (0o1777, False)])
+def test_a_cache_that_others_may_write_to_is_refused(mode: int, fine: bool, tmp_path: Path) -> None:
+    root = tmp_path / "cache"
+    root.mkdir()
+    root.chmod(mode)
+    if fine:
+        cache.kept(root, "teachers")
+        return
+    with pytest.raises(InputError, match=r"--cache-dir: other users may write into this folder; .*chmod -R go-w"):
+        cache.kept(root, "teachers")
+
+
+def test_a_cache_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def of(user: int) -> None:
+        monkeypatch.setattr(Path, "stat", lambda path, **_: SimpleNamespace(st_uid=user, st_mode=0o40755))
+        cache.kept(tmp_path, "teachers")
+
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    of(1000)
+    of(0)  # who may do everything anyway
+    with pytest.raises(InputError, match="--cache-dir: this folder belongs to another user"):
+        of(1001)

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from engine.base.errors import DiskError, InputError
 from engine.base.files import (
+    checksum,
+    disk_errors,
     folder_bytes,
     folder_written_atomically,
     hash_of,
     hash_of_files,
+    read_sealed,
+    remove,
+    write_sealed,
     write_text,
     written_atomically,
 )
@@ -116,3 +129,125 @@ def test_folder_bytes(tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(bytes(5))
     assert folder_bytes(tmp_path) == 15
     assert folder_bytes(tmp_path / "nowhere") == 0
+
+
+# --- records with checksums --------------------------------------------------------------------------
+
+RECORD = {"identity": "a", "seconds": {"teacher": 0.1 + 0.2}, "done": ["teacher", "θ"], "nothing": None}
+
+
+def test_a_sealed_record_comes_back(tmp_path: Path) -> None:
+    write_sealed(tmp_path / "run.json", RECORD)
+    assert read_sealed(tmp_path / "run.json") == RECORD
+    with pytest.raises(FileNotFoundError):
+        read_sealed(tmp_path / "absent.json")
+
+
+@pytest.mark.parametrize("content", [b"", b"[1, 2]", b"3", b"null", b"[" * 100_000, b'{"identity": "a"}', b"\xff"])
+def test_what_is_no_sealed_record_is_damaged(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_bytes(content)
+    assert read_sealed(tmp_path / "run.json") is None
+
+
+def test_no_flipped_bit_gives_another_record(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    write_sealed(path, RECORD)
+    content = path.read_bytes()
+    for place in range(len(content)):
+        for bit in (1, 4, 64):
+            path.write_bytes(content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :])
+            assert read_sealed(path) in (None, RECORD)
+
+
+def test_checksums_tell_files_apart(tmp_path: Path) -> None:
+    path, found = tmp_path / "file", set()
+    for content in (b"", b"\x00", b"\x00\x00", b"a", bytes(3_000_000), bytes(2_999_999) + b"\x01"):
+        path.write_bytes(content)
+        found.add(checksum(path))
+    assert len(found) == 6
+
+
+def test_what_is_removed_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "folder" / "inner").mkdir(parents=True)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    for name in ("folder", "file", "link", "absent"):
+        remove(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
+
+
+# --- full disks --------------------------------------------------------------------------------------
+
+FULL = Path("/dev/full")  # where every write fails as on a full disk
+LARGE = {"weights": torch.zeros(100_000)}
+
+
+def by_torch(path: Path) -> None:
+    with path.open("wb") as file:
+        torch.save(LARGE, file)
+
+
+WRITERS: dict[str, Callable[[Path], Any]] = {"text": lambda path: path.write_text("a" * 100_000), "torch": by_torch}
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_full_disk_is_named_whoever_writes(writer: str, tmp_path: Path) -> None:
+    words = "is full: [0-9,.]+ MB are free there. With more room the same command goes on."
+    deep = tmp_path / "deep"
+    deep.mkdir()
+    with pytest.raises(DiskError, match=f"the disk of {deep} {words}"), written_atomically(deep / "file") as aside:
+        aside.symlink_to(FULL)
+        WRITERS[writer](aside)
+    assert [*(tmp_path / "deep").iterdir()] == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the system has no such limits")
+@pytest.mark.parametrize("writer", ["text", "torch", "safetensors"])
+def test_a_file_that_may_not_grow_is_named(writer: str, tmp_path: Path) -> None:
+    """As a quota ends it: by a limit of the process, which every library meets."""
+    import resource
+    import signal
+
+    writers = WRITERS | {"safetensors": lambda path: save_file(LARGE, str(path))}
+    limits, before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        words, path = f"the disk of {tmp_path} takes no file of this size", tmp_path / "file"
+        with pytest.raises(DiskError, match=words), written_atomically(path) as aside:
+            writers[writer](aside)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        (OSError(errno.ENOSPC, "no"), "is full: "),
+        (OSError(errno.EDQUOT, "no"), "has no more room for this user: "),
+        (OSError(errno.EROFS, "no"), r"can only be read \(Read-only file system\)"),
+        (OSError(errno.EIO, "no"), r"fails \(Input/output error\)"),
+        (sqlite3.OperationalError("database or disk is full"), "is full: "),
+    ],
+)
+def test_what_a_disk_refuses_is_said(error: Exception, words: str, tmp_path: Path) -> None:
+    words, folder = f"^the disk of {tmp_path} {words}", tmp_path / "not" / "there"
+    with pytest.raises(DiskError, match=words) as caught, disk_errors(folder):
+        raise error
+    assert caught.value.__cause__ is error
+
+
+def test_what_is_needed_is_said(tmp_path: Path) -> None:
+    words = r"MB are free there, and 2\.5 MB are needed\. With more room the same command"
+    with pytest.raises(DiskError, match=words), disk_errors(tmp_path, needed=2_500_000):
+        raise OSError(errno.ENOSPC, "no")
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "no"), ValueError("no"), InputError.of("--out", "is full")])
+def test_other_errors_stay(error: Exception, tmp_path: Path) -> None:
+    with pytest.raises(type(error)) as caught, disk_errors(tmp_path):
+        raise error
+    assert caught.value is error

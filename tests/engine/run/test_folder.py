@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from engine.base.errors import InputError, RunError
-from engine.run.folder import RunFolder
+from engine.base.files import read_sealed
+from engine.run.folder import RECORDS, RunFolder, unfinished
 from engine.run.result import RunResult
 
 HOLD = """
@@ -77,7 +78,8 @@ def test_another_process_goes_on_with_what_is_known(tmp_path: Path) -> None:
     assert again.recall("nothing", "default") == "default"
     with again.locked():
         assert again.recall("teacher_examples") == 7
-        assert json.loads((again.work / "run.json").read_text()) == {"identity": "a", "teacher_examples": 7}
+        for name in RECORDS:
+            assert read_sealed(again.work / name) == {"identity": "a", "teacher_examples": 7}
 
 
 @pytest.mark.parametrize("make", [begin, finish])
@@ -226,8 +228,55 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
 
 def test_killed_before_it_wrote_whose_folder_this_is(tmp_path: Path) -> None:
     begin(tmp_path / "run")
-    (tmp_path / "run" / ".work" / "run.json").unlink()
-    assert RunFolder(tmp_path / "run", "b").finished() is None
+    for name in RECORDS:
+        (tmp_path / "run" / ".work" / name).unlink()
+    folder = RunFolder(tmp_path / "run", "b")
+    assert folder.finished() is None
+    assert not folder.damaged
+
+
+DAMAGE = {
+    "cut": lambda content: content[: len(content) // 2],
+    "empty": lambda content: b"",
+    "a flipped bit": lambda content: content[: len(content) // 2] + b"\x00" + content[len(content) // 2 + 1 :],
+    "another number": lambda content: content.replace(b"7", b"8"),
+    "a list": lambda content: b"[1]",
+    "nested": lambda content: b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_one_damaged_record_is_no_loss(damage: str, name: str, tmp_path: Path) -> None:
+    record = begin(tmp_path).work / name
+    record.write_bytes(DAMAGE[damage](record.read_bytes()))
+    folder = RunFolder(tmp_path, "a")
+    assert not folder.damaged
+    assert folder.recall("teacher_examples") == 7
+    with pytest.raises(InputError, match="this folder holds another run"):
+        RunFolder(tmp_path, "b")
+
+
+@pytest.mark.parametrize("damage", [*DAMAGE, "gone"])
+def test_work_of_which_nothing_is_remembered_is_not_gone_on_with(damage: str, tmp_path: Path) -> None:
+    """It may be another run's; before it is used by nobody else, it is removed."""
+    work = begin(tmp_path).work
+    (work / "student").mkdir()
+    (work / "student" / "checkpoint.pt").write_bytes(b"of a")
+    for name in RECORDS:
+        if damage == "gone":
+            (work / name).unlink()
+        else:
+            (work / name).write_bytes(DAMAGE[damage]((work / name).read_bytes()))
+    folder = RunFolder(tmp_path, "b")
+    assert folder.damaged
+    assert folder.recall("teacher_examples") is None
+    if damage != "gone":
+        with pytest.raises(InputError, match="run.json: what was remembered of this run was damaged"):
+            unfinished(tmp_path)
+    with folder.locked():
+        assert {path.name for path in work.iterdir()} == {"lock", *RECORDS}
+    assert RunFolder(tmp_path, "b").identity == "b"
 
 
 def test_killed_while_it_wrote_the_result(tmp_path: Path) -> None:

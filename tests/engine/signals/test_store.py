@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +14,7 @@ from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.base.errors import DiskError
 from engine.models.forward import Features, TeacherNeeds
 from engine.signals.store import LARGEST, PASS_BATCH, SignalPass, SignalReader, SignalStore, make_room, touch
 
@@ -102,7 +104,7 @@ def test_only_what_is_needed_is_on_disk_in_as_many_bytes_as_said(tmp_path: Path)
     assert store.missing(needs) == ["logits", "hidden-02-all", "hidden-11-all"]
     assert store.bytes(store.missing(needs)) == 10 * 3 * 4 + 2 * 55 * 4 * 2
     fill(store, needs)
-    assert {name: len(data) for name, data in contents(tmp_path / "a").items()} == {
+    assert {name: len(data) for name, data in contents(tmp_path / "a").items() if ".checksum" not in name} == {
         "logits": 120,
         "hidden-02-all": 440,
         "hidden-11-all": 440,
@@ -187,6 +189,76 @@ def test_values_that_float16_does_not_hold_are_clamped(tmp_path: Path) -> None:
     read = SignalReader(store, needs).read(np.array([0]), 1)
     assert read.hidden[1][0, 0, :3].tolist() == [LARGEST, -LARGEST, LARGEST]
     assert read.logits[0].tolist() == [1e6] * 3
+
+
+# --- damage ------------------------------------------------------------------------------------------
+
+DAMAGE = {
+    "cut": lambda content: content[: len(content) // 2],
+    "empty": lambda content: b"",
+    "a flipped bit": lambda content: bytes(b ^ (place == len(content) // 2) for place, b in enumerate(content)),
+    "a list": lambda content: b"[1, 2]",
+    "nested": lambda content: b"[" * len(content),
+    "longer": lambda content: content + b"\x00",
+}
+NEEDS = TeacherNeeds((1,), "all")
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("name", ["logits", "hidden-01-all"])
+def test_a_damaged_array_is_known_as_one(name: str, damage: str, tmp_path: Path) -> None:
+    store = store_in(tmp_path, range(1, 50))
+    fill(store, NEEDS)
+    assert store.damaged(NEEDS) == []
+    (tmp_path / name).write_bytes(DAMAGE[damage]((tmp_path / name).read_bytes()))
+    assert store.damaged(NEEDS) == [name]
+
+
+@pytest.mark.parametrize("damage", [*DAMAGE, "gone"])
+def test_without_its_checksum_an_array_is_not_trusted(damage: str, tmp_path: Path) -> None:
+    store, beside = store_in(tmp_path, range(1, 50)), tmp_path / "logits.checksum"
+    fill(store, NEEDS)
+    beside.unlink() if damage == "gone" else beside.write_bytes(DAMAGE[damage](beside.read_bytes()))
+    assert store.damaged(NEEDS) == ["logits"]
+
+
+@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("name", ["logits", "hidden-01-all", "done"])
+def test_what_is_damaged_in_a_pass_is_filled_again(
+    name: str, damage: str, finished: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it was finished, but its process killed before it put the arrays in place."""
+    lengths = [1 + number % 7 for number in range(5 * PASS_BATCH + 3)]
+    whole, cut = store_in(tmp_path / "whole", lengths), store_in(tmp_path / "cut", lengths)
+    fill(whole, NEEDS)
+    with monkeypatch.context() as patch:
+        patch.setattr(SignalStore, "settle", lambda self: None)
+        fill(cut, NEEDS, stop_after=None if finished else 3 * PASS_BATCH)
+    (file,) = cut.folder.glob(f"pass-*/{name}")
+    file.write_bytes(DAMAGE[damage](file.read_bytes()))
+    assert fill(cut, NEEDS) >= PASS_BATCH
+    assert contents(cut.folder) == contents(whole.folder)
+
+
+def test_a_pass_has_its_place_on_the_disk_before_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written to by way of memory, a full disk would end the process."""
+    store, taken = store_in(tmp_path, range(1, 50)), []
+    monkeypatch.setattr(os, "posix_fallocate", lambda *about: taken.append(about[1:]))
+    SignalPass(store, ["logits"]).begin()
+    assert taken == [(0, store.bytes(["logits"])), (0, 8)]
+
+
+def test_a_disk_without_room_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    store = store_in(tmp_path, range(1, 50))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", full)
+        with pytest.raises(DiskError, match=f"the disk of {tmp_path} is full: .* MB are free there, and 0.0 MB are"):
+            fill(store, NEEDS)
+    assert fill(store, NEEDS) == 49
 
 
 # --- the budget --------------------------------------------------------------------------------------

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.base.errors import NonFiniteLossError, RunError
-from engine.training.state import CHECKPOINT_SHARE, REPORT_SECONDS, Clock, LoopState, Meter, load_state, save_checkpoint
+from engine.base.files import checksum
+from engine.base.progress import SilentReporter
+from engine.training.state import (
+    CHECKPOINT_SHARE,
+    REPORT_SECONDS,
+    Clock,
+    LoopState,
+    Meter,
+    best_file,
+    load_state,
+    read_state,
+    resumed,
+    save_checkpoint,
+)
 
 finite = st.floats(-1e3, 1e3)
 
@@ -68,24 +83,92 @@ def test_the_weights_of_its_best_epoch_alone_stay(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt", "best-1.safetensors"}
 
 
-@pytest.mark.parametrize("damage", ["empty", "text", "cut", "other parts", "other sizes", "other state"])
-def test_what_is_no_checkpoint_of_this_run(damage: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", ["parts", "sizes", "state"])
+def test_what_is_no_checkpoint_of_this_run(change: str, tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     save_checkpoint(path, STATE, parts(0))
-    if damage == "empty":
-        path.write_bytes(b"")
-    elif damage == "text":
-        path.write_text("nothing of the kind")
-    elif damage == "cut":
-        path.write_bytes(path.read_bytes()[:-200])
-    elif damage == "other state":
-        saved = torch.load(path)
-        torch.save(saved | {"state": {"epochs": 2}}, path)
-    wanted = parts(0, width=5) if damage == "other sizes" else parts(0)
-    if damage == "other parts":
+    if change == "state":
+        torch.save(torch.load(path) | {"state": {"epochs": 2}}, path)
+    wanted = parts(0, width=5) if change == "sizes" else parts(0)
+    if change == "parts":
         wanted["critic"] = torch.nn.Linear(1, 1)
-    with pytest.raises(RunError, match=r"checkpoint.pt is not a checkpoint of this run .*remove it to start anew"):
+    with pytest.raises(RunError, match=r"checkpoint.pt is not a checkpoint of this run \("):
         load_state(path, wanted, LoopState)
+
+
+# --- damage ------------------------------------------------------------------------------------------
+
+
+class Messages(SilentReporter):
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+
+def saved_in(folder: Path) -> Path:
+    """A checkpoint with the best weights beside it."""
+    best = best_file(folder, STATE)
+    best.write_bytes(b"the best weights")
+    save_checkpoint(folder / "checkpoint.pt", replace(STATE, best_checksum=checksum(best)), parts(0))
+    return folder / "checkpoint.pt"
+
+
+def taken_up(path: Path) -> tuple[LoopState | None, list[str], dict[str, Any]]:
+    """What a training that begins with `parts(1)` goes on from, what is said, and the parts."""
+    ear, own = Messages(), parts(1)
+    return resumed("student", path, own, LoopState, ear), ear.messages, own
+
+
+def test_what_is_whole_is_gone_on_with(tmp_path: Path) -> None:
+    state, said, own = taken_up(saved_in(tmp_path))
+    assert state is not None
+    assert state.step == 13
+    assert said == []
+    assert torch.equal(own["student"].weight, parts(0)["student"].weight)
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "a list", "nested", "text"])
+def test_with_a_damaged_checkpoint_it_starts_anew(damage: str, tmp_path: Path) -> None:
+    path = saved_in(tmp_path)
+    others = {"empty": b"", "a list": b"[1, 2]", "nested": b"[" * 100_000, "text": b"nothing of the kind"}
+    path.write_bytes(others.get(damage, path.read_bytes()[:-200]))
+    assert read_state(path) is None
+    state, said, own = taken_up(path)
+    assert state is None
+    assert said == ["student: the checkpoint was damaged; it starts anew"]
+    assert torch.equal(own["student"].weight, parts(1)["student"].weight), "half a checkpoint was restored"
+
+
+def test_no_flipped_bit_of_a_checkpoint_is_loaded(tmp_path: Path) -> None:
+    """Wherever it is: either nothing comes back, or what was written."""
+    path = saved_in(tmp_path)
+    content, noticed = path.read_bytes(), 0
+    whole = torch.load(path)
+    for place in range(0, len(content), 23):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :])
+        state, said, own = taken_up(path)
+        noticed += state is None
+        assert (state is None) == bool(said)
+        if state is not None:
+            assert vars(state) == whole["state"]
+            assert torch.equal(own["student"].weight, whole["student"]["weight"])
+            assert torch.equal(
+                own["optimizer"].state_dict()["state"][0]["exp_avg"], whole["optimizer"]["state"][0]["exp_avg"]
+            )
+    assert noticed > 30
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
+def test_with_damaged_best_weights_it_starts_anew(damage: str, tmp_path: Path) -> None:
+    path = saved_in(tmp_path)
+    best = best_file(tmp_path, STATE)
+    best.unlink() if damage == "gone" else best.write_bytes(b"the rest weights" if damage == "flipped" else b"the")
+    state, said, own = taken_up(path)
+    assert state is None
+    assert said == ["student: the best weights were damaged; it starts anew"]
+    assert torch.equal(own["student"].weight, parts(1)["student"].weight)
 
 
 # --- sums of the loss, and the clock ------------------------------------------------------------------
