@@ -19,10 +19,10 @@ from engine.base.files import write_text
 from engine.base.hub import local_snapshot
 from engine.base.options import RunOptions
 from engine.base.progress import Reporter
+from engine.base.text import read_text
 from engine.data.cells import is_missing
 from engine.data.files import SUFFIXES, read_file
 from engine.data.rows import Findings
-from engine.data.scan import read_text
 from engine.data.task import KINDS, TaskKind
 
 Row = dict[str, Any]

@@ -7,7 +7,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 T = TypeVar("T")
+GROUP = Path("/sys/fs/cgroup")
+"""Where Linux says what the group of this process may take."""
+SURELY_FREE = 100_000_000
+"""Bytes for which nobody is asked."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,43 @@ def cpu_has_bf16() -> bool:
 
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
+
+
+def free_memory() -> int:
+    """Bytes of memory that this process may still take: of the machine with its swap, and of the limits it is under."""
+    import psutil
+
+    free = [psutil.virtual_memory().available + psutil.swap_memory().free]
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY:
+        free.append(limit - psutil.Process().memory_info().vms)
+    with suppress(OSError, ValueError, StopIteration):  # there is no group, or it has no limit
+        most = int((GROUP / "memory.max").read_text())
+        lines = (line.split() for line in (GROUP / "memory.stat").read_text().splitlines())
+        free.append(most - next(int(count) for name, count in lines if name == "anon"))
+    return max(min(free), 0)
+
+
+def check_memory(place: str, needed: int, free: int | None = None) -> None:
+    """Raises an `InputError` with the numbers where so many bytes are not free.
+
+    Args:
+        free: Those of a device; of this process's memory where none are given.
+    """
+    there = free_memory() if free is None and needed > SURELY_FREE else free
+    if there is not None and needed > there:
+        what = "the memory does not suffice"
+        raise InputError.of(place, what, f"{in_gb(needed)} needed at least", (f"{in_gb(there)}, which are free",))
+
+
+def in_gb(count: float) -> str:
+    """Bytes in words.
+
+    Example:
+        >>> in_gb(12_345_678_901), in_gb(1_000)
+        ('12.3 GB', '0.000001 GB')
+    """
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e9:g} GB"
 
 
 def choose_precision(requested: str, device: torch.device) -> str:
