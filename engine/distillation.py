@@ -9,12 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import PreTrainedTokenizerBase
 
 from engine.base.errors import InputError, RunError
 from engine.base.files import hash_of, write_text
-from engine.base.machine import machine_for
+from engine.base.machine import machine_for, out_of_memory
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter
 from engine.data.load import identified, load_task
@@ -28,7 +27,7 @@ from engine.pipeline.read import dump_pipeline, load_pipeline
 from engine.run.card import write_card
 from engine.run.fine_tuning import gold_scores
 from engine.run.folder import Run, RunFolder
-from engine.run.plan import check_batch, plan_run
+from engine.run.plan import check_batch, check_trains, plan_run
 from engine.run.prepare import cached_signals, objective_for, online_data
 from engine.run.record import cut_warnings, measures_of, now, record_of, score_facts, sizes, speeds, training_facts
 from engine.run.result import Expected, Member, RunResult, TeamResult
@@ -101,6 +100,7 @@ def distill(
         state = "is finished" if over else f"pauses after epoch {known.epochs}"
         machine.reporter.message(f"This run {state}: its result is in {folder.path}.")
         return known
+    check_trains(plan, machine)
     run = Run(plan, folder, machine)
     if not machine.main:
         return _carry_out(run, student_alone, until_epoch, expected)
@@ -108,9 +108,11 @@ def distill(
         folder.remember(epochs=plan.pipeline.training.epochs)
         try:
             return _carry_out(run, student_alone, until_epoch, expected)
-        except torch.OutOfMemoryError as error:
-            what = "the memory does not suffice; a smaller training.batch_size with more "
-            raise RunError(f"{what}training.gradient_accumulation takes less") from error
+        except (MemoryError, RuntimeError) as error:
+            if not (what := out_of_memory(error)):
+                raise
+            advice = "a smaller training.batch_size with more training.gradient_accumulation takes less"
+            raise RunError(f"{what}; {advice}") from error
         except RunError as error:
             if known is None:
                 folder.close(record_of(run, status="failed", reason=str(error)))

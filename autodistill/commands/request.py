@@ -5,6 +5,8 @@ Decided here: which models the demo uses, where a run goes that names no folder,
 
 import hashlib
 import json
+import math
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +17,7 @@ from typing import Any
 
 from autodistill.commands.options import OPTIONS, Option, Typed, dashed
 from autodistill.recommend.request import Limits, Request, check_predictor
-from engine.base.errors import InputError, Problem
+from engine.base.errors import InputError, Problem, shown
 from engine.base.hub import local_snapshot
 from engine.base.options import RunOptions
 from engine.base.packaged import packaged_encoder
@@ -29,6 +31,8 @@ from engine.pipeline.training import Training
 SCRATCH = {"teacher": "scratch:layers=4,hidden=256", "student": "scratch:layers=2,hidden=128"}
 """Models of the demo, where its pretrained teacher is not at hand, or another one is named."""
 DEPTH = "layers:2"  # of the demo's student: a third of its pretrained teacher
+LONGEST = 80
+"""Bytes of a word in the name of a folder, of which a file system takes 255."""
 QUESTION = (
     *("columns.", "teacher", "students", "members", "fine_tuning.", "options.precision"),
     *("limits.", "description", "predictor", "meta_data", "vectors"),
@@ -217,7 +221,7 @@ def _number(text: str) -> float:
         number = float(text[:-1] if multiple else text) * (multiple or 1.0)
     except ValueError:
         number = 0.0
-    if not number > 0:
+    if not 0 < number < math.inf:
         raise InputError.of("--max-params", "a number above 0 is needed", repr(text), ("20M", "500k"))
     return number
 
@@ -235,10 +239,26 @@ def folder_word(name: str) -> str:
     """The last part of a path or hub name, as it may stand in the name of a folder.
 
     Example:
-        >>> folder_word("glue/sst2"), folder_word("my data.csv")
-        ('sst2', 'my_data')
+        >>> folder_word("glue/sst2"), folder_word("my data.csv"), folder_word("/films/train/..")
+        ('sst2', 'my_data', 'films')
     """
-    return re.sub(r"[^\w.]+", "_", Path(name).stem) or "data"
+    path = Path(os.path.abspath(Path(name).expanduser()))  # `..` has a name, too
+    word = re.sub(r"[^\w.]+", "_", path.stem).strip(".")
+    return word.encode()[:LONGEST].decode(errors="ignore") or "data"
+
+
+def check_out(place: str, out: Path, is_folder: bool) -> None:
+    """Raises an `InputError` where nothing can be written to a file, or into a folder: before there is something."""
+    needed = "a folder" if is_folder else "a file"
+    try:
+        if out.exists() and out.is_dir() != is_folder:
+            raise InputError.of(place, f"{needed} is needed", repr(str(out)))
+        there = next(path for path in out.absolute().parents if path.exists())
+        aside = there / f".{out.name}.part"
+        aside.touch()
+        aside.unlink()
+    except OSError as error:
+        raise InputError.of(place, f"{needed} that cannot be written: {error.strerror}", shown(str(out))) from error
 
 
 def together(*steps: Callable[[], Any]) -> list[Any]:

@@ -12,6 +12,7 @@ from autodistill.api import evaluation_of
 from autodistill.commands import show
 from autodistill.commands.options import OPTIONS, Typed, dashed
 from autodistill.commands.request import (
+    check_out,
     default_folder,
     fields_of,
     folder_word,
@@ -107,6 +108,8 @@ def _recommendation(typed: Typed, request: Request, reporter: Reporter) -> tuple
 
 def evaluate(typed: Typed, reporter: Reporter) -> show.Shown:
     """Leaves one dataset out at a time, for all predictors or one; draws the figures where a folder is named."""
+    if typed["figures"] is not None:
+        check_out("--figures", typed["figures"], is_folder=True)
     compared = (SIMPLE,) if typed["predictor"] else tuple(PREDICTORS)
     found, held_out = evaluation_of(request_from(typed), reporter, compared)
     if typed["figures"] is None:

@@ -5,6 +5,7 @@ Append-only: a run is added once and never changed. What is recommended, reporte
 
 import json
 import os
+import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from io import BytesIO
@@ -25,6 +26,8 @@ from engine.run.result import RunResult
 
 UNUSABLE = (ArgumentError, DBAPIError, NoSuchModuleError, ModuleNotFoundError, OSError, ValueError)
 """What opening a store may raise: a wrong URL, no server, no driver, a folder, records that are none."""
+SECRET = re.compile("pass|pwd|secret|token|key", re.IGNORECASE)
+"""In the names of what a URL's query keeps secret."""
 metadata = sql.MetaData()
 RUNS = sql.Table(
     "runs",
@@ -75,6 +78,17 @@ def store_url(given: str | None = None) -> URL:
         raise InputError.of("--store", "the store cannot be opened: a malformed URL", f"{scheme}://…") from error
 
 
+def without_secrets(url: URL) -> str:
+    """A database's URL as it may be shown: without its password, and without those in its query.
+
+    Example:
+        >>> without_secrets(make_url("postgresql://me:secret@host/runs?sslpassword=secret&sslmode=require"))
+        'postgresql://me:***@host/runs?sslmode=require&sslpassword=hidden'
+    """
+    hidden = {name: "hidden" for name in url.query if SECRET.search(name)}
+    return url.update_query_dict(hidden).render_as_string(hide_password=True)
+
+
 class Store:
     """The record of runs and datasets in the database that `store_url` gives; its tables are made when absent.
 
@@ -93,7 +107,7 @@ class Store:
             _make_tables(self._engine)
             _migrate(self._engine)
         except UNUSABLE as error:
-            where, hint = self.url.render_as_string(hide_password=True), str(error).splitlines()[0]
+            where, hint = without_secrets(self.url), str(error).splitlines()[0]
             raise InputError.of("--store", "the store cannot be opened", where, (), hint) from error
 
     def add_run(self, result: RunResult, folder: Path) -> bool:

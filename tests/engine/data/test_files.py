@@ -173,5 +173,5 @@ def test_more_rows_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert path.stat().st_size < rows / 10
     monkeypatch.setattr(machine, "SURELY_FREE", 0)
     monkeypatch.setattr(machine, "free_memory", lambda: rows)
-    with pytest.raises(InputError, match=r"the memory does not suffice; got 0\.002 GB needed .* 0\.001 GB, which"):
+    with pytest.raises(InputError, match=r"not suffice: 0\.002 GB are needed at least, and 0\.001 GB are free"):
         read_file(path, Findings())
