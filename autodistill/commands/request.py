@@ -21,6 +21,7 @@ from engine.base.errors import InputError, Problem, shown
 from engine.base.hub import local_snapshot
 from engine.base.options import RunOptions
 from engine.base.packaged import packaged_encoder
+from engine.base.text import expanded
 from engine.data.task import Task
 from engine.models.names import parse_model
 from engine.pipeline.explain import checked
@@ -242,7 +243,7 @@ def folder_word(name: str) -> str:
         >>> folder_word("glue/sst2"), folder_word("my data.csv"), folder_word("/films/train/..")
         ('sst2', 'my_data', 'films')
     """
-    path = Path(os.path.abspath(Path(name).expanduser()))  # `..` has a name, too
+    path = Path(os.path.abspath(expanded(name)))  # `..` has a name, too
     word = re.sub(r"[^\w.]+", "_", path.stem).strip(".")
     return word.encode()[:LONGEST].decode(errors="ignore") or "data"
 

@@ -18,6 +18,7 @@ from autodistill.datasets.words import WordCounts, word_hashes
 from engine.base.cache import kept
 from engine.base.errors import InputError
 from engine.base.files import hash_of_files
+from engine.base.text import expanded
 from engine.data.vectors import FORMS, read_vectors
 from meta_data import GLOVE as SHIPPED
 
@@ -73,7 +74,7 @@ def load_vectors(source: str, cache: Path) -> WordVectors:
     Raises:
         InputError: There is no such file, or it cannot be read.
     """
-    path = SHIPPED if source == GLOVE else Path(source).expanduser()
+    path = SHIPPED if source == GLOVE else expanded(source)
     if not path.is_file():
         path = _from_hub(source)
     digest = hash_of_files([path])

@@ -21,6 +21,7 @@ from sqlalchemy.pool import NullPool
 from autodistill.datasets.descriptors import Descriptors
 from autodistill.datasets.words import WordCounts
 from engine.base.errors import InputError
+from engine.base.text import expanded
 from engine.run import result as records
 from engine.run.result import RunResult
 
@@ -70,7 +71,7 @@ def store_url(given: str | None = None) -> URL:
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     chosen = given or os.environ.get("AUTODISTILLER_STORE") or str(data / "autodistiller" / "store.db")
     if "://" not in chosen:
-        return URL.create("sqlite", database=str(Path(chosen).expanduser()))
+        return URL.create("sqlite", database=str(expanded(chosen)))
     try:
         return make_url(chosen)
     except (ArgumentError, ValueError) as error:  # neither says more; the text may hold a password

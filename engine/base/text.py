@@ -6,6 +6,7 @@ direction of writing) is shown escaped.
 """
 
 import json
+import os
 import re
 import stat
 from itertools import accumulate
@@ -65,6 +66,11 @@ def regular_file(path: Path) -> int:
     if not stat.S_ISREG(found.st_mode):
         raise InputError.of(str(path), "a file is needed", KINDS.get(stat.S_IFMT(found.st_mode), "something else"))
     return found.st_size
+
+
+def expanded(name: str | Path) -> Path:
+    """The path of a name; `~` is the home of a user, where there is such a one."""
+    return Path(os.path.expanduser(name))
 
 
 def unreadable(path: Path, error: Exception) -> InputError:

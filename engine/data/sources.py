@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pyarrow as pa
 
 from engine.base.errors import InputError, Problem, nearest, shown, unknown_name
-from engine.base.text import HALF, read_json, read_text, regular_file, unreadable
+from engine.base.text import HALF, expanded, read_json, read_text, regular_file, unreadable
 from engine.data import benchmarks, demo, hub
 from engine.data.cells import are_names, column_of
 from engine.data.files import SUFFIXES, from_arrow, read_file
@@ -92,7 +92,7 @@ def split_name(stem: str) -> str:
 def _named(name: str) -> Source:
     if name == "demo":
         return demo.read()
-    path = Path(name).expanduser()
+    path = expanded(name)
     if name and path.is_dir():
         return _folder(path)
     if name and path.exists():

@@ -11,7 +11,7 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from engine.base.files import RESULT_FILE, write_text
-from engine.base.text import escaped
+from engine.base.text import escaped, expanded
 from engine.data.metrics import with_interval
 from engine.data.task import KINDS, Task
 from engine.models.load import HEADS
@@ -145,7 +145,7 @@ def _pipeline(result: RunResult) -> Pipeline:
 
 def _shown(model: str) -> str:
     """A model's name as others may see it: of a folder without the path to it."""
-    return Path(model).expanduser().resolve().name if Path(model).expanduser().is_dir() else model
+    return expanded(model).resolve().name if expanded(model).is_dir() else model
 
 
 def write_card(folder: Path, result: RunResult, task: Task) -> None:

@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from engine.base.errors import InputError, RunError
 from engine.base.files import RESULT_FILE, WORK, write_text
+from engine.base.text import expanded
 from engine.run.result import RunResult
 
 if TYPE_CHECKING:  # these load torch
@@ -40,7 +41,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path, identity: str, overwrite: bool = False):
-        self.path, self.identity = Path(path).expanduser(), identity
+        self.path, self.identity = expanded(path), identity
         self.work, self._over = self.path / WORK, self.path / f"{WORK}.over"
         self._record: dict[str, Any] = {"identity": identity}
         if self.path.is_file():

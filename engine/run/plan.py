@@ -3,7 +3,6 @@
 import inspect
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from transformers import PretrainedConfig
 
@@ -12,6 +11,7 @@ from engine.base.files import hash_of
 from engine.base.hub import place_of
 from engine.base.machine import Machine, check_memory
 from engine.base.options import FineTuning
+from engine.base.text import expanded
 from engine.data.task import Task, TaskKind
 from engine.models.load import HEADS, has_head, holds_a_unit, label_order, names_of_outputs
 from engine.models.names import ModelName, Scratch, parse_model
@@ -156,7 +156,7 @@ def weights_of(start: Start) -> int:
         return 4 * 12 * start.layers * start.width**2
     if not isinstance(start.name, str):
         return 0
-    return sum(path.stat().st_size for path in Path(start.name).expanduser().glob("*.safetensors"))
+    return sum(path.stat().st_size for path in expanded(start.name).glob("*.safetensors"))
 
 
 def check_trains(plan: RunPlan, machine: Machine) -> None:
