@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autodistill.commands.options import stopped
 from autodistill.commands.show import Shown
+from autodistill.commands.stop import stopped
 from autodistill.commands.tables import laid_out
 from autodistill.commands.units import duration
 from engine.base.errors import AutoDistillerError, InputError

@@ -10,12 +10,13 @@ from importlib import import_module
 from inspect import Parameter, Signature, cleandoc
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Literal, NoReturn, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
+from autodistill.commands.stop import stopped
 from autodistill.recommend.request import Columns, Request
 from engine.base.options import FineTuning, RunOptions
 from engine.base.spec import Spec
@@ -187,12 +188,6 @@ class _Command(TyperCommand):
                 hint = getattr(parameter, "metavar", None) or parameter.opts[0]
                 raise typer.BadParameter(what, param_hint=hint)
         return super().parse_args(ctx, args)
-
-
-def stopped(resume: str = "") -> NoReturn:
-    """Says that Ctrl-C was heard, and how to go on, and ends the process."""
-    typer.echo(f"\nStopped. {resume}".rstrip(), err=True)
-    raise SystemExit(130) from None
 
 
 def command(

@@ -15,7 +15,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.base.spec import Described
-from engine.base.text import expanded
 
 Precision = Literal["auto", "bf16", "fp16", "float32"]
 LEARNING_RATES = ((256, 3e-4), (512, 1e-4))
@@ -125,4 +124,4 @@ class RunOptions(Described):
     def cache(self) -> Path:
         """The cache folder; not created by asking."""
         default = Path.home() / ".cache" / "autodistiller"
-        return expanded(self.cache_dir or os.environ.get("AUTODISTILLER_CACHE") or default)
+        return Path(os.path.expanduser(self.cache_dir or os.environ.get("AUTODISTILLER_CACHE") or default))

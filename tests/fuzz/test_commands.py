@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from cli import app
 from tests.fuzz.cases import case
 
-CASES = int(os.environ.get("FUZZ_CASES", "60"))
+CASES = int(os.environ.get("FUZZ_CASES", "100"))
 FIRST = int(os.environ.get("FUZZ_SEED", "0"))
 TOGETHER = 20
 """Cases of a test, so that 10,000 are no 10,000 lines."""
