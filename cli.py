@@ -7,14 +7,18 @@ when they run, so that `--help` answers at once.
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
-import typer
+try:
+    import typer
 
-from autodistill.commands import options
-from autodistill.commands.options import FINE_TUNING, OPTIONS, READING, RUNNING, WHERE
+    from autodistill.commands import options
+    from autodistill.commands.options import FINE_TUNING, OPTIONS, READING, RUNNING, WHERE
+except KeyboardInterrupt:  # nothing that could say it is there yet
+    sys.exit(sys.stderr.write("\nStopped.\n") and 130)
 
 app = typer.Typer(
     name="autodistill",

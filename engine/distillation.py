@@ -9,13 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import PreTrainedTokenizerBase
 
-from engine.base.checks import check_folder, check_seed
+from engine.base.checks import check_place, check_seed
 from engine.base.errors import DiskError, InputError, RunError
 from engine.base.files import disk_errors, hash_of, write_text
-from engine.base.machine import machine_for
+from engine.base.machine import machine_for, out_of_memory
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter
 from engine.data.load import identified, load_task
@@ -29,7 +28,7 @@ from engine.pipeline.read import dump_pipeline, load_pipeline
 from engine.run.card import write_card
 from engine.run.fine_tuning import gold_scores
 from engine.run.folder import Run, RunFolder
-from engine.run.plan import check_batch, plan_run
+from engine.run.plan import check_batch, check_trains, plan_run
 from engine.run.prepare import cached_signals, objective_for, online_data
 from engine.run.record import cut_warnings, measures_of, now, record_of, score_facts, sizes, speeds, training_facts
 from engine.run.result import Expected, Member, RunResult, TeamResult
@@ -86,8 +85,8 @@ def distill(
     if until_epoch is not None and until_epoch < 1:
         raise InputError.of("until_epoch", "out of range", until_epoch, ("at least 1",))
     check_seed(seed)
-    check_folder("--out", Path(out))
-    check_folder("--cache-dir", options.cache)
+    check_place("--out", Path(out))
+    check_place("--cache-dir", options.cache)
     chosen = load_pipeline(pipeline)
     machine = machine_for(options, reporter)
     task = identified(data) if isinstance(data, Task) else load_task(data, **columns)
@@ -105,6 +104,7 @@ def distill(
         state = "is finished" if over else f"pauses after epoch {known.epochs}"
         machine.reporter.message(f"This run {state}: its result is in {folder.path}.")
         return known
+    check_trains(plan, machine)
     run = Run(plan, folder, machine)
     if not machine.main:
         return _carry_out(run, student_alone, until_epoch, expected)
@@ -114,9 +114,11 @@ def distill(
         folder.remember(epochs=plan.pipeline.training.epochs)
         try:
             return _carry_out(run, student_alone, until_epoch, expected)
-        except torch.OutOfMemoryError as error:
-            what = "the memory does not suffice; a smaller training.batch_size with more "
-            raise RunError(f"{what}training.gradient_accumulation takes less") from error
+        except (MemoryError, RuntimeError) as error:
+            if not (what := out_of_memory(error)):
+                raise
+            advice = "a smaller training.batch_size with more training.gradient_accumulation takes less"
+            raise RunError(f"{what}; {advice}") from error
         except RunError as error:
             if known is None and not isinstance(error, DiskError):  # with which nothing is wrong with the run
                 folder.close(record_of(run, status="failed", reason=str(error)))

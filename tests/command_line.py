@@ -16,7 +16,7 @@ RUN = ("run", "cola", *MODELS, "--set", "training.epochs=1", "--teacher-epochs",
 class Answer:
     """What a command said and how it ended."""
 
-    def __init__(self, *arguments: str, stdin: str | None = None):
+    def __init__(self, *arguments: str, stdin: str | bytes | None = None):
         result = CliRunner(env={"COLUMNS": "200"}).invoke(app, list(arguments), input=stdin)
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception

@@ -224,3 +224,25 @@ def test_a_mistake_is_said_before_torch_is_loaded(tmp_path: Path, reviews: str) 
     command = [sys.executable, "-c", code]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=environment)
     assert found.stdout.split() == ["2", "False"]
+
+
+# --- Ctrl-C ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", ["typer", "pydantic", "rich.console", "engine.pipeline.read", "tomli_w"])
+def test_ctrl_c_while_libraries_are_imported_is_one_line(module: str) -> None:
+    code = f"""
+import sys
+
+class CtrlC:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, CtrlC())
+sys.argv = ["autodistill", "validate", "tinybert"]
+from cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip(), done.stdout) == (130, "Stopped.", "")

@@ -1,16 +1,18 @@
 """Everything that a person sees: progress, tables, messages.
 
 Decided here: results go to stdout, everything else to stderr, so that `--json` gives pure JSON and a pipe gets
-the result alone. Printing lives here, and nowhere else. Of several processes only the first one speaks.
+the result alone. Printing lives here, and nowhere else, and so what comes from data, names and labels is escaped here:
+no terminal obeys it. Of several processes only the first one speaks.
 """
 
+import errno
 import json
 import os
 import re
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -21,14 +23,22 @@ from rich.table import Table
 from rich.text import Text
 
 from autodistill.commands.show import Shown
+from autodistill.commands.stop import stopped
 from autodistill.commands.tables import laid_out
 from autodistill.commands.units import duration
 from engine.base.errors import AutoDistillerError, InputError
 from engine.base.files import disk_errors
+from engine.base.machine import out_of_memory
 from engine.base.progress import Reporter, SilentReporter
+from engine.base.text import OBEYED, escaped
 
 AT_MOST = "at most"
 """Before the time that is left of a training that may stop early."""
+WRONG_NAMES = (
+    *(errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP),
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+)
+"""What is wrong with a name that was given: it is too long, leads nowhere, or may not be read or written."""
 _speaks = int(os.environ.get("RANK", "0")) == 0
 
 
@@ -39,15 +49,16 @@ def _console(**about: Any) -> Console:
 def say(text: str) -> None:
     """A sentence for a person, on stderr."""
     console = _console(stderr=True)
-    console.print(_wrapped(text, console), markup=False, soft_wrap=True)
+    console.print(_wrapped(text, console), markup=False, emoji=False, soft_wrap=True)
 
 
 def _wrapped(text: str, console: Console) -> str:
-    """A sentence on as many lines as a terminal needs, broken between words; elsewhere, or of several lines, as it is.
+    """A sentence, escaped, on as many lines as a terminal needs, broken between words; elsewhere on one.
 
     Words that are longer than a line stay whole, so that a path can be copied.
     """
-    if not console.is_terminal or "\n" in text.strip("\n"):
+    text = escaped(text)
+    if not console.is_terminal:
         return text
     return textwrap.fill(text, console.width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False)
 
@@ -61,7 +72,9 @@ def show_text(text: str) -> None:
 
 def show_json(value: Any) -> None:
     """A result as JSON, on stdout."""
-    show_text(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+    text = json.dumps(value, indent=2, default=str, ensure_ascii=False)
+    lines = (OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", line) for line in text.split("\n"))
+    show_text("\n".join(lines))
 
 
 def show(shown: Shown, as_json: bool) -> None:
@@ -76,11 +89,14 @@ def show(shown: Shown, as_json: bool) -> None:
         console.width = 140  # of a table that goes into a file or a pipe
     for heads, rows, title in shown.tables:
         if title:
-            console.print(Text(title, style="table.title"))
-        for table in laid_out(heads, rows, console.width):
+            console.print(Text(escaped(title), style="table.title"))
+        cells = [[escaped(cell) for cell in row] for row in (heads, *rows)]
+        for table in laid_out(cells[0], cells[1:], console.width):
             show_text(_drawn(table, console))
     if shown.lines:
         show_text("\n".join(_wrapped(line, console) for line in shown.lines))
+    if shown.document:
+        show_text("\n".join(map(escaped, shown.document.split("\n"))))
 
 
 def _drawn(table: Table, console: Console) -> str:
@@ -104,28 +120,34 @@ def handled(as_json: bool = False, resume: str = "") -> Iterator[None]:
             yield
     except InputError as error:
         problems = [asdict(problem) for problem in error.problems]
-        _fail(str(error), 2, as_json, status="invalid", problems=problems)
+        _fail(map(str, error.problems), 2, as_json, status="invalid", problems=problems)
     except AutoDistillerError as error:
-        _fail(str(error), 1, as_json, status="failed", reason=str(error))
+        _failed(str(error), 1, as_json)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
         raise SystemExit(1) from None
     except OSError as error:
         if error.filename is None:
             raise
-        reason = f"{error.filename}: {error.strerror}"
-        _fail(reason, 1, as_json, status="failed", reason=reason)
+        _failed(f"{error.filename}: {error.strerror}", 2 if error.errno in WRONG_NAMES else 1, as_json)
+    except (MemoryError, RuntimeError) as error:
+        if not (reason := out_of_memory(error)):
+            raise
+        _failed(reason, 1, as_json)
     except KeyboardInterrupt:
-        say(f"\nStopped. {resume}".rstrip())
-        raise SystemExit(130) from None
+        stopped(resume)
 
 
-def _fail(message: str, code: int, as_json: bool, **record: Any) -> None:
+def _failed(reason: str, code: int, as_json: bool) -> None:
+    _fail([reason], code, as_json, status="failed", reason=reason)
+
+
+def _fail(messages: Iterable[str], code: int, as_json: bool, **record: Any) -> None:
     if as_json:
         show_json(record)
     error = _console(stderr=True)
-    for line in message.splitlines():
-        head, _, rest = _wrapped(f"Error: {line}", error).partition(" ")
+    for message in messages:
+        head, _, rest = _wrapped(f"Error: {message}", error).partition(" ")
         error.print(Text(head, style="bold red"), Text(rest), soft_wrap=True)
     raise SystemExit(code)
 
@@ -156,10 +178,11 @@ class _Rate(progress.ProgressColumn):
 
 def progress_bars(console: Console) -> progress.Progress:
     """A bar per stage: how far, how fast, how long, and a note."""
-    how_far = progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn()
+    stage = progress.TextColumn("{task.description}", markup=False)
+    how_far = stage, progress.BarColumn(), progress.MofNCompleteColumn()
     most = progress.TextColumn("{task.fields[most]}")
     how_long = progress.TimeRemainingColumn(elapsed_when_finished=True)
-    note = progress.TextColumn("{task.fields[note]}")
+    note = progress.TextColumn("{task.fields[note]}", markup=False)
     return progress.Progress(*how_far, _Rate(), most, how_long, note, console=console, redirect_stdout=False)
 
 
@@ -172,14 +195,14 @@ class BarReporter:
 
     def message(self, text: str) -> None:
         console = self.bars.console
-        console.print(_wrapped(text, console), markup=False, highlight=False, soft_wrap=True)
+        console.print(_wrapped(text, console), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def start(self, stage: str, total: int, done: int = 0, unit: str = "steps", most: bool = False) -> None:
         self.bars.start()  # with the first stage: a command without any draws nothing
         if stage in self._stages:  # the same stage again, of a second run: a new bar, for rich restarts no clock
             self.bars.remove_task(self._stages[stage])
         about: dict[str, Any] = {"unit": unit, "most": AT_MOST if most else "", "note": ""}
-        self._stages[stage] = self.bars.add_task(stage, total=total, completed=done, **about)
+        self._stages[stage] = self.bars.add_task(escaped(stage), total=total, completed=done, **about)
 
     def advance(self, stage: str, count: int = 1, note: str = "") -> None:
         noted: dict[str, Any] = {"note": note} if note else {}

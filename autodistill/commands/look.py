@@ -122,8 +122,8 @@ def team(typed: Typed, reporter: Reporter) -> Shown:
     record = {"members": members, "student_parameters": suggestion.student_parameters, "team": table}
     rows = [[name, large(parameters), role] for name, parameters, role in suggestion.members]
     rows.append(["(the student)", large(suggestion.student_parameters), ""])
-    lines = [*team_lines(suggestion), "In a pipeline file:", tomli_w.dumps({"team": table})]
-    return Shown(record, [(["member", "parameters", "role"], rows, "")], lines)
+    lines = [*team_lines(suggestion), "In a pipeline file:"]
+    return Shown(record, [(["member", "parameters", "role"], rows, "")], lines, tomli_w.dumps({"team": table}))
 
 
 def suggest(request: Request, reporter: Reporter) -> Suggestion:
@@ -193,7 +193,7 @@ def show(typed: Typed, reporter: Reporter) -> Shown:
     if not Path(source).is_dir():
         pipeline = load_pipeline(source, typed["set"] or ())
         comment = left_open(pipeline) if form == "toml" else ""
-        return Shown(json.loads(dump_pipeline(pipeline, "json")), lines=[comment + dump_pipeline(pipeline, form)])
+        return Shown(json.loads(dump_pipeline(pipeline, "json")), document=comment + dump_pipeline(pipeline, form))
     if (result := RunResult.read(source)) is not None:
         return shown_run(result)
 

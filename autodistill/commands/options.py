@@ -16,6 +16,7 @@ import typer
 from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
+from autodistill.commands.stop import stopped
 from autodistill.recommend.request import Columns, Request
 from engine.base.options import FineTuning, RunOptions
 from engine.base.spec import Spec
@@ -167,14 +168,25 @@ WHERE = ("device", "precision", "cache_dir")
 RUNNING = (*WHERE, *(name for name in RunOptions.model_fields if name not in WHERE))
 
 
-class _OneStudent(TyperCommand):
-    """A command for one student, which refuses a second one; of other options the last one counts, as anywhere."""
+MAY_BE_EMPTY = ("texts", "pairs")
+"""Options whose own check says more."""
+
+
+class _Command(TyperCommand):
+    """A command that takes nothing empty, and but one student; of other options the last one counts, as anywhere."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        *_, given = self.make_parser(ctx).parse_args(args=list(args))
-        if any(option.name == "student" and given.count(option) > 1 for option in given):
+        given, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        if any(option.name == "student" and order.count(option) > 1 for option in order):
             what = "one student is trained here, and several are named; `recommend` compares several"
             raise typer.BadParameter(what, param_hint="--student")
+        for parameter in self.params:
+            values = given.get(parameter.name or "")
+            some = values if isinstance(values, list) else [values]
+            if parameter.name not in MAY_BE_EMPTY and any(isinstance(each, str) and not each.strip() for each in some):
+                what = "nothing stands here; leave it out for the default"
+                hint = getattr(parameter, "metavar", None) or parameter.opts[0]
+                raise typer.BadParameter(what, param_hint=hint)
         return super().parse_args(ctx, args)
 
 
@@ -192,7 +204,10 @@ def command(
     """
 
     def act(**typed: Any) -> None:
-        from autodistill.commands import console  # this, and what the room needs, takes a while
+        try:
+            from autodistill.commands import console  # this, and what the room needs, takes a while
+        except KeyboardInterrupt:
+            stopped(resume)
 
         as_json = typed.pop("json")
         with console.handled(as_json, resume):
@@ -205,4 +220,4 @@ def command(
     chosen |= {each: replace(OPTIONS[each], help=to) if isinstance(to, str) else to for each, to in changed.items()}
     parameters = [option.parameter(each) for each, option in chosen.items()]
     act.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    app.command(name, cls=_OneStudent, help=cleandoc(help))(act)
+    app.command(name, cls=_Command, help=cleandoc(help))(act)

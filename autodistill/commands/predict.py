@@ -5,6 +5,7 @@ fields are columns, those of the training data unless others are named. Input is
 mistakes are found at once. An answer as JSON has its input beside it.
 """
 
+import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -14,15 +15,16 @@ from typing import Any
 from autodistill.commands.options import Typed
 from autodistill.commands.request import fields_of
 from autodistill.commands.show import Shown
-from engine.base.errors import InputError, Problem, counted, nearest, unknown_name
+from engine.base.checks import check_place
+from engine.base.errors import InputError, Problem, counted, nearest, shown, unknown_name
 from engine.base.files import write_text
 from engine.base.hub import local_snapshot
 from engine.base.options import RunOptions
 from engine.base.progress import Reporter
+from engine.base.text import HALF, decoded, read_text
 from engine.data.cells import is_missing
 from engine.data.files import SUFFIXES, read_file
 from engine.data.rows import Findings
-from engine.data.scan import read_text
 from engine.data.task import KINDS, TaskKind
 
 Row = dict[str, Any]
@@ -31,6 +33,8 @@ Row = dict[str, Any]
 def predict(typed: Typed, reporter: Reporter) -> Shown:
     """Answers texts, or a leaderboard's test sets."""
     model, out, options = typed["model"], typed["into"], fields_of(typed).options
+    if out is not None:
+        check_place("--out", out, is_folder=typed["on_data"] is not None)
     if typed["on_data"] is not None:
         files = answer_leaderboard(model, typed["on_data"], out, options)
         return Shown({"files": files}, lines=[str(path) for path in files])
@@ -41,6 +45,7 @@ def predict(typed: Typed, reporter: Reporter) -> Shown:
 
     predictor = load_predictor(model, options)
     rows = rows_for(predictor.kind, predictor.columns)
+    _check_whole(rows, str(typed["file"] or "the input"))
     if empty := sum(any(map(is_missing, row.values())) for row in rows):
         reporter.message(f"warning: rows without a text: {empty:,} of {len(rows):,}; their answers mean nothing")
     answers = predictor(rows)
@@ -50,6 +55,26 @@ def predict(typed: Typed, reporter: Reporter) -> Shown:
     write_text(out, "".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in records))
     reporter.message(f"{counted(len(rows), 'answer')}: {out}")
     return Shown(None)
+
+
+def _check_whole(rows: Iterable[Row], place: str) -> None:
+    """Raises an `InputError` where a text has half a character, which no tokenizer reads."""
+    for number, row in enumerate(rows, start=1):
+        for value in row.values():
+            words = value if isinstance(value, list) else [value]
+            if half := next((word for word in words if isinstance(word, str) and HALF.search(word)), None):
+                what = f"row {number} has half a character (a lone surrogate)"
+                raise InputError.of(place, what, shown(half))
+
+
+def lines_of(text: str) -> list[str]:
+    r"""The lines of a text, which end as files' lines do; other signs that Python takes for an end stay in their line.
+
+    Example:
+        >>> lines_of("one\u2028still one\r\ntwo\n")
+        ['one\u2028still one', 'two']
+    """
+    return [line.removesuffix("\n") for line in io.StringIO(text, newline=None)]
 
 
 def answer_leaderboard(model: str, data: str, folder: Path | None, options: RunOptions) -> list[Path]:
@@ -109,7 +134,7 @@ def rows_from(typed: Typed) -> Callable[[TaskKind, Mapping[str, str]], list[Row]
     if file is None:
         if not texts and sys.stdin.isatty():
             raise InputError.of("--text", "nothing to answer: give --text, --file, or lines on standard input")
-        texts = texts or sys.stdin.read().splitlines()
+        texts = texts or lines_of(decoded(Path("standard input"), sys.stdin.buffer.read()))
     elif texts:
         raise InputError.of("--file", "either --text or --file", str(file))
     elif file.suffix.lower() in SUFFIXES:
@@ -118,10 +143,8 @@ def rows_from(typed: Typed) -> Callable[[TaskKind, Mapping[str, str]], list[Row]
         findings.check()
         names = typed["text_column"], typed["text_pair_column"]
         return lambda kind, trained_on: _of_columns(kind, columns, str(file), *names, trained_on)
-    elif not file.is_file():
-        raise InputError.of("--file", "no such file", repr(str(file)))
     else:
-        texts = read_text(file).splitlines()
+        texts = lines_of(read_text(file))
 
     def of_texts(kind: TaskKind, trained_on: Mapping[str, str]) -> list[Row]:
         from engine.run.predictor import rows_of_texts  # loads torch

@@ -5,6 +5,8 @@ Decided here: which models the demo uses, where a run goes that names no folder,
 
 import hashlib
 import json
+import math
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +21,7 @@ from engine.base.errors import InputError, Problem
 from engine.base.hub import local_snapshot
 from engine.base.options import RunOptions
 from engine.base.packaged import packaged_encoder
+from engine.base.text import expanded
 from engine.data.task import Task
 from engine.models.names import parse_model
 from engine.pipeline.explain import checked
@@ -29,6 +32,8 @@ from engine.pipeline.training import Training
 SCRATCH = {"teacher": "scratch:layers=4,hidden=256", "student": "scratch:layers=2,hidden=128"}
 """Models of the demo, where its pretrained teacher is not at hand, or another one is named."""
 DEPTH = "layers:2"  # of the demo's student: a third of its pretrained teacher
+LONGEST = 80
+"""Bytes of a word in the name of a folder, of which a file system takes 255."""
 QUESTION = (
     *("columns.", "teacher", "students", "members", "fine_tuning.", "options.precision"),
     *("limits.", "description", "predictor", "meta_data", "vectors"),
@@ -219,7 +224,7 @@ def _number(text: str) -> float:
         number = float(text[:-1] if multiple else text) * (multiple or 1.0)
     except ValueError:
         number = 0.0
-    if not number > 0:
+    if not 0 < number < math.inf:
         raise InputError.of("--max-params", "a number above 0 is needed", repr(text), ("20M", "500k"))
     return number
 
@@ -237,10 +242,12 @@ def folder_word(name: str) -> str:
     """The last part of a path or hub name, as it may stand in the name of a folder.
 
     Example:
-        >>> folder_word("glue/sst2"), folder_word("my data.csv")
-        ('sst2', 'my_data')
+        >>> folder_word("glue/sst2"), folder_word("my data.csv"), folder_word("/films/train/..")
+        ('sst2', 'my_data', 'films')
     """
-    return re.sub(r"[^\w.]+", "_", Path(name).stem) or "data"
+    path = Path(os.path.abspath(expanded(name)))  # `..` has a name, too
+    word = re.sub(r"[^\w.]+", "_", path.stem).strip(".")
+    return word.encode()[:LONGEST].decode(errors="ignore") or "data"
 
 
 def together(*steps: Callable[[], Any]) -> list[Any]:

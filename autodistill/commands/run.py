@@ -26,6 +26,7 @@ from autodistill.recommend.recommend import PICKS
 from autodistill.recommend.recommend import recommend as recommendation_for
 from autodistill.recommend.record import RECOMMENDATION_FILE, Recommendation
 from autodistill.recommend.request import Request
+from engine.base.checks import check_place
 from engine.base.errors import InputError
 from engine.base.progress import Reporter
 from engine.data.task import Task
@@ -107,6 +108,8 @@ def _recommendation(typed: Typed, request: Request, reporter: Reporter) -> tuple
 
 def evaluate(typed: Typed, reporter: Reporter) -> show.Shown:
     """Leaves one dataset out at a time, for all predictors or one; draws the figures where a folder is named."""
+    if typed["figures"] is not None:
+        check_place("--figures", typed["figures"], is_folder=True)
     compared = (SIMPLE,) if typed["predictor"] else tuple(PREDICTORS)
     found, held_out = evaluation_of(request_from(typed), reporter, compared)
     if typed["figures"] is None:

@@ -53,7 +53,9 @@ class Shown:
     """For `--json`; None: nothing is printed."""
     tables: Sequence[TextTable] = ()
     lines: Sequence[str] = ()
-    """Below the tables."""
+    """Below the tables, a sentence each."""
+    document: str = ""
+    """Below the lines, to be read again, such as a pipeline."""
 
 
 def run(result: RunResult, *more: str) -> Shown:

@@ -19,6 +19,7 @@ from engine.base.cache import kept
 from engine.base.errors import InputError
 from engine.base.files import hash_of_files
 from engine.base.progress import Reporter, SilentReporter
+from engine.base.text import expanded
 from engine.data.vectors import FORMS, read_vectors
 from meta_data import GLOVE as SHIPPED
 
@@ -79,7 +80,7 @@ def load_vectors(
     Raises:
         InputError: There is no such file, or it cannot be read.
     """
-    path = SHIPPED if source == GLOVE else Path(source).expanduser()
+    path = SHIPPED if source == GLOVE else expanded(source)
     if not path.is_file():
         path = _from_hub(source)
     digest = hash_of_files([path])

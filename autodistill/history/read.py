@@ -16,6 +16,7 @@ from autodistill.history.table import COLUMNS, RunRow, Runs, is_pipeline_column,
 from engine.base.errors import InputError, unknown_name
 from engine.base.files import RESULT_FILE
 from engine.base.spec import TableRow
+from engine.base.text import expanded
 from engine.data.cells import is_missing
 from engine.data.files import SUFFIXES, read_file
 from engine.data.rows import Findings
@@ -31,7 +32,7 @@ def read_runs(source: str | Path) -> Runs:
     """
     if source == "published":
         return _read_table(PUBLISHED)
-    path = Path(source).expanduser()
+    path = expanded(source)
     if path.is_file():
         return _read_table(path)
     if not path.is_dir():

@@ -6,6 +6,7 @@ Append-only: a run is added once and never changed. What is recommended, reporte
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from sqlalchemy.pool import NullPool
 from autodistill.datasets.descriptors import Descriptors
 from autodistill.datasets.words import WordCounts
 from engine.base.errors import InputError
+from engine.base.text import expanded
 from engine.run import result as records
 from engine.run.result import RunResult
 
@@ -32,6 +34,8 @@ UNUSABLE = (ArgumentError, DBAPIError, NoSuchModuleError, ModuleNotFoundError, O
 UNIQUE = {"runs": ("identity", "status"), "datasets": ("fingerprint",)}
 """Table → the columns by which a row is there already."""
 UNREADABLE = (ValueError, KeyError, EOFError, BadZipFile, OSError)  # what the words of a damaged row raise
+SECRET = re.compile("pass|pwd|secret|token|key", re.IGNORECASE)
+"""In the names of what a URL's query keeps secret."""
 metadata = sql.MetaData()
 RUNS = sql.Table(
     "runs",
@@ -74,12 +78,23 @@ def store_url(given: str | None = None) -> URL:
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     chosen = given or os.environ.get("AUTODISTILLER_STORE") or str(data / "autodistiller" / "store.db")
     if "://" not in chosen:
-        return URL.create("sqlite", database=str(Path(chosen).expanduser()))
+        return URL.create("sqlite", database=str(expanded(chosen)))
     try:
         return make_url(chosen)
     except (ArgumentError, ValueError) as error:  # neither says more; the text may hold a password
         scheme = chosen.partition("://")[0]
         raise InputError.of("--store", "the store cannot be opened: a malformed URL", f"{scheme}://…") from error
+
+
+def without_secrets(url: URL) -> str:
+    """A database's URL as it may be shown: without its password, and without those in its query.
+
+    Example:
+        >>> without_secrets(make_url("postgresql://me:secret@host/runs?sslpassword=secret&sslmode=require"))
+        'postgresql://me:***@host/runs?sslmode=require&sslpassword=hidden'
+    """
+    hidden = {name: "hidden" for name in url.query if SECRET.search(name)}
+    return url.update_query_dict(hidden).render_as_string(hide_password=True)
 
 
 class Store:
@@ -105,7 +120,7 @@ class Store:
         try:
             yield
         except UNUSABLE as error:
-            where, hint = self.url.render_as_string(hide_password=True), str(error).splitlines()[0]
+            where, hint = without_secrets(self.url), str(error).splitlines()[0]
             raise InputError.of("--store", f"the store cannot be {done}", where, (), hint) from error
 
     def check_writing(self) -> None:

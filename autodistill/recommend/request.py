@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from engine.base.checks import check_folder
+from engine.base.checks import check_place
 from engine.base.errors import InputError, unknown_name
 from engine.base.options import FineTuning, RunOptions
 from engine.base.spec import Described, Seed
@@ -116,9 +116,9 @@ def check_places(request: Request) -> None:
     are read, and long before there is something to write."""
     from autodistill.history.store import Store  # loads numpy
 
-    check_folder("--cache-dir", request.options.cache)
+    check_place("--cache-dir", request.options.cache)
     if request.out is not None:
-        check_folder("--out", request.out)
+        check_place("--out", request.out)
     Store(request.store).check_writing()
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.base.errors import InputError
+from engine.base.text import expanded
 from engine.data.vectors import read_vectors
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def load_synonyms(source: str) -> Synonyms | None:
     if source == NONE:
         return None
     if source not in (AUTO, WORDNET):
-        return neighbours(read_vectors(Path(source).expanduser(), PLACE))
+        return neighbours(read_vectors(expanded(source), PLACE))
     folder = wordnet_folder()
     if folder is None and source == WORDNET:
         hint = "Install it, for instance with `python -m nltk.downloader wordnet`."

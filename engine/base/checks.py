@@ -2,11 +2,12 @@
 
 import errno
 import os
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from engine.base.errors import InputError
+from engine.base.errors import InputError, shown
 from engine.base.spec import SEEDS
 
 
@@ -16,17 +17,18 @@ def check_seed(seed: int) -> None:
         raise InputError.of("seed", "out of range", seed, (f"0 to {SEEDS - 1}",))
 
 
-def check_folder(place: str, folder: Path) -> None:
-    """Raises InputError where no files can be written to a folder, be it there or to be made; it stays as it is."""
+def check_place(place: str, path: Path, is_folder: bool = True) -> None:
+    """Raises InputError where a file, or files into a folder, cannot be written; nothing is left behind."""
+    needed = "a folder" if is_folder else "a file"
     try:
         with suppress(FileNotFoundError):
-            folder.stat()
-        there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+            if stat.S_ISDIR(path.stat().st_mode) != is_folder:
+                raise InputError.of(place, f"{needed} is needed", shown(str(path)))
+        there = next(each for each in path.absolute().parents if each.exists()) if not path.is_dir() else path
         longest = os.pathconf(there, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
-        if any(len(os.fsencode(part)) > longest for part in folder.parts):
+        if any(len(os.fsencode(part)) > longest for part in (*path.parent.parts, f".{path.name}.part")):
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
-        if not there.is_file():  # whoever needs a folder there says so
-            tempfile.TemporaryFile(dir=there).close()
-    except (OSError, ValueError) as error:
+        tempfile.TemporaryFile(dir=there).close()
+    except (OSError, ValueError) as error:  # the latter of names that no system has
         why = getattr(error, "strerror", None) or str(error)
-        raise InputError.of(place, "this folder cannot be written to", repr(str(folder)), (), f"{why}.") from error
+        raise InputError.of(place, f"{needed} that cannot be written: {why}", shown(str(path))) from error

@@ -44,9 +44,7 @@ class Problem:
         if self.got:
             parts.append(f"got {self.got}")
         if self.allowed:
-            more = len(self.allowed) - MOST_SHOWN
-            rest = f" and {more} more" if more > 0 else ""
-            parts.append(f"allowed: {', '.join(self.allowed[:MOST_SHOWN])}{rest}")
+            parts.append(f"allowed: {listed(self.allowed)}")
         text = "; ".join(parts)
         if not self.suggestion:
             return text
@@ -90,6 +88,18 @@ def digits(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
 
 
+def listed(names: Iterable[str]) -> str:
+    """Names for a message, the first ones of very many.
+
+    Example:
+        >>> listed(["a", "b"]), listed(map(str, range(1000)))[-19:]
+        ('a, b', '28, 29 and 970 more')
+    """
+    every = list(names)
+    more = len(every) - MOST_SHOWN
+    return ", ".join(every[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
 def shown(value: Any) -> str:
     """A value for a message, cut to 60 characters.
 
@@ -99,7 +109,10 @@ def shown(value: Any) -> str:
     """
     if value is None:
         return "nothing"
-    text = repr(value[:120] if isinstance(value, str | list) else value)
+    try:
+        text = repr(value[:120] if isinstance(value, str | list) else value)
+    except (RecursionError, ValueError):  # too deep, or more digits than Python writes
+        return f"a huge {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 

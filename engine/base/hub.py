@@ -10,6 +10,7 @@ from urllib.parse import urlparse
 
 from engine.base.errors import InputError, Problem, unknown_name
 from engine.base.files import RESULT_FILE, WORK, hash_of_files
+from engine.base.text import expanded
 
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.spm", "*.tiktoken")
 
@@ -61,7 +62,7 @@ def local_snapshot(name: str, role: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError
 
     place = place_of(role)
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise InputError(_no_model(folder, place, name))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import resource
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 T = TypeVar("T")
+GROUP = Path("/sys/fs/cgroup")
+"""Where Linux says what the group of this process may take."""
+ALLOCATION = re.compile(r"can't allocate memory|not enough memory|out of memory|Cannot allocate memory", re.IGNORECASE)
+"""What libraries say when an allocation fails."""
+ASKED = re.compile(r"allocate ([\d.]+) ?(bytes|[KMGT]iB)")
+FREE = re.compile(r"of which ([\d.]+) ?(bytes|[KMGT]iB) is free")
+UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+SURELY_FREE = 100_000_000
+"""Bytes for which nobody is asked."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,60 @@ def cpu_has_bf16() -> bool:
 
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
+
+
+def free_memory() -> int:
+    """Bytes of memory that this process may still take: of the machine with its swap, and of the limits it is under."""
+    import psutil
+
+    free = [psutil.virtual_memory().available + psutil.swap_memory().free]
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY:
+        free.append(limit - psutil.Process().memory_info().vms)
+    with suppress(OSError, ValueError, StopIteration):  # there is no group, or it has no limit
+        most = int((GROUP / "memory.max").read_text())
+        lines = (line.split() for line in (GROUP / "memory.stat").read_text().splitlines())
+        free.append(most - next(int(count) for name, count in lines if name == "anon"))
+    return max(min(free), 0)
+
+
+def check_memory(place: str, needed: int, free: int | None = None) -> None:
+    """Raises an `InputError` with the numbers where so many bytes are not free.
+
+    Args:
+        free: Those of a device; of this process's memory where none are given.
+    """
+    there = free_memory() if free is None and needed > SURELY_FREE else free
+    if there is not None and needed > there:
+        what = f"the memory does not suffice: {in_gb(needed)} are needed at least, and {in_gb(there)} are free"
+        raise InputError.of(place, what)
+
+
+def out_of_memory(error: BaseException) -> str:
+    """What an allocation that failed asked for, and what there is, in words; empty for any other error.
+
+    Example:
+        >>> out_of_memory(RuntimeError("can't allocate memory: you tried to allocate 8000000000 bytes"))[:57]
+        'the memory does not suffice: 8.0 GB more are needed, and '
+    """
+    text = str(error)
+    if not isinstance(error, MemoryError) and not ALLOCATION.search(text):
+        return ""
+    asked = ASKED.search(text)
+    needed = f"{in_gb(float(asked[1]) * UNITS[asked[2]])} more are needed, and " if asked else ""
+    of_device = FREE.search(text)
+    free = float(of_device[1]) * UNITS[of_device[2]] if of_device else free_memory()
+    return f"the memory does not suffice: {needed}{in_gb(free)} are free"
+
+
+def in_gb(count: float) -> str:
+    """Bytes in words.
+
+    Example:
+        >>> in_gb(12_345_678_901), in_gb(2_000_000)
+        ('12.3 GB', '0.002 GB')
+    """
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e9:g} GB"
 
 
 def choose_precision(requested: str, device: torch.device) -> str:

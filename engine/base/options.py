@@ -124,4 +124,4 @@ class RunOptions(Described):
     def cache(self) -> Path:
         """The cache folder; not created by asking."""
         default = Path.home() / ".cache" / "autodistiller"
-        return Path(self.cache_dir or os.environ.get("AUTODISTILLER_CACHE") or default).expanduser()
+        return Path(os.path.expanduser(self.cache_dir or os.environ.get("AUTODISTILLER_CACHE") or default))

@@ -6,9 +6,11 @@ JSON. A cell is missing where it is null, NaN or a text without a letter. A labe
 """
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.base.errors import counted
+from engine.base.text import HALF
 
 PIECE = 16_384
 MANY = 20  # different numbers: said as a range
@@ -49,7 +52,7 @@ def is_number(value: Any) -> bool:
 def is_index(value: Any) -> bool:
     """Whether a cell is a whole number, its text, or the decimal number that Arrow made of it."""
     if isinstance(value, str):
-        return re.fullmatch(r"-?\d+", value.strip()) is not None
+        return re.fullmatch(r"-?\d{1,18}", value.strip()) is not None
     return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
 
 
@@ -69,6 +72,19 @@ def label_of(value: Any) -> str:
     return name.split(".")[0] if re.fullmatch(r"-?\d+\.0+", name) else name
 
 
+def are_names(value: Any) -> bool:
+    """Whether a value is a list of different names of classes.
+
+    Example:
+        >>> [are_names(value) for value in (["a", "b"], ["a", " a "], [], "ab", [1, 2], [""])]
+        [True, False, True, False, False, False]
+    """
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        return False
+    names = {label_of(name) for name in value}
+    return len(names) == len(value) and not any(is_missing(name) or HALF.search(name) for name in names)
+
+
 def class_names(values: Iterable[Any]) -> tuple[str, ...]:
     """The different labels in the order of their numbers, or of the alphabet; missing ones do not count.
 
@@ -78,7 +94,7 @@ def class_names(values: Iterable[Any]) -> tuple[str, ...]:
     """
     names = {label_of(value) for value in values if not (is_missing(value) or isinstance(value, list | dict))}
     if all(re.fullmatch(r"-?\d+", name) for name in names):
-        return tuple(sorted(names, key=lambda name: (int(name), name)))
+        return tuple(sorted(names, key=lambda name: (Decimal(name), name)))  # of any number of digits
     return tuple(sorted(names))
 
 
@@ -179,8 +195,15 @@ def numbers(cells: pa.Array) -> pa.Array:
     if pa.types.is_integer(cells.type) or pa.types.is_floating(cells.type):
         return cells.cast(pa.float64(), safe=False)
     values, codes = coded(cells)
-    found = [float(value) if is_number(value) else None for value in values]
+    found = [_float(value) if is_number(value) else None for value in values]
     return pa.array(found, pa.float64()).take(pa.array(codes))
+
+
+def _float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return math.inf if value > 0 else -math.inf
 
 
 def in_words(column: pa.ChunkedArray) -> str:

@@ -7,7 +7,6 @@ the answer stands in its context exactly once. Columns are checked as a whole; o
 Python objects, for the message.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.base.errors import Problem, counted, shown
+from engine.base.errors import Problem, counted, listed, shown
+from engine.base.text import HALF
 from engine.data.cells import are_tags, coded, is_index, is_missing, is_number, label_of, missing, numbers, values_of
 from engine.data.rows import Findings, RawSplit
 from engine.data.schema import Schema
@@ -23,8 +23,7 @@ from engine.data.task import TaskKind
 
 MAX_CHARACTERS = 1_000_000
 LIMIT = (f"at most {MAX_CHARACTERS:,}",)
-SURROGATE = re.compile("[\ud800-\udfff]")
-HALF = "has half a character (a lone surrogate)"
+HALF_WORDS = "has half a character (a lone surrogate)"
 NO_LABEL = -1
 """In place of an index: no label, or one that does not exist."""
 
@@ -56,7 +55,7 @@ class _Check:
     def index(self, label: Any) -> int:
         """The index of a label; a whole number is one itself where classes were declared."""
         label = self.named(label)
-        if isinstance(label, list | dict) or self.is_unlabelled(label):
+        if isinstance(label, list | dict) or self.is_unlabelled(label) or _is_half(label):
             return NO_LABEL
         if self.schema.fixed_labels and is_index(label) and label not in self._indices:
             return int(label) if int(label) < len(self._indices) else NO_LABEL
@@ -64,6 +63,9 @@ class _Check:
 
     def unknown(self, row: int, where: str, label: Any) -> None:
         """Names a row whose label does not exist."""
+        if _is_half(label):
+            self.row(row, f"label in {where} {HALF_WORDS}", shown(label))
+            return
         why = "is none of the declared ones" if self.schema.fixed_labels else "does not occur in training"
         labels = self.schema.labels
         some = labels if len(labels) <= 20 else (*labels[:20], f"… ({len(labels)} in all)")
@@ -85,7 +87,7 @@ def normalise(
     absent = [column for column in wanted if column not in split.names]
     for column in absent:
         what = f"no column '{column}', which the training rows have"
-        findings.add(Problem(split.where, what, ", ".join(split.names)))
+        findings.add(Problem(split.where, what, listed(split.names)))
     if not len(split):
         findings.add(Problem(split.where, "no rows"))
     if absent or not len(split):
@@ -102,6 +104,11 @@ def normalise(
             "the answer stands in its context exactly once"
         )
     return pa.table(rows)
+
+
+def _is_half(value: Any) -> bool:
+    """Whether a cell is a text that no file can hold."""
+    return isinstance(value, str) and HALF.search(value) is not None
 
 
 Column = Callable[[_Check, str], pa.ChunkedArray]
@@ -153,8 +160,8 @@ def _bad_text(check: _Check, row: int, where: str, text: Any) -> None:
     elif len(text) > MAX_CHARACTERS:
         what = f"text in {where} is too long; is a quote or a line break missing?"
         check.row(row, what, f"{len(text):,} characters", allowed=LIMIT)
-    elif SURROGATE.search(text):
-        check.row(row, f"text in {where} {HALF}", shown(text))
+    elif HALF.search(text):
+        check.row(row, f"text in {where} {HALF_WORDS}", shown(text))
 
 
 def _words(check: _Check, row: int, where: str, words: Any) -> list[str] | None:
@@ -164,8 +171,8 @@ def _words(check: _Check, row: int, where: str, words: Any) -> list[str] | None:
         check.row(row, f"no words in {where}", shown(words))
     elif (length := sum(map(len, words))) > MAX_CHARACTERS:
         check.row(row, f"too many words in {where}", f"{length:,} characters", allowed=LIMIT)
-    elif any(map(SURROGATE.search, words)):
-        check.row(row, f"a word in {where} {HALF}", shown(words))
+    elif any(map(HALF.search, words)):
+        check.row(row, f"a word in {where} {HALF_WORDS}", shown(words))
     else:
         return words
     return None
@@ -178,7 +185,10 @@ def _ids(check: _Check, field: str) -> pa.ChunkedArray:
     seen: dict[str, int] = {}
     for row, name in enumerate(ids):
         if seen.setdefault(name, row) != row:
-            check.row(row, "an id that stands twice", f"{name!r}, also in {check.split.place(seen[name])}")
+            check.row(row, "an id that stands twice", f"{shown(name)}, also in {check.split.place(seen[name])}")
+        elif _is_half(name):
+            check.row(row, f"an id that {HALF_WORDS}", shown(name))
+            ids[row] = ""
     return pa.chunked_array([ids])
 
 
@@ -239,6 +249,8 @@ def _answers(check: _Check, row: int, where: str, cell: Any, context: Any) -> di
     if not texts:
         advice = "Leave such rows out: unanswerable questions (SQuAD 2) are not supported."
         check.row(row, "a question without an answer", shown(cell), suggestion=advice)
+    elif any(map(_is_half, texts)):
+        check.row(row, f"an answer that {HALF_WORDS}", shown(texts))
     elif len(texts) != len(starts):
         check.row(row, "texts and starts of the answers differ in number", f"{len(texts)} and {len(starts)}")
     else:

@@ -6,8 +6,8 @@ than the format, a scan of our own does, which names each damaged row with its l
 """
 
 import io
-import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,8 +20,11 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet
 
-from engine.base.errors import InputError
-from engine.data.rows import Findings, Origin, RawSplit
+from engine.base.errors import InputError, listed, shown
+from engine.base.machine import check_memory
+from engine.base.text import BEGINNING, DEEPEST, check_is_text, depth_of, read_json, regular_file, unreadable
+from engine.data.cells import are_names
+from engine.data.rows import Findings, Origin, RawSplit, check_columns
 from engine.data.scan import below_header, delimiter, scan_csv, scan_json, scan_json_lines, scan_tsv, unquoted
 
 BLOCK = 1 << 22
@@ -41,38 +44,77 @@ def read_file(path: Path, findings: Findings) -> RawSplit:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError.of(str(path), "unknown kind of file", repr(path.suffix), SUFFIXES)
+    check_memory(str(path), regular_file(path))  # its rows take more
     try:
         if suffix == ".parquet":
             return _read_parquet(path)
+        with path.open("rb") as file:
+            check_is_text(path, file.read(BEGINNING))
         read, scan = TEXT_READERS[suffix]
         with suppress(ValueError):  # also of pyarrow and of decoding: the scan says what is wrong, and in which line
             if (table := read(path)) is not None:
                 return from_arrow(table, str(path), lambda: scan(path, Findings()).origins[0].lines)
         return scan(path, findings)
     except OSError as error:
-        raise InputError.of(str(path), f"cannot be read: {error.strerror or error}") from error
+        raise unreadable(path, error) from error
 
 
 def from_arrow(table: pa.Table, where: str, scan: Callable[[], Sequence[int] | None] = lambda: None) -> RawSplit:
-    """The rows of an Arrow table; class names are read from the metadata that `datasets` writes."""
-    known = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
-    class_names = {
-        column: tuple(names)
-        for column, feature in known.get("info", {}).get("features", {}).items()
-        if (names := feature.get("names") or (feature.get("feature") or {}).get("names"))
-    }
-    columns = {
-        name: column if (kind := _plain(column.type)) == column.type else column.cast(kind)
-        for name, column in zip(table.column_names, table.columns, strict=True)
-    }
+    """The rows of an Arrow table; class names are read from the metadata that `datasets` writes.
+
+    Raises:
+        InputError: It is damaged, two columns have one name, or the metadata are not those that `datasets` writes.
+    """
+    check_columns(where, table.num_columns)
+    try:
+        table.validate(full=True)  # texts of other bytes than UTF-8, and offsets that lead out of the file, would crash
+        columns = dict(zip(table.column_names, map(_readable, table.columns), strict=True))
+        twice = _twice(table.schema)
+        class_names = _class_names(table, where)
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise InputError.of(where, "damaged rows", shown(str(error))) from error
+    if twice:
+        raise InputError.of(where, "two columns have the same name", listed(map(repr, twice)))
     return RawSplit(pa.table(columns), (Origin(where, table.num_rows, scan),), class_names)
+
+
+def _twice(kind: pa.Schema | pa.StructType) -> list[str]:
+    """Names that two columns have, or two fields of a column."""
+    fields = list(kind)
+    names = [field.name for field in fields]
+    inside = [inner.type for inner in fields] + [
+        inner.type.value_type for inner in fields if pa.types.is_list(inner.type) or pa.types.is_large_list(inner.type)
+    ]
+    deeper = (name for each in inside if pa.types.is_struct(each) for name in _twice(each))
+    return list(dict.fromkeys([*(name for name, count in Counter(names).items() if count > 1), *deeper]))
+
+
+def _class_names(table: pa.Table, where: str) -> dict[str, tuple[str, ...]]:
+    """Column → the names of its classes, where it holds their indices."""
+    found = {}
+    try:
+        known = read_json((table.schema.metadata or {}).get(b"huggingface", b"{}").decode())
+        for column, feature in known.get("info", {}).get("features", {}).items():
+            inner = feature.get("feature") if isinstance(feature, dict) else None
+            for each in (feature, inner):
+                if isinstance(each, dict) and "names" in each and each.get("_type", "ClassLabel") == "ClassLabel":
+                    found[column] = each["names"]
+    except (ValueError, AttributeError) as error:
+        raise InputError.of(where, "its metadata (huggingface) are not those that `datasets` writes") from error
+    if wrong := [column for column, names in found.items() if not are_names(names)]:
+        what = "the class names in its metadata (huggingface) must be a list of different names"
+        raise InputError.of(where, what, f"{shown(found[wrong[0]])} of column {wrong[0]!r}")
+    return {column: tuple(names) for column, names in found.items()}
 
 
 def _read_parquet(path: Path) -> RawSplit:
     try:
         file = pa.parquet.ParquetFile(path, pre_buffer=False, buffer_size=BLOCK)
+        about = file.metadata
+        packed = sum(about.row_group(index).total_byte_size for index in range(about.num_row_groups))
+        check_memory(str(path), max(packed, about.num_rows * about.num_columns))
         return from_arrow(pa.Table.from_batches(file.iter_batches(), file.schema_arrow), str(path))
-    except pa.ArrowException as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         reason = re.split(r"[.:\n]", str(error), maxsplit=1)[0]
         raise InputError.of(str(path), "not a readable Parquet file", reason) from error
 
@@ -108,6 +150,7 @@ def _delimited(path: Path, delimiter: str, quote: str | bool, *, newlines_in_val
     """The rows below the header; None where that is not sound."""
     with path.open("rb") as file:
         names = [f"f{index}" for index in range(file.readline().count(delimiter.encode()) + 1)]
+    check_columns(str(path), len(names))
     text = pa.csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=True
     )
@@ -124,8 +167,12 @@ def _delimited(path: Path, delimiter: str, quote: str | bool, *, newlines_in_val
 
 
 def _read_json_lines(path: Path) -> pa.Table | None:
+    rows = 0
     with path.open("rb") as file:
-        rows = sum(not line.isspace() for line in file)
+        while lines := file.readlines(BLOCK):
+            rows += sum(not line.isspace() for line in lines)
+            if depth_of(b"".join(lines)) > DEEPEST:
+                return None  # pyarrow would overflow the stack
     table = _arrow_json(path, BLOCK)
     return _exact(table) if len(table) == rows else None  # two objects on a line, or one on two
 
@@ -135,6 +182,8 @@ def _read_json(path: Path) -> pa.Table | None:
     data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     if data.lstrip()[:1] == b"[":
         data = b'{"data":%b}' % data
+    if depth_of(data) > DEEPEST:
+        return None
     whole = _arrow_json(io.BytesIO(data), len(data) + 1, newlines_in_values=True)
     if len(whole) != 1 or "data" not in whole.column_names:
         return None
@@ -177,6 +226,18 @@ def _plain(kind: pa.DataType, *, dates: bool = True) -> pa.DataType:
         return pa.float32()  # of which Arrow knows more
     lists = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view)
     return pa.list_(_plain(kind.value_type, dates=dates)) if any(is_one(kind) for is_one in lists) else kind
+
+
+def _readable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column in its plain type; times that Python cannot say, beyond its years or in unknown zones, as numbers."""
+    if pa.types.is_temporal(column.type):
+        try:
+            pc.min_max(column).as_py()
+        except (OverflowError, ValueError, LookupError, pa.ArrowException):
+            whole = pa.int32() if column.type.bit_width == 32 else pa.int64()
+            return column.cast(whole).cast(pa.string())
+    kind = _plain(column.type)
+    return column if kind == column.type else column.cast(kind)
 
 
 TEXT_READERS: Mapping[str, tuple[Callable[[Path], pa.Table | None], Callable[[Path, Findings], RawSplit]]] = {

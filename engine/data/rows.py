@@ -18,6 +18,8 @@ from engine.data.cells import PIECE, column_of, values_of
 from engine.data.task import TaskKind
 
 MAX_EXAMPLES = 5
+MAX_COLUMNS = 10_000
+"""Of a file; each of them is looked at."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,12 @@ class RawSplit:
         """Where a row stands, for a message."""
         origin, position = self.origin(row)
         return origin.place(position)
+
+
+def check_columns(where: str, count: int) -> None:
+    """Raises an `InputError` where a source has more columns than a dataset of texts can need."""
+    if count > MAX_COLUMNS:
+        raise InputError.of(where, "too many columns", f"{count:,}", (f"at most {MAX_COLUMNS:,}",))
 
 
 def joined(parts: Sequence[RawSplit]) -> RawSplit:

@@ -16,11 +16,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.base.errors import InputError, Problem, shown
+from engine.base.errors import InputError, Problem, listed, shown
+from engine.base.text import HALF, read_json, read_text
 from engine.data.cells import column_of
-from engine.data.rows import Findings, Origin, RawSplit
+from engine.data.rows import Findings, Origin, RawSplit, check_columns
 
-AS_UTF8 = "Save the file as UTF-8, for example with: iconv -f {} -t utf-8 OLD > NEW"
 QUOTE_MISTAKES = {
     "unexpected end of data": "a quote is opened here and never closed",
     "expected after": "text follows a closing quote; inside quotes a quote is written twice",
@@ -28,19 +28,6 @@ QUOTE_MISTAKES = {
 
 Record = tuple[int, list[str]]
 """The line that a record begins on, and its cells."""
-
-
-def read_text(path: Path) -> str:
-    """The text of a UTF-8 file; an `InputError` with the line where it has another encoding."""
-    data = path.read_bytes()
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise InputError.of(f"{path}:1", "not UTF-8", "UTF-16", suggestion=AS_UTF8.format("utf-16"))
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        got = f"byte 0x{data[error.start]:02x}"
-        raise InputError.of(f"{path}:{line}", "not UTF-8", got, suggestion=AS_UTF8.format("latin1")) from error
 
 
 def scan_csv(path: Path, findings: Findings) -> RawSplit:
@@ -94,6 +81,7 @@ def _quoted_records(path: Path, text: str, delimiter: str) -> tuple[list[Record]
 def _table(path: Path, records: Sequence[Record], findings: Findings, *, plain: bool = False) -> RawSplit:
     """Records as rows below their header, with what is wrong with either."""
     width = len(records[0][1]) if records else 0
+    check_columns(str(path), width)
     rows = [record for record in records if len(record[1]) == width]
     columns = [pa.array([cells[index] or None for _, cells in rows], pa.string()) for index in range(width)]
     table, wrong = below_header([unquoted(column) for column in columns] if plain else columns)
@@ -140,7 +128,7 @@ def scan_json_lines(path: Path, findings: Findings) -> RawSplit:
             continue
         what, got = "a row must be a JSON object", line
         try:
-            row = got = json.loads(line)
+            row = got = read_json(line)
         except json.JSONDecodeError as error:
             what, row = f"not JSON: {error.msg} at character {error.colno}", None
         if isinstance(row, dict):
@@ -154,7 +142,7 @@ def scan_json_lines(path: Path, findings: Findings) -> RawSplit:
 def scan_json(path: Path, findings: Findings) -> RawSplit:
     """A list of objects, the same below a key `data`, SQuAD's own layout, or JSON lines after all."""
     try:
-        rows = json.loads(read_text(path))
+        rows = read_json(read_text(path))
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":
             return scan_json_lines(path, findings)
@@ -179,5 +167,8 @@ def scan_json(path: Path, findings: Findings) -> RawSplit:
 
 def _of_objects(path: Path, rows: Sequence[Mapping[str, Any]], lines: Sequence[int] | None) -> RawSplit:
     names = dict.fromkeys(name for row in rows for name in row)
+    check_columns(str(path), len(names))
+    if halves := [name for name in names if HALF.search(name)]:
+        raise InputError.of(str(path), "a column's name has half a character (a lone surrogate)", listed(halves))
     table = pa.table({name: column_of([row.get(name) for row in rows]) for name in names})
     return RawSplit(table, (Origin(str(path), len(rows), lambda: lines),))

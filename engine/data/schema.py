@@ -17,13 +17,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.base.errors import InputError, Problem, counted, unknown_name
+from engine.base.errors import InputError, Problem, counted, listed, unknown_name
 from engine.data.cells import are_tags, class_names, different, in_words, is_number, numbers, present, values_of
 from engine.data.rows import Declared, Findings, RawSplit
 from engine.data.task import KINDS, TASK_KINDS, TaskKind
 
 MANY_LABELS = 50
 SAMPLE = 200
+MOST_CANDIDATES = 8
+"""Columns that could hold the labels, of which a message says what they hold."""
 
 # Well-known names of columns, in their order of preference.
 PAIRS = (
@@ -120,7 +122,7 @@ def infer(train: RawSplit, declared: Declared, named: Mapping[str, str], wanted:
     used = (*columns.values(), "id" if kind == "question_answering" else "idx")  # the latter numbers GLUE's rows
     unused = [column for column in train.names if column not in used]
     if unused:
-        notes.append(f"columns that are not used: {', '.join(unused)}")
+        notes.append(f"columns that are not used: {listed(unused)}")
     schema = Schema(kind, columns, notes=tuple(notes))
     return schema if kind in ("regression", "question_answering") else _with_labels(train, schema, declared)
 
@@ -133,7 +135,7 @@ def _check(train: RawSplit, declared: Declared, named: Mapping[str, str], wanted
     for column in declared.columns.values():
         if column not in train.names:
             what = f"{declared.place} has a column '{column}', and it is not here"
-            findings.add(Problem(train.where, what, ", ".join(train.names)))
+            findings.add(Problem(train.where, what, listed(train.names)))
     for role, column in named.items():
         if column not in train.names:
             place = f"--{role.replace('_', '-')}"
@@ -190,7 +192,7 @@ def _list_columns(
             columns[field] = _chosen(field, found, notes)
         else:
             advice = f"Name the column with --{roles[field].replace('_', '-')}."
-            got = ", ".join(train.names)
+            got = listed(train.names)
             findings.add(Problem(train.where, f"no column for {field} ({what})", got, suggestion=advice))
     findings.check()
     return columns
@@ -198,7 +200,7 @@ def _list_columns(
 
 def _chosen(field: str, columns: Sequence[str], notes: list[str], why: str = "") -> str:
     """The first of the columns; a note names the others too."""
-    also = f"; also possible: {', '.join(columns[1:])}" if len(columns) > 1 else ""
+    also = f"; also possible: {listed(columns[1:])}" if len(columns) > 1 else ""
     notes.append(f"{field}: column '{columns[0]}'{why}{also}")
     return columns[0]
 
@@ -236,7 +238,7 @@ def _texts_by_name(
             return found
     if not texts:
         advice = "Name it with --text."
-        raise InputError.of(train.where, "no column holds texts", ", ".join(train.names), suggestion=advice)
+        raise InputError.of(train.where, "no column holds texts", listed(train.names), suggestion=advice)
     if known := [by_name[name] for name in TEXTS if name in by_name]:
         return {"text": _chosen("text", known, notes)}
     some = {column: filter(_is_text, values_of(train.table[column][:SAMPLE])) for column in texts}
@@ -262,7 +264,7 @@ def _one_label(train: RawSplit, likely: Sequence[str], taken: Sequence[str], not
     found = [column for column in found if len(class_names(different(train.table[column]))) > 1] or found
     if not found:
         advice = "Name it with --label."
-        got = f"columns {', '.join(train.names)}"
+        got = f"columns {listed(train.names)}"
         raise InputError.of(train.where, "cannot tell which column holds the labels", got, suggestion=advice)
     return _label(train, found, notes)
 
@@ -270,7 +272,8 @@ def _one_label(train: RawSplit, likely: Sequence[str], taken: Sequence[str], not
 def _label(train: RawSplit, columns: Sequence[str], notes: list[str], field: str = "label") -> str:
     """The column of the labels; an `InputError` where it could be another one as well."""
     if len(columns) > 1 and columns[0].lower() not in PLAIN:
-        got = "; ".join(f"'{column}' ({in_words(train.table[column])})" for column in columns)
+        got = "; ".join(f"'{column}' ({in_words(train.table[column])})" for column in columns[:MOST_CANDIDATES])
+        got += f" and {len(columns) - MOST_CANDIDATES} more" if len(columns) > MOST_CANDIDATES else ""
         what = f"{len(columns)} columns could hold the labels"
         raise InputError.of(train.where, what, got, suggestion="Name the right one with --label.")
     return _chosen(field, columns, notes)

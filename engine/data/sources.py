@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pyarrow as pa
 
 from engine.base.errors import InputError, Problem, nearest, shown, unknown_name
+from engine.base.text import HALF, expanded, read_json, read_text, regular_file, unreadable
 from engine.data import benchmarks, demo, hub
-from engine.data.cells import column_of
+from engine.data.cells import are_names, column_of
 from engine.data.files import SUFFIXES, from_arrow, read_file
 from engine.data.rows import Declared, Findings, RawSplit, Source, joined
-from engine.data.scan import read_text
 from engine.data.task import TASK_KINDS
 
 if TYPE_CHECKING:
@@ -49,7 +49,10 @@ def read_source(data: Data) -> Source:
         InputError: Nothing of this name, nothing readable, or damaged rows, each with its place.
     """
     if isinstance(data, str | Path):
-        return _named(str(data))
+        try:
+            return _named(str(data))
+        except OSError as error:  # a name that is too long, a folder that may not be read
+            raise unreadable(Path(str(error.filename or data)), error) from error
     if isinstance(data, Mapping):
         splits = {split_name(str(name)) or str(name): _table(table, str(name)) for name, table in data.items()}
         return Source("data", splits)
@@ -89,14 +92,10 @@ def split_name(stem: str) -> str:
 def _named(name: str) -> Source:
     if name == "demo":
         return demo.read()
-    path = Path(name).expanduser()
-    try:
-        is_folder, exists = path.is_dir(), path.exists()
-    except OSError:  # a name that is too long, or a folder that may not be read
-        is_folder = exists = False
-    if name and is_folder:
+    path = expanded(name)
+    if name and path.is_dir():
         return _folder(path)
-    if name and exists:
+    if name and path.exists():
         findings = Findings()
         split = read_file(path, findings)
         findings.check()
@@ -173,10 +172,12 @@ def _saved(folder: Path) -> dict[str, RawSplit]:
     """The splits of a folder that `save_to_disk` wrote."""
     import datasets
 
-    try:
-        loaded = datasets.load_from_disk(str(folder))
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).split("\n")[0]
+    for file in (*folder.rglob("*.json"), *folder.rglob("*.arrow")):
+        regular_file(file)
+    try:  # in memory, where offsets that lead out of a damaged file are an error; in a mapped file they end the process
+        loaded = datasets.load_from_disk(str(folder), keep_in_memory=True)
+    except Exception as error:  # whatever stands in its files is taken for what it should be
+        reason = shown(str(error).split("\n")[0])
         raise InputError.of(str(folder), "a folder of save_to_disk, but damaged", reason) from error
     splits = loaded if isinstance(loaded, dict) else {"train": loaded}
     return {split_name(name) or name: _table(rows, f"{folder}/{name}") for name, rows in splits.items()}
@@ -184,24 +185,26 @@ def _saved(folder: Path) -> dict[str, RawSplit]:
 
 def _description(file: Path, findings: Findings) -> tuple[Declared, str]:
     """What a folder's `dataset.json` declares, and its name; unknown keys are comments."""
-    if not file.is_file():
+    if not file.exists():
         return Declared(), ""
     try:
-        keys = json.loads(read_text(file))
+        keys = read_json(read_text(file))
     except json.JSONDecodeError as error:
         raise InputError.of(f"{file}:{error.lineno}", f"not JSON: {error.msg}") from error
     if not isinstance(keys, dict):
         raise InputError.of(str(file), "must hold one JSON object", shown(keys))
     kind, labels, metric = keys.get("task"), keys.get("label_names"), keys.get("metric")
     if kind is not None and kind not in TASK_KINDS:
-        findings.add(unknown_name(f"{file}: task", "unknown kind of task", str(kind), TASK_KINDS))
-    is_names = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
-    if labels is not None and not (is_names and len(set(labels)) == len(labels)):
+        findings.add(unknown_name(f"{file}: task", "unknown kind of task", shown(kind).strip("'"), TASK_KINDS))
+    if labels is not None and not are_names(labels):
         findings.add(Problem(f"{file}: label_names", "must be a list of different names", shown(labels)))
     if metric is not None and not isinstance(metric, str):
         findings.add(Problem(f"{file}: metric", "must be a name", shown(metric)))
+    name = keys.get("name") or ""
+    if not isinstance(name, str) or HALF.search(name):
+        findings.add(Problem(f"{file}: name", "must be a text", shown(name)))
     findings.check()
-    return Declared(str(file), kind, tuple(labels or ()), metric), str(keys.get("name") or "")
+    return Declared(str(file), kind, tuple(labels or ()), metric), name
 
 
 def _table(table: Any, where: str) -> RawSplit:

@@ -3,10 +3,11 @@ but the teacher itself) `layers:K`, which is K layers of the teacher. Nothing is
 
 from dataclasses import dataclass
 
-from engine.base.errors import InputError, Problem
+from engine.base.errors import InputError, Problem, shown
 from engine.base.hub import place_of
 
 HEAD_WIDTH = 64  # of an attention head where `scratch:` does not name their number
+MOST_DIGITS = 10  # of a number of layers or the like
 SCRATCH_FORM = "scratch:layers=4,hidden=256"
 
 
@@ -52,12 +53,16 @@ def parse_model(text: str, role: str) -> ModelName:
         if role == "teacher":
             what = "layers:K is a way to start a student or a further member of a team"
             raise InputError.of(place, what, repr(text), ("a hub name", "a folder"))
-        if not count.isdecimal() or int(count) < 1:
-            raise InputError.of(place, "layers: needs a whole number above 0", repr(text), ("layers:3",))
+        if not _is_count(count):
+            raise InputError.of(place, "layers: needs a whole number above 0", shown(text), ("layers:3",))
         return LayersOfTeacher(int(count))
     if not text.strip():
         raise InputError.of(place, "no model was named", "''", ("a hub name", "a folder", SCRATCH_FORM))
     return text
+
+
+def _is_count(text: str) -> bool:
+    return text.isdecimal() and len(text) < MOST_DIGITS and int(text) > 0
 
 
 def _parse_scratch(text: str, place: str) -> Scratch:
@@ -71,9 +76,9 @@ def _parse_scratch(text: str, place: str) -> Scratch:
     problems += [
         Problem(place, f"scratch needs {key}", repr(text), (SCRATCH_FORM,)) for key in known[:2] if key not in parts
     ]
-    numbers = {key: int(value) for key, value in parts.items() if value.isdecimal() and int(value) > 0}
+    numbers = {key: int(value) for key, value in parts.items() if _is_count(value)}
     problems += [
-        Problem(place, f"{key} must be a whole number above 0", repr(value))
+        Problem(place, f"{key} must be a whole number above 0", shown(value))
         for key, value in parts.items()
         if key in known and key not in numbers
     ]

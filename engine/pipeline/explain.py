@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from engine.base.errors import InputError, Problem, shown, unknown_name
+from engine.base.errors import MOST_SHOWN, InputError, Problem, counted, shown, unknown_name
 
 TAG = "kind"  # the key that says which kind of a component a table is
 
@@ -50,9 +50,12 @@ def checked(model: type[Model], data: Mapping[str, Any]) -> Model:
 
 
 def problems_from(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """Every finding of `error` about a `model`, in order."""
-    located = [(_locate(model, details["loc"]), details) for details in error.errors(include_url=False)]
-    return [problem for spot, details in located for problem in _problems(spot, details)]
+    """The findings of `error` about a `model`, in order; of very many the first ones, and how many more there are."""
+    found = error.errors(include_url=False)
+    located = [(_locate(model, details["loc"]), details) for details in found[:MOST_SHOWN]]
+    problems = [problem for spot, details in located for problem in _problems(spot, details)]
+    more = len(found) - len(located)
+    return [*problems, Problem("", f"and {counted(more, 'problem')} more")] if more > 0 else problems
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """A pipeline from what a person wrote: a TOML, YAML or JSON file, a preset's name, and `--set a.b=c`.
 
 Decided here: how a change from the command line meets a file. A changed `kind` starts that component
-afresh, because the file's other keys belong to the other kind; keys that are set beside it are kept.
+afresh, because the file's other keys belong to the other kind; keys that are set beside it are kept. A file is
+short and shallow, and its YAML has no aliases, so that none takes long to read.
 """
 
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,13 +17,18 @@ import tomli_w
 import yaml
 from pydantic import BaseModel
 
-from engine.base.errors import InputError, Problem, nearest, unknown_name
+from engine.base.errors import InputError, Problem, nearest, shown, unknown_name
+from engine.base.text import HALF, decoded, read_json, regular_file, unreadable
 from engine.pipeline.explain import NUMBER, TAG, checked
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.presets import PRESETS
 from engine.pipeline.training import WITH_AUGMENTATION
 
 Format = Literal["toml", "yaml", "json"]
+LARGEST = 100_000
+"""Bytes of a pipeline file; one with every key has 3,000."""
+DEEPEST = 20
+"""Tables and lists inside each other; a pipeline has 4."""
 
 
 def load_pipeline(source: str | Path | Mapping[str, Any] | Pipeline, sets: Sequence[str] = ()) -> Pipeline:
@@ -41,8 +47,10 @@ def load_pipeline(source: str | Path | Mapping[str, Any] | Pipeline, sets: Seque
     """
     document, where = _document(source)
     changes = _changes(sets)
-    _apply(changes, document)
     try:
+        if problems := [*_unusable(document), *_unusable(changes)]:
+            raise InputError(problems)
+        _apply(changes, document)
         return checked(Pipeline, document)
     except InputError as error:
         raise InputError([_placed(problem, where, changes) for problem in error.problems]) from None
@@ -79,47 +87,63 @@ def _placed(problem: Problem, where: str, changes: Mapping[str, Any]) -> Problem
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which `5e-5` is a number, as in YAML 1.2, and a key twice is an error."""
+    """Safe YAML with the numbers of YAML 1.2 (`5e-5` is one, `010` and `1:30` are none), in which a key that stands
+    twice is an error, and so is an alias: a few of them, each in the next, would make millions of values."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            what = f"aliases are not read here; write out what *{event.anchor} stands for"
+            raise yaml.MarkedYAMLError(None, None, what, event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError) as error:  # a value that is none of the type that is named
+            what = f"no value of type {node.tag.rsplit(':')[-1]}: {shown(node.value)}"
+            raise yaml.MarkedYAMLError(None, None, what, node.start_mark) from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: list[Any] = []
-        for at, _ in node.value:
-            key = self.construct_object(at, deep=True)
-            if key in seen:
-                raise yaml.MarkedYAMLError(None, None, f"the key {key} stands twice", at.start_mark)
-            seen.append(key)
-        return super().construct_mapping(node, deep)
+        found = super().construct_mapping(node, deep)
+        if len(found) < len(node.value):
+            seen: set[Any] = set()
+            for at, _ in node.value:
+                key = self.construct_object(at, deep=True)
+                if key in seen:
+                    raise yaml.MarkedYAMLError(None, None, f"the key {key} stands twice", at.start_mark)
+                seen.add(key)
+        return found
 
 
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(rf"^{NUMBER.pattern}$"), list("-+.0123456789"))
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in forms if tag.endswith((":null", ":bool"))]
+    for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_INT, _FLOAT = r"[-+]?(0|[1-9][0-9_]*)|0x[0-9a-fA-F]+", rf"{NUMBER.pattern}|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(f"^(?:{_INT})$"), list("-+0123456789"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(f"^(?:{_FLOAT})$"), list("-+.0123456789"))
 
 
 def _yaml(text: str) -> Any:
     return yaml.load(text, Loader=_Loader)
 
 
-def _json(text: str) -> Any:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        twice = next((key for key in keys if keys.count(key) > 1), None)
-        if twice is not None:
-            raise json.JSONDecodeError(f"the key {twice} stands twice", text, text.rindex(f'"{twice}"'))
-        return dict(pairs)
-
-    return json.loads(text, object_pairs_hook=unique)
-
-
-_PARSERS: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".yaml": _yaml, ".yml": _yaml, ".json": _json}
+_PARSERS: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".yaml": _yaml, ".yml": _yaml, ".json": read_json}
 
 
 def _reason(error: Exception, text: str) -> tuple[int, str]:
     """The line at which a format cannot read a text, and why."""
     if isinstance(error, json.JSONDecodeError):
         return error.lineno, error.msg
+    if isinstance(error, RecursionError):
+        return 1, "nested too deeply"
     if isinstance(error, yaml.MarkedYAMLError):
         return error.problem_mark.line + 1 if error.problem_mark else 1, str(error.problem)
     if found := re.search(r"(.*) \(at line (\d+)", str(error)):
         return int(found[2]), found[1]
+    if isinstance(error, ValueError) and not isinstance(error, tomllib.TOMLDecodeError):
+        return 1, "a number has too many digits"
     in_yaml = isinstance(error, yaml.YAMLError)
     return 1 if in_yaml else text.count("\n") + 1, str(error).splitlines()[0].split(" (at")[0]
 
@@ -141,22 +165,29 @@ def _plain(value: Any) -> Any:
 
 def _read(path: Path) -> dict[str, Any]:
     parse = _PARSERS.get(path.suffix.lower())
-    if not path.is_file():
-        raise InputError(_missing(path, named_like_a_file=parse is not None))
+    text = _text(path, named_like_a_file=parse is not None)
     if parse is None:
         raise InputError.of(str(path), "unknown kind of pipeline file", repr(path.suffix), _PARSERS)
     try:
-        text = path.read_text(encoding="utf-8-sig")
         document = parse(text)
-    except UnicodeDecodeError as error:
-        raise InputError.of(str(path), f"not UTF-8 text at byte {error.start}") from None
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         line, why = _reason(error, text)
         what = f"not valid {path.suffix[1:].upper().replace('YML', 'YAML')}: {why}"
         raise InputError.of(f"{path}, line {line}", what) from None
     if not isinstance(document, dict | None):
         raise InputError.of(str(path), "a pipeline is a table of keys", type(document).__name__)
     return document or {}
+
+
+def _text(path: Path, named_like_a_file: bool) -> str:
+    try:
+        if path.exists() and not path.is_dir():
+            if (size := regular_file(path)) > LARGEST:
+                raise InputError.of(str(path), "too large for a pipeline", f"{size:,} bytes", (f"at most {LARGEST:,}",))
+            return decoded(path, path.read_bytes())
+    except OSError as error:
+        raise unreadable(path, error) from error
+    raise InputError(_missing(path, named_like_a_file))
 
 
 def _missing(path: Path, named_like_a_file: bool) -> Problem:
@@ -175,8 +206,8 @@ def _changes(sets: Sequence[str]) -> dict[str, Any]:
     changes, problems = {}, []
     for text in sets:
         key, equals, value = (part.strip() for part in text.partition("="))
-        if not equals or not all(key.split(".")):
-            problems.append(Problem("--set", "the form is key=value", repr(text), ("prediction.kind=mse",)))
+        if not equals or not all(key.split(".")) or key.count(".") >= DEEPEST:
+            problems.append(Problem("--set", "the form is key=value", shown(text), ("prediction.kind=mse",)))
         else:
             changes[key] = _value(value)
     if problems:
@@ -188,9 +219,27 @@ def _value(text: str) -> Any:
     """A TOML value; anything else is a bare word."""
     try:
         found = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, more digits than Python turns into a number, or too deep
         return float(text) if NUMBER.fullmatch(text) else text
     return found["value"] if len(found) == 1 else text
+
+
+def _unusable(value: Any, place: str = "", depth: int = 0) -> Iterator[Problem]:
+    """What no pipeline can hold: too many tables inside each other, numbers beyond 64 bits, and half characters."""
+    if isinstance(value, Mapping | list | tuple):
+        if depth == DEEPEST:
+            yield Problem(place, "nested too deeply", "", (f"at most {DEEPEST} tables and lists inside each other",))
+            return
+        named = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, part in named:
+            where = f"{place}.{key}".removeprefix(".")
+            if isinstance(key, str) and HALF.search(key):
+                yield Problem(where, "a key with half a character (a lone surrogate)", shown(key))
+            yield from _unusable(part, where, depth + 1)
+    elif isinstance(value, str) and HALF.search(value):
+        yield Problem(place, "has half a character (a lone surrogate)", shown(value))
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        yield Problem(place, "too large a number", shown(value), ("at most 64 bits",))
 
 
 def _apply(changes: Mapping[str, Any], document: dict[str, Any]) -> None:
@@ -228,7 +277,7 @@ def _put(document: dict[str, Any], keys: list[str], value: Any) -> list[Problem]
         table = table[key]
         if not isinstance(table, dict):
             place = ".".join(keys[:depth])
-            return [Problem(f"--set {'.'.join(keys)}", f"{place} is a value, not a table", repr(table))]
+            return [Problem(f"--set {'.'.join(keys)}", f"{place} is a value, not a table", shown(table))]
     if keys[-1] == TAG and len(keys) > 1 and table.get(keys[-1]) != value:
         table.clear()
     table[keys[-1]] = value

@@ -1,11 +1,17 @@
-"""The model card beside a student: what it is, how it was made, how good and how fast it is."""
+"""The model card beside a student: what it is, how it was made, how good and how fast it is.
 
+Decided here: what comes from data and names (labels, a folder's or a task's name, sentences that quote them) is text in
+the card, never HTML or Markdown.
+"""
+
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from engine.base.files import RESULT_FILE, write_text
+from engine.base.text import escaped, expanded
 from engine.data.metrics import with_interval
 from engine.data.task import KINDS, Task
 from engine.models.load import HEADS
@@ -21,16 +27,16 @@ TEXT = """---
 
 # {name}: a student of {teacher}{others}
 
-Distilled with AutoDistiller from `{teacher}`{others} on `{result.task}`.
+Distilled with AutoDistiller from {teacher_code}{others} on {task}.
 
 | | student | teacher |
 | --- | --- | --- |
 {rows}
 
-Distillation ratio (student / teacher, {metric}), on {result.split_in_words}:
+Distillation ratio (student / teacher, {metric}), on {split}:
 **{ratio}**.{baseline}
 {warnings}{verdict}{team}{classes}
-Scores are of {result.split_in_words}, 0 to 1 (correlations −1 to 1), with 95 % intervals by the bootstrap over its
+Scores are of {split}, 0 to 1 (correlations −1 to 1), with 95 % intervals by the bootstrap over its
 rows; the ratio's is paired. Latency is the median of one example,
 throughput is at batch 32, both in float32 on {result.device}, tokenising not counted.
 
@@ -45,12 +51,31 @@ tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
 
 ## How it was made
 
-Training rows: {result.train_examples:,}; seed {result.seed}; student started as `{student}`; precision {precision}.
+Training rows: {result.train_examples:,}; seed {result.seed}; student started as {student}; precision {precision}.
 
 ```toml
 {pipeline}
 ```
 """
+
+
+ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+def plain(text: str) -> str:
+    r"""A text in one line of Markdown that is shown as it is.
+
+    Example:
+        >>> plain("<b>ham</b>|[spam](x) *_a_* f1_macro")
+        '&lt;b&gt;ham&lt;/b&gt;\\|\\[spam\\](x) \\*\\_a\\_\\* f1_macro'
+    """
+    marked = re.sub(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)", r"\\\g<0>", escaped(text))
+    return re.sub("[&<>]", lambda sign: ENTITIES[sign[0]], marked)
+
+
+def code(text: str) -> str:
+    """A name between backticks, with none in it."""
+    return f"`{escaped(text).replace('`', chr(39)).replace('|', chr(166))}`"
 
 
 def _rows(result: RunResult) -> str:
@@ -63,7 +88,7 @@ def _rows(result: RunResult) -> str:
     ]
     known = [(name, form.format(a), form.format(b)) for name, a, b, form in lines if a is not None and b is not None]
     scores = [
-        (result.named(metric), *(_score(result, role, metric) for role in ("student", "teacher")))
+        (plain(result.named(metric)), *(_score(result, role, metric) for role in ("student", "teacher")))
         for metric in result.on_split("student")
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in (*scores, *known))
@@ -77,9 +102,9 @@ def _team(result: RunResult) -> str:
     """The table of a team: who taught, how good they are, and how often each was drawn."""
     if result.team is None:
         return ""
-    table = [["who taught", "parameters", result.metric], ["---"] * 3]
+    table = [["who taught", "parameters", plain(result.metric)], ["---"] * 3]
     table += [
-        [f"`{_shown(each.name)}`", f"{each.parameters:,}", f"{each.score(result.metric, result.split):.4f}"]
+        [code(_shown(each.name)), f"{each.parameters:,}", f"{each.score(result.metric, result.split):.4f}"]
         for each in result.team.teachers
     ]
     if shares := result.team.distribution:
@@ -95,7 +120,7 @@ def _classes(result: RunResult) -> str:
     if len(result.classes) > MANY_CLASSES:
         matrix = " and their confusion matrix" if result.confusion else ""
         return f"\nThe scores of the {len(result.classes)} classes{matrix} are in `{RESULT_FILE}`.\n"
-    labels = [each.label.replace("|", "\\|") for each in result.classes]
+    labels = [plain(each.label) for each in result.classes]
     scores = [
         [label, *(f"{value:.3f}" for value in (each.precision, each.recall, each.f1)), f"{each.rows:,}"]
         for label, each in zip(labels, result.classes, strict=True)
@@ -120,7 +145,7 @@ def _pipeline(result: RunResult) -> Pipeline:
 
 def _shown(model: str) -> str:
     """A model's name as others may see it: of a folder without the path to it."""
-    return Path(model).expanduser().resolve().name if Path(model).expanduser().is_dir() else model
+    return expanded(model).resolve().name if expanded(model).is_dir() else model
 
 
 def write_card(folder: Path, result: RunResult, task: Task) -> None:
@@ -134,20 +159,23 @@ def write_card(folder: Path, result: RunResult, task: Task) -> None:
     of_ratio = "undefined" if ratio is None else with_interval(ratio, result.ratio_interval)
     card = TEXT.format(
         result=result,
-        metric=result.named(result.metric),
+        metric=plain(result.named(result.metric)),
         data=data.to_yaml(),
-        name=name,
-        teacher=_shown(result.teacher),
+        name=plain(name),
+        task=code(result.task),
+        split=plain(result.split_in_words),
+        teacher=plain(_shown(result.teacher)),
+        teacher_code=code(_shown(result.teacher)),
         others=f" and {len(result.team.teachers) - 1} more" if result.team else "",
-        verdict="".join(f"\n- {sentence}" for sentence in result.verdict) + "\n" * bool(result.verdict),
+        verdict="".join(f"\n- {plain(sentence)}" for sentence in result.verdict) + "\n" * bool(result.verdict),
         team=_team(result),
         classes=_classes(result),
         rows=_rows(result),
         ratio=of_ratio,
         baseline="" if without is None else f" The same student without a teacher reaches {without:.4f}.",
-        warnings="".join(f"\n> {warning}\n" for warning in result.warnings),
+        warnings="".join(f"\n> {plain(warning)}\n" for warning in result.warnings),
         auto=HEADS[task.kind].__name__,
-        student=_shown(result.student),
+        student=code(_shown(result.student)),
         precision=result.precision,
         pipeline=dump_pipeline(_pipeline(result), "toml").strip(),
     )

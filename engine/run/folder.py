@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from engine.base.errors import InputError, RunError
 from engine.base.files import RESULT_FILE, WORK, read_sealed, remove, write_sealed, write_text
+from engine.base.text import expanded
 from engine.run.result import RunResult
 
 if TYPE_CHECKING:  # these load torch
@@ -40,7 +41,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path, identity: str, overwrite: bool = False):
-        self.path, self.identity = Path(path).expanduser(), identity
+        self.path, self.identity = expanded(path), identity
         self.work, self._over = self.path / WORK, self.path / f"{WORK}.over"
         self._record: dict[str, Any] = {"identity": identity}
         self.damaged = False  # whether there was work of which nothing can be said

@@ -9,8 +9,9 @@ from transformers import PretrainedConfig
 from engine.base.errors import InputError, Problem, counted
 from engine.base.files import hash_of
 from engine.base.hub import place_of
-from engine.base.machine import Machine
+from engine.base.machine import Machine, check_memory
 from engine.base.options import FineTuning
+from engine.base.text import expanded
 from engine.data.task import Task, TaskKind
 from engine.models.load import HEADS, has_head, holds_a_unit, label_order, names_of_outputs
 from engine.models.names import ModelName, Scratch, parse_model
@@ -145,9 +146,30 @@ def plan_run(
         problems += length_problems(start, settled.training.max_length or 0)
     if problems:
         raise InputError(list(dict.fromkeys(problems)))
+    check_memory("--teacher and --student", sum(map(weights_of, (*(each.start for each in plan.team), plan.student))))
     for start in (*(each.start for each in plan.team), plan.student):
         check_weights(start, task.kind)
     return plan
+
+
+def weights_of(start: Start) -> int:
+    """Bytes of a model's weights at least; as far as they are known without building it."""
+    if start.config is None:  # from scratch, or layers of such a one: BERT's layers, in float32
+        return 4 * 12 * start.layers * start.width**2
+    if not isinstance(start.name, str):
+        return 0
+    return sum(path.stat().st_size for path in expanded(start.name).glob("*.safetensors"))
+
+
+def check_trains(plan: RunPlan, machine: Machine) -> None:
+    """Raises an `InputError` with the numbers where the device's memory cannot hold what trains: four times its
+    weights (with gradients and Adam's two means), and the teacher beside the student."""
+    import torch
+
+    free = torch.cuda.mem_get_info(machine.device)[0] if machine.device.type == "cuda" else None
+    for each in plan.team:
+        check_memory("--teacher", 4 * weights_of(each.start) * each.fine_tune, free)
+    check_memory("--student", weights_of(plan.teacher.start) + 4 * weights_of(plan.student), free)
 
 
 FINE = 1e-5  # deviation of values, as a share of their mean, that float32 still tells apart well

@@ -12,7 +12,13 @@ from rich.console import Console
 from sqlalchemy.exc import OperationalError
 
 from autodistill.commands import console
+from autodistill.commands.show import Shown
 from engine.base.errors import InputError, NonFiniteLossError, Problem
+
+TRIED = "you tried to allocate 4000000000000 bytes. Error code 12 (Cannot allocate memory)"
+ON_GPU = "Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 139 GiB of which 1.50 GiB is free."
+OBEYED = "\x1b[2Ja\rb\nc\x9bd\u202e[red]x[/red] :smile:\udcff"
+SHOWN = r"\x1b[2Ja\rb\nc\x9bd\u202e[red]x[/red] :smile:\udcff"
 
 
 def raising(error: BaseException) -> Callable[[], None]:
@@ -27,7 +33,6 @@ def raising(error: BaseException) -> Callable[[], None]:
     [
         (InputError([Problem("a", "is wrong"), Problem("b", "is too")]), 2, "Error: a: is wrong\nError: b: is too"),
         (NonFiniteLossError(3, "intermediate"), 1, "Error: the intermediate loss is not a finite number at step 3"),
-        (PermissionError(13, "Permission denied", "/out"), 1, "Error: /out: Permission denied"),
         (OSError(28, "No space left on device"), 1, "Error: a disk is full (No space left on device)"),
         (OSError(28, "No space left on device", "/tmp/a"), 1, "Error: the disk of /tmp is full: "),
         (
@@ -35,6 +40,13 @@ def raising(error: BaseException) -> Callable[[], None]:
             1,
             "Error: a disk is full",
         ),
+        (PermissionError(13, "Permission denied", "/out"), 2, "Error: /out: Permission denied"),
+        (OSError(36, "File name too long", "/out"), 2, "Error: /out: File name too long"),
+        (OSError(5, "Input/output error", "/out"), 1, "Error: the disk of / fails (Input/output error)"),
+        (MemoryError("Unable to allocate 7.45 GiB for an array"), 1, "not suffice: 8.0 GB more are needed, and "),
+        (MemoryError(), 1, "Error: the memory does not suffice: "),
+        (RuntimeError(f"DefaultCPUAllocator: can't allocate memory: {TRIED}"), 1, "suffice: 4000.0 GB more are needed"),
+        (RuntimeError(f"CUDA out of memory. {ON_GPU}"), 1, "suffice: 2.1 GB more are needed, and 1.6 GB are free"),
         (KeyboardInterrupt(), 130, "Stopped. Go on like this."),
     ],
 )
@@ -174,3 +186,43 @@ def test_elsewhere_a_sentence_is_one_line(capsys: pytest.CaptureFixture[str]) ->
 def test_reporting_chooses_lines_without_a_terminal() -> None:
     with console.reporting() as reporter:
         assert isinstance(reporter, console.LineReporter)
+
+
+def test_no_terminal_obeys_what_stands_in_the_data(capsys: pytest.CaptureFixture[str]) -> None:
+    """Labels, names and texts as data bring them: escapes, line breaks, another direction, rich's markup."""
+    console.say(f"label: {OBEYED}")
+    console.LineReporter().message(OBEYED)
+    with pytest.raises(SystemExit), console.handled():
+        raising(InputError([Problem(OBEYED, "is wrong"), Problem("b", OBEYED)]))()
+    assert capsys.readouterr().err.splitlines() == [
+        f"label: {SHOWN}",
+        SHOWN,
+        f"Error: {SHOWN}: is wrong",
+        f"Error: b: {SHOWN}",
+    ]
+    console.show(Shown({}, [([OBEYED, ""], [[OBEYED, "1"]], OBEYED)], [OBEYED], f"[a]\nb = '{OBEYED[:5]}'\n"), False)
+    out = capsys.readouterr().out
+    assert out.count(SHOWN) == 4
+    assert out.endswith("[a]\nb = '\\x1b[2Ja'\n")
+    assert not {"\x1b", "\r", "\x9b", "\u202e"} & set(out)
+
+
+def test_bars_do_not_obey_it_either() -> None:
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, width=200, color_system=None)
+    with console.progress_bars(terminal) as progress:
+        bars = console.BarReporter(progress)
+        bars.message(OBEYED)
+        bars.start(OBEYED, total=1)
+        bars.advance(OBEYED)
+        progress.refresh()
+    assert screen.getvalue().count(SHOWN) >= 2
+    assert "\x9b" not in screen.getvalue()
+
+
+def test_json_is_what_it_was_and_has_nothing_to_obey(capsys: pytest.CaptureFixture[str]) -> None:
+    console.show(Shown({"label": OBEYED, "é": "好"}), True)
+    out = capsys.readouterr().out
+    assert json.loads(out) == {"label": OBEYED, "é": "好"}
+    assert "好" in out
+    assert not {"\x1b", "\r", "\x9b", "\u202e", "\udcff"} & set(out)

@@ -104,3 +104,24 @@ def test_a_second_student_of_a_run_is_refused() -> None:
         assert "--student: one student is trained here, and several are named" in answer.stderr
     answer = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["recommend", "nowhere.csv", *students])
     assert "several are named" not in answer.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("nothing", ["", " "], ids=["empty", "blank"])
+def test_nothing_that_is_empty_means_the_default(command: str, nothing: str) -> None:
+    """`--pipeline ""` ran the default one, and `--out ""` wrote into the folder where it was called."""
+    parameters = [each for each in COMMANDS[command].params if not getattr(each, "is_flag", False)]
+    places = ["x" for each in parameters if not each.opts[0].startswith("-")]
+    for each in parameters:
+        named = each.opts[0].startswith("-")
+        arguments = [*places, each.opts[0], nothing] if named else [nothing, *places[1:]]
+        if (command, each.name) in {("predict", "texts"), ("predict", "pairs")}:  # where more is said
+            continue
+        with pytest.raises(typer.BadParameter, match="nothing stands here"):
+            COMMANDS[command].make_context(command, arguments)
+
+
+def test_an_empty_option_is_one_message() -> None:
+    answer = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["run", "x", "--pipeline", ""])
+    assert (answer.exit_code, answer.stdout) == (2, "")
+    assert "Invalid value for --pipeline: nothing stands here; leave it out for the default" in answer.stderr

@@ -99,7 +99,7 @@ def test_a_line_is_a_text_wherever_it_comes_from(ending: str, tmp_path: Path, mo
     texts = ["naïve, café", 'so "quoted"', " spaces "]
     lines = (ending or "\n").join(texts) + ending
     (tmp_path / "lines.txt").write_bytes(lines.encode())
-    monkeypatch.setattr("sys.stdin", io.StringIO(lines))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
     sources = [typed(texts=texts), typed(file=tmp_path / "lines.txt"), typed()]
     for source in sources:
         assert rows_from(source)("classification", {}) == [{"text": text} for text in texts]
@@ -266,3 +266,43 @@ def test_a_damaged_model_is_one_message(case: str, tmp_path: Path) -> None:
     damage, words = DAMAGES[case]
     damage(folder)
     assert_one_clear_message(Answer("predict", str(folder), "--text", "a great house"), words)
+
+
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [
+        (".", "--out: a file is needed"),
+        ("lines.txt/answers", "--out: a file that cannot be written: Not a directory"),
+        ("x" * 300, "--out: a file that cannot be written: File name too long"),
+        ("x" * 252, "--out: a file that cannot be written: File name too long"),  # it is written aside first
+        ("/proc/answers", "--out: a file that cannot be written"),
+    ],
+)
+def test_where_no_answers_can_be_written_is_said_before_they_are_made(
+    out: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "lines.txt", "a")
+    assert_one_clear_message(Answer("predict", "nowhere", "--text", "a", "--out", out), words)
+    assert [path.name for path in tmp_path.iterdir()] == ["lines.txt"]
+
+
+def test_a_leaderboard_needs_a_folder(tmp_path: Path) -> None:
+    file = write(tmp_path, "board", "")
+    assert_one_clear_message(Answer("predict", "x", "--data", "cola", "--out", file), "--out: a folder is needed")
+
+
+def test_texts_that_are_none(finished: Path, at_home: Path) -> None:
+    half = write(at_home, "half.jsonl", '{"text": "a\\ud800"}\n')
+    assert_one_clear_message(Answer("predict", "runs/cola", "--file", half), "row 1 has half a character")
+    assert_one_clear_message(Answer("predict", "runs/cola", "--text", "a\udcff"), "row 1 has half a character")
+    (at_home / "latin.txt").write_bytes("caf\xe9\n".encode("latin-1"))
+    assert_one_clear_message(Answer("predict", "runs/cola", "--file", "latin.txt"), "latin.txt:1: not UTF-8")
+    answer = Answer("predict", "runs/cola", stdin=b"one\ncaf\xe9\n")
+    assert_one_clear_message(answer, "standard input:2: not UTF-8; got byte 0xe9")
+
+
+def test_a_line_ends_where_files_end_it(finished: Path) -> None:
+    """Python also ends lines at U+2028 and form feeds, and there were more answers than texts."""
+    answer = Answer("predict", "runs/cola", stdin="the cat\u2028sleeps\r\nthe\x0cdog\n")
+    assert len(answer.out.splitlines()) == 2

@@ -12,6 +12,7 @@ from autodistill.commands.request import (
     SCRATCH,
     default_folder,
     fields_of,
+    folder_word,
     limits_of,
     request_from,
     training_alone,
@@ -145,3 +146,21 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     places = [problem.place for problem in caught.value.problems]
     assert {"--teacher", "--student", "--budget", "--set", "--predictor", "--teacher-epochs", "data.csv"} <= {*places}
     assert len(set(places)) == len(places)
+
+
+@pytest.mark.parametrize("data", ["..", ".", "../", "./", "../films", "../films/", "../films/train/..", "~/x/.."])
+def test_a_folder_is_named_after_the_data(data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`recommend ..` wrote into `runs/..`, which is where it was called."""
+    home = tmp_path / "films" / "films"
+    home.mkdir(parents=True)
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("HOME", str(home))
+    assert folder_word(data) == "films"
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".csv", "好" * 200, "...", "/", "a\nb\x1b", "\udcff"])
+def test_any_name_makes_a_folder(name: str) -> None:
+    word = folder_word(name)
+    assert 0 < len(word.encode()) <= 80
+    assert word.isprintable()
+    assert not word.startswith(".")

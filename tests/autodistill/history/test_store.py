@@ -226,6 +226,7 @@ def test_a_file_of_any_name(tmp_path: Path, name: str) -> None:
         "mysql+none://user:secret@host/db",
         "://user:secret@host",
         "postgresql://user:secret@host:port/db",
+        "postgresql+psycopg://user@localhost:1/db?password=secret&sslpassword=secret",
     ],
 )
 def test_one_that_cannot_be_opened_is_refused_without_the_password(url: str) -> None:

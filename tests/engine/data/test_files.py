@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 
+from engine.base import machine
 from engine.base.errors import InputError
 from engine.data import files
 from engine.data.files import read_file
@@ -77,3 +81,97 @@ def test_whole_numbers_of_any_size_stay_what_they_are(suffix: str, tmp_path: Pat
     tagged = [json.dumps({"tokens": ["a", "b"], "tags": [label, label]}) for label in labels]
     text = "\n".join(tagged) if suffix == ".jsonl" else f"[{','.join(tagged)}]"
     assert load_task(written(tmp_path, suffix, text)).labels == (str(2**65), str(2**65 + 1))
+
+
+TEXTS, LABELS = [f"soup {row}" for row in range(40)], ["good", "bad"] * 20
+
+
+def parquet_of(folder: Path, table: pa.Table, metadata: bytes | None = None) -> Path:
+    path = folder / "rows.parquet"
+    parquet.write_table(table if metadata is None else table.replace_schema_metadata({"huggingface": metadata}), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        *(b"{", b"[]", b"1", b"\xff", b"[" * 100_000, b'{"info": null}', b'{"info": []}', b'{"info": {"features": 1}}'),
+        b'{"info": %b}' % (b"9" * 5000),
+        *(
+            b'{"info": {"features": {"label": {"names": %b}}}}' % names
+            for names in (b"1", b"[1, 2]", b'"ab"', b'["good", "good"]', b'{"a": 1}', b'[["a"], ["b"]]', b'["\\ud800"]')
+        ),
+    ],
+)
+def test_metadata_that_name_no_classes(metadata: bytes, tmp_path: Path) -> None:
+    table = pa.table({"text": TEXTS, "label": [0, 1] * 20})
+    with pytest.raises(InputError, match=r"rows\.parquet: .*metadata \(huggingface\)"):
+        read_file(parquet_of(tmp_path, table, metadata), Findings())
+
+
+def test_metadata_about_something_else(tmp_path: Path) -> None:
+    """A field that is called `names` is no list of classes."""
+    metadata = (
+        b'{"info": {"features": {"label": {"names": {"dtype": "string", "_type": "Value"}, "_type": "X"}, "x": 1}}}'
+    )
+    split = read_file(parquet_of(tmp_path, pa.table({"text": TEXTS, "label": LABELS}), metadata), Findings())
+    assert split.class_names == {}
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pa.array([2**60, 2**61] * 20, pa.timestamp("us")),
+        pa.array([2**40, 2**41] * 20, pa.timestamp("s")),
+        pa.array([2**30, 2**29] * 20, pa.date32()),
+        pa.array([2**60, 2**61] * 20, pa.duration("s")),
+        pa.array([1, 2] * 20, pa.timestamp("s", tz="Nowhere/City")),
+    ],
+    ids=lambda times: str(times.type),
+)
+def test_times_that_python_cannot_say_are_numbers(times: pa.Array, tmp_path: Path) -> None:
+    task = load_task(parquet_of(tmp_path, pa.table({"text": TEXTS, "label": times})), kind="classification")
+    assert len(task.labels) == 2
+    assert all(label.isdigit() for label in task.labels)
+
+
+def test_times_of_our_age_stay_what_they_are(tmp_path: Path) -> None:
+    times = pa.array([0, 86_400] * 20, pa.timestamp("s"))
+    task = load_task(parquet_of(tmp_path, pa.table({"text": TEXTS, "label": times})))
+    assert task.labels == ("1970-01-01 00:00:00", "1970-01-02 00:00:00")
+
+
+def test_two_columns_of_one_name(tmp_path: Path) -> None:
+    """The last one won."""
+    columns = [pa.array(TEXTS), pa.array(LABELS), pa.array(LABELS[::-1])]
+    with pytest.raises(InputError, match=r"rows\.parquet: two columns have the same name; got 'label'"):
+        read_file(parquet_of(tmp_path, pa.Table.from_arrays(columns, ["text", "label", "label"])), Findings())
+    inside = pa.StructArray.from_arrays([pa.array(LABELS), pa.array(LABELS)], names=["a", "a"])
+    with pytest.raises(InputError, match="two columns have the same name; got 'a'"):
+        read_file(parquet_of(tmp_path, pa.table({"text": TEXTS, "label": inside})), Findings())
+
+
+def test_texts_of_other_bytes(tmp_path: Path) -> None:
+    texts = pa.array([b"a\xff"] * 40).view(pa.string())
+    with pytest.raises(InputError, match=r"rows\.parquet: damaged rows"):
+        read_file(parquet_of(tmp_path, pa.table({"text": texts, "label": LABELS})), Findings())
+
+
+def test_any_byte_of_a_parquet_file_may_be_damaged(tmp_path: Path) -> None:
+    path = parquet_of(tmp_path, pa.table({"text": TEXTS, "label": LABELS}))
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with suppress(InputError):
+            load_task(path)
+
+
+def test_more_rows_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few bytes may stand for very many rows that are all the same."""
+    rows = 1_000_000
+    path = parquet_of(tmp_path, pa.table({"text": pa.nulls(rows), "label": pa.nulls(rows)}))
+    assert path.stat().st_size < rows / 10
+    monkeypatch.setattr(machine, "SURELY_FREE", 0)
+    monkeypatch.setattr(machine, "free_memory", lambda: rows)
+    with pytest.raises(InputError, match=r"not suffice: 0\.002 GB are needed at least, and 0\.001 GB are free"):
+        read_file(path, Findings())

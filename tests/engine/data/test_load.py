@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -236,6 +237,7 @@ def test_importing_loads_nothing_heavy() -> None:
 
 # --- bad input -------------------------------------------------------------------------------------
 
+DEEP = "[" * 20_000 + "]" * 20_000
 Case = tuple[dict[str, Any], list[str]] | tuple[dict[str, Any], list[str], dict[str, Any]]
 
 
@@ -245,8 +247,13 @@ def tagged(*rows: tuple[Any, Any]) -> str:
 
 
 def asked(**changes: Any) -> str:
-    good = {"question": "Who?", "context": "Ada, and Ada again", "answers": {"text": ["Ada"], "answer_start": [9]}}
-    return "".join(json.dumps(row) + "\n" for row in (good, good, {**good, **changes}))
+    good: dict[str, Any] = {
+        "question": "Who?",
+        "context": "Ada, and Ada again",
+        "answers": {"text": ["Ada"], "answer_start": [9]},
+    }
+    rows = (good, good, {**good, **changes})
+    return "".join(json.dumps({"id": str(number), **row}) + "\n" for number, row in enumerate(rows))
 
 
 BAD: dict[str, Case] = {
@@ -260,6 +267,9 @@ BAD: dict[str, Case] = {
     "header alone": ({"train.csv": "text,label\n"}, ["train.csv: no rows"]),
     "latin-1": ({"train.csv": "text,label\ncaf\xe9,1\n".encode("latin-1")}, ["train.csv:2", "0xe9", "iconv"]),
     "utf-16": ({"train.csv": "text,label\n".encode("utf-16")}, ["train.csv:1", "not UTF-8", "UTF-16"]),
+    "utf-16 without a mark": ({"train.csv": "text,label\na,1\n".encode("utf-16-le")}, ["train.csv:1", "UTF-16LE"]),
+    "utf-32": ({"train.jsonl": GOOD.encode("utf-32")}, ["train.jsonl:1", "not UTF-8; got UTF-32"]),
+    "packed": ({"train.csv": b"\x1f\x8b\x08" + bytes(9)}, ["train.csv:1", "not a text file; got gzip"]),
     "wrong number of columns": ({"train.csv": "text,label\na,1\nb,c,0\n"}, ["train.csv:3", "names 2; got 3"]),
     "open quote": ({"train.csv": 'text,label\na,1\n"b,0\nc,1\n'}, ["train.csv:3", "never closed"]),
     "text after a quote": ({"train.csv": 'text,label\n"a" b,1\n'}, ["train.csv:2", "written twice"]),
@@ -268,6 +278,50 @@ BAD: dict[str, Case] = {
     "broken TSV": ({"train.tsv": "text\tlabel\na\t1\nb\n"}, ["train.tsv:3", "wrong number of columns"]),
     "bad JSON": ({"train.jsonl": GOOD + '{"text": "a", "label"}\n'}, ["train.jsonl:10", "not JSON", "character 22"]),
     "not an object": ({"train.jsonl": GOOD + "[1, 2]\n"}, ["train.jsonl:10", "JSON object", "[1, 2]"]),
+    "deep JSON": ({"train.json": "[" * 20_000}, ["train.json:1", "nested too deeply"]),
+    "a deep cell": ({"train.json": f'[{{"text": {DEEP}, "label": 1}}]'}, ["train.json:1", "nested too deeply"]),
+    "a deep cell in a line": (
+        {"train.jsonl": f'{GOOD}{{"text": {DEEP}, "label": 1}}\n'},
+        ["train.jsonl:10", "nested too deeply"],
+    ),
+    "a deep description": ({"train.jsonl": GOOD, "dataset.json": DEEP}, ["dataset.json:1", "nested too deeply"]),
+    "5,000 digits": (
+        {"train.jsonl": f'{GOOD}{{"text": "a", "label": {"9" * 5000}}}\n'},
+        ["train.jsonl:10", "a number has too many digits"],
+    ),
+    "400 digits": (
+        {"train.jsonl": '{"text": "a", "label": 0.5}\n' * 9 + f'{{"text": "a", "label": {"9" * 400}}}\n'},
+        ["train.jsonl:10", "target in column 'label' is not a finite number"],
+    ),
+    "a key twice": (
+        {"train.jsonl": GOOD + '{"text": "a", "label": 1, "label": 0}\n'},
+        ["train.jsonl:10", "the key 'label' stands twice"],
+    ),
+    "a key twice in a file": (
+        {"train.json": '[{"text": "a", "label": 1,\n"label": 0}]'},
+        ["train.json:2", "the key 'label' stands twice"],
+    ),
+    "a key twice in the description": (
+        {"train.jsonl": GOOD, "dataset.json": '{"task": "tagging",\n"task": "regression"}'},
+        ["dataset.json:2", "the key 'task' stands twice"],
+    ),
+    "half a character in a label": (
+        {"train.jsonl": GOOD + '{"text": "a", "label": "\\ud800"}\n'},
+        ["train.jsonl:10", "label in column 'label' has half a character", "'\\ud800'"],
+    ),
+    "half a character in a name": (
+        {"train.jsonl": GOOD + '{"text": "a", "label": 1, "\\ud800": 1}\n'},
+        ["train.jsonl", "a column's name has half a character"],
+    ),
+    "half a character in the description": (
+        {"train.jsonl": GOOD, "dataset.json": '{"label_names": ["\\ud800", "b"]}'},
+        ["dataset.json: label_names", "different names"],
+    ),
+    "a name that is none": (
+        {"train.jsonl": GOOD, "dataset.json": '{"name": {"a": 1}}'},
+        ["dataset.json: name", "must be a text"],
+    ),
+    "too many columns": ({"train.csv": "a," * 20_000 + "b\n"}, ["train.csv", "too many columns; got 20,001"]),
     "bad JSON file": ({"train.json": "[\n{},\n{"}, ["train.json:3", "not JSON"]),
     "JSON by column": ({"train.json": '{"text": {"0": "a"}}'}, ["list of JSON objects", "orient='records'"]),
     "damaged Parquet": ({"train.parquet": b"PAR1 nonsense"}, ["train.parquet", "not a readable Parquet file"]),
@@ -356,6 +410,15 @@ BAD: dict[str, Case] = {
         {"train.jsonl": tagged(), "dev.jsonl": tagged((["a"], ["Z"]))},
         ["dev.jsonl:3", "does not occur in training; got 'Z'"],
     ),
+    "half a character in a tag": (
+        {"train.jsonl": tagged((["a"], ["\ud800"]))},
+        ["train.jsonl:3", "label in column 'tags' has half a character"],
+    ),
+    "half a character in an answer": (
+        {"train.jsonl": asked(answers={"text": ["\ud800"], "answer_start": [0]})},
+        ["train.jsonl:3", "an answer that has half a character"],
+    ),
+    "half a character in an id": ({"train.jsonl": asked(id="\ud800")}, ["train.jsonl:3", "an id that has half"]),
     "no answer": (
         {"train.jsonl": asked(answers={"text": [], "answer_start": []})},
         ["train.jsonl:3", "without an answer", "SQuAD 2"],
@@ -398,6 +461,51 @@ def test_damaged_rows_of_all_files_come_at_once(tmp_path: Path) -> None:
         load_task(tmp_path)
     places = [problem.place.removeprefix(f"{tmp_path}/") for problem in caught.value.problems]
     assert places == ["train.jsonl:10", "train.jsonl:11", "validation.csv:2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "words"),
+    [
+        ("train.csv", os.mkfifo, "train.csv: a file is needed; got a pipe"),
+        ("dataset.json", os.mkfifo, "dataset.json: a file is needed; got a pipe"),
+        ("test.csv", Path.mkdir, "test.csv: a file is needed; got a folder"),
+        ("train.csv", lambda path: path.symlink_to("/dev/zero"), "train.csv: a file is needed; got a device"),
+        ("train.csv", lambda path: path.symlink_to(path), "cannot be read: too many levels of symbolic links"),
+    ],
+    ids=["pipe", "description", "folder", "device", "link to itself"],
+)
+def test_what_is_no_file_is_not_waited_for(
+    name: str, make: Callable[[Path], object], words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "validation.jsonl").write_text(GOOD)
+    if not name.startswith("train"):
+        (tmp_path / "train.jsonl").write_text(GOOD)
+    make(tmp_path / name)
+    with pytest.raises(InputError, match=words):
+        load_task(tmp_path)
+
+
+def test_a_test_set_that_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text(GOOD)
+    os.mkfifo(tmp_path / "held.csv")
+    with pytest.raises(InputError, match=r"held\.csv: a file is needed; got a pipe"):
+        load_task(tmp_path / "train.jsonl", test=tmp_path / "held.csv")
+
+
+@pytest.mark.parametrize("data", ["x" * 300, f"{'x' * 300}.csv", "/tmp/" + "x/" * 3000])
+def test_names_that_are_too_long(data: str) -> None:
+    with pytest.raises(InputError, match="cannot be read: file name too long") as caught:
+        load_task(data)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_file_larger_than_memory_is_not_read(tmp_path: Path) -> None:
+    for name in ("train.csv", "train.json", "train.parquet"):
+        path = tmp_path / name
+        with path.open("wb") as file:
+            file.truncate(1 << 42)
+        with pytest.raises(InputError, match=r"memory does not suffice: 4398\.0 GB are needed at least, and .* GB are"):
+            load_task(path)
 
 
 @pytest.mark.parametrize("data", [["a", "b"], 5, {"train": [1, 2]}, {"train": {"text": ["a"]}}])

@@ -18,7 +18,6 @@ SCANNED: dict[str, tuple[str, str, list[str]]] = {
     "a line break in the header": (".csv", 'text,"la\nbel"\na,1\n', ["a"]),
     "a cell longer than a block": (".csv", f"text,label\n{'a' * BLOCK * 2},1\n", ["a" * BLOCK * 2]),
     "a carriage return inside a cell": (".tsv", "text\tlabel\na\rb\t1\n", ["a\rb"]),
-    "a key that stands twice": (".jsonl", '{"text": "a", "text": "b"}\n', ["b"]),
     "several types": (".jsonl", '{"text": "a"}\n{"text": 1}\n{"text": [true]}\n', ["a", 1, [True]]),
     "truth among decimals": (".jsonl", '{"text": 0.5}\n{"text": true}\n', [0.5, True]),
     "half a character": (".jsonl", '{"text": "\\ud800"}\n', ["\ud800"]),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.base.errors import InputError
 from engine.data.files import read_file
 from engine.data.load import load_task
 from engine.data.rows import Findings
@@ -175,6 +178,48 @@ def test_saved_datasets(tmp_path: Path) -> None:
     both = load_task(tmp_path / "both")
     assert both.name == "both"
     assert both.validation["validation"]["label"][:] == [1, 0, 1]
+
+
+def saved(folder: Path) -> Path:
+    datasets.Dataset.from_list(ROWS * 5).save_to_disk(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("state.json", b"[]"),
+        ("state.json", b"[" * 100_000),
+        ("state.json", b'{"_data_files": [{"filename": 1}]}'),
+        ("dataset_info.json", b"[]"),
+        ("dataset_info.json", b'{"features": 5}'),
+        ("dataset_info.json", b'{"features": {"text": {"_type": "Nothing"}}}'),
+        ("data-00000-of-00001.arrow", b""),
+        ("data-00000-of-00001.arrow", bytes(700)),
+    ],
+)
+def test_damaged_saved_datasets(name: str, content: bytes, tmp_path: Path) -> None:
+    (saved(tmp_path / "rows") / name).write_bytes(content)
+    with pytest.raises(InputError, match="rows: a folder of save_to_disk, but damaged"):
+        read_source(tmp_path / "rows")
+
+
+def test_any_byte_of_a_saved_dataset_may_be_damaged(tmp_path: Path) -> None:
+    """Offsets that lead out of a mapped file ended the process (SIGBUS), other bytes were a traceback."""
+    file = saved(tmp_path / "rows") / "data-00000-of-00001.arrow"
+    whole = file.read_bytes()
+    for place in range(0, len(whole), 7):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with suppress(InputError):
+            load_task(tmp_path / "rows")
+
+
+def test_a_pipe_in_a_saved_dataset_is_not_waited_for(tmp_path: Path) -> None:
+    file = saved(tmp_path / "rows") / "data-00000-of-00001.arrow"
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(InputError, match="a file is needed; got a pipe"):
+        read_source(tmp_path / "rows")
 
 
 # --- objects ---------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
@@ -32,6 +34,7 @@ from engine.pipeline import (
 )
 from engine.pipeline.presets import PRESETS
 from engine.pipeline.read import Format, dump_pipeline, load_pipeline
+from tests.clock import within
 from tests.engine.pipeline.sources import problems, written
 
 fractions = st.floats(0, 1, allow_nan=False)
@@ -183,7 +186,9 @@ def test_unreadable_files_name_file_and_line(tmp_path: Path, name: str, text: st
 def test_another_encoding(tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
     path.write_bytes("# caf\xe9".encode("latin-1"))
-    assert "not UTF-8 text at byte 5" in str(problems(path)[0])
+    assert "p.toml:1: not UTF-8; got byte 0xe9" in str(problems(path)[0])
+    path.write_bytes("[training]\nepochs = 3\n".encode("utf-16-le"))
+    assert "p.toml:1: not UTF-8; got UTF-16LE" in str(problems(path)[0])
 
 
 def test_an_empty_file_is_the_default_pipeline(tmp_path: Path) -> None:
@@ -196,6 +201,98 @@ def test_a_name_that_does_not_exist(tmp_path: Path) -> None:
     assert problems(tmp_path / "mialpha.toml")[0].suggestion == str(tmp_path / "mi_alpha.toml")
     assert problems(tmp_path / "nowhere" / "p.toml")[0].suggestion == ""
     assert problems(tmp_path)[0].got == "a folder"
+
+
+LETTERS = "abcdefghijkl"
+BOMB = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [{', '.join(f'*{a}' for _ in range(9))}]\n" for a, b in pairwise(LETTERS))
+DIGITS = "9" * 5000
+OVERWHELMING: dict[str, tuple[str, str, str]] = {
+    "aliases that double": (
+        "p.yaml",
+        BOMB,
+        "line 2: not valid YAML: aliases are not read here; write out what *a stands",
+    ),
+    "a list in itself": ("p.yaml", "training: &a [*a]", "line 1: not valid YAML: aliases"),
+    "a table in itself": ("p.yaml", "training: &a {epochs: *a}", "line 1: not valid YAML: aliases"),
+    "deep YAML": ("p.yaml", "[" * 50_000, "nested too deeply"),
+    "deep tables of YAML": ("p.yaml", "training: " + "{a: " * 300 + "1" + "}" * 300, "nested too deeply"),
+    "deep TOML": ("p.toml", "a = " + "[" * 40_000 + "]" * 40_000, "nested too deeply"),
+    "deep keys of TOML": ("p.toml", ".".join("a" * 5000) + " = 1", "nested too deeply"),
+    "deep JSON": ("p.json", '{"a":' * 900 + "1" + "}" * 900, "nested too deeply"),
+    "digits in TOML": ("p.toml", f"[training]\nepochs = {DIGITS}", "too many digits"),
+    "digits in YAML": ("p.yaml", f"training: {{epochs: {DIGITS}}}", "no value of type int: '9999"),
+    "digits in JSON": ("p.json", f'{{"training": {{"epochs": {DIGITS}}}}}', "too many digits"),
+    "more than 64 bits": (
+        "p.json",
+        f'{{"training": {{"epochs": {DIGITS[:400]}}}}}',
+        "training.epochs: too large a number",
+    ),
+    "hexadecimal digits": ("p.toml", f"[training]\nepochs = 0x{'f' * 9000}", "training.epochs: too large a number"),
+    "half a character": (
+        "p.json",
+        '{"team": {"kind": "average", "members": ["\\ud800"]}}',
+        "team.members.0: has half a",
+    ),
+    "half a character in YAML": ("p.yaml", '"\\ud800": 1', "a key with half a character"),
+    "no date": ("p.yaml", "training: {epochs: 2020-99-99}", "a whole number is needed; got '2020-99-99'"),
+    "an octal number": ("p.yaml", "training: {epochs: 010}", "a whole number is needed; got 10.0"),
+    "minutes": ("p.yaml", "training: {epochs: 1:30}", "a whole number is needed; got '1:30'"),
+    "a type that is not": ("p.yaml", "training: {epochs: !!bool abc}", "no value of type bool: 'abc'"),
+    "a large file": ("p.toml", "#" * 100_001, "too large for a pipeline; got 100,001 bytes; allowed: at most 100,000"),
+}
+"""Files that took the program minutes, or all of its stack, or meant something else than what they say."""
+
+
+@pytest.mark.parametrize("case", OVERWHELMING)
+def test_files_that_overwhelm_or_mislead_are_refused(case: str, tmp_path: Path) -> None:
+    name, text, words = OVERWHELMING[case]
+    with within(seconds=10):
+        found = problems(written(tmp_path, name, text))
+    assert words in "\n".join(map(str, found))
+    assert len(str(found[0])) < 500
+
+
+@pytest.mark.parametrize("count", [20_000])
+def test_very_many_unknown_keys_are_counted(count: int) -> None:
+    """Each was compared with every known key: 20,000 of them took minutes."""
+    keys = {f"epoch{number}": 1 for number in range(count)}
+    with within(seconds=10):
+        *found, more = problems({"training": keys})
+        *sets, _ = problems("tinybert", tuple(f"training.{key}=1" for key in keys))
+    assert (len(found), str(more)) == (30, f"pipeline: and {count - 30:,} problems more")
+    assert sets[0].place == "--set training.epoch0"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (f"training.epochs={'[' * 50_000}", "--set training.epochs: a whole number is needed"),
+        (f"{'.'.join('a' * 5000)}=1", "--set: the form is key=value"),
+        (f"training.epochs={DIGITS}", "--set training.epochs: a whole number is needed; got inf"),
+        (f"training.epochs={DIGITS[:400]}", "--set training.epochs: too large a number"),
+        ("training.\udcff=1", "--set training.\udcff: a key with half a character"),
+    ],
+    ids=["deep", "deep key", "digits", "400 digits", "half a character"],
+)
+def test_sets_that_overwhelm(text: str, words: str) -> None:
+    assert words in str(problems("tinybert", (text,))[0])
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    assert "a file is needed; got a pipe" in str(problems(tmp_path / "pipe.toml")[0])
+    (tmp_path / "device.toml").symlink_to("/dev/zero")
+    assert "a file is needed; got a device" in str(problems(tmp_path / "device.toml")[0])
+    assert "cannot be read: file name too long" in str(problems("x" * 300 + ".toml")[0])
+
+
+def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    path = written(tmp_path, "p.toml", "")
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    assert str(problems(path)[0]) == f"{path}: cannot be read: permission denied"
 
 
 @pytest.mark.parametrize("text", ["training.epochs", "=3", "training..epochs=3", ".=1"])

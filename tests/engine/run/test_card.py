@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -113,7 +114,7 @@ def test_f1_is_named_by_its_class(tmp_path: Path) -> None:
 def test_baseline_and_warnings_are_told(tmp_path: Path) -> None:
     card = card_for(tmp_path / "student", student_alone_score=0.7, warnings=["The ratio means {little} here: *so*."])
     assert "The same student without a teacher reaches 0.7000." in card.text
-    assert "> The ratio means {little} here: *so*." in card.text
+    assert "> The ratio means {little} here: \\*so\\*." in card.text
 
 
 @pytest.mark.parametrize("name", ["plain", "with: colon", "#hash", "- dash", "'quote", "ümlaut {brace}"])
@@ -151,3 +152,18 @@ def test_who_taught_is_told(tmp_path: Path) -> None:
     assert str(tmp_path) not in card.text
     everyone = card_for(tmp_path / "student", team={**team, "distribution": None}, pipeline=pipeline)
     assert "| who taught | parameters | accuracy |\n| --- | --- | --- |\n| `org/big` |" in everyone.text
+
+
+def test_nothing_from_data_or_names_is_html_or_markdown(tmp_path: Path) -> None:
+    hostile = "<img src=x onerror=alert(1)>[a](http://x)\n# b|`c`\x1b"
+    classes = [{"label": label, "precision": 0.5, "recall": 0.5, "f1": 0.5, "rows": 2} for label in (hostile, "ham")]
+    facts = {"classes": classes, "confusion": [[1, 1], [1, 1]], "verdict": [hostile], "warnings": [hostile]}
+    scores = {who: {hostile: {"f1": 0.5}} for who in ("student", "teacher")}
+    facts |= {"task": hostile, "metric": "f1", "positive": hostile, "split": hostile, "scores": scores, "intervals": {}}
+    card = card_for(tmp_path / "a <b> [c](d)", teacher=hostile, student=hostile, **facts)
+    text, _, _ = card.text.partition("```python")
+    outside = re.sub(r"(?<!\\)`[^`\n]*`", "", text)
+    assert not re.search(r"<\w|\]\(|\x1b|^# b", outside.replace("\\]\\(", "").replace("\\]", ""), re.MULTILINE)
+    assert r"&lt;img src=x onerror=alert(1)&gt;\[a\](http://x)\\n# b\|\`c\`\\x1b" in text
+    assert "# a &lt;b&gt; \\[c\\](d): a student of" in text
+    assert text.count("\n# ") == 1

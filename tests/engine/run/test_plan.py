@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from transformers import AutoConfig, AutoModel
 
+from engine.base import machine
 from engine.base.errors import InputError
-from engine.base.options import FineTuning
+from engine.base.machine import machine_for
+from engine.base.options import FineTuning, RunOptions
 from engine.data.task import Task
 from engine.models.load import save_model
 from engine.pipeline import EMD, MSE, Pipeline, PredictionCE, PredictionMSE, Training
-from engine.run.plan import RunPlan, plan_run
+from engine.run.plan import RunPlan, check_trains, plan_run, weights_of
 from tests.tasks import make_task
 from tests.tokenizers import wordpiece
 from tests.toys import ROWS, save_tiny, toy_task
@@ -179,3 +181,27 @@ def test_the_length_is_what_all_models_can_read(tmp_path: Path) -> None:
     assert plan(task).pipeline.training.max_length == 256
     save_tiny(tmp_path, task, max_position_embeddings=100)
     assert plan(task, teacher=str(tmp_path)).pipeline.training.max_length == 96
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"teacher": "scratch:layers=1000,hidden=100000,heads=10"},
+        {"teacher": "scratch:layers=999999999,hidden=64"},
+        {"student": "scratch:layers=1000,hidden=100000,heads=10"},
+    ],
+)
+def test_models_that_no_memory_holds_are_not_built(more: dict) -> None:
+    with pytest.raises(InputError, match=r"does not suffice: \d+\.\d GB are needed at least, and .* GB are"):
+        plan(**more)
+
+
+def test_what_trains_takes_four_times_its_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, on_cpu = plan(), machine_for(RunOptions(device="cpu"))
+    weights = weights_of(found.teacher.start)
+    monkeypatch.setattr(machine, "SURELY_FREE", 0)
+    monkeypatch.setattr(machine, "free_memory", lambda: 4 * weights)
+    check_trains(found, on_cpu)
+    monkeypatch.setattr(machine, "free_memory", lambda: 4 * weights - 1)
+    with pytest.raises(InputError, match="--teacher: the memory does not suffice"):
+        check_trains(found, on_cpu)

@@ -1,0 +1,216 @@
+"""Bad inputs, made by chance from good ones: pipelines, data files of every kind, and options.
+
+A case is decided by its seed alone. Mutations are of bytes and of words that are known to be hard: depth, digits, half
+characters, escapes, names that lead nowhere.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+
+from autodistill.commands.options import OPTIONS, READING, dashed
+from engine.pipeline.presets import PRESETS
+from engine.pipeline.read import Format, dump_pipeline
+
+HARD = (
+    *(
+        "",
+        " ",
+        "\0",
+        "\r",
+        "\n",
+        "\t",
+        '"',
+        "'",
+        ",",
+        ";",
+        "\\",
+        "[",
+        "]",
+        "{",
+        "}",
+        "&a ",
+        "*a",
+        "<<: ",
+        "!!int ",
+        "---",
+    ),
+    *("[" * 3000, "{a: " * 300, '{"a":' * 3000, "9" * 5000, "9" * 400, "-", "1e999", "nan", "-inf", "0x" + "f" * 9000),
+    *(
+        "\\ud800",
+        "\ufeff",
+        "\u2028",
+        "\x1b[2J",
+        "\x9b31m",
+        "\u202e",
+        "[red]",
+        "é",
+        "好",
+        "👩\u200d🚀",
+        "true",
+        "null",
+        "010",
+    ),
+    *(
+        "2020-99-99",
+        "text",
+        "label",
+        "kind",
+        "names",
+        "features",
+        "a" * 300,
+        "../..",
+        "/dev/zero",
+        "/proc/self/mem",
+        "~",
+    ),
+)
+ROWS = [
+    {"text": f"the soup was {word} {number}", "label": label}
+    for number in range(20)
+    for word, label in (("warm", "good"), ("cold", "bad"))
+]
+TAGGED = [{"tokens": ["the", "soup", str(number)], "tags": ["D", "N", "X"]} for number in range(40)]
+ASKED = [
+    {
+        "id": str(n),
+        "question": "Who?",
+        "context": f"{n}, Ada",
+        "answers": {"text": ["Ada"], "answer_start": [len(f"{n}, ")]},
+    }
+    for n in range(40)
+]
+METADATA = b'{"info": {"features": {"label": {"names": ["bad", "good"], "_type": "ClassLabel"}}}}'
+
+
+def _lines(rows: list[dict[str, object]]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def _delimited(sign: str) -> bytes:
+    rows = [{"text": "text", "label": "label"}, *ROWS]
+    return "".join(f'"{row["text"]}"{sign}{row["label"]}\n' for row in rows).encode()
+
+
+def _parquet() -> bytes:
+    out = io.BytesIO()
+    parquet.write_table(pa.Table.from_pylist(ROWS).replace_schema_metadata({"huggingface": METADATA}), out)
+    return out.getvalue()
+
+
+DATA: dict[str, Callable[[], bytes]] = {
+    "rows.csv": lambda: _delimited(","),
+    "rows.tsv": lambda: _delimited("\t"),
+    "rows.jsonl": lambda: _lines(ROWS),
+    "tagged.jsonl": lambda: _lines(TAGGED),
+    "asked.jsonl": lambda: _lines(ASKED),
+    "rows.json": lambda: json.dumps(ROWS).encode(),
+    "rows.parquet": _parquet,
+}
+"""Kind of file → a good one."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is typed in a folder that holds what it names."""
+
+    arguments: tuple[str, ...]
+
+
+def case(seed: int, home: Path) -> Case:
+    """The case of a seed; its files are written into `home`."""
+    chance = random.Random(seed)
+    made = chance.choice((_pipeline, _data, _data, _folder, _options, _sets))
+    return Case(tuple(made(chance, home)))
+
+
+def mutated(chance: random.Random, data: bytes) -> bytes:
+    """Some bytes changed, cut, doubled or put in."""
+    for _ in range(chance.choice((1, 1, 1, 2, 5))):
+        first = chance.randrange(len(data) + 1)
+        last = min(len(data), first + chance.choice((0, 1, 2, 8, 100, 1000)))
+        hard = chance.choice(HARD).encode()
+        what = chance.choice(
+            (
+                bytes(each ^ 1 << chance.randrange(8) for each in data[first:last]),
+                b"",
+                data[first:last] * chance.choice((2, 50)),
+                hard,
+                hard + data[first:last],
+                bytes([chance.randrange(256)]),
+            )
+        )
+        data = data[:first] + what + data[last:]
+    if chance.random() < 0.05:
+        form = chance.choice(("utf-16", "utf-16-le", "utf-32", "latin-1", "utf-8-sig"))
+        data = data.decode(errors="replace").encode(form, errors="replace")
+    return data
+
+
+def _pipeline(chance: random.Random, home: Path) -> list[str]:
+    form = chance.choice(get_args(Format))
+    text = dump_pipeline(chance.choice([preset.pipeline for preset in PRESETS.values()]), form)
+    path = home / f"pipeline.{form}"
+    path.write_bytes(mutated(chance, text.encode()))
+    return [chance.choice(("validate", "show")), str(path)]
+
+
+def _data(chance: random.Random, home: Path) -> list[str]:
+    name = chance.choice(list(DATA))
+    (home / name).write_bytes(mutated(chance, DATA[name]()))
+    return ["validate", "vanilla_kd", "--data", str(home / name)]
+
+
+def _folder(chance: random.Random, home: Path) -> list[str]:
+    name = chance.choice(list(DATA))
+    (home / f"train{Path(name).suffix}").write_bytes(DATA[name]())
+    second = home / chance.choice(
+        ("dataset.json", "validation.csv", "test.jsonl", "train-00001-of-00002.csv", "state.json")
+    )
+    kind = chance.random()
+    if kind < 0.2:
+        os.mkfifo(second)
+    elif kind < 0.3:
+        second.mkdir()
+    elif kind < 0.4:
+        second.symlink_to(chance.choice((second, home / "nowhere", Path("/dev/zero"), Path("/proc/self/mem"))))
+    else:
+        good = b'{"task": "classification", "label_names": ["bad", "good"], "metric": "accuracy", "name": "soup"}'
+        second.write_bytes(mutated(chance, good if second.suffix == ".json" else DATA["rows.csv"]()))
+    return ["validate", "vanilla_kd", "--data", str(home)]
+
+
+def _hard(chance: random.Random) -> str:
+    """A value as it may be typed: without zeros, which no command line can hold."""
+    return (chance.choice(HARD) + chance.choice(("", "", chance.choice(HARD)))).replace("\0", "\udcff")
+
+
+def _options(chance: random.Random, home: Path) -> list[str]:
+    (home / "rows.csv").write_bytes(DATA["rows.csv"]())
+    names = [dashed(name) for name in READING if OPTIONS[name].type is not bool]
+    chosen = [part for _ in range(chance.choice((1, 2))) for part in (chance.choice(names), _hard(chance))]
+    data = str(home / "rows.csv") if chance.random() < 0.8 else _hard(chance)
+    return ["validate", chance.choice(("vanilla_kd", _hard(chance))), "--data", data, *chosen]
+
+
+def _sets(chance: random.Random, home: Path) -> list[str]:
+    keys = (
+        "training.epochs",
+        "intermediate",
+        "intermediate.kind",
+        "team.members",
+        "augmentation",
+        "weights.prediction",
+    )
+    sets = (f"{chance.choice((*keys, _hard(chance)))}={_hard(chance)}" for _ in range(chance.choice((1, 3))))
+    return ["validate", chance.choice(list(PRESETS)), *(part for each in sets for part in ("--set", each))]
