@@ -12,6 +12,8 @@ from engine.base.errors import InputError, Problem, unknown_name
 from engine.base.files import RESULT_FILE, WORK, hash_of_files
 from engine.base.text import expanded
 
+CONFIG, TOKENIZER, TOKENIZER_CONFIG = "config.json", "tokenizer.json", "tokenizer_config.json"
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.spm", "*.tiktoken")
 
 
@@ -64,7 +66,7 @@ def local_snapshot(name: str, role: str) -> Path:
     place = place_of(role)
     folder = expanded(name)
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
+        if not (folder / CONFIG).is_file():
             raise InputError(_no_model(folder, place, name))
         return folder
     if name.startswith((".", "/", "~")) or name.count("/") > 1 or folder.is_file():

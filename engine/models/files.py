@@ -13,10 +13,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from engine.base.errors import InputError, Problem, shown
-from engine.base.hub import local_snapshot, place_of
+from engine.base.hub import CONFIG, INDEX, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, local_snapshot, place_of
 
-CONFIG, TOKENIZER, TOKENIZER_CONFIG = "config.json", "tokenizer.json", "tokenizer_config.json"
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 TOKENIZER_OBJECTS = (TOKENIZER, TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json")
 VOCABULARIES = ("vocab.txt", "vocab.json", "*.model", "*.spm", "*.tiktoken")
 TOKENIZER_FILES = (*TOKENIZER_OBJECTS, *VOCABULARIES, "merges.txt")

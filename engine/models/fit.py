@@ -13,7 +13,7 @@ from typing import Any
 from transformers import AutoModel, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.base.errors import counted, shown
-from engine.models.files import CONFIG, INDEX, TOKENIZER, WEIGHTS
+from engine.base.hub import CONFIG, INDEX, TOKENIZER, WEIGHTS
 
 LEAST_FILLED = 3, 4  # of the embeddings, by tokens
 POOLER = "pooler"

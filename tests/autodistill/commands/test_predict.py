@@ -12,11 +12,11 @@ import pytest
 
 from autodistill.commands.predict import answer_leaderboard, line, predict, rows_from
 from engine.base.errors import InputError
+from engine.base.hub import TOKENIZER
 from engine.base.options import RunOptions
 from engine.base.progress import SilentReporter
 from engine.data.load import load_task
 from engine.data.task import TaskKind
-from engine.models.files import TOKENIZER
 from engine.models.load import reorder_labels, save_model
 from tests.command_line import LABELS, Answer, assert_one_clear_message, write
 from tests.engine.models.damage import Damage, config, nested, sharded, stored, without, written

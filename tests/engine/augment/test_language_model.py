@@ -14,9 +14,9 @@ from engine.augment.contextual import MaskedWords
 from engine.augment.language_model import in_domain, load_language_model, masked_loss, masking
 from engine.augment.passages import passage_of
 from engine.base.errors import InputError
+from engine.base.hub import TOKENIZER, WEIGHTS
 from engine.base.machine import Machine
 from engine.data.task import Task
-from engine.models.files import TOKENIZER, WEIGHTS
 from engine.models.load import save_model
 from engine.pipeline import Contextual
 from engine.tokens.ragged import NO_LABEL

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from engine.models.files import CONFIG, INDEX, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS
+from engine.base.hub import CONFIG, INDEX, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS
 
 Damage = Callable[[Path], object]
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from engine.base.errors import InputError
-from engine.models.files import CONFIG, DEEPEST, INDEX, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, read_object, weight_files
+from engine.base.hub import CONFIG, INDEX, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS
+from engine.models.files import DEEPEST, read_object, weight_files
 from engine.models.load import load_config, load_pretrained, load_tokenizer, weights_hash
 from tests.clock import within
 from tests.engine.models.damage import (

@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from engine.base.errors import InputError
-from engine.models.files import TOKENIZER, WEIGHTS
+from engine.base.hub import TOKENIZER, WEIGHTS
 from engine.models.fit import is_body
 from engine.models.load import (
     HEADS,

@@ -11,8 +11,8 @@ import pytest
 from transformers import AutoModelForSequenceClassification
 
 from engine.base.errors import InputError
+from engine.base.hub import TOKENIZER
 from engine.base.options import RunOptions
-from engine.models.files import TOKENIZER
 from engine.models.load import save_model
 from engine.run.predictor import load_predictor, rows_of_texts
 from tests.engine.models.damage import Damage, config, sharded, stored, vocabulary, without

@@ -12,10 +12,10 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from engine.base.errors import InputError
+from engine.base.hub import TOKENIZER
 from engine.base.machine import Machine, machine_for
 from engine.base.options import FineTuning, RunOptions
 from engine.evaluation.inference import encode_held_out, scores_on
-from engine.models.files import TOKENIZER
 from engine.models.load import name_labels, save_model
 from engine.models.names import parse_model
 from engine.models.vocabulary import scratch_tokenizer
