@@ -96,7 +96,7 @@ class Translations:
         try:
             with closing(self._open()) as connection:
                 made = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'table'").fetchall()
-                return made in ([], [(TABLE,)]) and connection.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+                return made in ([], [(TABLE,)]) and connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         except sqlite3.OperationalError as error:
             if error.sqlite_errorname in ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_CANTOPEN"):
                 raise
