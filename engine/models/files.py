@@ -13,9 +13,17 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from engine.base.errors import InputError, Problem, shown
-from engine.base.hub import CONFIG, INDEX, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, local_snapshot, place_of
+from engine.base.hub import (
+    CONFIG,
+    INDEX,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    TOKENIZER_OBJECTS,
+    WEIGHTS,
+    local_snapshot,
+    place_of,
+)
 
-TOKENIZER_OBJECTS = (TOKENIZER, TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json")
 VOCABULARIES = ("vocab.txt", "vocab.json", "*.model", "*.spm", "*.tiktoken")
 TOKENIZER_FILES = (*TOKENIZER_OBJECTS, *VOCABULARIES, "merges.txt")
 DISTRIBUTED = "shard-[0-9]*-model-[0-9]*-of-[0-9]*.safetensors"  # transformers prefers these to all others

@@ -1,8 +1,8 @@
 """Whether a tokenizer and weights are those of a model: what transformers makes up in place of what is missing.
 
-Decided here: a vocabulary fills at least three quarters of the embeddings (published ones: 98 %; some rows are left
-over for speed). Weights of the body are never made up, those of the head only where a new one is wanted; a pooler
-counts as a part of the head, for pretraining leaves it out.
+Decided here: a vocabulary fills at least three quarters of the embeddings, of which some may be left over for speed.
+Weights of the body are never made up, those of the head only where a new one is wanted; a pooler counts as a part of
+the head, for pretraining leaves it out.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any
 from transformers import AutoModel, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.base.errors import counted, shown
-from engine.base.hub import CONFIG, INDEX, TOKENIZER, WEIGHTS
+from engine.base.hub import CONFIG, INDEX, TOKENIZER, TOKENIZER_OBJECTS, WEIGHTS
 
 LEAST_FILLED = 3, 4  # of the embeddings, by tokens
 POOLER = "pooler"
@@ -22,16 +22,18 @@ SEVERAL = 3  # names of weights that a message shows
 
 def tokenizer_misfits(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, folder: Path) -> Iterator[str]:
     """Why a tokenizer is not the model's: files are missing, its vocabulary is too small, or it is too large."""
-    kinds = type(tokenizer).vocab_files_names
-    names = [name for kind, name in kinds.items() if kind in ("vocab_file", "merges_file")]
-    whole = (folder / TOKENIZER).is_file() or not tokenizer.is_fast
-    if not whole and (missing := [name for name in names if not (folder / name).is_file()]):
-        yield f"{' and '.join(missing)} or {TOKENIZER} is missing"
-        return
+    names, source = type(tokenizer).vocab_files_names, TOKENIZER
+    if not (folder / TOKENIZER).is_file():
+        needed = [names[kind] for kind in ("vocab_file", "merges_file") if kind in names]
+        if tokenizer.is_fast and (missing := [name for name in needed if not (folder / name).is_file()]):
+            yield f"{' and '.join(missing)} or {TOKENIZER} is missing"
+            return
+        own = (name for name in names.values() if name not in TOKENIZER_OBJECTS)
+        source = ", ".join(name for name in own if (folder / name).is_file())
     rows = getattr(config.get_text_config(), "vocab_size", None)
     if not isinstance(rows, int):
         return
-    vocabulary, source = tokenizer.get_vocab(), TOKENIZER if whole else " and ".join(names)
+    vocabulary = tokenizer.get_vocab()
     if len(vocabulary) * LEAST_FILLED[1] < rows * LEAST_FILLED[0]:
         yield f"{source} holds {counted(len(vocabulary), 'token')}, and the model knows {rows:,}"
     special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
