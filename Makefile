@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test fuzz lint bench clean
+.PHONY: demo test fuzz soak lint bench clean
 
 demo: $(VENV)/installed $(VENV)/demo-teacher
 	$(BIN)/autodistill run demo --max-train 600 --teacher-epochs 6 --teacher-learning-rate 2e-4 --pipeline tinybert --augment none --set training.epochs=8 --set training.learning_rate=3e-4 --student-alone --out runs/demo
@@ -18,7 +18,10 @@ test: $(VENV)/installed-test
 # 10,000 bad inputs made by chance; FUZZ_SEED says which, and a case that fails names its own.
 fuzz: $(VENV)/installed-test
 	@echo "Seed $${FUZZ_SEED:-0}"
-	FUZZ_CASES=$${FUZZ_CASES:-10000} $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal tests/fuzz
+	FUZZ_CASES=$${FUZZ_CASES:-10000} FUZZ_SECONDS=$${FUZZ_SECONDS:-30} $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal tests/fuzz
+
+soak: $(VENV)/installed-test
+	$(BIN)/python -m tests.soak $(ARGS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """Whatever is given, a command ends soon, with 0 or with one message and 2, and leaves its input as it was.
 
-`FUZZ_CASES` says how many cases there are (make fuzz: 10,000), `FUZZ_SEED` which; a case that fails names its seed.
+`FUZZ_CASES` says how many cases there are (make fuzz: 10,000), `FUZZ_SEED` which, `FUZZ_SECONDS` after how many one of
+them hangs, which on a busy machine are more; a case that fails names its seed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ CASES = int(os.environ.get("FUZZ_CASES", "100"))
 FIRST = int(os.environ.get("FUZZ_SEED", "0"))
 TOGETHER = 20
 """Cases of a test, so that 10,000 are no 10,000 lines."""
-SECONDS = 30
+SECONDS = int(os.environ.get("FUZZ_SECONDS", "120"))
 
 
 @contextmanager
