@@ -118,7 +118,7 @@ class RunOptions(Described):
     tensorboard: bool = False
     """Write a TensorBoard log."""
     overwrite: bool = False
-    """Empty a folder that holds another run."""
+    """Replace another run in the folder: what it wrote is removed, and nothing else."""
 
     @property
     def cache(self) -> Path:
