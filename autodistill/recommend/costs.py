@@ -25,7 +25,7 @@ from engine.pipeline.components import MIAlpha
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.team import AutoSKD, AverageTeam
 from engine.run.result import Member, RunCosts
-from engine.run.verdict import WRONG, constant
+from engine.run.verdict import WRONG, constant_answer
 
 if TYPE_CHECKING:
     from autodistill.recommend.request import Request
@@ -154,7 +154,7 @@ def _teacher_warnings(task: Task, facts: Mapping[str, Any]) -> list[str]:
     if task.kind == "classification" and len(set(task.held_out[split]["label"][:])) == 1:
         return found
     if trivial is not None and low <= trivial:
-        always = constant(task.kind, metric, task.labels[task.positive] if metric == "f1" else None)
+        always = constant_answer(task.kind, metric, task.labels[task.positive] if metric == "f1" else None)
         what = f"not clearly above that of {always} ({trivial:.3f})"
         found.append(f"The teacher's {metric} is {score:.3f}, {what}: the distillation ratio means little here.")
     if linear and score <= linear[metric]:

@@ -89,7 +89,7 @@ def _tells_apart(result: RunResult, role: str) -> bool:
     return bounds is not None and classes > 1 and bounds[0] > 1 / classes
 
 
-def constant(kind: TaskKind, metric: str, positive: str | None) -> str:
+def constant_answer(kind: TaskKind, metric: str, positive: str | None) -> str:
     """The one answer whose score is the trivial one, in words; of F1 it is its class."""
     one = "the mean" if kind == "regression" else "the commonest answer"
     return f"always giving {positive if metric == 'f1' else one}"
@@ -104,7 +104,7 @@ def _of_the_commonest_answer(result: RunResult) -> Iterator[str]:
         return
     shown = with_interval(score, result.interval("student", result.metric))
     named = f"The student's {result.named(result.metric)}, {shown},"
-    always = f"that of {constant(result.task_kind, result.metric, result.positive)}, {trivial:.3f}"
+    always = f"that of {constant_answer(result.task_kind, result.metric, result.positive)}, {trivial:.3f}"
     if bounds[0] > trivial:
         yield f"{named} is clearly above {always}."
     elif _tells_apart(result, "student"):
@@ -172,7 +172,7 @@ def _of_the_teacher(result: RunResult) -> Iterator[str]:
     between = f" ({100 * bounds[0]:.0f} % to {100 * bounds[1]:.0f} %)" if bounds else ""
     kept = f"{100 * ratio:.0f} %{between} of the teacher's {result.named(result.metric)}, {result.teacher_score:.3f}"
     if not _learned(result, "teacher"):
-        above = constant(result.task_kind, result.metric, result.positive)
+        above = constant_answer(result.task_kind, result.metric, result.positive)
         kept += f", which is itself not clearly above that of {above}, so that this says little"
     yield f"It keeps {kept}." if ratio > 0 else f"It keeps nothing of the teacher's score, {result.teacher_score:.3f}."
 
