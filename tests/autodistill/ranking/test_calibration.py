@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from autodistill.evaluation.leave_one_out import leave_one_out
@@ -13,6 +14,7 @@ from autodistill.ranking.mixed import fit_mixed
 from autodistill.ranking.past import RunTable, target
 from autodistill.ranking.simple import mean_rank
 from tests.autodistill.made_up import everywhere_the_same, made_up
+from tests.reference import calibration as reference
 
 
 @pytest.fixture(name="table", scope="module")
@@ -26,24 +28,12 @@ def test_equal_weights_give_plain_quantiles() -> None:
     np.testing.assert_allclose(found, np.quantile(values, [0.1, 0.5, 0.9]), atol=1e-2)
 
 
-def slow_quantile(values: list[float], weights: list[float], level: float) -> float:
-    """Each value stands at the middle of its weight; between two of them a straight line."""
-    rows = sorted(zip(values, weights, strict=True))
-    total = sum(weights)
-    middles = [(sum(w for _, w in rows[:row]) + rows[row][1] / 2) / total for row in range(len(rows))]
-    for row in range(1, len(rows)):
-        if middles[row - 1] <= level <= middles[row]:
-            share = (level - middles[row - 1]) / (middles[row] - middles[row - 1])
-            return rows[row - 1][0] + share * (rows[row][0] - rows[row - 1][0])
-    return rows[0][0] if level < middles[0] else rows[-1][0]
-
-
 @pytest.mark.parametrize("size", [1, 2, 7, 50])
 def test_weighted_quantiles(size: int) -> None:
     dice = np.random.default_rng(size)
     values, weights = dice.standard_normal(size), dice.uniform(0.1, 3, size)
     levels = (0.0, 0.05, 0.3, 0.5, 0.9, 1.0)
-    expected = [slow_quantile(values.tolist(), weights.tolist(), level) for level in levels]
+    expected = [reference.quantile(values.tolist(), weights.tolist(), level) for level in levels]
     np.testing.assert_allclose(weighted_quantiles(values, weights, levels), expected)
 
 
@@ -66,6 +56,39 @@ def test_without_a_way_between_them_the_gap_is_unknown(table: RunTable, bilstm: 
     assert np.isnan(gaps(replace(table, runs=runs, datasets=datasets))).all()
     ratios = calibrate(table, target(table.runs).to_numpy())(np.zeros(3), np.full(3, np.nan))
     assert np.isfinite(ratios).all()
+
+
+@pytest.fixture(name="uneven", scope="module")
+def _uneven(table: RunTable) -> RunTable:
+    """Datasets of 1 to 18 runs, with gaps of 4 to 37 %, two of them unknown; some runs have no ratio."""
+    runs, dice = table.runs[table.runs.dataset.isin([f"set{place}" for place in range(6)])], np.random.default_rng(0)
+    kept = [group.head(size) for (_, group), size in zip(runs.groupby("dataset"), (1, 2, 5, 9, 12, 18), strict=True)]
+    runs = pd.concat(kept).reset_index(drop=True)
+    levels = {"set0": 0.57, "set1": 0.86, "set2": 0.7, "set3": 0.89, "set4": np.nan, "set5": 0.8}
+    runs = runs.assign(bilstm_score=runs.dataset.map(levels), ratio=runs.ratio - 0.1 * dice.random(len(runs)))
+    runs.loc[[4, 30], "ratio"] = np.nan
+    return replace(table, runs=runs, datasets={})
+
+
+@pytest.mark.parametrize("datasets", [6, 3, 2, 1])
+def test_ratios_are_those_of_the_naive_reference(uneven: RunTable, datasets: int) -> None:
+    names = [f"set{place}" for place in range(6)][-datasets:]
+    table = replace(uneven, runs=uneven.runs[uneven.runs.dataset.isin(names)].reset_index(drop=True))
+    standings = np.random.default_rng(1).standard_normal(len(table.runs))
+    calibration = calibrate(table, standings)
+
+    columns = zip(
+        *(table.runs[name] for name in ("dataset", "ratio", "bilstm_score", "teacher_score")), standings, strict=True
+    )
+    names = ("dataset", "ratio", "bilstm", "teacher", "standing")
+    past, usual = reference.learned([dict(zip(names, row, strict=True)) for row in columns])
+    for name in ("standing", "gap", "loss", "weight"):
+        np.testing.assert_allclose(calibration.past[name], [run[name] for run in past], err_msg=name)
+    np.testing.assert_allclose([calibration.middle_gap, calibration.widening], [usual, reference.widening(past)])
+
+    asked, own = np.array([-2.5, -0.4, 0.0, 0.3, 1.9]), np.array([0.05, 0.3, np.nan, 0.1, 0.4])
+    expected = [reference.widened(past, usual, *each) for each in zip(asked, own, strict=True)]
+    np.testing.assert_allclose(calibration(asked, own), expected, rtol=1e-6)
 
 
 def test_a_higher_standing_gets_a_higher_ratio(table: RunTable) -> None:
