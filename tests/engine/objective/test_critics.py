@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from engine.objective import critics
 from engine.objective.critics import CRITIC, MLPTowers, StackedLinear, TransformerTowers
 from engine.pipeline import MLPCritic, TransformerCritic
 from tests.reference import critics as naive
@@ -100,7 +101,35 @@ def test_the_transformer_looks_at_other_tokens_and_the_perceptron_does_not():
         assert same != looks
 
 
+def test_attention_is_computed_in_full_precision_and_every_row_attends_to_something(monkeypatch):
+    towers, (hidden, mask) = build("transformer", torch.float32), batch(torch.float32)
+    mask[1] = False
+    seen = []
+
+    def spy(query, key, value, attn_mask):
+        seen.append((query.dtype, torch.is_autocast_enabled("cpu"), attn_mask))
+        return attend(query, key, value, attn_mask=attn_mask)
+
+    attend = critics.F.scaled_dot_product_attention
+    monkeypatch.setattr(critics.F, "scaled_dot_product_attention", spy)
+    with torch.autocast("cpu", torch.bfloat16):
+        towers(hidden, mask)
+    for dtype, mixed, attendable in seen:
+        assert (dtype, mixed) == (torch.float32, False)
+        rows = torch.tensor([[True] * 5, [True] * 5, [True] * 3 + [False] * 2])  # padding only where there is no token
+        assert torch.equal(attendable.flatten(1), rows.repeat(2, 1))
+    assert len(seen) == len(towers.layers)
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_weights_of_sixteen_bits_need_no_autocast(kind):
+    given = batch(torch.bfloat16)
+    assert build(kind, torch.bfloat16)(*given).dtype == torch.bfloat16
+
+
 def test_sizes_follow_the_spec():
+    (only,) = (part for part in MLPTowers(MLPCritic(layers=1), 12, 5).modules() if isinstance(part, StackedLinear))
+    assert tuple(only.weight.shape) == (5, 12, 128)
     assert len(TransformerTowers(TransformerCritic(layers=3), 12, 1).layers) == 3
     parts = [part for part in MLPTowers(MLPCritic(layers=4), 12, 5).modules() if isinstance(part, StackedLinear)]
     assert [tuple(part.weight.shape) for part in parts] == [(5, 12, 512), (5, 512, 512), (5, 512, 512), (5, 512, 128)]

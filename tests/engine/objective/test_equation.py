@@ -11,7 +11,7 @@ from engine.base.errors import InputError
 from engine.data.task import TASK_KINDS
 from engine.models.forward import Features, TeacherNeeds
 from engine.objective import critics, equation, mapping, prediction
-from engine.objective.equation import Objective, hard_label_only
+from engine.objective.equation import Objective, hard_label_only, outputs_only
 from engine.pipeline import (
     CE,
     EMD,
@@ -300,6 +300,15 @@ def test_plain_fine_tuning_needs_no_teacher(task):
     assert {name: value.item() for name, value in terms.items()} == pytest.approx({"hard_label": expected})
     assert objective.parameter_groups(0.01, 5e-5) == []
     assert not objective.aligned
+
+
+def test_outputs_alone_are_compared_as_the_prediction_says():
+    student, teacher, labels, totals = batch()
+    terms = outputs_only("classification", PredictionMSE(), Weights(prediction=2.0, hard_label=0.0))(
+        student, teacher, labels, totals
+    )
+    expected = 2 * (student.logits - teacher.logits).square().mean().item()
+    assert {name: value.item() for name, value in terms.items()} == pytest.approx({"prediction": expected})
 
 
 @pytest.mark.parametrize(("spec", "rate"), [(MSE(), 5e-5), (MIAlpha(critic=CRITIC), 5e-4)])

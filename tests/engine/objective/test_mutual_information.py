@@ -254,6 +254,15 @@ def test_tokens_are_drawn_from_the_valid_ones(limit, drawn):
     assert objective._draw(student.mask).tolist() == first.tolist()
 
 
+def test_a_loss_that_is_only_asked_for_always_draws_the_same_tokens():
+    objective, (student, _) = module(CRITICS[1], "token", max_tokens=5).eval(), sides()
+    before = torch.get_rng_state()
+    first, second = objective._draw(student.mask), objective._draw(student.mask)
+    assert first.tolist() == second.tolist()
+    assert first.tolist() != student.mask.flatten().nonzero()[:5, 0].tolist(), "drawn, not the first ones"
+    assert torch.equal(torch.get_rng_state(), before), "training goes on as if nothing had been asked"
+
+
 def test_token_level_values_are_the_mean_over_drawn_tokens():
     objective, (student, teacher) = module(CRITICS[1], "token"), sides()
     values = objective(student, teacher)

@@ -67,6 +67,21 @@ def test_kl_is_zero_and_cross_entropy_the_entropy_where_both_agree():
     torch.testing.assert_close(mse(logits, logits), torch.zeros(3, dtype=torch.float64))
 
 
+@pytest.mark.parametrize(("kind", "loss"), [("ce", cross_entropy), ("kl", kl), ("mse", mse)])
+def test_by_default_there_is_no_temperature_and_every_class_counts(kind, loss):
+    student, teacher = torch.randn(2, 4, generator=torch.Generator().manual_seed(0))
+    assert loss(student, teacher).item() == pytest.approx(
+        naive.prediction(kind, student.tolist(), teacher.tolist()), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("valid", [1, 2, 3])
+def test_the_mean_is_over_the_classes_that_count(valid):
+    student, teacher = torch.tensor([1.0, 2.0, 5.0]), torch.tensor([4.0, 2.5, 3.0])
+    found = mse(student, teacher, torch.arange(3) < valid)
+    assert found.item() == pytest.approx((student - teacher)[:valid].square().mean().item())
+
+
 def test_cross_entropy_and_kl_have_the_same_gradient():
     student, teacher, *_ = batch("classification")
     gradients = []
