@@ -135,7 +135,7 @@ class Kept:
         return None if found is None else np.array(found)
 
     def known(self, what: str, answer: Callable[[], Any], *about: Any) -> Any:
-        """What it answers to a question, from what is kept where it was asked before: plain values, as JSON has them."""
+        """What it answers to a question, as JSON has it; from what is kept where that was asked before."""
         made_by = maker(Path(__file__).parents[1], LIBRARIES)
         folder = kept(self.cache, "fits", self.name, _facts(self.past), what, *about, made_by)
         if not intact(folder, self.reporter):
