@@ -109,7 +109,7 @@ class Kept:
     def _rank(self) -> Rank:
         if self.name not in AGAIN:
             return self._fit()
-        return AGAIN[self.name](self.past, self._known("learned", lambda: self._fit().learned))
+        return AGAIN[self.name](self.past, self.known("learned", lambda: self._fit().learned))
 
     def _fit(self) -> Any:
         if self.announced:
@@ -120,21 +120,22 @@ class Kept:
     def __call__(self, candidates: RunTable) -> np.ndarray:
         columns = sorted({*self.past.runs.columns, *MODEL_COLUMNS})  # a candidate has more that nobody looks at
         asked = _facts(replace(candidates, runs=candidates.runs.reindex(columns=columns)))
-        return np.array(self._known("answers", lambda: self._rank(candidates).tolist(), asked))
+        return np.array(self.known("answers", lambda: self._rank(candidates).tolist(), asked))
 
     @property
     def features(self) -> tuple[str, ...] | None:
         """The feature sets of datasets that it uses; None where it does not choose any."""
-        found = self._known("features", lambda: getattr(self._rank, "features", None))
+        found = self.known("features", lambda: getattr(self._rank, "features", None))
         return None if found is None else tuple(found)
 
     @property
     def left_out(self) -> np.ndarray | None:
         """The standing of each past run without its dataset (n,); None where it takes fitting again."""
-        found = self._known("left out", lambda: _listed(getattr(self._rank, "left_out", None)))
+        found = self.known("left out", lambda: _listed(getattr(self._rank, "left_out", None)))
         return None if found is None else np.array(found)
 
-    def _known(self, what: str, answer: Callable[[], Any], *about: Any) -> Any:
+    def known(self, what: str, answer: Callable[[], Any], *about: Any) -> Any:
+        """What it answers to a question, as JSON has it; from what is kept where that was asked before."""
         made_by = maker(Path(__file__).parents[1], LIBRARIES)
         folder = kept(self.cache, "fits", self.name, _facts(self.past), what, *about, made_by)
         if not intact(folder, self.reporter):
@@ -174,12 +175,15 @@ def _agreement(name: str, table: RunTable, pair: tuple[str, str], cache: Path, r
     """Of a predictor that sees nothing of the dataset left out, not even when it chooses its features and variances."""
     if len(table.names) < 2:  # nothing is left to learn from
         return Agreement()
-    stage, parts = f"{name}, each dataset left out", []
-    reporter.start(stage, len(table.names), unit="datasets")
-    for dataset, _, standings in folds(kept_fit(name, cache, reporter), table):
-        parts.append(table.runs[table.runs.dataset == dataset].assign(standing=standings))
-        reporter.advance(stage)
-    reporter.finish(stage)
-    runs = pd.concat(parts)
-    inside = runs[of_pair(runs, pair)]
-    return Agreement(*(rank_correlations(each, each.standing.to_numpy()) for each in (runs, inside)))
+
+    def measured() -> list[dict[str, float]]:
+        stage, parts = f"{name}, each dataset left out", []
+        reporter.start(stage, len(table.names), unit="datasets")
+        for dataset, _, standings in folds(kept_fit(name, cache, reporter), table):
+            parts.append(table.runs[table.runs.dataset == dataset].assign(standing=standings))
+            reporter.advance(stage)
+        reporter.finish(stage)
+        runs = pd.concat(parts)
+        return [rank_correlations(each, each.standing.to_numpy()) for each in (runs, runs[of_pair(runs, pair)])]
+
+    return Agreement(*Kept(name, table, cache, reporter).known("agreement", measured, *pair))
