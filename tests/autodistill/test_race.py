@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from autodistill.history.store import Store
-from autodistill.race import _repeated, folder_name, rule, run_picks, rungs
+from autodistill.race import Outcome, _repeated, folder_name, rule, run_picks, rungs
 from autodistill.recommend.record import Pick
 from autodistill.recommend.request import Request
 from engine import Pipeline, distill
@@ -17,7 +21,7 @@ from engine.base.progress import SilentReporter
 from engine.data.task import Task
 from engine.run.result import RunResult
 from tests.autodistill.commands.records import a_recommendation
-from tests.records import lasting
+from tests.records import lasting, made_record
 from tests.toys import toy_task
 
 TEACHER, STUDENT = "scratch:layers=2,hidden=32,heads=2", "layers:1"
@@ -102,6 +106,157 @@ def test_the_rule_is_said() -> None:
     )
 
 
+# --- who goes on: an engine that follows a script --------------------------------------------------------
+
+
+def leave(result: RunResult, folder: Path) -> None:
+    """The record of a run in its folder."""
+    folder.mkdir(parents=True)
+    (folder / "result.json").write_text(result.to_json(), "utf-8")
+
+
+class Script:
+    """Stands in for the engine: pick → its scores after each epoch; None: it fails there, which ends it."""
+
+    def __init__(self, request: Request, entrants: list[Pick], scores: list[list[float | None]]) -> None:
+        self.scores = {folder_name(request, pick): own for pick, own in zip(entrants, scores, strict=True)}
+        self.asked: list[tuple[int, int | None, tuple[float, float] | None]] = []
+        self.rank = {folder_name(request, pick): pick.rank for pick in entrants}
+
+    def distilled(
+        self,
+        request: Request,
+        student: str,
+        pipeline: object,
+        out: Path,
+        reporter: object,
+        until: int | None,
+        ratio: Any,
+    ) -> RunResult:
+        assert (student, out.parent, request.task.notes) == (STUDENT, request.out, ())
+        self.asked.append((self.rank[out.name], until, ratio))
+        own = self.scores[out.name]
+        reached = own[:until]
+        if None in reached:
+            leave(made_record(out.name, status="failed", reason="NaN"), out)
+            raise RunError("NaN")
+        history = [{"epoch": place, "scores": {"accuracy": score}} for place, score in enumerate(reached, 1)]
+        best = max(range(len(reached)), key=lambda place: (reached[place] or 0, -place))
+        status = "ok" if len(reached) == len(own) else "pruned"
+        return made_record(out.name, status=status, history=history, best_epoch=best + 1, student_score=reached[best])
+
+
+def told(scores: list[list[float | None]]) -> tuple[list[tuple[int, str, int]], list[tuple[int, int | None]]]:
+    """Successive halving: (rank, status, epochs) from the best to the worst, and (rank, epoch) as asked for."""
+    epochs, count = min(len(own) for own in scores), len(scores)
+    stops = sorted({-(-epochs // 2**half) for half in (1, 2, 3) if 2 ** (half - 1) < count} - {epochs})
+    going, asked, state = [*range(count)], [], {}
+    for stop in [*stops, None]:
+        for rank in going:
+            if state.get(rank, ("", 0))[0] == "ok":
+                continue
+            asked.append((rank + 1, stop))
+            reached = scores[rank][:stop]
+            status = "failed" if None in reached else "ok" if len(reached) == len(scores[rank]) else "pruned"
+            best = -1.0 if None in reached else max(score or 0.0 for score in reached)
+            state[rank] = (status, best, 0 if None in reached else len(reached))
+        if stop is not None:
+            order = sorted(going, key=lambda rank: (-state[rank][1], rank))
+            going = sorted(rank for rank in order[: -(-len(order) // 2)] if state[rank][0] != "failed")
+    ended = sorted(range(count), key=lambda rank: (state[rank][0] != "ok", -state[rank][1], list(state).index(rank)))
+    return [(rank + 1, state[rank][0], state[rank][2]) for rank in ended], asked
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_better_half_goes_on(seed: int, tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    dice = np.random.default_rng(seed)
+    epochs = [int(dice.choice([3, 6, 16]))] * int(dice.integers(1, 9))
+    if seed % 3 == 0:
+        epochs[0] += 2  # one that has more of them
+    entrants = picks(task, *({"epochs": each, "learning_rate": 1e-4 * place} for place, each in enumerate(epochs, 1)))
+    scores: list[list[float | None]] = [(dice.integers(1, 8, each) / 10).tolist() for each in epochs]
+    if seed % 4 == 0 and len(scores) > 1:
+        scores[-1][int(dice.integers(len(scores[-1])))] = None
+    whole = race(replace(task, notes=("a note",)), tmp_path / "race")
+    script = Script(whole, entrants, scores)
+    monkeypatch.setattr("autodistill.race.distilled", script.distilled)
+    expected, asked = told(scores)
+
+    outcomes = run_picks(whole, entrants, ear := Ear())
+    found = [(each.pick.rank, each.result.status, len(each.result.history)) for each in outcomes]
+    assert found == expected
+    assert [each[:2] for each in script.asked] == asked
+    assert ear.messages.count("a note") == 1
+    recorded = {result.identity: result.status for result in Store(str(tmp_path / "s.db")).runs()}
+    assert recorded == {folder_name(whole, each.pick): each.result.status for each in outcomes}
+    for each in outcomes:
+        if each.result.status == "pruned":
+            assert RunResult.read(each.folder) == each.result
+            line = f"pick {each.pick.rank} is stopped: accuracy {each.score:.4f} after epoch {each.result.epochs}"
+            assert line in ear.messages
+
+
+def test_a_predicted_interval_is_compared_with_what_came_out(
+    tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other, third = picks(task)
+    one = one.model_copy(update={"ratio_low": 0.8, "ratio_high": 0.95})
+    third = third.model_copy(update={"ratio_low": 0.8})
+    whole, entrants = race(task, tmp_path / "race"), [one, other, third]
+    script = Script(whole, entrants, [[0.5] * 4] * 3)
+    monkeypatch.setattr("autodistill.race.distilled", script.distilled)
+    run_picks(whole, entrants, Ear())
+    assert {(rank, ratio) for rank, _, ratio in script.asked} == {(1, (0.8, 0.95)), (2, None), (3, None)}
+
+
+def test_when_every_pick_fails_the_first_reason_is_said(
+    tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, entrants = race(task, tmp_path / "race"), picks(task)[:2]
+    monkeypatch.setattr("autodistill.race.distilled", Script(whole, entrants, [[None] * 4] * 2).distilled)
+    with pytest.raises(RunError, match="^every pick failed; the first one: NaN$"):
+        run_picks(whole, entrants, ear := Ear())
+    assert ear.messages[1:] == [
+        text
+        for rank in (1, 2)
+        for text in (f"pick {rank}: {entrants[rank - 1].words}, to epoch 2", f"pick {rank} failed: NaN")
+    ]
+
+
+@pytest.mark.parametrize("status", [None, "pruned"])
+def test_an_error_that_left_no_failed_record_is_not_hidden(
+    status: str | None, tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(request: Request, student: str, pipeline: object, out: Path, *more: object) -> RunResult:
+        if status:
+            leave(made_record(out.name, status=status), out)
+        raise RunError("the disk is full")
+
+    monkeypatch.setattr("autodistill.race.distilled", broken)
+    with pytest.raises(RunError, match="^the disk is full$"):
+        run_picks(race(task, tmp_path / "race"), picks(task), Ear())
+
+
+def test_an_outcome_is_judged_by_the_set_that_selects() -> None:
+    scores = {"teacher": {"validation": {"accuracy": 0.8}, "test": {"accuracy": 0.5}}}
+    history = [{"scores": {"accuracy": score}} for score in (0.5, 0.6, 0.4)]
+    stages = {"teacher": 100.0, "signals": 1.0, "search": 2.0, "student": 4.0, "measuring": 50.0}
+    known = {"history": history, "best_epoch": 2, "scores": scores, "selected_on": "validation"}
+    result = made_record(**known, stage_seconds=stages)
+    outcome = Outcome(cast(Pick, None), result, Path("run"))
+    assert (outcome.score, outcome.ratio, outcome.seconds) == (0.6, pytest.approx(0.75), 7.0)
+    for changed in ({"selected_on": "test2"}, {"scores": {}}, {"scores": {"teacher": {}}}, {"selected_on": None}):
+        assert Outcome(cast(Pick, None), made_record(**known | changed), Path("run")).ratio is None
+    failed = Outcome(cast(Pick, None), made_record(**known, status="failed"), Path("run"))
+    assert failed.score == -math.inf
+    unknown = Outcome(cast(Pick, None), made_record(student_score=None), Path("run"))
+    assert (unknown.score, unknown.ratio, unknown.seconds) == (-math.inf, None, 0.0)
+
+
+# --- whole races -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
 def test_a_race(tmp_path: Path, task: Task) -> None:
     ear, entrants = Ear(), picks(task)
     outcomes = run_picks(race(task, tmp_path / "race"), entrants, ear)
@@ -134,6 +289,7 @@ def test_a_race(tmp_path: Path, task: Task) -> None:
     assert again.worked == {}
 
 
+@pytest.mark.slow
 def test_a_race_beside_students_alone_repeats_nothing(tmp_path: Path, task: Task) -> None:
     """A pick that was stopped is compared with no Bi-LSTM, and lacks nothing: it was trained again from its start."""
     whole = race(task, tmp_path / "race").model_copy(update={"student_alone": True})
@@ -148,6 +304,7 @@ def test_a_race_beside_students_alone_repeats_nothing(tmp_path: Path, task: Task
 STILL = {"epochs": 6, "learning_rate": 1e-12}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("early", "ends"), [(1, [(2, "ok"), (3, "pruned")]), (2, [(6, "ok"), (2, "ok")])])
 def test_a_pick_that_stops_early_has_ended(early: int, ends: list[tuple[int, str]], tmp_path: Path, task: Task) -> None:
     """Before the race halves: it competes with its best epoch, is recorded once and not run again. Scores are tied."""
@@ -164,6 +321,7 @@ def test_a_pick_that_stops_early_has_ended(early: int, ends: list[tuple[int, str
     assert again.worked == {}
 
 
+@pytest.mark.slow
 def test_a_pick_that_fails_does_not_stop_the_others(
     tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
