@@ -108,6 +108,7 @@ def test_many_runs_of_one_dataset_do_not_outvote_the_others() -> None:
     assert means.mse > means.mi_alpha
 
 
+@pytest.mark.slow
 def test_it_finds_that_the_best_component_depends_on_the_dataset() -> None:
     table = made_up(by_size, datasets=12)
     found, simple = leave_one_out(mixed, table), leave_one_out(mean_rank, table)
@@ -116,6 +117,7 @@ def test_it_finds_that_the_best_component_depends_on_the_dataset() -> None:
     assert means(simple)["spearman"] < 0.2
 
 
+@pytest.mark.slow
 def test_where_nothing_depends_on_the_dataset_it_is_as_good_as_the_mean_rank() -> None:
     table = made_up(everywhere_the_same)
     found, simple = leave_one_out(mixed, table), leave_one_out(mean_rank, table)
@@ -123,6 +125,7 @@ def test_where_nothing_depends_on_the_dataset_it_is_as_good_as_the_mean_rank() -
     assert means(found)["spearman"] > means(simple)["spearman"] - 0.03
 
 
+@pytest.mark.slow
 def test_descriptors_that_decide_nothing_do_not_hide_the_one_that_does() -> None:
     """It takes more datasets than where descriptors differ in nothing else."""
     table = made_up(by_size, datasets=14, distracting=True)
