@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test fuzz soak lint bench clean
+.PHONY: demo test fuzz soak mutants lint bench clean
 
 demo: $(VENV)/installed $(VENV)/demo-teacher
 	$(BIN)/autodistill run demo --max-train 600 --teacher-epochs 6 --teacher-learning-rate 2e-4 --pipeline tinybert --augment none --set training.epochs=8 --set training.learning_rate=3e-4 --student-alone --out runs/demo
@@ -22,6 +22,11 @@ fuzz: $(VENV)/installed-test
 
 soak: $(VENV)/installed-test
 	$(BIN)/python -m tests.soak $(ARGS)
+
+# Hours: thousands of small changes of the code, each of which some test should notice. ARGS names modules.
+mutants: $(VENV)/installed-test
+	$(PIP) --editable '.[mutants]'
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
