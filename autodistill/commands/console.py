@@ -126,14 +126,12 @@ def handled(as_json: bool = False, resume: str = "") -> Iterator[None]:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
         raise SystemExit(1) from None
-    except OSError as error:
-        if error.filename is None:
+    except (MemoryError, RuntimeError, OSError, ImportError) as error:
+        if reason := out_of_memory(error):
+            _failed(reason, 1, as_json)
+        if not isinstance(error, OSError) or error.filename is None:
             raise
         _failed(f"{error.filename}: {error.strerror}", 2 if error.errno in WRONG_NAMES else 1, as_json)
-    except (MemoryError, RuntimeError) as error:
-        if not (reason := out_of_memory(error)):
-            raise
-        _failed(reason, 1, as_json)
     except KeyboardInterrupt:
         stopped(resume)
 
