@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -117,8 +117,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def folder_written_atomically(path: Path) -> Iterator[Path]:
-    """The same for a folder, which is empty at first; an older one at `path` is replaced."""
+def folder_written_atomically(path: Path, stays: Callable[[Path], bool] = lambda path: False) -> Iterator[Path]:
+    """The same for a folder, which is empty at first; an older one at `path` is replaced, unless it `stays`."""
     aside = path.with_name(f".{path.name}.part")
     with disk_errors(path.parent):
         shutil.rmtree(aside, ignore_errors=True)
@@ -127,6 +127,8 @@ def folder_written_atomically(path: Path) -> Iterator[Path]:
             yield aside
             for file in filter(Path.is_file, aside.rglob("*")):
                 _sync(file)
+            if stays(path):
+                return
             remove(path)
             aside.replace(path)
             sync_folder(path.parent)
@@ -177,7 +179,8 @@ def unsealed(record: Any) -> Any:
 
 
 def _seal(record: Mapping[str, Any]) -> str:
-    return f"{zlib.crc32(json.dumps(record, sort_keys=True).encode()):08x}"
+    as_read = json.loads(json.dumps(record))  # where all keys are texts, which sort otherwise than numbers
+    return f"{zlib.crc32(json.dumps(as_read, sort_keys=True).encode()):08x}"
 
 
 def checksum(path: Path) -> str:

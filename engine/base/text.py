@@ -28,7 +28,6 @@ PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "a zip archive", b"PAR1": "Parquet
 """How files begin that hold no text."""
 DEEPEST = 100
 """Objects and lists of JSON inside each other; far more than these, and parsers overflow the stack."""
-STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 """Bracket of JSON → how it changes the depth."""
 OTHERS = bytes(set(range(256)) - STEPS.keys())
@@ -152,8 +151,7 @@ def read_json(text: str) -> Any:
             raise json.JSONDecodeError(f"the key {key!r} stands twice", text, max(text.rfind(json.dumps(key)), 0))
         return found
 
-    many = text.count("[") + text.count("{") > DEEPEST
-    if many and depth_of(text.encode(errors="surrogatepass")) > DEEPEST:
+    if is_deep(text.encode(errors="surrogatepass")):
         raise json.JSONDecodeError("nested too deeply", text, 0)
     try:
         return json.loads(text, object_pairs_hook=unique)
@@ -163,6 +161,11 @@ def read_json(text: str) -> Any:
         raise json.JSONDecodeError("a number has too many digits", text, 0) from error
 
 
+def is_deep(data: bytes) -> bool:
+    """Whether a text in JSON, or one of its lines, is deeper than `DEEPEST`; with few brackets it cannot be."""
+    return data.count(b"[") + data.count(b"{") > DEEPEST and depth_of(data) > DEEPEST
+
+
 def depth_of(data: bytes) -> int:
     """How many objects and lists of JSON stand inside each other at most.
 
@@ -170,5 +173,6 @@ def depth_of(data: bytes) -> int:
         >>> depth_of(b'{"a": [1, "]]["]}'), depth_of(b"[[[")
         (2, 3)
     """
-    brackets = STRING.sub(b"", data).translate(None, OTHERS)
-    return max(accumulate(map(STEPS.__getitem__, brackets)), default=0)
+    unescaped = data.replace(rb"\\", b"").replace(rb"\"", b"")
+    outside = b"".join(unescaped.split(b'"')[::2])  # of strings
+    return max(accumulate(map(STEPS.__getitem__, outside.translate(None, OTHERS))), default=0)

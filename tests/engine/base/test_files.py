@@ -143,6 +143,11 @@ def test_a_sealed_record_comes_back(tmp_path: Path) -> None:
         read_sealed(tmp_path / "absent.json")
 
 
+def test_a_record_with_many_numbers_as_keys_is_whole(tmp_path: Path) -> None:
+    write_sealed(tmp_path / "run.json", {"ended": {number: number / 3 for number in range(25)}})
+    assert read_sealed(tmp_path / "run.json") == {"ended": {str(number): number / 3 for number in range(25)}}
+
+
 @pytest.mark.parametrize("content", [b"", b"[1, 2]", b"3", b"null", b"[" * 100_000, b'{"identity": "a"}', b"\xff"])
 def test_what_is_no_sealed_record_is_damaged(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_bytes(content)
