@@ -97,6 +97,16 @@ def free_memory() -> int:
     return max(min(free), 0)
 
 
+def free_on(device: torch.device) -> int | None:
+    """Bytes of a GPU's memory that this process may still take, those too that torch holds for it; None elsewhere."""
+    import torch
+
+    if device.type != "cuda":
+        return None
+    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # after an earlier run, say
+    return torch.cuda.mem_get_info(device)[0] + held
+
+
 def check_memory(place: str, needed: int, free: int | None = None) -> None:
     """Raises an `InputError` with the numbers where so many bytes are not free.
 

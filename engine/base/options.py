@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.base.spec import Described, Seed
+from engine.base.text import expanded, in_home
 
 Precision = Literal["auto", "bf16", "fp16", "float32"]
 LEARNING_RATES = ((256, 3e-4), (512, 1e-4))
@@ -122,6 +123,6 @@ class RunOptions(Described):
 
     @property
     def cache(self) -> Path:
-        """The cache folder; not created by asking."""
-        default = Path.home() / ".cache" / "autodistiller"
-        return Path(os.path.expanduser(self.cache_dir or os.environ.get("AUTODISTILLER_CACHE") or default))
+        """The cache folder; not created by asking. An `InputError` where none is named and the user has no home."""
+        named = self.cache_dir or os.environ.get("AUTODISTILLER_CACHE")
+        return expanded(named) if named else in_home(".cache/autodistiller", "--cache-dir")

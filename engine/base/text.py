@@ -24,8 +24,8 @@ MARKS = {b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32", b"\xff\xf
 """How files in other forms of Unicode begin."""
 FORMS = {"x0x0": "utf-16le", "0x0x": "utf-16be", "x000": "utf-32le", "000x": "utf-32be"}
 """Which of four bytes are zero in files without a mark."""
-PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "a zip archive", b"PAR1": "Parquet", b"ARROW1": "Arrow"}
-"""How files begin that hold no text."""
+PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "a zip archive", b"PAR1\x15": "Parquet", b"ARROW1\0\0": "Arrow"}
+"""How files begin that hold no text; `PAR1` alone may be the name of a column."""
 DEEPEST = 100
 """Objects and lists of JSON inside each other; far more than these, and parsers overflow the stack."""
 STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
@@ -70,6 +70,23 @@ def regular_file(path: Path) -> int:
 def expanded(name: str | Path) -> Path:
     """The path of a name; `~` is the home of a user, where there is such a one."""
     return Path(os.path.expanduser(name))
+
+
+def in_home(path: str, place: str) -> Path:
+    """A path below the user's home.
+
+    Args:
+        path: Relative to the home.
+        place: Option that names another one, for the message.
+
+    Raises:
+        InputError: The user has no home, as in a container under a number that nobody has.
+    """
+    try:
+        return Path.home() / path
+    except RuntimeError as error:
+        what = "this user has no home folder, where it would be"
+        raise InputError.of(place, what, suggestion="Name another place, or set HOME.") from error
 
 
 def unreadable(path: Path, error: Exception) -> InputError:
