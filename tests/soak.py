@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.base.files import SEAL
 from tests.records import lasting
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,8 +49,8 @@ FULL = "full disk"
 MARK = "AUTODISTILLER_SOAK"  # in the environment of every process that a job begins
 GRACE = 60  # seconds in which what was stopped must be gone, and no process of it left
 LONGEST = 900  # seconds; a job that takes longer hangs
-TIMED = {"costs", "picks", "pareto", "students", "seconds", "made_at"}
-"""Keys of a recommendation that follow from measured times, which differ."""
+TIMED = {"costs", "picks", "pareto", "students", "seconds", "made_at", SEAL}
+"""Keys of a recommendation that follow from measured times, which differ; the last is the checksum over all."""
 
 
 @dataclass

@@ -85,7 +85,7 @@ def in_home(path: str, place: str) -> Path:
     try:
         return Path.home() / path
     except RuntimeError as error:
-        what = "this user has no home folder, where it would be"
+        what = "nothing is named here, and this user has no home folder"
         raise InputError.of(place, what, suggestion="Name another place, or set HOME.") from error
 
 

@@ -208,7 +208,7 @@ def test_without_a_home_it_must_be_named(tmp_path: Path, monkeypatch: pytest.Mon
     for name in ("AUTODISTILLER_STORE", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
     assert str(store_url("/here.db")) == "sqlite:////here.db"
-    with pytest.raises(InputError, match="--store: this user has no home folder"):
+    with pytest.raises(InputError, match="--store: nothing is named here, and this user has no home"):
         store_url()
 
 

@@ -77,7 +77,7 @@ def test_without_a_home_the_cache_must_be_named(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Path, "home", nobodys)
     monkeypatch.delenv("AUTODISTILLER_CACHE", raising=False)
     assert RunOptions(cache_dir=str(tmp_path)).cache == tmp_path
-    with pytest.raises(InputError, match="--cache-dir: this user has no home folder"):
+    with pytest.raises(InputError, match="--cache-dir: nothing is named here, and this user has no home"):
         _ = RunOptions().cache
     monkeypatch.setenv("AUTODISTILLER_CACHE", str(tmp_path))
     assert RunOptions().cache == tmp_path
