@@ -9,7 +9,7 @@ whoever may write into the cache decides what is read there, so it must be the u
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,15 @@ from pathlib import Path
 from filelock import FileLock
 
 from engine.base.errors import InputError
-from engine.base.files import checksum, disk_errors, folder_written_atomically, hash_of, hash_of_files, remove
+from engine.base.files import (
+    checksum,
+    disk_errors,
+    folder_written_atomically,
+    hash_of,
+    hash_of_files,
+    remove,
+    taken_for_damage,
+)
 from engine.base.progress import Reporter
 
 LAYOUT = 3  # of the files in the cache
@@ -104,7 +112,7 @@ def _alone(folder: Path) -> FileLock:
 
 
 def _is_whole(folder: Path) -> bool:
-    with suppress(OSError, ValueError):
+    with taken_for_damage(ValueError):
         return (folder / SUMS).read_text("utf-8") == _sums(folder)
     return False
 

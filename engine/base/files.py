@@ -7,7 +7,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,11 @@ REFUSALS = {
 """What a disk refuses → in words."""
 SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Those that more room ends."""
+PASSING = (
+    *(errno.EIO, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN),
+    *(errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV, errno.ENOTCONN),
+)
+"""What reading a file may raise that tells of the machine or its network, not of what stands in the file."""
 SQLITE = {"database or disk is full": errno.ENOSPC, "disk I/O error": errno.EIO}
 """How SQLite says them; other libraries use the system's words."""
 
@@ -76,6 +81,22 @@ def _in_words(number: int, folder: Path | None, needed: int | None) -> str:
     wanted = "" if needed is None else f", and {in_megabytes(needed)} are needed"
     free = in_megabytes(shutil.disk_usage(there).free)
     return f"{what}: {free} are free there{wanted}. With more room the same command goes on."
+
+
+@contextmanager
+def taken_for_damage(*kinds: type[Exception]) -> Iterator[None]:
+    """Suppresses what reading a damaged file raises: errors of these kinds, and of the system.
+
+    But not those that pass (`PASSING`, no memory): what is kept outlasts them, and must not be made anew for them.
+    """
+    damage: tuple[type[Exception], ...] = (OSError, *kinds)
+    try:
+        yield
+    except MemoryError:
+        raise
+    except damage as error:
+        if isinstance(error, OSError) and error.errno in PASSING:
+            raise
 
 
 def in_megabytes(size: int) -> str:
@@ -155,13 +176,11 @@ def read_sealed(path: Path) -> dict[str, Any] | None:
     Raises:
         FileNotFoundError: There is none.
     """
-    try:
+    path.stat()
+    with taken_for_damage(ValueError, TypeError, AttributeError, RecursionError):
         record = json.loads(path.read_text("utf-8"))
         return unsealed(record) if SEAL in record else None
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        return None
+    return None
 
 
 def unsealed(record: Any) -> Any:
@@ -193,8 +212,8 @@ def checksum(path: Path) -> str:
 
 
 def has_checksum(path: Path, expected: str) -> bool:
-    """Whether a file is there, can be read, and has this checksum."""
-    with suppress(OSError):
+    """Whether a file is there and has this checksum."""
+    with taken_for_damage():
         return checksum(path) == expected
     return False
 

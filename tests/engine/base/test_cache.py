@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -118,6 +119,23 @@ def test_what_was_damaged_is_removed_and_said(damage: str, tmp_path: Path) -> No
     assert not cache.intact(folder, ear)
     assert len(ear.messages) == 1
     assert cache.intact(kept_here(tmp_path), ear)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.EMFILE, errno.ESTALE])
+def test_what_cannot_be_read_now_is_not_removed(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network disk that is away for a moment costs no teacher of hours."""
+    folder = kept_here(tmp_path)
+    with monkeypatch.context() as patched, pytest.raises(OSError, match=os.strerror(number)):
+        patched.setattr(Path, "open", raising(OSError(number, os.strerror(number))))
+        cache.intact(folder, Messages())
+    assert cache.intact(folder, Messages())
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    return fail
 
 
 def test_what_a_system_leaves_behind_is_no_damage(tmp_path: Path) -> None:

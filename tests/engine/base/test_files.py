@@ -19,6 +19,7 @@ from engine.base.files import (
     disk_errors,
     folder_bytes,
     folder_written_atomically,
+    has_checksum,
     hash_of,
     hash_of_files,
     read_sealed,
@@ -141,6 +142,21 @@ def test_a_sealed_record_comes_back(tmp_path: Path) -> None:
     assert read_sealed(tmp_path / "run.json") == RECORD
     with pytest.raises(FileNotFoundError):
         read_sealed(tmp_path / "absent.json")
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "no"), PermissionError(errno.EACCES, "no"), MemoryError()])
+def test_a_record_that_cannot_be_read_now_is_not_damaged(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    path = tmp_path / "run.json"
+    write_sealed(path, RECORD)
+    monkeypatch.setattr(Path, "open", fail)
+    for read in (lambda: read_sealed(path), lambda: has_checksum(path, "")):
+        with pytest.raises(type(error)):
+            read()
 
 
 def test_a_record_with_many_numbers_as_keys_is_whole(tmp_path: Path) -> None:
