@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from engine.base.errors import AutoDistillerError, DiskError
+from engine.base.errors import AutoDistillerError, DiskError, in_bytes
 
 RESULT_FILE = "result.json"  # the record beside a student
 WORK = ".work"  # in the folder of a run: what only an unfinished one needs
@@ -78,8 +78,8 @@ def _in_words(number: int, folder: Path | None, needed: int | None) -> str:
     what = f"the disk of {there} {REFUSALS[number]}"
     if number not in SPACE:
         return f"{what} ({os.strerror(number)})"
-    wanted = "" if needed is None else f", and {in_megabytes(needed)} are needed"
-    free = in_megabytes(shutil.disk_usage(there).free)
+    wanted = "" if needed is None else f", and {in_bytes(needed)} are needed"
+    free = in_bytes(shutil.disk_usage(there).free)
     return f"{what}: {free} are free there{wanted}. With more room the same command goes on."
 
 
@@ -97,16 +97,6 @@ def taken_for_damage(*kinds: type[Exception]) -> Iterator[None]:
     except damage as error:
         if isinstance(error, OSError) and error.errno in PASSING:
             raise
-
-
-def in_megabytes(size: int) -> str:
-    """Bytes for people.
-
-    Example:
-        >>> in_megabytes(1_234_567_890), in_megabytes(4_096)
-        ('1,234.6 MB', '0.0 MB')
-    """
-    return f"{size / 1e6:,.1f} MB"
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock
 
-from engine.base.errors import InputError, counted
+from engine.base.errors import InputError, counted, in_bytes
 from engine.base.options import RunOptions
 from engine.base.progress import Reporter, SilentReporter
 
@@ -115,7 +115,7 @@ def check_memory(place: str, needed: int, free: int | None = None) -> None:
     """
     there = free_memory() if free is None and needed > SURELY_FREE else free
     if there is not None and needed > there:
-        what = f"the memory does not suffice: {in_gb(needed)} are needed at least, and {in_gb(there)} are free"
+        what = f"the memory does not suffice: {in_bytes(needed)} are needed at least, and {in_bytes(there)} are free"
         raise InputError.of(place, what)
 
 
@@ -123,27 +123,17 @@ def out_of_memory(error: BaseException) -> str:
     """What an allocation that failed asked for, and what there is, in words; empty for any other error.
 
     Example:
-        >>> out_of_memory(RuntimeError("can't allocate memory: you tried to allocate 8000000000 bytes"))[:57]
-        'the memory does not suffice: 8.0 GB more are needed, and '
+        >>> out_of_memory(RuntimeError("can't allocate memory: you tried to allocate 8000000000 bytes"))[:55]
+        'the memory does not suffice: 8 GB more are needed, and '
     """
     text = str(error)
     if not isinstance(error, MemoryError) and not ALLOCATION.search(text):
         return ""
     asked = ASKED.search(text)
-    needed = f"{in_gb(float(asked[1]) * UNITS[asked[2]])} more are needed, and " if asked else ""
+    needed = f"{in_bytes(float(asked[1]) * UNITS[asked[2]])} more are needed, and " if asked else ""
     of_device = FREE.search(text)
     free = float(of_device[1]) * UNITS[of_device[2]] if of_device else free_memory()
-    return f"the memory does not suffice: {needed}{in_gb(free)} are free"
-
-
-def in_gb(count: float) -> str:
-    """Bytes in words.
-
-    Example:
-        >>> in_gb(12_345_678_901), in_gb(2_000_000)
-        ('12.3 GB', '0.002 GB')
-    """
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e9:g} GB"
+    return f"the memory does not suffice: {needed}{in_bytes(free)} are free"
 
 
 def choose_precision(requested: str, device: torch.device) -> str:

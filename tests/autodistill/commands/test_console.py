@@ -43,10 +43,10 @@ def raising(error: BaseException) -> Callable[[], None]:
         (PermissionError(13, "Permission denied", "/out"), 2, "Error: /out: Permission denied"),
         (OSError(36, "File name too long", "/out"), 2, "Error: /out: File name too long"),
         (OSError(5, "Input/output error", "/out"), 1, "Error: the disk of / fails (Input/output error)"),
-        (MemoryError("Unable to allocate 7.45 GiB for an array"), 1, "not suffice: 8.0 GB more are needed, and "),
+        (MemoryError("Unable to allocate 7.45 GiB for an array"), 1, "not suffice: 8 GB more are needed, and "),
         (MemoryError(), 1, "Error: the memory does not suffice: "),
-        (RuntimeError(f"DefaultCPUAllocator: can't allocate memory: {TRIED}"), 1, "suffice: 4000.0 GB more are needed"),
-        (RuntimeError(f"CUDA out of memory. {ON_GPU}"), 1, "suffice: 2.1 GB more are needed, and 1.6 GB are free"),
+        (RuntimeError(f"DefaultCPUAllocator: can't allocate memory: {TRIED}"), 1, "suffice: 4,000 GB more are needed"),
+        (RuntimeError(f"CUDA out of memory. {ON_GPU}"), 1, "suffice: 2.15 GB more are needed, and 1.61 GB are free"),
         (KeyboardInterrupt(), 130, "Stopped. Go on like this."),
     ],
 )

@@ -215,7 +215,7 @@ WRITERS: dict[str, Callable[[Path], Any]] = {"text": lambda path: path.write_tex
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_full_disk_is_named_whoever_writes(writer: str, tmp_path: Path) -> None:
-    words = "is full: [0-9,.]+ MB are free there. With more room the same command goes on."
+    words = "is full: [0-9,.]+ [kMG]B are free there. With more room the same command goes on."
     deep = tmp_path / "deep"
     deep.mkdir()
     with pytest.raises(DiskError, match=f"the disk of {deep} {words}"), written_atomically(deep / "file") as aside:
@@ -262,7 +262,7 @@ def test_what_a_disk_refuses_is_said(error: Exception, words: str, tmp_path: Pat
 
 
 def test_what_is_needed_is_said(tmp_path: Path) -> None:
-    words = r"MB are free there, and 2\.5 MB are needed\. With more room the same command"
+    words = r"are free there, and 2\.5 MB are needed\. With more room the same command"
     with pytest.raises(DiskError, match=words), disk_errors(tmp_path, needed=2_500_000):
         raise OSError(errno.ENOSPC, "no")
 

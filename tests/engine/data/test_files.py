@@ -201,5 +201,5 @@ def test_more_rows_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert path.stat().st_size < rows / 10
     monkeypatch.setattr(machine, "SURELY_FREE", 0)
     monkeypatch.setattr(machine, "free_memory", lambda: rows)
-    with pytest.raises(InputError, match=r"not suffice: 0\.002 GB are needed at least, and 0\.001 GB are free"):
+    with pytest.raises(InputError, match=r"not suffice: 2 MB are needed at least, and 1 MB are free"):
         read_file(path, Findings())

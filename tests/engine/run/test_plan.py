@@ -192,7 +192,7 @@ def test_the_length_is_what_all_models_can_read(tmp_path: Path) -> None:
     ],
 )
 def test_models_that_no_memory_holds_are_not_built(more: dict) -> None:
-    with pytest.raises(InputError, match=r"does not suffice: \d+\.\d GB are needed at least, and .* GB are"):
+    with pytest.raises(InputError, match=r"does not suffice: [\d.,]+ GB are needed at least, and .* are free"):
         plan(**more)
 
 
