@@ -24,7 +24,8 @@ from sqlalchemy.pool import NullPool
 from autodistill.datasets.descriptors import Descriptors
 from autodistill.datasets.words import WordCounts
 from engine.base.errors import InputError
-from engine.base.text import expanded, in_home
+from engine.base.options import in_home
+from engine.base.text import expanded
 from engine.run import result as records
 from engine.run.result import RunResult
 

@@ -72,23 +72,6 @@ def expanded(name: str | Path) -> Path:
     return Path(os.path.expanduser(name))
 
 
-def in_home(path: str, place: str) -> Path:
-    """A path below the user's home.
-
-    Args:
-        path: Relative to the home.
-        place: Option that names another one, for the message.
-
-    Raises:
-        InputError: The user has no home, as in a container under a number that nobody has.
-    """
-    try:
-        return Path.home() / path
-    except RuntimeError as error:
-        what = "nothing is named here, and this user has no home folder"
-        raise InputError.of(place, what, suggestion="Name another place, or set HOME.") from error
-
-
 def unreadable(path: Path, error: Exception) -> InputError:
     """The error of a file or folder that the system does not give."""
     reason = getattr(error, "strerror", None) or str(error)
