@@ -32,6 +32,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from engine.base.files import SEAL
 from tests.records import lasting
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,8 +51,8 @@ FULL, LITTLE = "full disk", "little memory"
 MARK = "AUTODISTILLER_SOAK"  # in the environment of every process that a job begins
 GRACE = 60  # seconds in which what was stopped must be gone, and no process of it left
 LONGEST = 900  # seconds; a job that takes longer hangs
-TIMED = {"costs", "picks", "pareto", "students", "seconds", "made_at"}
-"""Keys of a recommendation that follow from measured times, which differ."""
+TIMED = {"costs", "picks", "pareto", "students", "seconds", "made_at", SEAL}
+"""Keys of a recommendation that follow from measured times, which differ; the last is the checksum over all."""
 
 
 @dataclass
@@ -227,6 +228,9 @@ def left_by(place: Path) -> dict[str, Any]:
         elif file.name == "recommendation.json":
             record = json.loads(file.read_text("utf-8"))
             found[name] = {key: value for key, value in record.items() if key not in TIMED}
+            found[name]["picked"] = [
+                [pick[key] for key in ("rank", "key", "student", "ratio")] for pick in record["picks"]
+            ]
     return found
 
 

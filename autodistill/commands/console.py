@@ -36,7 +36,7 @@ AT_MOST = "at most"
 """Before the time that is left of a training that may stop early."""
 WRONG_NAMES = (
     *(errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP),
-    *(errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.EACCES, errno.EPERM),
 )
 """What is wrong with a name that was given: it is too long, leads nowhere, or may not be read or written."""
 _speaks = int(os.environ.get("RANK", "0")) == 0

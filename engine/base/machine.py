@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock
 
-from engine.base.errors import InputError, counted
+from engine.base.errors import InputError, counted, in_bytes
 from engine.base.options import RunOptions
 from engine.base.progress import Reporter, SilentReporter
 
@@ -101,6 +101,16 @@ def free_memory() -> int:
     return max(min(free), 0)
 
 
+def free_on(device: torch.device) -> int | None:
+    """Bytes of a GPU's memory that this process may still take, those too that torch holds for it; None elsewhere."""
+    import torch
+
+    if device.type != "cuda":
+        return None
+    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # after an earlier run, say
+    return torch.cuda.mem_get_info(device)[0] + held
+
+
 def check_memory(place: str, needed: int, free: int | None = None) -> None:
     """Raises an `InputError` with the numbers where so many bytes are not free.
 
@@ -109,7 +119,7 @@ def check_memory(place: str, needed: int, free: int | None = None) -> None:
     """
     there = free_memory() if free is None and needed > SURELY_FREE else free
     if there is not None and needed > there:
-        what = f"the memory does not suffice: {in_units(needed)} are needed at least, and {in_units(there)} are free"
+        what = f"the memory does not suffice: {in_bytes(needed)} are needed at least, and {in_bytes(there)} are free"
         raise InputError.of(place, what)
 
 
@@ -117,30 +127,20 @@ def out_of_memory(error: BaseException) -> str:
     """What an allocation that failed asked for, and what there is, in words; empty for any other error.
 
     Example:
-        >>> out_of_memory(RuntimeError("can't allocate memory: you tried to allocate 8000000000 bytes"))[:57]
-        'the memory does not suffice: 8.0 GB more are needed, and '
+        >>> out_of_memory(RuntimeError("can't allocate memory: you tried to allocate 8000000000 bytes"))[:55]
+        'the memory does not suffice: 8 GB more are needed, and '
     """
     text = str(error)
     if not isinstance(error, MemoryError) and not ALLOCATION.search(text):
         return ""
     asked = ASKED.search(text)
-    needed = f"{in_units(float(asked[1]) * UNITS[asked[2]])} more are needed, and " if asked else ""
+    needed = f"{in_bytes(float(asked[1]) * UNITS[asked[2]])} more are needed, and " if asked else ""
     of_device = FREE.search(text)
     try:
         free = float(of_device[1]) * UNITS[of_device[2]] if of_device else free_memory()
     except MemoryError:  # to ask takes some, too
         free = 0
-    return f"the memory does not suffice: {needed}{in_units(free)} are free"
-
-
-def in_units(count: float) -> str:
-    """Bytes in words.
-
-    Example:
-        >>> in_units(12_345_678_901), in_units(2_345_678), in_units(0)
-        ('12.3 GB', '2.3 MB', '0.0 MB')
-    """
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
+    return f"the memory does not suffice: {needed}{in_bytes(free)} are free"
 
 
 def choose_precision(requested: str, device: torch.device) -> str:

@@ -1,0 +1,19 @@
+"""What the soak compares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.base.files import write_sealed
+from tests.soak import left_by
+
+
+def recommendation(folder: Path, seconds: float, students: list[str], task: str = "films") -> Path:
+    write_sealed(folder / "out" / "recommendation.json", {"seconds": seconds, "students": students, "task": task})
+    return folder
+
+
+def test_a_recommendation_is_the_same_whatever_its_times(tmp_path: Path) -> None:
+    first = left_by(recommendation(tmp_path / "a", 1.0, ["small"]))
+    assert left_by(recommendation(tmp_path / "b", 2.5, [])) == first
+    assert left_by(recommendation(tmp_path / "c", 1.0, ["small"], task="books")) != first
