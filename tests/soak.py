@@ -53,6 +53,8 @@ GRACE = 60  # seconds in which what was stopped must be gone, and no process of 
 LONGEST = 900  # seconds; a job that takes longer hangs
 TIMED = {"costs", "picks", "pareto", "students", "seconds", "made_at", SEAL}
 """Keys of a recommendation that follow from measured times, which differ; the last is the checksum over all."""
+PICKED = ("rank", "key", "student", "ratio")
+"""Of a pick, what does not."""
 
 
 @dataclass
@@ -228,9 +230,7 @@ def left_by(place: Path) -> dict[str, Any]:
         elif file.name == "recommendation.json":
             record = json.loads(file.read_text("utf-8"))
             found[name] = {key: value for key, value in record.items() if key not in TIMED}
-            found[name]["picked"] = [
-                [pick[key] for key in ("rank", "key", "student", "ratio")] for pick in record["picks"]
-            ]
+            found[name]["picks"] = [[pick[key] for key in PICKED] for pick in record["picks"]]
     return found
 
 
