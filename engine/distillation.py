@@ -42,6 +42,8 @@ from engine.tokens.examples import cut_in_words
 from engine.training.batches import TrainingData
 from engine.training.loop import Stage, measured_best, train
 
+LESS_MEMORY = "a smaller training.batch_size with more training.gradient_accumulation takes less"
+
 
 def distill(
     data: Any,
@@ -113,8 +115,7 @@ def distill(
         except (MemoryError, RuntimeError) as error:
             if not (what := out_of_memory(error)):
                 raise
-            advice = "a smaller training.batch_size with more training.gradient_accumulation takes less"
-            raise RunError(f"{what}; {advice}") from error
+            raise RunError(f"{what}; {LESS_MEMORY}") from error
         except RunError as error:
             if known is None and not isinstance(error, DiskError):  # with which nothing is wrong with the run
                 folder.close(record_of(run, status="failed", reason=str(error)))

@@ -1,11 +1,11 @@
 """Stops runs, searches, races and recommendations at random until they end: nothing may be lost, nothing differ.
 
-    python -m tests.soak [--stops 100] [--seed 0] [--disk MEGABYTES]
+    python -m tests.soak [--stops 100] [--seed 0] [--disk MEGABYTES] [--memory MEGABYTES]
 
 Each job is first carried out undisturbed. Then it is begun again elsewhere and stopped at random moments, by SIGKILL,
-SIGTERM or SIGINT, or because its disk is full, and the same command goes on, until it ends by itself. What it leaves
-must be what the undisturbed one left, and no process of it may live on. A disk of its own is mounted for it where this
-is allowed (as root, on Linux); elsewhere no disk gets full.
+SIGTERM or SIGINT, because its disk is full or its memory little; the same command goes on, until it ends by itself.
+What it leaves must be what the undisturbed one left, and no process of it may live on. A disk of its own is mounted
+where this is allowed (as root, on Linux); elsewhere no disk gets full, and no memory is little.
 
 Prints a line a stop, at the end a table; ends with 1 where anything was lost, differs or lives on.
 """
@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -27,9 +28,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from engine.base.files import SEAL
 from tests.records import lasting
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,12 +47,14 @@ JOBS = {
     "a recommendation": ("recommend", *USUAL, "--out", "out"),
 }
 STOPS = {each.name: each for each in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)}
-FULL = "full disk"
+FULL, LITTLE = "full disk", "little memory"
 MARK = "AUTODISTILLER_SOAK"  # in the environment of every process that a job begins
 GRACE = 60  # seconds in which what was stopped must be gone, and no process of it left
 LONGEST = 900  # seconds; a job that takes longer hangs
-TIMED = {"costs", "picks", "pareto", "students", "seconds", "made_at"}
-"""Keys of a recommendation that follow from measured times, which differ."""
+TIMED = {"costs", "picks", "pareto", "students", "seconds", "made_at", SEAL}
+"""Keys of a recommendation that follow from measured times, which differ; the last is the checksum over all."""
+PICKED = ("rank", "key", "student", "ratio")
+"""Of a pick, what does not."""
 
 
 @dataclass
@@ -67,6 +72,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--disk", type=int, default=64, help="megabytes of the disk that gets full")
     parser.add_argument("--jobs", nargs="+", choices=JOBS, default=list(JOBS))
+    parser.add_argument("--memory", type=int, default=700, help="megabytes of which a job may take 40 to 100 %%")
     given = parser.parse_args()
     dice, outcomes = random.Random(given.seed), {name: Outcome() for name in given.jobs}
     with tempfile.TemporaryDirectory() as folder:
@@ -76,7 +82,7 @@ def main() -> None:
             for name, outcome in outcomes.items():
                 with disk(Path(folder) / "disturbed", given.disk) as (place, may_fill):
                     shutil.copy(Path(folder) / "data.csv", place)
-                    stopped(place, name, *whole[name], dice, outcome, may_fill)
+                    stopped(place, name, *whole[name], dice, outcome, given.memory * may_fill)
     print(f"\nseed {given.seed}")
     for name, outcome in outcomes.items():
         kinds = ", ".join(f"{count} {kind}" for kind, count in outcome.stops.items())
@@ -112,8 +118,8 @@ def undisturbed(folder: Path, name: str) -> tuple[dict[str, Any], float]:
     return left_by(place), time.monotonic() - began
 
 
-def begun(place: Path, arguments: tuple[str, ...]) -> subprocess.Popen[str]:
-    """A command in a session of its own, with cache and store in its folder."""
+def begun(place: Path, arguments: tuple[str, ...], memory: int | None = None) -> subprocess.Popen[str]:
+    """A command in a session of its own, with cache and store in its folder, and so many bytes of memory."""
     kept = {"AUTODISTILLER_CACHE": str(place / "cache"), "AUTODISTILLER_STORE": str(place / "store.db")}
     environment = os.environ | kept | {MARK: str(place), "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
@@ -125,21 +131,24 @@ def begun(place: Path, arguments: tuple[str, ...]) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=memory and partial(resource.setrlimit, resource.RLIMIT_DATA, (memory, memory)),
     )
 
 
 def stopped(
-    place: Path, name: str, whole: dict[str, Any], seconds: float, dice: random.Random, outcome: Outcome, may_fill: bool
+    place: Path, name: str, whole: dict[str, Any], seconds: float, dice: random.Random, outcome: Outcome, memory: int
 ) -> None:
-    """Carries out a job in a folder, stopping it at random; notes what is wrong."""
+    """Carries out a job in a folder, stopping it at random; notes what is wrong. With no memory, no disk is full."""
     end = time.monotonic() + 20 * LONGEST
     while time.monotonic() < end:
-        process = begun(place, JOBS[name])
-        how = dice.choice([*STOPS, FULL] if may_fill else [*STOPS])
+        how = dice.choice([*STOPS, FULL, LITTLE] if memory else [*STOPS])
+        process = begun(place, JOBS[name], round(dice.uniform(0.4, 1) * memory * 1e6) if how == LITTLE else None)
         try:
-            _, said = process.communicate(timeout=dice.uniform(0.1, 1.0) * seconds)
+            _, said = process.communicate(timeout=LONGEST if how == LITTLE else dice.uniform(0.1, 1.0) * seconds)
+            disturbed = how == LITTLE and process.returncode != 0
         except subprocess.TimeoutExpired:
-            said = stop(process, place, how)
+            said, disturbed = stop(process, place, how), True
+        if disturbed:
             outcome.stops[how] += 1
             print(f"{name}: {how}, ended with {process.returncode}", flush=True)
             if "Traceback" in said:
@@ -221,6 +230,7 @@ def left_by(place: Path) -> dict[str, Any]:
         elif file.name == "recommendation.json":
             record = json.loads(file.read_text("utf-8"))
             found[name] = {key: value for key, value in record.items() if key not in TIMED}
+            found[name]["picks"] = [[pick[key] for key in PICKED] for pick in record["picks"]]
     return found
 
 

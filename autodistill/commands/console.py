@@ -36,7 +36,7 @@ AT_MOST = "at most"
 """Before the time that is left of a training that may stop early."""
 WRONG_NAMES = (
     *(errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP),
-    *(errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.EACCES, errno.EPERM),
 )
 """What is wrong with a name that was given: it is too long, leads nowhere, or may not be read or written."""
 _speaks = int(os.environ.get("RANK", "0")) == 0
@@ -126,14 +126,12 @@ def handled(as_json: bool = False, resume: str = "") -> Iterator[None]:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
         raise SystemExit(1) from None
-    except OSError as error:
-        if error.filename is None:
+    except (MemoryError, RuntimeError, OSError, ImportError) as error:
+        if reason := out_of_memory(error):
+            _failed(reason, 1, as_json)
+        if not isinstance(error, OSError) or error.filename is None:
             raise
         _failed(f"{error.filename}: {error.strerror}", 2 if error.errno in WRONG_NAMES else 1, as_json)
-    except (MemoryError, RuntimeError) as error:
-        if not (reason := out_of_memory(error)):
-            raise
-        _failed(reason, 1, as_json)
     except KeyboardInterrupt:
         stopped(resume)
 

@@ -184,7 +184,7 @@ class _Command(TyperCommand):
             values = given.get(parameter.name or "")
             some = values if isinstance(values, list) else [values]
             if parameter.name not in MAY_BE_EMPTY and any(isinstance(each, str) and not each.strip() for each in some):
-                what = "nothing stands here; leave it out for the default"
+                what = "this is empty; leave it out for the default"
                 hint = getattr(parameter, "metavar", None) or parameter.opts[0]
                 raise typer.BadParameter(what, param_hint=hint)
         return super().parse_args(ctx, args)

@@ -24,6 +24,7 @@ from sqlalchemy.pool import NullPool
 from autodistill.datasets.descriptors import Descriptors
 from autodistill.datasets.words import WordCounts
 from engine.base.errors import InputError
+from engine.base.options import in_home
 from engine.base.text import expanded
 from engine.run import result as records
 from engine.run.result import RunResult
@@ -73,10 +74,9 @@ def store_url(given: str | None = None) -> URL:
         (sqlite:///runs.db, postgresql+psycopg://localhost/runs)
 
     Raises:
-        InputError: A URL is malformed.
+        InputError: A URL is malformed; or no store is named, and the user has no home.
     """
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    chosen = given or os.environ.get("AUTODISTILLER_STORE") or str(data / "autodistiller" / "store.db")
+    chosen = given or os.environ.get("AUTODISTILLER_STORE") or str(_default())
     if "://" not in chosen:
         return URL.create("sqlite", database=str(expanded(chosen)))
     try:
@@ -84,6 +84,11 @@ def store_url(given: str | None = None) -> URL:
     except (ArgumentError, ValueError) as error:  # neither says more; the text may hold a password
         scheme = chosen.partition("://")[0]
         raise InputError.of("--store", "the store cannot be opened: a malformed URL", f"{scheme}://…") from error
+
+
+def _default() -> Path:
+    data = os.environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else in_home(".local/share", "--store")) / "autodistiller" / "store.db"
 
 
 def without_secrets(url: URL) -> str:

@@ -9,7 +9,7 @@ whoever may write into the cache decides what is read there, so it must be the u
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,15 @@ from pathlib import Path
 from filelock import FileLock
 
 from engine.base.errors import InputError
-from engine.base.files import checksum, disk_errors, folder_written_atomically, hash_of, hash_of_files, remove
+from engine.base.files import (
+    checksum,
+    disk_errors,
+    folder_written_atomically,
+    hash_of,
+    hash_of_files,
+    remove,
+    taken_for_damage,
+)
 from engine.base.progress import Reporter
 
 LAYOUT = 3  # of the files in the cache
@@ -47,36 +55,39 @@ def maker(code: Path = CODE, libraries: tuple[str, ...] = LIBRARIES) -> str:
 def kept(root: Path, kind: str, *identity: object) -> Path:
     """Where in a cache something of a kind is kept that follows from its identity and its maker alone.
 
-    The cache is made where there is none, for this user alone.
+    The cache, and the folder of the kind in it, are made where there are none, for this user alone.
 
     Raises:
-        InputError: It is another user's, or others may write into it.
-        DiskError: It cannot be made.
+        InputError: One of them is another user's, or others may write into it.
+        DiskError: One of them cannot be made.
     """
-    with disk_errors(root):
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _check_owner(root)
+    for folder in (root, root / kind):
+        with disk_errors(folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_owner(folder)
     return root / kind / hash_of(maker(), *identity)
 
 
-def _check_owner(root: Path) -> None:
+def _check_owner(folder: Path) -> None:
     if not hasattr(os, "geteuid"):  # the system has no such owners
         return
-    about, way = root.stat(), "Name a folder of your own."
+    about, way = folder.stat(), "Name a folder of your own."
     if about.st_uid not in (os.geteuid(), 0):
-        raise InputError.of("--cache-dir", "this folder belongs to another user", repr(str(root)), (), way)
+        raise InputError.of("--cache-dir", "this folder belongs to another user", repr(str(folder)), (), way)
     if about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        what, way = "other users may write into this folder", f"{way[:-1]}, or forbid it: chmod -R go-w {root}"
-        raise InputError.of("--cache-dir", what, repr(str(root)), (), way)
+        what, way = "other users may write into this folder", f"{way[:-1]}, or forbid it: chmod -R go-w {folder}"
+        raise InputError.of("--cache-dir", what, repr(str(folder)), (), way)
 
 
 @contextmanager
 def keeping(folder: Path) -> Iterator[Path]:
-    """Gives an empty folder to write to, and puts it at `folder` with its checksums once it is whole and on disk."""
-    lock = folder.with_name(f".{folder.name}.lock")  # two processes may have made the same thing
+    """Gives an empty folder to write to, and puts it at `folder` with its checksums once it is whole and on disk.
+
+    What another process has kept there meanwhile stays, for it may be reading it.
+    """
     with disk_errors(folder.parent):
-        lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock), folder_written_atomically(folder) as aside:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(folder), folder_written_atomically(folder, _is_whole) as aside:
         yield aside
         (aside / SUMS).write_text(_sums(aside), "utf-8")
 
@@ -85,11 +96,24 @@ def intact(folder: Path, reporter: Reporter) -> bool:
     """Whether something is kept there. What is not as it was written is removed, and the reporter is told."""
     if not os.path.lexists(folder):
         return False
-    with suppress(OSError, ValueError):
-        if (folder / SUMS).read_text("utf-8") == _sums(folder):
+    if _is_whole(folder):
+        return True
+    with _alone(folder):
+        if _is_whole(folder):  # another process has made it anew
             return True
-    remove(folder)
+        remove(folder)
     say_damaged(folder, reporter)
+    return False
+
+
+def _alone(folder: Path) -> FileLock:
+    """The lock under which a kept thing is put in its place or removed; reading it takes none."""
+    return FileLock(folder.with_name(f".{folder.name}.lock"))
+
+
+def _is_whole(folder: Path) -> bool:
+    with taken_for_damage(ValueError):
+        return (folder / SUMS).read_text("utf-8") == _sums(folder)
     return False
 
 
@@ -101,5 +125,7 @@ def say_damaged(folder: Path, reporter: Reporter) -> None:
 
 
 def _sums(folder: Path) -> str:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / SUMS)
+    """A line for each file; those that a system leaves behind, such as `.DS_Store` and `.nfs…`, are none of ours."""
+    ours = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    files = sorted(path for path in ours if path != folder / SUMS)
     return "".join(f"{checksum(file)} {file.relative_to(folder).as_posix()}\n" for file in files)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MOST_SHOWN = 30  # names that a message lists
+BYTES = {1e9: "GB", 1e6: "MB", 1e3: "kB"}
 
 
 class AutoDistillerError(Exception):
@@ -86,6 +87,17 @@ def digits(value: float) -> str:
         ('0.0642', '12.3', '1,000', '1,341')
     """
     return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
+
+
+def in_bytes(count: float) -> str:
+    """So many bytes, for people.
+
+    Example:
+        >>> in_bytes(12_345_678_901), in_bytes(54_321_234), in_bytes(4_096), in_bytes(7)
+        ('12.3 GB', '54.3 MB', '4.1 kB', '7 bytes')
+    """
+    unit, name = next(((unit, name) for unit, name in BYTES.items() if count >= unit), (1, "bytes"))
+    return f"{digits(count / unit)} {name}"
 
 
 def listed(names: Iterable[str]) -> str:

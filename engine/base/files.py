@@ -6,12 +6,12 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from engine.base.errors import AutoDistillerError, DiskError
+from engine.base.errors import AutoDistillerError, DiskError, in_bytes
 
 RESULT_FILE = "result.json"  # the record beside a student
 WORK = ".work"  # in the folder of a run: what only an unfinished one needs
@@ -27,6 +27,11 @@ REFUSALS = {
 """What a disk refuses → in words."""
 SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Those that more room ends."""
+PASSING = (
+    *(errno.EIO, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN),
+    *(errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV, errno.ENOTCONN),
+)
+"""What reading a file may raise that tells of the machine or its network, not of what stands in the file."""
 SQLITE = {"database or disk is full": errno.ENOSPC, "disk I/O error": errno.EIO}
 """How SQLite says them; other libraries use the system's words."""
 
@@ -73,19 +78,25 @@ def _in_words(number: int, folder: Path | None, needed: int | None) -> str:
     what = f"the disk of {there} {REFUSALS[number]}"
     if number not in SPACE:
         return f"{what} ({os.strerror(number)})"
-    wanted = "" if needed is None else f", and {in_megabytes(needed)} are needed"
-    free = in_megabytes(shutil.disk_usage(there).free)
+    wanted = "" if needed is None else f", and {in_bytes(needed)} are needed"
+    free = in_bytes(shutil.disk_usage(there).free)
     return f"{what}: {free} are free there{wanted}. With more room the same command goes on."
 
 
-def in_megabytes(size: int) -> str:
-    """Bytes for people.
+@contextmanager
+def taken_for_damage(*kinds: type[Exception]) -> Iterator[None]:
+    """Suppresses what reading a damaged file raises: errors of these kinds, and of the system.
 
-    Example:
-        >>> in_megabytes(1_234_567_890), in_megabytes(4_096)
-        ('1,234.6 MB', '0.0 MB')
+    But not those that pass (`PASSING`, no memory): what is kept outlasts them, and must not be made anew for them.
     """
-    return f"{size / 1e6:,.1f} MB"
+    damage: tuple[type[Exception], ...] = (OSError, *kinds)
+    try:
+        yield
+    except MemoryError:
+        raise
+    except damage as error:
+        if isinstance(error, OSError) and error.errno in PASSING:
+            raise
 
 
 @contextmanager
@@ -117,8 +128,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def folder_written_atomically(path: Path) -> Iterator[Path]:
-    """The same for a folder, which is empty at first; an older one at `path` is replaced."""
+def folder_written_atomically(path: Path, stays: Callable[[Path], bool] = lambda path: False) -> Iterator[Path]:
+    """The same for a folder, which is empty at first; an older one at `path` is replaced, unless it `stays`."""
     aside = path.with_name(f".{path.name}.part")
     with disk_errors(path.parent):
         shutil.rmtree(aside, ignore_errors=True)
@@ -127,6 +138,8 @@ def folder_written_atomically(path: Path) -> Iterator[Path]:
             yield aside
             for file in filter(Path.is_file, aside.rglob("*")):
                 _sync(file)
+            if stays(path):
+                return
             remove(path)
             aside.replace(path)
             sync_folder(path.parent)
@@ -153,13 +166,11 @@ def read_sealed(path: Path) -> dict[str, Any] | None:
     Raises:
         FileNotFoundError: There is none.
     """
-    try:
+    path.stat()
+    with taken_for_damage(ValueError, TypeError, AttributeError, RecursionError):
         record = json.loads(path.read_text("utf-8"))
         return unsealed(record) if SEAL in record else None
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        return None
+    return None
 
 
 def unsealed(record: Any) -> Any:
@@ -177,7 +188,8 @@ def unsealed(record: Any) -> Any:
 
 
 def _seal(record: Mapping[str, Any]) -> str:
-    return f"{zlib.crc32(json.dumps(record, sort_keys=True).encode()):08x}"
+    as_read = json.loads(json.dumps(record))  # where all keys are texts, which sort otherwise than numbers
+    return f"{zlib.crc32(json.dumps(as_read, sort_keys=True).encode()):08x}"
 
 
 def checksum(path: Path) -> str:
@@ -190,8 +202,8 @@ def checksum(path: Path) -> str:
 
 
 def has_checksum(path: Path, expected: str) -> bool:
-    """Whether a file is there, can be read, and has this checksum."""
-    with suppress(OSError):
+    """Whether a file is there and has this checksum."""
+    with taken_for_damage():
         return checksum(path) == expected
     return False
 

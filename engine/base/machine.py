@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock
 
-from engine.base.errors import InputError, counted
+from engine.base.errors import InputError, counted, in_bytes
 from engine.base.options import RunOptions
 from engine.base.progress import Reporter, SilentReporter
 
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 GROUP = Path("/sys/fs/cgroup")
 """Where Linux says what the group of this process may take."""
-ALLOCATION = re.compile(r"can't allocate memory|not enough memory|out of memory|Cannot allocate memory", re.IGNORECASE)
+ALLOCATION = re.compile(
+    r"(can't|cannot|can not) allocate|not enough memory|out of memory|bad_alloc|failed to map segment", re.IGNORECASE
+)
 """What libraries say when an allocation fails."""
 ASKED = re.compile(r"allocate ([\d.]+) ?(bytes|[KMGT]iB)")
 FREE = re.compile(r"of which ([\d.]+) ?(bytes|[KMGT]iB) is free")
@@ -87,14 +89,26 @@ def free_memory() -> int:
     import psutil
 
     free = [psutil.virtual_memory().available + psutil.swap_memory().free]
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit != resource.RLIM_INFINITY:
-        free.append(limit - psutil.Process().memory_info().vms)
+    taken = psutil.Process().memory_info()
+    for what, bytes_taken in ((resource.RLIMIT_AS, taken.vms), (resource.RLIMIT_DATA, getattr(taken, "data", 0))):
+        limit, _ = resource.getrlimit(what)
+        if limit != resource.RLIM_INFINITY:
+            free.append(limit - bytes_taken)
     with suppress(OSError, ValueError, StopIteration):  # there is no group, or it has no limit
         most = int((GROUP / "memory.max").read_text())
         lines = (line.split() for line in (GROUP / "memory.stat").read_text().splitlines())
         free.append(most - next(int(count) for name, count in lines if name == "anon"))
     return max(min(free), 0)
+
+
+def free_on(device: torch.device) -> int | None:
+    """Bytes of a GPU's memory that this process may still take, those too that torch holds for it; None elsewhere."""
+    import torch
+
+    if device.type != "cuda":
+        return None
+    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # after an earlier run, say
+    return torch.cuda.mem_get_info(device)[0] + held
 
 
 def check_memory(place: str, needed: int, free: int | None = None) -> None:
@@ -105,7 +119,7 @@ def check_memory(place: str, needed: int, free: int | None = None) -> None:
     """
     there = free_memory() if free is None and needed > SURELY_FREE else free
     if there is not None and needed > there:
-        what = f"the memory does not suffice: {in_gb(needed)} are needed at least, and {in_gb(there)} are free"
+        what = f"the memory does not suffice: {in_bytes(needed)} are needed at least, and {in_bytes(there)} are free"
         raise InputError.of(place, what)
 
 
@@ -113,27 +127,20 @@ def out_of_memory(error: BaseException) -> str:
     """What an allocation that failed asked for, and what there is, in words; empty for any other error.
 
     Example:
-        >>> out_of_memory(RuntimeError("can't allocate memory: you tried to allocate 8000000000 bytes"))[:57]
-        'the memory does not suffice: 8.0 GB more are needed, and '
+        >>> out_of_memory(RuntimeError("can't allocate memory: you tried to allocate 8000000000 bytes"))[:55]
+        'the memory does not suffice: 8 GB more are needed, and '
     """
     text = str(error)
     if not isinstance(error, MemoryError) and not ALLOCATION.search(text):
         return ""
     asked = ASKED.search(text)
-    needed = f"{in_gb(float(asked[1]) * UNITS[asked[2]])} more are needed, and " if asked else ""
+    needed = f"{in_bytes(float(asked[1]) * UNITS[asked[2]])} more are needed, and " if asked else ""
     of_device = FREE.search(text)
-    free = float(of_device[1]) * UNITS[of_device[2]] if of_device else free_memory()
-    return f"the memory does not suffice: {needed}{in_gb(free)} are free"
-
-
-def in_gb(count: float) -> str:
-    """Bytes in words.
-
-    Example:
-        >>> in_gb(12_345_678_901), in_gb(2_000_000)
-        ('12.3 GB', '0.002 GB')
-    """
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e9:g} GB"
+    try:
+        free = float(of_device[1]) * UNITS[of_device[2]] if of_device else free_memory()
+    except MemoryError:  # to ask takes some, too
+        free = 0
+    return f"the memory does not suffice: {needed}{in_bytes(free)} are free"
 
 
 def choose_precision(requested: str, device: torch.device) -> str:

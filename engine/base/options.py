@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from engine.base.errors import InputError
 from engine.base.spec import Described, Seed
 
 Precision = Literal["auto", "bf16", "fp16", "float32"]
@@ -90,6 +91,23 @@ class FineTuning(Described):
         return self.model_copy(update={k: v for k, v in values.items() if getattr(self, k) is None})
 
 
+def in_home(path: str, place: str) -> Path:
+    """A path below the user's home.
+
+    Args:
+        path: Relative to the home.
+        place: Option that names another one, for the message.
+
+    Raises:
+        InputError: The user has no home, as in a container under a number that nobody has.
+    """
+    try:
+        return Path.home() / path
+    except RuntimeError as error:
+        what = "nothing is named here, and this user has no home folder"
+        raise InputError.of(place, what, suggestion="Name another place, or set HOME.") from error
+
+
 class RunOptions(Described):
     """Where and how a run is carried out."""
 
@@ -122,6 +140,6 @@ class RunOptions(Described):
 
     @property
     def cache(self) -> Path:
-        """The cache folder; not created by asking."""
-        default = Path.home() / ".cache" / "autodistiller"
-        return Path(os.path.expanduser(self.cache_dir or os.environ.get("AUTODISTILLER_CACHE") or default))
+        """The cache folder; not created by asking. An `InputError` where none is named and the user has no home."""
+        named = self.cache_dir or os.environ.get("AUTODISTILLER_CACHE")
+        return Path(os.path.expanduser(named)) if named else in_home(".cache/autodistiller", "--cache-dir")

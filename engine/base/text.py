@@ -24,11 +24,10 @@ MARKS = {b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32", b"\xff\xf
 """How files in other forms of Unicode begin."""
 FORMS = {"x0x0": "utf-16le", "0x0x": "utf-16be", "x000": "utf-32le", "000x": "utf-32be"}
 """Which of four bytes are zero in files without a mark."""
-PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "a zip archive", b"PAR1": "Parquet", b"ARROW1": "Arrow"}
-"""How files begin that hold no text."""
+PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "a zip archive", b"PAR1\x15": "Parquet", b"ARROW1\0\0": "Arrow"}
+"""How files begin that hold no text; `PAR1` alone may be the name of a column."""
 DEEPEST = 100
 """Objects and lists of JSON inside each other; far more than these, and parsers overflow the stack."""
-STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 """Bracket of JSON → how it changes the depth."""
 OTHERS = bytes(set(range(256)) - STEPS.keys())
@@ -152,8 +151,7 @@ def read_json(text: str) -> Any:
             raise json.JSONDecodeError(f"the key {key!r} stands twice", text, max(text.rfind(json.dumps(key)), 0))
         return found
 
-    many = text.count("[") + text.count("{") > DEEPEST
-    if many and depth_of(text.encode(errors="surrogatepass")) > DEEPEST:
+    if is_deep(text.encode(errors="surrogatepass")):
         raise json.JSONDecodeError("nested too deeply", text, 0)
     try:
         return json.loads(text, object_pairs_hook=unique)
@@ -163,6 +161,11 @@ def read_json(text: str) -> Any:
         raise json.JSONDecodeError("a number has too many digits", text, 0) from error
 
 
+def is_deep(data: bytes) -> bool:
+    """Whether a text in JSON, or one of its lines, is deeper than `DEEPEST`; with few brackets it cannot be."""
+    return data.count(b"[") + data.count(b"{") > DEEPEST and depth_of(data) > DEEPEST
+
+
 def depth_of(data: bytes) -> int:
     """How many objects and lists of JSON stand inside each other at most.
 
@@ -170,5 +173,6 @@ def depth_of(data: bytes) -> int:
         >>> depth_of(b'{"a": [1, "]]["]}'), depth_of(b"[[[")
         (2, 3)
     """
-    brackets = STRING.sub(b"", data).translate(None, OTHERS)
-    return max(accumulate(map(STEPS.__getitem__, brackets)), default=0)
+    unescaped = data.replace(rb"\\", b"").replace(rb"\"", b"")
+    outside = b"".join(unescaped.split(b'"')[::2])  # of strings
+    return max(accumulate(map(STEPS.__getitem__, outside.translate(None, OTHERS))), default=0)

@@ -22,7 +22,7 @@ import pyarrow.parquet
 
 from engine.base.errors import InputError, listed, shown
 from engine.base.machine import check_memory
-from engine.base.text import BEGINNING, DEEPEST, check_is_text, depth_of, read_json, regular_file, unreadable
+from engine.base.text import BEGINNING, check_is_text, is_deep, read_json, regular_file, unreadable
 from engine.data.cells import are_names
 from engine.data.rows import Findings, Origin, RawSplit, check_columns
 from engine.data.scan import below_header, delimiter, scan_csv, scan_json, scan_json_lines, scan_tsv, unquoted
@@ -171,7 +171,7 @@ def _read_json_lines(path: Path) -> pa.Table | None:
     with path.open("rb") as file:
         while lines := file.readlines(BLOCK):
             rows += sum(not line.isspace() for line in lines)
-            if depth_of(b"".join(lines)) > DEEPEST:
+            if any(map(is_deep, lines)):
                 return None  # pyarrow would overflow the stack
     table = _arrow_json(path, BLOCK)
     return _exact(table) if len(table) == rows else None  # two objects on a line, or one on two
@@ -182,7 +182,7 @@ def _read_json(path: Path) -> pa.Table | None:
     data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     if data.lstrip()[:1] == b"[":
         data = b'{"data":%b}' % data
-    if depth_of(data) > DEEPEST:
+    if is_deep(data):
         return None
     whole = _arrow_json(io.BytesIO(data), len(data) + 1, newlines_in_values=True)
     if len(whole) != 1 or "data" not in whole.column_names:

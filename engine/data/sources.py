@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pyarrow as pa
 
 from engine.base.errors import InputError, Problem, nearest, shown, unknown_name
+from engine.base.machine import check_memory
 from engine.base.text import HALF, expanded, read_json, read_text, regular_file, unreadable
 from engine.data import benchmarks, demo, hub
 from engine.data.cells import are_names, column_of
@@ -172,8 +173,7 @@ def _saved(folder: Path) -> dict[str, RawSplit]:
     """The splits of a folder that `save_to_disk` wrote."""
     import datasets
 
-    for file in (*folder.rglob("*.json"), *folder.rglob("*.arrow")):
-        regular_file(file)
+    check_memory(str(folder), sum(map(regular_file, (*folder.rglob("*.json"), *folder.rglob("*.arrow")))))
     try:  # in memory, where offsets that lead out of a damaged file are an error; in a mapped file they end the process
         loaded = datasets.load_from_disk(str(folder), keep_in_memory=True)
     except Exception as error:  # whatever stands in its files is taken for what it should be

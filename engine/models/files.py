@@ -139,10 +139,10 @@ def config_faults(folder: Path) -> Iterator[str]:
 
 
 def _settings(config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Keys and values, those of parts of a model too."""
+    """Keys and values, those of parts of a model too; keys that are labels are no settings."""
     for key, value in config.items():
         yield key, value
-        if isinstance(value, dict):
+        if isinstance(value, dict) and key != "label2id":
             yield from _settings(value)
 
 
@@ -162,8 +162,8 @@ def tokenizer_faults(folder: Path) -> Iterator[str]:
             continue
         name, content = found
         yield from _further_files(name, content)
-        longest = content.get("model_max_length", 1)
-        if not isinstance(longest, int | float) or not longest >= 1:
+        longest = content.get("model_max_length")
+        if longest is not None and not (isinstance(longest, int | float) and longest >= 1):
             yield f"{name}: model_max_length must be a number above 0, not {shown(longest)}"
         if lost := _lost_tokens(content):
             yield f"{name}: post_processor adds {', '.join(lost)}, of which it does not say the number"

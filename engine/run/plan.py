@@ -8,11 +8,11 @@ from transformers import PretrainedConfig
 
 from engine.base.errors import InputError, Problem, counted
 from engine.base.files import hash_of
-from engine.base.hub import place_of
-from engine.base.machine import Machine, check_memory
+from engine.base.hub import local_snapshot, place_of
+from engine.base.machine import Machine, check_memory, free_on
 from engine.base.options import FineTuning
-from engine.base.text import expanded
 from engine.data.task import Task, TaskKind
+from engine.models.files import weight_files
 from engine.models.load import HEADS, has_head, holds_a_unit, label_order, names_of_outputs
 from engine.models.names import ModelName, Scratch, parse_model
 from engine.models.start import Model, Start, begin, check_weights, start_of
@@ -158,15 +158,13 @@ def weights_of(start: Start) -> int:
         return 4 * 12 * start.layers * start.width**2
     if not isinstance(start.name, str):
         return 0
-    return sum(path.stat().st_size for path in expanded(start.name).glob("*.safetensors"))
+    return sum(path.stat().st_size for path in weight_files(local_snapshot(start.name, start.role)))
 
 
 def check_trains(plan: RunPlan, machine: Machine) -> None:
     """Raises an `InputError` with the numbers where the device's memory cannot hold what trains: four times its
     weights (with gradients and Adam's two means), and the teacher beside the student."""
-    import torch
-
-    free = torch.cuda.mem_get_info(machine.device)[0] if machine.device.type == "cuda" else None
+    free = free_on(machine.device)
     for each in plan.team:
         check_memory("--teacher", 4 * weights_of(each.start) * each.fine_tune, free)
     check_memory("--student", weights_of(plan.teacher.start) + 4 * weights_of(plan.student), free)

@@ -30,7 +30,16 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from engine.base.files import checksum, disk_errors, folder_bytes, has_checksum, hash_of, sync_folder, write_text
+from engine.base.files import (
+    checksum,
+    disk_errors,
+    folder_bytes,
+    has_checksum,
+    hash_of,
+    sync_folder,
+    taken_for_damage,
+    write_text,
+)
 from engine.models.forward import Features, TeacherNeeds
 from engine.tokens.order import sorted_batches
 
@@ -87,7 +96,7 @@ class SignalStore:
         return [name for name in there if not self._is_whole(self.folder / name)]
 
     def _is_whole(self, array: Path) -> bool:
-        with suppress(OSError, ValueError):
+        with taken_for_damage(ValueError):
             return has_checksum(array, array.with_name(array.name + SUM).read_text("utf-8"))
         return False
 

@@ -21,7 +21,7 @@ from accelerate.utils import reduce
 from torch import Tensor
 
 from engine.base.errors import NonFiniteLossError, RunError
-from engine.base.files import has_checksum, written_atomically
+from engine.base.files import has_checksum, taken_for_damage, written_atomically
 from engine.base.progress import Reporter
 
 State = TypeVar("State")
@@ -100,12 +100,11 @@ def _lost(folder: Path, state: dict[str, Any]) -> bool:
 
 def read_state(path: Path) -> dict[str, Any] | None:
     """The state in a checkpoint; None where the file is not as it was written."""
-    try:
+    with taken_for_damage(Exception):  # zipfile and torch raise dozens of kinds
         with ZipFile(path) as archive:  # as which torch saves, with checksums that it does not compare
             whole = archive.testzip() is None
         return dict(torch.load(path, map_location="meta", weights_only=True, mmap=True)["state"]) if whole else None
-    except Exception:  # zipfile and torch raise dozens of kinds
-        return None
+    return None
 
 
 def best_file(folder: Path, state: LoopState) -> Path:

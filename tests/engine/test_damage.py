@@ -248,7 +248,7 @@ def test_a_disk_that_is_full_is_named_and_the_run_goes_on(
     own = options.model_copy(update={"checkpoint_seconds": 0})
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(DiskError, match=r"the disk of \S+ is full: [\d,.]+ MB are free there\. With more room"):
+        with pytest.raises(DiskError, match=r"the disk of \S+ is full: [\d,.]+ [kMG]B are free there\. With more room"):
             a_run(own, tmp_path / "out", reporter=Filling(), student_alone=True)
     assert left == [0]
     assert RunResult.read(tmp_path / "out") is None, "a run that can go on is no failed one"

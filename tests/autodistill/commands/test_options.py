@@ -117,11 +117,11 @@ def test_nothing_that_is_empty_means_the_default(command: str, nothing: str) -> 
         arguments = [*places, each.opts[0], nothing] if named else [nothing, *places[1:]]
         if (command, each.name) in {("predict", "texts"), ("predict", "pairs")}:  # where more is said
             continue
-        with pytest.raises(typer.BadParameter, match="nothing stands here"):
+        with pytest.raises(typer.BadParameter, match="this is empty"):
             COMMANDS[command].make_context(command, arguments)
 
 
 def test_an_empty_option_is_one_message() -> None:
     answer = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["run", "x", "--pipeline", ""])
     assert (answer.exit_code, answer.stdout) == (2, "")
-    assert "Invalid value for --pipeline: nothing stands here; leave it out for the default" in answer.stderr
+    assert "Invalid value for --pipeline: this is empty; leave it out for the default" in answer.stderr

@@ -200,6 +200,18 @@ def test_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(store_url("~/mine.db")) == f"sqlite:///{tmp_path}/mine.db"
 
 
+def test_without_a_home_it_must_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobodys() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nobodys)
+    for name in ("AUTODISTILLER_STORE", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert str(store_url("/here.db")) == "sqlite:////here.db"
+    with pytest.raises(InputError, match="--store: nothing is named here, and this user has no home"):
+        store_url()
+
+
 def test_it_is_made_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "not" / "yet" / "store.db"
     monkeypatch.setenv("AUTODISTILLER_STORE", str(path))

@@ -22,7 +22,7 @@ from autodistill.ranking.fitted import PREDICTORS, Agreement, Fitted, fit_predic
 from autodistill.ranking.past import Rank, RunTable
 from engine.base import cache
 from engine.base.cache import keeping, maker
-from engine.base.files import hash_of_files
+from engine.base.files import hash_of_files, remove
 from engine.base.progress import SilentReporter
 from tests.autodistill.made_up import by_size, made_up
 
@@ -238,6 +238,7 @@ def test_a_planted_pickle_never_runs(tmp_path: Path, table: RunTable) -> None:
     first = fitted(tmp_path, table).rank(table.of("set0"))
     content = pickle.dumps(Harmful(tmp_path / "harm"))
     for folder in [path.parent for path in kept_answers(tmp_path)]:
+        remove(folder)
         with keeping(folder) as aside:
             (aside / "answer.json").write_bytes(content)
         for kind in ("predictors", "ranks", "fits"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -120,6 +121,53 @@ def test_what_was_damaged_is_removed_and_said(damage: str, tmp_path: Path) -> No
     assert cache.intact(kept_here(tmp_path), ear)
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.EMFILE, errno.ESTALE])
+def test_what_cannot_be_read_now_is_not_removed(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network disk that is away for a moment costs no teacher of hours."""
+    folder = kept_here(tmp_path)
+    with monkeypatch.context() as patched, pytest.raises(OSError, match=os.strerror(number)):
+        patched.setattr(Path, "open", raising(OSError(number, os.strerror(number))))
+        cache.intact(folder, Messages())
+    assert cache.intact(folder, Messages())
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    return fail
+
+
+def test_what_a_system_leaves_behind_is_no_damage(tmp_path: Path) -> None:
+    folder = kept_here(tmp_path)
+    for name in (".DS_Store", "inner/.nfs0001", "._weights"):
+        (folder / name).write_bytes(b"a")
+    assert cache.intact(folder, Messages())
+
+
+def test_what_another_process_has_kept_meanwhile_stays(tmp_path: Path) -> None:
+    folder = kept_here(tmp_path)
+    before = folder.stat().st_ino, (folder / "weights").stat().st_ino
+    with cache.keeping(folder) as aside:
+        (aside / "weights").write_bytes(b"others")
+    assert (folder.stat().st_ino, (folder / "weights").stat().st_ino) == before
+    assert [path.name for path in folder.parent.glob("*.part")] == []
+
+
+def test_what_was_damaged_is_made_anew_in_its_place(tmp_path: Path) -> None:
+    folder = kept_here(tmp_path)
+    (folder / "weights").write_bytes(b"damaged")
+    assert cache.intact(kept_here(tmp_path), Messages())
+
+
+def test_what_another_process_has_made_anew_is_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ear, folder, found = Messages(), kept_here(tmp_path), iter([False, True])  # damaged; but not under the lock
+    monkeypatch.setattr(cache, "_is_whole", lambda folder: next(found))
+    assert cache.intact(folder, ear)
+    assert (folder / "weights").exists()
+    assert ear.messages == []
+
+
 def test_every_kind_has_a_word(tmp_path: Path) -> None:
     ear = Messages()
     for kind in cache.KINDS:
@@ -137,7 +185,16 @@ def test_a_cache_is_made_for_its_user_alone(tmp_path: Path) -> None:
         cache.kept(tmp_path / "deep" / "cache", "teachers")
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "deep" / "cache").stat().st_mode) == 0o700
+    for folder in (tmp_path / "deep" / "cache", tmp_path / "deep" / "cache" / "teachers"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_folder_in_the_cache_that_others_may_write_into_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "teachers").mkdir()
+    (tmp_path / "teachers").chmod(0o777)
+    cache.kept(tmp_path, "signals")
+    with pytest.raises(InputError, match=f"other users may write into this folder.*go-w {tmp_path}/teachers"):
+        cache.kept(tmp_path, "teachers")
 
 
 @pytest.mark.parametrize("mode, fine", [(0o700, True), (0o755, True), (0o775, False), (0o757, False), (0o1777, False)])

@@ -19,6 +19,7 @@ from engine.base.files import (
     disk_errors,
     folder_bytes,
     folder_written_atomically,
+    has_checksum,
     hash_of,
     hash_of_files,
     read_sealed,
@@ -143,6 +144,26 @@ def test_a_sealed_record_comes_back(tmp_path: Path) -> None:
         read_sealed(tmp_path / "absent.json")
 
 
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "no"), PermissionError(errno.EACCES, "no"), MemoryError()])
+def test_a_record_that_cannot_be_read_now_is_not_damaged(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    path = tmp_path / "run.json"
+    write_sealed(path, RECORD)
+    monkeypatch.setattr(Path, "open", fail)
+    for read in (lambda: read_sealed(path), lambda: has_checksum(path, "")):
+        with pytest.raises(type(error)):
+            read()
+
+
+def test_a_record_with_many_numbers_as_keys_is_whole(tmp_path: Path) -> None:
+    write_sealed(tmp_path / "run.json", {"ended": {number: number / 3 for number in range(25)}})
+    assert read_sealed(tmp_path / "run.json") == {"ended": {str(number): number / 3 for number in range(25)}}
+
+
 @pytest.mark.parametrize("content", [b"", b"[1, 2]", b"3", b"null", b"[" * 100_000, b'{"identity": "a"}', b"\xff"])
 def test_what_is_no_sealed_record_is_damaged(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_bytes(content)
@@ -194,7 +215,7 @@ WRITERS: dict[str, Callable[[Path], Any]] = {"text": lambda path: path.write_tex
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_full_disk_is_named_whoever_writes(writer: str, tmp_path: Path) -> None:
-    words = "is full: [0-9,.]+ MB are free there. With more room the same command goes on."
+    words = "is full: [0-9,.]+ [kMG]B are free there. With more room the same command goes on."
     deep = tmp_path / "deep"
     deep.mkdir()
     with pytest.raises(DiskError, match=f"the disk of {deep} {words}"), written_atomically(deep / "file") as aside:
@@ -241,7 +262,7 @@ def test_what_a_disk_refuses_is_said(error: Exception, words: str, tmp_path: Pat
 
 
 def test_what_is_needed_is_said(tmp_path: Path) -> None:
-    words = r"MB are free there, and 2\.5 MB are needed\. With more room the same command"
+    words = r"are free there, and 2\.5 MB are needed\. With more room the same command"
     with pytest.raises(DiskError, match=words), disk_errors(tmp_path, needed=2_500_000):
         raise OSError(errno.ENOSPC, "no")
 

@@ -13,7 +13,7 @@ import torch
 
 from engine.base import machine as hardware
 from engine.base.errors import InputError
-from engine.base.machine import Machine, choose_precision, device_name, machine_for, peak_memory_mb
+from engine.base.machine import Machine, choose_precision, device_name, free_on, machine_for, peak_memory_mb
 from engine.base.options import RunOptions
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -107,3 +107,12 @@ share_threads()
 assert torch.get_num_threads() == 1 <= alone, (alone, torch.get_num_threads())
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_what_torch_holds_of_a_gpu_and_nothing_uses_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run leaves most of the memory with torch, and the next one in the process has it."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100, 8_000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 7_000)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 400)
+    assert free_on(CUDA) == 6_700
+    assert free_on(CPU) is None

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.base.errors import InputError
 from engine.base.options import FineTuning, RunOptions
 from engine.pipeline.pipeline import Pipeline
 from engine.run.plan import plan_run
@@ -69,6 +70,21 @@ def test_the_cache_is_where_the_nearest_word_says(tmp_path: Path, monkeypatch: p
     names = (".cache/autodistiller", "environment", "option")
     assert places == [tmp_path / name for name in names]
     assert not [*tmp_path.iterdir()]
+
+
+def test_without_a_home_the_cache_must_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container under a number that nobody has."""
+    monkeypatch.setattr(Path, "home", nobodys)
+    monkeypatch.delenv("AUTODISTILLER_CACHE", raising=False)
+    assert RunOptions(cache_dir=str(tmp_path)).cache == tmp_path
+    with pytest.raises(InputError, match="--cache-dir: nothing is named here, and this user has no home"):
+        _ = RunOptions().cache
+    monkeypatch.setenv("AUTODISTILLER_CACHE", str(tmp_path))
+    assert RunOptions().cache == tmp_path
+
+
+def nobodys() -> Path:
+    raise RuntimeError("Could not determine home directory.")
 
 
 def test_of_the_options_only_rounding_belongs_to_a_runs_identity() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,7 @@ def test_what_a_terminal_would_obey(character: str, shown: str) -> None:
 
 def test_depth_counts_no_brackets_in_texts() -> None:
     assert depth_of(rb'{"a": "[[[[", "b": ["\"[[", [1]]}') == 3
+    assert depth_of(rb'[{"a": "\\", "b[": "\\\"]]"}, "[[') == 2  # backslashes that stand for themselves; no end
     deep = "[" * DEEPEST + "]" * DEEPEST
     assert read_json(deep) == json.loads(deep)
     with pytest.raises(json.JSONDecodeError, match="nested too deeply"):
@@ -73,3 +75,10 @@ def test_an_encoding_is_named_with_its_line(tmp_path: Path) -> None:
         read_text(path)
     path.write_bytes("\ufeffcafé".encode())
     assert read_text(path) == "café"
+
+
+def test_a_string_that_never_ends_is_read_once() -> None:
+    began = time.monotonic()
+    with pytest.raises(json.JSONDecodeError, match="nested too deeply"):
+        read_json("[" * (DEEPEST + 1) + '"' + '\\"' * 100_000)
+    assert time.monotonic() - began < 5  # from each of its quotes anew: minutes

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
@@ -166,6 +167,33 @@ def test_any_byte_of_a_parquet_file_may_be_damaged(tmp_path: Path) -> None:
             load_task(path)
 
 
+@pytest.mark.parametrize("column", ["PAR1", "ARROW1"])
+def test_a_column_may_be_called_like_a_format(column: str, tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text(f"{column},label\nham,a\nspam,b\n")
+    assert read_file(path, Findings()).names == [column, "label"]
+
+
+@pytest.mark.parametrize("suffix, name", [(".parquet", "Parquet"), (".arrow", "Arrow")])
+def test_a_table_by_another_name_is_no_text(suffix: str, name: str, tmp_path: Path) -> None:
+    table, path = pa.table({"text": TEXTS, "label": LABELS}), tmp_path / "train.csv"
+    if suffix == ".parquet":
+        parquet.write_table(table, path)
+    else:
+        with pa.ipc.new_file(path, table.schema) as file:
+            file.write_table(table)
+    with pytest.raises(InputError, match=f"train.csv:1: not a text file; got {name}"):
+        read_file(path, Findings())
+
+
+def test_a_saved_folder_larger_than_memory_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets.Dataset.from_dict({"text": TEXTS, "label": LABELS}).save_to_disk(tmp_path / "saved")
+    monkeypatch.setattr(machine, "SURELY_FREE", 0)
+    monkeypatch.setattr(machine, "free_memory", lambda: 10)
+    with pytest.raises(InputError, match="saved: the memory does not suffice"):
+        load_task(tmp_path / "saved")
+
+
 def test_more_rows_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A few bytes may stand for very many rows that are all the same."""
     rows = 1_000_000
@@ -173,5 +201,5 @@ def test_more_rows_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert path.stat().st_size < rows / 10
     monkeypatch.setattr(machine, "SURELY_FREE", 0)
     monkeypatch.setattr(machine, "free_memory", lambda: rows)
-    with pytest.raises(InputError, match=r"not suffice: 0\.002 GB are needed at least, and 0\.001 GB are free"):
+    with pytest.raises(InputError, match=r"not suffice: 2 MB are needed at least, and 1 MB are free"):
         read_file(path, Findings())

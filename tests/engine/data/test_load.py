@@ -504,7 +504,7 @@ def test_a_file_larger_than_memory_is_not_read(tmp_path: Path) -> None:
         path = tmp_path / name
         with path.open("wb") as file:
             file.truncate(1 << 42)
-        with pytest.raises(InputError, match=r"memory does not suffice: 4398\.0 GB are needed at least, and .* GB are"):
+        with pytest.raises(InputError, match=r"memory does not suffice: 4,398 GB are needed at least, and .* are free"):
             load_task(path)
 
 

@@ -297,6 +297,16 @@ def test_links_of_the_hubs_cache_are_followed(saved: Callable[..., Path], tmp_pa
     refused(snapshot, WEIGHTS, "model.safetensors is a link to a file outside of the folder")
 
 
+def test_what_published_models_say_is_no_fault(model: Path) -> None:
+    """A tokenizer without a limit, and labels that are called like sizes."""
+    labels = ["shallow", *map(str, range(2000)), "depth"]
+    numbers = {label: number for number, label in enumerate(labels)}
+    config(id2label=dict(enumerate(labels)), label2id=numbers)(model)
+    tokenizer_config(model_max_length=None)(model)
+    assert load_config(str(model), "teacher").label2id["depth"] == 2001
+    assert load_tokenizer(str(model), "teacher").model_max_length > 10**9
+
+
 def test_all_problems_are_said_at_once(model: Path) -> None:
     both(sharded(), without(SHARDS[0]), cut(SHARDS[1]))(model)
     with pytest.raises(InputError) as caught:

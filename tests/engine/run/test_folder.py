@@ -70,6 +70,16 @@ def test_a_run_from_start_to_end(tmp_path: Path) -> None:
     assert RunFolder(folder.path, "a").finished() == result()
 
 
+def test_a_search_with_many_candidates_is_gone_on_with(tmp_path: Path) -> None:
+    """Their numbers are keys, which are texts once they are read; there are 25 of them by default."""
+    folder = begin(tmp_path)
+    with folder.locked():
+        folder.remember(ended_candidates={number: {"epoch": 1} for number in range(25)})
+    again = RunFolder(tmp_path, "a")
+    assert not again.damaged
+    assert len(again.recall("ended_candidates")) == 25
+
+
 def test_another_process_goes_on_with_what_is_known(tmp_path: Path) -> None:
     begin(tmp_path)
     again = RunFolder(tmp_path, "a")

@@ -192,8 +192,16 @@ def test_the_length_is_what_all_models_can_read(tmp_path: Path) -> None:
     ],
 )
 def test_models_that_no_memory_holds_are_not_built(more: dict) -> None:
-    with pytest.raises(InputError, match=r"does not suffice: \d+\.\d GB are needed at least, and .* GB are"):
+    with pytest.raises(InputError, match=r"does not suffice: [\d.,]+ GB are needed at least, and .* are free"):
         plan(**more)
+
+
+def test_weights_are_those_that_are_loaded(tmp_path: Path) -> None:
+    """Models are often kept in several precisions side by side."""
+    save_tiny(tmp_path, toy_task("single", rows=8, held_out=8))
+    whole = tmp_path / "model.safetensors"
+    (tmp_path / "model.fp16.safetensors").write_bytes(whole.read_bytes())
+    assert weights_of(plan(teacher=str(tmp_path)).teacher.start) == whole.stat().st_size
 
 
 def test_what_trains_takes_four_times_its_weights(monkeypatch: pytest.MonkeyPatch) -> None:

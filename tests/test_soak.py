@@ -1,0 +1,21 @@
+"""What the soak compares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.base.files import write_sealed
+from tests.soak import left_by
+
+
+def recommendation(folder: Path, seconds: float, ratio: float = 0.9) -> Path:
+    pick = {"rank": 1, "key": "k", "student": "small", "ratio": ratio, "seconds": seconds}
+    record = {"seconds": seconds, "students": [seconds], "task": "films", "picks": [pick]}
+    write_sealed(folder / "out" / "recommendation.json", record)
+    return folder
+
+
+def test_a_recommendation_is_the_same_whatever_its_times(tmp_path: Path) -> None:
+    first = left_by(recommendation(tmp_path / "a", 1.0))
+    assert left_by(recommendation(tmp_path / "b", 2.5)) == first
+    assert left_by(recommendation(tmp_path / "c", 1.0, ratio=0.8)) != first
