@@ -103,5 +103,21 @@ def test_where_all_or_nearly_all_are_tied_picks_differ_all_the_same(best: int) -
     assert kinds(frame).iloc[rows].is_unique
 
 
+def test_of_equal_candidates_the_first_are_picked() -> None:
+    frame = pd.DataFrame({"intermediate": [f"kind {place % 7}" for place in range(700)]}).assign(
+        teacher="t", student="s"
+    )
+    standings = np.where(np.arange(700) % 2, 1.0, 0.0)
+    assert diverse(standings, frame, 6) == [1, 3, 5, 7, 9, 11]
+
+
+def test_the_lowest_percentile_may_be_picked() -> None:
+    """Of 20 candidates the second is at 95 %."""
+    frame = pd.DataFrame({"intermediate": ["mse"] * 19 + ["cos"]}).assign(teacher="t", student="s")
+    standings = np.array([*range(19, 0, -1), 19.5])  # cos is the best, the first mse the second
+    assert diverse(standings, frame, 2) == [19, 0]
+    assert diverse(standings, frame, 2, lowest=0.951) == [19, 0], "too few are good enough: the first ones"
+
+
 def test_there_are_no_more_picks_than_candidates() -> None:
     assert sorted(diverse(STANDINGS, FRAME, 20)) == list(range(8))

@@ -75,6 +75,37 @@ def test_a_parameter_that_is_not_learned_stays_and_changes_nothing_else(second_o
     assert not frozen.requires_grad
 
 
+@pytest.mark.parametrize("second_order", [False, True])
+def test_a_parameter_without_part_in_the_loss_changes_nothing(second_order: bool) -> None:
+    learner, without = TwoLayers(5, 3), TwoLayers(5, 3)
+    learner.network.register_parameter("pooler", torch.nn.Parameter(torch.ones(2)))  # of a model that nobody asks
+    assert torch.equal(found_gradient(learner, "cr", second_order), found_gradient(without, "cr", second_order))
+
+
+@pytest.mark.parametrize("update", ["sswo", "cr"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_what_teaches_has_the_precision_of_the_logits(update: str, dtype: torch.dtype) -> None:
+    logits = torch.randn(MEMBERS, 2, 3, generator=torch.Generator().manual_seed(0)).to(dtype)
+    found = target_of(THETA, DRAWN, update)(logits)
+    assert (found.dtype, found.shape) == (dtype, (1, 2, 3))
+    torch.testing.assert_close(found[0].double(), mixed(THETA, logits.double(), update), rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_the_finite_difference_is_as_fine_whatever_the_scale_of_the_loss(scale: float) -> None:
+    """Its step is a length in the space of weights, not one of the loss."""
+    learner = TwoLayers(5, 3)
+    loss = learner.validation_loss
+    learner.validation_loss = lambda batch, target: scale * loss(batch, target)  # type: ignore[method-assign]
+    theta = THETA.clone().requires_grad_()
+    train, validation = made_batch(1, MEMBERS), made_batch(2, MEMBERS)
+    unrolled = scale * validation_loss(
+        learner, stepped(learner, train, theta, "cr", keep=True), validation, theta, "cr"
+    )
+    (exact,) = torch.autograd.grad(unrolled, theta)
+    torch.testing.assert_close(found_gradient(learner, "cr", True) / scale, exact / scale, rtol=1e-3, atol=1e-6)
+
+
 @pytest.mark.parametrize("update, gold", CASES)
 def test_first_order_is_the_slope_where_the_step_is_taken_for_a_constant(update: str, gold: bool) -> None:
     learner = TwoLayers(5, 3, gold=gold)
