@@ -11,8 +11,18 @@ import numpy as np
 import pytest
 
 from autodistill.history.store import Store
-from autodistill.race import Outcome, _repeated, folder_name, rule, run_picks, rungs
-from autodistill.recommend.record import Pick
+from autodistill.race import (
+    Outcome,
+    _repeated,
+    distilled,
+    folder_name,
+    record_run,
+    rule,
+    run_picks,
+    run_recommended,
+    rungs,
+)
+from autodistill.recommend.record import Pick, Recommendation
 from autodistill.recommend.request import Request
 from engine import Pipeline, distill
 from engine.base.errors import InputError, RunError
@@ -235,6 +245,98 @@ def test_an_error_that_left_no_failed_record_is_not_hidden(
     monkeypatch.setattr("autodistill.race.distilled", broken)
     with pytest.raises(RunError, match="^the disk is full$"):
         run_picks(race(task, tmp_path / "race"), picks(task), Ear())
+
+
+def recommended(task: Task) -> Recommendation:
+    """Three picks for the task, as if they had been made with a named file."""
+    known = {"dataset_fingerprint": task.fingerprint, "teacher": TEACHER, "fine_tuning": TUNING, "picks": picks(task)}
+    return a_recommendation().model_copy(update={**known, "precision": "float32"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "ran"), [({}, [1]), ({"pick": 2}, [2]), ({"top": 2}, [1, 2]), ({"top": 3}, [1, 2, 3])]
+)
+def test_a_recommendation_s_picks_are_run(
+    asked: dict[str, int], ran: list[int], tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, found = race(task, tmp_path / "race").model_copy(update={"task": None, **asked}), recommended(task)
+    script = Script(whole.model_copy(update={"task": task}), found.picks, [[0.5] * 4] * 3)
+    monkeypatch.setattr("autodistill.race.distilled", script.distilled)
+    outcomes = run_recommended(whole, found, Ear(), data=task)
+    assert sorted(outcome.pick.rank for outcome in outcomes) == ran
+
+
+def test_the_data_of_a_recommendation_are_read_as_it_says(
+    tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr("autodistill.race.load_task", lambda data, **columns: asked.append((data, columns)) or task)
+    whole, found = race(task, tmp_path / "race"), recommended(task)
+    script = Script(whole, found.picks, [[0.5] * 4] * 3)
+    monkeypatch.setattr("autodistill.race.distilled", script.distilled)
+    run_recommended(whole, found, Ear())
+    run_recommended(whole, found, Ear(), data="elsewhere.csv")
+    assert asked == [("films.csv", {"label": "stars"}), ("elsewhere.csv", {"label": "stars"})]
+
+
+def test_other_data_than_the_recommendation_s_are_refused(tmp_path: Path, task: Task) -> None:
+    other = toy_task("single", rows=32, held_out=16, seed=5)
+    with pytest.raises(InputError) as caught:
+        run_recommended(race(task, tmp_path / "race"), recommended(task), Ear(), data=other)
+    assert str(caught.value) == (
+        f"films.csv: the recommendation was made for other data; got {other.name}. Run `autodistill recommend` again."
+    )
+
+
+def test_places_are_tried_before_the_data_are_read(tmp_path: Path, task: Task) -> None:
+    (tmp_path / "race").touch()
+    with pytest.raises(InputError, match="--out: a folder is needed"):
+        run_recommended(race(task, tmp_path / "race"), recommended(task), Ear(), data="nowhere.csv")
+
+
+def test_a_run_with_a_search_for_theta_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    monkeypatch.setattr("autodistill.evaluation.figures.draw_team", lambda *given: drawn.append(given))
+    request, result = Request(store=str(tmp_path / "s.db")), made_record()
+    record_run(request, result, tmp_path, Ear())
+    assert not drawn
+    (tmp_path / "theta.csv").touch()
+    record_run(request, result, tmp_path, Ear())
+    assert drawn == [(result, tmp_path)]
+    assert Store(str(tmp_path / "s.db")).runs() == [result]
+
+
+def test_a_run_that_the_store_does_not_take_is_said(tmp_path: Path) -> None:
+    record_run(Request(store=str(tmp_path)), made_record(), tmp_path, ear := Ear())
+    (said,) = ear.messages
+    assert said.startswith("The run is finished, but not in the store; the same command adds it. --store: ")
+
+
+@pytest.mark.parametrize(("alone", "ratio", "compared"), [(False, None, 0), (True, None, 1), (False, (0.8, 0.9), 1)])
+def test_the_engine_is_asked_for_what_the_request_says(
+    alone: bool, ratio: tuple[float, float] | None, compared: int, tmp_path: Path, task: Task, monkeypatch: Any
+) -> None:
+    given: list[tuple[Any, dict[str, Any]]] = []
+    monkeypatch.setattr("engine.distillation.distill", lambda data, **named: given.append((data, named)))
+    request = race(task, tmp_path / "race").model_copy(update={"seed": 7, "student_alone": alone})
+    ear = Ear()
+    distilled(request, STUDENT, {"a": 1}, tmp_path / "out", ear, 3, ratio)
+    ((data, named),) = given
+    expected = named.pop("expected")
+    assert data is task
+    assert named == {
+        "teacher": TEACHER,
+        "seed": 7,
+        "student_alone": alone,
+        "fine_tuning": TUNING,
+        "options": request.options,
+        "student": STUDENT,
+        "pipeline": {"a": 1},
+        "out": tmp_path / "out",
+        "until_epoch": 3,
+        "reporter": ear,
+    }
+    assert (expected.ratio, list(expected.others)) == (ratio, ["bilstm"] * compared)
 
 
 def test_an_outcome_is_judged_by_the_set_that_selects() -> None:

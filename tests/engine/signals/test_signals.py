@@ -14,7 +14,7 @@ from engine.base.files import folder_bytes
 from engine.base.machine import Machine, machine_for
 from engine.base.options import RunOptions
 from engine.models.forward import TeacherNeeds
-from engine.signals.signals import CachedSignals, OnlineSignals, examples_to_pass, signals_for
+from engine.signals.signals import CachedSignals, OnlineSignals, examples_to_pass, mend, signals_for
 from engine.signals.store import PASS_BATCH, SignalPass, SignalStore
 from engine.tokens.examples import encode
 from tests.tokenizers import wordpiece
@@ -216,6 +216,41 @@ def test_older_signals_make_room(scene: Callable[..., Scene], options: RunOption
     here.machine = machine_for(options.model_copy(update={"cache_budget_gb": 1.5 * size / 1e9}))
     assert signals_for(here.online(), other, here.machine).source == "cached"
     assert not here.store.folder.exists()
+
+
+@pytest.mark.parametrize("name", ["logits", "hidden-02-all"])
+def test_damaged_signals_are_mended_and_no_others(name: str, scene: Callable[..., Scene], ear) -> None:
+    here = scene()
+    needs = here.online().needs
+    here.signals()
+    whole, told = here.names, len(ear.messages)
+    mend(here.store, needs, here.machine)
+    assert (here.names, len(ear.messages)) == (whole, told)
+
+    content = bytearray((here.store.folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (here.store.folder / name).write_bytes(content)
+    mend(here.store, replace(needs, layers=(4,)), here.machine)
+    assert (name in here.names) == (name == "hidden-02-all"), "nobody asked for layer 2"
+    mend(here.store, needs, here.machine)
+    assert here.names == whole - {name}
+    assert ear.messages[told:] == ["The kept signals were damaged and are made anew."]
+    mend(here.store, needs, here.machine)
+    assert len(ear.messages) == told + 1
+
+    here.examples = 0
+    assert here.signals().source == "cached"
+    assert (here.examples, here.names) == (ROWS_TO_READ, whole)
+
+
+def test_only_the_main_process_mends(scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch) -> None:
+    here = scene()
+    here.signals()
+    whole = here.names
+    (here.store.folder / "logits").write_bytes(b"")
+    monkeypatch.setattr(Machine, "main", False)
+    mend(here.store, here.online().needs, here.machine)
+    assert here.names == whole
 
 
 def test_the_teacher_learns_nothing(scene: Callable[..., Scene]) -> None:
