@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--disk", type=int, default=64, help="megabytes of the disk that gets full")
     parser.add_argument("--jobs", nargs="+", choices=JOBS, default=list(JOBS))
-    parser.add_argument("--memory", type=int, default=700, help="megabytes of which a job may take 40 to 100 %%")
+    parser.add_argument("--memory", type=int, default=700, help="megabytes of which a job may take 60 to 100 %%")
     given = parser.parse_args()
     dice, outcomes = random.Random(given.seed), {name: Outcome() for name in given.jobs}
     with tempfile.TemporaryDirectory() as folder:
@@ -142,7 +142,7 @@ def stopped(
     end = time.monotonic() + 20 * LONGEST
     while time.monotonic() < end:
         how = dice.choice([*STOPS, FULL, LITTLE] if memory else [*STOPS])
-        process = begun(place, JOBS[name], round(dice.uniform(0.4, 1) * memory * 1e6) if how == LITTLE else None)
+        process = begun(place, JOBS[name], round(dice.uniform(0.6, 1) * memory * 1e6) if how == LITTLE else None)
         try:
             _, said = process.communicate(timeout=LONGEST if how == LITTLE else dice.uniform(0.1, 1.0) * seconds)
             disturbed = how == LITTLE and process.returncode != 0

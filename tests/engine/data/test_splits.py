@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import datasets
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -175,6 +176,29 @@ def test_stratified_sample(counts: list[int], share: float, seed: int) -> None:
     assert len(chosen) == size
     if size >= len(counts):
         assert all(taken)
+
+
+@pytest.mark.parametrize("strata", [None, [0] * 90 + [1, 2, 3, 4, 5] * 2], ids=["no classes", "classes"])
+def test_a_sample_is_its_seed_s(strata: list[int] | None) -> None:
+    first, again, other = (sample(100, 20, seed, strata) for seed in (3, 3, 4))
+    assert first == again
+    assert first != other
+    np.random.seed(0)  # noqa: NPY002 - nothing is drawn from numpy's own generator
+    before = np.random.get_state()[1].tolist()  # noqa: NPY002
+    sample(100, 20, 3, strata)
+    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+
+
+@pytest.mark.parametrize("rare", [1, 3, 12, 40])
+@pytest.mark.parametrize("seed", range(5))
+def test_every_class_has_a_row_from_as_many_rows_as_classes(rare: int, seed: int) -> None:
+    strata = [*range(1, rare + 1)] + [0] * 300
+    random.Random(seed).shuffle(strata)
+    for size in (rare + 1, rare + 2, 2 * rare + 5):
+        chosen = sample(len(strata), size, seed, strata)
+        assert len(set(chosen)) == size
+        assert {strata[row] for row in chosen} == set(range(rare + 1))
+    assert len(sample(len(strata), rare, seed, strata)) == rare
 
 
 @given(st.integers(3, 100_000))

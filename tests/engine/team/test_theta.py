@@ -204,6 +204,33 @@ def test_plain_slopes_are_the_gradient_itself() -> None:
         assert theta.shares == pytest.approx([raised / (raised + 0.5), 0.5 / (raised + 0.5)], rel=1e-6)
 
 
+@pytest.mark.parametrize("slopes", [None, "relative", "plain"])
+@pytest.mark.parametrize("update", ["sswo", "cr"])
+def test_steps_are_those_of_adam_in_plain_numbers(update: str, slopes: str | None) -> None:
+    """A relative slope, which is the default, is a teacher's less the mean of all recent ones: 0.9 old and 0.1 new."""
+    count, rate, epsilon, dice = 4, 0.02, 1e-3, np.random.default_rng(0)
+    more = {} if slopes is None else {"slopes": slopes}
+    theta = Theta(count, rate, 0.01, update, epsilon=epsilon, **more)  # type: ignore[arg-type]
+    shares, recent, first, second, steps = [1 / count] * count, {}, [0.0] * count, [0.0] * count, [0] * count
+    for _ in range(30):
+        gradient, drawn = dice.normal(size=count), int(dice.integers(count))
+        theta.step(torch.from_numpy(gradient), drawn)
+        moved = [drawn] if update == "sswo" else range(count)
+        for place in moved:
+            recent[place] = 0.9 * recent[place] + 0.1 * gradient[place] if place in recent else gradient[place]
+        usual = 0.0 if slopes == "plain" else sum(recent.values()) / len(recent)
+        for place in moved:
+            slope = gradient[place] - usual + 0.01 * shares[place]
+            steps[place] += 1
+            first[place] = 0.9 * first[place] + 0.1 * slope
+            second[place] = 0.999 * second[place] + 0.001 * slope**2
+            mean, square = first[place] / (1 - 0.9 ** steps[place]), second[place] / (1 - 0.999 ** steps[place])
+            shares[place] -= rate * mean / (square**0.5 + epsilon)
+        shares = [max(share, 0.0) for share in shares]
+        shares = [share / sum(shares) for share in shares]
+        assert theta.shares == pytest.approx(shares, rel=1e-6)
+
+
 def test_members_are_drawn_by_their_shares() -> None:
     theta = Theta(3, 0.1, 0.0, "sswo")
     theta.load_state_dict({**theta.state_dict(), "shares": [0.5, 0.5, 0.0], "kept": [0, 1]})
