@@ -46,11 +46,21 @@ def test_mean_rank_is_the_mean_over_datasets_not_over_runs(table: RunTable) -> N
     np.testing.assert_allclose(mean_rank(past)(asked), expected)
 
 
-@pytest.mark.parametrize("fit", [mean_rank, nearest_dataset])
-def test_what_was_never_run_stands_in_the_middle(fit: Callable[..., Callable], table: RunTable) -> None:
+@pytest.mark.parametrize(("fit", "middle"), [(mean_rank, 0.0), (nearest_dataset, 0.0), (portfolio, 0.5)])
+def test_what_was_never_run_stands_in_the_middle(fit: Callable[..., Callable], middle: float, table: RunTable) -> None:
     asked = table.of("set2")
     other = replace(asked, runs=asked.runs.assign(intermediate="brand_new"))
-    np.testing.assert_array_equal(fit(table.without("set2"))(other), 0)
+    np.testing.assert_array_equal(fit(table.without("set2"))(other), middle)
+
+
+@pytest.mark.parametrize("fit", [mean_rank, nearest_dataset, portfolio])
+def test_what_past_runs_do_not_know_of_candidates_is_not_looked_at(
+    fit: Callable[..., Callable], table: RunTable
+) -> None:
+    asked, rank = table.of("set2"), fit(table.without("set2"))
+    more = replace(asked, runs=asked.runs.assign(**{"intermediate.brand_new": 3.0}))
+    np.testing.assert_array_equal(rank(more), rank(asked))
+    assert len(set(rank(asked))) > 2
 
 
 @pytest.mark.parametrize("fit", [mean_rank, portfolio, nearest_dataset])

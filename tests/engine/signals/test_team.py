@@ -203,6 +203,20 @@ def test_every_member_counts_where_each_has_a_token() -> None:
     assert rows.any()
 
 
+@pytest.mark.parametrize("kind", ["single", "tagging"])
+def test_a_teacher_with_another_tokenizer_is_brought_to_the_students_tokens(kind: str) -> None:
+    team, ids = Team(kind, "weighted"), np.arange(4)
+    says = Sayings(team.other, team.task.outputs, team.task.token_level, seed=9)
+    own = align_labels(team.student, team.other, ids)
+    fetched = team.signals.fetch(ids, None)
+    features = team.signals.view(fetched, says.view(ids), own)
+    expected = torch.bmm(own, says.view(ids).logits) if kind == "tagging" else says.view(ids).logits
+    torch.testing.assert_close(features.team[0], expected)
+    for member in range(1, MEMBERS):
+        torch.testing.assert_close(features.team[member], team.at_student(member, ids))
+    assert (features.paired is None) == (kind == "single")
+
+
 def test_only_the_drawn_member_is_asked() -> None:
     team = Team("single", "stochastic")
     plan = plan_of(team.data)

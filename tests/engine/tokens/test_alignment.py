@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from engine.tokens.alignment import align, align_labels, same_tokenizer
+from engine.tokens.alignment import align, align_labels, alignments, same_tokenizer
 from engine.tokens.examples import encode
 from engine.tokens.ragged import NO_LABEL, Ragged
 from tests.reference import alignment as reference
@@ -204,6 +204,32 @@ def test_words_that_only_one_of_the_two_sees_are_left_out():
     student, teacher = encode(task.train, task, wordpiece(), 64), encode(task.train, task, unigram(), 16)
     weights = align_labels(student, teacher, [0])
     assert 0 < weights.sum() == teacher.label_count([0]) < student.label_count([0])
+
+
+def test_where_one_of_the_two_knows_no_words_all_tokens_meet():
+    student, teacher = (with_words(tokenizer, ["fox", "unbelievably"]) for tokenizer in (wordpiece(), unigram()))
+    everything = align(student, teacher, [0])
+    assert not torch.equal(align_labels(student, teacher, [0]), everything)
+    for own, other in ((replace(student, words=None), teacher), (student, replace(teacher, words=None))):
+        assert torch.equal(align_labels(own, other, [0]), everything)
+
+
+def with_words(tokenizer, words):
+    task = make_task("tagging", [{"tokens": words, "tags": [0] * len(words)}], labels=("A",))
+    return encode(task.train, task, tokenizer, 64)
+
+
+def test_alignments_of_all_tokens_and_in_tagging_of_the_labels():
+    student, teacher = (with_words(tokenizer, ["fox", "unbelievably"]) for tokenizer in (wordpiece(), unigram()))
+    of_all, of_labels = alignments(student, teacher, [0])
+    assert torch.equal(of_all, align(student, teacher, [0]))
+    assert torch.equal(of_labels, align_labels(student, teacher, [0]))
+    assert alignments(student, None, [0]) == (None, None)
+    task = make_task("classification", [{"text": TEXTS[0], "label": 0}], labels=("A", "B"))
+    student, teacher = (encode(task.train, task, tokenizer, 64) for tokenizer in (wordpiece(), unigram()))
+    of_all, of_labels = alignments(student, teacher, [0])
+    assert torch.equal(of_all, align(student, teacher, [0]))
+    assert of_labels is None
 
 
 # --- are they the same? ----------------------------------------------------------------------------
