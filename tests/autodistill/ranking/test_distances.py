@@ -108,6 +108,10 @@ def test_the_nearest_come_first_and_never_the_dataset_itself(table: RunTable) ->
     assert set(found) == set(table.names) - {"set2"}
     assert list(found.values()) == sorted(found.values(), reverse=True)
     assert all(-1 <= cosine <= 1 for cosine in found.values())
+    space = DatasetSpace.of(table)
+    width = table.vectors.matrix.shape[1]
+    texts = {name: space.embedding(table, name)[:width] for name in table.names}
+    assert found == pytest.approx({name: float(texts[name] @ texts["set2"]) for name in found})
 
 
 def test_a_dataset_without_texts_has_a_place(table: RunTable) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.data.load import load_task
-from engine.data.splits import held_out_size, sample
+from engine.data.splits import at_most, held_out_size, sample
 from engine.data.task import KINDS, Task
 from tests.engine.data.written import load
 
@@ -176,6 +176,18 @@ def test_stratified_sample(counts: list[int], share: float, seed: int) -> None:
     assert len(chosen) == size
     if size >= len(counts):
         assert all(taken)
+
+
+def test_at_most_so_many_rows() -> None:
+    labels = [0] * 80 + [1] * 20
+    rows = datasets.Dataset.from_dict({"text": [str(row) for row in range(100)], "label": labels})
+    assert at_most(rows, 100, 0, "classification") is rows
+    drawn = at_most(rows, 10, 0, "classification")
+    assert [drawn["label"][:].count(label) for label in (0, 1)] == [8, 2]
+    assert drawn["text"][:] == at_most(rows, 10, 0, "classification")["text"][:]
+    assert drawn["text"][:] != at_most(rows, 10, 1, "classification")["text"][:]
+    targets = datasets.Dataset.from_dict({"text": rows["text"][:], "label": [row / 100 for row in range(100)]})
+    assert len(set(at_most(targets, 99, 0, "regression")["text"][:])) == 99
 
 
 @pytest.mark.parametrize("strata", [None, [0] * 90 + [1, 2, 3, 4, 5] * 2], ids=["no classes", "classes"])

@@ -237,6 +237,14 @@ def test_members_are_drawn_by_the_distribution_and_by_nothing_but_the_place() ->
     assert drawn != [team.draw([4, epoch, step]) for epoch in range(40) for step in range(50)]
 
 
+def test_a_distribution_need_not_sum_to_one() -> None:
+    """As after rounding, or where members were left out."""
+    team = Team("single", "stochastic").signals
+    halves = replace(team, distribution=tuple(share / 2 for share in DISTRIBUTION))
+    places = [[0, 0, step] for step in range(50)]
+    assert [halves.draw(place) for place in places] == [team.draw(place) for place in places]
+
+
 def test_processes_and_pieces_of_a_step_have_the_same_teacher() -> None:
     data = Team("single", "stochastic").data
     whole = plan_of(data)
