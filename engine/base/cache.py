@@ -8,11 +8,12 @@ whoever may write into the cache decides what is read there, so it must be the u
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import FileLock
 
@@ -20,6 +21,9 @@ from engine.base.errors import InputError
 from engine.base.files import checksum, disk_errors, folder_written_atomically, hash_of, hash_of_files, remove
 from engine.base.progress import Reporter
 
+Known = TypeVar("Known")
+UNREADABLE = (InputError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What readers raise of files that are not what they should be."""
 LAYOUT = 3  # of the files in the cache
 LIBRARIES = ("accelerate", "datasets", "numpy", "tokenizers", "torch", "transformers")
 CODE = Path(__file__).parents[1]
@@ -86,11 +90,29 @@ def intact(folder: Path, reporter: Reporter) -> bool:
     if not os.path.lexists(folder):
         return False
     with suppress(OSError, ValueError):
-        if (folder / SUMS).read_text("utf-8") == _sums(folder):
+        if (folder / SUMS).is_file() and (folder / SUMS).read_text("utf-8") == _sums(folder):
             return True
+    _forget(folder, reporter)
+    return False
+
+
+def recalled(folder: Path, reporter: Reporter, read: Callable[[Path], Known]) -> Known | None:
+    """What is kept there, as `read` makes it of the folder; None where nothing is, or it was not intact.
+
+    What `read` cannot read is damaged, too, however well its checksums fit: it may have been put there.
+    """
+    if not intact(folder, reporter):
+        return None
+    try:
+        return read(folder)
+    except UNREADABLE:
+        _forget(folder, reporter)
+        return None
+
+
+def _forget(folder: Path, reporter: Reporter) -> None:
     remove(folder)
     say_damaged(folder, reporter)
-    return False
 
 
 def say_damaged(folder: Path, reporter: Reporter) -> None:

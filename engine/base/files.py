@@ -148,11 +148,13 @@ def write_sealed(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def read_sealed(path: Path) -> dict[str, Any] | None:
-    """The record of `write_sealed`; None where it was damaged.
+    """The record of `write_sealed`; None where it was damaged, or is no file.
 
     Raises:
         FileNotFoundError: There is none.
     """
+    if os.path.lexists(path) and not path.is_file():
+        return None
     try:
         record = json.loads(path.read_text("utf-8"))
         return unsealed(record) if SEAL in record else None
@@ -190,9 +192,9 @@ def checksum(path: Path) -> str:
 
 
 def has_checksum(path: Path, expected: str) -> bool:
-    """Whether a file is there, can be read, and has this checksum."""
+    """Whether a file is there, no pipe in its place, can be read, and has this checksum."""
     with suppress(OSError):
-        return checksum(path) == expected
+        return path.is_file() and checksum(path) == expected
     return False
 
 

@@ -7,7 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
-from engine.base.cache import intact, keeping, kept
+from engine.base.cache import keeping, kept, recalled
 from engine.base.machine import Machine
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out
@@ -61,8 +61,9 @@ def gold_scores(
     """
     folder = kept(machine.options.cache, "gold_scores", key)
     with machine.alone(folder):
-        if machine.agreed(machine.main and intact(folder, machine.reporter)):
-            return from_record(json.loads((folder / RECORD).read_text("utf-8")))
+        found = recalled(folder, machine.reporter, _scores) if machine.main else None
+        if machine.agreed(found is not None):
+            return found or _scores(folder)
         work = Path(f"{folder}.work")
         measures = fine_tune(name, start, task, training, seed, work, machine)
         if machine.main:
@@ -71,3 +72,7 @@ def gold_scores(
             shutil.rmtree(work)
         machine.accelerator.wait_for_everyone()
     return measures
+
+
+def _scores(folder: Path) -> Measures:
+    return from_record(json.loads((folder / RECORD).read_text("utf-8")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic_core import from_json
 
 from engine.base.errors import InputError
 from engine.base.files import RESULT_FILE
+from engine.base.text import regular_file
 from engine.data.metrics import Scores
 from engine.data.task import TaskKind
 
@@ -292,9 +294,12 @@ class RunResult(Record):
 
     @classmethod
     def read(cls, folder: str | Path) -> RunResult | None:
-        """The record in `folder`, or None where there is none; an `InputError` where the file is no record."""
+        """The record in `folder`, or None where there is none; an `InputError` where it is no record, or no file."""
         path = Path(folder) / RESULT_FILE
+        if not os.path.lexists(path):
+            return None
+        regular_file(path)
         try:
-            return cls.parse(path.read_text("utf-8")) if path.is_file() else None
+            return cls.parse(path.read_text("utf-8"))
         except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:  # of JSON, or any part
             raise InputError.of(str(path), "not the record of a run", str(error).partition("\n")[0]) from error

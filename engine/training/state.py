@@ -100,6 +100,8 @@ def _lost(folder: Path, state: dict[str, Any]) -> bool:
 
 def read_state(path: Path) -> dict[str, Any] | None:
     """The state in a checkpoint; None where the file is not as it was written."""
+    if not path.is_file():  # a pipe would be waited for
+        return None
     try:
         with ZipFile(path) as archive:  # as which torch saves, with checksums that it does not compare
             whole = archive.testzip() is None
