@@ -15,7 +15,7 @@ from pydantic_core import from_json
 
 from engine.base.errors import InputError
 from engine.base.files import RESULT_FILE
-from engine.base.text import regular_file
+from engine.base.text import read_text
 from engine.data.metrics import Scores
 from engine.data.task import TaskKind
 
@@ -298,8 +298,8 @@ class RunResult(Record):
         path = Path(folder) / RESULT_FILE
         if not os.path.lexists(path):
             return None
-        regular_file(path)
+        text = read_text(path)
         try:
-            return cls.parse(path.read_text("utf-8"))
+            return cls.parse(text)
         except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:  # of JSON, or any part
             raise InputError.of(str(path), "not the record of a run", str(error).partition("\n")[0]) from error

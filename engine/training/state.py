@@ -21,7 +21,7 @@ from accelerate.utils import reduce
 from torch import Tensor
 
 from engine.base.errors import NonFiniteLossError, RunError
-from engine.base.files import has_checksum, written_atomically
+from engine.base.files import has_checksum, remove, written_atomically
 from engine.base.progress import Reporter
 
 State = TypeVar("State")
@@ -91,6 +91,8 @@ def resumed(
     damaged = "checkpoint was" if state is None else "best weights were" if _lost(path.parent, state) else ""
     if damaged:
         reporter.message(f"{name}: the {damaged} damaged; it starts anew")
+        for lost in (path, *path.parent.glob("best-*.safetensors")):
+            remove(lost)
     return None if damaged else load_state(path, parts, kind)
 
 

@@ -195,7 +195,7 @@ def _lasting(path: Path) -> Any:
 
 
 def _content(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None
+    return path.read_bytes() if path.is_file() and not path.is_symlink() else None
 
 
 # --- manners -----------------------------------------------------------------------------------------

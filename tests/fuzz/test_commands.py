@@ -10,14 +10,13 @@ import json
 import os
 import random
 import shutil
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.clock import Hanging, at_most
 from tests.fuzz.cases import TYPED, Case
 from tests.fuzz.damage import Whole, damaged, invoked, whole
 
@@ -42,24 +41,6 @@ def case(seed: int, home: Path, undamaged: Whole) -> Case:
     return made(chance, home)
 
 
-class Hanging(BaseException):
-    """A case takes too long; no handler of errors in the product may take it for one of its own."""
-
-
-@contextmanager
-def _at_most(seconds: int) -> Iterator[None]:
-    def late(*_: object) -> None:
-        raise Hanging(f"more than {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def _files(home: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.lstat().st_mode, path.lstat().st_size) for path in home.rglob("*")}
 
@@ -72,7 +53,7 @@ def _is_alone(stdout: str, arguments: Sequence[str]) -> bool:
 def _fault(given: Case, home: Path) -> str:
     """What is wrong with the answer to a case; empty where nothing is."""
     before = _files(home)
-    with _at_most(SECONDS):
+    with at_most(SECONDS):
         answer = invoked(home, given.arguments)
     if answer.exception and not isinstance(answer.exception, SystemExit):
         return f"{type(answer.exception).__name__}: {str(answer.exception)[:200]}"
