@@ -103,7 +103,9 @@ class Case:
 
 
 def mutated(chance: random.Random, data: bytes) -> bytes:
-    """Some bytes changed, cut, doubled or put in."""
+    """Some bytes changed, cut, doubled or put in; or something else altogether."""
+    if chance.random() < 0.03:
+        return chance.choice(HARD).encode()
     for _ in range(chance.choice((1, 1, 1, 2, 5))):
         first = chance.randrange(len(data) + 1)
         last = min(len(data), first + chance.choice((0, 1, 2, 8, 100, 1000)))

@@ -211,20 +211,26 @@ def _change(chance: random.Random, path: Path) -> None:
 def _retype(chance: random.Random, path: Path) -> None:
     """A value of a JSON file becomes one of another type, or is gone."""
     try:
-        table = record = json.loads(path.read_text())
-        while isinstance(table, dict | list) and table:
-            keys = list(table) if isinstance(table, dict) else list(range(len(table)))
-            holder, key = table, chance.choice(keys)
-            table = holder[key]
-            if chance.random() < 0.5:
-                break
-        if chance.random() < 0.2:
-            del holder[key]
-        else:
-            holder[key] = chance.choice((None, True, -1, 0, 1e308, 2**70, "", "\ud800", [], {}, [[]], {"a": []}))
-        path.write_text(json.dumps(record))
+        record = json.loads(path.read_text())
     except ValueError:
+        record = None
+    if not record or not isinstance(record, dict | list):
         _change(chance, path)
+        return
+    places = _places(record)
+    holder, key = chance.choice(places[:20] if chance.random() < 0.5 else places)
+    if chance.random() < 0.2:
+        del holder[key]
+    else:
+        holder[key] = chance.choice((None, True, -1, 0, 1e308, 2**70, "", "\ud800", [], {}, [[]], {"a": []}))
+    path.write_text(json.dumps(record))
+
+
+def _places(table: Any) -> list[tuple[Any, Any]]:
+    """Every key with what it is in, those of a table before what they hold."""
+    keys = list(table) if isinstance(table, dict) else list(range(len(table)))
+    held = [table[key] for key in keys if isinstance(table[key], dict | list)]
+    return [(table, key) for key in keys] + [place for each in held for place in _places(each)]
 
 
 def _become(chance: random.Random, path: Path) -> None:
