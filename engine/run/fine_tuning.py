@@ -5,13 +5,14 @@ What comes out is kept in the cache, so that each is trained once for a dataset.
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 from engine.base.cache import keeping, kept, recalled
 from engine.base.machine import Machine
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out
-from engine.evaluation.intervals import Measures, as_record, from_record
+from engine.evaluation.intervals import Measures, are_of, as_record, from_record
 from engine.models.forward import accepted_inputs
 from engine.models.load import position_limit
 from engine.models.start import Model
@@ -61,9 +62,10 @@ def gold_scores(
     """
     folder = kept(machine.options.cache, "gold_scores", key)
     with machine.alone(folder):
-        found = recalled(folder, machine.reporter, _scores) if machine.main else None
+        read = partial(kept_measures, RECORD, task)
+        found = recalled(folder, machine.reporter, read) if machine.main else None
         if machine.agreed(found is not None):
-            return found or _scores(folder)
+            return found or read(folder)
         work = Path(f"{folder}.work")
         measures = fine_tune(name, start, task, training, seed, work, machine)
         if machine.main:
@@ -74,5 +76,9 @@ def gold_scores(
     return measures
 
 
-def _scores(folder: Path) -> Measures:
-    return from_record(json.loads((folder / RECORD).read_text("utf-8")))
+def kept_measures(name: str, task: Task, folder: Path) -> Measures:
+    """What is kept in a file of a folder of the cache; one of `UNREADABLE` where it is of no model on this task."""
+    measures = from_record(json.loads((folder / name).read_text("utf-8")))
+    if not are_of(task, measures):
+        raise ValueError(f"{name} holds the scores of another task")
+    return measures

@@ -17,11 +17,11 @@ from engine.base.machine import Machine
 from engine.data.metrics import Scores
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out, measured_on
-from engine.evaluation.intervals import Measures, as_record, from_record, in_words, scores_of
+from engine.evaluation.intervals import Measures, as_record, in_words, scores_of
 from engine.models.load import load_config, load_pretrained, load_tokenizer, save_model
 from engine.models.start import Model
 from engine.pipeline.training import Training
-from engine.run.fine_tuning import fine_tune
+from engine.run.fine_tuning import fine_tune, kept_measures
 from engine.run.plan import TeacherPlan
 
 RECORD = "teacher.json"
@@ -95,7 +95,7 @@ def kept_teacher(
     folder = kept(machine.options.cache, "teachers", key)
 
     def read(folder: Path) -> tuple[Model, Measures]:
-        measures = from_record(json.loads((folder / RECORD).read_text("utf-8")))
+        measures = kept_measures(RECORD, task, folder)
         return _load_kept(str(folder), task) if weights else start(), measures
 
     with machine.alone(folder):

@@ -35,6 +35,7 @@ SAID = {
     "teachers": "The kept teacher was damaged and is made anew.",
     "vocabularies": "The kept vocabulary was damaged and is made anew.",
 }
+SCORES = b'{"validation": {"scores": {"accuracy": "0.9"}, "intervals": {}, "answers": []}}'
 PIPELINE = {"training": TRAINING | {"epochs": 3}, "intermediate": {"kind": "mse"}}
 AUGMENTED = {"training": TRAINING | {"epochs": 1}, "augmentation": "contextual"}
 TEAM = {
@@ -96,7 +97,9 @@ def test_what_is_kept_is_made_anew_where_it_was_damaged(kind: str, manner: str, 
         assert a_run(options_with(tmp_path / "cache"), tmp_path / "again", **more)[1] == [], "it is whole again"
 
 
-@pytest.mark.parametrize("content", [b"\xff", b"[" * 100_000, b"null", b"[1, 2]", b'{"validation": [1]}'], ids=repr)
+@pytest.mark.parametrize(
+    "content", [b"\xff", b"[" * 100_000, b"null", b"[1, 2]", b'{"validation": [1]}', SCORES], ids=repr
+)
 @pytest.mark.parametrize(
     "kind, file",
     [

@@ -79,7 +79,7 @@ DATA: dict[str, Callable[[], bytes]] = {
 COUNTS: dict[str, Callable[[Path], set[int]]] = {
     ".csv": lambda path: {_delimited_rows(path)},
     ".tsv": lambda path: {_delimited_rows(path, "\t"), _delimited_rows(path, "\t", csv.QUOTE_NONE)},
-    ".jsonl": lambda path: {sum(bool(line.strip()) for line in path.read_text("utf-8-sig").split("\n"))},
+    ".jsonl": lambda path: {sum(bool(line.strip()) for line in path.read_bytes().split(b"\n"))},
     ".json": lambda path: {len(json.loads(path.read_text("utf-8-sig")))},
     ".parquet": lambda path: {parquet.read_table(path).num_rows},
 }

@@ -69,7 +69,7 @@ READINGS = (
     Reading(20, ("predict", "out", *TEXTS), ("out/*.json", "out/model.safetensors")),
     Reading(10, ("predict", "sharded", *TEXTS), ("sharded/*.json", "sharded/*.safetensors")),
     Reading(4, ("show", "out", "--json"), ("out/*",)),
-    Reading(4, ("show", "paused", "--json"), ("paused/result.json",)),
+    Reading(4, ("show", "paused", "--json"), ("paused/result.json",), alike=False),
     Reading(3, ("show", "under_way", "--json"), ("under_way/.work/*.json",)),
     Reading(3, ("show", "under_way", "--json"), ("under_way/.work/student/*",), alike=False),
     Reading(3, ("doctor",), ("cache/*/*", "cache/*/*/*"), alike=False),
@@ -283,5 +283,5 @@ def _plant(folder: Path) -> None:
     """Writes checksums that fit what lies in a folder of the cache."""
     with keeping(folder) as aside:
         for file in folder.iterdir():
-            if file.is_file() and file.name != SUMS:
+            if file.is_file() and not file.is_symlink() and file.name != SUMS:
                 shutil.copy(file, aside)
