@@ -82,11 +82,7 @@ def distill(
         InputError: The input cannot be used; nothing was trained.
         RunError: The run failed on its way, such as by a loss that is not finite.
     """
-    if until_epoch is not None and until_epoch < 1:
-        raise InputError.of("until_epoch", "out of range", until_epoch, ("at least 1",))
-    check_seed(seed)
-    check_place("--out", Path(out))
-    check_place("--cache-dir", options.cache)
+    _check(until_epoch, seed, Path(out), options.cache)
     chosen = load_pipeline(pipeline)
     machine = machine_for(options, reporter)
     task = identified(data) if isinstance(data, Task) else load_task(data, **columns)
@@ -123,6 +119,15 @@ def distill(
             if known is None and not isinstance(error, DiskError):  # with which nothing is wrong with the run
                 folder.close(record_of(run, status="failed", reason=str(error)))
             raise
+
+
+def _check(until_epoch: int | None, seed: int, out: Path, cache: Path) -> None:
+    """Raises InputError where a run cannot begin, whatever its data and models are."""
+    if until_epoch is not None and until_epoch < 1:
+        raise InputError.of("until_epoch", "out of range", until_epoch, ("at least 1",))
+    check_seed(seed)
+    check_place("--out", out)
+    check_place("--cache-dir", cache)
 
 
 def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected: Expected) -> RunResult:

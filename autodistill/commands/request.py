@@ -110,13 +110,21 @@ def _task(typed: Typed) -> Task | None:
     if "data" not in given:
         return None
     if "out" in typed:  # the command writes
-        check_places(fields_of(typed))
+        _check_places(typed)
 
     from engine.data.load import load_task
 
     task = load_task(given["data"], **given.get("columns", {}))
     why = demo_models(typed)[1] if "teacher" in typed and given["data"] == "demo" else ""
     return replace(task, notes=(*task.notes, f"the demo's models start from scratch: {why}")) if why else task
+
+
+def _check_places(typed: Typed) -> None:
+    try:
+        fields = fields_of(typed)
+    except InputError:
+        return  # which is said of the fields
+    check_places(fields)
 
 
 def _models(typed: Typed) -> dict[str, Any]:

@@ -110,7 +110,7 @@ class Kept:
     def _rank(self) -> Rank:
         if self.name not in AGAIN:
             return self._fit()
-        return self._known("learned", lambda: self._fit().learned, partial(AGAIN[self.name], self.past))
+        return self.known("learned", lambda: self._fit().learned, partial(AGAIN[self.name], self.past))
 
     def _fit(self) -> Any:
         if self.announced:
@@ -122,20 +122,20 @@ class Kept:
         columns = sorted({*self.past.runs.columns, *MODEL_COLUMNS})  # a candidate has more that nobody looks at
         asked = _facts(replace(candidates, runs=candidates.runs.reindex(columns=columns)))
         size = len(candidates.runs)
-        return self._known("answers", lambda: self._rank(candidates).tolist(), partial(_numbers, size=size), asked)
+        return self.known("answers", lambda: self._rank(candidates).tolist(), partial(_numbers, size=size), asked)
 
     @property
     def features(self) -> tuple[str, ...] | None:
         """The feature sets of datasets that it uses; None where it does not choose any."""
-        return self._known("features", lambda: getattr(self._rank, "features", None), _optional(tuple))
+        return self.known("features", lambda: getattr(self._rank, "features", None), _optional(tuple))
 
     @property
     def left_out(self) -> np.ndarray | None:
         """The standing of each past run without its dataset (n,); None where it takes fitting again."""
         form = partial(_numbers, size=len(self.past.runs))
-        return self._known("left out", lambda: _listed(getattr(self._rank, "left_out", None)), _optional(form))
+        return self.known("left out", lambda: _listed(getattr(self._rank, "left_out", None)), _optional(form))
 
-    def _known(self, what: str, answer: Callable[[], Any], form: Callable[[Any], Form], *about: Any) -> Form:
+    def known(self, what: str, answer: Callable[[], Any], form: Callable[[Any], Form], *about: Any) -> Form:
         """What was answered before, or is answered now, in its form; the answer itself is JSON.
 
         Raises:
@@ -143,9 +143,11 @@ class Kept:
         """
         made_by = maker(Path(__file__).parents[1], LIBRARIES)
         folder = kept(self.cache, "fits", self.name, _facts(self.past), what, *about, made_by)
-        known = recalled(folder, self.reporter, lambda folder: [form(json.loads((folder / ANSWER).read_text("utf-8")))])
-        if known is not None:
-            return known[0]
+        before = recalled(
+            folder, self.reporter, lambda folder: [form(json.loads((folder / ANSWER).read_text("utf-8")))]
+        )
+        if before is not None:
+            return before[0]
         found = json.dumps(answer())
         with keeping(folder) as aside:
             (aside / ANSWER).write_text(found, "utf-8")
@@ -191,12 +193,20 @@ def _agreement(name: str, table: RunTable, pair: tuple[str, str], cache: Path, r
     """Of a predictor that sees nothing of the dataset left out, not even when it chooses its features and variances."""
     if len(table.names) < 2:  # nothing is left to learn from
         return Agreement()
-    stage, parts = f"{name}, each dataset left out", []
-    reporter.start(stage, len(table.names), unit="datasets")
-    for dataset, _, standings in folds(kept_fit(name, cache, reporter), table):
-        parts.append(table.runs[table.runs.dataset == dataset].assign(standing=standings))
-        reporter.advance(stage)
-    reporter.finish(stage)
-    runs = pd.concat(parts)
-    inside = runs[of_pair(runs, pair)]
-    return Agreement(*(rank_correlations(each, each.standing.to_numpy()) for each in (runs, inside)))
+
+    def measured() -> list[dict[str, float]]:
+        stage, parts = f"{name}, each dataset left out", []
+        reporter.start(stage, len(table.names), unit="datasets")
+        for dataset, _, standings in folds(kept_fit(name, cache, reporter), table):
+            parts.append(table.runs[table.runs.dataset == dataset].assign(standing=standings))
+            reporter.advance(stage)
+        reporter.finish(stage)
+        runs = pd.concat(parts)
+        return [rank_correlations(each, each.standing.to_numpy()) for each in (runs, runs[of_pair(runs, pair)])]
+
+    return Kept(name, table, cache, reporter).known("agreement", measured, _correlations, *pair)
+
+
+def _correlations(values: Any) -> Agreement:
+    pooled, within_pair = ({name: float(value) for name, value in each.items()} for each in values)
+    return Agreement(pooled, within_pair)

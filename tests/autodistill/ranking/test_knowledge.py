@@ -188,7 +188,7 @@ def test_the_vectors_are_those_that_are_named(store: Store, tmp_path: Path) -> N
     options = RunOptions(cache_dir=str(tmp_path / "cache"))
     table, _ = load_knowledge(["published"], store, str(tmp_path / "glove.txt"), options)
     assert table.vectors.matrix.tolist() == [[1, 2, 3]]
-    assert list(tmp_path.glob("cache/vectors/*.bin"))
+    assert list(tmp_path.glob("cache/vectors/*/*.bin"))
 
 
 @pytest.mark.parametrize("status", [None, "failed"])

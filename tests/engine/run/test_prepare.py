@@ -124,7 +124,8 @@ def test_teacher_passes_are_what_the_record_says(
         passes.count = 0
     assert counts == [(24, 24), (0, 0), (0, 0), (24, 24)]
     stored = {path.name for path in (options.cache / "signals").glob("*/*")}
-    assert stored == {"logits", "hidden-01-all", "hidden-02-all"}
+    arrays = {"logits", "hidden-01-all", "hidden-02-all"}
+    assert stored == arrays | {f"{name}.checksum" for name in arrays}
 
 
 def test_online_the_teacher_sees_every_epoch(
