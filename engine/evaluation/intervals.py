@@ -85,25 +85,8 @@ def as_record(measures: Measures) -> dict[str, Any]:
 
 
 def from_record(record: Mapping[str, Any]) -> Measures:
-    """From what `as_record` gave; anything but an `OSError` where something else did."""
-    return {split: _measured(**measured) for split, measured in record.items()}
-
-
-def _measured(
-    scores: Mapping[str, float], intervals: Mapping[str, Interval] | None = None, answers: Sequence[Any] = ()
-) -> Measured:
-    bounds = {metric: (float(low), float(high)) for metric, (low, high) in (intervals or {}).items()}
-    plain = {metric: float(score) for metric, score in scores.items()}
-    return Measured(plain, {metric: [*each] for metric, each in bounds.items()}, list(answers))
-
-
-def are_of(task: Task, measures: Measures) -> bool:
-    """Whether they are of all held-out sets of a task, its metrics, and as many answers as there are rows."""
-    metrics = {*task.metrics}
-    return measures.keys() == task.held_out.keys() and all(
-        metrics == {*each.scores} == {*each.intervals} and len(each.answers) == len(task.held_out[split])
-        for split, each in measures.items()
-    )
+    """From what `as_record` gave."""
+    return {split: Measured(**measured) for split, measured in record.items()}
 
 
 def in_words(measures: Measures) -> str:

@@ -12,7 +12,7 @@ from engine.base.cache import keeping, kept, recalled
 from engine.base.machine import Machine
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out
-from engine.evaluation.intervals import Measures, are_of, as_record, from_record
+from engine.evaluation.intervals import Measured, Measures, as_record, from_record
 from engine.models.forward import accepted_inputs
 from engine.models.load import position_limit
 from engine.models.start import Model
@@ -79,6 +79,14 @@ def gold_scores(
 def kept_measures(name: str, task: Task, folder: Path) -> Measures:
     """What is kept in a file of a folder of the cache; one of `UNREADABLE` where it is of no model on this task."""
     measures = from_record(json.loads((folder / name).read_text("utf-8")))
-    if not are_of(task, measures):
+    if measures.keys() != task.held_out.keys() or not all(_are_of(task, *each) for each in measures.items()):
         raise ValueError(f"{name} holds the scores of another task")
     return measures
+
+
+def _are_of(task: Task, split: str, found: Measured) -> bool:
+    """Whether there is a score and an interval of each metric of the task, and an answer to each row."""
+    numbers = [*found.scores.values(), *(bound for low, high in found.intervals.values() for bound in (low, high))]
+    numeric = all(isinstance(number, int | float) for number in numbers)
+    answered = len(found.answers) == len(task.held_out[split])
+    return numeric and answered and {*task.metrics} == {*found.scores} == {*found.intervals}
