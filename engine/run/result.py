@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic_core import from_json
 
 from engine.base.errors import InputError
@@ -18,6 +18,7 @@ from engine.base.files import RESULT_FILE
 from engine.base.text import read_text
 from engine.data.metrics import Scores
 from engine.data.task import TaskKind
+from engine.pipeline.training import Training
 
 if TYPE_CHECKING:
     from engine.base.machine import Machine
@@ -90,6 +91,8 @@ def _from_second(record: dict[str, Any]) -> dict[str, Any]:
     return record if split is None else {**record, "split": split, "selected_on": split}
 
 
+READ_AGAIN = {"epochs", "max_length", "window_overlap"}
+"""Of a pipeline's training, what others than the run itself read in its record."""
 UPGRADES = {1: _from_first, 2: _from_second}
 """Layout → what makes it the next one."""
 
@@ -252,6 +255,21 @@ class RunResult(Record):
     precision: str = ""
     versions: dict[str, str] = {}
     files: list[str] = []  # what the run wrote beside this record, within its folder; empty in records of before
+
+    @field_validator("pipeline")
+    @classmethod
+    def _says_how_it_trained(cls, pipeline: dict[str, Any]) -> dict[str, Any]:
+        training = pipeline.get("training", {})
+        if not isinstance(training, dict):
+            raise ValueError("training must be a table")
+        Training.model_validate({name: training[name] for name in training.keys() & READ_AGAIN})
+        return pipeline
+
+    @property
+    def training(self) -> Training:
+        """How many epochs there were to be, and how texts were read; of older records what they know."""
+        known = self.pipeline.get("training", {})
+        return Training.model_validate({name: known[name] for name in known.keys() & READ_AGAIN})
 
     def on_split(self, role: str) -> dict[str, float]:
         """Metric → score of a role on the set that is reported."""

@@ -24,7 +24,7 @@ CASES = int(os.environ.get("FUZZ_CASES", "500"))
 FIRST = int(os.environ.get("FUZZ_SEED", "0"))
 TOGETHER = 20
 """Cases of a test, so that 10,000 are no 10,000 lines."""
-DAMAGED = 5
+DAMAGED = 4
 """Share of damaged folders, as those in `TYPED`."""
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "120"))
 

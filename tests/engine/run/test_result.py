@@ -91,7 +91,16 @@ def test_what_selects_is_the_best_epoch_of_the_set_that_selects() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"scores": 0.9}, {"scores": None}, {"pipeline": None}, {"team": [1]}, {"layout": "2"}, {"layout": None}],
+    [
+        {"pipeline": {"training": 1}},
+        {"pipeline": {"training": {"max_length": "long"}}},
+        {"scores": 0.9},
+        {"scores": None},
+        {"pipeline": None},
+        {"team": [1]},
+        {"layout": "2"},
+        {"layout": None},
+    ],
     ids=str,
 )
 def test_a_foreign_record_is_refused(wrong: dict[str, Any], tmp_path: Path) -> None:
