@@ -142,8 +142,12 @@ def _pipeline(chance: random.Random, home: Path) -> Case:
         pipeline = load_pipeline(path)
         if load_pipeline(again) != pipeline:
             return "what is shown is another pipeline"
-        read = PLAIN[form](path.read_text("utf-8-sig"))
-        return "" if _holds(pipeline.model_dump(), read) else "another pipeline than a plain reader finds"
+        read = PLAIN[form](path.read_text("utf-8-sig"))  # None of an empty file
+        return (
+            ""
+            if _holds(pipeline.model_dump(), {} if read is None else read)
+            else "another pipeline than a plain reader finds"
+        )
 
     return Case(("show", str(path), "--format", shown), fault)
 
