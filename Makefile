@@ -15,7 +15,7 @@ demo: $(VENV)/installed $(VENV)/demo-teacher
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal $(ARGS)
 
-# 10,000 bad inputs made by chance; FUZZ_SEED says which, and a case that fails names its own.
+# 10,000 bad inputs and damaged folders made by chance; FUZZ_SEED says which, and a case that fails names its own.
 fuzz: $(VENV)/installed-test
 	@echo "Seed $${FUZZ_SEED:-0}"
 	FUZZ_CASES=$${FUZZ_CASES:-10000} FUZZ_SECONDS=$${FUZZ_SECONDS:-30} $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal tests/fuzz

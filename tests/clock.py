@@ -3,6 +3,7 @@ not answer, not for speed: several times what a quiet machine takes, so that a b
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,3 +16,23 @@ def within(seconds: float, clock: Callable[[], float] = time.process_time) -> It
     yield
     taken = clock() - began
     assert taken < seconds, f"{taken:.2f} s, at most {seconds} s"
+
+
+class Hanging(BaseException):
+    """Something takes too long; no handler of errors in the product may take it for one of its own."""
+
+
+@contextmanager
+def at_most(seconds: int) -> Iterator[None]:
+    """What happens inside is ended after so many seconds, by `Hanging`."""
+
+    def late(*_: object) -> None:
+        raise Hanging(f"more than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

@@ -109,22 +109,19 @@ def _task(typed: Typed) -> Task | None:
     given = _nested(typed)
     if "data" not in given:
         return None
-    if "out" in typed:  # the command writes
-        _check_places(typed)
-
     from engine.data.load import load_task
+    from engine.data.sources import check_there
 
+    if "out" in typed:  # the command writes
+        try:
+            fields = fields_of(typed)
+        except InputError:  # another step says it; nothing is read for that
+            check_there(given["data"])
+            return None
+        check_places(fields)
     task = load_task(given["data"], **given.get("columns", {}))
     why = demo_models(typed)[1] if "teacher" in typed and given["data"] == "demo" else ""
     return replace(task, notes=(*task.notes, f"the demo's models start from scratch: {why}")) if why else task
-
-
-def _check_places(typed: Typed) -> None:
-    try:
-        fields = fields_of(typed)
-    except InputError:
-        return  # which is said of the fields
-    check_places(fields)
 
 
 def _models(typed: Typed) -> dict[str, Any]:

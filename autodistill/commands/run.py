@@ -4,6 +4,7 @@ Decided here: a recommendation for DATA lies in `runs/<name of DATA>/recommendat
 `run --pick` and `run --top` find it; their runs lie beside it.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -93,7 +94,7 @@ def _recommendation(typed: Typed, request: Request, reporter: Reporter) -> tuple
     """The one that lies there; or one that is made now, and its data, whose notes were said."""
     path, training = _folder(request) / RECOMMENDATION_FILE, USUAL
     least = max(PICKS, request.top or 0, request.pick or 0)
-    lying = Recommendation.read(path) if path.is_file() else None
+    lying = Recommendation.read(path) if os.path.lexists(path) else None
     if lying is not None and lying.data == request.data:
         changes = ", ".join(_changes(request, _sets(typed), lying))
         if not changes:

@@ -137,7 +137,7 @@ def _closing_lines(result: RunResult) -> Iterator[str]:
         return
     if result.status == "pruned":
         best = f"scores are of the best one so far (epoch {result.best_epoch})"
-        yield f"stopped after epoch {result.epochs} of {result.pipeline['training']['epochs']}; {best}"
+        yield f"stopped after epoch {result.epochs} of {result.training.epochs}; {best}"
     ratio, bounds = result.distillation_ratio, result.ratio_interval
     words = "undefined" if ratio is None else with_interval(ratio, bounds)
     yield f"distillation ratio ({result.named(result.metric)}, student / teacher): {words}, on {result.split_in_words}"

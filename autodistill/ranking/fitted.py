@@ -9,9 +9,9 @@ loaded. A new question fits again; the mixed model from its variances, which tak
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from autodistill.ranking import simple, tabular
 from autodistill.ranking.calibration import Calibration, calibrate, left_out_standings
 from autodistill.ranking.mixed import mixed, mixed_of
 from autodistill.ranking.past import Fit, Rank, RunTable, commonest_pair, folds, of_pair, rank_correlations
-from engine.base.cache import intact, keeping, kept, maker
+from engine.base.cache import keeping, kept, maker, recalled
 from engine.base.errors import counted
 from engine.base.progress import Reporter
 
@@ -41,6 +41,7 @@ AGAIN: dict[str, Callable[[RunTable, Any], Rank]] = {"mixed": mixed_of}
 SIMPLE = "mean_rank"
 """The predictor that every other one has to beat."""
 ANSWER = "answer.json"
+Form = TypeVar("Form")
 LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "lightgbm", "autogluon.tabular")
 
 
@@ -109,7 +110,7 @@ class Kept:
     def _rank(self) -> Rank:
         if self.name not in AGAIN:
             return self._fit()
-        return AGAIN[self.name](self.past, self.known("learned", lambda: self._fit().learned))
+        return self.known("learned", lambda: self._fit().learned, partial(AGAIN[self.name], self.past))
 
     def _fit(self) -> Any:
         if self.announced:
@@ -120,29 +121,46 @@ class Kept:
     def __call__(self, candidates: RunTable) -> np.ndarray:
         columns = sorted({*self.past.runs.columns, *MODEL_COLUMNS})  # a candidate has more that nobody looks at
         asked = _facts(replace(candidates, runs=candidates.runs.reindex(columns=columns)))
-        return np.array(self.known("answers", lambda: self._rank(candidates).tolist(), asked))
+        size = len(candidates.runs)
+        return self.known("answers", lambda: self._rank(candidates).tolist(), partial(_numbers, size=size), asked)
 
     @property
     def features(self) -> tuple[str, ...] | None:
         """The feature sets of datasets that it uses; None where it does not choose any."""
-        found = self.known("features", lambda: getattr(self._rank, "features", None))
-        return None if found is None else tuple(found)
+        return self.known("features", lambda: getattr(self._rank, "features", None), _optional(tuple))
 
     @property
     def left_out(self) -> np.ndarray | None:
         """The standing of each past run without its dataset (n,); None where it takes fitting again."""
-        found = self.known("left out", lambda: _listed(getattr(self._rank, "left_out", None)))
-        return None if found is None else np.array(found)
+        form = partial(_numbers, size=len(self.past.runs))
+        return self.known("left out", lambda: _listed(getattr(self._rank, "left_out", None)), _optional(form))
 
-    def known(self, what: str, answer: Callable[[], Any], *about: Any) -> Any:
-        """What it answers to a question, as JSON has it; from what is kept where that was asked before."""
+    def known(self, what: str, answer: Callable[[], Any], form: Callable[[Any], Form], *about: Any) -> Form:
+        """What was answered before, or is answered now, in its form; the answer itself is JSON.
+
+        Raises:
+            ValueError: No answer has this form.
+        """
         made_by = maker(Path(__file__).parents[1], LIBRARIES)
         folder = kept(self.cache, "fits", self.name, _facts(self.past), what, *about, made_by)
-        if not intact(folder, self.reporter):
-            found = answer()
-            with keeping(folder) as aside:
-                (aside / ANSWER).write_text(json.dumps(found), "utf-8")
-        return json.loads((folder / ANSWER).read_text("utf-8"))
+        before = recalled(
+            folder, self.reporter, lambda folder: [form(json.loads((folder / ANSWER).read_text("utf-8")))]
+        )
+        if before is not None:
+            return before[0]
+        found = json.dumps(answer())
+        with keeping(folder) as aside:
+            (aside / ANSWER).write_text(found, "utf-8")
+        return form(json.loads(found))
+
+
+def _numbers(values: Any, size: int) -> np.ndarray:
+    """So many numbers (size,); a `ValueError` or `TypeError` where they are none, or others."""
+    return np.array(values, dtype=float).reshape(size)
+
+
+def _optional(form: Callable[[Any], Form]) -> Callable[[Any], Form | None]:
+    return lambda value: None if value is None else form(value)
 
 
 def _listed(values: np.ndarray | None) -> list[float] | None:
@@ -186,4 +204,9 @@ def _agreement(name: str, table: RunTable, pair: tuple[str, str], cache: Path, r
         runs = pd.concat(parts)
         return [rank_correlations(each, each.standing.to_numpy()) for each in (runs, runs[of_pair(runs, pair)])]
 
-    return Agreement(*Kept(name, table, cache, reporter).known("agreement", measured, *pair))
+    return Kept(name, table, cache, reporter).known("agreement", measured, _correlations, *pair)
+
+
+def _correlations(values: Any) -> Agreement:
+    pooled, within_pair = ({name: float(value) for name, value in each.items()} for each in values)
+    return Agreement(pooled, within_pair)

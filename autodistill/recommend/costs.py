@@ -16,7 +16,7 @@ from autodistill.datasets.descriptors import describe
 from autodistill.datasets.known import Dataset
 from autodistill.datasets.words import count_words
 from autodistill.history.store import Store
-from engine.base.cache import intact, keeping, kept, maker
+from engine.base.cache import keeping, kept, maker, recalled
 from engine.base.files import hash_of
 from engine.base.hub import local_snapshot, model_hash
 from engine.data.task import texts_of
@@ -111,8 +111,9 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     kinds = {part.key: part for pipeline in pipelines for part in cost_parts(pipeline)}
     identity = maker(Path(__file__).parents[1]), _identity(request, student, sorted(kinds))
     folder = kept(request.options.cache, "costs", *identity)
-    if intact(folder, reporter):
-        return Costs.model_validate_json((folder / RECORD).read_text("utf-8"))
+    found = recalled(folder, reporter, lambda folder: Costs.model_validate_json((folder / RECORD).read_text("utf-8")))
+    if found is not None:
+        return found
 
     from engine.base.machine import machine_for  # loads torch
     from engine.evaluation.linear import linear_measures

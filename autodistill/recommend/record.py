@@ -7,6 +7,7 @@ brought up to date when they are read.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from autodistill.recommend.request import Limits, Request
 from engine.base.errors import InputError
 from engine.base.files import unsealed, write_sealed
 from engine.base.options import FineTuning, Precision
+from engine.base.text import read_text
 from engine.data.task import TaskKind
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.team import SingleTeacher
@@ -142,11 +144,12 @@ class Recommendation(Record):
     @classmethod
     def read(cls, path: Path) -> Recommendation:
         """The record in a file; an InputError where it is absent, or none of a recommendation."""
-        try:
-            return cls.model_validate(_upgraded(unsealed(json.loads(path.read_text("utf-8")))))
-        except FileNotFoundError:
+        if not os.path.lexists(path):
             hint = "Run `autodistill recommend` first."
-            raise InputError.of(str(path), "there is no recommendation", "", (), hint) from None
+            raise InputError.of(str(path), "there is no recommendation", "", (), hint)
+        text = read_text(path)
+        try:
+            return cls.model_validate(_upgraded(unsealed(json.loads(text))))
         except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:  # of JSON, or any part
             what, reason = "not the record of a recommendation", str(error).partition("\n")[0]
             raise InputError.of(str(path), what, reason) from error

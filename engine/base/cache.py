@@ -8,11 +8,12 @@ whoever may write into the cache decides what is read there, so it must be the u
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import FileLock
 
@@ -28,6 +29,9 @@ from engine.base.files import (
 )
 from engine.base.progress import Reporter
 
+Known = TypeVar("Known")
+UNREADABLE = (InputError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What readers raise of files that are not what they should be."""
 LAYOUT = 3  # of the files in the cache
 LIBRARIES = ("accelerate", "datasets", "numpy", "tokenizers", "torch", "transformers")
 CODE = Path(__file__).parents[1]
@@ -106,6 +110,21 @@ def intact(folder: Path, reporter: Reporter) -> bool:
     return False
 
 
+def recalled(folder: Path, reporter: Reporter, read: Callable[[Path], Known]) -> Known | None:
+    """What is kept there, as `read` makes it of the folder; None where nothing is, or it was not intact.
+
+    What `read` cannot read is damaged, too, however well its checksums fit: it may have been put there.
+    """
+    if not intact(folder, reporter):
+        return None
+    with taken_for_damage(*UNREADABLE):
+        return read(folder)
+    with _alone(folder):
+        remove(folder)
+    say_damaged(folder, reporter)
+    return None
+
+
 def _alone(folder: Path) -> FileLock:
     """The lock under which a kept thing is put in its place or removed; reading it takes none."""
     return FileLock(folder.with_name(f".{folder.name}.lock"))
@@ -113,7 +132,7 @@ def _alone(folder: Path) -> FileLock:
 
 def _is_whole(folder: Path) -> bool:
     with taken_for_damage(ValueError):
-        return (folder / SUMS).read_text("utf-8") == _sums(folder)
+        return (folder / SUMS).is_file() and (folder / SUMS).read_text("utf-8") == _sums(folder)
     return False
 
 

@@ -161,11 +161,13 @@ def write_sealed(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def read_sealed(path: Path) -> dict[str, Any] | None:
-    """The record of `write_sealed`; None where it was damaged.
+    """The record of `write_sealed`; None where it was damaged, or is no file.
 
     Raises:
         FileNotFoundError: There is none.
     """
+    if os.path.lexists(path) and not path.is_file():
+        return None
     path.stat()
     with taken_for_damage(ValueError, TypeError, AttributeError, RecursionError):
         record = json.loads(path.read_text("utf-8"))
@@ -202,9 +204,9 @@ def checksum(path: Path) -> str:
 
 
 def has_checksum(path: Path, expected: str) -> bool:
-    """Whether a file is there and has this checksum."""
+    """Whether a file is there, no pipe in its place, and has this checksum."""
     with taken_for_damage():
-        return checksum(path) == expected
+        return path.is_file() and checksum(path) == expected
     return False
 
 

@@ -27,6 +27,8 @@ from engine.data.cells import are_names
 from engine.data.rows import Findings, Origin, RawSplit, check_columns
 from engine.data.scan import below_header, delimiter, scan_csv, scan_json, scan_json_lines, scan_tsv, unquoted
 
+MARK = b"\xef\xbb\xbf"
+"""The byte order mark of UTF-8."""
 BLOCK = 1 << 22
 """Bytes that pyarrow parses at once; a file with a longer row is scanned."""
 
@@ -132,7 +134,7 @@ def _quotes(path: Path, sign: str) -> int | None:
     blocks = range(0, len(data), BLOCK)
     found = np.concatenate([first + np.flatnonzero(data[first : first + BLOCK] == ord('"')) for first in blocks])
     opening, closing = found[::2], found[1::2]
-    begin = 3 if data[:3].tobytes() == b"\xef\xbb\xbf" else 0
+    begin = 3 if data[:3].tobytes() == MARK else 0
     edges = np.frombuffer(f'{sign}\r\n"'.encode(), np.uint8)
     before = data[opening[opening > begin] - 1]
     after = data[closing[closing < len(data) - 1] + 1]
@@ -170,22 +172,23 @@ def _read_json_lines(path: Path) -> pa.Table | None:
     rows = 0
     with path.open("rb") as file:
         while lines := file.readlines(BLOCK):
+            lines[0] = lines[0].removeprefix(MARK)
             rows += sum(not line.isspace() for line in lines)
-            if any(map(is_deep, lines)):
-                return None  # pyarrow would overflow the stack
+            if {line.lstrip()[:1] for line in lines} - {b"{", b""} or any(map(is_deep, lines)):
+                return None  # pyarrow would crash over null in the place of an object, and overflow the stack
     table = _arrow_json(path, BLOCK)
     return _exact(table) if len(table) == rows else None  # two objects on a line, or one on two
 
 
 def _read_json(path: Path) -> pa.Table | None:
     """The rows of a list of objects, which pyarrow takes for one row with one list."""
-    data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    data = path.read_bytes().removeprefix(MARK)
     if data.lstrip()[:1] == b"[":
         data = b'{"data":%b}' % data
-    if is_deep(data):
-        return None
+    if data.lstrip()[:1] != b"{" or is_deep(data):
+        return None  # as above
     whole = _arrow_json(io.BytesIO(data), len(data) + 1, newlines_in_values=True)
-    if len(whole) != 1 or "data" not in whole.column_names:
+    if len(whole) != 1 or "data" not in whole.column_names or not pa.types.is_list(whole["data"].type):
         return None
     rows = whole["data"].combine_chunks().flatten()
     if not pa.types.is_struct(rows.type) or rows.null_count or rows.type.get_field_index("paragraphs") >= 0:

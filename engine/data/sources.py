@@ -103,10 +103,7 @@ def _named(name: str) -> Source:
         return Source(path.resolve().parent.name if split_name(path.stem) else path.stem, {"train": split})
     if benchmark := benchmarks.find(name):
         return benchmarks.read(benchmark)
-    is_path = path.suffix.lower() in SUFFIXES or (path.parent != Path() and path.parent.is_dir())
-    parts = hub.parts(name)
-    if is_path or not parts:
-        raise InputError(_no_such_path(name, path))
+    parts = _on_hub(name)
     try:
         splits = hub.read(*parts)
     except InputError as error:
@@ -116,6 +113,21 @@ def _named(name: str) -> Source:
         raise InputError(replace(problem, what=what, suggestion=hint)) from error
     named = {split_name(key) or key: split for key, split in splits.items()}
     return Source(parts[0].rsplit("/")[-1], named, hub=name)
+
+
+def check_there(name: str) -> None:
+    """Raises an `InputError` where a name of data is a path that leads nowhere; nothing is read or asked of the hub."""
+    if name != "demo" and not (name and expanded(name).exists()) and not benchmarks.find(name):
+        _on_hub(name)
+
+
+def _on_hub(name: str) -> tuple[str, str | None]:
+    """The parts of a name on the hub; an `InputError` where it is a path, which leads nowhere."""
+    path = expanded(name)
+    is_path = path.suffix.lower() in SUFFIXES or (path.parent != Path() and path.parent.is_dir())
+    if is_path or not (parts := hub.parts(name)):
+        raise InputError(_no_such_path(name, path))
+    return parts
 
 
 def _no_such_path(name: str, path: Path) -> Problem:

@@ -1,13 +1,15 @@
 """The tokenizer of models that start from scratch: WordPiece trained on the task's own text."""
 
 from collections import Counter
+from pathlib import Path
 
 from tokenizers.trainers import WordPieceTrainer
 from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerBase
 
-from engine.base.cache import intact, keeping, kept
+from engine.base.cache import keeping, kept, recalled
 from engine.base.machine import Machine
 from engine.data.task import Task, texts_of
+from engine.models.load import readable
 
 ALPHABET_SHARE = 8  # one entry in so many is a letter, so that languages of many letters have words too
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -38,8 +40,14 @@ def scratch_tokenizer(task: Task, machine: Machine) -> PreTrainedTokenizerBase:
     """The WordPiece tokenizer of a task, trained once."""
     folder = kept(machine.options.cache, "vocabularies", task.fingerprint)
     with machine.alone(folder):
-        if machine.main and not intact(folder, machine.reporter):
+        found = recalled(folder, machine.reporter, _read) if machine.main else None
+        if machine.main and found is None:
             with keeping(folder) as aside:
                 train_tokenizer(task).save_pretrained(aside)
         machine.accelerator.wait_for_everyone()
-    return AutoTokenizer.from_pretrained(folder)
+    return _read(folder) if found is None else found
+
+
+def _read(folder: Path) -> PreTrainedTokenizerBase:
+    with readable("its tokenizer cannot be used", str(folder), "teacher"):
+        return AutoTokenizer.from_pretrained(folder)

@@ -174,9 +174,11 @@ def _read(path: Path) -> dict[str, Any]:
         line, why = _reason(error, text)
         what = f"not valid {path.suffix[1:].upper().replace('YML', 'YAML')}: {why}"
         raise InputError.of(f"{path}, line {line}", what) from None
-    if not isinstance(document, dict | None):
+    if document is None and all(line.lstrip()[:1] in ("", "#") for line in text.splitlines()):
+        return {}  # an empty file is the default pipeline; one that says null is none
+    if not isinstance(document, dict):
         raise InputError.of(str(path), "a pipeline is a table of keys", type(document).__name__)
-    return document or {}
+    return document
 
 
 def _text(path: Path, named_like_a_file: bool) -> str:

@@ -5,13 +5,14 @@ What comes out is kept in the cache, so that each is trained once for a dataset.
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
-from engine.base.cache import intact, keeping, kept
+from engine.base.cache import keeping, kept, recalled
 from engine.base.machine import Machine
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out
-from engine.evaluation.intervals import Measures, as_record, from_record
+from engine.evaluation.intervals import Measured, Measures, as_record, from_record
 from engine.models.forward import accepted_inputs
 from engine.models.load import position_limit
 from engine.models.start import Model
@@ -61,8 +62,10 @@ def gold_scores(
     """
     folder = kept(machine.options.cache, "gold_scores", key)
     with machine.alone(folder):
-        if machine.agreed(machine.main and intact(folder, machine.reporter)):
-            return from_record(json.loads((folder / RECORD).read_text("utf-8")))
+        read = partial(kept_measures, RECORD, task)
+        found = recalled(folder, machine.reporter, read) if machine.main else None
+        if machine.agreed(found is not None):
+            return found or read(folder)
         work = Path(f"{folder}.work")
         measures = fine_tune(name, start, task, training, seed, work, machine)
         if machine.main:
@@ -71,3 +74,19 @@ def gold_scores(
             shutil.rmtree(work)
         machine.accelerator.wait_for_everyone()
     return measures
+
+
+def kept_measures(name: str, task: Task, folder: Path) -> Measures:
+    """What is kept in a file of a folder of the cache; one of `UNREADABLE` where it is of no model on this task."""
+    measures = from_record(json.loads((folder / name).read_text("utf-8")))
+    if measures.keys() != task.held_out.keys() or not all(_are_of(task, *each) for each in measures.items()):
+        raise ValueError(f"{name} holds the scores of another task")
+    return measures
+
+
+def _are_of(task: Task, split: str, found: Measured) -> bool:
+    """Whether there is a score and an interval of each metric of the task, and an answer to each row."""
+    numbers = [*found.scores.values(), *(bound for low, high in found.intervals.values() for bound in (low, high))]
+    numeric = all(isinstance(number, int | float) for number in numbers)
+    answered = len(found.answers) == len(task.held_out[split])
+    return numeric and answered and {*task.metrics} == {*found.scores} == {*found.intervals}

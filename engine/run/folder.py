@@ -123,8 +123,10 @@ class RunFolder:
     def remember(self, **facts: Any) -> None:
         """Keeps facts about the run for the process that may have to go on."""
         self._record |= facts
-        for name in RECORDS:
-            write_sealed(self.work / name, self._record)
+        for path in (self.work / name for name in RECORDS):
+            if path.is_dir():  # which no file can be moved to
+                remove(path)
+            write_sealed(path, self._record)
 
     def recall(self, name: str, default: Any = None) -> Any:
         """A fact that this or an earlier process kept."""

@@ -19,7 +19,7 @@ from engine.data.task import KINDS, Task, TaskKind
 from engine.evaluation.inference import logits_of
 from engine.evaluation.scores import predictions
 from engine.models.load import has_head, load_config, load_pretrained, load_tokenizer, names_of_outputs, position_limit
-from engine.pipeline.training import PAIR_MAX_LENGTH
+from engine.pipeline.training import PAIR_MAX_LENGTH, Training
 from engine.run.result import RunResult
 from engine.tokens.examples import encode
 
@@ -111,7 +111,7 @@ def load_predictor(model: str | Path, options: RunOptions | None = None) -> Pred
     result = RunResult.read(name) if Path(name).is_dir() else None
     kind = _kind(name, config, result)
     labels = tuple(names_of_outputs(config, "model"))
-    training = result.pipeline["training"] if result else {}
+    training = result.training if result else Training()
     tokenizer = load_tokenizer(name, "model")
     return Predictor(
         model=load_pretrained(name, config, kind, 0, "model", new_head=False),
@@ -119,8 +119,10 @@ def load_predictor(model: str | Path, options: RunOptions | None = None) -> Pred
         kind=kind,
         columns=result.columns if result else {},
         labels=labels if kind in ("classification", "tagging") else (),
-        max_length=training.get("max_length") or _longest(tokenizer, config, kind),
-        window_overlap=training.get("window_overlap", 128) if kind == "question_answering" else None,
+        max_length=training.max_length or _longest(tokenizer, config, kind),
+        window_overlap=(128 if training.window_overlap is None else training.window_overlap)
+        if kind == "question_answering"
+        else None,
         machine=machine_for(options),
     )
 

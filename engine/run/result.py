@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic_core import from_json
 
 from engine.base.errors import InputError
 from engine.base.files import RESULT_FILE
+from engine.base.text import read_text
 from engine.data.metrics import Scores
 from engine.data.task import TaskKind
+from engine.pipeline.training import Training
 
 if TYPE_CHECKING:
     from engine.base.machine import Machine
@@ -88,6 +91,8 @@ def _from_second(record: dict[str, Any]) -> dict[str, Any]:
     return record if split is None else {**record, "split": split, "selected_on": split}
 
 
+READ_AGAIN = {"epochs", "max_length", "window_overlap"}
+"""Of a pipeline's training, what others than the run itself read in its record."""
 UPGRADES = {1: _from_first, 2: _from_second}
 """Layout → what makes it the next one."""
 
@@ -251,6 +256,21 @@ class RunResult(Record):
     versions: dict[str, str] = {}
     files: list[str] = []  # what the run wrote beside this record, within its folder; empty in records of before
 
+    @field_validator("pipeline")
+    @classmethod
+    def _says_how_it_trained(cls, pipeline: dict[str, Any]) -> dict[str, Any]:
+        training = pipeline.get("training", {})
+        if not isinstance(training, dict):
+            raise ValueError("training must be a table")
+        Training.model_validate({name: training[name] for name in training.keys() & READ_AGAIN})
+        return pipeline
+
+    @property
+    def training(self) -> Training:
+        """How many epochs there were to be, and how texts were read; of older records what they know."""
+        known = self.pipeline.get("training", {})
+        return Training.model_validate({name: known[name] for name in known.keys() & READ_AGAIN})
+
     def on_split(self, role: str) -> dict[str, float]:
         """Metric → score of a role on the set that is reported."""
         return self.scores.get(role, {}).get(self.split or "", {})
@@ -292,9 +312,12 @@ class RunResult(Record):
 
     @classmethod
     def read(cls, folder: str | Path) -> RunResult | None:
-        """The record in `folder`, or None where there is none; an `InputError` where the file is no record."""
+        """The record in `folder`, or None where there is none; an `InputError` where it is no record, or no file."""
         path = Path(folder) / RESULT_FILE
+        if not os.path.lexists(path):
+            return None
+        text = read_text(path)
         try:
-            return cls.parse(path.read_text("utf-8")) if path.is_file() else None
+            return cls.parse(text)
         except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:  # of JSON, or any part
             raise InputError.of(str(path), "not the record of a run", str(error).partition("\n")[0]) from error

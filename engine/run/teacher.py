@@ -10,18 +10,18 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from engine.base.cache import intact, keeping, kept
+from engine.base.cache import keeping, kept, recalled
 from engine.base.errors import counted
 from engine.base.files import hash_of
 from engine.base.machine import Machine
 from engine.data.metrics import Scores
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out, measured_on
-from engine.evaluation.intervals import Measures, as_record, from_record, in_words, scores_of
+from engine.evaluation.intervals import Measures, as_record, in_words, scores_of
 from engine.models.load import load_config, load_pretrained, load_tokenizer, save_model
 from engine.models.start import Model
 from engine.pipeline.training import Training
-from engine.run.fine_tuning import fine_tune
+from engine.run.fine_tuning import fine_tune, kept_measures
 from engine.run.plan import TeacherPlan
 
 RECORD = "teacher.json"
@@ -93,13 +93,18 @@ def kept_teacher(
         weights: Whether `learn` changes it, so that its weights have to be kept.
     """
     folder = kept(machine.options.cache, "teachers", key)
+
+    def read(folder: Path) -> tuple[Model, Measures]:
+        measures = kept_measures(RECORD, task, folder)
+        return _load_kept(str(folder), task) if weights else start(), measures
+
     with machine.alone(folder):
-        known = machine.agreed(machine.main and intact(folder, machine.reporter))
-        model = _load_kept(str(folder), task) if known and weights else start()
-        if known:
-            measures = from_record(json.loads((folder / RECORD).read_text("utf-8")))
+        found = recalled(folder, machine.reporter, read) if machine.main else None
+        if machine.agreed(found is not None):
+            model, measures = found or read(folder)
             machine.reporter.message(f"{label}: known on this dataset, {in_words(measures)}")
             return Teacher(*model, key, measures)
+        model = start()
         work = Path(f"{folder}.work")
         measures = learn(model, work)
         machine.reporter.message(f"{label}: {in_words(measures)}")

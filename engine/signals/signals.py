@@ -17,7 +17,7 @@ from accelerate.utils import send_to_device
 from engine.base.cache import say_damaged
 from engine.base.files import folder_bytes, remove
 from engine.models.forward import Features, TeacherNeeds, accepted_inputs, forward
-from engine.signals.store import SignalPass, SignalReader, SignalStore, make_room, touch
+from engine.signals.store import SUM, SignalPass, SignalReader, SignalStore, make_room, touch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -144,6 +144,7 @@ def mend(store: SignalStore, needs: TeacherNeeds, machine: Machine) -> None:
         damaged = store.damaged(needs)
         for name in damaged:
             remove(store.folder / name)
+            remove(store.folder / f"{name}{SUM}")
     if damaged:
         say_damaged(store.folder, machine.reporter)
 

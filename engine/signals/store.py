@@ -96,8 +96,9 @@ class SignalStore:
         return [name for name in there if not self._is_whole(self.folder / name)]
 
     def _is_whole(self, array: Path) -> bool:
+        beside = array.with_name(array.name + SUM)
         with taken_for_damage(ValueError):
-            return has_checksum(array, array.with_name(array.name + SUM).read_text("utf-8"))
+            return beside.is_file() and has_checksum(array, beside.read_text("utf-8"))
         return False
 
     def settle(self) -> None:

@@ -21,7 +21,7 @@ from accelerate.utils import reduce
 from torch import Tensor
 
 from engine.base.errors import NonFiniteLossError, RunError
-from engine.base.files import has_checksum, taken_for_damage, written_atomically
+from engine.base.files import has_checksum, remove, taken_for_damage, written_atomically
 from engine.base.progress import Reporter
 
 State = TypeVar("State")
@@ -91,6 +91,8 @@ def resumed(
     damaged = "checkpoint was" if state is None else "best weights were" if _lost(path.parent, state) else ""
     if damaged:
         reporter.message(f"{name}: the {damaged} damaged; it starts anew")
+        for lost in (path, *path.parent.glob("best-*.safetensors")):
+            remove(lost)
     return None if damaged else load_state(path, parts, kind)
 
 
@@ -100,6 +102,8 @@ def _lost(folder: Path, state: dict[str, Any]) -> bool:
 
 def read_state(path: Path) -> dict[str, Any] | None:
     """The state in a checkpoint; None where the file is not as it was written."""
+    if not path.is_file():  # a pipe would be waited for
+        return None
     with taken_for_damage(Exception):  # zipfile and torch raise dozens of kinds
         with ZipFile(path) as archive:  # as which torch saves, with checksums that it does not compare
             whole = archive.testzip() is None

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from engine.base.cache import intact
+from engine.base.cache import SUMS, intact, keeping
 from engine.base.errors import DiskError, InputError
 from engine.base.options import RunOptions
 from engine.run.result import RunResult
 from engine.training import state
+from tests.clock import at_most
 from tests.engine.conftest import Ear, options_with
 from tests.engine.runs import TRAINING, assert_same_end, small
 from tests.toys import toy_task
@@ -34,6 +35,7 @@ SAID = {
     "teachers": "The kept teacher was damaged and is made anew.",
     "vocabularies": "The kept vocabulary was damaged and is made anew.",
 }
+SCORES = b'{"validation": {"scores": {"accuracy": "0.9"}, "intervals": {}, "answers": []}}'
 PIPELINE = {"training": TRAINING | {"epochs": 3}, "intermediate": {"kind": "mse"}}
 AUGMENTED = {"training": TRAINING | {"epochs": 1}, "augmentation": "contextual"}
 TEAM = {
@@ -53,6 +55,14 @@ def damage(files: list[Path], manner: str) -> None:
     assert files
     for path in files:
         path.write_bytes(MANNERS[manner](path.read_bytes()))
+
+
+def displace(files: list[Path], manner: str) -> None:
+    """Puts something that is no file in the place of each."""
+    assert files
+    for path in files:
+        path.unlink()
+        {"a pipe": os.mkfifo, "a folder": os.mkdir, "a device": lambda path: path.symlink_to("/dev/zero")}[manner](path)
 
 
 def same_student(one: Path, other: Path) -> bool:
@@ -85,6 +95,49 @@ def test_what_is_kept_is_made_anew_where_it_was_damaged(kind: str, manner: str, 
     assert result.scores == RunResult.read(alike).scores
     if manner == "flipped":
         assert a_run(options_with(tmp_path / "cache"), tmp_path / "again", **more)[1] == [], "it is whole again"
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff", b"[" * 100_000, b"null", b"[1, 2]", b'{"validation": [1]}', SCORES], ids=repr
+)
+@pytest.mark.parametrize(
+    "kind, file",
+    [
+        ("gold_scores", "scores.json"),
+        ("teachers", "teacher.json"),
+        ("teachers", "config.json"),
+        ("vocabularies", "tokenizer.json"),
+    ],
+)
+def test_what_was_put_there_with_checksums_that_fit_is_made_anew(
+    kind: str, file: str, content: bytes, whole: Path, tmp_path: Path
+) -> None:
+    """It ended with a JSONDecodeError, or whatever the libraries raise."""
+    shutil.copytree(whole / "cache", tmp_path / "cache")
+    if kind == "vocabularies":
+        shutil.rmtree(tmp_path / "cache" / "teachers")  # which has its own
+    for path in (tmp_path / "cache" / kind).glob(f"*/{file}"):
+        path.write_bytes(content)
+        with keeping(path.parent) as aside:
+            for each in path.parent.iterdir():
+                shutil.copy(each, aside)
+            (aside / SUMS).unlink()
+    result, said = a_run(options_with(tmp_path / "cache"), tmp_path / "out", student_alone=True)
+    assert set(said) == {SAID[kind]}
+    assert same_student(tmp_path / "out", whole / "plain")
+    assert result.scores == RunResult.read(whole / "plain").scores
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name are POSIX's")
+@pytest.mark.parametrize("manner", ["a pipe", "a folder", "a device"])
+@pytest.mark.parametrize("file", ["signals/*/*", "signals/*/*.checksum", "teachers/*/checksums", "teachers/*/*"])
+def test_what_is_no_file_is_not_waited_for(file: str, manner: str, whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole / "cache", tmp_path / "cache")
+    displace([path for path in (tmp_path / "cache").glob(file) if path.is_file()], manner)
+    with at_most(60):
+        _, said = a_run(options_with(tmp_path / "cache"), tmp_path / "out", student_alone=True)
+    assert set(said) == {SAID[file.partition("/")[0]]}
+    assert same_student(tmp_path / "out", whole / "plain")
 
 
 def test_each_file_of_the_cache_counts(whole: Path, tmp_path: Path) -> None:
@@ -164,6 +217,21 @@ def test_a_run_whose_state_was_damaged_comes_to_the_same_end(
         assert result.scores == RunResult.read(student / "whole").scores
     else:
         assert_same_end(out, student / "whole")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name are POSIX's")
+@pytest.mark.parametrize("manner", ["a pipe", "a folder", "a device"])
+@pytest.mark.parametrize("files", ["student/checkpoint.pt", "student/best-*.safetensors", "run.json", "run*.json"])
+def test_a_run_whose_state_is_no_file_comes_to_the_same_end(
+    files: str, manner: str, student: Path, tmp_path: Path
+) -> None:
+    """A pipe was waited for."""
+    shutil.copytree(student, tmp_path, dirs_exist_ok=True)
+    displace(sorted((tmp_path / "cut" / ".work").glob(files)), manner)
+    with at_most(60):
+        _, said = a_run(options_with(tmp_path / "cache"), tmp_path / "cut")
+    assert len(said) == (files != "run.json")
+    assert same_student(tmp_path / "cut", student / "whole")
 
 
 def test_work_that_nobody_owns_is_not_gone_on_with(student: Path, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from autodistill.recommend.record import Recommendation
 from engine.base.errors import InputError
 from engine.pipeline import AutoSKD, Pipeline
 from tests.autodistill.commands.test_run import a_recommendation
+from tests.clock import at_most
 
 
 def old_pick(team: dict[str, Any]) -> dict[str, Any]:
@@ -103,6 +106,14 @@ def test_a_damaged_record_is_named(damage: str, tmp_path: Path) -> None:
         pytest.skip("there is no such part in it")
     with pytest.raises(InputError, match="recommendation.json: not the record of a recommendation"):
         Recommendation.read(path)
+
+
+@pytest.mark.parametrize("manner", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_no_absent_record(manner: Callable[[Path], None], tmp_path: Path) -> None:
+    """A pipe was waited for."""
+    manner(tmp_path / "recommendation.json")
+    with at_most(60), pytest.raises(InputError, match=r"recommendation\.json: a file is needed; got a "):
+        Recommendation.read(tmp_path / "recommendation.json")
 
 
 def test_an_absent_record_says_what_to_do(tmp_path: Path) -> None:

@@ -56,6 +56,19 @@ def test_both_read_the_same(case: str, tmp_path: Path) -> None:
     assert [split.place(row) for row in range(len(split))] == [scanned.place(row) for row in range(len(scanned))]
 
 
+@pytest.mark.parametrize(
+    "text", ["null", " null\n", 'null\n{"a": 1}', "null{}", "\ufeffnull", '{"data": null}', '{"data": 1}']
+)
+def test_no_object_in_the_place_of_one(text: str, tmp_path: Path) -> None:
+    """pyarrow ends the whole process over `null` where it awaits the first object."""
+    suffixes = [".json"] if "data" in text else [".json", ".jsonl"]
+    for suffix in suffixes:
+        findings = Findings()
+        with pytest.raises(InputError, match="must hold a list of JSON objects|a row must be a JSON object|not JSON"):
+            read_file(written(tmp_path, suffix, text), findings)
+            findings.check()
+
+
 def test_a_bad_row_of_many_is_named_with_its_line(tmp_path: Path) -> None:
     rows = ["text,label", *(f'"a, {row}",{row % 2}' for row in range(50_000))]
     rows[40_001] = '" ",1'

@@ -195,6 +195,19 @@ def test_an_empty_file_is_the_default_pipeline(tmp_path: Path) -> None:
     assert [load_pipeline(written(tmp_path, f"p.{ext}", "")) for ext in ("toml", "yaml")] == [Pipeline()] * 2
 
 
+@pytest.mark.parametrize(
+    "file, text", [("p.json", "null"), ("p.yaml", "null"), ("p.yaml", "~"), ("p.yaml", "# a\n---\n")]
+)
+def test_null_is_no_pipeline(file: str, text: str, tmp_path: Path) -> None:
+    """It was the default one."""
+    (problem,) = problems(written(tmp_path, file, text))
+    assert problem.what == "a pipeline is a table of keys"
+
+
+def test_a_comment_alone_is_the_default_pipeline(tmp_path: Path) -> None:
+    assert load_pipeline(written(tmp_path, "p.yaml", "# nothing\n\n")) == Pipeline()
+
+
 def test_a_name_that_does_not_exist(tmp_path: Path) -> None:
     assert problems("tinybrt")[0].suggestion == "tinybert"
     written(tmp_path, "mi_alpha.toml", "")

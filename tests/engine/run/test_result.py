@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +91,37 @@ def test_what_selects_is_the_best_epoch_of_the_set_that_selects() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"scores": 0.9}, {"scores": None}, {"pipeline": None}, {"team": [1]}, {"layout": "2"}, {"layout": None}],
+    [
+        {"pipeline": {"training": 1}},
+        {"pipeline": {"training": {"max_length": "long"}}},
+        {"scores": 0.9},
+        {"scores": None},
+        {"pipeline": None},
+        {"team": [1]},
+        {"layout": "2"},
+        {"layout": None},
+    ],
     ids=str,
 )
 def test_a_foreign_record_is_refused(wrong: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text(json.dumps(FIRST | wrong), encoding="utf-8")
     with pytest.raises(InputError, match=r"result\.json: not the record of a run"):
+        RunResult.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "manner, words",
+    [
+        (os.mkfifo, "a file is needed; got a pipe"),
+        (os.mkdir, "a file is needed; got a folder"),
+        (lambda path: path.symlink_to("/dev/zero"), "a file is needed; got a device"),
+        (lambda path: path.symlink_to("nowhere"), "cannot be read: no such file"),
+    ],
+)
+def test_what_is_no_file_is_no_absent_record(manner: Callable[[Path], None], words: str, tmp_path: Path) -> None:
+    """A finished run was taken for one that is not, or for none."""
+    manner(tmp_path / "result.json")
+    with pytest.raises(InputError, match=rf"result\.json: {words}"):
         RunResult.read(tmp_path)
 
 
