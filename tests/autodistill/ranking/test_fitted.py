@@ -180,6 +180,7 @@ def test_the_order_of_columns_and_other_datasets_do_not_matter(
 
 def planted(kept: Path, content: bytes) -> None:
     """Another answer, with checksums that fit."""
+    remove(kept.parent)
     with keeping(kept.parent) as aside:
         (aside / kept.name).write_bytes(content)
 
