@@ -6,6 +6,7 @@ stage leaves something that a later process can go on from; the record is writte
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out
 from engine.evaluation.intervals import Measures, in_words
 from engine.evaluation.linear import linear_measures
+from engine.models.files import config_faults, tokenizer_faults, weight_faults
 from engine.models.start import begin
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.read import dump_pipeline, load_pipeline
@@ -96,11 +98,9 @@ def distill(
         folder = RunFolder(out, plan.identity, options.overwrite)
     known = folder.finished() or folder.paused(until_epoch)
     if known and not _lacking(known, student_alone, expected):
-        over = known.status == "ok"
-        if machine.main and over:
+        if machine.main and known.status == "ok":
             folder.tidy()
-        state = "is finished" if over else f"pauses after epoch {known.epochs}"
-        machine.reporter.message(f"This run {state}: its result is in {folder.path}.")
+        machine.reporter.message(_state(known, folder))
         return known
     check_trains(plan, machine)
     run = Run(plan, folder, machine)
@@ -129,6 +129,16 @@ def _check(until_epoch: int | None, seed: int, out: Path, cache: Path) -> None:
     check_seed(seed)
     check_place("--out", out)
     check_place("--cache-dir", cache)
+
+
+def _state(known: RunResult, folder: RunFolder) -> str:
+    """What is said of a run that has nothing left to do, and of its student where that cannot be used."""
+    if known.status != "ok":
+        return f"This run pauses after epoch {known.epochs}: its result is in {folder.path}."
+    faults = chain(*(of_files(folder.path) for of_files in (config_faults, tokenizer_faults, weight_faults)))
+    fault = next(faults, "")
+    but = f" But its student cannot be used: {fault}; --overwrite makes it anew." if fault else ""
+    return f"This run is finished: its result is in {folder.path}.{but}"
 
 
 def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected: Expected) -> RunResult:

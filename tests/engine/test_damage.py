@@ -288,6 +288,31 @@ def test_a_damaged_result_is_named(manner: str, whole: Path, tmp_path: Path) -> 
         a_run(options_with(whole / "cache"), tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("model.safetensors", None, "no safetensors weights"),
+        ("model.safetensors", b"cut", "model.safetensors is no safetensors file or not whole"),
+        ("tokenizer.json", None, "tokenizer"),
+        ("config.json", b"[]", "config.json"),
+        ("README.md", None, ""),
+    ],
+)
+def test_a_finished_run_says_where_its_student_cannot_be_used(
+    file: str, content: bytes | None, words: str, whole: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(whole / "plain", out := tmp_path / "run")
+    (out / file).unlink()
+    if content is not None:
+        (out / file).write_bytes(content)
+    result, _ = a_run(options_with(whole / "cache"), out, student_alone=True, reporter=(ear := Ear()))
+    assert result == RunResult.read(whole / "plain")
+    said = ear.messages[-1]
+    assert said.startswith(f"This run is finished: its result is in {out}.")
+    assert ("--overwrite makes it anew" in said) == bool(words)
+    assert words in said
+
+
 # --- full disks --------------------------------------------------------------------------------------
 
 
