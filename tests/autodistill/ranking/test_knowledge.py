@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from autodistill.datasets.words import count_words
 from autodistill.history.store import Store
 from autodistill.ranking.calibration import gaps
 from autodistill.ranking.distances import nearest
-from autodistill.ranking.knowledge import load_knowledge, with_dataset
+from autodistill.ranking.knowledge import _own, load_knowledge, with_dataset
 from autodistill.recommend.request import Request
 from engine.base.errors import InputError
 from engine.base.options import RunOptions
@@ -180,6 +181,29 @@ def test_a_dataset_without_rows_of_its_own_takes_no_table_s_runs(store: Store, t
     path = table_of_runs(tmp_path, made_row(dataset="films"))
     table, _ = load_knowledge([path], store)
     assert with_dataset(table, described("films", fingerprint="1" * 16)).names == ["films"]
+
+
+def test_a_record_of_before_has_the_source_that_others_of_its_task_have(store: Store, tmp_path: Path) -> None:
+    store.add_run(made_record("old", dataset_fingerprint="f"), tmp_path)
+    store.add_run(made_record("new", dataset_fingerprint="f", dataset_source="s1"), tmp_path)
+    store.add_run(made_record("known", dataset_fingerprint="f", dataset_source="s2"), tmp_path)
+    store.add_run(made_record("alone", dataset_fingerprint="g"), tmp_path)
+    runs, _ = _own(store, pytest.fail)
+    sources = {run.identity: run.dataset_source for run in runs}
+    assert sources == {"old": sources["old"], "new": "s1", "known": "s2", "alone": ""}
+    assert sources["old"] in ("s1", "s2")
+
+
+def test_records_that_cannot_be_read_are_told(store: Store, tmp_path: Path) -> None:
+    added(store, described("films"))
+    store.add_run(made_record("mine", task="films"), tmp_path)
+    with sqlite3.connect(tmp_path / "mine.db") as connection:
+        connection.execute("update runs set record = '[]'")
+        connection.execute("update datasets set descriptors = '[]'")
+    connection.close()
+    told: list[str] = []
+    assert _own(store, told.append) == ([], [])
+    assert len(told) == 2
 
 
 def test_the_vectors_are_those_that_are_named(store: Store, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.base.errors import InputError
 from engine.data.load import load_task
 from engine.data.splits import at_most, held_out_size, sample
 from engine.data.task import KINDS, Task
@@ -40,6 +41,68 @@ def test_too_few_rows_for_a_test_set() -> None:
     assert "no labelled test set: scores are of validation, which also selects; --test names one" in task.notes
     larger = load_task(pd.concat([frame, frame.head(1)]))
     assert {split: len(rows) for split, rows in larger.held_out.items()} == {"validation": 10, "test": 10}
+
+
+def some(rows: int, seed: int = 0, labelled: bool = True) -> datasets.Dataset:
+    """Rows with texts of their own."""
+    columns: dict[str, list[Any]] = {"text": [f"text {seed} {row}" for row in range(rows)]}
+    return datasets.Dataset.from_dict(columns | ({"label": ["a", "b"] * (rows // 2)} if labelled else {}))
+
+
+@pytest.mark.parametrize(
+    ("splits", "got", "what"),
+    [
+        ({"train_1": 4, "train_2": 4}, "train_1, train_2", "several training splits; name one of them train"),
+        ({"test": 4, "other": 4}, "test, other", "no training split"),
+    ],
+)
+def test_one_split_trains(splits: dict[str, int], got: str, what: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_task({name: some(rows) for name, rows in splits.items()})
+    (problem,) = caught.value.problems
+    assert (problem.what, problem.got, problem.allowed) == (what, got, ("train",))
+    assert problem.place
+
+
+def test_what_becomes_of_each_split() -> None:
+    task = load_task(
+        {
+            "train": some(40),
+            "train_extra": some(6, 1),
+            "validation_matched": some(8, 2),
+            "validation_mismatched": some(10, 3),
+            "test": some(12, 4),
+            "test_hidden": some(14, 5, labelled=False),
+            "unsupervised": some(4, 6, labelled=False),
+        }
+    )
+    assert len(task.train) == 40
+    assert {name: len(rows) for name, rows in task.validation.items()} == {
+        "validation_matched": 8,
+        "validation_mismatched": 10,
+    }
+    assert {name: len(rows) for name, rows in task.test.items()} == {"test": 12}
+    assert {name: len(rows) for name, rows in task.unlabelled.items()} == {"test_hidden": 14}
+    assert "splits that are not used: train_extra, unsupervised" in task.notes
+
+
+@pytest.mark.parametrize("case", ["equal texts", "one text each", "rows"])
+def test_what_is_held_out_is_its_seed_s_and_keeps_the_classes(case: str) -> None:
+    texts = {"equal texts": 150, "one text each": 300, "rows": 2}[case]
+    labels = (
+        ["rare" if row % texts % 10 == 0 else "usual" for row in range(300)] if texts > 2 else ["rare", "usual"] * 150
+    )
+    frame = pd.DataFrame({"text": [f"text {row % texts}" for row in range(300)], "label": labels})
+    drawn = [load_task(frame, seed=seed) for seed in (0, 0, 1, 2)]
+    kept = [sorted(task.test["test"]["text"]) for task in drawn]
+    assert kept[0] == kept[1]
+    if texts > 2:
+        assert kept[0] != kept[2] != kept[3]
+    share = labels.count("rare") / 300
+    for task in drawn:
+        for rows in task.held_out.values():
+            names = [task.labels[label] for label in rows["label"]]
+            assert names.count("rare") == pytest.approx(share * len(names), abs=2)
 
 
 def questions(counts: list[int]) -> datasets.Dataset:

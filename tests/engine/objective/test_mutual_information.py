@@ -242,6 +242,17 @@ def test_an_example_without_tokens_is_worth_nothing(critic):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in objective.parameters())
 
 
+@pytest.mark.parametrize("without", ["student", "teacher"])
+def test_an_example_that_one_of_the_two_does_not_see_is_worth_nothing(without):
+    objective, given = module(CRITICS[1]), dict(zip(("student", "teacher"), sides(), strict=True))
+    mask = given[without].mask.clone()
+    mask[2] = False
+    given[without] = Features(given[without].logits, given[without].hidden, mask)
+    values = objective(given["student"], given["teacher"])
+    assert not values[:, 2].any()
+    assert values[:, [0, 1, 3]].all()
+
+
 @pytest.mark.parametrize(("limit", "drawn"), [(2, 2), (6, 6), (256, 14)])
 def test_tokens_are_drawn_from_the_valid_ones(limit, drawn):
     objective, (student, _) = module(CRITICS[1], "token", max_tokens=limit), sides()
