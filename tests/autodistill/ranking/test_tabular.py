@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.dummy import DummyRegressor
 
+from autodistill.ranking import tabular
 from autodistill.ranking.past import RunTable, target
-from autodistill.ranking.tabular import RIDGE_PENALTY, Inputs, ridge
+from autodistill.ranking.tabular import AUTOGLUON, RIDGE_PENALTY, Inputs, ridge
 from tests.autodistill.made_up import by_size, made_up
 
 
@@ -51,3 +58,77 @@ def test_ridge_solves_the_normal_equations(table: RunTable) -> None:
     penalty = RIDGE_PENALTY * np.eye(design.shape[1])
     weights = np.linalg.solve(centred.T @ centred + penalty, centred.T @ (y - y.mean()))
     np.testing.assert_allclose(ridge(table)(table), y.mean() + centred @ weights, atol=1e-9)
+
+
+class ScriptedPredictor:
+    """Stands in for AutoGluon's: writes down how it was called, and answers with what lay in its files."""
+
+    calls: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, label: str, path: str, **settings: Any):
+        self.calls.update(label=label, settings=settings, folder=Path(path))
+
+    def fit(self, rows: pd.DataFrame, **how: Any) -> None:
+        warnings.warn("so many rows are not many", UserWarning, stacklevel=2)
+        self.calls.update(rows=rows, how=how)
+        (self.calls["folder"] / "models").mkdir(parents=True)
+        (self.calls["folder"] / "models" / "answer").write_text("0.25", "utf-8")
+
+    @classmethod
+    def load(cls, folder: str, verbosity: int) -> ScriptedPredictor:
+        made = cls.__new__(cls)
+        cls.calls.update(read_from=Path(folder), verbosity=verbosity)
+        return made
+
+    def predict(self, rows: pd.DataFrame) -> pd.Series:
+        self.calls["asked"] = rows
+        answer = float((self.calls["read_from"] / "models" / "answer").read_text("utf-8"))
+        return pd.Series(answer, index=rows.index, dtype="float32")
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_the_ensemble_is_given_and_asked(table: RunTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = ScriptedPredictor.calls
+    monkeypatch.setitem(sys.modules, "autogluon.tabular", SimpleNamespace(TabularPredictor=ScriptedPredictor))
+    past = replace(table, runs=table.runs.assign(ratio=[np.nan, *table.runs.ratio[1:]]))
+    rank = tabular.autogluon(past)
+
+    rows = calls["rows"]
+    assert calls["label"] == "target"
+    assert calls["settings"]["problem_type"] == "regression"
+    assert calls["settings"]["learner_kwargs"] == {"ignored_columns": ["dataset"]}
+    assert calls["settings"]["verbosity"] == 0
+    pd.testing.assert_frame_equal(rows.drop(columns=["dataset", "target"]), Inputs.of(past)(past))
+    assert rows.dataset.tolist() == past.runs.dataset.tolist()
+    np.testing.assert_array_equal(rows.target, target(past.runs).fillna(0.0))
+    assert calls["how"] == {"num_bag_folds": 4, **AUTOGLUON}
+    assert not calls["folder"].exists()
+
+    asked = past.of("set1")
+    answers = rank(asked)
+    assert answers.tolist() == [0.25] * len(asked.runs)
+    assert answers.dtype == np.float64
+    assert calls["verbosity"] == 0
+    assert set(calls["asked"].dataset) == {"set1"}
+    pd.testing.assert_frame_equal(calls["asked"].drop(columns="dataset"), rank.inputs(asked))
+    assert not calls["read_from"].exists()
+
+
+def test_the_ensemble_takes_at_most_eight_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "autogluon.tabular", SimpleNamespace(TabularPredictor=ScriptedPredictor))
+    tabular.autogluon(made_up(by_size, datasets=9))
+    assert ScriptedPredictor.calls["how"]["num_bag_folds"] == 8
+
+
+def test_trees_are_fitted_with_these_settings(table: RunTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    class Regressor(DummyRegressor):  # type: ignore[misc]  # scikit-learn has no types
+        def __init__(self, **settings: Any):
+            seen.update(settings)
+            super().__init__()
+
+    monkeypatch.setitem(sys.modules, "lightgbm", SimpleNamespace(LGBMRegressor=Regressor))
+    tabular.lightgbm(table)
+    sizes = {"n_estimators": 200, "num_leaves": 15, "colsample_bytree": 0.5, "learning_rate": 0.05, "reg_lambda": 1.0}
+    assert seen == {**sizes, "random_state": 0, "n_jobs": 1, "verbose": -1}
