@@ -163,7 +163,9 @@ def test_other_settings_and_other_data_are_another_score(machine: Machine, monke
     def fine_tune(name, start, task, training, seed, folder, machine):
         folder.mkdir()
         trained.append(float(len(trained)))
-        return {"validation": Measured({"accuracy": trained[-1]})}
+        score = trained[-1]
+        scores, intervals = dict.fromkeys(task.metrics, score), dict.fromkeys(task.metrics, (score, score))
+        return {split: Measured(scores, intervals, [0] * len(rows)) for split, rows in task.held_out.items()}
 
     monkeypatch.setattr("engine.run.fine_tuning.fine_tune", fine_tune)
     task = toy_task("single", rows=32, held_out=16)
