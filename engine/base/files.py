@@ -195,9 +195,9 @@ def _seal(record: Mapping[str, Any]) -> str:
 
 
 def checksum(path: Path) -> str:
-    """CRC-32 and size of a file: it tells damage, not an attacker."""
+    """CRC-32 and size of a file: it tells damage, not an attacker; a `DiskError` where its disk fails."""
     total, size = 0, 0
-    with path.open("rb") as file:
+    with disk_errors(path.parent), path.open("rb") as file:
         while chunk := file.read(CHUNK):
             total, size = zlib.crc32(chunk, total), size + len(chunk)
     return f"{total:08x} {size}"

@@ -240,7 +240,7 @@ def _become(chance: random.Random, path: Path) -> None:
 
 def _link(chance: random.Random, path: Path) -> None:
     path.unlink()
-    path.symlink_to(chance.choice((path, path.parent / "nowhere", Path("/dev/zero"), Path("/proc/self/mem"))))
+    path.symlink_to(chance.choice((path, path.parent / "nowhere", Path("/dev/zero"))))
 
 
 def _pipe(chance: random.Random, path: Path) -> None:

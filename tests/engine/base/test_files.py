@@ -155,7 +155,7 @@ def test_a_record_that_cannot_be_read_now_is_not_damaged(
     write_sealed(path, RECORD)
     monkeypatch.setattr(Path, "open", fail)
     for read in (lambda: read_sealed(path), lambda: has_checksum(path, "")):
-        with pytest.raises(type(error)):
+        with pytest.raises((type(error), DiskError)):
             read()
 
 
@@ -272,3 +272,10 @@ def test_other_errors_stay(error: Exception, tmp_path: Path) -> None:
     with pytest.raises(type(error)) as caught, disk_errors(tmp_path):
         raise error
     assert caught.value is error
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file that cannot be read, of Linux")
+def test_the_disk_that_fails_is_that_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "kept").symlink_to("/proc/self/mem")
+    with pytest.raises(DiskError, match=f"the disk of {tmp_path} fails"):
+        checksum(tmp_path / "kept")
