@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import random
+from contextlib import nullcontext
 from typing import Any
 
 import datasets
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.base.errors import InputError
 from engine.data.load import load_task
-from engine.data.splits import at_most, held_out_size, sample
+from engine.data.rows import Declared, Origin, RawSplit, Source
+from engine.data.schema import Schema
+from engine.data.splits import at_most, held_out_size, normalised, sample, training_split
 from engine.data.task import KINDS, Task
 from tests.engine.data.written import load
 
@@ -64,6 +68,11 @@ def test_one_split_trains(splits: dict[str, int], got: str, what: str) -> None:
     assert problem.place
 
 
+def test_a_source_without_any_split_has_nothing_to_train_on() -> None:
+    with pytest.raises(InputError, match="^films: no training split; got nothing; allowed: train$"):
+        training_split(Source("films", {}))
+
+
 def test_what_becomes_of_each_split() -> None:
     task = load_task(
         {
@@ -84,6 +93,77 @@ def test_what_becomes_of_each_split() -> None:
     assert {name: len(rows) for name, rows in task.test.items()} == {"test": 12}
     assert {name: len(rows) for name, rows in task.unlabelled.items()} == {"test_hidden": 14}
     assert "splits that are not used: train_extra, unsupervised" in task.notes
+
+
+def test_a_single_set_is_called_by_its_role() -> None:
+    sets = {"train": some(40), "validation_matched": some(8, 2), "test_old": some(12, 4)}
+    task = load_task({**sets, "test_hidden": some(14, 5, labelled=False)})
+    assert (list(task.held_out), list(task.unlabelled)) == (["validation", "test"], ["test_hidden"])
+
+
+CLASSES = datasets.ClassLabel(names=["bad", "good"])
+NUMBERS = datasets.Value("float64")
+
+
+@pytest.mark.parametrize(
+    ("kind", "training", "tests", "labelled"),
+    [
+        (CLASSES, [0, 1], [-1, -1], False),
+        (CLASSES, [0, 1], [1, 0], True),
+        (NUMBERS, [0.1, 0.2], [-1.0, -1.0], False),
+        (NUMBERS, [0.1, 0.2], [-1.0, 1.0], True),
+        (NUMBERS, [0.1, 0.2], [-2.0, 1.0], True),
+        (NUMBERS, [0.1, 0.2], [None, float("nan")], False),
+        (datasets.Value("int64"), [-1, 1], [-1, -1], True),
+        (datasets.Value("string"), ["-1", "1"], ["-1", "-1"], True),
+        (datasets.Value("string"), ["0.1", "0.2"], ["-1", "-1"], False),
+        (datasets.Value("string"), ["a", "b"], ["", " "], False),
+    ],
+)
+def test_minus_one_is_a_label_among_others_alone(kind: Any, training: Any, tests: Any, labelled: bool) -> None:
+    """The hub's datasets say −1 where a label is kept secret."""
+    kinds = datasets.Features({"text": datasets.Value("string"), "label": kind})
+    columns = {
+        "train": {"text": [f"text {row}" for row in range(40)], "label": training * 20},
+        "test": {"text": [f"hidden {row}" for row in range(20)], "label": tests * 10},
+    }
+    task = load_task({split: datasets.Dataset.from_dict(rows, kinds) for split, rows in columns.items()})
+    assert (list(task.test), list(task.unlabelled)) == ((["test"], []) if labelled else ([], ["test"]))
+
+
+def test_rows_whose_tags_are_all_empty_have_none() -> None:
+    tags = {"train": [["N", "M"]] * 40, "test": [[]] * 4}
+    task = load_task(
+        {
+            split: datasets.Dataset.from_dict(
+                {"tokens": [["some", f"{split} {row}"] for row in range(len(of))], "tags": of},
+                datasets.Features({"tokens": [datasets.Value("string")], "tags": [datasets.Value("string")]}),
+            )
+            for split, of in tags.items()
+        }
+    )
+    assert (list(task.test), list(task.unlabelled)) == ([], ["test"])
+
+
+def test_a_test_set_that_was_named_needs_labels() -> None:
+    rows = pd.DataFrame({"text": [f"text {row}" for row in range(40)], "label": ["a", "b"] * 20})
+    with pytest.raises(InputError) as caught:
+        load_task(rows, test=pd.DataFrame({"text": ["one", "two"], "stars": [1, 2]}))
+    (problem,) = caught.value.problems
+    assert (problem.place, problem.what) == ("--test", "a test set needs labels, in column 'label'")
+    assert problem.got.endswith(": text, stars")
+
+
+def test_what_is_mended_is_said_and_an_empty_text_of_a_benchmark_is_nobody_s_to_mend() -> None:
+    answers = {"text": ["text"], "answer_start": [9]}
+    rows = {"question": ["what?"] * 4, "context": [f"a text {row}" for row in range(4)], "answers": [answers] * 4}
+    assert "train: 4 wrong answer_starts mended: the answer stands in its context exactly once" in load(rows).notes
+    split = RawSplit(pa.table({"text": ["", "one"], "label": ["a", "b"]}), (Origin("train", 2),))
+    schema, notes = Schema("classification", {"text": "text", "label": "label"}, ("a", "b")), list[str]()
+    for published in (True, False):
+        source = Source("films", {"train": split}, Declared("benchmarks", published=published))
+        with nullcontext() if published else pytest.raises(InputError, match="empty text"):
+            assert len(normalised(source, schema, split, notes)["train"]["train"]) == 2
 
 
 @pytest.mark.parametrize("case", ["equal texts", "one text each", "rows"])
@@ -144,6 +224,51 @@ def test_contexts_that_are_too_large_are_split_and_it_is_said() -> None:
         manner = "row by row (its contexts are too large to be held out whole)"
         assert f"no {split} set: 16 % of the rows (33) held out, {manner}, seed 0" in task.notes
         assert f"33 of 33 {split} rows have a context that training has too: their score flatters" in task.notes
+
+
+def test_a_handful_of_rows_is_too_few_to_hold_any_out() -> None:
+    with pytest.raises(InputError) as caught:
+        load_task(pd.DataFrame({"text": ["one", "two"], "label": ["a", "b"]}))
+    assert str(caught.value) == (
+        "train: too few rows to hold out a validation set; got 2 rows. Give a validation set, or more rows."
+    )
+    task = load({"text": ["one", "two"], "label": ["a", "b"]})
+    assert len(task.train) == 2
+
+
+NOTHING_TO_LEARN: dict[str, tuple[dict[str, list[Any]], str]] = {
+    "one row": ({"text": ["one"], "label": [0.5]}, "too few training rows; got 1; allowed: at least 2"),
+    "one class": (
+        {"text": ["one", "two"], "label": ["a"] * 2},
+        "only one class in training: nothing to learn; got 'a'",
+    ),
+    "one tag": ({"tokens": [["a"]] * 2, "tags": [["N"]] * 2}, "only one tag in training: nothing to learn; got 'N'"),
+    "one number": (
+        {"text": ["one", "two"], "label": [0.5] * 2},
+        "all targets are equal, so there is no correlation; got 0.5 in 2 rows",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NOTHING_TO_LEARN)
+def test_rows_from_which_nothing_can_be_learned(case: str) -> None:
+    columns, expected = NOTHING_TO_LEARN[case]
+    with pytest.raises(InputError) as caught:
+        load(columns)
+    assert f"train: {expected}" in str(caught.value).splitlines()
+
+
+def test_what_is_unusual_about_the_classes_is_said_and_of_tags_their_shares_alone() -> None:
+    names = datasets.ClassLabel(names=["bad", "good", "fair", "odd"])
+    kinds = datasets.Features({"text": datasets.Value("string"), "label": names})
+    rows = datasets.Dataset.from_dict({"text": [f"text {row}" for row in range(10)], "label": [0] * 8 + [1] * 2}, kinds)
+    notes = load_task({"train": rows, "validation": rows.select(range(8))}).notes
+    assert "4 classes: bad (80 %), good (20 %), fair (0 %), odd (0 %)" in notes
+    assert "classes without a training row: fair, odd" in notes
+    assert "validation has one class only, bad: its score says little" in notes
+    assert any(note.startswith("always answering bad has an accuracy of about 0.80; ") for note in notes)
+    tagged = load({"tokens": [["a", "b", "c", "d"]] * 2, "tags": [["N", "N", "N", "M"]] * 2}).notes
+    assert "2 tags: M (25 %), N (75 %)" in tagged
 
 
 def test_classes_keep_their_shares_however_small_they_are() -> None:
@@ -226,6 +351,10 @@ def test_samples_on_request() -> None:
     assert [task.train["label"][:].count(index) for index in range(2)] == [40, 10]
     assert [task.validation["validation"]["label"][:].count(index) for index in range(2)] == [4, 1]
     assert "train: a sample of 50 of 500 rows, stratified by label, seed 0" in task.notes
+    rows = {"text": [f"text {row}" for row in range(500)], "label": labels}
+    drawn = [load(rows, max_train=50, seed=seed).train["text"][:] for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert not any("sample" in note for note in load(rows, max_train=500).notes)
 
 
 @given(counts=st.lists(st.integers(1, 40), min_size=1, max_size=6), share=st.floats(0, 1), seed=st.integers(0, 100))
@@ -251,6 +380,7 @@ def test_at_most_so_many_rows() -> None:
     assert drawn["text"][:] != at_most(rows, 10, 1, "classification")["text"][:]
     targets = datasets.Dataset.from_dict({"text": rows["text"][:], "label": [row / 100 for row in range(100)]})
     assert len(set(at_most(targets, 99, 0, "regression")["text"][:])) == 99
+    assert len(at_most(datasets.Dataset.from_dict({"tokens": [["a"]] * 9}), 5, 0, "tagging")) == 5
 
 
 @pytest.mark.parametrize("strata", [None, [0] * 90 + [1, 2, 3, 4, 5] * 2], ids=["no classes", "classes"])
@@ -282,3 +412,5 @@ def test_held_out_size(rows: int) -> None:
         size = held_out_size(rows, sets)
         assert size <= min(2000, rows / 3 / sets)
         assert size >= min(50, rows // (3 * sets))
+        assert isinstance(size, int)
+    assert held_out_size(rows) == held_out_size(rows, 1)
