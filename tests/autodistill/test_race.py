@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -90,13 +91,14 @@ def _task() -> Task:
     return toy_task("single", rows=128, held_out=64)
 
 
-@pytest.mark.parametrize("count", range(1, 9))
+@pytest.mark.parametrize("count", [*range(1, 10), 50])
 @pytest.mark.parametrize("epochs", [1, 2, 3, 6, 20])
 def test_picks_are_stopped_before_the_end_and_never_at_once(count: int, epochs: int) -> None:
     stops = rungs(epochs, count)
     assert stops == sorted(set(stops))
     assert all(1 <= stop < epochs for stop in stops)
     assert bool(stops) == (count > 1 and epochs > 1)
+    assert len(stops) <= 3
 
 
 def test_what_a_request_leaves_open_is_as_the_recommendation_has_it(task: Task) -> None:
@@ -132,6 +134,7 @@ class Script:
         self.scores = {folder_name(request, pick): own for pick, own in zip(entrants, scores, strict=True)}
         self.asked: list[tuple[int, int | None, tuple[float, float] | None]] = []
         self.rank = {folder_name(request, pick): pick.rank for pick in entrants}
+        self.pipelines = {folder_name(request, pick): pick.pipeline for pick in entrants}
 
     def distilled(
         self,
@@ -144,6 +147,8 @@ class Script:
         ratio: Any,
     ) -> RunResult:
         assert (student, out.parent, request.task.notes) == (STUDENT, request.out, ())
+        assert pipeline == self.pipelines[out.name]
+        assert isinstance(reporter, Ear)
         self.asked.append((self.rank[out.name], until, ratio))
         own = self.scores[out.name]
         reached = own[:until]
@@ -204,6 +209,68 @@ def test_the_better_half_goes_on(seed: int, tmp_path: Path, task: Task, monkeypa
             assert RunResult.read(each.folder) == each.result
             line = f"pick {each.pick.rank} is stopped: accuracy {each.score:.4f} after epoch {each.result.epochs}"
             assert line in ear.messages
+
+
+@pytest.mark.parametrize(
+    ("scores", "asked", "order"),
+    [
+        ([[0.9], [0.5] * 4, [0.4] * 4], [(1, 1), (2, 1), (3, 1), (2, 2)], [(1, "ok"), (2, "pruned"), (3, "pruned")]),
+        (
+            [[0.3], [0.5] * 4, [0.9] * 4],
+            [(1, 1), (2, 1), (3, 1), (2, 2), (3, 2), (3, None)],
+            [(3, "ok"), (1, "ok"), (2, "pruned")],
+        ),
+    ],
+    ids=["the best", "the worst"],
+)
+def test_a_pick_that_has_ended_is_not_asked_again_and_comes_before_those_that_were_stopped(
+    scores: Any, asked: Any, order: Any, tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of three ends after one of its four epochs."""
+    whole, entrants, recorded = race(task, tmp_path / "race"), picks(task), []
+    script = Script(whole, entrants, scores)
+    monkeypatch.setattr("autodistill.race.distilled", script.distilled)
+    monkeypatch.setattr("autodistill.race.record_run", lambda *given: recorded.append(given))
+    outcomes = run_picks(whole, entrants, ear := Ear())
+    assert [each[:2] for each in script.asked] == asked
+    assert [(each.pick.rank, each.result.status) for each in outcomes] == order
+    aims = {1: "to epoch 1", 2: "to epoch 2", None: "to its end"}
+    begun = [f"pick {rank}: {entrants[rank - 1].words}, {aims[epoch]}" for rank, epoch in asked]
+    assert [text for text in ear.messages if ": " in text and "stopped" not in text and "side" not in text] == begun
+    assert ear.messages[0] == rule([1, 2], 3)
+    assert sorted(result.identity for _, result, *_ in recorded) == sorted(script.rank), "once, when it is over"
+    assert all(given[-1] is ear for given in recorded)
+
+
+def test_a_pick_alone_runs_without_a_word_about_others(
+    tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, entrants = race(task, tmp_path / "race"), picks(task)[:1]
+    monkeypatch.setattr("autodistill.race.distilled", Script(whole, entrants, [[0.5] * 4]).distilled)
+    run_picks(whole, entrants, ear := Ear())
+    assert ear.messages == list(task.notes)
+    monkeypatch.setattr("autodistill.race.distilled", Script(whole, entrants, [[None]]).distilled)
+    with pytest.raises(RunError, match="^every pick failed; the first one: NaN$"):
+        run_picks(whole, entrants, Ear())
+
+
+@pytest.mark.parametrize("process", [0, 1])
+def test_one_process_alone_puts_away_what_a_stopped_pick_would_have_gone_on_from(
+    process: int, tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", str(process))
+    whole, entrants = race(task, tmp_path / "race"), picks(task)[:2]
+    script = Script(whole, entrants, [[0.9] * 4, [0.5] * 4])
+    monkeypatch.setattr("autodistill.race.distilled", script.distilled)
+    outcomes = run_picks(whole, entrants, Ear())
+    assert outcomes[-1].result.status == "pruned"
+    assert (outcomes[-1].folder / "result.json").exists() == (process == 0)
+
+
+def test_a_folder_is_called_by_its_objective_and_eight_digits(tmp_path: Path, task: Task) -> None:
+    names = [folder_name(race(task, tmp_path), pick) for pick in picks(task)]
+    assert len(set(names)) == 3
+    assert all(re.fullmatch("[a-z_]+-[0-9a-f]{8}", name) for name in names)
 
 
 def test_a_predicted_interval_is_compared_with_what_came_out(

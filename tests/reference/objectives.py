@@ -128,6 +128,25 @@ def hard_label_of_task(task, logits, mask, labels):
     return mean(values)
 
 
+def mixed_hard_label_of_task(task, logits, mask, targets):
+    """Of each example, or of tagging each token, in one list; None where it does not count."""
+
+    def one(logits, target):
+        return -sum(p * q for p, q in zip(target, log_softmax(logits), strict=True)) if sum(target) > 0 else None
+
+    logits, mask, targets = logits.tolist(), mask.tolist(), targets.tolist()
+    if task == "classification":
+        return [one(*pair) for pair in zip(logits, targets, strict=True)]
+    if task == "tagging":
+        return [one(*pair) for both in zip(logits, targets, strict=True) for pair in zip(*both, strict=True)]
+    values = []
+    for b in range(len(logits)):
+        places = [n for n in range(len(mask[b])) if mask[b][n]]
+        ends = [one([logits[b][n][e] for n in places], [targets[b][e][n] for n in places]) for e in (0, 1) if places]
+        values.append(mean(ends) if ends else None)
+    return values
+
+
 # --- mutual information ---------------------------------------------------------------------------
 
 

@@ -226,6 +226,14 @@ def test_contexts_that_are_too_large_are_split_and_it_is_said() -> None:
         assert f"33 of 33 {split} rows have a context that training has too: their score flatters" in task.notes
 
 
+@pytest.mark.parametrize("counts", [[60, 70, 70], [12, 94, 94]], ids=["too many rows", "too few rows"])
+def test_whole_contexts_far_from_what_is_wanted_are_not_held_out(counts: list[int]) -> None:
+    """33 rows are; of the first only 60 are a context of less than twice as many, of the others only 12."""
+    drawn = [load_task(questions(counts), seed=seed).test["test"]["question"][:] for seed in (0, 0, 1)]
+    assert [len(rows) for rows in drawn] == [33] * 3
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
 def test_a_handful_of_rows_is_too_few_to_hold_any_out() -> None:
     with pytest.raises(InputError) as caught:
         load_task(pd.DataFrame({"text": ["one", "two"], "label": ["a", "b"]}))

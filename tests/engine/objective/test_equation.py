@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -287,8 +288,22 @@ def test_layers_that_do_not_fit_are_refused():
 
 def test_a_missing_teacher_is_an_error_and_not_a_missing_term():
     student, _, labels, totals = batch()
-    with pytest.raises(ValueError, match="no"):
+    with pytest.raises(ValueError, match="^this pipeline learns from a teacher, and there is none$"):
         build(pipeline())(student, None, labels, totals)
+
+
+@pytest.mark.parametrize("task", ["tagging", "question_answering"])
+def test_of_a_team_those_tokens_count_that_every_member_has(task):
+    student, teacher, labels, totals = batch(task)
+    paired = torch.ones_like(student.mask)
+    paired[:, 1] = False
+    both = paired & student.mask
+    objective = build(pipeline(task), task)
+    terms = objective(student, replace(teacher, team=teacher.logits[None], paired=paired), labels, totals)
+    expected = naive.prediction_of_task(task, "ce", student.logits, teacher.logits, both, labels)
+    if task == "tagging":
+        expected *= int((both & (labels != -100)).sum()) / totals["tokens"]
+    assert terms["prediction"].item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("task", TASK_KINDS)

@@ -155,3 +155,11 @@ def test_pkd_takes_a_teacher_of_first_tokens():
     student, teacher = features(6, (1,)), features(6, (2,), seed=1)
     first = Features(teacher.logits, {2: teacher.hidden[2][:, :1]}, teacher.mask)
     torch.testing.assert_close(objective(student, first), objective(student, teacher))
+
+
+@pytest.mark.parametrize(("spec", "tokens"), [(PKD(), 1), (MSE(), 5)])
+def test_no_token_is_projected_that_nothing_reads(spec, tokens):
+    objective, projected = HiddenObjective(spec, "classification", [(1, 2)], 4, 6), []
+    objective.projections.register_forward_pre_hook(lambda _, given: projected.append(given[1].shape))
+    objective(features(4, (1,)), features(6, (2,), seed=1))
+    assert projected == [(3, tokens, 4)]

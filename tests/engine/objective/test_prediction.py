@@ -59,6 +59,37 @@ def test_hard_label_equals_the_loop(task, dtype):
     assert value.item() == pytest.approx(expected, abs=PRECISIONS[dtype])
 
 
+@pytest.mark.parametrize("task", ["classification", "tagging", "question_answering"])
+def test_hard_label_of_mixed_examples_equals_the_loop(task):
+    """Distributions over the classes; a token may count for less than one, or not at all."""
+    logits, _, mask, labels, _ = batch(task)
+    shape = {"classification": (3, 4), "tagging": (3, 5, 3), "question_answering": (3, 2, 5)}[task]
+    targets = torch.rand(shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    if task == "question_answering":
+        mask[1] = False
+        targets = targets * mask.unsqueeze(1)
+    targets = targets / targets.sum(-1, keepdim=True).clamp(min=1e-9)
+    if task == "tagging":
+        targets = targets * (labels != NO_LABEL).unsqueeze(-1)
+        targets[0, 0] /= 4
+    term = hard_label_term(task, logits, mask, targets)
+    expected = naive.mixed_hard_label_of_task(task, logits, mask, targets)
+    assert term.mask.flatten().tolist() == [value is not None for value in expected]
+    assert term.values[term.mask].tolist() == pytest.approx([value for value in expected if value is not None])
+    assert term.unit == ("tokens" if task == "tagging" else "examples")
+
+
+def test_a_question_without_any_position_does_not_count():
+    logits, _, mask, labels, _ = batch("question_answering")
+    mask[1] = False
+    assert hard_label_term("question_answering", logits, mask, labels).mask.tolist() == [True, False, True]
+
+
+def test_targets_of_64_bits_make_no_loss_of_64_bits():
+    logits, _, mask, labels, _ = batch("regression", torch.float32)
+    assert hard_label_term("regression", logits, mask, labels.double()).values.dtype == torch.float32
+
+
 def test_kl_is_zero_and_cross_entropy_the_entropy_where_both_agree():
     logits = batch("classification")[0]
     entropy = torch.distributions.Categorical(logits=logits / 3).entropy()

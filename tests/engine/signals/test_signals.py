@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import DistilBertConfig, DistilBertForSequenceClassification
 
 from engine.base.files import folder_bytes
 from engine.base.machine import Machine, machine_for
@@ -196,9 +197,56 @@ def test_without_a_budget_the_teacher_runs_along(scene: Callable[..., Scene], ea
     assert signals.source == "online"
     assert here.examples == 0
     assert not here.names
-    assert "above the budget of 0 GB" in ear.messages[-1]
+    assert ear.messages[-1] == (
+        "The teacher's signals need 0.0 GB, above the budget of 0 GB or the free disk: "
+        "the teacher runs along with the student."
+    )
     signals.view(signals.fetch(np.array([0, 1])))
     assert here.examples == 2
+
+
+def test_what_is_there_counts_and_is_not_thrown_away_for_more_of_itself(scene: Callable[..., Scene]) -> None:
+    here = scene("tagging")
+    here.signals(())
+    there, more = folder_bytes(here.store.folder), here.store.bytes(["hidden-02-all", "hidden-04-all"])
+    options = here.machine.options.model_copy(update={"cache_budget_gb": (more + there / 2) / 1e9})
+    here.machine = machine_for(options, here.machine.reporter)
+    assert here.signals().source == "online"
+    assert here.names == {"logits"}
+
+
+def test_a_teacher_gets_what_it_takes(scene: Callable[..., Scene]) -> None:
+    """DistilBERT knows no segments, which BERT's tokenizer gives."""
+    here = scene()
+    vocabulary = here.teacher.config.vocab_size
+    sizes = {"dim": 16, "hidden_dim": 16, "n_layers": 2, "n_heads": 2, "vocab_size": vocabulary}
+    here.teacher = DistilBertForSequenceClassification(DistilBertConfig(**sizes))
+    online = here.online((1,))
+    fetched = online.fetch(np.array([0, 1]))
+    assert set(fetched) == {"input_ids", "attention_mask"}
+    assert online.view(fetched).hidden[1].shape[::2] == (2, 16)
+
+
+def test_a_damaged_pass_is_said_and_its_end_too(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch, ear
+) -> None:
+    here, write = scene(), SignalPass.write
+
+    def break_at_the_third(self: SignalPass, ids: np.ndarray, number: int, features: object) -> None:
+        if number == 2:
+            raise KeyboardInterrupt
+        write(self, ids, number, features)
+
+    monkeypatch.setattr(SignalPass, "write", break_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        here.signals(())
+    monkeypatch.undo()
+    (array,) = here.store.folder.glob("pass-*/logits")
+    array.write_bytes(bytes(array.stat().st_size))
+    told = len(ear.messages)
+    here.signals(())
+    assert ear.messages[told:] == ["The kept signals were damaged and are made anew."]
+    assert ear.finished == ["teacher signals"]
 
 
 def test_online_on_request(scene: Callable[..., Scene], ear) -> None:

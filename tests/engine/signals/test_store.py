@@ -222,6 +222,58 @@ def test_without_its_checksum_an_array_is_not_trusted(damage: str, tmp_path: Pat
     assert store.damaged(NEEDS) == ["logits"]
 
 
+def test_a_checksum_that_is_no_text_is_not_trusted(tmp_path: Path) -> None:
+    store = store_in(tmp_path, range(1, 50))
+    fill(store, NEEDS)
+    (tmp_path / "logits.checksum").write_bytes(b"\xff\xfe")
+    assert store.damaged(NEEDS) == ["logits"]
+
+
+@pytest.mark.parametrize("moves", range(3, 9))
+def test_no_array_stands_without_its_checksum(moves: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However far a process came in putting three arrays in place, whose checksums it had written."""
+    store, needs, moved = store_in(tmp_path, range(1, 50)), TeacherNeeds((1, 2), "all"), []
+
+    def replace(path: Path, target: Path) -> None:
+        if len(moved) == moves:
+            raise KeyboardInterrupt
+        moved.append(os.replace(path, target))
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(KeyboardInterrupt):
+        fill(store, needs)
+    assert store.damaged(needs) == []
+
+
+def test_a_half_written_checksum_is_no_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = store_in(tmp_path, range(1, 50))
+    with monkeypatch.context() as patch:
+        patch.setattr(SignalStore, "settle", lambda self: None)
+        fill(store, NEEDS)
+    (folder,) = tmp_path.glob("pass-*")
+    (folder / "logits.checksum.part").write_bytes(b"ab")
+    store.settle()
+    assert store.missing(NEEDS) == store.damaged(NEEDS) == []
+
+
+def test_a_pass_says_whether_what_it_goes_on_from_was_damaged(tmp_path: Path) -> None:
+    store = store_in(tmp_path, [3] * (2 * PASS_BATCH))
+    assert not SignalPass(store, ["logits"]).begin()
+    first = SignalPass(store, ["logits"])
+    for ids, number in first.todo(0, 1):
+        first.write(ids, number, teacher_says(store, ids, TeacherNeeds((), "first")))
+    first.flush()
+    assert not SignalPass(store, ["logits"]).begin()
+    (first.folder / "logits").write_bytes(bytes(store.bytes(["logits"])))
+    assert SignalPass(store, ["logits"]).begin()
+
+
+def test_arrays_are_read_and_not_written(tmp_path: Path) -> None:
+    store = store_in(tmp_path, range(1, 5))
+    fill(store, NEEDS)
+    assert not store.open("logits").flags.writeable
+
+
 @pytest.mark.parametrize("finished", [False, True])
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("name", ["logits", "hidden-01-all", "done"])
@@ -247,6 +299,17 @@ def test_a_pass_has_its_place_on_the_disk_before_it_begins(tmp_path: Path, monke
     monkeypatch.setattr(os, "posix_fallocate", lambda *about: taken.append(about[1:]))
     SignalPass(store, ["logits"]).begin()
     assert taken == [(0, store.bytes(["logits"])), (0, 8)]
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL, None])
+def test_where_a_system_reserves_nothing_a_file_is_made_all_the_same(
+    number: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(number, "not here") if number else AttributeError("posix_fallocate")
+
+    monkeypatch.setattr(os, "posix_fallocate", refused)
+    assert fill(store_in(tmp_path, range(1, 50)), NEEDS) == 49
 
 
 def test_a_disk_without_room_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,6 +362,8 @@ def test_the_signals_used_longest_ago_make_room(
 def test_the_store_that_grows_is_never_thrown_away(tmp_path: Path) -> None:
     for name, age in (("old", 30), ("keep", 20), ("new", 10)):
         stored(tmp_path, name, 200, age)
+    assert not make_room(tmp_path, tmp_path / "keep", needed=401, budget=600)
+    assert stores(tmp_path) == {"old", "keep", "new"}, "nothing goes in vain"
     assert make_room(tmp_path, tmp_path / "keep", needed=300, budget=600)
     assert stores(tmp_path) == {"keep"}
     assert not make_room(tmp_path, tmp_path / "keep", needed=401, budget=600)
@@ -315,6 +380,20 @@ def test_signals_that_are_being_made_stay(tmp_path: Path) -> None:
         assert stores(tmp_path) == {"old"}
     assert make_room(tmp_path, tmp_path / "mine", needed=301, budget=500)
     assert stores(tmp_path) == set()
+    (tmp_path / "old.lock").touch()
+    assert make_room(tmp_path, tmp_path / "mine", needed=500, budget=500)
+    assert not make_room(tmp_path, tmp_path / "mine", needed=501, budget=500)
+    assert not [*tmp_path.glob("*.lock.lock")]
+
+
+def test_signals_that_cannot_be_removed_stop_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    stored(tmp_path, "old", 200, 10)
+    monkeypatch.setattr(os, "rmdir", refused)
+    make_room(tmp_path, tmp_path / "mine", needed=400, budget=500)
+    assert stores(tmp_path) == {"old"}
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
@@ -322,6 +401,11 @@ def test_a_full_disk(tmp_path: Path) -> None:
 
 
 def test_use_renews(tmp_path: Path) -> None:
+    touch(store_in(tmp_path / "not" / "there" / "yet", [1]))
+    assert (tmp_path / "not" / "there" / "yet").is_dir()
+    (tmp_path / "not" / "there" / "yet").rmdir()
+    (tmp_path / "not" / "there").rmdir()
+    (tmp_path / "not").rmdir()
     for name, age in (("a", 30), ("b", 20)):
         stored(tmp_path, name, 200, age)
     touch(store_in(tmp_path / "a", [1]))
