@@ -66,11 +66,10 @@ def _on_one_line(spans: Spans, size: int) -> tuple[np.ndarray, np.ndarray]:
     A special token covers one character of its stretch; nothing overlaps padding and tokens without characters.
     """
     special = (spans.segments != FIRST) & (spans.segments != SECOND)
-    starts, ends = spans.starts, spans.ends + special
-    nowhere = (spans.segments < 0) | (starts >= ends)
-    starts = np.where(nowhere, np.iinfo(np.int32).max, starts + spans.segments * size)
-    ends = np.where(nowhere, -1, ends + spans.segments * size)
-    return starts.astype(np.int32), ends.astype(np.int32)
+    ends = spans.ends + special
+    nowhere = (spans.segments < 0) | (spans.starts >= ends)
+    starts = np.where(nowhere, np.iinfo(np.int32).max, spans.starts + spans.segments * size)
+    return starts.astype(np.int32), (ends + spans.segments * size).astype(np.int32)
 
 
 def align_labels(student: Encoded, teacher: Encoded, ids: Ids) -> Tensor:
