@@ -159,7 +159,9 @@ def run_picks(request: Request, picks: Sequence[Pick], reporter: Reporter) -> li
             running = going_on
     order = sorted(outcomes.values(), key=lambda outcome: (outcome.result.status != "ok", -outcome.score))
     if order[0].result.status != "ok":
-        raise RunError(f"every pick failed; the first one: {outcomes[picks[0].rank].result.reason}")
+        failed = [outcomes[pick.rank] for pick in picks if outcomes[pick.rank].result.status == "failed"]
+        who = "every pick" if len(failed) == len(picks) else "every pick that was not stopped"
+        raise RunError(f"{who} failed; the first one: {failed[0].result.reason}")
     return order
 
 

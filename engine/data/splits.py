@@ -151,7 +151,8 @@ def normalised(source: Source, schema: Schema, train: RawSplit, notes: list[str]
 
     parts: Parts = {"train": {"train": normal(train)}}
     for role, splits in names.items():
-        plain = len(splits) == 1 and role != "unlabelled"  # a single set is called by its role
+        # A single set is called by its role, unless another one is.
+        plain = len(splits) == 1 and role not in ("unlabelled", *names["unlabelled"])
         rows = {split: normal(source.splits[split], labelled=role != "unlabelled") for split in splits}
         parts[role] = {role if plain else split: table for split, table in rows.items()}
     findings.check()

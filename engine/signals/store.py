@@ -278,7 +278,7 @@ def make_room(signals: Path, keep: Path, needed: int, budget: int) -> bool:
         if path != keep:
             with suppress(Timeout), FileLock(f"{path}.lock", timeout=0):  # one that is being filled stays
                 shutil.rmtree(path, ignore_errors=True)
-                del sizes[path]
+                sizes[path] = folder_bytes(path)
     return sum(sizes.values()) + needed <= budget and needed < shutil.disk_usage(signals).free
 
 

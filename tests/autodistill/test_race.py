@@ -490,6 +490,14 @@ def test_a_pick_that_stops_early_has_ended(early: int, ends: list[tuple[int, str
     assert again.worked == {}
 
 
+def test_picks_that_were_stopped_have_not_failed(tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, entrants = race(task, tmp_path / "race"), picks(task)[:2]
+    scores = [[0.1, 0.1, 0.1, 0.1], [0.2, 0.2, None, None]]  # the worse one is stopped, the better one fails later
+    monkeypatch.setattr("autodistill.race.distilled", Script(whole, entrants, scores).distilled)
+    with pytest.raises(RunError, match="^every pick that was not stopped failed; the first one: NaN$"):
+        run_picks(whole, entrants, Ear())
+
+
 @pytest.mark.slow
 def test_a_pick_that_fails_does_not_stop_the_others(
     tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch

@@ -99,6 +99,8 @@ def test_a_single_set_is_called_by_its_role() -> None:
     sets = {"train": some(40), "validation_matched": some(8, 2), "test_old": some(12, 4)}
     task = load_task({**sets, "test_hidden": some(14, 5, labelled=False)})
     assert (list(task.held_out), list(task.unlabelled)) == (["validation", "test"], ["test_hidden"])
+    task = load_task({**sets, "test": some(14, 5, labelled=False)})  # which is another one
+    assert (list(task.held_out), list(task.unlabelled)) == (["validation", "test_old"], ["test"])
 
 
 CLASSES = datasets.ClassLabel(names=["bad", "good"])

@@ -392,8 +392,11 @@ def test_signals_that_cannot_be_removed_stop_nobody(tmp_path: Path, monkeypatch:
 
     stored(tmp_path, "old", 200, 10)
     monkeypatch.setattr(os, "rmdir", refused)
-    make_room(tmp_path, tmp_path / "mine", needed=400, budget=500)
-    assert stores(tmp_path) == {"old"}
+    assert make_room(tmp_path, tmp_path / "mine", needed=400, budget=500)  # they are empty
+    monkeypatch.setattr(os, "unlink", refused)
+    stored(tmp_path, "older", 200, 20)
+    assert not make_room(tmp_path, tmp_path / "mine", needed=400, budget=500)
+    assert stores(tmp_path) == {"old", "older"}
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
