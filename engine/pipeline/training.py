@@ -29,6 +29,7 @@ WITH_AUGMENTATION = {"hard_label": 0.5, "augmented_prediction": 1.0, "augmented_
 MOST_EPOCHS = 50  # of small data
 LEAST_STEPS = 1000  # of a student, so that small data is learned, too (after Zhang et al. 2021, section 6)
 PAIR_MAX_LENGTH = 128  # tokens (Distiller, appendix G)
+WINDOW_OVERLAP = 128  # tokens (Devlin et al. 2019)
 
 
 class Training(Spec):
@@ -76,7 +77,7 @@ class Training(Spec):
             "epochs": epochs,
             "learning_rate": LEARNING_RATE if self.paper and not from_scratch else rate,
             "max_length": length,
-            "window_overlap": 128 if task.kind == "question_answering" else None,
+            "window_overlap": WINDOW_OVERLAP if task.kind == "question_answering" else None,
         }
         return self.model_copy(update={k: v for k, v in defaults.items() if getattr(self, k) is None})
 

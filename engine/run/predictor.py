@@ -19,7 +19,7 @@ from engine.data.task import KINDS, Task, TaskKind
 from engine.evaluation.inference import logits_of
 from engine.evaluation.scores import predictions
 from engine.models.load import has_head, load_config, load_pretrained, load_tokenizer, names_of_outputs, position_limit
-from engine.pipeline.training import PAIR_MAX_LENGTH, Training
+from engine.pipeline.training import PAIR_MAX_LENGTH, WINDOW_OVERLAP, Training
 from engine.run.result import RunResult
 from engine.tokens.examples import encode
 
@@ -112,6 +112,7 @@ def load_predictor(model: str | Path, options: RunOptions | None = None) -> Pred
     kind = _kind(name, config, result)
     labels = tuple(names_of_outputs(config, "model"))
     training = result.training if result else Training()
+    overlap = WINDOW_OVERLAP if training.window_overlap is None else training.window_overlap
     tokenizer = load_tokenizer(name, "model")
     return Predictor(
         model=load_pretrained(name, config, kind, 0, "model", new_head=False),
@@ -120,9 +121,7 @@ def load_predictor(model: str | Path, options: RunOptions | None = None) -> Pred
         columns=result.columns if result else {},
         labels=labels if kind in ("classification", "tagging") else (),
         max_length=training.max_length or _longest(tokenizer, config, kind),
-        window_overlap=(128 if training.window_overlap is None else training.window_overlap)
-        if kind == "question_answering"
-        else None,
+        window_overlap=overlap if kind == "question_answering" else None,
         machine=machine_for(options),
     )
 

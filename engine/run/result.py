@@ -182,6 +182,14 @@ class Expected:
     ratio: tuple[float, float] | None = None
 
 
+def _training_in(pipeline: dict[str, Any]) -> Training:
+    """What a recorded pipeline says of its training, as far as it is read again; a `ValueError` where that is none."""
+    training = pipeline.get("training", {})
+    if not isinstance(training, dict):
+        raise ValueError("training must be a table")
+    return Training.model_validate({name: training[name] for name in training.keys() & READ_AGAIN})
+
+
 class RunResult(Record):
     """What a run was and what came out. Scores are 0 to 1 (correlations −1 to 1)."""
 
@@ -259,17 +267,13 @@ class RunResult(Record):
     @field_validator("pipeline")
     @classmethod
     def _says_how_it_trained(cls, pipeline: dict[str, Any]) -> dict[str, Any]:
-        training = pipeline.get("training", {})
-        if not isinstance(training, dict):
-            raise ValueError("training must be a table")
-        Training.model_validate({name: training[name] for name in training.keys() & READ_AGAIN})
+        _training_in(pipeline)
         return pipeline
 
     @property
     def training(self) -> Training:
         """How many epochs there were to be, and how texts were read; of older records what they know."""
-        known = self.pipeline.get("training", {})
-        return Training.model_validate({name: known[name] for name in known.keys() & READ_AGAIN})
+        return _training_in(self.pipeline)
 
     def on_split(self, role: str) -> dict[str, float]:
         """Metric → score of a role on the set that is reported."""

@@ -447,6 +447,21 @@ def test_whose_label_an_augmented_example_has(policy, task):
     assert terms["augmented_hard_label"].item() == pytest.approx(expected, rel=1e-4)
 
 
+def test_originals_and_augmented_examples_that_weigh_alike_need_an_alignment() -> None:
+    spec = Pipeline.model_validate(
+        {"augmentation": "mixup", "weights": {"prediction": 1.0, "augmented_prediction": 1.0}}
+    )
+    assert build(spec, "tagging").aligned
+
+
+@pytest.mark.parametrize("task, loss", [("regression", "mse"), ("classification", "ce")])
+def test_a_pipeline_that_names_no_prediction_loss_has_that_of_the_task(task, loss):
+    student, teacher, labels, totals = batch(task)
+    terms = build(Pipeline(), task)(student, teacher, labels, totals)
+    expected = naive.prediction_of_task(task, loss, student.logits, teacher.logits, student.mask, labels)
+    assert terms["prediction"].item() == pytest.approx(expected, rel=1e-4)
+
+
 @pytest.mark.parametrize("policy, aligned", [("random", True), ("mixup", False)])
 def test_the_teacher_s_labels_alone_need_an_alignment(policy, aligned):
     weights = {"prediction": 0.0, "hard_label": 1.0, "augmented_prediction": 0.0, "augmented_hard_label": 1.0}

@@ -116,6 +116,21 @@ def test_only_needed_layers_are_on_disk(scene: Callable[..., Scene]) -> None:
     assert sum(sizes) == len(here.encoded) * 16 * 2 + int(here.encoded.lengths.sum()) * 3 * 4
 
 
+def break_at_the_third_batch(passing: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Presses Ctrl-C in a pass when two batches are written."""
+    write = SignalPass.write
+
+    def pressed(self: SignalPass, ids: np.ndarray, number: int, features: object) -> None:
+        if number == 2:
+            raise KeyboardInterrupt
+        write(self, ids, number, features)
+
+    monkeypatch.setattr(SignalPass, "write", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        passing()
+    monkeypatch.undo()
+
+
 def test_a_pass_that_breaks_is_finished_not_repeated(
     scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch, ear, tmp_path: Path
 ) -> None:
@@ -123,17 +138,7 @@ def test_a_pass_that_breaks_is_finished_not_repeated(
     whole = Scene("tagging", here.machine, tmp_path / "again")
     whole.store = SignalStore(tmp_path / "whole", whole.store.lengths, 3, True, 16)
     whole.signals()
-    write = SignalPass.write
-
-    def break_at_the_third(self: SignalPass, ids: np.ndarray, number: int, features: object) -> None:
-        if number == 2:
-            raise KeyboardInterrupt
-        write(self, ids, number, features)
-
-    monkeypatch.setattr(SignalPass, "write", break_at_the_third)
-    with pytest.raises(KeyboardInterrupt):
-        here.signals()
-    monkeypatch.undo()
+    break_at_the_third_batch(here.signals, monkeypatch)
     assert examples_to_pass(here.store, here.online().needs) == ROWS_TO_READ - 2 * PASS_BATCH
     here.examples = 0
     signals = here.signals()
@@ -230,17 +235,8 @@ def test_a_teacher_gets_what_it_takes(scene: Callable[..., Scene]) -> None:
 def test_a_damaged_pass_is_said_and_its_end_too(
     scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch, ear
 ) -> None:
-    here, write = scene(), SignalPass.write
-
-    def break_at_the_third(self: SignalPass, ids: np.ndarray, number: int, features: object) -> None:
-        if number == 2:
-            raise KeyboardInterrupt
-        write(self, ids, number, features)
-
-    monkeypatch.setattr(SignalPass, "write", break_at_the_third)
-    with pytest.raises(KeyboardInterrupt):
-        here.signals(())
-    monkeypatch.undo()
+    here = scene()
+    break_at_the_third_batch(lambda: here.signals(()), monkeypatch)
     (array,) = here.store.folder.glob("pass-*/logits")
     array.write_bytes(bytes(array.stat().st_size))
     told = len(ear.messages)
