@@ -5,6 +5,7 @@ deeper than `DEEPEST` and has no key twice; what a terminal would obey (escapes,
 direction of writing) is shown escaped.
 """
 
+import codecs
 import json
 import os
 import re
@@ -102,9 +103,20 @@ def unicode_form(beginning: bytes) -> str:
     if marked := next((form for mark, form in MARKS.items() if beginning.startswith(mark)), ""):
         return marked
     beginning = beginning[:BEGINNING]
+    if is_plain(beginning.split(b"\n", 1)[0]):
+        return ""  # zeros stand in the rows alone
     zeros = [beginning[place::4].count(0) for place in range(4)]
     some = max(1, len(beginning) // 64)  # letters of our alphabet have as many; a stray zero does not
     return FORMS.get("".join("0" if count >= some else "x" for count in zeros), "")
+
+
+def is_plain(line: bytes) -> bool:
+    """Whether a line, which may be cut off anywhere, is UTF-8 that a terminal can show; an empty one tells nothing."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(line.rstrip(b"\r"))
+    except UnicodeDecodeError:
+        return False
+    return bool(text) and not OBEYED.search(text)
 
 
 def decoded(path: Path, data: bytes) -> str:

@@ -22,7 +22,20 @@ def test_forms_of_unicode_without_a_mark(form: str, text: str) -> None:
     assert unicode_form(text.encode(form)).replace("-", "") == form.replace("-", "")
 
 
-@pytest.mark.parametrize("data", [b"", b"a", b"\0", b"so\0up", SENTENCE.encode(), bytes(100), os.urandom(0)])
+@pytest.mark.parametrize("text", ["汤是热的\n面很好\n" * 40, "Суп горячий\nДа\n", "汤是热的,面\n" * 400])
+@pytest.mark.parametrize("form", ["utf-16-le", "utf-16-be"])
+def test_forms_of_unicode_in_which_few_letters_are_latin(form: str, text: str) -> None:
+    assert unicode_form(text.encode(form)) == form.replace("16-", "16")
+
+
+STRAY = (
+    b"text,label\r\n\0,a\r\n00,a\r\n0000,a\r\n0000\0,a\r\n",
+    "wärm\n".encode() + b"\0a" * 5000,
+    b"text,label\n" + b"a\0" * 9,
+)
+
+
+@pytest.mark.parametrize("data", [b"", b"a", b"\0", b"so\0up", SENTENCE.encode(), bytes(100), *STRAY])
 def test_other_bytes_are_not_taken_for_one(data: bytes) -> None:
     assert unicode_form(data) == ""
 
