@@ -51,6 +51,8 @@ FULL, LITTLE = "full disk", "little memory"
 MARK = "AUTODISTILLER_SOAK"  # in the environment of every process that a job begins
 GRACE = 60  # seconds in which what was stopped must be gone, and no process of it left
 LONGEST = 900  # seconds; a job that takes longer hangs
+STARVED = "little memory, the interpreter went in a circle"
+"""Python before 3.14 may do so for ever where no byte is left for the number of a line (gh-132508). It is killed."""
 TIMED = {"costs", "picks", "pareto", "students", "seconds", "made_at", SEAL}
 """Keys of a recommendation that follow from measured times, which differ; the last is the checksum over all."""
 PICKED = ("rank", "key", "student", "ratio")
@@ -144,9 +146,11 @@ def stopped(
         how = dice.choice([*STOPS, FULL, LITTLE] if memory else [*STOPS])
         process = begun(place, JOBS[name], round(dice.uniform(0.6, 1) * memory * 1e6) if how == LITTLE else None)
         try:
-            _, said = process.communicate(timeout=LONGEST if how == LITTLE else dice.uniform(0.1, 1.0) * seconds)
+            _, said = process.communicate(timeout=(3 if how == LITTLE else dice.uniform(0.1, 1.0)) * seconds)
             disturbed = how == LITTLE and process.returncode != 0
         except subprocess.TimeoutExpired:
+            if how == LITTLE and sys.version_info < (3, 14) and computes(process.pid):
+                how = STARVED
             said, disturbed = stop(process, place, how), True
         if disturbed:
             outcome.stops[how] += 1
@@ -170,7 +174,9 @@ def stopped(
 def stop(process: subprocess.Popen[str], place: Path, how: str) -> str:
     """Stops a process, and gives what it said; one that a full disk does not stop ends by itself or is killed."""
     ballast = place / "ballast"
-    if how in STOPS:
+    if how == STARVED:
+        process.kill()
+    elif how in STOPS:
         process.send_signal(STOPS[how])
     else:
         fill(ballast)
@@ -182,6 +188,17 @@ def stop(process: subprocess.Popen[str], place: Path, how: str) -> str:
         said = "" if how == FULL else f"Traceback: {how} was not heard"
     ballast.unlink(missing_ok=True)
     return said
+
+
+def computes(process: int) -> bool:
+    """Whether it is busy, and waits for nothing."""
+
+    def ticks() -> int:
+        return sum(map(int, Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]))
+
+    before = ticks()
+    time.sleep(2)
+    return ticks() - before > 0.2 * os.sysconf("SC_CLK_TCK")
 
 
 def fill(ballast: Path) -> None:
