@@ -416,6 +416,14 @@ def test_every_class_has_a_row_from_as_many_rows_as_classes(rare: int, seed: int
     assert len(sample(len(strata), rare, seed, strata)) == rare
 
 
+def test_no_row_is_drawn_twice_where_classes_are_rare() -> None:
+    strata = [index for index, rows in enumerate((19, 2, 1, 1, 5)) for _ in range(rows)]
+    for seed in range(20):
+        random.Random(seed).shuffle(strata)
+        for size in range(1, len(strata)):
+            assert len(set(sample(len(strata), size, seed, strata))) == size
+
+
 @given(st.integers(3, 100_000))
 def test_held_out_size(rows: int) -> None:
     for sets in (1, 2):
