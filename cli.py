@@ -73,6 +73,7 @@ command(
     *("data", *MODELS, "pipeline", "augment", "set", "paper", "out", "seed", "student_alone", "pick", "top"),
     *(*READING, *FINE_TUNING, *RUNNING, "store"),
     top="Run the first picks side by side, stopping the worse.",
+    loads_models=True,
     resume=RESUME,
 )
 command(
@@ -82,6 +83,7 @@ command(
     *("data", "teacher", "students", "members", "set", "paper", "out"),
     *("top", "budget", "max_params", "max_latency", "pareto", *KNOWLEDGE),
     *(*READING, "description", *FINE_TUNING, *WHERE, "store"),
+    loads_models=True,
     resume=RESUME,
 )
 command(
@@ -98,6 +100,7 @@ command(
     "Answers texts: typed, from a file, or from standard input, one a line.",
     *("model", "texts", "pairs", "file", "text_column", "text_pair_column", "on_data", "into"),
     *("device", "precision"),
+    loads_models=True,
     on_data="A GLUE task: answer its test sets for the leaderboard.",
 )
 command(
@@ -105,6 +108,7 @@ command(
     "look",
     "Shows training examples beside what an augmentation policy makes of them.",
     *("data", "policy", "set", "seed", "n", *READING, *WHERE),
+    loads_models=True,
 )
 command(
     "team",

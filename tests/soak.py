@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--disk", type=int, default=64, help="megabytes of the disk that gets full")
     parser.add_argument("--jobs", nargs="+", choices=JOBS, default=list(JOBS))
-    parser.add_argument("--memory", type=int, default=700, help="megabytes of which a job may take 60 to 100 %%")
+    parser.add_argument("--memory", type=int, default=1000, help="megabytes of which a job may take 60 to 100 %%")
     given = parser.parse_args()
     dice, outcomes = random.Random(given.seed), {name: Outcome() for name in given.jobs}
     with tempfile.TemporaryDirectory() as folder:

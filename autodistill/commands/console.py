@@ -28,7 +28,7 @@ from autodistill.commands.tables import laid_out
 from autodistill.commands.units import duration
 from engine.base.errors import AutoDistillerError, InputError
 from engine.base.files import disk_errors
-from engine.base.machine import out_of_memory
+from engine.base.machine import LIBRARIES, STARVED, check_memory, free_memory, out_of_memory
 from engine.base.progress import Reporter, SilentReporter
 from engine.base.text import OBEYED, escaped
 
@@ -39,6 +39,7 @@ WRONG_NAMES = (
     *(errno.EACCES, errno.EPERM),
 )
 """What is wrong with a name that was given: it is too long, leads nowhere, or may not be read or written."""
+LAST_WORDS = b"Error: the memory does not suffice\n"
 _speaks = int(os.environ.get("RANK", "0")) == 0
 
 
@@ -126,14 +127,35 @@ def handled(as_json: bool = False, resume: str = "") -> Iterator[None]:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
         raise SystemExit(1) from None
-    except (MemoryError, RuntimeError, OSError, ImportError) as error:
-        if reason := out_of_memory(error):
-            _failed(reason, 1, as_json)
+    except Exception as error:
+        with _little_memory_said():
+            if reason := out_of_memory(error):
+                _failed(reason, 1, as_json)
         if not isinstance(error, OSError) or error.filename is None:
             raise
         _failed(f"{error.filename}: {error.strerror}", 2 if error.errno in WRONG_NAMES else 1, as_json)
     except KeyboardInterrupt:
         stopped(resume)
+
+
+def check_room() -> None:
+    """Raises an `InputError` where not even the libraries that load models have room."""
+    check_memory("PyTorch and the libraries beside it", LIBRARIES)
+
+
+@contextmanager
+def _little_memory_said() -> Iterator[None]:
+    """Ends the process at once where hardly any memory is left, also where it does not suffice to say so as usual."""
+    try:
+        try:
+            yield
+        finally:
+            if free_memory() < STARVED:
+                sys.stderr.flush()
+                os._exit(1)  # whatever would be done in the end fails, too
+    except Exception:
+        os.write(2, LAST_WORDS)
+        os._exit(1)
 
 
 def _failed(reason: str, code: int, as_json: bool) -> None:

@@ -191,7 +191,14 @@ class _Command(TyperCommand):
 
 
 def command(
-    app: typer.Typer, name: str, room: str, help: str, *names: str, resume: str = "", **changed: str | Option
+    app: typer.Typer,
+    name: str,
+    room: str,
+    help: str,
+    *names: str,
+    loads_models: bool = False,
+    resume: str = "",
+    **changed: str | Option,
 ) -> None:
     """Adds a command.
 
@@ -199,6 +206,7 @@ def command(
         room: The module of `autodistill.commands` that has a function of the command's name: from what was
             typed, and a reporter, to what is shown.
         names: Of `OPTIONS`, in their order; `json` is in every command.
+        loads_models: Whether it begins only where the libraries that do so have room: to fail while they load is worse.
         resume: What to say after Ctrl-C.
         changed: Option → its help where this command's differs, or all of it.
     """
@@ -211,6 +219,8 @@ def command(
 
         as_json = typed.pop("json")
         with console.handled(as_json, resume):
+            if loads_models:
+                console.check_room()
             work = getattr(import_module(f"autodistill.commands.{room}"), name)
             with console.reporting() as reporter:
                 shown = work(typed, reporter)

@@ -28,12 +28,17 @@ T = TypeVar("T")
 GROUP = Path("/sys/fs/cgroup")
 """Where Linux says what the group of this process may take."""
 ALLOCATION = re.compile(
-    r"(can't|cannot|can not) allocate|not enough memory|out of memory|bad_alloc|failed to map segment", re.IGNORECASE
+    r"(can't|cannot|can not) allocate|not enough memory|out of memory|bad_alloc|failed to map segment|cannot map",
+    re.IGNORECASE,
 )
 """What libraries say when an allocation fails."""
 ASKED = re.compile(r"allocate ([\d.]+) ?(bytes|[KMGT]iB)")
 FREE = re.compile(r"of which ([\d.]+) ?(bytes|[KMGT]iB) is free")
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+LIBRARIES = 600_000_000
+"""Bytes that PyTorch and the libraries beside it take until a tiny model trains (450 resident, the rest reserved)."""
+STARVED = 20_000_000
+"""Bytes free below which whatever fails does so for want of memory: libraries, and Python itself, say many things."""
 SURELY_FREE = 100_000_000
 """Bytes for which nobody is asked."""
 
@@ -131,7 +136,7 @@ def out_of_memory(error: BaseException) -> str:
         'the memory does not suffice: 8 GB more are needed, and '
     """
     text = str(error)
-    if not isinstance(error, MemoryError) and not ALLOCATION.search(text):
+    if not isinstance(error, MemoryError) and not ALLOCATION.search(text) and free_memory() > STARVED:
         return ""
     asked = ASKED.search(text)
     needed = f"{in_bytes(float(asked[1]) * UNITS[asked[2]])} more are needed, and " if asked else ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +15,8 @@ from sqlalchemy.exc import OperationalError
 
 from autodistill.commands import console
 from autodistill.commands.show import Shown
+from cli import app
+from engine.base import machine
 from engine.base.errors import InputError, NonFiniteLossError, Problem
 
 TRIED = "you tried to allocate 4000000000000 bytes. Error code 12 (Cannot allocate memory)"
@@ -67,6 +71,55 @@ def test_what_went_wrong_has_a_message_and_a_code(
 def test_the_unforeseen_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError), console.handled():
         raising(ZeroDivisionError())()
+
+
+STARVING = """
+import sys
+from autodistill.commands import console
+from engine.base import machine
+
+def nothing():
+    if sys.argv[1] == "too little to ask":
+        raise MemoryError
+    return 0
+
+machine.free_memory = console.free_memory = nothing
+with console.handled():
+    try:
+        raise TypeError("'frame' object is not callable")  # as Python says where not a byte is left
+    finally:
+        import atexit
+        atexit.register(lambda: print("not in the end"))
+"""
+
+
+@pytest.mark.parametrize(("how", "said"), [("nothing is left", ": 0 bytes are free"), ("too little to ask", "")])
+def test_whatever_fails_for_want_of_memory_is_one_line(how: str, said: str) -> None:
+    done = subprocess.run([sys.executable, "-c", STARVING, how], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"Error: the memory does not suffice{said}\n"
+
+
+def test_where_the_libraries_have_no_room_nothing_begins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(machine, "free_memory", lambda: 450_000_000)
+    for command in (
+        ["run", "demo"],
+        ["recommend", "demo"],
+        ["predict", "here"],
+        ["augment", "demo", "--policy", "random"],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            app(command)
+        assert ended.value.code == 2
+        assert capsys.readouterr().err == (
+            "Error: PyTorch and the libraries beside it: the memory does not suffice: "
+            "600 MB are needed at least, and 450 MB are free\n"
+        )
+    with pytest.raises(SystemExit) as ended:
+        app(["components"])
+    assert ended.value.code == 0
 
 
 def test_wrong_input_as_json(capsys: pytest.CaptureFixture[str]) -> None:
