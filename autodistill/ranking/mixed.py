@@ -43,6 +43,8 @@ FEWEST_DATASETS = 3
 LEAST_GAIN = 0.02
 """In rank correlation. Where nothing depends on the dataset, feature sets differ by less than 0.01."""
 SMALLEST, LARGEST = 1e-4, 20.0
+ROUNDING = 1e-9
+"""Of numbers that are all the same the deviation is rarely 0, but less than this part of them."""
 
 Encoded = dict[str, np.ndarray]
 """Column → its values as numbers (n,)."""
@@ -76,10 +78,11 @@ class Encoding:
         words = [name for name in varying if name not in numbers]
         scaled = _numbers(runs, numbers)
         deviations = scaled.std(ddof=0)
+        varies = deviations > ROUNDING * scaled.abs().max()
         lengths = {
             each: _typical_distance([getattr(space, each)(table, name) for name in table.names]) for each in FEATURES
         }
-        return cls(words, numbers, scaled.mean().fillna(0.0), deviations.where(deviations > 0, 1.0), space, lengths)
+        return cls(words, numbers, scaled.mean().fillna(0.0), deviations.where(varies, 1.0), space, lengths)
 
     def __call__(self, table: RunTable) -> Encoded:
         """Runs as arrays: hashes of names, standardised numbers (NaN: missing), positions of datasets."""

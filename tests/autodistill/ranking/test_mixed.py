@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,19 @@ from scipy.optimize import approx_fprime, minimize
 from scipy.stats import multivariate_normal
 
 from autodistill.evaluation.leave_one_out import leave_one_out, means
-from autodistill.ranking.mixed import SAME, Encoding, _at_most, covariances, find_variances, fit_mixed, mixed
+from autodistill.ranking.mixed import (
+    FEWER_RUNS,
+    MOST_RUNS,
+    SAME,
+    Encoding,
+    _at_most,
+    _typical_distance,
+    covariances,
+    find_variances,
+    fit_mixed,
+    mixed,
+    mixed_of,
+)
 from autodistill.ranking.past import RunTable, rank_correlations, target
 from autodistill.ranking.simple import mean_rank
 from tests.autodistill.made_up import by_size, everywhere_the_same, made_up
@@ -147,7 +160,7 @@ def test_a_part_of_the_runs_has_some_of_every_dataset(sizes: tuple[int, ...]) ->
     datasets = np.repeat([f"set{place}" for place in range(len(sizes))], sizes)
     rows = _at_most(datasets, 600)
     assert 600 - len(sizes) <= len(rows) <= 600 + len(sizes)
-    assert list(rows) == sorted(set(rows))
+    assert list(rows) == sorted(set(rows)) == list(_at_most(datasets, 600))
     kept = pd.Series(datasets[rows]).value_counts()
     share = min(1, 600 / len(datasets))
     for place, size in enumerate(sizes):
@@ -162,3 +175,102 @@ def test_with_hardly_any_runs_no_features_are_compared(runs: int) -> None:
     found = mixed(few)
     assert found.features == ()
     assert np.isfinite(found(table.of("set0"))).all()
+
+
+BOTH = ("descriptors", "embedding")
+NOTHING: dict[tuple[str, ...], float] = dict.fromkeys((("descriptors",), ("embedding",), BOTH), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("gains", "spread", "runs", "chosen", "most_runs"),
+    [
+        (NOTHING | {("descriptors",): 0.05, ("embedding",): 0.3, BOTH: 0.2}, 0.0, 48, ("embedding",), MOST_RUNS),
+        (NOTHING | {BOTH: 0.05}, 0.0, 48, BOTH, MOST_RUNS),
+        (NOTHING | {BOTH: 0.05}, 0.0, 601, BOTH, MOST_RUNS),
+        (NOTHING | {BOTH: 0.019}, 0.0, 48, (), FEWER_RUNS),
+        (NOTHING | {BOTH: 0.02}, 0.0, 48, (), FEWER_RUNS),
+        (NOTHING | {BOTH: 0.019}, 0.0, FEWER_RUNS, (), FEWER_RUNS),
+        (NOTHING | {BOTH: 0.019}, 0.0, FEWER_RUNS + 1, (), MOST_RUNS),
+        (NOTHING | {BOTH: 0.12}, 0.0625, 48, (), FEWER_RUNS),  # by 1.9 standard errors
+        (NOTHING | {BOTH: 0.15}, 0.0625, 48, BOTH, MOST_RUNS),  # by 2.4 of them
+    ],
+)
+def test_the_features_that_gain_most_are_chosen_where_they_clearly_gain(
+    gains: dict[tuple[str, ...], float],
+    spread: float,
+    runs: int,
+    chosen: tuple[str, ...],
+    most_runs: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Three datasets, on which the gain is its mean less, plus or minus nothing, and plus a `spread` times √3."""
+    module = import_module("autodistill.ranking.mixed")
+
+    def fitted(table: RunTable, features: tuple[str, ...] = (), most_runs: int = MOST_RUNS) -> Any:
+        return SimpleNamespace(features=tuple(features), most_runs=most_runs, left_out=tuple(features))
+
+    def correlations(_: pd.DataFrame, standings: Any) -> dict[str, float]:
+        gain = 0.0 if isinstance(standings, np.ndarray) else gains.get(standings, 0.0)
+        wide = spread * np.sqrt(3) if isinstance(standings, tuple) and standings == BOTH else 0.0
+        return {"a": gain - wide, "b": gain, "c": gain + wide}
+
+    monkeypatch.setattr(module, "fit_mixed", fitted)
+    monkeypatch.setattr(module, "rank_correlations", correlations)
+    found = mixed(SimpleNamespace(runs=pd.DataFrame(index=range(runs))))  # type: ignore[arg-type]
+    assert (found.features, found.most_runs) == (chosen, most_runs)  # type: ignore[attr-defined]
+
+
+def test_what_was_learned_is_not_estimated_again(small: RunTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = fit_mixed(small, ("embedding",))
+    monkeypatch.setattr(import_module("autodistill.ranking.mixed"), "find_variances", None)
+    again = mixed_of(small, first.learned)
+    assert (again.features, again.variances) == (first.features, first.variances)
+    np.testing.assert_array_equal(again(small), first(small))
+
+
+def test_variances_are_estimated_on_a_part_of_many_runs(small: RunTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that cannot be compared with any other is as good as the average, which is 0."""
+    alone = small.runs.iloc[:1].assign(metric="f1")
+    table = replace(small, runs=pd.concat([small.runs, alone], ignore_index=True))
+    seen: dict[str, Any] = {}
+
+    def remembering(parts: dict[str, np.ndarray], y: np.ndarray) -> dict[str, float]:
+        seen.update(shapes={part.shape for part in parts.values()}, y=y)
+        return dict.fromkeys(parts, 0.1)
+
+    monkeypatch.setattr(import_module("autodistill.ranking.mixed"), "find_variances", remembering)
+    fit_mixed(table)
+    assert seen["shapes"] == {(49, 49)}
+    assert np.flatnonzero(seen["y"] == 0).tolist() == [48]
+    fit_mixed(table, most_runs=24)
+    assert seen["shapes"] == {(len(seen["y"]), len(seen["y"]))}
+    assert 20 <= len(seen["y"]) <= 28
+
+
+def test_numbers_are_standardised_and_what_never_varies_is_zero(small: RunTable) -> None:
+    rates = np.tile([1e-5, 3e-5], len(small.runs) // 2)
+    table = replace(small, runs=small.runs.assign(**{"intermediate.alpha": rates}))
+    encoding = Encoding.of(table)
+    assert "intermediate.alpha" in encoding.numbers
+    assert "intermediate" in encoding.words
+    runs = encoding(table)
+    np.testing.assert_allclose(np.unique(runs["intermediate.alpha"].round(9)), [-1, 1])
+    np.testing.assert_allclose(runs["size of teacher"], 0, atol=1e-9)
+    np.testing.assert_allclose(runs["size of student"], 0, atol=1e-9)
+
+
+@pytest.mark.parametrize(("places", "distance"), [([0, 6, 18], 6.0), ([0, 0, 0], 1.0), ([5], 0.5), ([0, np.nan], 0.5)])
+def test_half_of_the_median_distance(places: list[float], distance: float) -> None:
+    assert _typical_distance([np.array([place]) for place in places]) == distance
+
+
+def test_parts_that_are_no_covariances() -> None:
+    with pytest.raises(np.linalg.LinAlgError, match="^the covariance of the runs is not positive definite"):
+        find_variances({"odd": np.array([[1.0, 2.0], [2.0, 1.0]])}, np.ones(2))
+
+
+def test_models_of_another_size_than_all_before_are_not_infinitely_far(small: RunTable) -> None:
+    encoding = Encoding.of(small)
+    wider = replace(small, runs=small.runs.assign(teacher_hidden_size=1024))
+    parts = covariances(encoding, encoding(small), encoding(wider), (SAME,))
+    np.testing.assert_allclose(parts["size of teacher"], np.exp(-0.5 * np.log(1024 / 768) ** 2))
