@@ -133,8 +133,15 @@ def begun(place: Path, arguments: tuple[str, ...], memory: int | None = None) ->
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=memory and partial(resource.setrlimit, resource.RLIMIT_DATA, (memory, memory)),
+        preexec_fn=partial(_prepare, memory),
     )
+
+
+def _prepare(memory: int | None) -> None:
+    """Limits the memory of this process, and has it hear SIGINT: what a shell began in the background does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if memory is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
 
 
 def stopped(
@@ -151,7 +158,8 @@ def stopped(
         except subprocess.TimeoutExpired:
             if how == LITTLE and sys.version_info < (3, 14) and computes(process.pid):
                 how = STARVED
-            said, disturbed = stop(process, place, how), True
+            said = stop(process, place, how)
+            disturbed = process.returncode != 0  # else it ended meanwhile
         if disturbed:
             outcome.stops[how] += 1
             print(f"{name}: {how}, ended with {process.returncode}", flush=True)

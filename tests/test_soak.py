@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.base.files import write_sealed
-from tests.soak import computes, left_by
+from tests.soak import begun, computes, left_by
 
 
 def recommendation(folder: Path, seconds: float, ratio: float = 0.9) -> Path:
@@ -36,3 +37,21 @@ def test_what_computes_is_told_from_what_waits(code: str, busy: bool) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_job_hears_sigint_whoever_began_the_soak(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does in the background
+    try:
+        process = begun(tmp_path, ("predict", ".", "--file", "-"))
+        ignored = int(
+            next(
+                line for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if "SigIgn" in line
+            ).split()[1],
+            16,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+        process.kill()
+        process.communicate()
+    assert not ignored >> (signal.SIGINT - 1) & 1
