@@ -22,16 +22,9 @@ from cli import app
 from engine.base.errors import InputError
 from engine.base.progress import SilentReporter
 from tests.autodistill.made_up import by_size, everywhere_the_same, made_up
+from tests.ear import Ear
 
 QUICK = ("ridge", "mean_rank", "random")
-
-
-class Ear(SilentReporter):
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-
-    def message(self, text: str) -> None:
-        self.messages.append(text)
 
 
 def test_an_evaluation(tmp_path: Path) -> None:

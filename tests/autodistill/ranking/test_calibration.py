@@ -9,7 +9,15 @@ import pandas as pd
 import pytest
 
 from autodistill.evaluation.leave_one_out import leave_one_out
-from autodistill.ranking.calibration import calibrate, gaps, left_out_standings, quantiles, weighted_quantiles
+from autodistill.ranking.calibration import (
+    LEVELS,
+    Calibration,
+    calibrate,
+    gaps,
+    left_out_standings,
+    quantiles,
+    weighted_quantiles,
+)
 from autodistill.ranking.mixed import fit_mixed
 from autodistill.ranking.past import RunTable, target
 from autodistill.ranking.simple import mean_rank
@@ -163,3 +171,19 @@ def test_outside_of_experience_the_interval_holds_what_was_reached_there(table: 
     np.testing.assert_array_equal(known[0, [0, 2]], [0.3, 1.4])
     np.testing.assert_array_equal(known[1:], wide[1:])
     np.testing.assert_array_equal(known[:, 1], wide[:, 1])
+
+
+@pytest.mark.parametrize("losses", [[0.1, 0.3, 0.5, 0.7], [0.1, 0.6, 1.2, 3.0], [-0.5, -0.2, 0.1, 1.1]], ids=str)
+def test_the_ends_outside_of_experience(losses: list[float]) -> None:
+    """Teacher's and Bi-LSTM's ratio lie `gap` apart; a run loses a part of it, or gains where the part is negative."""
+    weights = [1.0, 2.0, 1.0, 1.0]
+    past = {"dataset": "a", "ratio": 0.9, "standing": 0.0, "gap": 0.2, "loss": losses, "weight": weights}
+    calibration = Calibration(pd.DataFrame(past), middle_gap=0.3, widening=0.0)  # no wider than its median by itself
+    known = np.array([0.2, 0.5, np.nan])
+    low, middle, high = calibration(np.zeros(3), known, np.full(3, True)).T
+    most, _, least = (reference.quantile(losses, weights, level) for level in LEVELS)
+    gap = np.array([0.2, 0.5, 0.3])
+    np.testing.assert_allclose(low, np.minimum(middle, 1 - gap * max(most, 1.0)))
+    np.testing.assert_allclose(high, np.maximum(middle, 1 - gap * least))
+    narrow = replace(calibration, widening=np.nan)(np.zeros(3), known, np.full(3, True))
+    assert np.isnan(narrow[:, [0, 2]]).all(), "without an interval there is none outside, either"

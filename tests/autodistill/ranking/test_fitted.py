@@ -25,14 +25,7 @@ from engine.base.cache import keeping, maker
 from engine.base.files import hash_of_files, remove
 from engine.base.progress import SilentReporter
 from tests.autodistill.made_up import by_size, made_up
-
-
-class Messages(SilentReporter):
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-
-    def message(self, text: str) -> None:
-        self.messages.append(text)
+from tests.ear import Ear
 
 
 @pytest.fixture(name="table", scope="module")
@@ -69,7 +62,7 @@ def kept_answers(folder: Path) -> list[Path]:
 
 
 def test_it_is_fitted_once_and_says_when(tmp_path: Path, table: RunTable, fits: list[str]) -> None:
-    reporter = Messages()
+    reporter = Ear()
     first, asked = fit_predictor("ridge", table, tmp_path, reporter), table.of("set0")
     standings = first.rank(asked)
     again = fit_predictor("ridge", table, tmp_path, reporter)
@@ -202,7 +195,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_answer_is_made_anew(damage: str, tmp_path: Path, table: RunTable, fits: list[str]) -> None:
-    asked, reporter = table.of("set0"), Messages()
+    asked, reporter = table.of("set0"), Ear()
     first = fitted(tmp_path, table).rank(asked)
     for kept in kept_answers(tmp_path):
         DAMAGE[damage](kept)

@@ -23,6 +23,7 @@ from engine.base.errors import InputError
 from engine.base.options import RunOptions
 from engine.data.task import texts_of
 from engine.run.result import RunResult
+from tests.ear import Ear
 from tests.records import made_record, made_row
 from tests.toys import toy_task
 
@@ -204,6 +205,8 @@ def test_records_that_cannot_be_read_are_told(store: Store, tmp_path: Path) -> N
     told: list[str] = []
     assert _own(store, told.append) == ([], [])
     assert len(told) == 2
+    _, notes = load_knowledge(["published"], store)
+    assert set(told) <= set(notes)
 
 
 def test_the_vectors_are_those_that_are_named(store: Store, tmp_path: Path) -> None:
@@ -212,15 +215,20 @@ def test_the_vectors_are_those_that_are_named(store: Store, tmp_path: Path) -> N
     options = RunOptions(cache_dir=str(tmp_path / "cache"))
     table, _ = load_knowledge(["published"], store, str(tmp_path / "glove.txt"), options)
     assert table.vectors.matrix.tolist() == [[1, 2, 3]]
-    assert list(tmp_path.glob("cache/vectors/*/*.bin"))
+    (kept,) = tmp_path.glob("cache/vectors/*/*.bin")
+    kept.write_bytes(b"damaged")
+    reporter = Ear()
+    again, _ = load_knowledge(["published"], store, str(tmp_path / "glove.txt"), options, reporter)
+    assert again.vectors.matrix.tolist() == [[1, 2, 3]]
+    assert any("damaged" in text for text in reporter.messages)
 
 
 @pytest.mark.parametrize("status", [None, "failed"])
 def test_no_runs_are_nothing_to_learn_from(store: Store, tmp_path: Path, status: str | None) -> None:
     if status:
         store.add_run(made_record(status=status), tmp_path)
-    with pytest.raises(InputError, match="--meta-data: no runs to learn from; got store") as caught:
-        load_knowledge(["store"], store)
+    with pytest.raises(InputError, match="--meta-data: no runs to learn from; got store, store") as caught:
+        load_knowledge(["store", "store"], store)
     assert "autodistill run" in str(caught.value)
 
 

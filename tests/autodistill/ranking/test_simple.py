@@ -131,6 +131,13 @@ def test_the_nearest_dataset_that_ran_it_counts() -> None:
     np.testing.assert_allclose(nearest_dataset(gappy)(asked), expected)
 
 
+def test_several_datasets_are_each_ranked_by_its_own_nearest(table: RunTable) -> None:
+    rank = nearest_dataset(table.without("set2"))
+    both = rank(table)
+    for name in table.names:
+        np.testing.assert_array_equal(both[(table.runs.dataset == name).to_numpy()], rank(table.of(name)))
+
+
 def test_without_words_the_nearest_dataset_falls_back_on_the_mean_rank(table: RunTable) -> None:
     past = replace(table.without("set2"), datasets={})
     np.testing.assert_array_equal(nearest_dataset(past)(table.of("set2")), mean_rank(past)(table.of("set2")))

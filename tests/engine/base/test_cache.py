@@ -14,7 +14,7 @@ import pytest
 
 from engine.base import cache
 from engine.base.errors import InputError
-from engine.base.progress import SilentReporter
+from tests.ear import Ear
 
 
 @pytest.fixture(autouse=True)
@@ -64,14 +64,6 @@ def test_the_code_is_that_of_the_engine() -> None:
 # --- damage ------------------------------------------------------------------------------------------
 
 
-class Messages(SilentReporter):
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-
-    def message(self, text: str) -> None:
-        self.messages.append(text)
-
-
 def kept_here(root: Path) -> Path:
     folder = cache.kept(root, "teachers", "sst2")
     with cache.keeping(folder) as aside:
@@ -82,7 +74,7 @@ def kept_here(root: Path) -> Path:
 
 
 def test_what_is_whole_is_intact(tmp_path: Path) -> None:
-    ear = Messages()
+    ear = Ear()
     assert not cache.intact(cache.kept(tmp_path, "teachers", "sst2"), ear)
     assert cache.intact(kept_here(tmp_path), ear)
     assert ear.messages == []
@@ -111,7 +103,7 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_what_was_damaged_is_removed_and_said(damage: str, tmp_path: Path) -> None:
-    ear, folder = Messages(), kept_here(tmp_path)
+    ear, folder = Ear(), kept_here(tmp_path)
     DAMAGE[damage](folder)
     assert not cache.intact(folder, ear)
     assert ear.messages == ["The kept teacher was damaged and is made anew."]
@@ -127,8 +119,8 @@ def test_what_cannot_be_read_now_is_not_removed(number: int, tmp_path: Path, mon
     folder = kept_here(tmp_path)
     with monkeypatch.context() as patched, pytest.raises(OSError, match=os.strerror(number)):
         patched.setattr(Path, "open", raising(OSError(number, os.strerror(number))))
-        cache.intact(folder, Messages())
-    assert cache.intact(folder, Messages())
+        cache.intact(folder, Ear())
+    assert cache.intact(folder, Ear())
 
 
 def raising(error: Exception) -> Callable[..., Any]:
@@ -142,7 +134,7 @@ def test_what_a_system_leaves_behind_is_no_damage(tmp_path: Path) -> None:
     folder = kept_here(tmp_path)
     for name in (".DS_Store", "inner/.nfs0001", "._weights"):
         (folder / name).write_bytes(b"a")
-    assert cache.intact(folder, Messages())
+    assert cache.intact(folder, Ear())
 
 
 def test_what_another_process_has_kept_meanwhile_stays(tmp_path: Path) -> None:
@@ -157,11 +149,11 @@ def test_what_another_process_has_kept_meanwhile_stays(tmp_path: Path) -> None:
 def test_what_was_damaged_is_made_anew_in_its_place(tmp_path: Path) -> None:
     folder = kept_here(tmp_path)
     (folder / "weights").write_bytes(b"damaged")
-    assert cache.intact(kept_here(tmp_path), Messages())
+    assert cache.intact(kept_here(tmp_path), Ear())
 
 
 def test_what_another_process_has_made_anew_is_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ear, folder, found = Messages(), kept_here(tmp_path), iter([False, True])  # damaged; but not under the lock
+    ear, folder, found = Ear(), kept_here(tmp_path), iter([False, True])  # damaged; but not under the lock
     monkeypatch.setattr(cache, "_is_whole", lambda folder: next(found))
     assert cache.intact(folder, ear)
     assert (folder / "weights").exists()
@@ -169,7 +161,7 @@ def test_what_another_process_has_made_anew_is_not_removed(tmp_path: Path, monke
 
 
 def test_every_kind_has_a_word(tmp_path: Path) -> None:
-    ear = Messages()
+    ear = Ear()
     for kind in cache.KINDS:
         cache.say_damaged(tmp_path / kind / "key", ear)
     assert len({*ear.messages}) == len(cache.KINDS)

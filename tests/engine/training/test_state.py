@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from engine.base.errors import NonFiniteLossError, RunError
 from engine.base.files import checksum
-from engine.base.progress import SilentReporter
 from engine.training.state import (
     CHECKPOINT_SHARE,
     REPORT_SECONDS,
@@ -27,6 +26,7 @@ from engine.training.state import (
     resumed,
     save_checkpoint,
 )
+from tests.ear import Ear
 
 finite = st.floats(-1e3, 1e3)
 
@@ -99,14 +99,6 @@ def test_what_is_no_checkpoint_of_this_run(change: str, tmp_path: Path) -> None:
 # --- damage ------------------------------------------------------------------------------------------
 
 
-class Messages(SilentReporter):
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-
-    def message(self, text: str) -> None:
-        self.messages.append(text)
-
-
 def saved_in(folder: Path) -> Path:
     """A checkpoint with the best weights beside it."""
     best = best_file(folder, STATE)
@@ -117,7 +109,7 @@ def saved_in(folder: Path) -> Path:
 
 def taken_up(path: Path) -> tuple[LoopState | None, list[str], dict[str, Any]]:
     """What a training that begins with `parts(1)` goes on from, what is said, and the parts."""
-    ear, own = Messages(), parts(1)
+    ear, own = Ear(), parts(1)
     return resumed("student", path, own, LoopState, ear), ear.messages, own
 
 
