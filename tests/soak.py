@@ -51,8 +51,8 @@ FULL, LITTLE = "full disk", "little memory"
 MARK = "AUTODISTILLER_SOAK"  # in the environment of every process that a job begins
 GRACE = 60  # seconds in which what was stopped must be gone, and no process of it left
 LONGEST = 900  # seconds; a job that takes longer hangs
-STARVED = "little memory, the interpreter went in a circle"
-"""Python before 3.14 may do so for ever where no byte is left for the number of a line (gh-132508). It is killed."""
+STARVED = "little memory, killed"
+"""Python before 3.14 may go in a circle for ever where no byte is left for the number of a line (gh-132508)."""
 TIMED = {"costs", "picks", "pareto", "students", "seconds", "made_at", SEAL}
 """Keys of a recommendation that follow from measured times, which differ; the last is the checksum over all."""
 PICKED = ("rank", "key", "student", "ratio")
@@ -186,7 +186,7 @@ def stop(process: subprocess.Popen[str], place: Path, how: str) -> str:
         process.kill()
     elif how in STOPS:
         process.send_signal(STOPS[how])
-    else:
+    elif how == FULL:
         fill(ballast)
     try:
         _, said = process.communicate(timeout=GRACE)

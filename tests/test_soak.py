@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -44,14 +45,9 @@ def test_a_job_hears_sigint_whoever_began_the_soak(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does in the background
     try:
         process = begun(tmp_path, ("predict", ".", "--file", "-"))
-        ignored = int(
-            next(
-                line for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if "SigIgn" in line
-            ).split()[1],
-            16,
-        )
+        (ignored,) = re.findall(r"SigIgn:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text())
     finally:
         signal.signal(signal.SIGINT, before)
         process.kill()
         process.communicate()
-    assert not ignored >> (signal.SIGINT - 1) & 1
+    assert not int(ignored, 16) >> (signal.SIGINT - 1) & 1

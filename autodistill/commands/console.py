@@ -153,7 +153,7 @@ def _little_memory_said() -> Iterator[None]:
             if free_memory() < STARVED:
                 sys.stderr.flush()
                 os._exit(1)  # whatever would be done in the end fails, too
-    except Exception:
+    except (MemoryError, SystemError, ImportError):  # how Python fails then
         os.write(2, LAST_WORDS)
         os._exit(1)
 

@@ -36,7 +36,7 @@ ASKED = re.compile(r"allocate ([\d.]+) ?(bytes|[KMGT]iB)")
 FREE = re.compile(r"of which ([\d.]+) ?(bytes|[KMGT]iB) is free")
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 LIBRARIES = 600_000_000
-"""Bytes that PyTorch and the libraries beside it take until a tiny model trains (450 resident, the rest reserved)."""
+"""Bytes that PyTorch and the libraries beside it take: 450 MB resident once loaded, 580 after a run of tiny models."""
 STARVED = 20_000_000
 """Bytes free below which whatever fails does so for want of memory: libraries, and Python itself, say many things."""
 SURELY_FREE = 100_000_000

@@ -196,7 +196,7 @@ def test_the_better_half_goes_on(seed: int, tmp_path: Path, task: Task, monkeypa
     monkeypatch.setattr("autodistill.race.distilled", script.distilled)
     expected, asked = told(scores)
 
-    outcomes = run_picks(whole, entrants, ear := Watching())
+    outcomes = run_picks(whole, entrants, ear := Ear())
     found = [(each.pick.rank, each.result.status, len(each.result.history)) for each in outcomes]
     assert found == expected
     assert [each[:2] for each in script.asked] == asked
@@ -230,7 +230,7 @@ def test_a_pick_that_has_ended_is_not_asked_again_and_comes_before_those_that_we
     script = Script(whole, entrants, scores)
     monkeypatch.setattr("autodistill.race.distilled", script.distilled)
     monkeypatch.setattr("autodistill.race.record_run", lambda *given: recorded.append(given))
-    outcomes = run_picks(whole, entrants, ear := Watching())
+    outcomes = run_picks(whole, entrants, ear := Ear())
     assert [each[:2] for each in script.asked] == asked
     assert [(each.pick.rank, each.result.status) for each in outcomes] == order
     aims = {1: "to epoch 1", 2: "to epoch 2", None: "to its end"}
@@ -246,11 +246,11 @@ def test_a_pick_alone_runs_without_a_word_about_others(
 ) -> None:
     whole, entrants = race(task, tmp_path / "race"), picks(task)[:1]
     monkeypatch.setattr("autodistill.race.distilled", Script(whole, entrants, [[0.5] * 4]).distilled)
-    run_picks(whole, entrants, ear := Watching())
+    run_picks(whole, entrants, ear := Ear())
     assert ear.messages == list(task.notes)
     monkeypatch.setattr("autodistill.race.distilled", Script(whole, entrants, [[None]]).distilled)
     with pytest.raises(RunError, match="^every pick failed; the first one: NaN$"):
-        run_picks(whole, entrants, Watching())
+        run_picks(whole, entrants, Ear())
 
 
 @pytest.mark.parametrize("process", [0, 1])
@@ -261,7 +261,7 @@ def test_one_process_alone_puts_away_what_a_stopped_pick_would_have_gone_on_from
     whole, entrants = race(task, tmp_path / "race"), picks(task)[:2]
     script = Script(whole, entrants, [[0.9] * 4, [0.5] * 4])
     monkeypatch.setattr("autodistill.race.distilled", script.distilled)
-    outcomes = run_picks(whole, entrants, Watching())
+    outcomes = run_picks(whole, entrants, Ear())
     assert outcomes[-1].result.status == "pruned"
     assert (outcomes[-1].folder / "result.json").exists() == (process == 0)
 
@@ -281,7 +281,7 @@ def test_a_predicted_interval_is_compared_with_what_came_out(
     whole, entrants = race(task, tmp_path / "race"), [one, other, third]
     script = Script(whole, entrants, [[0.5] * 4] * 3)
     monkeypatch.setattr("autodistill.race.distilled", script.distilled)
-    run_picks(whole, entrants, Watching())
+    run_picks(whole, entrants, Ear())
     assert {(rank, ratio) for rank, _, ratio in script.asked} == {(1, (0.8, 0.95)), (2, None), (3, None)}
 
 
@@ -291,7 +291,7 @@ def test_when_every_pick_fails_the_first_reason_is_said(
     whole, entrants = race(task, tmp_path / "race"), picks(task)[:2]
     monkeypatch.setattr("autodistill.race.distilled", Script(whole, entrants, [[None] * 4] * 2).distilled)
     with pytest.raises(RunError, match="^every pick failed; the first one: NaN$"):
-        run_picks(whole, entrants, ear := Watching())
+        run_picks(whole, entrants, ear := Ear())
     assert ear.messages[1:] == [
         text
         for rank in (1, 2)
@@ -310,7 +310,7 @@ def test_an_error_that_left_no_failed_record_is_not_hidden(
 
     monkeypatch.setattr("autodistill.race.distilled", broken)
     with pytest.raises(RunError, match="^the disk is full$"):
-        run_picks(race(task, tmp_path / "race"), picks(task), Watching())
+        run_picks(race(task, tmp_path / "race"), picks(task), Ear())
 
 
 def recommended(task: Task) -> Recommendation:
@@ -328,7 +328,7 @@ def test_a_recommendation_s_picks_are_run(
     whole, found = race(task, tmp_path / "race").model_copy(update={"task": None, **asked}), recommended(task)
     script = Script(whole.model_copy(update={"task": task}), found.picks, [[0.5] * 4] * 3)
     monkeypatch.setattr("autodistill.race.distilled", script.distilled)
-    outcomes = run_recommended(whole, found, Watching(), data=task)
+    outcomes = run_recommended(whole, found, Ear(), data=task)
     assert sorted(outcome.pick.rank for outcome in outcomes) == ran
 
 
@@ -340,15 +340,15 @@ def test_the_data_of_a_recommendation_are_read_as_it_says(
     whole, found = race(task, tmp_path / "race"), recommended(task)
     script = Script(whole, found.picks, [[0.5] * 4] * 3)
     monkeypatch.setattr("autodistill.race.distilled", script.distilled)
-    run_recommended(whole, found, Watching())
-    run_recommended(whole, found, Watching(), data="elsewhere.csv")
+    run_recommended(whole, found, Ear())
+    run_recommended(whole, found, Ear(), data="elsewhere.csv")
     assert asked == [("films.csv", {"label": "stars"}), ("elsewhere.csv", {"label": "stars"})]
 
 
 def test_other_data_than_the_recommendation_s_are_refused(tmp_path: Path, task: Task) -> None:
     other = toy_task("single", rows=32, held_out=16, seed=5)
     with pytest.raises(InputError) as caught:
-        run_recommended(race(task, tmp_path / "race"), recommended(task), Watching(), data=other)
+        run_recommended(race(task, tmp_path / "race"), recommended(task), Ear(), data=other)
     assert str(caught.value) == (
         f"films.csv: the recommendation was made for other data; got {other.name}. Run `autodistill recommend` again."
     )
@@ -357,23 +357,23 @@ def test_other_data_than_the_recommendation_s_are_refused(tmp_path: Path, task: 
 def test_places_are_tried_before_the_data_are_read(tmp_path: Path, task: Task) -> None:
     (tmp_path / "race").touch()
     with pytest.raises(InputError, match="--out: a folder is needed"):
-        run_recommended(race(task, tmp_path / "race"), recommended(task), Watching(), data="nowhere.csv")
+        run_recommended(race(task, tmp_path / "race"), recommended(task), Ear(), data="nowhere.csv")
 
 
 def test_a_run_with_a_search_for_theta_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
     monkeypatch.setattr("autodistill.evaluation.figures.draw_team", lambda *given: drawn.append(given))
     request, result = Request(store=str(tmp_path / "s.db")), made_record()
-    record_run(request, result, tmp_path, Watching())
+    record_run(request, result, tmp_path, Ear())
     assert not drawn
     (tmp_path / "theta.csv").touch()
-    record_run(request, result, tmp_path, Watching())
+    record_run(request, result, tmp_path, Ear())
     assert drawn == [(result, tmp_path)]
     assert Store(str(tmp_path / "s.db")).runs() == [result]
 
 
 def test_a_run_that_the_store_does_not_take_is_said(tmp_path: Path) -> None:
-    record_run(Request(store=str(tmp_path)), made_record(), tmp_path, ear := Watching())
+    record_run(Request(store=str(tmp_path)), made_record(), tmp_path, ear := Ear())
     (said,) = ear.messages
     assert said.startswith("The run is finished, but not in the store; the same command adds it. --store: ")
 
@@ -385,7 +385,7 @@ def test_the_engine_is_asked_for_what_the_request_says(
     given: list[tuple[Any, dict[str, Any]]] = []
     monkeypatch.setattr("engine.distillation.distill", lambda data, **named: given.append((data, named)))
     request = race(task, tmp_path / "race").model_copy(update={"seed": 7, "student_alone": alone})
-    ear = Watching()
+    ear = Ear()
     distilled(request, STUDENT, {"a": 1}, tmp_path / "out", ear, 3, ratio)
     ((data, named),) = given
     expected = named.pop("expected")
@@ -494,7 +494,7 @@ def test_picks_that_were_stopped_have_not_failed(tmp_path: Path, task: Task, mon
     scores = [[0.1, 0.1, 0.1, 0.1], [0.2, 0.2, None, None]]  # the worse one is stopped, the better one fails later
     monkeypatch.setattr("autodistill.race.distilled", Script(whole, entrants, scores).distilled)
     with pytest.raises(RunError, match="^every pick that was not stopped failed; the first one: NaN$"):
-        run_picks(whole, entrants, Watching())
+        run_picks(whole, entrants, Ear())
 
 
 @pytest.mark.slow
@@ -512,11 +512,11 @@ def test_a_pick_that_fails_does_not_stop_the_others(
         return distill(task, out=out, **more)
 
     monkeypatch.setattr("engine.distillation.distill", failing)
-    outcomes = run_picks(whole, entrants, Watching())
+    outcomes = run_picks(whole, entrants, Ear())
     assert [(outcome.pick.rank, outcome.result.status) for outcome in outcomes] == [(2, "ok"), (1, "failed")]
 
     with pytest.raises(RunError, match="every pick failed"):
-        run_picks(whole, entrants[:1], Watching())
+        run_picks(whole, entrants[:1], Ear())
 
 
 def test_a_store_that_cannot_be_used_is_said_before_anything_is_trained(tmp_path: Path, task: Task) -> None:
