@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from engine.base.threads import share_cores
+
 if TYPE_CHECKING:
     from engine.base.options import FineTuning, RunOptions
     from engine.data.load import load_task
@@ -28,6 +30,8 @@ _HOMES = {
     "load_task": "engine.data.load",
 }
 __all__ = ["FineTuning", "Pipeline", "RunOptions", "RunResult", "distill", "load_predictor", "load_task"]
+
+share_cores()
 
 
 def __getattr__(name: str) -> Any:
