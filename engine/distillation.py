@@ -31,7 +31,7 @@ from engine.run.card import write_card
 from engine.run.fine_tuning import gold_scores
 from engine.run.folder import Run, RunFolder
 from engine.run.plan import check_batch, check_trains, plan_run
-from engine.run.prepare import cached_signals, objective_for, online_data
+from engine.run.prepare import cached_signals, kept_steps, objective_for, online_data
 from engine.run.record import cut_warnings, measures_of, now, record_of, score_facts, sizes, speeds, training_facts
 from engine.run.result import Expected, Member, RunResult, TeamResult
 from engine.run.teacher import Teacher, prepare_teacher
@@ -164,7 +164,7 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
 
     facts = score_facts(plan.task, measures)
     facts |= {"predicted_ratio": expected.ratio} | sizes(stage.student) | sizes(teacher.model, "teacher_")
-    facts |= training_facts(run, stage.data, state, best.examples) | {"team": team}
+    facts |= training_facts(run, stage.data, state, best.states) | {"team": team}
     facts["warnings"] = cut_warnings(stage.data.student, plan)
     if best.paused_after is not None:
         return _write(record_of(run, status="pruned", paused_after=best.paused_after, **facts), run)
@@ -207,6 +207,7 @@ def train_student(
             machine.reporter.message(f"student: {sentence}")
         assert isinstance(data.signals, OnlineSignals)
         data = replace(data, signals=cached_signals(data.signals, teacher, run))
+        data = replace(data, augmented=kept_steps(plan, teacher, data, (student, tokenizer), machine))
         teachers: list[Member] = []
         if plan.members:
             teachers, signals = gather(run, teacher, data, (student, tokenizer))
@@ -222,7 +223,7 @@ def train_student(
         else:
             stage = stage_of("student", run.folder.work / "student", (student, objective), data)
             state = train(stage, machine)
-            best = Tried(stage, state, [], state.examples, state.epoch if stage.paused(state) else None)
+            best = Tried(stage, state, [], [state], state.epoch if stage.paused(state) else None)
     team, taught = None, best.stage.data.team
     if taught is not None:
         shares = list(taught.distribution) if plan.pipeline.team.kind in ("stochastic", "autoskd") else None

@@ -11,16 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from engine.augment import back_translation, language_model
 from engine.augment.back_translation import BackTranslated
 from engine.augment.contextual import MaskedWords
 from engine.augment.language_model import load_language_model
 from engine.augment.mixup import draw
 from engine.augment.passages import Passage, Row, passages_of, row_of
 from engine.augment.random import RandomWords
-from engine.augment.synonyms import load_synonyms
+from engine.augment.synonyms import load_synonyms, synonyms_hash
+from engine.base.files import hash_of
 from engine.base.machine import Machine
 from engine.data.task import Task, TaskKind
-from engine.pipeline.augmentation import Augmentation, Mixup
+from engine.models.load import weights_hash
+from engine.pipeline.augmentation import IN_DOMAIN, Augmentation, Mixup
 
 Operator = Callable[[Sequence[Passage], np.random.Generator], list[Passage]]
 """Texts → other forms of them, of the same number."""
@@ -75,6 +78,22 @@ OPERATORS: dict[str, Callable[[Any, Task, Machine], Operator]] = {
     "back_translation": lambda spec, task, machine: BackTranslated(spec, machine),
 }
 """Kind → spec, task, machine → operator; what it needs is loaded or trained. Mixup is the policy's own."""
+
+
+READ: dict[str, Callable[[Any], Sequence[str]]] = {
+    "contextual": lambda spec: [] if spec.model == IN_DOMAIN else [weights_hash(spec.model, language_model.PLACE)],
+    "random": lambda spec: [synonyms_hash(spec.synonyms)],
+    "back_translation": lambda spec: [weights_hash(each, back_translation.PLACE) for each in (spec.there, spec.back)],
+    "mixup": lambda spec: [],
+}
+"""Kind → spec → hashes of what its operator reads, that of the dataset aside."""
+
+
+def policy_hash(spec: Augmentation) -> str:
+    """Hash of what decides, for a dataset, what a policy makes of its rows."""
+    return hash_of(
+        spec.model_dump_json(), *(each for operator in spec.operators for each in READ[operator.kind](operator))
+    )
 
 
 def policy_for(spec: Augmentation, task: Task, machine: Machine) -> Policy | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.base.errors import InputError
+from engine.base.files import hash_of_files
 from engine.base.text import expanded
 from engine.data.vectors import read_vectors
 
@@ -48,6 +49,14 @@ def load_synonyms(source: str) -> Synonyms | None:
         hint = "Install it, for instance with `python -m nltk.downloader wordnet`."
         raise InputError.of(PLACE, "WordNet is not on this machine", source, (NONE, "a file of vectors"), hint)
     return wordnet(folder) if folder else None
+
+
+def synonyms_hash(source: str) -> str:
+    """Hash of the files behind a source of synonyms, `none` where there are none."""
+    if source not in (AUTO, WORDNET, NONE):
+        return hash_of_files([expanded(source)])
+    folder = None if source == NONE else wordnet_folder()
+    return NONE if folder is None else hash_of_files(list(folder.glob("data.*")))
 
 
 def wordnet_folder() -> Path | None:

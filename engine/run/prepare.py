@@ -6,8 +6,9 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.augment.examples import Augmenter, Tokenisation
-from engine.augment.policy import policy_for
+from engine.augment.policy import policy_for, policy_hash
 from engine.base.cache import kept
+from engine.base.files import hash_of
 from engine.base.machine import Machine, workers_for
 from engine.data.task import Task
 from engine.models.forward import TeacherNeeds, accepted_inputs
@@ -18,9 +19,10 @@ from engine.pipeline.training import Training
 from engine.run.folder import Run
 from engine.run.plan import RunPlan
 from engine.run.teacher import Teacher
+from engine.signals.augmented import AugmentedSteps
 from engine.signals.signals import OnlineSignals, TeacherSignals, examples_to_pass, mend, signals_for
 from engine.signals.store import SignalStore
-from engine.tokens.alignment import same_tokenizer
+from engine.tokens.alignment import rules, same_tokenizer
 from engine.tokens.examples import Encoded, encode
 from engine.training.batches import TrainingData
 
@@ -64,6 +66,23 @@ def online_data(
         workers=0 if policy.on_device else workers_for(machine),
     )
     return replace(data, augmenter=augmenter, online=replace(signals, needs=LOGITS))
+
+
+def kept_steps(
+    plan: RunPlan, teacher: Teacher, data: TrainingData, student: Model, machine: Machine
+) -> AugmentedSteps | None:
+    """The augmented batches that students of the same kind are taught by the same teacher with the same seed; None
+    where nothing is augmented or kept."""
+    options, training = machine.options, plan.pipeline.training
+    if data.augmenter is None or options.signals == "online":
+        return None
+    tokens = hash_of(rules(student[1]), data.student.tokens.values.tobytes(), data.student.lengths.tobytes())
+    stream = training.max_length, training.batch_size, training.gradient_accumulation, plan.seed
+    models = sorted(data.accepted), data.aligned, machine.precision, machine.device.type
+    processes = machine.accelerator.process_index, machine.accelerator.num_processes
+    policy = policy_hash(plan.pipeline.augmentation)
+    folder = kept(options.cache, "signals", "augmented", teacher.key, policy, tokens, stream, models, processes)
+    return AugmentedSteps(folder, int(options.cache_budget_gb * 1e9), machine.reporter)
 
 
 def seen_by(

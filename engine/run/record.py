@@ -1,6 +1,6 @@
 """From what a run measured to its record: scores, ratio, warnings in words, sizes, speeds, versions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -92,13 +92,13 @@ def cut_warnings(examples: Encoded, plan: RunPlan) -> list[str]:
     return [] if few else cut_in_words(examples, plan.pipeline.training.max_length or 0, plan.most_tokens)
 
 
-def training_facts(run: Run, data: TrainingData, state: LoopState, examples: int) -> dict[str, Any]:
-    """The figures of a record that follow from the training of students, which saw so many examples together."""
+def training_facts(run: Run, data: TrainingData, state: LoopState, states: Sequence[LoopState]) -> dict[str, Any]:
+    """The figures of a record that follow from the training of its student, and of all that were tried."""
     assert data.signals is not None
     source = data.signals.source
-    augmented = examples * data.augmenter.copies if data.augmenter else 0
+    online = sum(each.examples for each in states) if source == "online" else 0
     return {
-        "teacher_examples": run.passed + examples * (source == "online") + augmented,
+        "teacher_examples": run.passed + online + sum(each.answered for each in states),
         "signals": source,
         "best_epoch": state.best_epoch,
         "history": state.history,

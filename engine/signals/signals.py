@@ -62,7 +62,9 @@ class OnlineSignals:
         return self.encoded.inputs(ids, accepted=self._accepted)
 
     @torch.no_grad()
-    def view(self, fetched: Mapping[str, torch.Tensor]) -> Features:
+    def view(self, fetched: Mapping[str, torch.Tensor] | Features) -> Features:
+        if isinstance(fetched, Features):  # which it said before
+            return fetched.to(self.accelerator.device)
         self.teacher.to(self.accelerator.device)
         inputs = send_to_device(fetched, self.accelerator.device, non_blocking=True)
         with self.accelerator.autocast():

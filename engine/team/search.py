@@ -154,7 +154,7 @@ class Tried:
     stage: Stage  # the training of the best one, with its weights
     state: LoopState  # how it went; where some pause, until `paused_after`
     candidates: list[Candidate]  # all distributions, with the scores so far
-    examples: int  # what they have all seen, repetitions counted
+    states: list[LoopState]  # how all of them went
     paused_after: int | None  # the epoch that all which will go on have reached; None where none will
 
 
@@ -181,7 +181,7 @@ def try_out(
     load_best(stage, states[best])
     scored = zip(distributions, scores, strict=True)
     candidates = [Candidate(distribution=list(shares), score=score) for shares, score in scored]
-    return Tried(stage, compared[best], candidates, sum(state.examples for state in states), paused_after)
+    return Tried(stage, compared[best], candidates, states, paused_after)
 
 
 def _trained(run: Run, stage_with: Callable[[int], Stage], count: int) -> tuple[list[LoopState], int | None]:

@@ -27,12 +27,13 @@ def same_tokenizer(one: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase)
 
     Truncation and padding do not count. Tokenizers without a fast version cannot be compared; `encode` refuses them.
     """
-    return one is other or (one.is_fast and other.is_fast and _rules(one) == _rules(other))
+    return one is other or (one.is_fast and other.is_fast and rules(one) == rules(other))
 
 
-def _rules(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
-    rules = json.loads(tokenizer.backend_tokenizer.to_str())
-    return rules | {"truncation": None, "padding": None, "inputs": sorted(tokenizer.model_input_names)}
+def rules(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """Everything by which a tokenizer with a fast version makes a model's inputs."""
+    own = json.loads(tokenizer.backend_tokenizer.to_str())
+    return own | {"truncation": None, "padding": None, "inputs": sorted(tokenizer.model_input_names)}
 
 
 def alignments(student: Encoded, teacher: Encoded | None, ids: Ids) -> tuple[Tensor | None, Tensor | None]:

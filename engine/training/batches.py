@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from engine.models.forward import Features
 from engine.tokens.alignment import alignments
 from engine.tokens.batch import Batch, label_weights, packed
 from engine.tokens.order import step_batches
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from engine.augment.examples import Augmenter
-    from engine.models.forward import Features
     from engine.pipeline.training import Training
+    from engine.signals.augmented import AugmentedSteps
     from engine.signals.signals import OnlineSignals, TeacherSignals
     from engine.signals.team import TeamSignals
     from engine.tokens.examples import Encoded
@@ -52,6 +53,7 @@ class TrainingData:
     aligned: bool = False  # whether the objective compares token by token
     augmenter: Augmenter | None = None  # None without an augmentation policy
     online: OnlineSignals | None = None  # the teacher's view of augmented examples
+    augmented: AugmentedSteps | None = None  # those that are kept, with the teacher's view; None where none are
     team: TeamSignals | None = None  # the signals of a whole team on the originals; None with one teacher
 
     def __len__(self) -> int:
@@ -70,19 +72,39 @@ class TrainingData:
             None if self.team is None else self.team.fetch(ids, drawn),
         )
 
+    def answered(self, batches: Sequence[Batch], step: int) -> list[Batch]:
+        """The batches of a step, counted over all epochs, the augmented ones with the teacher's view of them, which is
+        kept for later trainings."""
+        if self.online is None:
+            return list(batches)
+        said = [replace(each, fetched=self.online.view(each.fetched)) if each.augmented else each for each in batches]
+        if self.augmented is not None:
+            self.augmented.add(step, [batch for batch in said if batch.augmented])
+        return said
+
+    def settle(self) -> None:
+        """Writes what is to be kept and was not written yet."""
+        if self.augmented is not None:
+            self.augmented.flush()
+
     def view(self, batch: Batch) -> Features | None:
         """The teacher's features of a batch, on the training device, values in the unit of the student's targets;
         None without a teacher."""
         signals = self.online if batch.augmented else self.signals
-        features = None if signals is None else signals.view(batch.fetched)
-        if features is None:
+        if signals is None:
             return None
+        features = signals.view(batch.fetched)
         if batch.team is not None and self.team is not None:
             of_logits = batch.alignment if batch.label_alignment is None else batch.label_alignment
             features = self.team.view(batch.team, features, of_logits)
         inside = self.student.unit.inside
         team = None if features.team is None else inside(features.team)
         return replace(features, logits=inside(features.logits), team=team)
+
+
+def is_answered(batch: Batch) -> bool:
+    """Whether an augmented batch holds the teacher's view of it already."""
+    return batch.augmented and isinstance(batch.fetched, Features)
 
 
 class StepPlan:
@@ -103,25 +125,30 @@ class StepPlan:
         totals = {"examples": float(len(ids)), "tokens": float(self.data.student.label_count(ids))}
         nothing = dict.fromkeys(totals, math.inf)
         drawn = None if self.data.team is None else self.data.team.draw([*self.position, number])
+        epoch = self.position[1]
+        kept = iter(self.data.augmented.read(epoch * len(self) + number) if self.data.augmented else ())
         batches = []
         for start in range(0, len(ids), self.size):
             part = ids[start : start + self.size]
             own = part[self.rank :: self.processes]
             own, counts = (own, totals) if len(own) else (part[:1], nothing)
             batches.append(self.data.batch(own, counts, drawn))
-            batches += self._augmented(own, counts, (number, start))
+            batches += self._augmented(own, counts, (number, start), kept)
         if self.data.student.words is not None:
             _count_tags(batches)
         return batches
 
-    def _augmented(self, ids: np.ndarray, totals: dict[str, float], position: tuple[int, int]) -> Iterator[Batch]:
-        """Augmented copies of some examples; the same at the same position, whoever makes them."""
+    def _augmented(
+        self, ids: np.ndarray, totals: dict[str, float], position: tuple[int, int], kept: Iterator[Batch]
+    ) -> Iterator[Batch]:
+        """Augmented copies of some examples, the next ones of a step that are `kept`, or made now; the same at the same
+        position, whoever makes them."""
         if (augmenter := self.data.augmenter) is None:
             return
         of_all_copies = {unit: count * augmenter.copies for unit, count in totals.items()}
         for copy in range(augmenter.copies):
             generator = np.random.default_rng([*self.position, *position, copy, self.rank])
-            yield replace(augmenter.batch(ids, generator), totals=of_all_copies)
+            yield replace(next(kept, None) or augmenter.batch(ids, generator), totals=of_all_copies)
 
 
 def _count_tags(batches: Sequence[Batch]) -> None:
@@ -218,6 +245,13 @@ def examples_in(batches: Sequence[Batch]) -> int:
     """Examples of a step, those of other processes too; 0 where this process had nothing to do."""
     total = batches[0].totals["examples"]
     return int(total) if math.isfinite(total) else 0
+
+
+def to_answer(batches: Sequence[Batch]) -> int:
+    """Augmented examples of a step which the teacher has yet to see, those of other processes too."""
+    originals = sum(not batch.augmented for batch in batches)
+    asked = sum(batch.augmented and not is_answered(batch) for batch in batches)
+    return examples_in(batches) * asked // originals
 
 
 def steps_in_epoch(examples: int, training: Training) -> int:

@@ -26,7 +26,7 @@ from engine.evaluation.inference import measured_on, scores_on
 from engine.evaluation.intervals import Measured, Measures
 from engine.models.forward import Features, faster_attention, forward
 from engine.models.output import change_unit
-from engine.training.batches import Stream, TrainingData, count_together, examples_in, steps_in_epoch
+from engine.training.batches import Stream, TrainingData, count_together, examples_in, steps_in_epoch, to_answer
 from engine.training.optimiser import clip_gradients, optimizer_for, schedule, set_learning_rate, step_seed
 from engine.training.state import (
     Clock,
@@ -151,6 +151,8 @@ def train(stage: Stage, machine: Machine) -> LoopState:
             torch.manual_seed(step_seed(stage.seed, state.step, accelerator.process_index))
             set_learning_rate(optimizer, schedule(state.step, epochs * per_epoch, training.warmup))
 
+            state.answered += to_answer(batches)
+            batches = stage.data.answered(batches, state.step)
             losses = optimise(batches, stage, trainee, optimizer, accelerator)
 
             state.step += 1
@@ -167,6 +169,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
             reporter.advance(stage.name, note=note)
             if accelerator.is_main_process and clock.checkpoint_due():
                 state.term_sums = meter.sums()
+                stage.data.settle()
                 save_checkpoint(checkpoint, state, parts)
                 clock.checkpoint_saved()
 
@@ -187,6 +190,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
     if stage.settled(state) and state.epoch < epochs:
         nothing = "nothing can be" if state.best_score == PERFECT else "nothing was"
         reporter.message(f"{stage.name}: stops, as {nothing} better than epoch {state.best_epoch}")
+    stage.data.settle()
     if accelerator.is_main_process and (stage.paused(state) or interrupted()):
         save_checkpoint(checkpoint, state, parts)
     student.set_attn_implementation(attention)
