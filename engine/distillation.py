@@ -31,12 +31,11 @@ from engine.run.card import write_card
 from engine.run.fine_tuning import gold_scores
 from engine.run.folder import Run, RunFolder
 from engine.run.plan import check_batch, check_trains, plan_run
-from engine.run.prepare import cached_signals, kept_steps, objective_for, online_data
+from engine.run.prepare import cached_data, objective_for, online_data
 from engine.run.record import cut_warnings, measures_of, now, record_of, score_facts, sizes, speeds, training_facts
 from engine.run.result import Expected, Member, RunResult, TeamResult
 from engine.run.teacher import Teacher, prepare_teacher
 from engine.run.verdict import verdict
-from engine.signals.signals import OnlineSignals
 from engine.team.members import gather
 from engine.team.phases import Found
 from engine.team.search import Made, Tried, search, try_out, write_history
@@ -205,9 +204,7 @@ def train_student(
         data = online_data(plan, teacher, (student, tokenizer), objective, machine)
         for sentence in cut_in_words(data.student, training.max_length or 0, plan.most_tokens):
             machine.reporter.message(f"student: {sentence}")
-        assert isinstance(data.signals, OnlineSignals)
-        data = replace(data, signals=cached_signals(data.signals, teacher, run))
-        data = replace(data, augmented=kept_steps(plan, teacher, data, (student, tokenizer), machine))
+        data = cached_data(data, teacher, tokenizer, run)
         teachers: list[Member] = []
         if plan.members:
             teachers, signals = gather(run, teacher, data, (student, tokenizer))

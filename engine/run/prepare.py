@@ -68,15 +68,23 @@ def online_data(
     return replace(data, augmenter=augmenter, online=replace(signals, needs=LOGITS))
 
 
-def kept_steps(
-    plan: RunPlan, teacher: Teacher, data: TrainingData, student: Model, machine: Machine
+def cached_data(data: TrainingData, teacher: Teacher, tokenizer: PreTrainedTokenizerBase, run: Run) -> TrainingData:
+    """The data of `online_data`, with what the teacher says from the cache where it may be and fits."""
+    assert isinstance(data.signals, OnlineSignals)
+    signals = cached_signals(data.signals, teacher, run)
+    return replace(data, signals=signals, augmented=_kept_steps(data, teacher, tokenizer, run))
+
+
+def _kept_steps(
+    data: TrainingData, teacher: Teacher, tokenizer: PreTrainedTokenizerBase, run: Run
 ) -> AugmentedSteps | None:
-    """The augmented batches that students of the same kind are taught by the same teacher with the same seed; None
-    where nothing is augmented or kept."""
+    """The augmented batches of all students that read alike, of the same teacher and seed; None where nothing is
+    augmented or kept."""
+    plan, machine = run.plan, run.machine
     options, training = machine.options, plan.pipeline.training
     if data.augmenter is None or options.signals == "online":
         return None
-    tokens = hash_of(rules(student[1]), data.student.tokens.values.tobytes(), data.student.lengths.tobytes())
+    tokens = hash_of(rules(tokenizer), data.student.tokens.values.tobytes(), data.student.lengths.tobytes())
     stream = training.max_length, training.batch_size, training.gradient_accumulation, plan.seed
     models = sorted(data.accepted), data.aligned, machine.precision, machine.device.type
     processes = machine.accelerator.process_index, machine.accelerator.num_processes

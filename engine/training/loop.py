@@ -39,6 +39,7 @@ from engine.training.state import (
     resumed,
     save_checkpoint,
 )
+from engine.training.used_rows import all_rows, decay, restore_rows, use_rows
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -126,6 +127,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
     training, student, objective = stage.training, stage.student, stage.objective
     first = next(iter(stage.held_out))
     change_unit(student, stage.unit.inverse)
+    use_rows(student, stage.data, stage.held_out[first])
     optimizer = optimizer_for(student, objective, training)
     trainee, optimizer = accelerator.prepare(Trainee(student, objective, stage.task.kind), optimizer)
     parts = {"student": student, "objective": objective, "optimizer": optimizer}
@@ -183,9 +185,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
         if state.best_score is None or score > state.best_score:
             state.best_score, state.best_epoch, state.best_checksum = score, state.epoch, ""
             if accelerator.is_main_process:
-                with written_atomically(best_file(stage.folder, state)) as aside:
-                    save_model(student, str(aside))
-                    state.best_checksum = checksum(aside)
+                _save_best(stage, state, decay(training, state.step, epochs * per_epoch))
 
     if stage.settled(state) and state.epoch < epochs:
         nothing = "nothing can be" if state.best_score == PERFECT else "nothing was"
@@ -193,6 +193,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
     stage.data.settle()
     if accelerator.is_main_process and (stage.paused(state) or interrupted()):
         save_checkpoint(checkpoint, state, parts)
+    restore_rows(student)
     student.set_attn_implementation(attention)
     if log is not None:
         log.finish()
@@ -202,6 +203,12 @@ def train(stage: Stage, machine: Machine) -> LoopState:
     accelerator.wait_for_everyone()  # the main process may remove the folder now
     accelerator.free_memory(trainee, optimizer)
     return state
+
+
+def _save_best(stage: Stage, state: LoopState, decayed: float) -> None:
+    with written_atomically(best_file(stage.folder, state)) as aside, all_rows(stage.student, decayed):
+        save_model(stage.student, str(aside))
+        state.best_checksum = checksum(aside)
 
 
 def load_best(stage: Stage, state: LoopState) -> None:
