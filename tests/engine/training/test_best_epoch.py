@@ -13,7 +13,7 @@ from engine.evaluation.inference import scores_on
 from engine.evaluation.intervals import scores_of
 from engine.pipeline import Training
 from engine.tokens.examples import encode
-from engine.training import loop
+from engine.training import loop, used_rows
 from engine.training.loop import measured_best, train
 from engine.training.optimiser import schedule, set_learning_rate
 from tests.engine.training.stages import QUICK, Plug, pipeline, same, stage_for, trained, weights
@@ -34,6 +34,7 @@ def test_the_best_epoch_is_kept(
         return {"validation": {"accuracy": scores[len(seen) - 1], "f1_macro": 0.0}}
 
     monkeypatch.setattr(loop, "scores_on", scored)
+    monkeypatch.setattr(used_rows, "MOST", 0.0)  # all rows are seen while it trains
     ended, state = trained(stage, machine)
     assert (state.best_epoch, state.best_score) == (best, scores[best - 1])
     assert [same(ended, after) for after in seen] == [number == best for number in (1, 2, 3)]
