@@ -36,6 +36,7 @@ lint: $(VENV)/installed-test
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/teacher_cache.py
 	$(BIN)/python benchmarks/reading.py
+	$(BIN)/python benchmarks/scaling.py --rows 1000 10000
 	$(BIN)/python benchmarks/waiting.py
 	$(BIN)/python benchmarks/adaptive_picks.py published
 	$(BIN)/python benchmarks/picks.py published

@@ -226,14 +226,17 @@ def sync_folder(folder: Path) -> None:
 
 
 def hash_of(*parts: object) -> str:
-    """A short hash of bytes, or of the texts of other `parts`.
+    """A short hash of bytes, as such or as views of arrays, or of the texts of other `parts`.
 
     Example:
         >>> hash_of("sst2", 0)
         '76e5d4f8e620a698'
     """
-    encoded = (part if isinstance(part, bytes) else str(part).encode() for part in parts)
-    return hashlib.sha256(b"\x1f".join(encoded)).hexdigest()[:16]
+    total = hashlib.sha256()
+    for number, part in enumerate(parts):
+        total.update(b"\x1f" * (number > 0))
+        total.update(part if isinstance(part, bytes | memoryview) else str(part).encode())
+    return total.hexdigest()[:16]
 
 
 def hash_of_files(paths: list[Path]) -> str:

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.base.errors import counted
+from engine.base.mapped import count_read
 from engine.base.text import HALF
 
 PIECE = 16_384
@@ -149,10 +150,12 @@ def _is_json(kind: pa.DataType) -> bool:
 
 
 def pieces(column: pa.ChunkedArray) -> Iterator[pa.Array]:
-    """A column in pieces of at most `PIECE` rows."""
+    """A column in pieces of at most `PIECE` rows, whose pages are given back when they are passed."""
     for chunk in column.chunks:
         for start in range(0, len(chunk), PIECE):
-            yield chunk.slice(start, PIECE)
+            piece = chunk.slice(start, PIECE)
+            yield piece
+            count_read(piece.nbytes)
 
 
 def coded(cells: pa.Array) -> tuple[list[Any], np.ndarray]:

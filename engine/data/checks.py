@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.base.errors import Problem, counted, listed, shown
+from engine.base.mapped import mapped_table
 from engine.base.text import HALF
 from engine.data.cells import are_tags, coded, is_index, is_missing, is_number, label_of, missing, numbers, values_of
 from engine.data.rows import Findings, RawSplit
@@ -135,11 +136,14 @@ def _by_row(normal: Callable[..., Any], kind: pa.DataType, *beside: str) -> Colu
     """`normal` gives the normal form of a row, of this kind, from its cell and those `beside` it, or None."""
 
     def column(check: _Check, field: str) -> pa.ChunkedArray:
-        sources, found = [check.schema.columns[name] for name in (field, *beside)], []
-        for start, columns in check.split.pieces(*sources):
+        sources, schema = [check.schema.columns[name] for name in (field, *beside)], pa.schema({field: kind})
+
+        def batch(start: int, columns: list[pa.Array]) -> pa.RecordBatch:
             rows = enumerate(zip(*map(values_of, columns), strict=True), start)
-            found.append(pa.array([normal(check, row, f"column '{sources[0]}'", *cells) for row, cells in rows], kind))
-        return pa.chunked_array(found)
+            found = [normal(check, row, f"column '{sources[0]}'", *cells) for row, cells in rows]
+            return pa.record_batch([pa.array(found, kind)], schema=schema)
+
+        return mapped_table((batch(*piece) for piece in check.split.pieces(*sources)), schema)[field]
 
     return column
 

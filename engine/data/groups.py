@@ -7,13 +7,14 @@ where the source itself put one on both sides, a note counts its rows. Groups ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.base.mapped import batches_of
 from engine.data.cells import PIECE, values_of
 from engine.data.task import KINDS, TaskKind
 
@@ -63,19 +64,22 @@ def groups_of(rows: pa.Table, kind: TaskKind) -> np.ndarray:
         >>> groups_of(pa.table({"text": ["a", "b", "a"], "label": [0, 0, 1]}), "classification")
         array([0, 1, 0], dtype=int32)
     """
-    hashes = [
-        np.fromiter(map(hash, zip(*map(values_of, piece.columns), strict=True)), np.int64, len(piece))
-        for piece in _texts(rows, kind).to_batches(max_chunksize=PIECE)
-    ]
-    return pa.array(np.concatenate(hashes)).dictionary_encode().indices.to_numpy()
+    _, firsts, groups = np.unique(_joined(_hashes(rows, kind)), return_index=True, return_inverse=True)
+    numbers = np.empty(len(firsts), np.int32)
+    numbers[np.argsort(firsts)] = np.arange(len(firsts))
+    return numbers[groups]
 
 
-def _texts(rows: pa.Table, kind: TaskKind) -> pa.Table:
-    """What makes the groups, as strings."""
-    cells = {field: rows[field] for field in GROUPS[kind].fields if field in rows.column_names}
-    return pa.table(
-        {field: pc.binary_join(of, "\0") if pa.types.is_list(of.type) else of for field, of in cells.items()}
-    )
+def _hashes(rows: pa.Table, kind: TaskKind) -> Iterator[np.ndarray]:
+    """A hash of what makes the group of each row, int64, piece by piece."""
+    fields = [field for field in GROUPS[kind].fields if field in rows.column_names]
+    for piece in batches_of(rows.select(fields), PIECE):
+        texts = [pc.binary_join(of, "\0") if pa.types.is_list(of.type) else of for of in piece.columns]
+        yield np.fromiter(map(hash, zip(*map(values_of, texts), strict=True)), np.int64, len(piece))
+
+
+def _joined(pieces: Iterable[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.zeros(0, np.int64), *pieces])
 
 
 def hold_out(groups: np.ndarray, size: int, seed: int, strata: np.ndarray | None = None) -> np.ndarray:
@@ -98,22 +102,22 @@ def hold_out(groups: np.ndarray, size: int, seed: int, strata: np.ndarray | None
         [0, 0, 0, 2, 2, 2]
     """
     random = np.random.default_rng(seed)
-    counts = np.bincount(groups)
-    classes = np.zeros(len(counts), np.int64)
+    counts = np.bincount(groups).astype(np.int32)
+    classes = np.zeros(len(counts), np.int32)
     classes[groups] = 0 if strata is None else strata
-    classes = random.permutation(classes.max() + 1)[classes]
-    of_class = np.bincount(classes, counts > 0)[classes]  # groups
-    movable = (counts > 0) & (counts <= 2 * size) & (of_class > 1)
-    order = random.permutation(np.flatnonzero(movable))
+    classes = random.permutation(classes.max() + 1).astype(np.int32)[classes]
+    of_class = np.bincount(classes, counts > 0)  # groups
+    movable = (counts > 0) & (counts <= 2 * size) & (of_class > 1)[classes]
+    order = random.permutation(np.flatnonzero(movable).astype(np.int32))
     order = order[np.argsort(classes[order], kind="stable")]
     rows = int(counts[order].sum())
     size = min(size, rows // 2)
     taken = np.zeros(len(counts), dtype=bool)
     passed, share, held_out = 0, 0.0, 0.0
     for members in np.split(order, np.flatnonzero(np.diff(classes[order])) + 1):
-        left, most = of_class[members].max(initial=0), counts[members].max(initial=0) / 2
+        left, most = of_class[classes[members]].max(initial=0), counts[members].max(initial=0) / 2
         held_out = min(max(held_out, share - most), share + most)  # a class makes up for others by a group at most
-        for group, count in zip(members.tolist(), counts[members].tolist(), strict=True):
+        for group, count in zip(members, map(int, counts[members]), strict=True):
             passed += count
             share = passed * size / rows
             if left > 1 and held_out + count / 2 <= share:
@@ -132,10 +136,13 @@ def known_rows(parts: Mapping[str, pa.Table], kind: TaskKind) -> Iterator[str]:
         >>> list(known_rows({"train": rows, "test": rows.slice(1)}, "classification"))
         ['2 of 2 test rows are also in training, word for word: their score flatters']
     """
-    train = _texts(parts["train"], kind)
-    for split, rows in parts.items():
-        if split != "train":
-            known = train.join(_texts(rows, kind), train.column_names, join_type="right semi", use_threads=False)
-            if known.num_rows:
-                what = GROUPS[kind].known[known.num_rows > 1]
-                yield f"{known.num_rows:,} of {len(rows):,} {split} rows {what} score flatters"
+    held_out = {split: _joined(_hashes(rows, kind)) for split, rows in parts.items() if split != "train"}
+    groups = np.unique(_joined(held_out.values()))
+    in_training = np.zeros(len(groups) + 1, dtype=bool)  # the last one stands for no group
+    for hashes in _hashes(parts["train"], kind) if len(groups) else ():
+        places = np.searchsorted(groups, hashes)
+        in_training[places[groups[np.minimum(places, len(groups) - 1)] == hashes]] = True
+    for split, hashes in held_out.items():
+        if known := int(in_training[np.searchsorted(groups, hashes)].sum()):
+            what = GROUPS[kind].known[known > 1]
+            yield f"{known:,} of {len(hashes):,} {split} rows {what} score flatters"

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from engine.base.errors import InputError, Problem, counted
+from engine.base.mapped import batches_of
 from engine.data.cells import PIECE, column_of, values_of
 from engine.data.task import TaskKind
 
@@ -88,7 +89,7 @@ class RawSplit:
     def pieces(self, *columns: str) -> Iterator[tuple[int, list[pa.Array]]]:
         """The first row of each piece, and the cells of some columns."""
         start = 0
-        for batch in self.table.select(columns).to_batches(max_chunksize=PIECE):
+        for batch in batches_of(self.table.select(columns), PIECE):
             yield start, batch.columns
             start += len(batch)
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from engine.base.errors import InputError, Problem, listed, shown
 from engine.base.text import HALF, read_json, read_text
-from engine.data.cells import column_of
+from engine.data.cells import column_of, pieces
 from engine.data.rows import Findings, Origin, RawSplit, check_columns
 
 QUOTE_MISTAKES = {
@@ -113,7 +113,7 @@ def below_header(columns: Sequence[pa.Array | pa.ChunkedArray]) -> tuple[pa.Tabl
     wrong: list[tuple[str, ...]] = []
     wrong += [("two columns have the same name", repr(name)) for name in named if header.count(name) > 1]
     table = pa.table(named)
-    counts = [pc.sum(pc.equal(column, name)).as_py() or 0 for name, column in named.items()]
+    counts = [sum(pc.sum(pc.equal(piece, name)).as_py() or 0 for piece in pieces(table[name])) for name in named]
     if max(counts, default=0) >= max(2, len(table) // 100):  # a row too, as the labels in it stand below it
         advice = "Add a first line such as: text,label"
         wrong.append(("the first line must name the columns", shown(header), advice))

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from engine.base.errors import InputError, Problem, nearest, shown, unknown_name
 from engine.base.machine import check_memory
+from engine.base.mapped import mapped_table
 from engine.base.text import HALF, expanded, read_json, read_text, regular_file, unreadable
 from engine.data import benchmarks, demo, hub
 from engine.data.cells import are_names, column_of
@@ -224,11 +225,17 @@ def _table(table: Any, where: str) -> RawSplit:
     if pandas and isinstance(table, pandas.DataFrame):
         if not table.columns.is_unique:
             raise InputError.of(where, "two columns have the same name", ", ".join(map(str, table.columns)))
-        return from_arrow(pa.table({str(name): _column(table[name]) for name in table.columns}), where)
+        return _checked(pa.table({str(name): _column(table[name]) for name in table.columns}), where)
     if datasets and isinstance(table, datasets.Dataset):
-        return from_arrow(table.with_format("arrow")[:], where)
+        return _checked(table.with_format("arrow")[:], where)
     allowed = ("a name or path", "pandas.DataFrame", "datasets.Dataset", "datasets.DatasetDict")
     raise InputError.of(where, "cannot read data of this type", type(table).__name__, allowed)
+
+
+def _checked(table: pa.Table, where: str) -> RawSplit:
+    """The rows of a table that may be in memory, which need not stay there once they are checked."""
+    split = from_arrow(table, where)
+    return replace(split, table=mapped_table(split.table.to_batches(), split.table.schema))
 
 
 def _column(cells: pandas.Series) -> pa.Array:

@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.base.errors import InputError, Problem, counted
-from engine.data.cells import different, in_shares, is_missing
+from engine.base.mapped import batches_of, mapped_table
+from engine.data.cells import PIECE, different, in_shares, is_missing
 from engine.data.checks import normalise
 from engine.data.groups import GROUPS, groups_of, hold_out, known_rows
 from engine.data.rows import Findings, RawSplit, Source
@@ -183,40 +184,56 @@ def _hold_out_what_is_missing(parts: Parts, schema: Schema, seed: int, notes: li
     if parts["validation"] or held_out_size(rows, 2) < FEWEST:
         missing = [role for role in missing if role != "test"]
     size = held_out_size(rows, max(len(missing), 1))
-    groups = groups_of(parts["train"]["train"], schema.kind) if missing else np.empty(0)
+    train, left = parts["train"]["train"], np.arange(rows, dtype=np.int32)
+    groups, strata = groups_of(train, schema.kind) if missing else np.empty(0), _strata(train, schema)
     for role in missing:
-        train = parts["train"]["train"]
-        held_out, manner = _drawn(train, groups, schema, size, seed)
+        of_left = None if strata is None else strata[left]
+        held_out, manner = _drawn(groups[left], of_left, schema, size, seed)
         if not held_out.any():
             what = f"too few rows to hold out a {role} set"
             advice = f"Give a {role} set, or more rows."
             raise InputError.of("train", what, counted(rows, "row"), suggestion=advice)
         share = f"{100 * held_out.sum() / rows:.0f} % of the rows ({held_out.sum():,})"
         notes.append(f"no {role} set: {share} held out, {manner}seed {seed}")
-        parts["train"]["train"], parts[role][role] = train.filter(~held_out), train.filter(held_out)
-        groups = groups[~held_out]
+        parts[role][role] = _taken(train, left[held_out])
+        left = left[~held_out]
+    if missing:
+        parts["train"]["train"] = _taken(train, left)
     if not parts["test"]:
         first = next(iter(parts["validation"]))
         notes.append(f"no labelled test set: scores are of {first}, which also selects; --test names one")
 
 
-def _drawn(rows: pa.Table, groups: np.ndarray, schema: Schema, size: int, seed: int) -> tuple[np.ndarray, str]:
+def _taken(rows: pa.Table, chosen: np.ndarray) -> pa.Table:
+    """Some rows, by their numbers in ascending order."""
+    starts = np.cumsum([0, *map(len, rows.to_batches(PIECE))])
+
+    def of(batch: pa.RecordBatch, begin: int) -> pa.RecordBatch:
+        here = slice(*np.searchsorted(chosen, (begin, begin + len(batch))))
+        return batch.take(pa.array(chosen[here] - begin))
+
+    return mapped_table(map(of, batches_of(rows, PIECE), starts.tolist()), rows.schema)
+
+
+def _drawn(
+    groups: np.ndarray, strata: np.ndarray | None, schema: Schema, size: int, seed: int
+) -> tuple[np.ndarray, str]:
     """Which rows are held out, about `size`, and how they were drawn, in words."""
-    strata, manner = _strata(rows, schema), _manner(schema)
+    manner = _manner(schema)
     if np.bincount(groups).max() == 1:  # each row is a group
         return hold_out(groups, size, seed, strata), manner
     for wanted in (size, 3 * size // 2):  # a few large groups may just miss what is needed
         held_out = hold_out(groups, wanted, seed, strata)
         if max(size // 2, min(size, FEWEST)) <= held_out.sum() <= 3 * size // 2:
             return held_out, f"{manner}{GROUPS[schema.kind].whole}, "
-    return hold_out(np.arange(len(rows)), size, seed, strata), f"{manner}{GROUPS[schema.kind].split}, "
+    return hold_out(np.arange(len(groups)), size, seed, strata), f"{manner}{GROUPS[schema.kind].split}, "
 
 
 def _sampled(split: str, rows: pa.Table, schema: Schema, limit: int | None, seed: int, notes: list[str]) -> pa.Table:
     if limit is None or len(rows) <= limit:
         return rows
     notes.append(f"{split}: a sample of {limit:,} of {len(rows):,} rows, {_manner(schema)}seed {seed}")
-    return rows.filter(np.isin(np.arange(len(rows)), sample(len(rows), limit, seed, _strata(rows, schema))))
+    return _taken(rows, np.array(sample(len(rows), limit, seed, _strata(rows, schema))))
 
 
 def _manner(schema: Schema) -> str:

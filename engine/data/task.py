@@ -18,6 +18,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 if TYPE_CHECKING:
+    import numpy as np
     from datasets import Dataset
 
 TaskKind = Literal["classification", "regression", "tagging", "question_answering"]
@@ -185,10 +186,20 @@ class Task:
         """
         if self.kind != "regression" or "label" not in self.train.column_names:
             return NO_UNIT
-        values = self.train["label"][:]
-        mean = fmean(values)
-        deviation = math.sqrt(fmean((value - mean) ** 2 for value in values))
-        return Unit(mean, deviation if min(values) < max(values) else 1.0)
+        values = numbers_in(self.train, "label")
+        mean = fmean(map(float, values))
+        deviation = math.sqrt(fmean((value - mean) ** 2 for value in map(float, values)))
+        return Unit(mean, deviation if values.min() < values.max() else 1.0)
+
+
+def numbers_in(rows: Dataset, column: str) -> np.ndarray:
+    """A column of numbers (n,), of which only some are Python objects at a time."""
+    import numpy as np
+
+    from engine.data.cells import PIECE
+
+    cells = rows[column]
+    return np.concatenate([np.array(cells[begin : begin + PIECE]) for begin in range(0, len(rows) or 1, PIECE)])
 
 
 def texts_of(task: Task) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -47,30 +47,35 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 def logits_of(
     model: nn.Module, encoded: Encoded, kind: TaskKind, accelerator: Accelerator, reporter: Reporter | None = None
-) -> list[np.ndarray]:
+) -> Sequence[np.ndarray]:
     """The logits of every example, cut to its own length; all processes share the work.
 
     Returns:
-        Per example a float32 array (C,), or (N, C) where the model answers per token.
+        Per example a float32 array (C,), all of them in one; or (N, C) where the model answers per token.
     """
     accepted = accepted_inputs(model.to(accelerator.device))
-    by_example: list[tuple[int, np.ndarray]] = []
+    answered: list[tuple[np.ndarray, Any]] = []  # ids of a batch, and the logits of each
     batches = sorted_batches(encoded.lengths, EVALUATION_BATCH)
     reporter = reporter or SilentReporter()
     reporter.start("evaluation", len(encoded), unit="examples")
     with evaluating(model), accelerator.autocast():
         for ids in batches[accelerator.process_index :: accelerator.num_processes]:
             inputs = send_to_device(encoded.inputs(ids, accepted=accepted), accelerator.device)
-            rows = list(forward(model, inputs, kind).logits.float().cpu().numpy())
-            if rows[0].ndim == 2:
-                rows = [row[:length] for row, length in zip(rows, encoded.lengths[ids], strict=True)]
-            by_example.extend(zip(ids.tolist(), rows, strict=True))
+            rows: Any = forward(model, inputs, kind).logits.float().cpu().numpy()
+            if rows.ndim == 3:  # copies, so that the padding is not kept with them
+                rows = [row[:length].copy() for row, length in zip(rows, encoded.lengths[ids], strict=True)]
+            answered.append((ids, rows))
             reporter.advance("evaluation", len(ids) * accelerator.num_processes)
     reporter.finish("evaluation")
     if accelerator.num_processes > 1:
-        by_example = gather_object(by_example)
-    ordered = dict(by_example)
-    return [ordered[index] for index in range(len(encoded))]
+        answered = gather_object(answered)
+    ordered: Any = [()] * len(encoded)
+    if answered and isinstance(answered[0][1], np.ndarray):
+        ordered = np.empty((len(encoded), answered[0][1].shape[1]), dtype=np.float32)
+    for ids, rows in answered:
+        for index, row in zip(ids.tolist(), rows, strict=True):
+            ordered[index] = row
+    return ordered
 
 
 def encode_held_out(task: Task, tokenizer: PreTrainedTokenizerBase, training: Training) -> dict[str, Encoded]:

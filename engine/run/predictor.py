@@ -68,7 +68,7 @@ class Predictor:
         key = "score" if self.kind == "regression" else "answer"
         return [{key: answer} for answer in answers]
 
-    def _answer(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[Any], list[np.ndarray]]:
+    def _answer(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[Any], Sequence[np.ndarray]]:
         """Answers by index, and the logits of each example."""
         pair = "text_pair" in self.columns if self.columns else any("text_pair" in row for row in rows)
         fields = (*KINDS[self.kind].texts, *["text_pair"] * pair)

@@ -111,7 +111,7 @@ def _longest(teacher: Teacher, length: int) -> int:
 def cached_signals(online: OnlineSignals, teacher: Teacher, run: Run, always: bool = False) -> TeacherSignals:
     """A teacher's signals from the cache where they fit the budget, or `always`; what is missing is computed now."""
     plan, machine = run.plan, run.machine
-    length, tokens = plan.pipeline.training.max_length, online.encoded.tokens.values.tobytes()
+    length, tokens = plan.pipeline.training.max_length, online.encoded.tokens.values.data
     folder = kept(machine.options.cache, "signals", teacher.key, length, tokens)
     _, width = depth_and_width(teacher.model.config)
     store = SignalStore(folder, online.encoded.lengths, plan.task.outputs, plan.task.token_level, width)

@@ -20,7 +20,7 @@ from engine.pipeline.training import Weights
 from engine.run.plan import RunPlan
 from engine.team.theta import Target
 from engine.tokens.examples import Encoded
-from engine.tokens.order import step_batches
+from engine.tokens.order import Batches, step_batches
 from engine.training.batches import Batch, TrainingData
 from engine.training.loop import Trainee
 from engine.training.optimiser import clip_gradients, set_learning_rate, step_seed
@@ -119,7 +119,7 @@ class Halves:
     def __init__(self, data: TrainingData, size: int, seed: int):
         self.data, self.size, self.seed = data, size, seed
         self.parts = halved(data.student, seed)
-        self._epochs: dict[int, tuple[int, list[np.ndarray]]] = {}
+        self._epochs: dict[int, tuple[int, Batches]] = {}
 
     def __call__(self, step: int) -> tuple[Batch, Batch]:
         """The batches of a step, counted over all epochs."""

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from engine.base.errors import counted
-from engine.data.task import NO_UNIT, Unit
-from engine.tokens.ragged import NO_LABEL, Ids, Ragged
-from engine.tokens.tokenise import CHUNK, FIRST, SECOND, tokenise
+from engine.base.mapped import Growing, mapped_array
+from engine.data.task import NO_UNIT, Unit, numbers_in
+from engine.tokens.ragged import NO_LABEL, Ids, Ragged, offsets_of
+from engine.tokens.tokenise import CHUNK, FIRST, SECOND, in_chunks, tokenise
 from engine.tokens.windows import Windows, answer_spans, answer_tokens, context_spans
 
 if TYPE_CHECKING:
@@ -150,51 +151,58 @@ def encode(
         InputError: The tokenizer knows no character offsets.
     """
     flat = tokenise(rows, task, tokenizer, max_length, window_overlap, windows)
-    names = ["tokens", "types", "starts", "ends", "segments"]
-    ragged: dict[str, Any] = {name: Ragged.of(getattr(flat, name), flat.lengths) for name in names}
+    names, offsets = ["tokens", "types", "starts", "ends", "segments"], offsets_of(flat.lengths)
+    ragged: dict[str, Any] = {name: Ragged(getattr(flat, name), offsets) for name in names}
     if "token_type_ids" not in tokenizer.model_input_names:
         ragged["types"] = None
     pads = (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id, 0)
     pad = next(token for token in pads if token is not None)
-    encoded = Encoded(task.kind, rows, flat.rows, pad=pad, cut=int(flat.cut.sum()), unit=task.unit, **ragged)
+    cut, of_rows = int(flat.cut.sum()), mapped_array(flat.rows.astype(np.int32))  # signed, as one counts with them
+    encoded = Encoded(task.kind, rows, of_rows, pad=pad, cut=cut, unit=task.unit, **ragged)
     return _LABELLED.get(task.kind, _with_targets)(encoded, windows)
 
 
 def _with_targets(encoded: Encoded, _: Windows | None) -> Encoded:
     if "label" not in encoded.source.column_names:
         return encoded
-    labels = encoded.source["label"][:]
+    labels = numbers_in(encoded.source, "label")
     if encoded.kind == "regression":
-        targets = encoded.unit.inside(np.array(labels, dtype=np.float64)).astype(np.float32)
+        targets = encoded.unit.inside(labels.astype(np.float64)).astype(np.float32)
     else:
-        targets = np.array(labels, dtype=np.int64)
-    return replace(encoded, targets=targets)
+        targets = labels.astype(np.int64)
+    return replace(encoded, targets=mapped_array(targets))
 
 
 def _with_words(encoded: Encoded, _: Windows | None) -> Encoded:
     """The first token that begins in each word, and the words' tags."""
-    words = encoded.source["tokens"][:]
-    counts = np.array([len(row) for row in words], dtype=np.int64)
-    tagged = replace(encoded, words=Ragged.of(_first_tokens(encoded, words, counts), counts))
-    if "tags" not in encoded.source.column_names:
-        return tagged
-    tags = np.array([tag for row in encoded.source["tags"][:] for tag in row], dtype=np.int64)
-    return replace(tagged, tags=Ragged.of(tags, counts))
+    labelled = "tags" in encoded.source.column_names
+    first, tags, counts = Growing(), Growing(), Growing()
+    for begin, (words, *given) in in_chunks(encoded.source, ["tokens", *["tags"] * labelled]):
+        of_rows = np.array([len(row) for row in words], dtype=np.int64)
+        counts.append(of_rows)
+        first.append(_first_tokens(encoded, begin, words, of_rows))
+        for rows in given:
+            tags.append(np.array([tag for row in rows for tag in row], dtype=np.int64))
+    offsets = offsets_of(counts.whole())
+    found, known = (Ragged(each.whole(), offsets) for each in (first, tags))
+    return replace(encoded, words=found, tags=known if labelled else None)
 
 
-def _first_tokens(encoded: Encoded, words: list[list[str]], counts: np.ndarray) -> np.ndarray:
-    """For each word of all rows the first token that begins in it, −1 where there is none."""
+def _first_tokens(encoded: Encoded, begin: int, words: list[list[str]], counts: np.ndarray) -> np.ndarray:
+    """For each word of some rows, from `begin` on, the first token that begins in it, −1 where there is none."""
     if not counts.any():
         return np.zeros(0, dtype=np.int64)
     sizes = np.array([len(word) for row in words for word in row], dtype=np.int64)
     indents = np.array([len(word) - len(word.lstrip() or word) for row in words for word in row], dtype=np.int64)
     word_starts = np.cumsum(sizes + 1) - sizes - 1  # all sentences one behind the other
     row_starts = np.concatenate([word_starts, [sizes.sum() + len(sizes)]])[np.cumsum(counts) - counts]
-    position = np.arange(len(encoded.tokens.values)) - np.repeat(encoded.tokens.offsets[:-1], encoded.lengths)
-    starts = encoded.starts.values + np.repeat(row_starts, encoded.lengths)
+    lengths = encoded.lengths[begin : begin + len(words)]
+    here = slice(*encoded.tokens.offsets[[begin, begin + len(words)]])
+    position = np.arange(here.stop - here.start) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    starts = encoded.starts.values[here] + np.repeat(row_starts, lengths)
     owner = np.searchsorted(word_starts, starts, side="right") - 1
     inside = (starts >= (word_starts + indents)[owner]) & (starts < (word_starts + sizes)[owner])
-    begins = np.flatnonzero((encoded.segments.values == FIRST) & inside)
+    begins = np.flatnonzero((encoded.segments.values[here] == FIRST) & inside)
     first = np.full(len(sizes), -1, dtype=np.int64)
     first[owner[begins][::-1]] = position[begins][::-1]  # the last one written is the first in the text
     return first
@@ -203,7 +211,10 @@ def _first_tokens(encoded: Encoded, words: list[list[str]], counts: np.ndarray) 
 def _with_answers(encoded: Encoded, windows: Windows | None) -> Encoded:
     """What each example sees of the context, and where the answer stands in it."""
     source, n = encoded.source, len(encoded)
-    answers = answer_spans(source["answers"][:]) if "answers" in source.column_names else None
+    answers = None
+    if "answers" in source.column_names:
+        parts = [answer_spans(part) for _, (part,) in in_chunks(source, ["answers"])]
+        answers = np.concatenate([np.zeros((0, 2), dtype=np.int64), *parts])
     spans, targets = np.zeros((n, 2), dtype=np.int64), np.zeros((n, 2), dtype=np.int64)
     for begin in range(0, n, CHUNK):
         here = np.arange(begin, min(begin + CHUNK, n))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.base.mapped import AROUND, count_read, mapped_array, smallest
+
 Ids = Sequence[int] | np.ndarray
 NO_LABEL = -100  # fills labels where there is none; what torch's cross-entropy ignores
 
@@ -27,14 +29,12 @@ class Ragged:
     @classmethod
     def of(cls, values: np.ndarray, lengths: np.ndarray) -> Ragged:
         """Flat values are kept in the smallest integer type that holds them."""
-        low, high = values.min(initial=0), values.max(initial=0)
-        dtype = np.result_type(np.min_scalar_type(low), np.min_scalar_type(high))
-        return cls(values.astype(dtype), np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]))
+        return cls(values.astype(smallest(values)), offsets_of(lengths))
 
     @property
     def lengths(self) -> np.ndarray:
-        """(n,) values in each row."""
-        return np.diff(self.offsets)
+        """(n,) int32 values in each row."""
+        return np.diff(self.offsets).astype(np.int32)
 
     def __getitem__(self, index: int) -> np.ndarray:
         return self.values[self.offsets[index] : self.offsets[index + 1]].astype(np.int64)
@@ -48,4 +48,12 @@ class Ragged:
         out = np.full((len(ids), len(column)), fill, dtype=np.int64)
         inside = column < lengths
         out[inside] = self.values[(starts + column)[inside]]
+        count_read(len(ids) * AROUND)
         return out
+
+
+def offsets_of(lengths: np.ndarray) -> np.ndarray:
+    """(n + 1,) int64: where each row begins, one behind the other, and where the last one ends."""
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, dtype=np.int64, out=offsets[1:])
+    return mapped_array(offsets)

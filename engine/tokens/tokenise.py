@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from engine.base.errors import InputError
+from engine.base.mapped import Growing, count_read
 from engine.tokens.windows import Windows, encode_windows
 
 if TYPE_CHECKING:
@@ -67,8 +68,25 @@ def tokenise(
             chunks = _read_answering(backend, rows, max_length, window_overlap or 0)
         else:
             chunks = _read_windows(backend, rows, max_length, windows)
-        nothing = Flat(*[np.zeros(0, np.int64)] * len(Flat._fields))
-        return Flat(*map(np.concatenate, zip(nothing, *chunks, strict=True)))
+        return _joined_flat(chunks)
+
+
+def _joined_flat(chunks: Iterable[Flat]) -> Flat:
+    """Examples one behind the other, each array in the smallest type that holds it."""
+    columns = [Growing() for _ in Flat._fields]
+    for chunk in chunks:
+        for column, values in zip(columns, chunk, strict=True):
+            column.append(values)
+    return Flat(*(column.whole() for column in columns))
+
+
+def in_chunks(rows: Dataset, columns: list[str]) -> Iterator[tuple[int, list[list[Any]]]]:
+    """The first row of each chunk, and the cells of some columns as Python has them."""
+    plain = rows.select_columns(columns)
+    for begin in range(0, len(rows), CHUNK):
+        cells = list(plain[begin : begin + CHUNK].values())
+        yield begin, cells
+        count_read(sum(len(cell) for column in cells for cell in column))
 
 
 @contextmanager
@@ -87,11 +105,9 @@ def _without_limits(backend: Tokenizer) -> Iterator[Tokenizer]:
 def _read_texts(backend: Tokenizer, rows: Dataset, task: Task, max_length: int) -> Iterator[Flat]:
     """One example a row: one text, two texts, or words joined by spaces."""
     columns = ["tokens"] if task.kind == "tagging" else ["text", "text_pair"][: 1 + task.pair]
-    plain = rows.select_columns(columns)
     backend.enable_truncation(max_length, strategy="longest_first")
     edges = _template(backend, task.pair)
-    for begin in range(0, len(rows), CHUNK):
-        first, *second = plain[begin : begin + CHUNK].values()
+    for begin, (first, *second) in in_chunks(rows, columns):
         if task.kind == "tagging":
             first = [" ".join(words) for words in first]
         encodings = backend.encode_batch(list(zip(first, *second, strict=True)) if second else first)
@@ -101,14 +117,12 @@ def _read_texts(backend: Tokenizer, rows: Dataset, task: Task, max_length: int) 
 
 def _read_answering(backend: Tokenizer, rows: Dataset, max_length: int, overlap: int) -> Iterator[Flat]:
     """Windows of question and context, some to each row."""
-    plain = rows.select_columns(["question", "context"])
     edges = _template(backend, pair=True)
-    for begin in range(0, len(rows), CHUNK):
-        chunk = plain[begin : begin + CHUNK]
-        windows = encode_windows(backend, chunk["question"], chunk["context"], max_length, overlap)
+    for begin, (questions, contexts) in in_chunks(rows, ["question", "context"]):
+        windows = encode_windows(backend, questions, contexts, max_length, overlap)
         text_of = np.repeat(np.arange(len(windows)), [len(each) for each in windows])
         encodings = list(chain.from_iterable(windows))
-        yield _flatten(encodings, text_of, chunk["question"], chunk["context"], edges=edges, begin=begin)
+        yield _flatten(encodings, text_of, questions, contexts, edges=edges, begin=begin)
 
 
 def _read_windows(backend: Tokenizer, rows: Dataset, max_length: int, windows: Windows) -> Iterator[Flat]:

@@ -110,6 +110,9 @@ def test_a_failure_leaves_the_old_folder(tmp_path: Path) -> None:
 def test_hashes_tell_parts_apart() -> None:
     assert hash_of("a", "b") == hash_of("a", "b")
     assert len({hash_of("a", "b"), hash_of("ab"), hash_of("b", "a"), hash_of("a"), hash_of("a", "b", "")}) == 5
+    numbers = torch.arange(9, dtype=torch.int16).numpy()
+    joined = b"\x1f".join([b"a", numbers.tobytes(), b"1"])
+    assert hash_of("a", numbers.data, 1) == hash_of("a", numbers.tobytes(), 1) == hash_of(joined)
 
 
 def test_hash_of_files_sees_names_contents_and_borders(tmp_path: Path) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.base import machine
 from engine.base.errors import InputError
@@ -54,6 +58,48 @@ def test_both_read_the_same(case: str, tmp_path: Path) -> None:
     assert split.columns == scanned.columns
     assert list(split.columns) == list(scanned.columns)
     assert [split.place(row) for row in range(len(split))] == [scanned.place(row) for row in range(len(scanned))]
+
+
+@pytest.mark.parametrize("case", [name for name in BOTH if BOTH[name][0] in (".csv", ".tsv")])
+@pytest.mark.parametrize("block", [24, 40])
+def test_a_table_is_the_same_in_small_blocks(
+    case: str, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred times its rows, below its header."""
+    suffix, content = BOTH[case]
+    header, *rows = content.splitlines(keepends=True)
+    path = written(tmp_path, suffix, header + "".join(rows) * 100)
+    whole = read_file(path, Findings())
+    monkeypatch.setattr(files, "LINES", block)
+    monkeypatch.setattr(files, "BLOCK", block)
+    table = READS[suffix](path)
+    assert table is not None
+    assert table.equals(whole.table)
+    assert len(table.to_batches()) > 2
+
+
+def test_a_bad_row_behind_many_blocks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "LINES", 64)
+    path = written(tmp_path, ".csv", "text,label\n" + "good,1\nbad,0\n" * 100 + "bad\n")
+    with pytest.raises(InputError, match=r"rows\.csv:202: wrong number of columns; the first line names 2; got 1"):
+        load_task(path)
+
+
+@given(st.text('",;\r\na\ufeff', max_size=30), st.integers(1, 5), st.sampled_from(",;"))
+def test_quotes_are_those_of_a_search_in_all_of_the_file(text: str, block: int, sign: str) -> None:
+    """At the edges of their cells, the first one of a cell behind, and the last one before, what separates them."""
+    data = text.encode()
+    found = [match.start() for match in re.finditer(b'"', data)]
+    begin = 3 if data.startswith(files.MARK) else 0
+    edges = f'{sign}\r\n"'.encode()
+    opened = all(at == begin or data[at - 1] in edges for at in found[::2])
+    closed = all(at == len(data) - 1 or data[at + 1] in edges for at in found[1::2])
+    fit = len(found) % 2 == 0 and opened and closed
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        path = Path(folder, "rows.csv")
+        path.write_bytes(data)
+        patch.setattr(files, "BLOCK", block)
+        assert files._quotes(path, sign) == (len(found) if fit else None)
 
 
 @pytest.mark.parametrize(

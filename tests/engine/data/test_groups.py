@@ -6,9 +6,11 @@ import random
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.data import groups
 from engine.data.groups import groups_of, hold_out, known_rows
 
 
@@ -69,3 +71,21 @@ def test_tags_and_answers_have_their_groups() -> None:
         f"1 of 1 {split} rows is also in training, word for word: its score flatters"
         for split in ("validation", "test")
     ]
+
+
+texts = st.lists(st.sampled_from(["a", "b", "ab", "", "naïve"]), max_size=12)
+
+
+@given(texts, texts, st.integers(1, 5))
+def test_groups_and_known_rows_are_those_of_a_loop(train: list[str], held_out: list[str], piece: int) -> None:
+    numbers: dict[str, int] = {}
+    expected = [numbers.setdefault(text, len(numbers)) for text in train]
+    known = sum(text in numbers for text in held_out)
+    rows = pa.table({"text": pa.array(train, pa.string())})
+    parts = {"train": rows, "test": pa.table({"text": pa.array(held_out, pa.string())}), "validation": rows.slice(0, 0)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(groups, "PIECE", piece)
+        found = groups_of(rows, "classification")
+        notes = list(known_rows(parts, "classification"))
+    assert (found.tolist(), found.dtype) == (expected, np.int32)
+    assert [int(note.split()[0]) for note in notes] == ([known] if known else [])

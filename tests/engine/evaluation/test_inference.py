@@ -70,7 +70,7 @@ def test_in_bf16_logits_are_float32_and_close(options: RunOptions) -> None:
     machines = [machine_for(options.model_copy(update={"precision": name})) for name in ("float32", "bf16")]
     exact = logits_of(model, encoded, task.kind, machine_for(options).accelerator)
     rounded = logits_of(model, encoded, task.kind, machine_for(machines[1].options).accelerator)
-    assert {logits.dtype for logits in exact + rounded} == {np.dtype(np.float32)}
+    assert {logits.dtype for logits in [*exact, *rounded]} == {np.dtype(np.float32)}
     assert any(not np.array_equal(a, b) for a, b in zip(exact, rounded, strict=True))
     np.testing.assert_allclose(np.stack(exact), np.stack(rounded), atol=0.1)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.base import mapped
 from engine.tokens import examples as encoding
 from engine.tokens import tokenise as tokenising
 from engine.tokens.examples import cut_in_words, encode
@@ -230,6 +233,26 @@ def test_rows_are_the_same_in_small_chunks(rows, monkeypatch):
         assert all((a == b).all() for a, b in zip(one.spans(ids), other.spans(ids), strict=True))
         assert one.labels(ids).tolist() == other.labels(ids).tolist()
         assert one.inputs(ids)["input_ids"].tolist() == other.inputs(ids)["input_ids"].tolist()
+
+
+def test_tokens_of_many_rows_take_next_to_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five times the rows, and a few bytes for each further one; the tokens alone are over a hundred, as arrays of 64
+    bits five hundred."""
+    monkeypatch.setattr(mapped, "SMALL", 1 << 12)
+    monkeypatch.setattr(tokenising, "CHUNK", 256)
+
+    def peak(rows: int) -> int:
+        task = make_task("classification", [{"text": "a b c " * 4, "label": row % 2} for row in range(rows)])
+        tokenizer = wordpiece()
+        tracemalloc.start()
+        try:
+            assert encode(task.train, task, tokenizer, 64).inputs([rows - 1])["input_ids"].shape == (1, 16)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    few, many = 1_000, 5_000
+    assert peak(many) - peak(few) < 40 * (many - few)
 
 
 # --- real data -------------------------------------------------------------------------------------

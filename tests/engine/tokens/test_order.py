@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.tokens.order import sorted_batches, step_batches
+from engine.tokens.order import BUCKET, sorted_batches, step_batches
 
 LENGTHS = np.clip(np.random.default_rng(0).lognormal(3, 0.6, 5000).astype(int), 3, 128)  # as sentences are
 
@@ -25,6 +25,28 @@ def test_each_example_is_seen_exactly_once(lengths, size, seed):
         sizes = sorted(len(batch) for batch in batches)
         assert len(sizes) == -(-len(lengths) // size)
         assert all(each == size for each in sizes[1:])
+
+
+@given(lengths=st.lists(st.integers(1, 9), max_size=300), size=st.integers(1, 5), seed=st.integers(0, 9))
+def test_batches_are_those_that_are_cut_one_by_one(lengths: list[int], size: int, seed: int) -> None:
+    """The plain form: a list of batches from each bucket, and these in a random order."""
+    of_all, plain = np.array(lengths, int), []
+    generator = np.random.default_rng([seed, 2])
+    drawn = generator.permutation(len(lengths))
+    for start in range(0, len(drawn), BUCKET * size):
+        bucket = drawn[start : start + BUCKET * size]
+        bucket = bucket[np.argsort(of_all[bucket], kind="stable")]
+        plain += [bucket[at : at + size].tolist() for at in range(0, len(bucket), size)]
+    expected = [plain[index] for index in generator.permutation(len(plain))]
+    batches = step_batches(of_all, size, seed, 2)
+    assert [batch.tolist() for batch in batches] == expected
+    assert [batch.tolist() for batch in batches[1::2]] == expected[1::2]
+    assert [batches[np.int64(index)].tolist() for index in range(len(batches))] == expected
+
+
+def test_an_epoch_takes_a_few_bytes_an_example() -> None:
+    batches = step_batches(LENGTHS, 16, 0, 0)
+    assert batches.ids.nbytes + batches.turns.nbytes <= 5 * len(LENGTHS)
 
 
 def test_batches_depend_on_seed_and_epoch_alone():
