@@ -24,5 +24,8 @@ WORDS = FOLDER / "words.npz"
 GLOVE = FOLDER / "glove.bin"
 """Vectors of GloVe's most frequent words, in word2vec's binary form."""
 
+FITS = FOLDER / "fits.json"
+"""What the usual predictor learned of the published figures, and how well it orders them."""
+
 DATASHEET = FOLDER / "README.md"
 """What the tables hold, column by column, and where it comes from."""

@@ -63,7 +63,8 @@ class Costs(RunCosts):
     members: list[MemberCosts]
 
     def seconds(self, pipeline: Pipeline) -> float:
-        """Predicted time of a run of the space: the teachers' signals, the steps, and an evaluation an epoch.
+        """Predicted time of a run of the space: what is ready before it (the teachers' signals, the language model of
+        contextual augmentation), the steps, and an evaluation an epoch.
 
         Of a team the members' signals too, every assistant's training, and autoskd's search and candidates, of
         which there are no more than steps of its second phase.
@@ -75,7 +76,7 @@ class Costs(RunCosts):
             step += max(augmenting - plain, 0.0)
         epochs, team = pipeline.training.epochs or 1, pipeline.team
         training = epochs * (self.steps_per_epoch * step + self.evaluation_seconds)
-        before = self.signal_seconds
+        before = self.signal_seconds + self.language_model_seconds * pipeline.augmentation.trains_first
         if team.members:
             before += sum(member.signal_seconds for member in self.members)
         if team.kind == "assistants":
@@ -118,14 +119,14 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     from engine.base.machine import machine_for  # loads torch
     from engine.evaluation.linear import linear_measures
     from engine.run.costs import measure_costs
-    from engine.run.plan import plan_run
+    from engine.run.plan import plan_run, with_pipeline
     from engine.run.record import score_facts
     from engine.run.teacher import prepare_teacher
 
     machine = machine_for(request.options, reporter)
     how: dict[str, Any] = {"fine_tuning": request.fine_tuning, "precision": machine.precision}
-    plans = {name: plan_run(task, each, request.teacher, student, **how) for name, each in kinds.items()}
-    plan = next(iter(plans.values()))
+    plan = plan_run(task, next(iter(kinds.values())), request.teacher, student, **how)
+    plans = {name: with_pipeline(plan, each) for name, each in kinds.items()}
     if members:  # found before anything is trained
         team = Pipeline(team=AverageTeam(members=members), training=plan.pipeline.training)
         plan = plan_run(task, team, request.teacher, student, **how)

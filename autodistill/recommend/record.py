@@ -53,7 +53,7 @@ class Pick(Record):
     """Lower end of its 80 % interval; None where past datasets are too few to give one."""
     ratio_high: float | None
     seconds: float
-    """Predicted: the teachers' signals, what a team does before the student's training, and this."""
+    """Predicted: the student's training, and what is made ready before it: signals, a language model, a team."""
     contributions: dict[str, float]
     """Component → how much its choice adds to the standing, compared with its alternatives."""
     unseen: list[str]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -43,7 +44,7 @@ class Start:
         """Whether all of its weights are random."""
         return self.config is None
 
-    @property
+    @cached_property
     def positions(self) -> int | None:
         """Tokens that it can read; None where nothing limits them."""
         return 512 if self.config is None else load.position_limit(self.config)

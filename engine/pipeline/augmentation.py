@@ -69,6 +69,11 @@ class Augmentation(Spec):
         """The operators' kinds in their order."""
         return [operator.kind for operator in self.operators]
 
+    @property
+    def trains_first(self) -> bool:
+        """Whether it has a language model that is trained on the texts of the dataset, once."""
+        return any(isinstance(each, Contextual) and each.model == IN_DOMAIN for each in self.operators)
+
 
 def _stack(given: Any) -> Any:
     """`random+mixup`, `random,mixup`, or a list of operators or kinds, as a table."""

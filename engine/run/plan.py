@@ -1,7 +1,7 @@
 """Everything about a run that is settled, and checked, before the first weight is loaded."""
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from transformers import PretrainedConfig
@@ -138,18 +138,37 @@ def plan_run(
     most = most_tokens(whole, own, *(member.start for member in members))
     settled = pipeline.for_task(task, own.from_scratch, most, own.width)
     plan = RunPlan(task, settled, teacher, student, teacher_plan, own, seed, precision, members)
-    problems = check_layers(settled.mapping, plan.student.layers, whole.layers)
-    for start in (*(each.start for each in plan.team), plan.student):
-        mixing = "mixup" in settled.augmentation.kinds and start.role != MEMBERS
-        problems += head_problems(start.config, task.kind, start.role, mixing)
-        problems += unit_problems(start, task)
-        problems += length_problems(start, settled.training.max_length or 0)
-    if problems:
-        raise InputError(list(dict.fromkeys(problems)))
+    _check_fits(plan)
     check_memory("--teacher and --student", sum(map(weights_of, (*(each.start for each in plan.team), plan.student))))
     for start in (*(each.start for each in plan.team), plan.student):
         check_weights(start, task.kind)
     return plan
+
+
+def with_pipeline(plan: RunPlan, pipeline: Pipeline) -> RunPlan:
+    """The plan of another pipeline, of the same team, for the same models, which are not looked at again.
+
+    Raises:
+        InputError: It does not suit them.
+    """
+    settled = pipeline.for_task(plan.task, plan.student.from_scratch, plan.most_tokens, plan.student.width)
+    other = replace(plan, pipeline=settled)
+    _check_fits(other)
+    return other
+
+
+def _check_fits(plan: RunPlan) -> None:
+    """Raises an `InputError` with every reason why its pipeline, models and dataset do not go together."""
+    settled, kind = plan.pipeline, plan.task.kind
+    problems = settled.problems_with(kind)
+    problems += check_layers(settled.mapping, plan.student.layers, plan.teacher.start.layers)
+    for start in (*(each.start for each in plan.team), plan.student):
+        mixing = "mixup" in settled.augmentation.kinds and start.role != MEMBERS
+        problems += head_problems(start.config, kind, start.role, mixing)
+        problems += unit_problems(start, plan.task)
+        problems += length_problems(start, settled.training.max_length or 0)
+    if problems:
+        raise InputError(list(dict.fromkeys(problems)))
 
 
 def weights_of(start: Start) -> int:

@@ -39,10 +39,9 @@ def objective_for(plan: RunPlan, teacher: Teacher, student: PreTrainedModel) -> 
 
 
 def online_data(
-    plan: RunPlan, teacher: Teacher, student: Model, objective: Objective, machine: Machine, whole: Task | None = None
+    plan: RunPlan, teacher: Teacher, student: Model, objective: Objective, machine: Machine
 ) -> TrainingData:
-    """Training examples for student and teacher, and what augments them, with operators that learn from all texts
-    of the `whole` task where the plan's is a sample; the teacher runs along."""
+    """Training examples for student and teacher, and what augments them; the teacher runs along."""
     task, training = plan.task, plan.pipeline.training
     model, tokenizer = student
     length = training.max_length or 0
@@ -50,7 +49,7 @@ def online_data(
     other = seen_by(teacher, examples, tokenizer, task, training)
     signals = OnlineSignals(teacher.model, task.kind, other or examples, objective.needs, machine.accelerator)
     data = TrainingData(examples, accepted_inputs(model), signals, other, objective.aligned)
-    policy = policy_for(plan.pipeline.augmentation, whole or task, machine)
+    policy = policy_for(plan.pipeline.augmentation, task, machine)
     if policy is None:
         return data
     augmenter = Augmenter(

@@ -166,6 +166,7 @@ class RunCosts(Record):
     step_seconds: dict[str, float]  # name of a plan → of one optimiser step, the teacher not counted
     steps_per_epoch: int
     signal_seconds: float  # of the teacher on all training examples, once
+    language_model_seconds: float = 0.0  # to train the one of contextual augmentation, once
     evaluation_seconds: float  # of the student on the first held-out set, once
 
 

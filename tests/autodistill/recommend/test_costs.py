@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from autodistill.recommend.costs import _teacher_warnings, cost_parts
+from autodistill.recommend.costs import Costs, _teacher_warnings, cost_parts
 from autodistill.recommend.space import pipelines
+from engine import Pipeline
 from engine.evaluation.intervals import measure
 from engine.evaluation.linear import linear_measures
 from engine.run.record import score_facts
@@ -21,6 +22,19 @@ def test_what_costs_the_same_is_measured_once() -> None:
     stacks = {tuple(p.augmentation.kinds) for p in space} - {()}
     measured = {part.key for pipeline in space for part in cost_parts(pipeline)}
     assert len(measured) == len(parts) + len(stacks)
+
+
+@pytest.mark.parametrize(("stack", "seconds"), [("contextual+random+mixup", 7.0), ("random+mixup", 0.0), ("none", 0.0)])
+def test_a_run_trains_its_language_model(stack: str, seconds: float) -> None:
+    pipeline = Pipeline.model_validate({"augmentation": stack, "training": {"epochs": 2}})
+    figures = dict.fromkeys(set(Costs.model_fields), 0) | {
+        "teacher_warnings": [],
+        "step_seconds": {part.key: 0.0 for part in cost_parts(pipeline)},
+        "signal_seconds": 4.0,
+        "language_model_seconds": 7.0,
+        "members": [],
+    }
+    assert Costs.model_validate(figures).seconds(pipeline) == 4.0 + seconds
 
 
 @pytest.mark.parametrize(

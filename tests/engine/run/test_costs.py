@@ -9,7 +9,6 @@ import torch
 from transformers import AutoTokenizer
 
 from engine import Pipeline
-from engine.augment import language_model
 from engine.base.cache import kept
 from engine.base.machine import machine_for
 from engine.base.options import FineTuning, RunOptions
@@ -18,7 +17,7 @@ from engine.run.costs import measure_costs
 from engine.run.plan import RunPlan, plan_run
 from engine.run.result import RunCosts
 from engine.run.teacher import Teacher, prepare_teacher
-from tests.toys import ROWS, save_tiny, toy_task
+from tests.toys import ROWS, toy_task
 
 KINDS = {
     "plain": {"training": {"batch_size": 4}},
@@ -55,6 +54,7 @@ def test_every_kind_of_task_and_step_is_measured(tmp_path: Path, name: str) -> N
     assert set(found.step_seconds) == set(KINDS)
     assert all(seconds > 0 for seconds in found.step_seconds.values())
     assert found.signal_seconds > 0
+    assert found.language_model_seconds == 0
     assert found.evaluation_seconds > 0
     assert 0 < found.parameters < found.teacher_parameters
     assert found.latency_ms > 0
@@ -68,23 +68,17 @@ def test_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert list((tmp_path / "here").iterdir()) == []
 
 
-def test_operators_learn_from_all_texts_and_nothing_of_a_sample_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The language model that measuring costs trains is the one that runs find in the cache."""
-    monkeypatch.setattr(language_model, "EXAMPLES", 300)
+def test_the_language_model_is_timed_and_not_trained(tmp_path: Path) -> None:
+    """The run that needs it trains it; a vocabulary, which is that of all texts, is all that is kept."""
     task = toy_task("single", rows=200, held_out=30)
-    save_tiny(tmp_path / "teacher", task)
     machine = machine_for(RunOptions(device="cpu", precision="float32", cache_dir=str(tmp_path / "cache")))
     pipeline = Pipeline.model_validate({"augmentation": "contextual", "training": {"batch_size": 4, "epochs": 1}})
-    plan = plan_run(task, pipeline, str(tmp_path / "teacher"), "layers:1")
+    plan = plan_run(task, pipeline, "scratch:layers=2,hidden=32,heads=2", "layers:1", fine_tuning=FineTuning(epochs=1))
     teacher = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
-    measure_costs({"augmented": plan}, teacher, machine)
+    found = measure_costs({"augmented": plan}, teacher, machine)
+    assert found.language_model_seconds > 0
+    assert not (tmp_path / "cache" / "language_models").exists()
     (vocabulary,) = [path for path in (tmp_path / "cache" / "vocabularies").iterdir() if path.is_dir()]
     assert vocabulary == kept(tmp_path / "cache", "vocabularies", task.fingerprint)
     tokenizer = AutoTokenizer.from_pretrained(vocabulary)
     assert tokenizer.get_vocab() == train_tokenizer(task).get_vocab()
-    model, _ = language_model.in_domain(task, machine)
-    afresh = language_model._trained(task, tokenizer, machine)
-    for name, value in afresh.state_dict().items():
-        torch.testing.assert_close(model.state_dict()[name], value)
