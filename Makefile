@@ -43,6 +43,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/picks.py published
 	$(BIN)/python benchmarks/augmentation.py demo --teacher scratch:layers=4,hidden=256 --seeds 1
 	$(BIN)/python benchmarks/augmentation_speed.py demo --teacher scratch:layers=4,hidden=256
+	$(BIN)/python benchmarks/objectives.py --layers 4 2 --hidden 128 128 --tokens 32 --rounds 5
 	$(BIN)/python benchmarks/teachers.py demo --teacher scratch:layers=4,hidden=256 --rows 300 --out runs/teachers.jsonl
 	$(BIN)/python benchmarks/teams.py demo --teacher scratch:layers=4,hidden=256 --members layers:2 scratch:layers=2,hidden=128 --student layers:2 --seeds 1
 	$(BIN)/python benchmarks/distributions.py demo --teacher scratch:layers=4,hidden=256 --members layers:2 scratch:layers=2,hidden=128 --student layers:2 --count 3

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from engine.augment.head import logits_at
 from engine.augment.passages import CORE, Passage, with_core
 from engine.base.errors import InputError
 from engine.base.machine import Machine
@@ -24,7 +25,9 @@ class MaskedWords:
     """The operator `contextual`: drawn words become whole words, drawn by probability from the model's `top_k` best."""
 
     def __init__(self, spec: Contextual, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, machine: Machine):
-        self.spec, self.tokenizer, self.machine = spec, tokenizer, machine
+        # Of the machine no more than these: the operator may be sent to another process.
+        self.spec, self.tokenizer, self.device = spec, tokenizer, machine.device
+        self.half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(machine.precision)
         self.model = model.eval().requires_grad_(False).to(machine.device)
         self.words = whole_words(tokenizer, model.config.vocab_size)
         self.is_word = torch.tensor([bool(word) for word in self.words], device=machine.device)
@@ -55,12 +58,12 @@ class MaskedWords:
         """For each text the words in place of its masks; fewer where the model reads no further."""
         inputs = self.tokenizer(
             list(texts), truncation=True, max_length=self.limit, padding=True, return_tensors="pt"
-        ).to(self.machine.device)
+        ).to(self.device)
         masks = inputs["input_ids"] == self.tokenizer.mask_token_id
-        with self.machine.accelerator.autocast():
-            logits = self.model(**inputs).logits
+        with torch.autocast(self.device.type, self.half, enabled=self.half is not None):
+            logits = logits_at(masks, self.model, inputs)
         counts = masks.sum(1).tolist()
-        best = logits[masks].float().masked_fill(~self.is_word, -torch.inf).topk(self.best)
+        best = logits.float().masked_fill(~self.is_word, -torch.inf).topk(self.best)
         wanted = [values[:count] for values, count in zip(chances, counts, strict=True)]
         chosen = iter(_drawn(best.values, best.indices, np.concatenate([*wanted, np.zeros(0)])))
         return [[self.words[word] for word in islice(chosen, count)] for count in counts]

@@ -21,6 +21,7 @@ from transformers import (
     get_linear_schedule_with_warmup,
 )
 
+from engine.augment.head import logits_at
 from engine.base.cache import intact, keeping, kept
 from engine.base.errors import InputError
 from engine.base.machine import Machine
@@ -125,6 +126,6 @@ def masked_loss(model: PreTrainedModel, batch: Any, machine: Machine) -> Tensor:
     masked = batch["labels"] != NO_LABEL
     # fp16 would need its loss scaled.
     with machine.accelerator.autocast() if machine.precision == "bf16" else nullcontext():
-        logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-    total = F.cross_entropy(logits[masked].float(), batch["labels"][masked], reduction="sum")
+        logits = logits_at(masked, model, {name: batch[name] for name in ("input_ids", "attention_mask")})
+    total = F.cross_entropy(logits.float(), batch["labels"][masked], reduction="sum")
     return total / masked.sum().clamp(min=1)

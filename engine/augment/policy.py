@@ -44,7 +44,7 @@ class Policy:
     before: tuple[Operator, ...]  # text operators in front of mixup; all of them where there is no mixup
     mixup: Mixup | None = None
     after: tuple[Operator, ...] = ()
-    on_device: bool = False  # whether an operator runs a model, which cannot be shared with other processes
+    on_device: bool = False  # whether an operator needs the training's own process: its GPU, or the file it writes
 
     def __call__(self, rows: Sequence[Row], kind: TaskKind, generator: np.random.Generator) -> AugmentedRows:
         changed = _apply(self.before, rows, kind, generator)
@@ -108,4 +108,5 @@ def policy_for(spec: Augmentation, task: Task, machine: Machine) -> Policy | Non
     ready = [OPERATORS[each.kind](each, task, machine) for each in spec.operators if each.kind != "mixup"]
     at = kinds.index("mixup") if "mixup" in kinds else len(kinds)
     mixup: Any = spec.operators[at] if at < len(kinds) else None
-    return Policy(tuple(ready[:at]), mixup, tuple(ready[at:]), not {"random", "mixup"}.issuperset(kinds))
+    on_device = "back_translation" in kinds or ("contextual" in kinds and machine.device.type != "cpu")
+    return Policy(tuple(ready[:at]), mixup, tuple(ready[at:]), on_device)

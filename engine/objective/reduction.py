@@ -37,13 +37,13 @@ def full_precision(values: Tensor) -> Tensor:
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean over the axis N of what the mask (B, N) lets through; 0 where it lets nothing through.
 
-    Shapes: values (B, N) or (B, N, width). Returns: (B,) or (B, width).
+    Shapes: values (B, N), or (B, N, ...) with further axes. Returns: (B,) or (B, ...).
 
     Example:
         >>> masked_mean(torch.tensor([[1.0, 3.0, 99.0]]), torch.tensor([[True, True, False]]))
         tensor([2.])
     """
-    keep = mask if values.ndim == 2 else mask.unsqueeze(-1)
+    keep = mask.reshape(*mask.shape, *[1] * (values.ndim - 2))
     return values.masked_fill(~keep, 0).sum(1) / keep.sum(1).clamp(min=1)
 
 

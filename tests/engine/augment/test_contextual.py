@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForMaskedLM
 
+from engine.augment import contextual
 from engine.augment.contextual import MaskedWords, whole_words
 from engine.augment.passages import passage_of
 from engine.base.errors import InputError
@@ -109,3 +112,25 @@ def test_only_whole_words_are_filled_in(make: object) -> None:
 
 def test_good_words_are_words() -> None:
     assert set(GOOD) <= set(whole_words(wordpiece(tuple(GOOD) * 50), 300))
+
+
+def test_the_words_are_those_of_the_whole_forward_pass(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = wordpiece()
+    torch.manual_seed(0)
+    model = AutoModelForMaskedLM.from_config(tiny_config(vocabulary=len(tokenizer)))
+    operator = MaskedWords(Contextual(top_k=50), model, tokenizer, machine)
+    passages = [passage_of(" ".join(np.random.default_rng(seed).choice(GOOD, 12))) for seed in range(90)]
+    made = operator(passages, np.random.default_rng(0))
+    monkeypatch.setattr(contextual, "logits_at", lambda places, model, inputs: model(**inputs).logits[places])
+    assert operator(passages, np.random.default_rng(0)) == made
+    assert sum(one != other for one, other in zip(passages, made, strict=True)) > 80
+
+
+def test_another_process_makes_the_same(machine: Machine) -> None:
+    """The operator goes there with nothing of this one: a process that is not forked takes it as bytes."""
+    operator = MaskedWords(
+        Contextual(strength=1.0), model := Favours({"cat": 1.0, "dog": 1.0}), model.tokenizer, machine
+    )
+    passages = [passage_of("a b c d e f g h")]
+    sent = pickle.loads(pickle.dumps(operator))
+    assert sent(passages, np.random.default_rng(0)) == operator(passages, np.random.default_rng(0))

@@ -194,11 +194,13 @@ def test_a_text_whose_words_changed_places_has_the_label_that_the_teacher_gives_
     assert terms["augmented_hard_label"] < 1e-6
 
 
-@pytest.mark.parametrize("name", ["pair", "tagging"])
+@pytest.mark.parametrize(
+    ("name", "policy"), [("pair", "random+mixup"), ("tagging", "random+mixup"), ("pair", "contextual+random+mixup")]
+)
 def test_the_stream_is_the_same_for_any_number_of_workers(
-    prepared: Callable[..., Made], machine: Machine, name: str
+    prepared: Callable[..., Made], machine: Machine, name: str, policy: str
 ) -> None:
-    made = prepared(name, "random+mixup")
+    made = prepared(name, policy)
     streams = [steps(made, machine, workers) for workers in (0, 1, 4)]
     for other in streams[1:]:
         assert len(other) == len(streams[0])
@@ -222,6 +224,15 @@ def test_every_epoch_and_seed_has_a_stream_of_its_own(prepared: Callable[..., Ma
     ]
     assert not torch.equal(shares[0], shares[1])
     assert not torch.equal(shares[0], shares[2])
+
+
+def test_a_language_model_on_a_cpu_works_ahead_in_another_process(
+    prepared: Callable[..., Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.base.machine.cores", lambda: 4)
+    data, _ = prepared("single", "contextual+mixup")
+    assert data.augmenter is not None
+    assert data.augmenter.workers == 1
 
 
 def test_options_say_how_many_workers(machine: Machine) -> None:

@@ -115,6 +115,20 @@ def test_a_share_of_the_words_is_masked_and_no_special_token() -> None:
     assert torch.equal(masking(tokenizer)(texts)["labels"], batch["labels"])
 
 
+def test_it_is_taught_as_by_the_whole_forward_pass(machine: Machine) -> None:
+    tokenizer = wordpiece()
+    torch.manual_seed(0)
+    model = AutoModelForMaskedLM.from_config(tiny_config(vocabulary=len(tokenizer))).eval()
+    batch = masking(tokenizer)([{"input_ids": tokenizer("the quick brown fox jumps")["input_ids"]}] * 8)
+    masked_loss(model, dict(batch), machine).backward()
+    gradients = {name: each.grad.clone() for name, each in model.named_parameters() if each.grad is not None}
+    model.zero_grad()
+    torch.nn.functional.cross_entropy(model(**{k: batch[k] for k in ("input_ids", "attention_mask")}).logits.mT,
+                                      batch["labels"], ignore_index=NO_LABEL).backward()  # fmt: skip
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad, gradients.get(name))
+
+
 def test_a_batch_in_which_nothing_is_masked_teaches_nothing(machine: Machine) -> None:
     tokenizer = wordpiece()
     model = AutoModelForMaskedLM.from_config(tiny_config(vocabulary=len(tokenizer)))

@@ -74,7 +74,7 @@ def test_theorem_losses_are_lower_bounds(kind, information):
     y = rho * x + math.sqrt(1 - rho**2) * noise
     rows, columns = (part.expand(200, SAMPLES, SAMPLES, WIDTH) for part in (x.unsqueeze(2), y.unsqueeze(1)))
     token = torch.ones(200 * SAMPLES**2, 1, dtype=torch.bool)
-    loss = HIDDEN[kind](rows.reshape(-1, 1, WIDTH), columns.reshape(-1, 1, WIDTH), token)
+    loss = HIDDEN[kind](rows.reshape(-1, 1, 1, WIDTH), columns.reshape(-1, 1, 1, WIDTH), token)
     loss = loss.reshape(200, SAMPLES, SAMPLES) * (WIDTH if kind == "mse" else 1)
     joint = loss.diagonal(dim1=1, dim2=2).mean(1)
     bounds = bound_per_sample(-loss, torch.zeros(200, SAMPLES, dtype=torch.float64), alpha=0.0).mean(1)
