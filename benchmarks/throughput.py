@@ -4,7 +4,8 @@ A BERT classifier of 12 layers and width 768 teaches one of 4 layers and width 3
 cross-entropy of the logits at temperature 4, mean squared error of four hidden layers through projections, AdamW. The
 ways are processes that take a few steps each in turn, over and over, so that their ratios hold where the machine's
 speed does not. The `limit` is the student alone, its teacher's answers in memory; `plain` a loop that anybody would
-write. Bf16 is measured where the processor has it.
+write. Bf16 is measured where the processor has it. All have threads that wait as the engine's do
+(`engine.base.threads`), and every step of the engine is one of `distill`.
 
     python benchmarks/throughput.py [--json] [--peers PYTHON] [--torchdistill PYTHON] [--steps 20] [--threads 2]
 
@@ -62,11 +63,7 @@ class Way:
     others: Others = field(default_factory=Others)  # the other ways are ours too, and wait
 
     def start(self, stack: ExitStack) -> None:
-        """Starts the process, to be ended with the `stack`, and waits until it is ready.
-
-        Raises:
-            LeftOutError: It cannot be.
-        """
+        """Starts the process, which ends with the `stack`."""
         self._errors: IO[str] = stack.enter_context(tempfile.TemporaryFile("w+"))  # noqa: SIM115 - the stack closes it
         command = [self.python, str(SCRIPTS / WAYS[self.label][0]), self.label, json.dumps(asdict(self.workload))]
         threads = {"OMP_NUM_THREADS": str(self.workload.threads), "TOKENIZERS_PARALLELISM": "false"}
@@ -74,6 +71,13 @@ class Way:
         self._process = stack.enter_context(
             subprocess.Popen(command, text=True, env=os.environ | threads | {"HF_HUB_OFFLINE": "1"}, **pipes)
         )
+
+    def ready(self) -> None:
+        """Waits until the first step can be taken.
+
+        Raises:
+            LeftOutError: The process ended instead.
+        """
         self._answer()
 
     def steps(self, count: int) -> list[float]:
@@ -107,25 +111,25 @@ def started(given: argparse.Namespace, stack: ExitStack, say: Callable[[str], No
     Raises:
         LeftOutError: One that needs nothing but this repository cannot.
     """
-    steps = given.warmup + given.steps
     shapes = {name: getattr(given, name) for name in ("teacher", "student", "batch", "tokens", "threads", "clock")}
-    workload = Workload(**shapes, steps=steps)
+    workload = Workload(**shapes, steps=given.warmup + given.steps)
     ways = []
     for label, python in interpreters(given).items():
         for precision in WAYS[label][1]:
             if precision == "bf16" and not cpu_has_bf16():
                 say(f"{label} in bf16 is left out: this processor would have to emulate it")
                 continue
-            way = Way(label, replace(workload, precision=precision), python)
-            try:
-                way.start(stack)
-            except LeftOutError as error:
-                if label not in PEERS:
-                    raise
-                say(f"{label} is left out: {error} (in {python}; see --help)")
-                continue
-            say(f"{label}, {precision}: ready")
-            ways.append(way)
+            ways.append(Way(label, replace(workload, precision=precision), python))
+    for way in ways:
+        way.start(stack)
+    for way in list(ways):
+        try:
+            way.ready()
+        except LeftOutError as error:
+            if way.label not in PEERS:
+                raise
+            say(f"{way.label} is left out: {error} (in {way.python}; see --help)")
+            ways.remove(way)
     return ways
 
 
