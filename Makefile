@@ -34,6 +34,8 @@ lint: $(VENV)/installed-test
 	$(BIN)/mypy
 
 bench: $(VENV)/installed
+	$(BIN)/python benchmarks/machine.py
+	$(BIN)/python benchmarks/throughput.py --steps 4 --warmup 1 --rounds 2
 	$(BIN)/python benchmarks/teacher_cache.py
 	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/scaling.py --rows 1000 10000
