@@ -41,6 +41,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/scaling.py --rows 1000 10000
 	$(BIN)/python benchmarks/waiting.py
 	$(BIN)/python benchmarks/cold_start.py demo --teacher scratch:layers=4,hidden=256 --student layers:2 --rows 300
+	$(BIN)/python benchmarks/step_costs.py demo --teacher scratch:layers=4,hidden=256 --student layers:2 --rows 300
 	$(BIN)/python benchmarks/adaptive_picks.py published
 	$(BIN)/python benchmarks/picks.py published
 	$(BIN)/python benchmarks/augmentation.py demo --teacher scratch:layers=4,hidden=256 --seeds 1

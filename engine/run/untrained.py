@@ -54,7 +54,8 @@ def training_seconds(sample: Task, task: Task, machine: Machine) -> float:
     count = len(pieces["input_ids"])
     texts = count * len(task.train) / len(sample.train)
     order = np.argsort([len(ids) for ids in pieces["input_ids"]], kind="stable")
-    batches = [order[start : start + BATCH] for start in np.linspace(0, max(count - BATCH, 0), STEPS, dtype=int)]
+    middles = (np.arange(STEPS) + 0.5) / STEPS * max(count - BATCH, 0)
+    batches = [order[start : start + BATCH] for start in middles.astype(int)]
     optimizer = torch.optim.AdamW(model.to(machine.device).train().parameters())
     collate, names = masking(tokenizer), ("input_ids", "special_tokens_mask")
 
