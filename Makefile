@@ -42,6 +42,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/waiting.py
 	$(BIN)/python benchmarks/cold_start.py demo --teacher scratch:layers=4,hidden=256 --student layers:2 --rows 300
 	$(BIN)/python benchmarks/step_costs.py demo --teacher scratch:layers=4,hidden=256 --student layers:2 --rows 300
+	$(BIN)/python benchmarks/study_throughput.py --students 2 --steps 5 --epochs 1
 	$(BIN)/python benchmarks/adaptive_picks.py published
 	$(BIN)/python benchmarks/picks.py published
 	$(BIN)/python benchmarks/augmentation.py demo --teacher scratch:layers=4,hidden=256 --seeds 1

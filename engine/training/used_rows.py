@@ -68,7 +68,7 @@ def use_rows(student: PreTrainedModel, data: TrainingData, held_out: Encoded) ->
     Nothing changes where they are many or not known yet, as those of augmented texts, or where the model uses its
     embedding for anything else.
     """
-    embedding = student.get_input_embeddings()
+    embedding = _embedding(student)
     if type(embedding) is not nn.Embedding or embedding.max_norm is not None or embedding.sparse or data.augmenter:
         return
     learned = [each for _, each in student.named_parameters(remove_duplicate=False) if each is embedding.weight]
@@ -85,7 +85,7 @@ def use_rows(student: PreTrainedModel, data: TrainingData, held_out: Encoded) ->
 @contextmanager
 def all_rows(student: PreTrainedModel, decay: float) -> Iterator[None]:
     """Gives a student all rows of its embedding, as a training of all would have left them, to be saved."""
-    rows = student.get_input_embeddings()
+    rows = _embedding(student)
     if not isinstance(rows, UsedRows):
         yield
         return
@@ -98,9 +98,16 @@ def all_rows(student: PreTrainedModel, decay: float) -> Iterator[None]:
 
 def restore_rows(student: PreTrainedModel) -> None:
     """Gives a student the embedding back that it had before `use_rows`, with the rows as they were then."""
-    rows = student.get_input_embeddings()
+    rows = _embedding(student)
     if isinstance(rows, UsedRows):
         student.set_input_embeddings(rows.whole)
+
+
+def _embedding(student: PreTrainedModel) -> nn.Module | None:
+    try:
+        return student.get_input_embeddings()
+    except NotImplementedError:  # transformers does not know where this model has it
+        return None
 
 
 def decay(training: Training, steps: int, total: int) -> float:
