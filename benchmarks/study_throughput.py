@@ -2,9 +2,9 @@
 
 The same students are trained alone, each with a cache of its own, and in one cache, in turns. With T the teacher's time
 for the augmented batch of a step, and S the student's for the step, both measured here with everything else in memory,
-k students can gain at most k(T+S)/(T+kS). It is the workload of teacher_cache.py, augmented by word swaps and mixup;
-the students differ in what costs no time, their temperature. Whether they end with the same scores is said, too, and how
-many examples the teacher answered for all but the first.
+k students can gain at most k(T+S)/(T+kS). It is the workload of teacher_cache.py, augmented by word swaps and mixup.
+The students differ in what costs no time, their temperature. Whether they end with the same scores is said, too, and
+how many examples the teacher answered for all but the first.
 
     python benchmarks/study_throughput.py [--json] [--precision bf16] [--student scratch:layers=2,hidden=128]
 """
