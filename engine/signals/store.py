@@ -150,10 +150,11 @@ class SignalReader:
         array = self._arrays[name]
         if not self.store.by_token(name):
             return torch.from_numpy(np.asarray(array[ids]))
-        padded = np.zeros((len(ids), length, array.shape[1]), dtype=array.dtype)
+        padded = np.empty((len(ids), length, array.shape[1]), dtype=array.dtype)
         for row, example in enumerate(ids):
             start, stop = self.store.starts[example : example + 2]
             padded[row, : stop - start] = array[start:stop]
+            padded[row, stop - start :] = 0
         return torch.from_numpy(padded)
 
 

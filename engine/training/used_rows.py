@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from engine.tokens.examples import Encoded
     from engine.training.batches import TrainingData
 
-MOST = 0.5  # share of the rows; of more, too little would be left out
+MOST = 0.75  # share of the rows; of more, too little would be left out
 CHUNK = 1 << 20  # tokens that are looked at together
 
 
