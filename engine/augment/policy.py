@@ -20,7 +20,7 @@ from engine.augment.passages import Passage, Row, passages_of, row_of
 from engine.augment.random import RandomWords
 from engine.augment.synonyms import load_synonyms, synonyms_hash
 from engine.base.files import hash_of
-from engine.base.machine import Machine
+from engine.base.machine import Machine, models_work_ahead
 from engine.data.task import Task, TaskKind
 from engine.models.load import weights_hash
 from engine.pipeline.augmentation import IN_DOMAIN, Augmentation, Mixup
@@ -44,7 +44,7 @@ class Policy:
     before: tuple[Operator, ...]  # text operators in front of mixup; all of them where there is no mixup
     mixup: Mixup | None = None
     after: tuple[Operator, ...] = ()
-    on_device: bool = False  # whether an operator needs the training's own process: its GPU, or the file it writes
+    on_device: bool = False  # whether an operator needs the training's own process: its device, or the file it writes
 
     def __call__(self, rows: Sequence[Row], kind: TaskKind, generator: np.random.Generator) -> AugmentedRows:
         changed = _apply(self.before, rows, kind, generator)
@@ -108,5 +108,5 @@ def policy_for(spec: Augmentation, task: Task, machine: Machine) -> Policy | Non
     ready = [OPERATORS[each.kind](each, task, machine) for each in spec.operators if each.kind != "mixup"]
     at = kinds.index("mixup") if "mixup" in kinds else len(kinds)
     mixup: Any = spec.operators[at] if at < len(kinds) else None
-    on_device = "back_translation" in kinds or ("contextual" in kinds and machine.device.type != "cpu")
+    on_device = "back_translation" in kinds or ("contextual" in kinds and not models_work_ahead(machine))
     return Policy(tuple(ready[:at]), mixup, tuple(ready[at:]), on_device)

@@ -225,6 +225,15 @@ def workers_for(machine: Machine) -> int:
     return min(cores() // local_processes() - 1, most)
 
 
+def models_work_ahead(machine: Machine) -> bool:
+    """Whether a model that augments may run in those processes: on a CPU with a core that training leaves it, or
+    where workers were asked for. Beside as many threads as cores, all of them wait for the one that shares its core."""
+    import torch
+
+    spare = torch.get_num_threads() < cores() // local_processes()
+    return machine.device.type == "cpu" and bool(machine.options.workers or spare)
+
+
 def peak_memory_mb(device: torch.device) -> float:
     """Most memory used so far, in 10^6 bytes: of the GPU, or of this process."""
     import torch

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from engine import distill
+from engine.augment import language_model
 from engine.augment.examples import Augmenter, Tokenisation
-from engine.augment.policy import Policy
+from engine.augment.policy import Policy, policy_for
 from engine.augment.random import RandomWords
 from engine.base.errors import InputError
 from engine.base.machine import Machine, workers_for
@@ -226,13 +227,18 @@ def test_every_epoch_and_seed_has_a_stream_of_its_own(prepared: Callable[..., Ma
     assert not torch.equal(shares[0], shares[2])
 
 
-def test_a_language_model_on_a_cpu_works_ahead_in_another_process(
-    prepared: Callable[..., Made], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("spare", "asked", "workers"), [(1, None, 1), (0, None, 0), (0, 2, 2), (1, 0, 0)])
+def test_a_language_model_on_a_cpu_works_ahead_where_training_leaves_it_a_core(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, spare: int, asked: int | None, workers: int
 ) -> None:
-    monkeypatch.setattr("engine.base.machine.cores", lambda: 4)
-    data, _ = prepared("single", "contextual+mixup")
-    assert data.augmenter is not None
-    assert data.augmenter.workers == 1
+    monkeypatch.setattr("engine.base.machine.cores", lambda: torch.get_num_threads() + spare)
+    monkeypatch.setattr(language_model, "EXAMPLES", 32)
+    machine = replace(machine, options=machine.options.model_copy(update={"workers": asked}))
+    policy = policy_for(
+        load_pipeline({"augmentation": "contextual+mixup"}).augmentation, toy_task("single", 20, 8), machine
+    )
+    assert policy is not None
+    assert (0 if policy.on_device else workers_for(machine)) == workers
 
 
 def test_options_say_how_many_workers(machine: Machine) -> None:
