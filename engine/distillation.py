@@ -195,7 +195,8 @@ def train_student(
         return network, objective_for(plan, teacher, network)
 
     def stage_of(name: str, folder: Path, made: Made, data: TrainingData) -> Stage:
-        return Stage(name, folder, task, *made, data, training, plan.seed, held_out, until_epoch)
+        own = data.owned_by(hash_of(plan.identity, folder.absolute()))
+        return Stage(name, folder, task, *made, own, training, plan.seed, held_out, until_epoch)
 
     with run.stage("signals"):
         student, tokenizer = begin(plan.student, task, plan.seed, machine, teacher.as_model)

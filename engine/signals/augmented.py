@@ -19,6 +19,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from engine.tokens.batch import Batch
 HEADER = struct.Struct("<QI")  # of a record
 BLOCK = 1 << 26  # bytes by which the file grows before the budget is looked at again
 NARROW = (torch.uint8, torch.int16, torch.int32)
+OWNER = "owner"  # of a record: whose training made it
 BESIDE = ("labels", "alignment", "label_alignment")  # tensors of a batch beside its inputs
 
 
@@ -45,7 +47,7 @@ class AugmentedSteps:
     `budget` bytes."""
 
     def __init__(self, folder: Path, budget: int, reporter: Reporter):
-        self.folder, self.budget = folder, budget
+        self.folder, self.budget, self.owner = folder, budget, ""
         self._file = folder / "steps"
         self._ends = [0]  # where each record ends
         self._room = 0  # to which size the file may grow
@@ -61,6 +63,12 @@ class AugmentedSteps:
     def __len__(self) -> int:
         return len(self._ends) - 1
 
+    def of(self, owner: str) -> AugmentedSteps:
+        """The same for one training, which knows its own steps again: where it was killed it counts them once."""
+        own = copy(self)
+        own._ends, own.owner = list(self._ends), owner
+        return own
+
     def read(self, step: int) -> list[Batch]:
         """The augmented batches of a step, with the teacher's view of them; none where they are not kept."""
         self._look(step + 1)
@@ -69,7 +77,7 @@ class AugmentedSteps:
         start, end = self._ends[step : step + 2]
         with suppress(FileNotFoundError), self._file.open("rb") as file:  # it may be cleared away just now
             file.seek(start + HEADER.size)
-            return _unpacked(file.read(end - start - HEADER.size))
+            return _unpacked(file.read(end - start - HEADER.size), self.owner)
         return []
 
     def add(self, step: int, batches: Sequence[Batch]) -> None:
@@ -87,7 +95,7 @@ class AugmentedSteps:
         (step, batches), self._latest = self._latest or (-1, []), None
         if step < len(self):
             return
-        record = _packed(batches)
+        record = _packed(batches, self.owner)
         with disk_errors(self.folder), self._alone():
             self._look(step + 1)  # another process may have been there before
             start, length = self._ends[-1], HEADER.size + len(record)
@@ -134,7 +142,7 @@ class AugmentedSteps:
         return False
 
 
-def _packed(batches: Sequence[Batch]) -> bytes:
+def _packed(batches: Sequence[Batch], owner: str) -> bytes:
     tensors: dict[str, Tensor] = {}
     for number, batch in enumerate(batches):
         parts = {f"inputs.{name}": each for name, each in batch.inputs.items()}
@@ -144,19 +152,19 @@ def _packed(batches: Sequence[Batch]) -> bytes:
             f"{number}.{name}": _narrow(each.cpu()).clone(memory_format=torch.contiguous_format)
             for name, each in parts.items()
         }
-    return save(tensors)
+    return save(tensors | {OWNER: torch.tensor(list(owner.encode()), dtype=torch.uint8)})
 
 
-def _unpacked(record: bytes) -> list[Batch]:
-    tensors = load(record)
-    found = []
+def _unpacked(record: bytes, owner: str) -> list[Batch]:
+    tensors, found = load(record), []
+    kept = bytes(tensors.pop(OWNER).tolist()).decode() != owner
     for number in range(1 + max(int(name.partition(".")[0]) for name in tensors)):
         start = f"{number}."
         parts = {name.removeprefix(start): _wide(each) for name, each in tensors.items() if name.startswith(start)}
         said = Features(parts.pop("logits"), {}, parts.pop("mask"))
         beside: dict[str, Any] = {name: parts.pop(name) for name in BESIDE if name in parts}
         inputs = {name.removeprefix("inputs."): each for name, each in parts.items()}
-        found.append(Batch(inputs, fetched=said, augmented=True, **beside))
+        found.append(Batch(inputs, fetched=said, augmented=True, kept=kept, **beside))
     return found
 
 

@@ -24,7 +24,6 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from engine.models.forward import Features
 from engine.tokens.alignment import alignments
 from engine.tokens.batch import Batch, label_weights, packed
 from engine.tokens.order import step_batches
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from engine.augment.examples import Augmenter
+    from engine.models.forward import Features
     from engine.pipeline.training import Training
     from engine.signals.augmented import AugmentedSteps
     from engine.signals.signals import OnlineSignals, TeacherSignals
@@ -82,6 +82,10 @@ class TrainingData:
             self.augmented.add(step, [batch for batch in said if batch.augmented])
         return said
 
+    def owned_by(self, training: str) -> TrainingData:
+        """The same for one training, which knows again which augmented steps were made for it."""
+        return self if self.augmented is None else replace(self, augmented=self.augmented.of(training))
+
     def settle(self) -> None:
         """Writes what is to be kept and was not written yet."""
         if self.augmented is not None:
@@ -100,11 +104,6 @@ class TrainingData:
         inside = self.student.unit.inside
         team = None if features.team is None else inside(features.team)
         return replace(features, logits=inside(features.logits), team=team)
-
-
-def is_answered(batch: Batch) -> bool:
-    """Whether an augmented batch holds the teacher's view of it already."""
-    return batch.augmented and isinstance(batch.fetched, Features)
 
 
 class StepPlan:
@@ -126,7 +125,8 @@ class StepPlan:
         nothing = dict.fromkeys(totals, math.inf)
         drawn = None if self.data.team is None else self.data.team.draw([*self.position, number])
         epoch = self.position[1]
-        kept = iter(self.data.augmented.read(epoch * len(self) + number) if self.data.augmented else ())
+        known = self.data.augmented
+        kept = iter(() if known is None else known.read(epoch * len(self) + number))
         batches = []
         for start in range(0, len(ids), self.size):
             part = ids[start : start + self.size]
@@ -248,9 +248,9 @@ def examples_in(batches: Sequence[Batch]) -> int:
 
 
 def to_answer(batches: Sequence[Batch]) -> int:
-    """Augmented examples of a step which the teacher has yet to see, those of other processes too."""
+    """Augmented examples of a step about which the teacher is asked for this training, in other processes too."""
     originals = sum(not batch.augmented for batch in batches)
-    asked = sum(batch.augmented and not is_answered(batch) for batch in batches)
+    asked = sum(batch.augmented and not batch.kept for batch in batches)
     return examples_in(batches) * asked // originals
 
 

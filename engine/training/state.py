@@ -38,7 +38,7 @@ class LoopState:
     step_in_epoch: int = 0  # finished optimiser steps of the epoch under way
     step: int = 0  # finished optimiser steps in all
     examples: int = 0  # examples seen, repetitions counted
-    answered: int = 0  # augmented examples that the teacher saw for it; not those that were kept
+    answered: int = 0  # augmented examples about which the teacher was asked for it; not those that were kept
     best_score: float | None = None
     best_epoch: int | None = None
     best_checksum: str = ""  # of the file with the best weights; empty in processes that did not write it

@@ -73,6 +73,14 @@ def test_what_was_added_is_read(kind: str, tmp_path: Path) -> None:
         assert reader.read(2) == []
 
 
+def test_a_training_knows_its_own_steps(tmp_path: Path) -> None:
+    steps = opened(tmp_path).of("mine")
+    steps.add(0, [batch()])
+    steps.flush()
+    known = {owner: opened(tmp_path).of(owner).read(0)[0].kept for owner in ("mine", "another's", "")}
+    assert known == {"mine": False, "another's": True, "": True}
+
+
 def test_logits_of_16_bits_lose_nothing(tmp_path: Path) -> None:
     steps, said = opened(tmp_path), batch()
     said.fetched.logits = said.fetched.logits.bfloat16()
