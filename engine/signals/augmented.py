@@ -156,7 +156,7 @@ def _packed(batches: Sequence[Batch], owner: str) -> bytes:
 
 
 def _unpacked(record: bytes, owner: str) -> list[Batch]:
-    tensors, found = load(record), []
+    tensors, found = dict(sorted(load(record).items())), []  # which come in any order
     kept = bytes(tensors.pop(OWNER).tolist()).decode() != owner
     for number in range(1 + max(int(name.partition(".")[0]) for name in tensors)):
         start = f"{number}."
