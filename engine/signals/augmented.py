@@ -60,7 +60,9 @@ class AugmentedSteps:
             if self._size() > self._ends[-1]:
                 os.truncate(self._file, self._ends[-1])
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """How many steps are kept, from the first one on, as far as this one has looked."""
         return len(self._ends) - 1
 
     def of(self, owner: str) -> AugmentedSteps:
@@ -72,7 +74,7 @@ class AugmentedSteps:
     def read(self, step: int) -> list[Batch]:
         """The augmented batches of a step, with the teacher's view of them; none where they are not kept."""
         self._look(step + 1)
-        if step >= len(self):
+        if step >= self.count:
             return []
         start, end = self._ends[step : step + 2]
         with suppress(FileNotFoundError), self._file.open("rb") as file:  # it may be cleared away just now
@@ -87,19 +89,19 @@ class AugmentedSteps:
         They are written with the next ones or by `flush`: a GPU is at work on them yet.
         """
         self.flush()
-        if step >= len(self):
+        if step >= self.count:
             self._latest = step, list(batches)
 
     def flush(self) -> None:
         """Writes the step that was added last."""
         (step, batches), self._latest = self._latest or (-1, []), None
-        if step < len(self):
+        if step < self.count:
             return
         record = _packed(batches, self.owner)
         with disk_errors(self.folder), self._alone():
             self._look(step + 1)  # another process may have been there before
             start, length = self._ends[-1], HEADER.size + len(record)
-            if step == len(self) and self._has_room(start + length):
+            if step == self.count and self._has_room(start + length):
                 self.folder.mkdir(exist_ok=True)  # it may have been cleared away
                 with self._file.open("ab") as file:
                     file.write(HEADER.pack(len(record), zlib.crc32(record)) + record)
@@ -127,7 +129,7 @@ class AugmentedSteps:
         size = self._size()
         if size < self._ends[-1]:  # it was cleared away
             self._ends = [0]
-        if size == self._ends[-1] or (steps is not None and steps <= len(self)):
+        if size == self._ends[-1] or (steps is not None and steps <= self.count):
             return False
         with self._file.open("rb") as file:
             file.seek(self._ends[-1])

@@ -39,7 +39,7 @@ from engine.training.state import (
     resumed,
     save_checkpoint,
 )
-from engine.training.used_rows import all_rows, decay, restore_rows, use_rows
+from engine.training.used_rows import all_rows, left_by_decay, restore_rows, use_rows
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -185,7 +185,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
         if state.best_score is None or score > state.best_score:
             state.best_score, state.best_epoch, state.best_checksum = score, state.epoch, ""
             if accelerator.is_main_process:
-                _save_best(stage, state, decay(training, state.step, epochs * per_epoch))
+                _save_best(stage, state, left_by_decay(training, state.step, epochs * per_epoch))
 
     if stage.settled(state) and state.epoch < epochs:
         nothing = "nothing can be" if state.best_score == PERFECT else "nothing was"

@@ -110,7 +110,7 @@ def _embedding(student: PreTrainedModel) -> nn.Module | None:
         return None
 
 
-def decay(training: Training, steps: int, total: int) -> float:
+def left_by_decay(training: Training, steps: int, total: int) -> float:
     """What weight decay leaves, after the first `steps` of `total`, of a weight that gets no gradient."""
     rate = training.weight_decay * (training.learning_rate or 0.0)
     return math.prod(1 - rate * schedule(step, total, training.warmup) for step in range(steps))

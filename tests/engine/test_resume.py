@@ -252,8 +252,8 @@ def _content(steps: Path) -> bytes:
     from engine.signals.augmented import AugmentedSteps
 
     kept = AugmentedSteps(steps.parent, 0, SilentReporter())
-    assert len(kept) == 3 * 24
-    batches = [batch for step in range(len(kept)) for batch in kept.read(step)]
+    assert kept.count == 3 * 24
+    batches = [batch for step in range(kept.count) for batch in kept.read(step)]
     tensors = [each for batch in batches for each in (*batch.inputs.values(), batch.labels, batch.fetched.logits)]
     return b"".join(tensor.numpy().tobytes() for tensor in tensors)
 

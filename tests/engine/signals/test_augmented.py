@@ -67,7 +67,7 @@ def test_what_was_added_is_read(kind: str, tmp_path: Path) -> None:
         steps.add(number, batches)
     steps.flush()
     for reader in (steps, opened(tmp_path)):
-        assert len(reader) == 2
+        assert reader.count == 2
         for number, batches in enumerate(added):
             assert_equal(reader.read(number), batches)
         assert reader.read(2) == []
@@ -94,7 +94,7 @@ def test_steps_are_kept_without_a_gap_and_once(tmp_path: Path) -> None:
     for number, added in ((1, batch()), (0, first), (0, batch()), (2, batch())):
         steps.add(number, [added])
     steps.flush()
-    assert len(steps) == 1
+    assert steps.count == 1
     assert_equal(steps.read(0), [first])
 
 
@@ -105,7 +105,7 @@ def test_two_that_add_share_what_either_has_made(tmp_path: Path) -> None:
             steps.add(number, [made[number] if steps is adds else batch()])
             steps.flush()
     for steps in (one, other, opened(tmp_path)):
-        assert len(steps) == 4
+        assert steps.count == 4
         for number in range(4):
             assert_equal(steps.read(number), [made[number]])
 
@@ -128,7 +128,7 @@ def test_a_damaged_record_ends_the_file(harm: str, tmp_path: Path) -> None:
     ear = Ear()
     again = opened(tmp_path, ear=ear)
     left = 2 if harm == "cut" else 1
-    assert len(again) == left
+    assert again.count == left
     told = ["The kept signals were damaged and are made anew."]
     assert ear.messages == (told if harm == "changed" else [])  # what ends too early may be what a kill has left
     for number in range(left, 3):
@@ -142,7 +142,7 @@ def test_nothing_is_kept_beyond_the_budget(tmp_path: Path) -> None:
     steps = opened(tmp_path, budget=1000)
     steps.add(0, [batch()])
     steps.flush()
-    assert len(steps) == 0
+    assert steps.count == 0
     assert steps.read(0) == []
 
 
@@ -152,7 +152,7 @@ def test_what_others_clear_away_is_made_anew(tmp_path: Path) -> None:
     steps.flush()
     rmtree(tmp_path / "signals" / "stream")
     assert steps.read(0) == []
-    assert len(steps) == 0
+    assert steps.count == 0
     again = batch()
     steps.add(0, [again])
     steps.flush()

@@ -17,7 +17,7 @@ from engine.pipeline import MSE, Skip, Training, Weights
 from engine.training import used_rows
 from engine.training.loop import Stage, train
 from engine.training.optimiser import schedule
-from engine.training.used_rows import UsedRows, all_rows, decay, restore_rows, use_rows
+from engine.training.used_rows import UsedRows, all_rows, left_by_decay, restore_rows, use_rows
 from tests.engine.training.stages import Plug, pipeline, stage_for, weights
 from tests.tokenizers import wordpiece
 from tests.toys import ARCHITECTURES, tiny_config
@@ -139,4 +139,4 @@ def test_decay_is_that_of_adamw_without_a_gradient() -> None:
         optimizer.param_groups[0]["lr"] = 2e-3 * schedule(step, 8, TRAINING.warmup)
         weight.grad = torch.zeros_like(weight)
         optimizer.step()
-    assert weight.item() == pytest.approx(decay(TRAINING, 5, 8), rel=1e-12)
+    assert weight.item() == pytest.approx(left_by_decay(TRAINING, 5, 8), rel=1e-12)
