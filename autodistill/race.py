@@ -121,9 +121,9 @@ def _repeated(request: Request, recommendation: Recommendation, task: Task) -> R
     """The request with what it leaves open as the recommendation has it."""
     asked = request.fine_tuning.model_dump(exclude_defaults=True)
     options = request.options
-    if options.precision == "auto":
-        options = options.model_copy(update={"precision": recommendation.precision})
-    known = {"task": task, "teacher": recommendation.teacher, "options": options}
+    precision = recommendation.precision if options.precision == "auto" else options.precision
+    rounding = {"precision": precision, "int8_teacher": options.int8_teacher or recommendation.int8_teacher}
+    known = {"task": task, "teacher": recommendation.teacher, "options": options.model_copy(update=rounding)}
     return request.model_copy(update={**known, "fine_tuning": recommendation.fine_tuning.model_copy(update=asked)})
 
 

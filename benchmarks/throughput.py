@@ -4,8 +4,8 @@ A BERT classifier of 12 layers and width 768 teaches one of 4 layers and width 3
 cross-entropy of the logits at temperature 4, mean squared error of four hidden layers through projections, AdamW. The
 ways are processes that take a few steps each in turn, over and over, so that their ratios hold where the machine's
 speed does not. The `limit` is the student alone, its teacher's answers in memory; `plain` a loop that anybody would
-write. Bf16 is measured where the processor has it. All have threads that wait as the engine's do
-(`engine.base.threads`), and every step of the engine is one of `distill`.
+write; `engine_int8` is `engine_online` with `--int8-teacher`. Bf16 is measured where the processor has it. All have
+threads that wait as the engine's do (`engine.base.threads`), and every step of the engine is one of `distill`.
 
     python benchmarks/throughput.py [--json] [--peers PYTHON] [--torchdistill PYTHON] [--steps 20] [--threads 2]
 
@@ -38,6 +38,7 @@ BOTH, ONLY_FULL = ("float32", "bf16"), ("float32",)
 WAYS = {
     "engine_cached": ("ours.py", BOTH),
     "engine_online": ("ours.py", BOTH),
+    "engine_int8": ("ours.py", BOTH),
     "plain": ("loops.py", ONLY_FULL),
     "limit": ("loops.py", BOTH),
     "textbrewer": ("with_textbrewer.py", ONLY_FULL),

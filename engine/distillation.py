@@ -91,7 +91,7 @@ def distill(
     task = identified(data) if isinstance(data, Task) else load_task(data, **columns)
     for note in task.notes:
         machine.reporter.message(note)
-    plan = plan_run(task, chosen, teacher, student, seed=seed, fine_tuning=fine_tuning, precision=machine.precision)
+    plan = plan_run(task, chosen, teacher, student, seed=seed, fine_tuning=fine_tuning, precision=machine.rounding)
     check_batch(plan.pipeline, machine.accelerator.num_processes)
     with machine.accelerator.main_process_first():  # one empties the folder, where that was asked for
         folder = RunFolder(out, plan.identity, options.overwrite)
@@ -245,7 +245,7 @@ def _student_alone(run: Run) -> Measures:
     task, teacher, training = plan.task, plan.teacher, plan.pipeline.training
     start = begin(plan.student, task, plan.seed, machine, teacher.begin(task, machine))
     models = (plan.student.identity, teacher.start.identity, teacher.fine_tune, teacher.fine_tuning.seed)
-    key = hash_of(task.fingerprint, *models, training.model_dump_json(), plan.seed, plan.precision)
+    key = hash_of(task.fingerprint, *models, training.model_dump_json(), plan.seed, machine.precision)
     measures = gold_scores("student alone", start, task, training, plan.seed, key, machine)
     machine.reporter.message(f"student alone: {in_words(measures)}")
     return measures

@@ -35,7 +35,8 @@ DEPTH = "layers:2"  # of the demo's student: a third of its pretrained teacher
 LONGEST = 80
 """Bytes of a word in the name of a folder, of which a file system takes 255."""
 QUESTION = (
-    *("columns.", "teacher", "students", "members", "fine_tuning.", "options.precision"),
+    *("columns.", "teacher", "students", "members", "fine_tuning."),
+    *("options.precision", "options.int8_teacher"),
     *("limits.", "description", "predictor", "meta_data", "vectors"),
 )
 """Fields of a request, and tables of fields, that a recommendation answers; the others are of a run."""
@@ -237,8 +238,9 @@ def _number(text: str) -> float:
 def default_folder(request: Request, source: str) -> Path:
     """`runs/<dataset>-<pipeline, as it was called>-<hash>`: the same command comes back to it, another does not."""
     given = [part.model_dump(exclude_defaults=True) for part in (request.columns, request.fine_tuning)]
-    models, precision = (request.teacher, *request.students), request.options.precision
-    identity = [request.data, request.pipeline.key, models, request.seed, *given, precision]
+    models, options = (request.teacher, *request.students), request.options
+    rounding = options.precision, options.int8_teacher
+    identity = [request.data, request.pipeline.key, models, request.seed, *given, rounding]
     digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
     return Path("runs", "-".join([folder_word(request.data), folder_word(source), digest]))
 

@@ -124,7 +124,7 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     from engine.run.teacher import prepare_teacher
 
     machine = machine_for(request.options, reporter)
-    how: dict[str, Any] = {"fine_tuning": request.fine_tuning, "precision": machine.precision}
+    how: dict[str, Any] = {"fine_tuning": request.fine_tuning, "precision": machine.rounding}
     plan = plan_run(task, next(iter(kinds.values())), request.teacher, student, **how)
     plans = {name: with_pipeline(plan, each) for name, each in kinds.items()}
     if members:  # found before anything is trained
@@ -209,7 +209,13 @@ def _identity(request: Request, student: str, kinds: Sequence[str]) -> str:
     """Hash of everything that the costs depend on."""
     options, models = request.options, {"teacher": [request.teacher], "student": [student], "members": request.members}
     known = [[_model_identity(name, role) for name in names] for role, names in models.items()]
-    machine = (options.device, options.precision, os.cpu_count(), os.environ.get("OMP_NUM_THREADS"))
+    machine = (
+        options.device,
+        options.precision,
+        options.int8_teacher,
+        os.cpu_count(),
+        os.environ.get("OMP_NUM_THREADS"),
+    )
     return hash_of(request.task.fingerprint, *known, kinds, request.fine_tuning.model_dump_json(), *machine)
 
 

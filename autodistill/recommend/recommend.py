@@ -143,7 +143,7 @@ def _record(
         teacher=request.teacher,
         **of_the_teacher,
         fine_tuning=request.fine_tuning,
-        precision=request.options.precision,
+        **request.options.model_dump(include={"precision", "int8_teacher"}),
         training=request.pipeline.training,
         limits=request.limits,
         description=request.description,

@@ -103,6 +103,7 @@ class Recommendation(Record):
     """How the teacher was fine-tuned; with `precision` what a run must repeat, or it would train another teacher."""
     precision: Precision = "auto"
     """As it was asked for."""
+    int8_teacher: bool = False
     training: Training = Training()
     """What was set of the training of all pipelines. Records of before do not know this and the next three."""
     limits: Limits = Limits()
@@ -158,7 +159,10 @@ class Recommendation(Record):
         """What it answers; data and models by their names."""
         same = ("data", "columns", "teacher", "fine_tuning", "limits", "description", "predictor", "vectors")
         names = {role: tuple(each.name for each in getattr(self, role)) for role in ("students", "members")}
-        more = {"meta_data": tuple(self.meta_data), "options": {"precision": self.precision}}
+        more = {
+            "meta_data": tuple(self.meta_data),
+            "options": {"precision": self.precision, "int8_teacher": self.int8_teacher},
+        }
         return Request.model_validate({**{name: getattr(self, name) for name in same}, **names, **more})
 
     def chosen(self, pick: int | None, top: int | None) -> list[Pick]:

@@ -1,4 +1,5 @@
-"""`engine_cached` and `engine_online`: the engine as a user calls it, whole, its teacher's signals kept or not."""
+"""`engine_cached`, `engine_online` and `engine_int8`: the engine as a user calls it, whole, its teacher's signals kept,
+not kept, and not kept with a teacher that answers in 8-bit integers."""
 
 from __future__ import annotations
 
@@ -68,7 +69,7 @@ def main() -> None:
     """Takes steps when it is asked to."""
     way, workload = asked()
     torch.manual_seed(0)
-    signals = "online" if way == "engine_online" else "auto"
+    signals = "auto" if way == "engine_cached" else "online"
     training = Training(epochs=1, batch_size=workload.batch, max_length=workload.tokens, learning_rate=RATE)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -84,7 +85,8 @@ def main() -> None:
             fine_tuning=FineTuning(when="never"),
             # No checkpoint falls into a step: while the others take their turns, each would be overdue.
             options=RunOptions(device="cpu", signals=signals, precision=workload.precision,
-                               cache_dir=str(folder / "cache"), checkpoint_seconds=1e9),
+                               int8_teacher=way == "engine_int8", cache_dir=str(folder / "cache"),
+                               checkpoint_seconds=1e9),
             reporter=InTurns(workload),
         )  # fmt: skip
 

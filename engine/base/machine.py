@@ -67,6 +67,11 @@ class Machine:
         """`bf16`, `fp16` or `float32`."""
         return {"no": "float32"}.get(self.accelerator.mixed_precision, self.accelerator.mixed_precision)
 
+    @property
+    def rounding(self) -> str:
+        """The precision, and the teacher's answers' where it is another: all of it that decides a result."""
+        return f"{self.precision}, teacher int8" if self.options.int8_teacher else self.precision
+
     @contextmanager
     def alone(self, path: Path) -> Iterator[None]:
         """Holds a lock beside `path` in the main process, so that no other run makes the same thing."""
@@ -167,7 +172,7 @@ def machine_for(options: RunOptions, reporter: Reporter | None = None) -> Machin
     """The machine of this process, with the device and in the precision that `options` ask for.
 
     Raises:
-        InputError: There is no CUDA device, or the device has no such precision.
+        InputError: There is no CUDA device, or the device does not compute in what is asked for.
     """
     import torch
     from accelerate import Accelerator, InitProcessGroupKwargs
@@ -177,6 +182,9 @@ def machine_for(options: RunOptions, reporter: Reporter | None = None) -> Machin
     on_gpu = torch.cuda.is_available() and options.device != "cpu"
     if options.device == "cuda" and not on_gpu:
         raise InputError.of("--device", "this machine has no CUDA device", "cuda", ("auto", "cpu"), "cpu")
+    if options.int8_teacher and on_gpu:
+        what = "8-bit integers are for CPUs; a GPU is faster in its 16 bits"
+        raise InputError.of("--int8-teacher", what, suggestion="Leave it out, or add --device cpu.")
     precision = choose_precision(options.precision, torch.device("cuda" if on_gpu else "cpu"))
     share_threads()
     # The main process may fine-tune a teacher for hours while the others wait.

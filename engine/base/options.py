@@ -117,6 +117,10 @@ class RunOptions(Described):
     """`auto`: what the hardware computes fastest.
 
     bf16 where it is in hardware, fp16 on older GPUs, otherwise float32."""
+    int8_teacher: bool = False
+    """The teacher answers in 8-bit integers: faster on a CPU, not quite the same.
+
+    Only what it says of training examples; it is fine-tuned and scored as without."""
     workers: Annotated[int, Field(ge=0)] | None = None
     """Processes that augment texts. Default: as suits the machine.
 

@@ -12,6 +12,7 @@ from engine.base.files import hash_of
 from engine.base.machine import Machine, workers_for
 from engine.data.task import Task
 from engine.models.forward import TeacherNeeds, accepted_inputs
+from engine.models.int8 import in_int8
 from engine.models.load import depth_and_width, position_limit
 from engine.models.start import Model
 from engine.objective.equation import Objective
@@ -38,6 +39,11 @@ def objective_for(plan: RunPlan, teacher: Teacher, student: PreTrainedModel) -> 
     return Objective(plan.pipeline, plan.task.kind, **sizes)
 
 
+def answering(teacher: Teacher, machine: Machine) -> PreTrainedModel:
+    """The network that answers training examples: the teacher's own, or what 8-bit integers make of it."""
+    return in_int8(teacher.model) if machine.options.int8_teacher else teacher.model
+
+
 def online_data(
     plan: RunPlan, teacher: Teacher, student: Model, objective: Objective, machine: Machine
 ) -> TrainingData:
@@ -47,7 +53,9 @@ def online_data(
     length = training.max_length or 0
     examples = encode(task.train, task, tokenizer, length, training.window_overlap)
     other = seen_by(teacher, examples, tokenizer, task, training)
-    signals = OnlineSignals(teacher.model, task.kind, other or examples, objective.needs, machine.accelerator)
+    signals = OnlineSignals(
+        answering(teacher, machine), task.kind, other or examples, objective.needs, machine.accelerator
+    )
     data = TrainingData(examples, accepted_inputs(model), signals, other, objective.aligned)
     policy = policy_for(plan.pipeline.augmentation, task, machine)
     if policy is None:
@@ -85,7 +93,7 @@ def _kept_steps(
         return None
     tokens = hash_of(rules(tokenizer), data.student.tokens.values.tobytes(), data.student.lengths.tobytes())
     stream = training.max_length, training.batch_size, training.gradient_accumulation, plan.seed
-    models = sorted(data.accepted), data.aligned, machine.precision, machine.device.type
+    models = sorted(data.accepted), data.aligned, machine.rounding, machine.device.type
     processes = machine.accelerator.process_index, machine.accelerator.num_processes
     policy = policy_hash(plan.pipeline.augmentation)
     folder = kept(options.cache, "signals", "augmented", teacher.key, policy, tokens, stream, models, processes)
@@ -111,7 +119,7 @@ def cached_signals(online: OnlineSignals, teacher: Teacher, run: Run, always: bo
     """A teacher's signals from the cache where they fit the budget, or `always`; what is missing is computed now."""
     plan, machine = run.plan, run.machine
     length, tokens = plan.pipeline.training.max_length, online.encoded.tokens.values.data
-    folder = kept(machine.options.cache, "signals", teacher.key, length, tokens)
+    folder = kept(machine.options.cache, "signals", teacher.key, machine.rounding, length, tokens)
     _, width = depth_and_width(teacher.model.config)
     store = SignalStore(folder, online.encoded.lengths, plan.task.outputs, plan.task.token_level, width)
     if always or machine.options.signals != "online":

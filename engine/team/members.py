@@ -19,7 +19,7 @@ from engine.pipeline.training import Training, Weights
 from engine.run.fine_tuning import fine_tune
 from engine.run.folder import Run
 from engine.run.plan import TeacherPlan
-from engine.run.prepare import LOGITS, cached_signals, seen_by
+from engine.run.prepare import LOGITS, answering, cached_signals, seen_by
 from engine.run.result import Member
 from engine.run.teacher import Teacher, kept_teacher, prepare_teacher, training_of
 from engine.signals.signals import OnlineSignals
@@ -79,7 +79,7 @@ def _signals(run: Run, ready: Teacher, examples: Encoded, student: Model, traini
     """What a member says of a student's training examples."""
     task = run.plan.task
     other = seen_by(ready, examples, student[1], task, training)
-    online = OnlineSignals(ready.model, task.kind, other or examples, LOGITS, run.machine.accelerator)
+    online = OnlineSignals(answering(ready, run.machine), task.kind, other or examples, LOGITS, run.machine.accelerator)
     return MemberSignals(cached_signals(online, ready, run, always=True), other)
 
 
@@ -102,7 +102,7 @@ def _assistant(run: Run, own: TeacherPlan, before: Teacher, name: str) -> Teache
     task, pipeline, training = plan.task, plan.pipeline, training_of(own, plan.pipeline.training)
     weights = Weights(prediction=pipeline.weights.prediction, hard_label=pipeline.weights.hard_label)
     how = [part.model_dump_json() for part in (weights, training, pipeline.prediction_for(task.kind))]
-    key = hash_of(before.key, own.start.identity, own.training, *how)
+    key = hash_of(before.key, own.start.identity, own.training, machine.rounding, *how)
 
     def learn(model: Model, work: Path) -> Measures:
         objective = outputs_only(task.kind, pipeline.prediction, weights)

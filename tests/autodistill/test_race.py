@@ -101,8 +101,9 @@ def test_picks_are_stopped_before_the_end_and_never_at_once(count: int, epochs: 
 
 
 def test_what_a_request_leaves_open_is_as_the_recommendation_has_it(task: Task) -> None:
-    made = a_recommendation().model_copy(update={"fine_tuning": TUNING, "precision": "float32"})
+    made = a_recommendation().model_copy(update={"fine_tuning": TUNING, "precision": "float32", "int8_teacher": True})
     repeated = _repeated(Request(), made, task)
+    assert repeated.options.int8_teacher
     assert (repeated.teacher, repeated.fine_tuning, repeated.options.precision) == ("big", TUNING, "float32")
     asked = Request(fine_tuning=FineTuning(seed=3), options=RunOptions(precision="bf16"))
     repeated = _repeated(asked, made, task)

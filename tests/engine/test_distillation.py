@@ -289,6 +289,23 @@ def test_bf16_on_the_cpu(finished: Callable[[str], Finished], warm: RunOptions, 
     assert len(load_predictor(tmp_path / "out", RunOptions(device="cpu"))([{"text": "great"}])) == 1
 
 
+@pytest.mark.parametrize("name", ["pair", "tagging"])
+def test_a_teacher_in_8_bit_integers(
+    name: str, finished: Callable[[str], Finished], warm: RunOptions, tmp_path: Path, ear
+) -> None:
+    """It says something else of the training examples; what it is, and how good, stays as it was."""
+    run = finished(name)
+    result = again(run, warm.model_copy(update={"int8_teacher": True}), tmp_path / "out", ear)
+    assert result.precision == "float32, teacher int8"
+    assert result.identity != run.result.identity
+    assert ear.worked.keys() == {"teacher signals", "student"}
+    assert (result.teacher_score, result.teacher_size_mb) == (run.result.teacher_score, run.result.teacher_size_mb)
+    losses = [each.history[0]["loss"]["prediction"] for each in (run.result, result)]
+    assert losses[0] != losses[1]
+    assert losses == pytest.approx([losses[0]] * 2, rel=0.05)
+    assert result.student_score > LEARNED[name]
+
+
 def test_a_test_set_reports_what_validation_selected(options: RunOptions, tmp_path: Path) -> None:
     """Whatever its labels are, they change no weight and no epoch; the ratio is of it alone."""
     task = toy_task("pair", rows=24, held_out=8)

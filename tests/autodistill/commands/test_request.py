@@ -84,6 +84,7 @@ def test_the_same_command_comes_back_to_its_folder() -> None:
         {"max_train": 10},
         {"teacher_epochs": 5},
         {"precision": "float32"},
+        {"int8_teacher": True},
         {"data": "data/other.csv"},
     ],
     ids=str,

@@ -45,6 +45,18 @@ def test_fp16_needs_a_gpu() -> None:
         machine_for(RunOptions(device="cpu", precision="fp16"))
 
 
+def test_all_that_rounds_has_a_name(options: RunOptions) -> None:
+    machine = machine_for(options.model_copy(update={"precision": "float32", "device": "cpu"}))
+    eight = machine_for(options.model_copy(update={"precision": "float32", "device": "cpu", "int8_teacher": True}))
+    assert (machine.rounding, eight.rounding, eight.precision) == ("float32", "float32, teacher int8", "float32")
+
+
+@pytest.mark.gpu
+def test_8_bit_integers_are_for_cpus(options: RunOptions) -> None:
+    with pytest.raises(InputError, match="--int8-teacher: 8-bit integers are for CPUs"):
+        machine_for(options.model_copy(update={"device": "cuda", "int8_teacher": True}))
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_a_gpu_that_is_not_there() -> None:
     with pytest.raises(InputError, match="--device: this machine has no CUDA device"):

@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from autodistill.datasets import bilstm
 from engine import distillation
-from engine.base.options import FineTuning
+from engine.base.machine import Machine
+from engine.base.options import FineTuning, RunOptions
+from engine.base.progress import SilentReporter
 from engine.data.task import Task
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.training import Training
@@ -59,9 +62,9 @@ def plan_of(task: Task, tuning: FineTuning = TUNING) -> RunPlan:
     return plan_run(task, pipeline, "scratch:layers=2,hidden=16", "scratch:layers=1,hidden=16", fine_tuning=tuning)
 
 
-def machine(precision: str = "float32") -> Any:
-    silent = SimpleNamespace(message=lambda _: None)
-    return SimpleNamespace(precision=precision, options=SimpleNamespace(cache="cache"), reporter=silent)
+def machine(precision: str = "float32", int8_teacher: bool = False) -> Machine:
+    accelerator: Any = SimpleNamespace(mixed_precision=precision, is_main_process=True, device=torch.device("cpu"))
+    return Machine(accelerator, RunOptions(cache_dir="cache", int8_teacher=int8_teacher), SilentReporter())
 
 
 def assert_each_makes_another(made: Callable[..., Any], usual: Mapping[str, Any], others: Mapping[str, Any]) -> None:
@@ -110,21 +113,23 @@ def test_a_teacher(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_assistant(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(members, "kept_teacher", lambda key, *_, **__: found(key))
 
-    def made(before: str, identity: str, tuning: FineTuning, parts: Mapping[str, Any], reading: Training) -> Any:
+    def made(
+        before: str, identity: str, tuning: FineTuning, parts: Mapping[str, Any], reading: Training, int8: bool
+    ) -> Any:
         plan = plan_of(task)
         pipeline = Pipeline.model_validate({"training": reading.model_dump(), **parts})
-        run = SimpleNamespace(plan=replace(plan, pipeline=pipeline), machine=machine())
+        run = SimpleNamespace(plan=replace(plan, pipeline=pipeline), machine=machine(int8_teacher=int8))
         own = replace(plan.teacher, start=replace(plan.teacher.start, identity=identity), fine_tuning=tuning)
         return key_of(lambda: members._assistant(run, own, SimpleNamespace(key=before), "b"))  # type: ignore[arg-type]
 
-    usual = {"before": "t", "identity": "m", "tuning": TUNING, "parts": {}, "reading": TRAINING}
+    usual = {"before": "t", "identity": "m", "tuning": TUNING, "parts": {}, "reading": TRAINING, "int8": False}
     parts = {
         "loss": {"prediction": {"kind": "kl"}},
         "temperature": {"prediction": {"kind": "kl", "temperature": 3.0}},
         "prediction": {"weights": {"prediction": 0.5}},
         "labels": {"weights": {"hard_label": 0.5}},
     }
-    others = {"before": "u", "identity": "n", **changed(TUNING)}
+    others = {"before": "u", "identity": "n", "int8": True, **changed(TUNING)}
     others |= {f"parts:{name}": part for name, part in parts.items()}
     others |= {"reading:length": TRAINING.model_copy(update={"max_length": 40})}
     assert_each_makes_another(made, usual, others)
@@ -133,17 +138,18 @@ def test_an_assistant(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepare, "kept", found)
 
-    def made(key: str, length: int, tokens: list[int]) -> Any:
+    def made(key: str, length: int, tokens: list[int], precision: str, int8: bool) -> Any:
         training = SimpleNamespace(max_length=length)
         plan = SimpleNamespace(pipeline=SimpleNamespace(training=training))
-        run: Any = SimpleNamespace(plan=plan, machine=machine())
+        run: Any = SimpleNamespace(plan=plan, machine=machine(precision, int8))
         values = SimpleNamespace(values=np.array(tokens))
         online: Any = SimpleNamespace(encoded=SimpleNamespace(tokens=values))
         own: Any = SimpleNamespace(key=key)
         return key_of(lambda: prepare.cached_signals(online, own, run))
 
-    usual = {"key": "t", "length": 32, "tokens": [1, 2]}
-    assert_each_makes_another(made, usual, {"key": "u", "length": 40, "tokens": [2, 1]})
+    usual = {"key": "t", "length": 32, "tokens": [1, 2], "precision": "float32", "int8": False}
+    others = {"key": "u", "length": 40, "tokens": [2, 1], "precision": "bf16", "int8": True}
+    assert_each_makes_another(made, usual, others)
 
 
 def test_a_student_alone(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,9 +167,8 @@ def test_a_student_alone(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
             teacher=replace(plan.teacher, start=start, fine_tune=tune),
             pipeline=plan.pipeline.model_copy(update={"training": reading}),
             seed=seed,
-            precision=how,
         )
-        run: Any = SimpleNamespace(plan=plan, machine=machine())
+        run: Any = SimpleNamespace(plan=plan, machine=machine(how))
         return key_of(lambda: distillation._student_alone(run))
 
     usual = {"student": "s", "big": "t", "tune": True, "tuned": 0, "reading": TRAINING, "seed": 0, "data": "d"}
