@@ -14,14 +14,14 @@ import pytest
 from autodistill.api import AutoDistiller
 from autodistill.evaluation.importance import FEWEST_RUNS, Importance, components_of, importance, of_models
 from autodistill.history.read import read_runs
+from autodistill.history.store import Store
 from autodistill.history.table import flat
 from autodistill.recommend.space import pipelines
 from engine.base.errors import InputError
 from engine.base.progress import SilentReporter
 from tests.autodistill.made_up import everywhere_the_same, made_up
 from tests.command_line import Answer
-
-ALPHA = {"intermediate": "mi_alpha", "intermediate.alpha": 0.5}
+from tests.records import made_record
 
 
 def runs(rows: Sequence[dict[str, Any]], dataset: str = "one") -> pd.DataFrame:
@@ -247,6 +247,17 @@ def test_from_the_command_line(table: str, tmp_path: Path) -> None:
     drawn = [f"{name}.{form}" for name in ("importance", "interactions") for form in ("png", "svg")]
     assert sorted(file.name for file in (tmp_path / "figures").iterdir()) == drawn
     assert all(f"figure: {tmp_path / 'figures' / name}" in words for name in drawn)
+
+
+def test_runs_that_failed_are_left_out_and_counted(table: str, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "s.db"))
+    for identity, status in (("a", "failed"), ("b", "failed"), ("c", "pruned")):
+        store.add_run(made_record(identity, status=status), tmp_path)
+    distiller = AutoDistiller(meta_data=[table, "store"], store=str(tmp_path / "s.db"))
+    found = distiller.importance(["mapping", "intermediate"], student="small")
+    assert found.runs == 108
+    assert found.notes == ["2 runs left out that failed", "1 run left out that stopped early"]
+    assert set(found.single) == {"mapping", "intermediate"}
 
 
 def test_one_component_has_no_pairs(table: str, tmp_path: Path) -> None:
