@@ -95,6 +95,16 @@ command(
     resume=RESUME,
 )
 command(
+    "importance",
+    "importance",
+    "Says which components decide how good a student gets: shares of the variance of past scores.",
+    *("meta_data", "teacher", "students", "components", "figures", "store"),
+    meta_data=replace(OPTIONS["meta_data"], panel=None),
+    teacher=replace(OPTIONS["teacher"], help="Past runs of this teacher alone.", panel=None),
+    students=replace(OPTIONS["students"], help="Past runs of this student alone. Repeatable.", panel=None),
+    store=replace(OPTIONS["store"], panel=None),
+)
+command(
     "predict",
     "predict",
     "Answers texts: typed, from a file, or from standard input, one a line.",

@@ -1,10 +1,11 @@
-"""`AutoDistiller`: recommend, run, evaluate. The command line offers the same with the same words."""
+"""`AutoDistiller`: recommend, run, evaluate, importance. The command line offers the same with the same words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autodistill.evaluation.importance import Importance, importance, of_models
 from autodistill.evaluation.leave_one_out import HeldOut
 from autodistill.evaluation.report import Evaluation, evaluate
 from autodistill.history.store import Store
@@ -152,6 +153,22 @@ class AutoDistiller:
             check_predictor(name)
         return evaluation_of(self._request(), self.reporter, compared)[0]
 
+    def importance(
+        self, components: Sequence[str] = (), *, teacher: str = "", student: str | Sequence[str] = ()
+    ) -> Importance:
+        """Divides the variance of past runs' scores among what was chosen (functional ANOVA).
+
+        Args:
+            components: Those that are asked about, such as `intermediate.alpha`, the others averaged out. Default: all.
+            teacher: Runs of this one alone.
+            student: Runs of this one, or of these, alone.
+
+        Raises:
+            InputError: No run has one of these, or there are too few runs of every dataset.
+        """
+        students = (student,) if isinstance(student, str) and student else tuple(student)
+        return importance_of(self._request(teacher=teacher, students=students), self.reporter, components)
+
 
 def evaluation_of(
     request: Request, reporter: Reporter, compared: Sequence[str] = tuple(PREDICTORS)
@@ -161,3 +178,11 @@ def evaluation_of(
     table, notes = load_knowledge(*sources, reporter)
     name, cache = " and ".join(request.meta_data), request.options.cache
     return evaluate(table, name, reporter, request.predictor, cache, compared, notes)
+
+
+def importance_of(request: Request, reporter: Reporter, components: Sequence[str] = ()) -> Importance:
+    """What decides the scores of the past runs that are asked for."""
+    sources = request.meta_data, Store(request.store), request.vectors, request.options
+    table, notes = load_knowledge(*sources, reporter)
+    runs = of_models(table.runs, request.teacher, request.students)
+    return importance(runs, " and ".join(request.meta_data), reporter, components, notes)

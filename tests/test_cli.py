@@ -18,7 +18,18 @@ from engine.pipeline.read import load_pipeline
 from tests.command_line import MODELS, Answer, assert_one_clear_message, write
 from tests.conftest import ROOT
 
-COMMANDS = ("run", "recommend", "evaluate", "predict", "augment", "validate", "components", "show", "doctor")
+COMMANDS = (
+    "run",
+    "recommend",
+    "evaluate",
+    "importance",
+    "predict",
+    "augment",
+    "validate",
+    "components",
+    "show",
+    "doctor",
+)
 
 
 @pytest.fixture(name="reviews")

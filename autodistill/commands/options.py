@@ -145,6 +145,11 @@ OPTIONS |= {
         str, "Operators in their order, such as random+mixup.", MODELS, names=("--augment", "--policy"), default=...
     ),
     "pareto": Option(bool, "Show quality against time.", ADVICE, default=False),
+    "components": Option(
+        list[str] | None,
+        "Ask about this one, such as intermediate.alpha. Repeatable. Default: all.",
+        names=("--component",),
+    ),
     "figures": Option(Path | None, "Folder to draw the figures in."),
     "model": Option(str, "Folder of a run, or any fine-tuned model.", metavar="MODEL"),
     "texts": Option(list[str] | None, "A text. Repeatable.", names=("--text",)),

@@ -1,1 +1,1 @@
-"""What the recommender is worth on datasets that it has not seen."""
+"""What the recommender is worth on datasets that it has not seen, and what past runs say of components."""

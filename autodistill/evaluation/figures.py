@@ -1,12 +1,12 @@
-"""Figures, drawn to files: of an evaluation, after the paper's figures 4 and 5, and of a search for θ.
+"""Figures, drawn to files: of an evaluation and of importance, after the paper's, and of a search for θ.
 
 Decided here: one small multiple per held-out dataset, the same colours everywhere, and nothing that needs a screen.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from autodistill.evaluation.importance import Importance, MeanShare
 from autodistill.evaluation.leave_one_out import TOP, HeldOut, by_configuration
 from autodistill.history.table import GROUP
 from autodistill.ranking.past import target
@@ -22,6 +23,10 @@ from engine.run.result import RunResult, TeamResult
 
 INK, ACCENT, QUIET = "#1f2937", "#0f766e", "#9ca3af"
 COLUMNS = 4
+MOST_ROWS = 15
+"""Components or pairs in a figure, the weightiest."""
+DARK = 0.6
+"""Share above which a cell is too dark for dark figures."""
 
 
 def draw(held_out: Sequence[HeldOut], folder: Path) -> list[Path]:
@@ -36,6 +41,15 @@ def draw_team(result: RunResult, folder: Path) -> Path:
     assert result.team is not None
     history = pd.read_csv(folder / "theta.csv")
     return _save(search_for_theta(result.team, history, result.metric), folder / "theta.png")
+
+
+def draw_importance(found: Importance, folder: Path) -> list[Path]:
+    """Draws single components and pairs (the paper's figures 2 and 6), each as PNG and SVG; gives their files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = {"importance": shares(found, "single")}
+    if found.pairs:
+        figures["interactions"] = shares(found, "pairs")
+    return [_save(figure, folder / f"{name}.{form}") for name, figure in figures.items() for form in ("png", "svg")]
 
 
 def _save(figure: Figure, path: Path) -> Path:
@@ -100,6 +114,45 @@ def search_for_theta(team: TeamResult, history: pd.DataFrame, metric: str) -> Fi
     right.set_xlabel("candidate", color=INK, fontsize=9)
     _plain(right, f"{metric} of the candidates' students")
     return figure
+
+
+def shares(found: Importance, kind: Literal["single", "pairs"]) -> Figure:
+    """A row a component, or pair: its mean share with the interval over datasets, then its share in each dataset."""
+    means: Mapping[str, MeanShare] = getattr(found, kind)
+    names = list(means)[:MOST_ROWS]
+    width = 0.45 * len(found.datasets) + 0.5
+    figure = Figure(figsize=(6 + width, 1.4 + 0.32 * len(names)), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[4, width], sharey=True)
+    _bars(left, [means[name] for name in names])
+    left.set_yticks(range(len(names)), names)
+    left.invert_yaxis()
+    beyond = "" if kind == "single" else ", beyond each alone"
+    left.set_xlabel(f"share of the variance of scores{beyond}", color=INK, fontsize=9)
+    _plain(left, "Mean, 95 % over datasets")
+    own = [getattr(each, kind) for each in found.datasets.values()]
+    _cells(right, np.array([[each[name].share if name in each else np.nan for each in own] for name in names]))
+    right.set_xticks(range(len(own)), list(found.datasets), rotation=45, ha="right")
+    _plain(right, "In each dataset where it varies")
+    right.tick_params(left=False, labelleft=False)
+    return figure
+
+
+def _bars(axes: Axes, means: Sequence[MeanShare]) -> None:
+    """Shares with their intervals, where they have one."""
+    axes.barh(range(len(means)), [each.share for each in means], height=0.6, color=ACCENT, alpha=0.55, linewidth=0)
+    for row, each in enumerate(means):
+        if each.low is not None and each.high is not None:
+            axes.plot([each.low, each.high], [row, row], color=INK, linewidth=1.4, solid_capstyle="butt")
+    axes.set_xlim(left=0)
+
+
+def _cells(axes: Axes, shares: np.ndarray) -> None:
+    """A shade and a figure a share (rows, datasets); nothing where there is none."""
+    axes.imshow(shares, cmap="Greens", vmin=0, vmax=1, aspect="auto")
+    for row, column in np.argwhere(np.isfinite(shares)):
+        share = shares[row, column]
+        ink = "white" if share > DARK else INK
+        axes.text(column, row, f"{share:.2f}", ha="center", va="center", fontsize=7, color=ink)
 
 
 def _plain(axes: Axes, title: str) -> None:

@@ -133,11 +133,12 @@ def means(held_out: Sequence[HeldOut]) -> dict[str, float]:
 
 
 def interval_of(held_out: Sequence[HeldOut], name: str) -> tuple[float, float] | None:
-    """95 % interval of the mean over datasets: the datasets, not the runs, are drawn again."""
-    return _interval(np.array([each.measures[name] for each in held_out if name in each.measures]))
+    """`interval_of_mean` of a measure: the datasets, not the runs, are drawn again."""
+    return interval_of_mean(np.array([each.measures[name] for each in held_out if name in each.measures]))
 
 
-def _interval(values: np.ndarray) -> tuple[float, float] | None:
+def interval_of_mean(values: np.ndarray) -> tuple[float, float] | None:
+    """95 % interval of the mean of one value a dataset (n,); None for fewer than three."""
     if len(values) < 3:
         return None
     low, high = stats.bootstrap(
@@ -152,7 +153,7 @@ def differences(one: Sequence[HeldOut], other: Sequence[HeldOut]) -> dict[str, t
     found = {}
     for name in COMPARED:
         values = gains[name].dropna().to_numpy() if name in gains else np.empty(0)
-        if interval := _interval(values):
+        if interval := interval_of_mean(values):
             found[name] = (float(values.mean()), *interval)
     return found
 

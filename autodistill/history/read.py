@@ -52,7 +52,8 @@ def _read_folder(folder: Path) -> Runs:
     parts = [_read_table(path) for path in tables if _is_table_of_runs(path)]
     results, left_out = _results(sorted(folder.rglob(RESULT_FILE)))
     if results:
-        parts.append(replace(runs_of_results(results), notes=left_out))
+        found = runs_of_results(results)
+        parts.append(replace(found, notes=(*found.notes, *left_out)))
     if not parts:
         what, hint = "this folder holds neither a table of runs nor runs", "; ".join(left_out)
         raise InputError.of("--meta-data", what, repr(str(folder)), (), hint)

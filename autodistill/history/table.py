@@ -14,7 +14,7 @@ from pydantic import Field
 
 from autodistill.datasets.descriptors import dataset_name
 from autodistill.datasets.known import known_as
-from engine.base.errors import InputError
+from engine.base.errors import InputError, counted
 from engine.base.spec import Count, Name, Score, TableRow
 from engine.data.rows import Findings
 from engine.data.task import TaskKind
@@ -156,14 +156,17 @@ def row_of_result(result: RunResult, bilstm: float | None = None) -> dict[str, A
 
 
 def runs_of_results(results: Iterable[RunResult], bilstm: Mapping[str, float | None] | None = None) -> Runs:
-    """The finished ones of this project's runs.
+    """The finished ones of this project's runs, and a note that counts the others.
 
     Args:
         bilstm: Fingerprint of a task → score of the Bi-LSTM on it.
     """
-    scores = bilstm or {}
+    scores, results = bilstm or {}, list(results)
     rows = [row for result in results if (row := row_of_result(result, scores.get(result.dataset_fingerprint)))]
-    return Runs(runs_frame(rows, [str(row["source"]) for row in rows]))
+    failed = sum(result.status == "failed" for result in results)
+    counts = {"failed": failed, "stopped early": len(results) - len(rows) - failed}
+    notes = [f"{counted(count, 'run')} left out that {what}" for what, count in counts.items() if count]
+    return Runs(runs_frame(rows, [str(row["source"]) for row in rows]), tuple(notes))
 
 
 def runs_frame(rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> pd.DataFrame:

@@ -1,15 +1,17 @@
-"""Figures of an evaluation: a panel a dataset, and the points that belong there."""
+"""Figures of an evaluation and of importance: a panel a dataset, and the points and cells that belong there."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
 
-from autodistill.evaluation.figures import draw, predicted_against_actual, search_for_theta, top_against_random
+from autodistill.evaluation.figures import draw, predicted_against_actual, search_for_theta, shares, top_against_random
+from autodistill.evaluation.importance import Importance, MeanShare, OfRuns, Share
 from autodistill.evaluation.leave_one_out import HeldOut, leave_one_out
 from autodistill.ranking.past import target
 from autodistill.ranking.simple import mean_rank
@@ -87,3 +89,31 @@ def test_the_search_that_found_the_best_distribution_is_drawn() -> None:
     assert np.allclose(scores.collections[0].get_offsets(), [[1, 0.7], [2, 0.9]])
     alone = search_for_theta(team, history[history.search == 2], "accuracy").axes[0]
     assert "search" not in alone.get_title("left")
+
+
+@pytest.mark.parametrize("kind", ["single", "pairs"])
+def test_shares_stand_in_bars_and_cells(kind: Literal["single", "pairs"]) -> None:
+    """A mean without an interval has no line, and what does not vary in a dataset no cell."""
+    own = {"a × b": Share(share=0.9, low=0.8, high=1.0)}
+    both = {"a × b": Share(share=0.3, low=0.2, high=0.4), "a × c": Share(share=0.1, low=0.0, high=0.2)}
+    datasets = {
+        name: OfRuns(dataset=name, runs=40, explained=0.5, single=each, pairs=each)
+        for name, each in {"one": own, "other": both}.items()
+    }
+    means = {
+        "a × b": MeanShare(share=0.6, low=0.3, high=0.9, datasets=2),
+        "a × c": MeanShare(share=0.1, low=None, high=None, datasets=1),
+    }
+    found = Importance(meta_data="", runs=80, single=means, pairs=means, datasets=datasets, left_out={}, notes=[])
+    left, right = shares(found, kind).axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["a × b", "a × c"]
+    assert [bar.get_width() for bar in left.patches] == [0.6, 0.1]
+    assert [list(line.get_xdata()) for line in left.lines] == [[0.3, 0.9]]
+    assert ("beyond each alone" in left.get_xlabel()) == (kind == "pairs")
+    assert {text.get_position(): text.get_text() for text in right.texts} == {
+        (0, 0): "0.90",
+        (1, 0): "0.30",
+        (1, 1): "0.10",
+    }
+    assert [label.get_text() for label in right.get_xticklabels()] == ["one", "other"]
+    assert left.yaxis_inverted(), "the first row is the upper one"

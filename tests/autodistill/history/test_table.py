@@ -262,6 +262,14 @@ def test_the_bi_lstm_of_a_run_is_that_of_its_own_rows_and_metric() -> None:
     assert frame.bilstm_score.isna().tolist() == [False, False, True]
 
 
+def test_what_failed_or_was_stopped_is_left_out_and_counted() -> None:
+    failed = [made_record(name, status="failed", reason="no memory", student_score=None) for name in "bc"]
+    found = runs_of_results([made_record("a"), *failed, made_record("d", status="pruned")])
+    assert found.frame.source.tolist() == ["run a"]
+    assert found.notes == ("2 runs left out that failed", "1 run left out that stopped early")
+    assert runs_of_results([made_record("a")]).notes == ()
+
+
 def test_runs_of_one_source_are_of_one_dataset_and_compared_where_their_task_is_the_same() -> None:
     first, second = (result_row(dataset_fingerprint=name, dataset_source="5" * 16) for name in "ab")
     assert first["dataset"] == second["dataset"] == "toy@55555555"

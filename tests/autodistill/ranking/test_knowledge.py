@@ -60,7 +60,7 @@ def test_published_figures_and_the_user_s_runs_are_one_table(store: Store, tmp_p
     assert len(both.runs) == 506
     assert both.runs[both.runs.dataset == "mine@f"].source.tolist() == ["run a", "run d"]
     assert set(both.names) == {*alone.names, "mine@f"}
-    assert notes == ()
+    assert notes == ("1 run left out that failed", "1 run left out that stopped early")
 
 
 def test_only_the_sources_that_are_named_count(store: Store, tmp_path: Path) -> None:
