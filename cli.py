@@ -10,6 +10,7 @@ import os
 import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 try:
@@ -132,6 +133,32 @@ command(
     "Checks a pipeline, and whether it suits a dataset, without loading a model.",
     *("source", "set", "on_data", *READING),
     on_data="Check against this dataset too.",
+)
+study = typer.Typer(help="Collects runs over a search space: resumable, on one machine or many.", no_args_is_help=True)
+app.add_typer(study, name="study")
+options.command(
+    study,
+    "run",
+    "study",
+    "Makes the runs of a study that are not there yet. Several may work on one store.",
+    *("study", "processes", "threads", "ray", "gpus", *WHERE, "cache_budget_gb", "store"),
+    loads_models=True,
+    resume=RESUME,
+)
+options.command(
+    study,
+    "status",
+    "study",
+    "Shows how far a study has come: runs, pace, time left, failures and their reasons.",
+    *("study", *WHERE, "store"),
+)
+options.command(
+    study,
+    "export",
+    "study",
+    "Writes the tables of a study: its runs, their learning curves, its datasets.",
+    *("study", "into", *WHERE, "store"),
+    into=replace(OPTIONS["into"], type=Path, default=Path("study"), help="Folder of the tables."),
 )
 command("components", "look", "Lists the kinds of every component, and the presets.")
 command(

@@ -10,6 +10,7 @@ TIMES = {
     "seconds",
     "stage_seconds",
     "finished_at",
+    "epoch_seconds",
     "examples_per_second",
     "peak_memory_mb",
     "latency_ms",

@@ -160,6 +160,11 @@ OPTIONS |= {
     "into": Option(Path | None, "JSON lines; with --data the folder.", names=("--out",)),
     "source": Option(str, "A pipeline.", metavar="FILE|PRESET"),
     "shown": Option(str, "Preset, pipeline file, or run.", metavar="NAME|FILE|FOLDER"),
+    "study": Option(Path, "A study: TOML, YAML or JSON.", metavar="STUDY"),
+    "processes": Option(int | None, "Runs at once. Default: one a core.", MACHINE, least=1),
+    "threads": Option(int | None, "Of each run. Default: one.", MACHINE, least=1),
+    "ray": Option(str | None, "Address of a Ray cluster, or local, to run on.", MACHINE),
+    "gpus": Option(float | None, "Of each run on Ray; a part of one is shared.", MACHINE),
     "format": Option(Literal["toml", "yaml", "json"], "Of a pipeline.", default="toml"),
 }
 

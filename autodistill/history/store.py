@@ -32,7 +32,7 @@ from engine.run.result import RunResult
 log = logging.getLogger("autodistiller")
 UNUSABLE = (ArgumentError, DBAPIError, NoSuchModuleError, ModuleNotFoundError, OSError, ValueError)
 """What a store may raise: a wrong URL, no server, no driver, a folder, tables of another program, a full disk."""
-UNIQUE = {"runs": ("identity", "status"), "datasets": ("fingerprint",)}
+UNIQUE = {"runs": ("identity", "status"), "datasets": ("fingerprint",), "claims": ("identity",)}
 """Table → the columns by which a row is there already."""
 UNREADABLE = (ValueError, KeyError, EOFError, BadZipFile, OSError)  # what the words of a damaged row raise
 SECRET = re.compile("pass|pwd|secret|token|key", re.IGNORECASE)
@@ -128,6 +128,18 @@ class Store:
             where, hint = without_secrets(self.url), str(error).splitlines()[0]
             raise InputError.of("--store", f"the store cannot be {done}", where, (), hint) from error
 
+    @contextmanager
+    def reading(self) -> Iterator[sql.Connection]:
+        """A connection that is read from; an `InputError` where it cannot be."""
+        with self._usable("read"), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sql.Connection]:
+        """A connection on which all is written, or nothing; an `InputError` where it cannot be."""
+        with self._usable("written to"), self._engine.begin() as connection:
+            yield connection
+
     def check_writing(self) -> None:
         """Adds a row to each table and takes it back, so that what cannot be written to is known before a run.
 
@@ -144,7 +156,8 @@ class Store:
     def add_run(self, result: RunResult, folder: Path) -> bool:
         """Adds a run; False where it is there already, `InputError` where it cannot be written."""
         known = {name: getattr(result, name) for name in ("identity", "status", "task", "dataset_fingerprint")}
-        return self._add(RUNS, **known, folder=str(folder.resolve()), record=result.model_dump_json())
+        more = {"folder": str(folder.resolve()), "record": result.model_dump_json(), "recorded_at": _now()}
+        return self.add(RUNS, **known, **more)
 
     def runs(self, tell: Callable[[str], None] = log.warning) -> list[RunResult]:
         """All runs in the order in which they came.
@@ -152,7 +165,7 @@ class Store:
         Args:
             tell: Hears of records that cannot be read, as those of a newer version; they are left out.
         """
-        with self._usable("read"), self._engine.connect() as connection:
+        with self.reading() as connection:
             rows = connection.execute(sql.select(RUNS.c.id, RUNS.c.record).order_by(RUNS.c.id)).all()
         found: list[RunResult] = []
         for row, text in rows:
@@ -165,12 +178,13 @@ class Store:
     def add_dataset(self, descriptors: Descriptors, words: WordCounts) -> bool:
         """Adds a dataset; False where it is there already, `InputError` where it cannot be written."""
         record = descriptors.model_dump_json()
-        return self._add(DATASETS, fingerprint=descriptors.fingerprint, descriptors=record, words=_packed(words))
+        known = {"fingerprint": descriptors.fingerprint, "descriptors": record, "words": _packed(words)}
+        return self.add(DATASETS, **known, recorded_at=_now())
 
     def datasets(self, tell: Callable[[str], None] = log.warning) -> list[tuple[Descriptors, WordCounts]]:
         """All datasets in the order in which they came; `tell` as in `runs`."""
         chosen = sql.select(DATASETS.c.id, DATASETS.c.descriptors, DATASETS.c.words).order_by(DATASETS.c.id)
-        with self._usable("read"), self._engine.connect() as connection:
+        with self.reading() as connection:
             rows = connection.execute(chosen).all()
         found: list[tuple[Descriptors, WordCounts]] = []
         for row, known, words in rows:
@@ -181,13 +195,14 @@ class Store:
                 tell(f"dataset {row} of the store is left out: {str(error).splitlines()[0]}")
         return found
 
-    def _add(self, table: sql.Table, **values: object) -> bool:
+    def add(self, table: sql.Table, **values: object) -> bool:
+        """Adds a row; False where one with the same `UNIQUE` columns is there, `InputError` where it cannot be."""
         unique = [table.c[name] == values[name] for name in UNIQUE[table.name]]
-        there = sql.select(table.c.id).where(*unique)
+        there = sql.select(table).where(*unique)
         with self._usable("written to"):
             try:
                 with self._engine.begin() as connection:
-                    connection.execute(table.insert().values(recorded_at=_now(), **values))
+                    connection.execute(table.insert().values(**values))
             except IntegrityError:
                 with self._engine.connect() as connection:
                     if connection.execute(there).first() is None:

@@ -163,38 +163,53 @@ def _plain(value: Any) -> Any:
     return {key: _plain(part) for key, part in value.items()} if isinstance(value, Mapping) else value
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_document(path: Path, what: str = "pipeline") -> dict[str, Any]:
+    """The tables of a TOML, YAML or JSON file; none where it is empty.
+
+    Args:
+        what: The file should be of, for messages.
+
+    Raises:
+        InputError: There is no such file, or it is none of these, too large, or too deep.
+    """
+    document = _read(path, what)
+    if problems := [*_unusable(document)]:
+        raise InputError([_placed(problem, str(path), {}) for problem in problems])
+    return document
+
+
+def _read(path: Path, what: str = "pipeline") -> dict[str, Any]:
     parse = _PARSERS.get(path.suffix.lower())
-    text = _text(path, named_like_a_file=parse is not None)
+    text = _text(path, named_like_a_file=parse is not None or what != "pipeline", what=what)
     if parse is None:
-        raise InputError.of(str(path), "unknown kind of pipeline file", repr(path.suffix), _PARSERS)
+        raise InputError.of(str(path), f"unknown kind of {what} file", repr(path.suffix), _PARSERS)
     try:
         document = parse(text)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         line, why = _reason(error, text)
-        what = f"not valid {path.suffix[1:].upper().replace('YML', 'YAML')}: {why}"
-        raise InputError.of(f"{path}, line {line}", what) from None
+        fault = f"not valid {path.suffix[1:].upper().replace('YML', 'YAML')}: {why}"
+        raise InputError.of(f"{path}, line {line}", fault) from None
     if document is None and all(line.lstrip()[:1] in ("", "#") for line in text.splitlines()):
         return {}  # an empty file is the default pipeline; one that says null is none
     if not isinstance(document, dict):
-        raise InputError.of(str(path), "a pipeline is a table of keys", type(document).__name__)
+        raise InputError.of(str(path), f"a {what} is a table of keys", type(document).__name__)
     return document
 
 
-def _text(path: Path, named_like_a_file: bool) -> str:
+def _text(path: Path, named_like_a_file: bool, what: str) -> str:
     try:
         if path.exists() and not path.is_dir():
             if (size := regular_file(path)) > LARGEST:
-                raise InputError.of(str(path), "too large for a pipeline", f"{size:,} bytes", (f"at most {LARGEST:,}",))
+                raise InputError.of(str(path), f"too large for a {what}", f"{size:,} bytes", (f"at most {LARGEST:,}",))
             return decoded(path, path.read_bytes())
     except OSError as error:
         raise unreadable(path, error) from error
-    raise InputError(_missing(path, named_like_a_file))
+    raise InputError(_missing(path, named_like_a_file, what))
 
 
-def _missing(path: Path, named_like_a_file: bool) -> Problem:
+def _missing(path: Path, named_like_a_file: bool, what: str) -> Problem:
     if path.is_dir():
-        return Problem(str(path), "a pipeline file is needed", "a folder")
+        return Problem(str(path), f"a {what} file is needed", "a folder")
     if not named_like_a_file and path.parent == Path():
         return unknown_name("pipeline", "neither a preset nor a file", str(path), PRESETS)
     folder = path.parent

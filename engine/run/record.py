@@ -102,6 +102,7 @@ def training_facts(run: Run, data: TrainingData, state: LoopState, states: Seque
         "signals": source,
         "best_epoch": state.best_epoch,
         "history": state.history,
+        "epoch_seconds": state.epoch_seconds,
         "examples_per_second": state.examples / state.seconds,
         "waiting_share": state.waited / state.seconds,
     }

@@ -236,6 +236,8 @@ class RunResult(Record):
     warnings: list[str] = []
     best_epoch: int | None = None
     history: list[dict[str, Any]] = []  # per epoch: the weighted terms of the loss and the scores
+    epoch_seconds: list[float] = []
+    """Seconds of training up to the end of each epoch, evaluation not counted; empty in older records."""
     paused_after: int | None = None  # the epoch; the best of several candidates may have stopped earlier by itself
 
     layers: int | None = None  # transformer layers of the student

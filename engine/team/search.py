@@ -213,7 +213,7 @@ def _until(state: LoopState, epoch: int | None, metric: str) -> LoopState:
     history = state.history[:epoch]
     best = max(history, key=lambda entry: entry["scores"][metric])  # the first of equal ones, as in the loop
     known = {"epoch": len(history), "best_epoch": best["epoch"], "best_score": best["scores"][metric]}
-    return replace(state, history=history, **known)
+    return replace(state, history=history, epoch_seconds=state.epoch_seconds[:epoch], **known)
 
 
 def write_history(path: Path, searches: Sequence[Found], teachers: Sequence[Member]) -> None:

@@ -178,8 +178,7 @@ def train(stage: Stage, machine: Machine) -> LoopState:
         terms = meter.means(state.step_in_epoch)
         scores = scores_on(student, stage.task, {first: stage.held_out[first]}, accelerator, reporter)[first]
         score = scores[stage.task.metric]
-        state.epoch, state.step_in_epoch, state.term_sums = state.epoch + 1, 0, {}
-        state.history.append({"epoch": state.epoch, "loss": terms, "scores": scores})
+        state.end_epoch(terms, scores)
         _log(log, "score", scores, state.epoch)
         reporter.message(f"{stage.name}: epoch {state.epoch} of {epochs}, {stage.task.metric} {score:.4f}")
         if state.best_score is None or score > state.best_score:

@@ -43,9 +43,16 @@ class LoopState:
     best_epoch: int | None = None
     best_checksum: str = ""  # of the file with the best weights; empty in processes that did not write it
     history: list[dict[str, Any]] = field(default_factory=list)  # of each finished epoch: weighted losses, scores
+    epoch_seconds: list[float] = field(default_factory=list)  # `seconds` when each of them was finished
     term_sums: dict[str, float] = field(default_factory=dict)  # over the steps of the epoch under way
     seconds: float = 0.0  # spent training, the making of batches counted, evaluation not
     waited: float = 0.0  # of them, those in which the loop had no batch
+
+    def end_epoch(self, terms: dict[str, float], scores: dict[str, float]) -> None:
+        """Notes what an epoch came to."""
+        self.epoch, self.step_in_epoch, self.term_sums = self.epoch + 1, 0, {}
+        self.history.append({"epoch": self.epoch, "loss": terms, "scores": scores})
+        self.epoch_seconds.append(round(self.seconds, 3))
 
 
 def save_checkpoint(path: Path, state: LoopState, parts: dict[str, Any]) -> None:

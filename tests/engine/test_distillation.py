@@ -87,6 +87,10 @@ def test_the_record_is_complete(name: str, finished: Callable[[str], Finished]) 
     assert record["scores"].keys() == {"teacher", "student"} | linear
     assert record["student_score"] == record["scores"]["student"]["validation"][record["metric"]]
     assert [entry["epoch"] for entry in record["history"]] == [1, 2, 3, 4, 5, 6]
+    assert len(record["epoch_seconds"]) == 6
+    assert record["epoch_seconds"][0] > 0
+    assert record["epoch_seconds"] == sorted(record["epoch_seconds"])
+    assert record["epoch_seconds"][-1] <= record["stage_seconds"]["student"]
     config = json.loads((run.folder / "config.json").read_text())
     assert (record["layers"], record["hidden_size"]) == (config["num_hidden_layers"], config["hidden_size"])
     assert (record["teacher_layers"], record["teacher_hidden_size"]) == (2, 64)

@@ -113,6 +113,7 @@ def test_the_state_counts(machine: Machine, tmp_path: Path, ear) -> None:
     assert ear.finished == ["evaluation", "evaluation", "student"]
     assert [entry["epoch"] for entry in state.history] == [1, 2]
     assert state.seconds > 0
+    assert [0, *state.epoch_seconds] == sorted({0, *state.epoch_seconds, round(state.seconds, 3)})
     held_out = scores_on(stage.student, stage.task, stage.held_out, machine.accelerator)
     assert scores_of(measured_best(stage, state, machine)) == held_out
     assert state.history[state.best_epoch - 1]["scores"] == held_out["validation"]

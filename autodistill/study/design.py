@@ -1,0 +1,197 @@
+"""Which runs a study consists of, in the order in which they are made.
+
+Decided here: a *cell* is a dataset with a number of rows, a teacher and a student. All cells share the core; every cell
+draws its own random pipelines; a drawn share of both has a second seed. First comes the core of all cells, so that the
+table is whole early, then the random pipelines, then the second seeds. Within each, runs that share a teacher's signals
+stand together.
+
+The core is chosen one by one: the next pipeline is the one whose pairs of values (an objective with a mapping, a
+mapping with an augmentation, …) have met the least so far. A kind of task for which a pipeline's prediction loss is
+not defined has its own loss in that place; what is then there twice runs once.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autodistill.history.table import flat
+from autodistill.recommend.space import pipelines
+from engine.base.errors import InputError
+from engine.base.files import hash_of
+from engine.data.splits import at_most, sample
+from engine.pipeline.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from autodistill.study.spec import Source, Study
+    from engine.data.task import Task, TaskKind
+    from engine.run.plan import RunPlan
+
+STAGES = ("core", "random", "repeated")
+"""What a run is there for, in their order."""
+DEARER = {"mi_alpha": 1.0, "contextual": 1.0}
+"""Kind → what it adds to a step, in steps (docs/methods/costs.md)."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a study, as a worker is told of it."""
+
+    identity: str
+    """Of the run (`RunPlan.identity`)."""
+    stage: str
+    source: Source
+    rows: int | None
+    teacher: str
+    student: str
+    pipeline: dict[str, Any]
+    seed: int
+
+    @property
+    def group(self) -> tuple[str, int | None, str]:
+        """Jobs of one group share a teacher, and what it says of the training examples."""
+        return self.source.data, self.rows, self.teacher
+
+    @cached_property
+    def words(self) -> str:
+        """For people."""
+        found = flat(self.pipeline)
+        kinds = [str(found.get(name)) for name in ("intermediate", "mapping", "augmentation")]
+        rows = f"{self.rows:,} rows" if self.rows else "all rows"
+        return f"{self.source.data.rstrip('/').rpartition('/')[2]} ({rows}), {self.student}: {', '.join(kinds)}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A dataset with a number of rows, a teacher and a student."""
+
+    source: Source
+    rows: int | None
+    teacher: str
+    student: str
+    plan: RunPlan
+    """Of any pipeline."""
+
+    @property
+    def key(self) -> str:
+        """Hash of what it is."""
+        return hash_of(self.plan.task.fingerprint, self.teacher, self.student)
+
+
+def with_test(task: Task, seed: int) -> Task:
+    """The task with a test set: where its source brings none, every other row that selects, of each class its share."""
+    from engine.data.load import identified
+
+    if task.test:
+        return task
+    validation, test = {}, {}
+    for name, rows in task.validation.items():
+        strata = rows["label"][:] if task.kind == "classification" else None
+        chosen = sample(len(rows), (len(rows) + 1) // 2, seed, strata)
+        validation[name] = rows.select(chosen)
+        test[name.replace("validation", "test")] = rows.select(sorted({*range(len(rows))} - {*chosen}))
+    return identified(replace(task, validation=validation, test=test, fingerprint=""))
+
+
+def task_of(source: Source, rows: int | None, seed: int) -> Task:
+    """A dataset of a study with so many training rows at most, and a test set."""
+    from engine.data.load import identified, load_task
+
+    task = with_test(load_task(source.data, **source.columns.model_dump(exclude_defaults=True)), seed)
+    if rows is None or rows >= len(task.train):
+        return task
+    return identified(replace(task, train=at_most(task.train, rows, seed, task.kind), fingerprint=""))
+
+
+def space_of(study: Study, kind: TaskKind) -> list[Pipeline]:
+    """The pipelines of a study's space that a kind of task can have."""
+    chosen = []
+    for pipeline in pipelines(kind, study.training):
+        columns = flat(pipeline.model_dump(exclude_none=True))
+        if all(columns.get(component) in kinds for component, kinds in study.space.items()):
+            chosen.append(pipeline)
+    if not chosen:
+        raise InputError.of("space", "no pipeline has these kinds", str(dict(study.space)))
+    return chosen
+
+
+def core_of(study: Study) -> list[Pipeline]:
+    """The pipelines that every cell runs, before they meet a kind of task."""
+    space = space_of(study, "classification")
+    pairs = [[*itertools.combinations(_values(pipeline), 2)] for pipeline in space]
+    costs = np.array([relative_cost(pipeline) for pipeline in space])
+    met: Counter[tuple[str, str]] = Counter()
+    chosen: list[int] = []
+    for _ in range(min(study.design.core, len(space))):
+        gains = np.array([sum(1 / (1 + met[pair]) ** 2 for pair in each) for each in pairs]) / costs
+        gains[chosen] = -np.inf
+        chosen.append(int(gains.argmax()))
+        met.update(pairs[chosen[-1]])
+    return [space[number] for number in chosen]
+
+
+def _values(pipeline: Pipeline) -> list[str]:
+    """The values of a pipeline's components that a space varies, each with its knobs."""
+    parts = pipeline.model_dump(exclude={"training"}, exclude_none=True)
+    named = {name: flat({name: part}) for name, part in parts.items()}
+    return [f"{name}: {sorted(columns.items(), key=str)}" for name, columns in named.items()]
+
+
+def relative_cost(pipeline: Pipeline) -> float:
+    """What a step takes, in steps of a training by predictions alone."""
+    kinds = (pipeline.intermediate.kind, *pipeline.augmentation.kinds)
+    passes = 2.0 if pipeline.augmentation.operators else 1.0  # of the student, each step
+    return passes + sum(DEARER.get(kind, 0.0) for kind in kinds)
+
+
+def for_kind(pipeline: Pipeline, kind: TaskKind) -> Pipeline:
+    """The pipeline, or with the prediction loss of a kind of task that has not the pipeline's."""
+    if not pipeline.problems_with(kind):
+        return pipeline
+    return pipeline.model_copy(update={"prediction": None})
+
+
+def jobs_of(study: Study, cells: Sequence[Cell], refused: Callable[[Cell, Pipeline, str], None]) -> list[Job]:
+    """All runs of a study.
+
+    Args:
+        refused: Is told of each pipeline that does not suit a cell, and why.
+    """
+    from engine.run.plan import with_pipeline  # loads torch
+
+    found: dict[str, Job] = {}
+    for stage, cell, pipeline, seed in _wanted(study, cells, core_of(study)):
+        try:
+            plan = replace(with_pipeline(cell.plan, pipeline), seed=seed)
+        except InputError as error:
+            refused(cell, pipeline, str(error))
+            continue
+        what = cell.source, cell.rows, cell.teacher, cell.student, pipeline.model_dump(exclude_none=True), seed
+        found.setdefault(plan.identity, Job(plan.identity, stage, *what))
+    return sorted(found.values(), key=lambda job: STAGES.index(job.stage))
+
+
+def _wanted(study: Study, cells: Sequence[Cell], core: Sequence[Pipeline]) -> Iterator[tuple[str, Cell, Pipeline, int]]:
+    """Stage, cell, pipeline and seed of every run that is wanted, cell by cell."""
+    design = study.design
+    spaces: dict[TaskKind, list[Pipeline]] = {}
+    for cell in cells:
+        kind = cell.plan.task.kind
+        spaces[kind] = spaces.get(kind) or space_of(study, kind)
+        generator = np.random.default_rng([study.seed, int(cell.key[:12], 16)])
+        drawn = generator.permutation(len(spaces[kind]))[: design.random]
+        own = [("core", for_kind(pipeline, kind)) for pipeline in core]
+        own += [("random", spaces[kind][number]) for number in drawn]
+        again = generator.random(len(own)) < design.repeated
+        for (stage, pipeline), twice in zip(own, again, strict=True):
+            yield stage, cell, pipeline, study.seed
+            if twice:
+                yield "repeated", cell, pipeline, study.seed + 1

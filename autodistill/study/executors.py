@@ -1,0 +1,100 @@
+"""Where the runs of a study are made: processes of this machine, or a Ray cluster.
+
+Decided here: both are executors of `concurrent.futures`. On this machine workers times threads never go beyond the
+cores: small models learn fastest with a thread each. On a cluster a run whose node is lost is begun again elsewhere.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from engine.base.errors import InputError
+from engine.base.machine import cores
+
+TRIES = 3
+"""How often Ray begins a run whose node was lost."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """An executor that can be made anew, and how many runs it makes at once."""
+
+    make: Callable[[], Executor]
+    slots: int
+
+
+def local(workers: int | None = None, threads: int | None = None) -> Place:
+    """Processes of this machine.
+
+    Args:
+        workers: How many. Default: as many as there are cores for their threads.
+        threads: Of each. Default: one.
+
+    Raises:
+        InputError: Together they are more than there are cores.
+    """
+    threads = threads or max(1, cores() // workers if workers else 1)
+    workers = workers or max(1, cores() // threads)
+    if workers * threads > cores():
+        what = "more threads than cores make all of them slower"
+        got = f"{workers} × {threads}"
+        raise InputError.of("--workers × --threads", what, got, (f"at most {cores()} together",))
+    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+    begin = partial(_begin, threads)
+    return Place(partial(ProcessPoolExecutor, workers, mp_context=context, initializer=begin), workers)
+
+
+def _begin(threads: int) -> None:
+    """In a worker: its threads, and its end with the driver."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    import torch
+
+    torch.set_num_threads(threads)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+class RayExecutor(Executor):
+    """Runs functions on a Ray cluster.
+
+    Args:
+        address: Of the cluster; `local` for one on this machine alone.
+        cpus: That each call takes.
+        gpus: The same; a fraction shares one.
+    """
+
+    def __init__(self, address: str, cpus: float, gpus: float):
+        try:
+            import ray
+        except ImportError as error:
+            raise InputError.of("--ray", "ray is not installed; pip install 'autodistiller-nlp[ray]'") from error
+        self._ray = ray
+        if not ray.is_initialized():
+            ray.init(address=address, log_to_driver=False, configure_logging=False)
+        self._options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": TRIES}
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Begins a call as soon as a node has room."""
+        return self._ray.remote(**self._options)(fn).remote(*args, **kwargs).future()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Leaves the cluster."""
+        self._ray.shutdown()
+
+
+def on_ray(address: str, slots: int, cpus: float = 1, gpus: float = 0) -> Place:
+    """A Ray cluster, with so many runs at once."""
+    return Place(partial(RayExecutor, address, cpus, gpus), slots)

@@ -1,0 +1,89 @@
+"""What a study is: datasets, models, and which pipelines are tried on them; read from a TOML file.
+
+Decided here: names, ranges and defaults. Imports neither torch nor pandas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from autodistill.recommend.request import Columns
+from engine.base.options import FineTuning
+from engine.base.spec import Count, Described, Name, Seed
+from engine.pipeline.explain import checked
+from engine.pipeline.read import read_document
+from engine.pipeline.training import Training
+
+Item = TypeVar("Item")
+Listed = Annotated[tuple[Item, ...], Field(strict=False)]
+
+
+class Source(Described):
+    """A dataset of a study."""
+
+    data: Name
+    """Hub name, file, folder with train and validation, or demo."""
+    columns: Columns = Field(default_factory=Columns)
+    """How it is read, where its columns do not tell."""
+
+
+def _as_source(value: Any) -> Any:
+    """A name alone is a dataset whose columns tell what they are."""
+    return {"data": value} if isinstance(value, str) else value
+
+
+class Design(Described):
+    """Which pipelines are tried with each dataset, number of rows, teacher and student."""
+
+    core: Annotated[int, Field(ge=0)] = 40
+    """So many, the same everywhere, in which the values of all components meet each other early."""
+    random: Annotated[int, Field(ge=0)] = 0
+    """So many more, drawn from the whole space, others each time."""
+    repeated: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Share of all of them that is run with a second seed, too, to know the noise."""
+
+
+class Study(Described):
+    """A study. What is not said has the defaults of `autodistill run`."""
+
+    name: Name
+    """Studies of one name in one store are one study."""
+    datasets: Listed[Annotated[Source, BeforeValidator(_as_source)]] = Field(min_length=1)
+    rows: Listed[Count] = ()
+    """Training rows, each number a task of its own; all rows where none is named."""
+    teachers: Listed[Name] = Field(min_length=1)
+    students: Listed[Name] = Field(min_length=1)
+    space: dict[str, Listed[str]] = Field(default_factory=dict)
+    """Component → the kinds that are tried; all where it is not named."""
+    design: Design = Field(default_factory=Design)
+    training: Training = Field(default_factory=Training)
+    """Of every student."""
+    fine_tuning: FineTuning = Field(default_factory=FineTuning)
+    """Of the teachers."""
+    student_alone: bool = True
+    """Whether each student is also fine-tuned without a teacher."""
+    hours: Annotated[float, Field(gt=0)] | None = None
+    """After so many of collecting no further run is begun; the same command goes on later."""
+    seed: Seed = 0
+    """Of all that is drawn."""
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if not name.isidentifier():
+            raise ValueError(f"letters, digits and _ alone, for it names a folder, too: {name!r}")
+        return name
+
+
+def read_study(source: str | Path | Mapping[str, Any]) -> Study:
+    """A study from a TOML, YAML or JSON file, or a mapping.
+
+    Raises:
+        InputError: With every problem at once.
+    """
+    document = source if isinstance(source, Mapping) else read_document(Path(source), "study")
+    return checked(Study, document)
