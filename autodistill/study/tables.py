@@ -37,7 +37,6 @@ def write_tables(
         result.identity: result for result in store.runs() if result.identity in stages and result.status == "ok"
     }
     runs = runs_of_results(results.values()).frame
-    runs.insert(0, "identity", [identity.removeprefix("run ") for identity in runs.source])
     runs["source"] = [f"study, {stages[identity]}" for identity in runs.identity]
     tables = {
         STUDY: runs.dropna(axis=1, how="all").sort_values(["dataset", "n_train", "student", "identity"]),

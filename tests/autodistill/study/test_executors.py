@@ -1,0 +1,84 @@
+"""Where runs are made."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import BrokenExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from autodistill.study import executors
+from autodistill.study.executors import local
+from engine.base.errors import InputError
+from tests.conftest import ROOT
+
+
+@pytest.mark.parametrize(
+    ("cores", "asked", "found"),
+    [
+        (8, (None, None), (8, 1)),
+        (8, (2, None), (2, 4)),
+        (8, (None, 3), (2, 3)),
+        (8, (3, 2), (3, 2)),
+        (1, (None, None), (1, 1)),
+    ],
+)
+def test_workers_share_the_cores(
+    cores: int, asked: tuple[int | None, int | None], found: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executors, "cores", lambda: cores)
+    place = local(*asked)
+    assert place.slots == found[0]
+    assert place.make.args == (found[0],)  # type: ignore[attr-defined]
+    assert place.make.keywords["initializer"].args == (found[1],)  # type: ignore[attr-defined]
+
+
+def test_more_threads_than_cores_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "cores", lambda: 2)
+    with pytest.raises(InputError, match=r"2 × 2; allowed: at most 2 together"):
+        local(2, 2)
+
+
+def test_a_worker_has_its_threads() -> None:
+    with local(1, 1).make() as executor:
+        assert executor.submit(torch.get_num_threads).result() == 1
+        assert executor.submit(os.getpid).result() != os.getpid()
+
+
+def test_a_dead_worker_is_known() -> None:
+    with local(1, 1).make() as executor, pytest.raises(BrokenExecutor):
+        executor.submit(os._exit, 9).result()
+
+
+DRIVER = """
+import sys, time
+from autodistill.study.executors import local
+if __name__ == "__main__":
+    executor = local(1, 1).make()
+    executor.submit(time.sleep, 600)
+    executor.submit(print)
+    while not executor._processes:
+        time.sleep(0.1)
+    print(*executor._processes, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_worker_ends_with_its_driver(tmp_path: Path) -> None:
+    (tmp_path / "driver.py").write_text(DRIVER, encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(tmp_path / "driver.py")]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout is not None
+        worker = psutil.Process(int(driver.stdout.readline()))
+        while len(worker.threads()) < 2:  # it loads torch first, and watches its driver then
+            time.sleep(0.1)
+        time.sleep(1)
+        driver.kill()
+    worker.wait(timeout=60)
