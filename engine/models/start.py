@@ -28,7 +28,7 @@ from engine.models.output import change_unit
 from engine.models.own import for_texts
 from engine.models.shallow import layers_of, shallow_config
 from engine.models.static import StaticConfig, zipf_weights
-from engine.models.token_vectors import token_vectors
+from engine.models.token_vectors import read_vectors, token_vectors
 from engine.models.vocabulary import scratch_tokenizer
 
 Model = tuple[PreTrainedModel, PreTrainedTokenizerBase]  # a model with its tokenizer
@@ -145,7 +145,7 @@ def begin(start: Start, task: Task, seed: int, machine: Machine, donor: Model | 
         return layers_of(network, start.name.count, config), tokenizer
     if not isinstance(start.name, str):
         model = load.build(config, task.kind, seed)
-        if isinstance(start.name, Static):
+        if isinstance(start.name, BiLSTM | Static):
             assert donor is not None
             _take_vectors(model, donor, machine)
     else:
@@ -160,7 +160,12 @@ def begin(start: Start, task: Task, seed: int, machine: Machine, donor: Model | 
 def _take_vectors(model: PreTrainedModel, donor: Model, machine: Machine) -> None:
     """Gives a model that is no transformer the vectors that its teacher has of each token, in place."""
     words: Any = model.get_input_embeddings()
-    vectors = token_vectors(*donor, words.embedding_dim, machine) * zipf_weights(donor[1])[:, None]
+    if isinstance(model.config, StaticConfig):
+        vectors = token_vectors(*donor, words.embedding_dim, machine) * zipf_weights(donor[1])[:, None]
+    elif (read := read_vectors(donor[0], *words.weight.shape)) is not None:
+        vectors = read * model.config.spread
+    else:
+        return  # random ones stay: what the teacher reads is narrower
     with torch.no_grad():
         words.weight.copy_(torch.from_numpy(vectors))
 

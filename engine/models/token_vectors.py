@@ -1,13 +1,16 @@
-"""What a teacher says of each token alone: the vectors that a static student begins with.
+"""A teacher's vectors of tokens, with which students that are no transformers begin.
 
-Decided here: the mean over the teacher's last hidden states of a token between those that its tokenizer adds to a text,
-turned so that the first numbers tell tokens apart best (principal components). They are kept under a hash of the
-teacher's weights; a student of any width takes the first numbers.
+Decided here: vectors are turned so that the first numbers tell tokens apart best (principal components), and a student
+of any width takes the first numbers. A Bi-LSTM, which reads words in their order, takes what the teacher reads; a
+static student, for which nothing comes after, what the teacher says of each token alone: the mean over its last hidden
+states of the token between those that its tokenizer adds to a text. The latter is kept under a hash of its weights.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +38,25 @@ def token_vectors(
             with keeping(folder) as aside:
                 np.save(aside / FILE, turned(_alone(teacher, tokenizer, machine)).astype(np.float16))
         machine.accelerator.wait_for_everyone()
-    return (_read(folder) if found is None else found)[:, :width].astype(np.float32)
+    vectors = (_read(folder) if found is None else found)[:, :width].astype(np.float32)
+    return _filled(vectors, len(tokenizer))
+
+
+def read_vectors(teacher: PreTrainedModel, tokens: int, width: int) -> np.ndarray | None:
+    """The first `width` principal components of the teacher's word embeddings (tokens, width), around 0 with a
+    standard deviation of 1; None where they are narrower, or transformers does not know where they are."""
+    words: Any = None
+    with suppress(NotImplementedError):
+        words = teacher.get_input_embeddings()
+    if words is None or words.weight.shape[1] < width:
+        return None
+    vectors = turned(words.weight.detach().float().cpu().numpy()[:tokens])[:, :width]
+    return _filled(vectors / vectors.std(), tokens)
+
+
+def _filled(vectors: np.ndarray, tokens: int) -> np.ndarray:
+    """With rows of 0 for special tokens that a teacher's embeddings have no room for."""
+    return np.pad(vectors, ((0, tokens - len(vectors)), (0, 0)))
 
 
 def turned(vectors: np.ndarray) -> np.ndarray:
@@ -58,10 +79,10 @@ def _alone(teacher: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, machine
     before, after = _template(tokenizer)
     body, training = teacher.base_model.to(machine.device), teacher.training
     teacher.eval()
-    said = []
-    machine.reporter.start("token vectors", len(tokenizer), unit="tokens")
-    for begin in range(0, len(tokenizer), BATCH):
-        tokens = torch.arange(begin, min(begin + BATCH, len(tokenizer))).unsqueeze(1)
+    said, count = [], min(len(tokenizer), teacher.config.get_text_config().vocab_size)
+    machine.reporter.start("token vectors", count, unit="tokens")
+    for begin in range(0, count, BATCH):
+        tokens = torch.arange(begin, min(begin + BATCH, count)).unsqueeze(1)
         ids = torch.cat([before.expand(len(tokens), -1), tokens, after.expand(len(tokens), -1)], dim=1)
         ids = ids.to(machine.device)
         with machine.accelerator.autocast():

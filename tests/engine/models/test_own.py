@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModel, PreTrainedTokenizerFast
@@ -24,6 +25,7 @@ from engine.models.load import (
 from engine.models.names import parse_model
 from engine.models.own import FIRST, NEITHER, SECOND, added_ids, tells_apart
 from engine.models.start import Model, begin, planned_parameters, start_of
+from engine.models.token_vectors import read_vectors
 from engine.tokens.examples import encode
 from tests.engine.models.scenes import starts
 from tests.tokenizers import KINDS, bare_bpe
@@ -99,6 +101,21 @@ def test_the_seed_decides_what_is_random(student: str, name: str, machine: Machi
     first, again, other = (begin(own, task, seed, machine)[0].state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(again[key], weight) for key, weight in first.items())
     assert not torch.equal(first["output.weight"], other["output.weight"])
+
+
+@pytest.mark.parametrize("width, taken", [(96, False), (128, True)])
+def test_a_bilstm_reads_what_its_teacher_reads_where_that_is_wide_enough(
+    width: int, taken: bool, machine: Machine
+) -> None:
+    teacher, own = starts(f"scratch:layers=1,hidden={width},heads=1", "lstm")
+    task = toy_task("single")
+    donor = begin(teacher, task, 0, machine)
+    model, tokenizer = begin(own, task, 0, machine, donor)
+    read = read_vectors(donor[0], len(tokenizer), min(width, model.config.word_width))
+    assert read is not None
+    words = model.get_input_embeddings().weight.detach().numpy()
+    assert (words.shape == read.shape and np.array_equal(words, read * np.float32(0.3))) == taken
+    assert words.std() == pytest.approx(0.3, rel=0.02)
 
 
 @pytest.mark.parametrize("name", ["single", "pair", "tagging"])

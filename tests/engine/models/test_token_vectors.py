@@ -8,7 +8,7 @@ import torch
 
 from engine.base.machine import Machine
 from engine.models.start import Model, begin
-from engine.models.token_vectors import token_vectors, turned
+from engine.models.token_vectors import read_vectors, token_vectors, turned
 from tests.engine.models.scenes import starts
 from tests.toys import toy_task
 
@@ -36,6 +36,22 @@ def test_vectors_are_the_teachers_of_each_token_between_those_that_are_added(tea
     signs = np.sign((found * expected).sum(0))
     np.testing.assert_allclose(found * signs, expected, atol=0.01)
     assert not network.training
+
+
+def test_what_the_teacher_reads_is_turned_and_scaled(teacher: Model) -> None:
+    network, tokenizer = teacher
+    table = network.get_input_embeddings().weight.detach().numpy()
+    found = read_vectors(network, len(tokenizer), 6)
+    assert found is not None
+    assert found.std() == pytest.approx(1, abs=1e-4)
+    centred = table - table.mean(0)
+    axes = np.linalg.svd(centred, full_matrices=False)[2]
+    expected = centred @ axes[:6].T
+    np.testing.assert_allclose(np.abs(found), np.abs(expected / expected.std()), atol=1e-3)
+    assert read_vectors(network, len(tokenizer), 17) is None
+    longer = read_vectors(network, len(tokenizer) + 2, 6)
+    assert longer is not None
+    assert (longer[-2:] == 0).all()
 
 
 def test_turned_vectors_are_as_far_from_each_other_as_before() -> None:
