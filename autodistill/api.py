@@ -81,7 +81,7 @@ class AutoDistiller:
         Args:
             dataset: As `distill` takes it.
             teacher: A hub name, a folder or `scratch:layers=L,hidden=H`.
-            student: The same, or `layers:K`; several are compared.
+            student: The same, `layers:K`, `lstm` or `static`; several are compared.
             members: Further teachers, named likewise; with them, teams of teachers are compared too.
             training: Of every pipeline; what is None there gets what suits the task and the models.
             description: The task in a sentence or two.

@@ -67,7 +67,7 @@ def distill(
     Args:
         data: A hub name, a file, a folder, `demo`, a DataFrame, a `datasets` object, or a `Task`.
         teacher: A hub name, a folder or `scratch:layers=L,hidden=H`.
-        student: The same, or `layers:K` for K layers of the teacher.
+        student: The same, `layers:K` for K layers of the teacher, or what is no transformer: `lstm`, `static`.
         pipeline: A `Pipeline`, a preset's name, a file or a mapping.
         out: Folder of the run. The same run started again there goes on where it stopped.
         seed: Of the student's start, the order of examples and dropout.
