@@ -70,7 +70,7 @@ def _place(typed: Typed) -> Place:
 def _planned(study: Study, options: RunOptions, reporter: Reporter) -> Planned:
     from engine.base.machine import machine_for  # loads torch
 
-    reporter.message(f"{counted(len(study.datasets), 'dataset')} are read; the runs of the study are worked out")
+    reporter.message(f"reading {counted(len(study.datasets), 'dataset')} and working out the runs of the study")
     planned = plan_study(study, machine_for(options).rounding)
     for reason in planned.left_out:
         reporter.message(f"left out: {reason}")

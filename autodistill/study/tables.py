@@ -33,14 +33,13 @@ def write_tables(
 ) -> Mapping[Path, int]:
     """Writes the tables of a study's runs into a folder; file → rows."""
     stages = {job.identity: job.stage for job in planned.jobs}
-    results = {
-        result.identity: result for result in store.runs() if result.identity in stages and result.status == "ok"
-    }
-    runs = runs_of_results(results.values()).frame
+    ours = (result for result in store.runs() if result.identity in stages and result.status == "ok")
+    results = sorted(ours, key=lambda result: result.identity)  # in whichever order they came
+    runs = runs_of_results(results).frame
     runs["source"] = [f"study, {stages[identity]}" for identity in runs.identity]
     tables = {
         STUDY: runs.dropna(axis=1, how="all").sort_values(["dataset", "n_train", "student", "identity"]),
-        CURVES: pd.DataFrame([row for result in results.values() for row in curve(result)]),
+        CURVES: pd.DataFrame([row for result in results for row in curve(result)]),
         DATASETS: pd.DataFrame(datasets(planned)),
     }
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,16 +6,23 @@ import os
 import subprocess
 import sys
 import time
-from concurrent.futures import BrokenExecutor
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import psutil
 import pytest
 import torch
 
+from autodistill.history.store import Store
 from autodistill.study import executors
-from autodistill.study.executors import local
+from autodistill.study.collect import plan_study
+from autodistill.study.executors import local, on_ray
+from autodistill.study.spec import Study
 from engine.base.errors import InputError
+from tests.autodistill.study.conftest import collected, table
 from tests.conftest import ROOT
 
 
@@ -82,3 +89,44 @@ def test_a_worker_ends_with_its_driver(tmp_path: Path) -> None:
         time.sleep(1)
         driver.kill()
     worker.wait(timeout=60)
+
+
+@pytest.fixture(name="cluster")
+def _cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Of three nodes, the first of which has nothing to work with."""
+    pytest.importorskip("ray", reason="ray is not installed")
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    for _ in range(2):
+        cluster.add_node(num_cpus=1)
+    yield cluster
+    cluster.shutdown()
+
+
+@pytest.mark.slow
+def test_a_cluster_that_loses_a_node_ends_with_the_same_table(
+    cluster: Any, study: Study, done: Path, tmp_path: Path
+) -> None:
+    store = Store(str(tmp_path / "store.db"))
+
+    def lose_one() -> int:
+        while not store.runs():
+            time.sleep(0.2)
+        cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
+        return len(store.runs())
+
+    with ThreadPoolExecutor(1) as thread:
+        lost = thread.submit(lose_one)
+        assert collected(study, tmp_path, place=on_ray(cluster.address, slots=2)) == {}
+    jobs = plan_study(study, "float32").jobs
+    assert lost.result() < len(jobs)
+    assert sorted(result.identity for result in store.runs()) == sorted(job.identity for job in jobs)
+    pd.testing.assert_frame_equal(table(study, tmp_path), table(study, done))
+
+
+def test_ray_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r"--ray: ray is not installed; pip install 'autodistiller-nlp\[ray\]'"):
+        on_ray("local", 1).make()
