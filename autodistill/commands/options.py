@@ -161,6 +161,7 @@ OPTIONS |= {
     "source": Option(str, "A pipeline.", metavar="FILE|PRESET"),
     "shown": Option(str, "Preset, pipeline file, or run.", metavar="NAME|FILE|FOLDER"),
     "study": Option(Path, "A study: TOML, YAML or JSON.", metavar="STUDY"),
+    "only": Option(list[str] | None, "Identity of a run, as in study.csv: this one alone. Repeatable.", MACHINE),
     "processes": Option(int | None, "Runs at once. Default: one a core.", MACHINE, least=1),
     "threads": Option(int | None, "Of each run. Default: one.", MACHINE, least=1),
     "ray": Option(str | None, "Address of a Ray cluster, or local, to run on.", MACHINE),
