@@ -137,7 +137,9 @@ OPTIONS |= {
     "student_alone": replace(OPTIONS["student_alone"], names=_alone),
     # those of one command:
     "json": Option(bool, "Print the result as JSON.", default=False),
-    "pipeline": Option(str | None, "TOML, YAML or JSON, or a preset. Default: mi_alpha.", MODELS),
+    "pipeline": Option(
+        str | None, "TOML, YAML or JSON, or a preset. Default: mi_alpha, for static vanilla_kd.", MODELS
+    ),
     "set": Option(list[str] | None, "Change a key: prediction.kind=mse. Repeatable.", MODELS),
     "paper": Option(bool, "Epochs, lengths and learning rate of the Distiller paper.", MODELS, default=False),
     "augment": Option(str | None, "Operators in their order: random,mixup; or none.", MODELS),

@@ -41,7 +41,8 @@ class RunRow(TableRow):
     teacher_layers: Count | None = None
     teacher_hidden_size: Count | None = None
     teacher_parameters: Count | None = None
-    student_layers: Count | None = None
+    student_layers: Annotated[int, Field(ge=0)] | None = None
+    """0: it is no stack of layers."""
     student_hidden_size: Count | None = None
     student_parameters: Count | None = None
     seed: Annotated[int, Field(ge=0)] | None = None

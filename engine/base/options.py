@@ -26,8 +26,8 @@ LEARNING_RATES = ((256, 3e-4), (512, 1e-4))
 LEARNING_RATE = 5e-5  # of BERT base and large (Devlin et al. 2019, appendix A.3)
 StartKind = Literal["pretrained", "scratch", "lstm", "static"]
 """How a model starts."""
-OWN_RATES: dict[StartKind, float] = {"scratch": 5e-4, "lstm": 6e-3, "static": 3e-3}
-"""Learning rates of what is no pretrained encoder, whatever its width; ours."""
+OWN_RATES: dict[StartKind, float] = {"scratch": 5e-4, "lstm": 3e-3, "static": 3e-3}
+"""Learning rates of what is no pretrained encoder, whatever its width; ours (docs/methods/students.md)."""
 STEPS, PATIENT_STEPS = 1500, 200
 LEAST_EPOCHS, LEAST_FROM_SCRATCH, MOST_EPOCHS, LEAST_PATIENCE = 4, 10, 30, 2
 """A teacher trains for `STEPS`, but for at least and at most so many epochs, and stops when its score has not risen for

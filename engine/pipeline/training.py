@@ -46,7 +46,7 @@ class Training(Spec):
     batch_size: Annotated[int, Field(ge=1)] = 16  # examples per forward pass, over all processes together
     gradient_accumulation: Annotated[int, Field(ge=1)] = 1  # forward passes per optimiser step
     learning_rate: Annotated[float, Field(gt=0)] | None = None
-    """5e-5 to 3e-4, by the student's width, as a teacher's; ours: 5e-4 from scratch, 6e-3 for lstm, 3e-3 for static."""
+    """5e-5 to 3e-4, by the student's width, as a teacher's; ours: 5e-4 from scratch, 3e-3 for lstm and static."""
     weight_decay: Weight = 0.01
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the steps in which the learning rate rises; afterwards it falls linearly to zero."""

@@ -57,7 +57,7 @@ def test_a_narrow_student_learns_faster(width: int | None, rate: float | None) -
     assert Training(paper=True).for_task(TASK, width=width).learning_rate == 5e-5
 
 
-@pytest.mark.parametrize(("start", "rate"), [("scratch", 5e-4), ("lstm", 6e-3), ("static", 3e-3)])
+@pytest.mark.parametrize(("start", "rate"), [("scratch", 5e-4), ("lstm", 3e-3), ("static", 3e-3)])
 def test_what_is_no_pretrained_encoder_has_a_rate_of_its_own(start: StartKind, rate: float) -> None:
     for training in (Training(), Training(paper=True)):
         assert {training.for_task(TASK, start, width=width).learning_rate for width in (64, 768)} == {rate}
