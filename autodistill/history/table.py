@@ -82,6 +82,8 @@ class RunRow(TableRow):
 
 
 COLUMNS = tuple(RunRow.model_fields)
+REMARKS = COLUMNS[COLUMNS.index("source") + 1 :]
+"""What is known of a run beside; nobody predicts from it."""
 MODEL_SIZES = ("layers", "hidden_size", "parameters")
 MODEL_COLUMNS = tuple(f"{role}_{size}" for role in ("teacher", "student") for size in MODEL_SIZES)
 SCORES = tuple(name for name in COLUMNS if name.endswith("score"))

@@ -17,12 +17,12 @@ from scipy.stats import norm, spearmanr
 
 from autodistill.datasets.embedding import WordVectors
 from autodistill.datasets.known import Dataset
-from autodistill.history.table import GROUP, MODEL_COLUMNS, STACKS, is_pipeline_column
+from autodistill.history.table import GROUP, MODEL_COLUMNS, REMARKS, STACKS, is_pipeline_column
 
 MODELS = ["teacher", "student"]
 FEWEST = 5
 """Least number of runs of which an order is worth a correlation."""
-OUTCOMES = ["score", "ratio", "seconds"]
+OUTCOMES = ["score", "ratio", "seconds", *REMARKS]
 """What a run shows only afterwards."""
 
 
