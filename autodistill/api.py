@@ -9,9 +9,9 @@ from autodistill.evaluation.importance import Importance, importance, of_models
 from autodistill.evaluation.leave_one_out import HeldOut
 from autodistill.evaluation.report import Evaluation, evaluate
 from autodistill.history.store import Store
-from autodistill.race import Outcome, run_recommended
 from autodistill.ranking.fitted import PREDICTORS
 from autodistill.ranking.knowledge import load_knowledge
+from autodistill.recommend.race import Outcome, run_recommended
 from autodistill.recommend.recommend import recommend
 from autodistill.recommend.record import Recommendation
 from autodistill.recommend.request import Limits, Request, check_places, check_predictor

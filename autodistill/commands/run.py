@@ -21,8 +21,8 @@ from autodistill.commands.request import (
     training_alone,
     with_known,
 )
-from autodistill.race import distilled, record_run, run_recommended
 from autodistill.ranking.fitted import PREDICTORS, SIMPLE
+from autodistill.recommend.race import distilled, record_run, run_recommended
 from autodistill.recommend.recommend import PICKS
 from autodistill.recommend.recommend import recommend as recommendation_for
 from autodistill.recommend.record import RECOMMENDATION_FILE, Recommendation
