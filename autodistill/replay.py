@@ -67,9 +67,8 @@ class Replay:
         runs = read_runs(Path(folder) / "study.csv").frame
         path = Path(folder) / "curves.parquet"
         if not path.is_file():
-            raise InputError.of(
-                str(path), "there are no learning curves", "", (), "`autodistill study export` writes them."
-            )
+            hint = "`autodistill study export` writes them."
+            raise InputError.of(str(path), "there are no learning curves", "", (), hint)
         curves = {str(name): own for name, own in pd.read_parquet(path).sort_values("epoch").groupby("identity")}
         runs = runs[runs.seed == runs.groupby([*CELL]).seed.transform("min")]
         if missing := sorted({*runs.identity} - curves.keys()):
@@ -93,8 +92,7 @@ class Replay:
 
     def pipelines(self, cell: str) -> pd.DataFrame:
         """The pipelines that were run in a cell, by their names, in columns; nothing of what came out."""
-        self._check(cell)
-        own = self.runs.loc[cell]
+        own = self._of(cell)
         return own[[name for name in own if is_pipeline_column(str(name))]].dropna(axis=1, how="all")
 
     def ask(self, cell: str, pipeline: str, epochs: int) -> Seen:
@@ -109,23 +107,22 @@ class Replay:
 
     def result(self, cell: str, pipeline: str) -> float:
         """The score that the whole training leads to, on the rows that report."""
-        self._check(cell, pipeline)
-        return float(self.runs.loc[(cell, pipeline), "score"])
+        return float(self._of(cell, pipeline).score[pipeline])
 
     def regret(self, cell: str, score: float) -> float:
         """How much of the way from the median pipeline of a cell to its best one is missing: 0 to 1, less is better."""
-        self._check(cell)
-        scores = self.runs.loc[cell].score
+        scores = self._of(cell).score
         room = scores.max() - scores.median()
         return float(min(max((scores.max() - score) / room, 0.0), 1.0)) if room > 0 else 0.0
 
     def _curve(self, cell: str, pipeline: str) -> pd.DataFrame:
-        self._check(cell, pipeline)
-        return self.curves[str(self.runs.loc[(cell, pipeline), "identity"])]
+        return self.curves[str(self._of(cell, pipeline).identity[pipeline])]
 
-    def _check(self, cell: str, pipeline: str | None = None) -> None:
-        """Raises InputError where there is no such cell, or no such pipeline in it."""
+    def _of(self, cell: str, pipeline: str | None = None) -> pd.DataFrame:
+        """The runs of a cell; an `InputError` where there is no such one, or no such pipeline among them."""
         if cell not in self.cells:
             raise InputError([unknown_name("cell", "no such cell", cell, self.cells)])
-        if pipeline is not None and (cell, pipeline) not in self.runs.index:
-            raise InputError([unknown_name("pipeline", f"not run in {cell}", pipeline, [*self.runs.loc[cell].index])])
+        own = pd.DataFrame(self.runs.xs(cell, level="cell"))
+        if pipeline is not None and pipeline not in own.index:
+            raise InputError([unknown_name("pipeline", f"not run in {cell}", pipeline, [*map(str, own.index)])])
+        return own

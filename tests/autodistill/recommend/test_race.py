@@ -337,9 +337,8 @@ def test_the_data_of_a_recommendation_are_read_as_it_says(
     tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    monkeypatch.setattr(
-        "autodistill.recommend.race.load_task", lambda data, **columns: asked.append((data, columns)) or task
-    )
+    load = "autodistill.recommend.race.load_task"
+    monkeypatch.setattr(load, lambda data, **columns: asked.append((data, columns)) or task)
     whole, found = race(task, tmp_path / "race"), recommended(task)
     script = Script(whole, found.picks, [[0.5] * 4] * 3)
     monkeypatch.setattr("autodistill.recommend.race.distilled", script.distilled)
