@@ -10,7 +10,6 @@ import os
 import sys
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 try:
@@ -158,7 +157,7 @@ options.command(
     "study",
     "Writes the tables of a study: its runs, their learning curves, its datasets.",
     *("study", "into", *WHERE, "store"),
-    into=replace(OPTIONS["into"], type=Path, default=Path("study"), help="Folder of the tables."),
+    into=replace(OPTIONS["into"], help="Folder of the tables. Default: as the study says, or its name."),
 )
 command("components", "look", "Lists the kinds of every component, and the presets.")
 command(

@@ -35,9 +35,17 @@ def run(typed: Typed, reporter: Reporter) -> Shown:
     store.check_writing()
     planned = _planned(study, options, reporter)
     jobs = _chosen(planned.jobs, typed["only"])
-    unmade = collect(study, jobs, store, options, place, folder, reporter)
+    known = {} if typed["only"] else _known(study)
+    unmade = collect(study, jobs, store, options, place, folder, reporter, known)
     shown = _shown(study, planned, store, unmade)
     return replace(shown, lines=[*shown.lines, *_scores(store, typed["only"])])
+
+
+def _known(study: Study) -> dict[str, str]:
+    """Runs that stand in the study's tables, with their status."""
+    from autodistill.study.tables import known_runs  # loads pandas
+
+    return known_runs(Path(study.tables)) if study.tables else {}
 
 
 def _chosen(jobs: Sequence[Job], identities: Sequence[str] | None) -> list[Job]:
@@ -67,9 +75,9 @@ def export(typed: Typed, reporter: Reporter) -> Shown:
     from autodistill.study.tables import write_tables  # loads pandas
 
     study, store, options = _asked(typed)
-    check_place("--out", typed["into"], is_folder=True)
-    planned = _planned(study, options, reporter)
-    written = write_tables(planned, store, options, typed["into"], reporter)
+    folder = typed["into"] or Path(study.tables or study.name)
+    check_place("--out", folder, is_folder=True)
+    written = write_tables(_planned(study, options, reporter), store, folder)
     return Shown({path.name: rows for path, rows in written.items()}, (), [
         f"{path}: {counted(rows, 'row')}" for path, rows in written.items()
     ])  # fmt: skip
@@ -99,7 +107,8 @@ def _planned(study: Study, options: RunOptions, reporter: Reporter) -> Planned:
 
 def _shown(study: Study, planned: Planned, store: Store, unmade: dict[str, str]) -> Shown:
     ledger = Ledger(store, study.name)
-    over = ledger.finished(job.identity for job in planned.jobs)
+    known = {**_known(study), **ledger.finished(job.identity for job in planned.jobs)}
+    over = {job.identity: known[job.identity] for job in planned.jobs if job.identity in known}
     claims = [claim for claim in ledger.claims() if claim.identity not in over]
     running = [claim for claim in claims if claim.reason is None]
     reasons = {claim.identity: claim.reason for claim in claims if claim.reason} | unmade

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from autodistill.history.store import Store
 from autodistill.study.design import Cell, Job, jobs_of, task_of
@@ -106,11 +107,19 @@ class Queue:
 
 
 def collect(
-    study: Study, jobs: Iterable[Job], store: Store, options: RunOptions, place: Place, folder: Path, reporter: Reporter
+    study: Study,
+    jobs: Iterable[Job],
+    store: Store,
+    options: RunOptions,
+    place: Place,
+    folder: Path,
+    reporter: Reporter,
+    known: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, str]:
     """Makes all runs that are not in the store.
 
     Args:
+        known: Runs that are over and stand elsewhere, with their status.
         folder: Of runs under way; what is over leaves nothing there.
 
     Returns:
@@ -118,7 +127,8 @@ def collect(
     """
     ledger, ends = Ledger(store, study.name), time.monotonic() + 3600 * (study.hours or 1e9)
     jobs = [*jobs]
-    over = ledger.finished(job.identity for job in jobs)
+    over = {**known, **ledger.finished(job.identity for job in jobs)}
+    over = {job.identity: over[job.identity] for job in jobs if job.identity in over}
     queue = Queue(job for job in jobs if job.identity not in over)
     queue.warm = {job.group for job in jobs if over.get(job.identity) == "ok"}
     unmade: dict[str, str] = {}

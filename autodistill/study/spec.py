@@ -66,6 +66,8 @@ class Study(Described):
     """Of the teachers."""
     student_alone: bool = True
     """Whether each student is also fine-tuned without a teacher."""
+    tables: str | None = None
+    """Folder of the study's tables: runs that are in them are not made again, and `study export` adds to them."""
     hours: Annotated[float, Field(gt=0)] | None = None
     """After so many of collecting no further run is begun; the same command goes on later."""
     seed: Seed = 0

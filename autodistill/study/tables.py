@@ -7,39 +7,41 @@ is more than they mean. Nothing here is text of a dataset.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from autodistill.datasets.descriptors import describe
-from autodistill.history.table import runs_of_results
+from autodistill.history.table import COLUMNS, runs_of_results
 from engine.base.files import written_atomically
 from engine.run.result import RunResult
 
 if TYPE_CHECKING:
     from autodistill.history.store import Store
     from autodistill.study.collect import Planned
-    from engine.base.options import RunOptions
-    from engine.base.progress import Reporter
 
 STUDY, CURVES, DATASETS = "study.csv", "curves.parquet", "study_datasets.csv"
 DIGITS = 6
+OF_EPOCH = ("identity", "epoch", "seconds", "score")
 
 
-def write_tables(
-    planned: Planned, store: Store, options: RunOptions, folder: Path, reporter: Reporter
-) -> Mapping[Path, int]:
-    """Writes the tables of a study's runs into a folder; file → rows."""
+def write_tables(planned: Planned, store: Store, folder: Path) -> Mapping[Path, int]:
+    """Writes the tables of a study's runs into a folder; file → rows. Runs that are there already stay."""
     stages = {job.identity: job.stage for job in planned.jobs}
     ours = (result for result in store.runs() if result.identity in stages and result.status == "ok")
     results = sorted(ours, key=lambda result: result.identity)  # in whichever order they came
     runs = runs_of_results(results).frame
     runs["source"] = [f"study, {stages[identity]}" for identity in runs.identity]
+    curves = pd.DataFrame([row for result in results for row in curve(result)])
+    before = (_before(folder / name, stages.keys()) for name in (STUDY, CURVES))
+    runs, curves = (_joined(old, new) for old, new in zip(before, (runs, curves), strict=True))
     tables = {
-        STUDY: runs.dropna(axis=1, how="all").sort_values(["dataset", "n_train", "student", "identity"]),
-        CURVES: pd.DataFrame([row for result in results for row in curve(result)]),
+        STUDY: _in_order(runs.dropna(axis=1, how="all"), COLUMNS).sort_values(
+            ["dataset", "n_train", "student", "identity"]
+        ),
+        CURVES: _in_order(curves, OF_EPOCH).sort_values(["identity", "epoch"]),
         DATASETS: pd.DataFrame(datasets(planned)),
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,6 +53,32 @@ def write_tables(
             else:
                 rounded.to_parquet(aside, index=False)
     return {folder / name: len(table) for name, table in tables.items()}
+
+
+def known_runs(folder: Path) -> dict[str, str]:
+    """Identity → `ok` of the runs that a folder's tables hold."""
+    return dict.fromkeys(_before(folder / STUDY)["identity"].astype(str), "ok")
+
+
+def _before(path: Path, identities: Collection[str] | None = None) -> pd.DataFrame:
+    """The rows that a table holds already, of these runs where some are named."""
+    if not path.is_file():
+        return pd.DataFrame({"identity": []})
+    found = pd.read_csv(path, dtype={"identity": str}) if path.suffix == ".csv" else pd.read_parquet(path)
+    return found if identities is None else found[found.identity.isin([*identities])]
+
+
+def _joined(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """Both, of a run that is in both the new rows."""
+    if old.empty or new.empty:
+        return old if new.empty else new
+    return pd.concat([old[~old.identity.isin(new.identity)], new], ignore_index=True)
+
+
+def _in_order(table: pd.DataFrame, first: Sequence[str]) -> pd.DataFrame:
+    """These columns first, as far as they are there, then the others by their names."""
+    own = [name for name in first if name in table]
+    return table[[*own, *sorted({*table.columns} - {*own})]]
 
 
 def curve(result: RunResult) -> list[dict[str, Any]]:

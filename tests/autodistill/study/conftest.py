@@ -39,7 +39,7 @@ def collected(study: Study, folder: Path, ear: Any = None, place: Place | None =
 def table(study: Study, folder: Path) -> pd.DataFrame:
     """What came out, without what depends on the machine's mood."""
     store, planned = Store(str(folder / "store.db")), plan_study(study, "float32")
-    write_tables(planned, store, options(folder), folder / "tables", SilentReporter())
+    write_tables(planned, store, folder / "tables")
     return pd.read_csv(folder / "tables" / "study.csv").drop(columns=TIMES)
 
 

@@ -10,10 +10,12 @@ import pytest
 
 from autodistill.history.read import read_runs
 from autodistill.history.store import Store
-from autodistill.study.collect import plan_study
+from autodistill.study.collect import collect, plan_study
+from autodistill.study.executors import Place
 from autodistill.study.spec import Study
-from autodistill.study.tables import curve
-from tests.autodistill.study.conftest import table
+from autodistill.study.tables import curve, known_runs, write_tables
+from engine.base.progress import SilentReporter
+from tests.autodistill.study.conftest import options, table
 from tests.records import made_record
 
 
@@ -67,3 +69,24 @@ def test_datasets_are_described_and_hold_no_text(study: Study, done: Path) -> No
     written = "".join(path.read_text("utf-8") for path in (done / "tables").glob("*.csv"))
     assert not any(text in written for text in texts)
     assert json.loads(found.to_json(orient="records"))[0]["n_train"] == 40
+
+
+def test_what_was_exported_before_stays_and_is_not_made_again(study: Study, done: Path, tmp_path: Path) -> None:
+    """A study may be carried on by its tables alone, without the store that its first runs came from."""
+    planned, store = plan_study(study, "float32"), Store(str(done / "store.db"))
+    half, rest = Store(str(tmp_path / "half.db")), Store(str(tmp_path / "rest.db"))
+    for place, result in enumerate(store.runs()):
+        (half if place % 2 else rest).add_run(result, done)
+    write_tables(planned, half, tmp_path / "tables")
+    assert known_runs(tmp_path / "tables") == {result.identity: "ok" for result in half.runs()}
+    write_tables(planned, rest, tmp_path / "tables")
+    write_tables(planned, store, tmp_path / "whole")
+    for name in ("study.csv", "study_datasets.csv"):
+        assert (tmp_path / "tables" / name).read_text() == (tmp_path / "whole" / name).read_text()
+    curves = [pd.read_parquet(tmp_path / folder / "curves.parquet") for folder in ("tables", "whole")]
+    pd.testing.assert_frame_equal(*curves)
+    known = known_runs(tmp_path / "tables")
+    empty, place = Store(str(tmp_path / "empty.db")), Place(lambda: pytest.fail("an executor was made"), 1)
+    more = empty, options(tmp_path), place, tmp_path / "runs", SilentReporter(), known
+    assert collect(study, planned.jobs, *more) == {}
+    assert known_runs(tmp_path / "nowhere") == {}
