@@ -24,7 +24,7 @@ from engine.signals.augmented import AugmentedSteps
 from engine.signals.signals import OnlineSignals, TeacherSignals, examples_to_pass, mend, signals_for
 from engine.signals.store import SignalStore
 from engine.tokens.alignment import rules, same_tokenizer
-from engine.tokens.examples import Encoded, encode
+from engine.tokens.examples import INPUTS, Encoded, encode
 from engine.training.batches import TrainingData
 
 LOGITS = TeacherNeeds(layers=(), tokens="all")
@@ -93,7 +93,7 @@ def _kept_steps(
         return None
     tokens = hash_of(rules(tokenizer), data.student.tokens.values.tobytes(), data.student.lengths.tobytes())
     stream = training.max_length, training.batch_size, training.gradient_accumulation, plan.seed
-    models = sorted(data.accepted), data.aligned, machine.rounding, machine.device.type
+    models = sorted(data.accepted & {*INPUTS}), data.aligned, machine.rounding, machine.device.type
     processes = machine.accelerator.process_index, machine.accelerator.num_processes
     policy = policy_hash(plan.pipeline.augmentation)
     folder = kept(options.cache, "signals", "augmented", teacher.key, policy, tokens, stream, models, processes)

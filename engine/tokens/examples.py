@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from engine.data.task import Task, TaskKind
 
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+"""Tensors that a tokenizer may give for a model."""
 MULTIPLE = 8  # batches are padded to a multiple of it
 
 
@@ -73,7 +75,7 @@ class Encoded:
         return int(-(-self.lengths[np.asarray(ids, dtype=np.int64)].max(initial=1) // MULTIPLE) * MULTIPLE)
 
     def inputs(self, ids: Ids, length: int | None = None, accepted: Container[str] | None = None) -> dict[str, Tensor]:
-        """`input_ids`, `attention_mask` and, where the tokenizer gives them, `token_type_ids`; of these the `accepted`.
+        """The `INPUTS`, the last one where the tokenizer gives it; of these the `accepted`.
 
         Each is (B, N) int64, where N is `padded_length(ids)` unless `length` is given.
         """

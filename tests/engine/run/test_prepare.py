@@ -15,7 +15,7 @@ from engine import distill
 from engine.base.options import RunOptions
 from engine.models.load import save_model
 from engine.signals import signals
-from tests.engine.runs import LEARNED, MI_ALPHA, TRAINING, TUNING, Finished, again, small
+from tests.engine.runs import LEARNED, MI_ALPHA, TEACHER, TRAINING, TUNING, Finished, again, small
 from tests.tokenizers import byte_bpe, wordpiece
 from tests.toys import WORDS, save_tiny, toy_task
 
@@ -142,3 +142,14 @@ def test_online_the_teacher_sees_every_epoch(
     assert (cached.signals, cached.teacher_examples) == ("cached", 0)
     for one, other in zip(online.history, cached.history, strict=True):
         assert one["loss"] == pytest.approx(other["loss"], rel=0.02)
+
+
+def test_students_of_other_types_read_the_same_augmented_steps(warm: RunOptions, tmp_path: Path) -> None:
+    """They read the same tokens, so the teacher is asked about them once."""
+    pipeline = {"augmentation": "random", "training": TRAINING | {"epochs": 2, "learning_rate": 3e-3}}
+    options = warm.model_copy(update={"cache_dir": str(tmp_path / "cache")})
+    known = {"teacher": TEACHER, "pipeline": pipeline, "fine_tuning": TUNING, "options": options}
+    task = toy_task("single", rows=24, held_out=8)
+    first, second = (distill(task, student=name, out=tmp_path / name, **known) for name in ("lstm", "static"))
+    assert first.teacher_examples == 24 + 2 * 24
+    assert second.teacher_examples == 0
