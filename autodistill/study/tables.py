@@ -1,8 +1,8 @@
 """The tables of a study, for others to read: `study.csv`, `curves.parquet` and `study_datasets.csv`.
 
 Decided here: a row of `study.csv` is a run that ended well, in the columns of `history.table.RunRow` and those of its
-pipeline, so whatever reads past runs reads it. A row of the curves is an epoch of a run. Figures have six digits, which
-is more than they mean. Nothing here is text of a dataset.
+pipeline, so whatever reads past runs reads it; its source is `run <identity>, <stage>`. A row of the curves is an epoch
+of the run with that identity. Figures have six digits, which is more than they mean. Nothing here is text of a dataset.
 """
 
 from __future__ import annotations
@@ -37,10 +37,9 @@ def write_tables(
         result.identity: result for result in store.runs() if result.identity in stages and result.status == "ok"
     }
     runs = runs_of_results(results.values()).frame
-    runs.insert(0, "identity", [identity.removeprefix("run ") for identity in runs.source])
-    runs["source"] = [f"study, {stages[identity]}" for identity in runs.identity]
+    runs["source"] = [f"{run}, {stages[run.removeprefix('run ')]}" for run in runs.source]
     tables = {
-        STUDY: runs.dropna(axis=1, how="all").sort_values(["dataset", "n_train", "student", "identity"]),
+        STUDY: runs.dropna(axis=1, how="all").sort_values(["dataset", "n_train", "student", "source"]),
         CURVES: pd.DataFrame([row for result in results.values() for row in curve(result)]),
         DATASETS: pd.DataFrame(datasets(planned)),
     }
