@@ -75,8 +75,8 @@ def objectives(material: Material) -> Section | str:
         f"Clearly more often than it was tried: {', '.join(oftener) or 'none'}.",
         "An objective that was tried often is often among the best. So its count is compared with that of five "
         "configurations drawn from all that were tried; a difference above 0 is more than chance gives. Repeats are "
-        f"averaged; equally good ones share their places. Datasets with fewer than {findings.FEWEST_CONFIGURATIONS} configurations, or one objective, are not "
-        "counted.",
+        "averaged, and equally good ones share their places. Datasets with fewer than "
+        f"{findings.FEWEST_CONFIGURATIONS} configurations, or one objective, are not counted.",
     ]
     look = figures.styles_of(findings.stated(material.runs, "intermediate"))
     pictures = [

@@ -99,11 +99,10 @@ def _title(figure: Figure, words: str) -> None:
     figure.suptitle(textwrap.fill(words, TITLE), x=0.01, ha="left", color=INK, fontsize=10)
 
 
-def _legend(figure: Figure, axes: Axes, columns: int = 3) -> None:
+def _legend(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     known = dict(zip(labels, handles, strict=True))
-    if max(map(len, known), default=0) > LABEL // 2:
-        columns = 2 if max(map(len, known)) <= LABEL else 1
+    columns = min(3, max(1, TITLE // (max(map(len, known)) + 6)))
     figure.legend(
         known.values(), known, loc="outside lower center", ncols=columns, fontsize=8, frameon=False, labelcolor=INK
     )
@@ -150,7 +149,7 @@ def augmentation(gains: pd.DataFrame, labels: Mapping[str, str], look: Mapping[s
     title = "What augmentation adds"
     figure, axes = _rows([labels[name] for name in among], 0.34, "points of the score", title)
     places = {name: row for row, name in enumerate(among)}
-    for student, rows in gains.sort_values("student_parameters").groupby("student", sort=False):
+    for student, rows in gains.sort_values("student_parameters", kind="stable").groupby("student", sort=False):
         style = look[str(student)]
         axes.scatter(
             rows.gain, rows["among"].map(places), s=30, color=style.colour, marker=style.mark, linewidths=0,

@@ -42,6 +42,12 @@ def mean_over_datasets(values: pd.Series, datasets: pd.Series) -> Mean:
     return Mean(float(each.mean()) if len(each) else np.nan, low, high, len(each))
 
 
+def median(values: pd.Series) -> float:
+    """Of those that are known; NaN where none is."""
+    known = values.dropna().to_numpy(float)
+    return float(np.median(known)) if len(known) else np.nan
+
+
 def overview(runs: pd.DataFrame) -> pd.DataFrame:
     """A row for each set of comparable runs: how many, of what, and how good."""
     of = runs.groupby("among")
@@ -316,7 +322,7 @@ def epochs_needed(curves: pd.DataFrame) -> pd.DataFrame:
         of = runs.groupby("identity")
         last = of.share.transform("last")
         there = runs[runs.share >= last - (1 - NEAR) * last.abs()].groupby("identity").first()
-        about = {"epochs": of.size().median(), "epoch": there.epoch.median(), "seconds": there.seconds.median()}
+        about = {"epochs": median(of.size()), "epoch": median(there.epoch), "seconds": median(there.seconds)}
         rows.append({"student": student, "objective": objective, "runs": len(there), **about})
     return pd.DataFrame(rows)
 

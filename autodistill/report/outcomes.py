@@ -82,11 +82,11 @@ def left_out(material: Material) -> Section | str:
     found, held_out = material.evaluation
     low, high = found.interval or (None, None)
     own = Mean(np.nan if found.mean_spearman is None else found.mean_spearman, low, high, len(held_out))
-    simple = means_of(found.predictors, SIMPLE)
+    simple = number(found.predictors[SIMPLE].get("spearman"), ".2f")
     text = [
         f"The order that {found.predictor} predicts for a dataset's runs has a rank correlation of "
-        f"{with_interval(own, '.2f')} with the actual one, mean over datasets; that of the mean rank of configurations "
-        f"has {number(simple, '.2f')}.",
+        f"{with_interval(own, '.2f')} with the actual one, mean over datasets; that of {SIMPLE}, which looks at the "
+        f"configurations' mean rank alone, has {simple}.",
         "Each dataset was left out, and its runs were put in order by those of the others alone. A standing is a rank "
         "among comparable runs, mapped to a Gaussian: 0 is the middle, 1 one standard deviation above it.",
         *(f"{note[0].upper()}{note[1:]}." for note in found.notes),
@@ -98,11 +98,6 @@ def left_out(material: Material) -> Section | str:
         words = f"Dots: predicted and actual standing of each run of {each.dataset}."
         pictures.append(Picture(file_name("predicted", each.dataset), predicted_against_actual([each]), words))
     return Section(text, pictures, [_measures(found.datasets, means(held_out))])
-
-
-def means_of(predictors: Mapping[str, Mapping[str, float]], name: str) -> float | None:
-    """The mean rank correlation of a predictor."""
-    return predictors.get(name, {}).get("spearman")
 
 
 MEASURES = {
@@ -156,8 +151,8 @@ def _students(rows: pd.DataFrame) -> Table:
     for student, own in rows.groupby("student"):
         best = own.loc[own.groupby("among").ratio.idxmax()]
         ratios = [with_interval(mean_over_datasets(of.ratio, of.dataset), ".2f") for of in (own, best)]
-        size = large(own.student_parameters.median())
-        cells.append([str(student), size, number(own.seconds.median(), ".3g"), f"{len(own):,}", *ratios])
+        size = large(findings.median(own.student_parameters))
+        cells.append([str(student), size, number(findings.median(own.seconds), ".3g"), f"{len(own):,}", *ratios])
     head = ["student", "parameters", "median seconds", "configurations", "mean ratio", "ratio of the best"]
     return Table("Students: what they cost, and their ratio over datasets", head, cells)
 
@@ -185,6 +180,7 @@ def learning_curves(material: Material) -> Section | str:
     text = [
         "The best score so far on the set that selects, as a share of the teacher's: the median over runs, in the band "
         f"between the quartiles. {counted(material.curves.identity.nunique(), 'run')} tell of their epochs. A run that "
+        "ended early keeps its last value."
     ]
     pictures = [
         Picture(

@@ -22,7 +22,7 @@ from autodistill.report.figures import as_text
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = (Path(__file__).with_name("page.css")).read_text("utf-8")
-FIGURE = re.compile(r"[+−-]?[\d.,]+(\xa0[kMG])?( \([+−\d., to]+\))?|–|")
+FIGURE = re.compile(r"[+−-]?[\d.,]+(\xa0[kMG])?( \([+−\d., to]+\))?|–")
 """What stands to the right in its cell: a figure, perhaps with its unit and interval."""
 PIXELS = 96
 """Of an inch, in a browser."""
