@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from autodistill.api import report_of
 from autodistill.commands.options import Typed
-from autodistill.commands.request import fields_of
+from autodistill.commands.request import request_from
 from autodistill.commands.show import Shown
 from engine.base.checks import check_place
 from engine.base.files import write_text
@@ -16,7 +16,7 @@ def report(typed: Typed, reporter: Reporter) -> Shown:
     check_place("--out", typed["page"], is_folder=False)
     if typed["figures"] is not None:
         check_place("--figures", typed["figures"], is_folder=True)
-    page = report_of(fields_of(typed), reporter)
+    page = report_of(request_from(typed), reporter)
     write_text(typed["page"], page.html())
     drawn = page.draw(typed["figures"]) if typed["figures"] is not None else []
     left_out = {title: shown for title, shown in page.sections.values() if isinstance(shown, str)}

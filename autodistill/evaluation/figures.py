@@ -17,14 +17,12 @@ from matplotlib.ticker import MaxNLocator
 
 from autodistill.evaluation.importance import Importance, MeanShare
 from autodistill.evaluation.leave_one_out import TOP, HeldOut, by_configuration
+from autodistill.evaluation.style import ACCENT, INK, NARROW, QUIET, plain
 from autodistill.history.table import GROUP
 from autodistill.ranking.past import target
 from engine.run.result import RunResult, TeamResult
 
-INK, ACCENT, QUIET = "#1f2937", "#0f766e", "#9ca3af"
 COLUMNS = 4
-NARROW = 4.0
-"""Inches; as wide as a phone's screen."""
 MOST_ROWS = 15
 """Components or pairs in a figure, the weightiest."""
 DARK = 0.6
@@ -174,11 +172,3 @@ def _cells(axes: Axes, shares: np.ndarray) -> None:
         share = shares[row, column]
         ink = "white" if share > DARK else INK
         axes.text(column, row, f"{share:.2f}", ha="center", va="center", fontsize=7, color=ink)
-
-
-def plain(axes: Axes, title: str) -> None:
-    """The look of all axes: a title, no frame, quiet lines."""
-    axes.set_title(title, color=INK, fontsize=10, loc="left")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(QUIET)
-    axes.tick_params(colors=INK, labelsize=8)

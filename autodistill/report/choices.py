@@ -6,6 +6,7 @@ Decided here: the words, the digits and the tables of these sections. A function
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,10 +16,12 @@ from autodistill.evaluation.importance import Importance
 from autodistill.evaluation.leave_one_out import TOP
 from autodistill.report import figures, findings
 from autodistill.report.findings import Mean, mean_over_datasets
-from autodistill.report.material import Material
 from autodistill.report.page import Picture, Section, Table
 from autodistill.report.words import MISSING, large, number, with_interval
 from engine.base.errors import counted
+
+if TYPE_CHECKING:
+    from autodistill.report.material import Material
 
 
 def importance(material: Material) -> Section | str:

@@ -8,20 +8,18 @@ apart; where colours mean something, so does the shape of a mark, the dash of a 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle, islice
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from autodistill.evaluation.figures import ACCENT, INK, NARROW, QUIET, plain
+from autodistill.evaluation.style import ACCENT, INK, NARROW, QUIET, plain
 from autodistill.report.findings import Costs, Mean, Models, Objectives
 from engine.base.errors import digits
 
@@ -55,13 +53,6 @@ def styles(names: Iterable[str]) -> dict[str, Style]:
 def styles_of(names: pd.Series) -> dict[str, Style]:
     """A style for each different name, whatever their order."""
     return styles(sorted(names.dropna().astype(str).unique()))
-
-
-@contextmanager
-def as_text() -> Iterator[None]:
-    """Text is drawn as it stands, with neither formulas in it nor outlines in its place; equal figures, equal files."""
-    with rc_context({"text.parse_math": False, "svg.fonttype": "none", "svg.hashsalt": "autodistill"}):
-        yield
 
 
 def label(name: str) -> str:

@@ -18,7 +18,7 @@ from xml.etree.ElementTree import Element
 
 from matplotlib.figure import Figure
 
-from autodistill.report.figures import as_text
+from autodistill.evaluation.style import as_text
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = (Path(__file__).with_name("page.css")).read_text("utf-8")

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
+from autodistill.evaluation.style import as_text
 from autodistill.report import choices, outcomes
-from autodistill.report.figures import as_text
-from autodistill.report.material import Material
 from autodistill.report.page import Page, Section
 from engine.base import DISTRIBUTION, version_of
 from engine.base.errors import counted
+
+if TYPE_CHECKING:
+    from autodistill.report.material import Material
 
 PALETTE = (
     "Colours are those of Okabe and Ito, which colour-blind people tell apart; marks and dashes differ, too. Shaded "

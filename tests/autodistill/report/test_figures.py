@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from autodistill.evaluation.style import as_text
 from autodistill.report import figures, findings
 from autodistill.report.material import with_runs
 from tests.autodistill.report.study import epochs, frame_of, rows
@@ -18,7 +19,7 @@ LOOK = figures.styles_of(RUNS.intermediate) | figures.styles_of(RUNS.student) | 
 
 def drawn(figure: Figure) -> Figure:
     """Laid out, with all texts within the figure's edges."""
-    with figures.as_text():
+    with as_text():
         figure.savefig(io.BytesIO(), format="png")
     width = figure.bbox.width
     (axes,) = figure.axes
@@ -98,7 +99,7 @@ def test_any_name_is_drawn_as_it_stands(name: str) -> None:
     runs = frame_of([{**row, "student": name if row["student"] == "tiny" else "small"} for row in rows()])
     found = findings.costs(runs)
     assert not isinstance(found, str)
-    with figures.as_text():
+    with as_text():
         figure = figures.cost_against_ratio(found, "set1", figures.styles_of(runs.student))
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg")
