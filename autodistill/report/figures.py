@@ -30,7 +30,7 @@ LABEL, TITLE = 26, 52
 """Letters of a line."""
 READABLE = 0.3
 """Configurations that a part of a bar needs for its figure."""
-DARK = 0.45
+DARK = 0.4
 """Brightness of a bar below which its figures are white."""
 
 

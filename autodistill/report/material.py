@@ -7,8 +7,8 @@ sentence that says why.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,7 +21,7 @@ from autodistill.history.store import Store
 from autodistill.history.table import GROUP
 from autodistill.ranking.fitted import SIMPLE
 from autodistill.ranking.knowledge import STORE, load_knowledge
-from autodistill.ranking.past import configurations
+from autodistill.ranking.past import RunTable, configurations
 from autodistill.recommend.request import Request
 from autodistill.study.tables import CURVES, curve
 from engine.base.errors import InputError
@@ -60,13 +60,14 @@ def gather(request: Request, reporter: Reporter) -> Material:
     """
     store = Store(request.store)
     table, notes = load_knowledge(request.meta_data, store, request.vectors, request.options, reporter)
-    name, cache, runs = " and ".join(request.meta_data), request.options.cache, readable(table.runs)
+    name, runs = " and ".join(request.meta_data), readable(table.runs)
+    names = dict(zip(table.runs.dataset, runs.dataset, strict=True))
     return Material(
         name,
         runs,
         with_runs(_curves(request.meta_data, store), runs),
         _or_why(lambda: importance(runs, name, reporter)),
-        _or_why(lambda: evaluate(table, name, reporter, request.predictor, cache, (SIMPLE,))),
+        _or_why(lambda: _evaluated(request, table, names, reporter)),
         notes,
     )
 
@@ -78,6 +79,17 @@ def _or_why(work: Callable[[], Found]) -> Found | str:
     except InputError as error:
         parts = [f"{each.what} ({each.got})" if each.got else each.what for each in error.problems]
         return "; ".join(parts)
+
+
+def _evaluated(
+    request: Request, table: RunTable, names: Mapping[str, str], reporter: Reporter
+) -> tuple[Evaluation, list[HeldOut]]:
+    """Each dataset left out, under its readable name; of predictors the one that is asked for, and the simple one."""
+    cache = request.options.cache
+    found, held_out = evaluate(table, "", reporter, request.predictor, cache, (SIMPLE,))
+    datasets = {names[dataset]: measures for dataset, measures in found.datasets.items()}
+    named = [replace(each, dataset=names[each.dataset]) for each in held_out]
+    return found.model_copy(update={"datasets": datasets}), named
 
 
 def readable(runs: pd.DataFrame) -> pd.DataFrame:

@@ -70,6 +70,8 @@ def test_curves_lie_beside_a_table_or_in_its_folder(tmp_path: Path) -> None:
         assert found.curves.identity.nunique() == len(found.runs)
         assert not isinstance(found.importance, str)
         assert not isinstance(found.evaluation, str)
+        evaluation, held_out = found.evaluation
+        assert [each.dataset for each in held_out] == [*evaluation.datasets] == ["set0", "set1"]
 
 
 def test_one_dataset_cannot_be_left_out_and_few_runs_have_no_shares(tmp_path: Path) -> None:
