@@ -1,8 +1,8 @@
 """The tables of a study, for others to read: `study.csv`, `curves.parquet` and `study_datasets.csv`.
 
 Decided here: a row of `study.csv` is a run that ended well, in the columns of `history.table.RunRow` and those of its
-pipeline, so whatever reads past runs reads it; its source is `run <identity>, <stage>`. A row of the curves is an epoch
-of the run with that identity. Figures have six digits, which is more than they mean. Nothing here is text of a dataset.
+pipeline, so whatever reads past runs reads it. A row of the curves is an epoch of a run. Figures have six digits, which
+is more than they mean. Nothing here is text of a dataset.
 """
 
 from __future__ import annotations
@@ -33,14 +33,13 @@ def write_tables(
 ) -> Mapping[Path, int]:
     """Writes the tables of a study's runs into a folder; file → rows."""
     stages = {job.identity: job.stage for job in planned.jobs}
-    results = {
-        result.identity: result for result in store.runs() if result.identity in stages and result.status == "ok"
-    }
-    runs = runs_of_results(results.values()).frame
-    runs["source"] = [f"{run}, {stages[run.removeprefix('run ')]}" for run in runs.source]
+    ours = (result for result in store.runs() if result.identity in stages and result.status == "ok")
+    results = sorted(ours, key=lambda result: result.identity)  # in whichever order they came
+    runs = runs_of_results(results).frame
+    runs["source"] = [f"study, {stages[identity]}" for identity in runs.identity]
     tables = {
-        STUDY: runs.dropna(axis=1, how="all").sort_values(["dataset", "n_train", "student", "source"]),
-        CURVES: pd.DataFrame([row for result in results.values() for row in curve(result)]),
+        STUDY: runs.dropna(axis=1, how="all").sort_values(["dataset", "n_train", "student", "identity"]),
+        CURVES: pd.DataFrame([row for result in results for row in curve(result)]),
         DATASETS: pd.DataFrame(datasets(planned)),
     }
     folder.mkdir(parents=True, exist_ok=True)
