@@ -154,7 +154,7 @@ options.command(
     "run",
     "study",
     "Makes the runs of a study that are not there yet. Several may work on one store.",
-    *("study", "processes", "threads", "ray", "gpus", *WHERE, "cache_budget_gb", "store"),
+    *("study", "only", "processes", "threads", "ray", "gpus", *WHERE, "cache_budget_gb", "store"),
     loads_models=True,
     resume=RESUME,
 )

@@ -11,9 +11,9 @@ from autodistill.evaluation.importance import Importance, importance, of_models
 from autodistill.evaluation.leave_one_out import HeldOut
 from autodistill.evaluation.report import Evaluation, evaluate
 from autodistill.history.store import Store
-from autodistill.race import Outcome, run_recommended
 from autodistill.ranking.fitted import PREDICTORS
 from autodistill.ranking.knowledge import load_knowledge
+from autodistill.recommend.race import Outcome, run_recommended
 from autodistill.recommend.recommend import recommend
 from autodistill.recommend.record import Recommendation
 from autodistill.recommend.request import Limits, Request, check_places, check_predictor
@@ -86,7 +86,7 @@ class AutoDistiller:
         Args:
             dataset: As `distill` takes it.
             teacher: A hub name, a folder or `scratch:layers=L,hidden=H`.
-            student: The same, or `layers:K`; several are compared.
+            student: The same, `layers:K`, `lstm` or `static`; several are compared.
             members: Further teachers, named likewise; with them, teams of teachers are compared too.
             training: Of every pipeline; what is None there gets what suits the task and the models.
             description: The task in a sentence or two.

@@ -24,8 +24,10 @@ from engine.evaluation.inference import encode_held_out
 from engine.evaluation.intervals import Measures, in_words
 from engine.evaluation.linear import linear_measures
 from engine.models.files import config_faults, tokenizer_faults, weight_faults
+from engine.models.names import start_of_name
 from engine.models.start import begin
 from engine.pipeline.pipeline import Pipeline
+from engine.pipeline.presets import usual_preset
 from engine.pipeline.read import dump_pipeline, load_pipeline
 from engine.run.card import write_card
 from engine.run.fine_tuning import gold_scores
@@ -51,7 +53,7 @@ def distill(
     *,
     teacher: str,
     student: str,
-    pipeline: Pipeline | str | Path | Mapping[str, Any] = "mi_alpha",
+    pipeline: Pipeline | str | Path | Mapping[str, Any] | None = None,
     out: str | Path,
     seed: int = 0,
     student_alone: bool = False,
@@ -67,8 +69,8 @@ def distill(
     Args:
         data: A hub name, a file, a folder, `demo`, a DataFrame, a `datasets` object, or a `Task`.
         teacher: A hub name, a folder or `scratch:layers=L,hidden=H`.
-        student: The same, or `layers:K` for K layers of the teacher.
-        pipeline: A `Pipeline`, a preset's name, a file or a mapping.
+        student: The same, `layers:K` for K layers of the teacher, or what is no transformer: `lstm`, `static`.
+        pipeline: A `Pipeline`, a preset's name, a file or a mapping; None: mi_alpha, of a static student vanilla_kd.
         out: Folder of the run. The same run started again there goes on where it stopped.
         seed: Of the student's start, the order of examples and dropout.
         student_alone: Whether the student is also fine-tuned without a teacher, to compare.
@@ -86,7 +88,7 @@ def distill(
         RunError: The run failed on its way, such as by a loss that is not finite.
     """
     _check(until_epoch, seed, Path(out), options.cache)
-    chosen = load_pipeline(pipeline)
+    chosen = load_pipeline(usual_preset(start_of_name(student)) if pipeline is None else pipeline)
     machine = machine_for(options, reporter)
     task = identified(data) if isinstance(data, Task) else load_task(data, **columns)
     for note in task.notes:

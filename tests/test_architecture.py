@@ -21,7 +21,7 @@ ORDER = (
     *("engine.augment", "engine.evaluation", "engine.signals", "engine.training", "engine.run", "engine.team"),
     *("engine.distillation", "engine"),
     *("autodistill.datasets", "autodistill.history", "autodistill.ranking", "autodistill.evaluation"),
-    *("autodistill.recommend", "autodistill.study", "autodistill.report", "autodistill.race", "autodistill.api"),
+    *("autodistill.recommend", "autodistill.study", "autodistill.report", "autodistill.replay", "autodistill.api"),
     *("autodistill", "autodistill.commands"),
     *("cli",),
 )

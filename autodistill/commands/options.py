@@ -137,7 +137,9 @@ OPTIONS |= {
     "student_alone": replace(OPTIONS["student_alone"], names=_alone),
     # those of one command:
     "json": Option(bool, "Print the result as JSON.", default=False),
-    "pipeline": Option(str | None, "TOML, YAML or JSON, or a preset. Default: mi_alpha.", MODELS),
+    "pipeline": Option(
+        str | None, "TOML, YAML or JSON, or a preset. Default: mi_alpha, for static vanilla_kd.", MODELS
+    ),
     "set": Option(list[str] | None, "Change a key: prediction.kind=mse. Repeatable.", MODELS),
     "paper": Option(bool, "Epochs, lengths and learning rate of the Distiller paper.", MODELS, default=False),
     "augment": Option(str | None, "Operators in their order: random,mixup; or none.", MODELS),
@@ -162,6 +164,7 @@ OPTIONS |= {
     "source": Option(str, "A pipeline.", metavar="FILE|PRESET"),
     "shown": Option(str, "Preset, pipeline file, or run.", metavar="NAME|FILE|FOLDER"),
     "study": Option(Path, "A study: TOML, YAML or JSON.", metavar="STUDY"),
+    "only": Option(list[str] | None, "Identity of a run, as in study.csv: this one alone. Repeatable.", MACHINE),
     "processes": Option(int | None, "Runs at once. Default: one a core.", MACHINE, least=1),
     "threads": Option(int | None, "Of each run. Default: one.", MACHINE, least=1),
     "ray": Option(str | None, "Address of a Ray cluster, or local, to run on.", MACHINE),

@@ -43,7 +43,7 @@ QUESTION = (
 MODEL_EXAMPLES = {
     "teacher": "Give a hub name such as bert-base-uncased, a folder, or scratch:layers=4,hidden=256.",
     "student": "Give a hub name such as huawei-noah/TinyBERT_General_4L_312D, a folder, "
-    "layers:3 of the teacher, or scratch:layers=2,hidden=128.",
+    "layers:3 of the teacher, scratch:layers=2,hidden=128, or (no transformers, and fast) lstm or static.",
 }
 
 

@@ -21,8 +21,8 @@ from autodistill.commands.request import (
     training_alone,
     with_known,
 )
-from autodistill.race import distilled, record_run, run_recommended
 from autodistill.ranking.fitted import PREDICTORS, SIMPLE
+from autodistill.recommend.race import distilled, record_run, run_recommended
 from autodistill.recommend.recommend import PICKS
 from autodistill.recommend.recommend import recommend as recommendation_for
 from autodistill.recommend.record import RECOMMENDATION_FILE, Recommendation
@@ -31,6 +31,8 @@ from engine.base.checks import check_place
 from engine.base.errors import InputError
 from engine.base.progress import Reporter
 from engine.data.task import Task
+from engine.models.names import start_of_name
+from engine.pipeline.presets import usual_preset
 from engine.pipeline.read import load_pipeline
 from engine.pipeline.training import Training
 
@@ -41,7 +43,7 @@ def run(typed: Typed, reporter: Reporter) -> show.Shown:
     """The pipeline that was named; or picks of a recommendation, where some were."""
     if typed["pick"] is not None or typed["top"] is not None:
         return run_picks(typed, reporter)
-    source = typed["pipeline"] or "mi_alpha"  # Distiller's default
+    source = typed["pipeline"] or usual_preset(start_of_name(typed["student"] or ""))
     request = request_from(typed, lambda: load_pipeline(source, _sets(typed)))
     out = request.out or default_folder(request, source)
     result = distilled(request, request.students[0], request.pipeline, out, reporter)

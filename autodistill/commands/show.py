@@ -17,7 +17,7 @@ from engine.run.verdict import SIMPLE_MODELS
 if TYPE_CHECKING:
     from autodistill.datasets.bilstm import BiLSTMCosts
     from autodistill.evaluation.report import Evaluation
-    from autodistill.race import Outcome
+    from autodistill.recommend.race import Outcome
     from autodistill.recommend.record import Pick, Recommendation
     from engine.run.result import RunResult, TeamResult
 

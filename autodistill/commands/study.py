@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from autodistill.commands.show import Shown, TextTable
 from autodistill.commands.units import duration
 from autodistill.history.store import Store
 from autodistill.study.collect import Planned, collect, plan_study
+from autodistill.study.design import Job
 from autodistill.study.executors import Place, local, on_ray
 from autodistill.study.ledger import Ledger, pace
 from autodistill.study.spec import Study, read_study
 from engine.base.checks import check_place
-from engine.base.errors import counted
+from engine.base.errors import InputError, counted
 from engine.base.options import RunOptions
 from engine.base.progress import Reporter
 
@@ -32,8 +34,26 @@ def run(typed: Typed, reporter: Reporter) -> Shown:
     check_place("runs", folder, is_folder=True)
     store.check_writing()
     planned = _planned(study, options, reporter)
-    unmade = collect(study, planned.jobs, store, options, place, folder, reporter)
-    return _shown(study, planned, store, unmade)
+    jobs = _chosen(planned.jobs, typed["only"])
+    unmade = collect(study, jobs, store, options, place, folder, reporter)
+    shown = _shown(study, planned, store, unmade)
+    return replace(shown, lines=[*shown.lines, *_scores(store, typed["only"])])
+
+
+def _chosen(jobs: Sequence[Job], identities: Sequence[str] | None) -> list[Job]:
+    """The runs of these identities, or all where none is named."""
+    known = {job.identity: job for job in jobs}
+    if unknown := [identity for identity in identities or () if identity not in known]:
+        hint = "A run has another identity with other data, models, precision or versions of the study."
+        raise InputError.of("--only", "the study has no such run here", ", ".join(unknown), (), hint)
+    return [known[identity] for identity in identities] if identities else [*jobs]
+
+
+def _scores(store: Store, identities: Sequence[str] | None) -> Iterator[str]:
+    """What the runs that were named came to."""
+    for result in store.runs() if identities else ():
+        if result.identity in (identities or ()) and result.student_score is not None:
+            yield f"{result.identity}: {result.metric} {result.student_score:.6g} on {result.split}"
 
 
 def status(typed: Typed, reporter: Reporter) -> Shown:
@@ -70,7 +90,7 @@ def _place(typed: Typed) -> Place:
 def _planned(study: Study, options: RunOptions, reporter: Reporter) -> Planned:
     from engine.base.machine import machine_for  # loads torch
 
-    reporter.message(f"{counted(len(study.datasets), 'dataset')} are read; the runs of the study are worked out")
+    reporter.message(f"reading {counted(len(study.datasets), 'dataset')} and working out the runs of the study")
     planned = plan_study(study, machine_for(options).rounding)
     for reason in planned.left_out:
         reporter.message(f"left out: {reason}")

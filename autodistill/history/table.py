@@ -41,7 +41,8 @@ class RunRow(TableRow):
     teacher_layers: Count | None = None
     teacher_hidden_size: Count | None = None
     teacher_parameters: Count | None = None
-    student_layers: Count | None = None
+    student_layers: Annotated[int, Field(ge=0)] | None = None
+    """0: it is no stack of layers."""
     student_hidden_size: Count | None = None
     student_parameters: Count | None = None
     seed: Annotated[int, Field(ge=0)] | None = None
@@ -56,13 +57,42 @@ class RunRow(TableRow):
     """Of the student's training."""
     source: str = ""
     """Where the row came from, for people."""
+    identity: str = ""
+    """Of one of our own runs (`RunPlan.identity`); the next ones are known of these alone."""
+    fingerprint: str = ""
+    """Of the dataset as it was split, sampled and measured."""
+    validation_score: Score | None = None
+    """Of the student, on the rows that chose the epoch; `score` is of others where there are some."""
+    student_alone_score: Score | None = None
+    """Of the student fine-tuned without a teacher."""
+    linear_score: Score | None = None
+    """Of a linear model on TF-IDF."""
+    trivial_score: Score | None = None
+    """Of one answer to all."""
+    best_epoch: Count | None = None
+    total_seconds: Annotated[float, Field(ge=0)] | None = None
+    """Of the whole run; of the first one with a teacher that one's fine-tuning, too."""
+    latency_ms: Annotated[float, Field(ge=0)] | None = None
+    """Of the student, one example at a time."""
+    size_mb: Annotated[float, Field(ge=0)] | None = None
+    precision: str = ""
+    device: str = ""
+    finished_at: str = ""
+    """ISO 8601, UTC."""
 
 
 COLUMNS = tuple(RunRow.model_fields)
+REMARKS = COLUMNS[COLUMNS.index("source") + 1 :]
+"""What is known of a run beside; nobody predicts from it."""
 MODEL_SIZES = ("layers", "hidden_size", "parameters")
 MODEL_COLUMNS = tuple(f"{role}_{size}" for role in ("teacher", "student") for size in MODEL_SIZES)
-NUMBERS = (*MODEL_COLUMNS, "n_train", "seed", "score", "teacher_score", "ratio", "bilstm_score", "seconds")
-SAME = ("task_kind", "metric", "teacher", "student", "seed", "teacher_score", *MODEL_COLUMNS[:3])
+SCORES = tuple(name for name in COLUMNS if name.endswith("score"))
+NUMBERS = (*MODEL_COLUMNS, *SCORES, "n_train", "seed", "ratio", "seconds", "total_seconds", "latency_ms", "size_mb")
+SAME = (
+    *("task_kind", "metric", "teacher", "student", "seed", "teacher_score", *MODEL_COLUMNS[:3]),
+    *("identity", "student_alone_score", "trivial_score", "best_epoch", "latency_ms", "size_mb"),
+    *("precision", "device", "finished_at"),
+)
 """Columns that the record of a run has under the same name."""
 STACKS = ("augmentation",)
 """Components that are a stack of operators; the place of each operator has a column of its own."""
@@ -149,7 +179,11 @@ def row_of_result(result: RunResult, bilstm: float | None = None) -> dict[str, A
         "score": result.student_score,
         "bilstm_score": result.on_split("bilstm").get(result.metric, bilstm),
         "seconds": result.stage_seconds.get("student"),
+        "total_seconds": result.seconds,
         "source": f"run {result.identity}",
+        "fingerprint": result.dataset_fingerprint,
+        "validation_score": result.selection_score,
+        "linear_score": result.on_split("linear").get(result.metric),
         **{name: getattr(result, name) for name in SAME},
         **flat(result.pipeline),
     }

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import pandas as pd
 
-from autodistill.history.table import MODEL_COLUMNS
+from autodistill.history.table import MODEL_COLUMNS, REMARKS
 from autodistill.ranking import simple, tabular
 from autodistill.ranking.calibration import Calibration, calibrate, left_out_standings
 from autodistill.ranking.mixed import mixed, mixed_of
@@ -190,7 +190,8 @@ def _listed(values: np.ndarray | None) -> list[float] | None:
 
 def _facts(table: RunTable) -> tuple[Any, ...]:
     """Everything that a table of runs tells a predictor."""
-    runs = table.runs.reindex(columns=sorted(table.runs.columns)).to_json(orient="split", double_precision=15)
+    columns = sorted({*table.runs.columns} - {*REMARKS})
+    runs = table.runs.reindex(columns=columns).to_json(orient="split", double_precision=15)
     datasets = [table.datasets[each].descriptors.model_dump_json() for each in table.names if each in table.datasets]
     return runs, datasets, table.vectors.name
 

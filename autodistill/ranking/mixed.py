@@ -27,7 +27,7 @@ from scipy.stats import sem
 
 from autodistill.history.table import MODEL_COLUMNS
 from autodistill.ranking.distances import DatasetSpace
-from autodistill.ranking.past import MODELS, RunTable, as_words, rank_correlations, target, varying_columns
+from autodistill.ranking.past import MODELS, RunTable, as_words, log_sizes, rank_correlations, target, varying_columns
 
 SAME = "same"
 FEATURES = ("descriptors", "embedding")
@@ -103,7 +103,7 @@ class Encoding:
 
 def _numbers(runs: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """Columns of numbers and the logarithms of the models' sizes; NaN: missing."""
-    return runs[[*names]].astype(float).join(runs[[*MODEL_COLUMNS]].astype(float).map(np.log))
+    return runs[[*names]].astype(float).join(log_sizes(runs))
 
 
 def _typical_distance(positions: Sequence[np.ndarray]) -> float:

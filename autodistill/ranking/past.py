@@ -17,13 +17,17 @@ from scipy.stats import norm, spearmanr
 
 from autodistill.datasets.embedding import WordVectors
 from autodistill.datasets.known import Dataset
-from autodistill.history.table import GROUP, STACKS, is_pipeline_column
+from autodistill.history.table import GROUP, MODEL_COLUMNS, REMARKS, STACKS, is_pipeline_column
 
 MODELS = ["teacher", "student"]
 FEWEST = 5
 """Least number of runs of which an order is worth a correlation."""
-OUTCOMES = ["score", "ratio", "seconds"]
+OUTCOMES = ["score", "ratio", "seconds", *REMARKS]
 """What a run shows only afterwards."""
+
+
+HALF_A_LAYER = 0.5
+"""What a model without layers is taken for, where logarithms of sizes are compared."""
 
 
 @dataclass(frozen=True)
@@ -134,3 +138,14 @@ def as_words(cells: pd.DataFrame) -> pd.DataFrame:
         return "" if pd.isna(cell) else str(float(cell) if isinstance(cell, Real) else cell)
 
     return cells.astype(object).map(word)
+
+
+def log_sizes(runs: pd.DataFrame) -> pd.DataFrame:
+    """The logarithms of the models' sizes; NaN: missing.
+
+    Example:
+        >>> runs = pd.DataFrame({name: [1.0, 0.0] for name in MODEL_COLUMNS})
+        >>> log_sizes(runs).student_layers.round(3).tolist()
+        [0.0, -0.693]
+    """
+    return runs[[*MODEL_COLUMNS]].astype(float).clip(lower=HALF_A_LAYER).map(np.log)

@@ -25,7 +25,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from autodistill.history.table import MODEL_COLUMNS
 from autodistill.ranking.distances import DatasetSpace
-from autodistill.ranking.past import RunTable, as_words, target, varying_columns
+from autodistill.ranking.past import RunTable, as_words, log_sizes, target, varying_columns
 
 RIDGE_PENALTY = 10.0
 AUTOGLUON: dict[str, Any] = {
@@ -61,10 +61,9 @@ class Inputs:
     def __call__(self, table: RunTable) -> pd.DataFrame:
         """The table (n, columns)."""
         runs = table.runs.reindex(columns=["dataset", *self.words, *MODEL_COLUMNS])
-        sizes = runs[list(MODEL_COLUMNS)].astype(float).map(np.log)
         known = {name: self.space.descriptors(table, name) for name in table.names}
         about = pd.DataFrame([known[name] for name in runs["dataset"]], index=runs.index)
-        return as_words(runs[self.words]).join(sizes).join(about.add_prefix("descriptor "))
+        return as_words(runs[self.words]).join(log_sizes(runs)).join(about.add_prefix("descriptor "))
 
 
 @dataclass(frozen=True)

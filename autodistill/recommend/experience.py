@@ -17,11 +17,11 @@ from autodistill.ranking.calibration import FEWEST_DATASETS
 from autodistill.ranking.past import MODELS
 from engine.base.errors import digits
 from engine.data.task import KINDS
+from engine.models.names import start_of_name
 
 EPOCHS = "training.epochs"
-FROM_SCRATCH = "scratch:"
-STARTS = {1.0: "pretrained", 2.0: "from scratch"}
-"""How a model starts, as a number and in words."""
+STARTS = {"pretrained": "pretrained", "scratch": "from scratch", "lstm": "as a Bi-LSTM", "static": "as static vectors"}
+"""How a model starts, in words; their places, counted from 1, are the numbers that are compared."""
 FAR = {"n_train": 5.0, EPOCHS: 2.0, **{f"{role}_parameters": 2.0 for role in MODELS}, **dict.fromkeys(MODELS, 1.0)}
 """What runs are compared in → the largest factor between values that are near; a model is compared by how it starts.
 
@@ -75,7 +75,8 @@ def _traits(runs: pd.DataFrame) -> pd.DataFrame:
     """The columns of `FAR` as numbers."""
     found = runs.reindex(columns=[name for name in FAR if name not in MODELS]).astype(float)
     usual = runs.task_kind.map(lambda kind: KINDS[kind].epochs)  # that of the papers, whose tables do not say it
-    starts = {role: 1.0 + runs[role].astype(str).str.startswith(FROM_SCRATCH) for role in MODELS}
+    number = {kind: place for place, kind in enumerate(STARTS, start=1)}
+    starts = {role: runs[role].astype(str).map(start_of_name).map(number) for role in MODELS}
     return found.assign(**{EPOCHS: found[EPOCHS].fillna(usual), **starts})
 
 
@@ -95,7 +96,7 @@ def _reason(name: str, own: pd.Series, before: pd.Series, near: np.ndarray) -> s
     others = before.loc[np.logical_not(near.any(axis=0))]
     others = others if len(others) else before
     if name in MODELS:
-        asked, known = (" or ".join(STARTS[end] for end in sorted(set(values))) for values in (own, others))
+        asked, known = (_starts(values) for values in (own, others))
         past = "past ones" if len(others) == len(before) else "most past ones"
         return f"{WORDS[name].format(asked)} ({past} {known})"
     unit, after = (1e6, " M") if name.endswith("_parameters") else (1.0, "")
@@ -103,3 +104,8 @@ def _reason(name: str, own: pd.Series, before: pd.Series, near: np.ndarray) -> s
     ends = {others[others <= own.max()].max(), others[others >= own.min()].min()}
     known = " and ".join(f"{digits(end / unit)}{after}" for end in sorted(ends) if not np.isnan(end))
     return f"{WORDS[name].format(asked, '' if asked == '1' else 's')} (nearest past ones: {known})"
+
+
+def _starts(values: pd.Series) -> str:
+    words = [*STARTS.values()]
+    return " or ".join(words[int(value) - 1] for value in sorted(set(values)))

@@ -31,6 +31,7 @@ from autodistill.recommend.request import Limits, Request
 from autodistill.recommend.space import pipelines
 from engine.base.errors import InputError, digits
 from engine.base.progress import Reporter
+from engine.models.names import start_of_name
 from engine.pipeline.explain import checked
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.team import AverageTeam
@@ -57,11 +58,13 @@ def recommend(request: Request, reporter: Reporter) -> Recommendation:
         reporter.message(note)
     # Lengths and learning rates are left to each run, which knows its models.
     training = training.model_copy(update={"epochs": training.for_task(task).epochs})
-    made = [
-        each.model_copy(update={"prediction": each.prediction_for(task.kind)})
-        for each in pipelines(task.kind, training, request.members)
-    ]
-    space = dict.fromkeys(request.students, made)
+    space = {
+        student: [
+            each.model_copy(update={"prediction": each.prediction_for(task.kind)})
+            for each in pipelines(task.kind, training, request.members, start_of_name(student))
+        ]
+        for student in request.students
+    }
     costs = {student: costs_of(request, student, each, reporter) for student, each in space.items()}
     dataset = describe_dataset(request, reporter)
     table = with_dataset(table, dataset)

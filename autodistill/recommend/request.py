@@ -78,7 +78,7 @@ class Request(Described):
     teacher: str = ""
     """Hub name, folder, or scratch:layers=L,hidden=H."""
     students: tuple[str, ...] = ()
-    """Hub name, folder, layers:K of the teacher, or scratch:…."""
+    """Hub name, folder, layers:K (teacher's), scratch:…, lstm or static."""
     members: tuple[str, ...] = ()
     """Another teacher of the team, named likewise or layers:K. Repeatable."""
     pipeline: Pipeline = None  # type: ignore[assignment]  # until it is read

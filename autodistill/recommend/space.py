@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine import pipeline as spec
+from engine.base.options import StartKind
 from engine.base.spec import Spec
 from engine.data.task import TaskKind
 from engine.pipeline.pipeline import Pipeline, component_specs
@@ -36,12 +37,14 @@ def pipelines(
     kind: TaskKind,
     training: Training = Training(),  # noqa: B008 - frozen
     members: Sequence[str] = (),
+    student: StartKind = "pretrained",
 ) -> Iterator[Pipeline]:
     """Every pipeline of the space that can run on a task of this kind.
 
     Args:
         training: The same for all of them.
         members: Further teachers; without any, nothing is taught by a team.
+        student: How it starts; one that is no transformer cannot learn everything.
 
     Example:
         >>> {pipeline.prediction_for("regression").kind for pipeline in pipelines("regression")}
@@ -61,7 +64,7 @@ def pipelines(
                 pipeline = Pipeline(**chosen, training=training)
             except ValidationError:
                 continue  # parts that do not go together
-            if not pipeline.problems_with(kind) and not _uneven(pipeline):
+            if not pipeline.problems_with(kind, student) and not _uneven(pipeline):
                 yield pipeline
 
 

@@ -61,6 +61,7 @@ def overview(runs: pd.DataFrame) -> pd.DataFrame:
             "students": of.student.nunique(),
             "teacher_score": of.teacher_score.max(),
             "bilstm_score": of.bilstm_score.max(),
+            "linear_score": of.linear_score.max(),
             "median_score": of.score.median(),
             "best_score": of.score.max(),
             "median_ratio": of.ratio.median(),
@@ -76,7 +77,7 @@ def by_configuration(runs: pd.DataFrame) -> pd.DataFrame:
     """
     keys = ["among", "configuration"]
     of = runs.groupby(keys, sort=False)
-    outcomes = ["score", "ratio", "seconds", "teacher_score"]
+    outcomes = ["score", "ratio", "seconds", "latency_ms", "teacher_score"]
     means = of[outcomes].mean().assign(repeats=of.size())
     rows = runs.drop_duplicates(keys).drop(columns=outcomes).join(means, on=keys)
     rows = rows.sort_values(["among", "score"], ascending=[True, False], kind="stable")

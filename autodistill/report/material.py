@@ -29,8 +29,6 @@ from engine.base.progress import Reporter
 from engine.base.text import expanded
 
 Found = TypeVar("Found")
-RUN = r"^run (\w+)"
-"""How the column `source` begins of a run whose identity is known."""
 FINGERPRINT = r" of [0-9a-f]{16}$"
 """How a held-out set ends that no person has named."""
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -156,8 +154,7 @@ def with_runs(curves: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         Columns `identity`, `epoch`, `score`, `seconds`, and of the run `among`, `dataset`, `student`, `intermediate`,
         `teacher_score`.
     """
-    identity = runs.source.str.extract(RUN, expand=False)
-    about = ["among", "dataset", "student", "intermediate", "teacher_score"]
-    known = runs.reindex(columns=about).assign(identity=identity).dropna(subset="identity").drop_duplicates("identity")
+    about = ["identity", "among", "dataset", "student", "intermediate", "teacher_score"]
+    known = runs[runs.identity != ""].reindex(columns=about).drop_duplicates("identity")
     curves = curves.reindex(columns=["identity", "epoch", "score", "seconds"])
     return curves.astype({"identity": str, "seconds": float}).merge(known, on="identity")

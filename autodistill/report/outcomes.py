@@ -27,15 +27,17 @@ if TYPE_CHECKING:
 def which_runs(material: Material) -> Section | str:
     """What the runs are, and how good the students are."""
     head = ["comparable runs", "metric", "training rows", "runs", "configurations", "teachers", "students"]
-    head += ["teacher", "Bi-LSTM", "median student", "best student", "median ratio"]
+    head += ["teacher", "Bi-LSTM", "linear", "median student", "best student", "median ratio"]
     rows = []
     for among, of in findings.overview(material.runs).iterrows():
         counts = [f"{of[name]:,.0f}" for name in ("n_train", "runs", "configurations", "teachers", "students")]
-        scores = [number(of[name]) for name in ("teacher_score", "bilstm_score", "median_score", "best_score")]
+        scores = [
+            number(of[name]) for name in ("teacher_score", "bilstm_score", "linear_score", "median_score", "best_score")
+        ]
         rows.append([str(among), str(of.metric), *counts, *scores, number(of.median_ratio)])
     text = [
-        "Runs are compared only with those of the same dataset, metric and held-out set. Of several teachers and "
-        "Bi-LSTMs the best one's score is shown."
+        "Runs are compared only with those of the same dataset, metric and held-out set. Of several teachers, "
+        "Bi-LSTMs and linear models on TF-IDF the best one's score is shown."
     ]
     return Section(text, (), [Table("Comparable runs; scores are 0 to 1, correlations −1 to 1", head, rows)])
 
@@ -155,9 +157,10 @@ def _students(rows: pd.DataFrame) -> Table:
         best = own.loc[own.groupby("among").ratio.idxmax()]
         ratios = [with_interval(mean_over_datasets(of.ratio, of.dataset), ".2f") for of in (own, best)]
         size = large(findings.median(own.student_parameters))
-        cells.append([str(student), size, number(findings.median(own.seconds), ".3g"), f"{len(own):,}", *ratios])
-    head = ["student", "parameters", "median seconds", "configurations", "mean ratio", "ratio of the best"]
-    return Table("Students: what they cost, and their ratio over datasets", head, cells)
+        times = [number(findings.median(own[name]), ".3g") for name in ("seconds", "latency_ms")]
+        cells.append([str(student), size, *times, f"{len(own):,}", *ratios])
+    head = ["student", "parameters", "seconds of training", "latency, ms", "configurations", "mean ratio", "best ratio"]
+    return Table("Students: what they cost (medians), and their ratio over datasets", head, cells)
 
 
 def _front(found: findings.Costs) -> Table:

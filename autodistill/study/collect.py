@@ -122,6 +122,8 @@ def collect(
     queue = Queue(job for job in jobs if job.identity not in over)
     queue.warm = {job.group for job in jobs if over.get(job.identity) == "ok"}
     unmade: dict[str, str] = {}
+    if not queue.waiting:
+        return unmade
     reporter.start("study", len(jobs), len(over), unit="runs")
     executor = place.make()
     try:

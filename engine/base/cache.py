@@ -43,6 +43,7 @@ KINDS = {
     "language_models": "language model",
     "signals": "signals",
     "teachers": "teacher",
+    "token_vectors": "vectors of tokens",
     "translations": "translations",
     "vectors": "word vectors",
     "vocabularies": "vocabulary",

@@ -24,7 +24,10 @@ LEARNING_RATES = ((256, 3e-4), (512, 1e-4))
 3e-4 and 1e-4 are the upper two of those from which Turc et al. (2019) chose for small BERTs; ELECTRA (Clark et al.
 2020) takes 1e-4 for its small and its base model, 5e-5 for the large one."""
 LEARNING_RATE = 5e-5  # of BERT base and large (Devlin et al. 2019, appendix A.3)
-FROM_SCRATCH_RATE = 5e-4  # ours
+StartKind = Literal["pretrained", "scratch", "lstm", "static"]
+"""How a model starts."""
+OWN_RATES: dict[StartKind, float] = {"scratch": 5e-4, "lstm": 3e-3, "static": 3e-3}
+"""Learning rates of what is no pretrained encoder, whatever its width; ours (docs/methods/students.md)."""
 STEPS, PATIENT_STEPS = 1500, 200
 LEAST_EPOCHS, LEAST_FROM_SCRATCH, MOST_EPOCHS, LEAST_PATIENCE = 4, 10, 30, 2
 """A teacher trains for `STEPS`, but for at least and at most so many epochs, and stops when its score has not risen for
@@ -32,15 +35,15 @@ LEAST_EPOCHS, LEAST_FROM_SCRATCH, MOST_EPOCHS, LEAST_PATIENCE = 4, 10, 30, 2
 data; that small data needs many more is Mosbach et al.'s (2021). The other values are ours (benchmarks/RESULTS.md)."""
 
 
-def usual_rate(from_scratch: bool, width: int) -> float:
-    """The learning rate of an encoder of this width, teacher or student.
+def usual_rate(start: StartKind, width: int) -> float:
+    """The learning rate of a model that starts so, of this width, teacher or student.
 
     Example:
-        >>> [usual_rate(False, width) for width in (256, 384, 768)], usual_rate(True, 768)
+        >>> [usual_rate("pretrained", width) for width in (256, 384, 768)], usual_rate("scratch", 768)
         ([0.0003, 0.0001, 5e-05], 0.0005)
     """
     by_width = next((rate for widest, rate in LEARNING_RATES if width <= widest), LEARNING_RATE)
-    return FROM_SCRATCH_RATE if from_scratch else by_width
+    return OWN_RATES.get(start, by_width)
 
 
 def epochs_of(steps: int, rows: int, batch_size: int) -> int:
@@ -79,14 +82,14 @@ class FineTuning(Described):
 
     It has its own, so that students with different seeds share one teacher."""
 
-    def resolved(self, from_scratch: bool, width: int, rows: int) -> FineTuning:
-        """The same with a value in place of every `None`, for a model of this width and so many training rows."""
-        least = LEAST_FROM_SCRATCH if from_scratch else LEAST_EPOCHS
+    def resolved(self, start: StartKind, width: int, rows: int) -> FineTuning:
+        """The same with a value in place of every `None`, for a model that starts so, of this width, and its rows."""
+        least = LEAST_EPOCHS if start == "pretrained" else LEAST_FROM_SCRATCH
         patience = max(LEAST_PATIENCE, epochs_of(PATIENT_STEPS, rows, self.batch_size))
         values = {
             "epochs": min(max(least, epochs_of(STEPS, rows, self.batch_size)), MOST_EPOCHS),
             "early_stopping": patience if self.epochs is None else 0,
-            "learning_rate": usual_rate(from_scratch, width),
+            "learning_rate": usual_rate(start, width),
         }
         return self.model_copy(update={k: v for k, v in values.items() if getattr(self, k) is None})
 

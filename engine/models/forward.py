@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from engine.data.task import TaskKind
+from engine.models.own import NEITHER, OwnModel
 
 SHARES = "mixup_shares"  # name of λ (n,) among a model's inputs; the others have 2n rows then
 
@@ -81,12 +82,15 @@ def forward(
 
 def mixed_inputs(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What the model takes in place of pairs (2n, N): embeddings of mixed words (n, N, width)."""
-    shares = inputs[SHARES]
+    shares, known = inputs[SHARES], {name: values for name, values in inputs.items() if name != SHARES}
     half = len(shares)
-    rest = {name: values[:half] for name, values in inputs.items() if name not in ("input_ids", SHARES)}
+    rest = {name: values[:half] for name, values in known.items() if name != "input_ids"}
     embedding: nn.Module = model.get_input_embeddings()  # type: ignore[operator]  # a method of transformers' models
     words = embedding(inputs["input_ids"])
     mask = blend(inputs["attention_mask"].float(), shares) > 0
+    if isinstance(model, OwnModel):  # which does not see, in embeddings, which text a token is of
+        first, second = model.texts(**known).chunk(2)
+        rest["texts"] = torch.where(first == NEITHER, second, first).masked_fill(~mask, NEITHER)
     return rest | {"inputs_embeds": blend(words, shares), "attention_mask": mask.to(inputs["attention_mask"].dtype)}
 
 

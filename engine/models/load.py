@@ -23,10 +23,12 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from engine.base.errors import InputError
 from engine.base.hub import model_hash, place_of
 from engine.data.task import KINDS, Task, TaskKind
+from engine.models import bilstm  # noqa: F401 - makes its model type known, as the next does
 from engine.models.files import TOKENIZER_FILES, checked, config_faults, refuse, tokenizer_faults, weight_faults
 from engine.models.fit import body_names, tokenizer_misfits, weight_misfits
 from engine.models.names import Scratch
 from engine.models.output import answer_exactly, output_layer
+from engine.models.static import StaticConfig
 from engine.tokens.examples import MULTIPLE
 
 if TYPE_CHECKING:
@@ -87,7 +89,7 @@ def read_config(name: str, role: str) -> PretrainedConfig:
     folder = checked(name, role, config_faults)
     with readable("its config.json cannot be used", name, role):
         config = AutoConfig.from_pretrained(folder, attn_implementation=None, trust_remote_code=False)
-        sizes = ("num_hidden_layers", "hidden_size", "vocab_size")
+        sizes = ("num_hidden_layers", "hidden_size", "vocab_size")[isinstance(config, StaticConfig) :]
         if wrong := [key for key in sizes if isinstance(getattr(config, key, None), int) and getattr(config, key) < 1]:
             raise ValueError(f"{wrong[0]} must be above 0, not {getattr(config, wrong[0])}")
         with torch.device("meta"):

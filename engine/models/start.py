@@ -1,7 +1,8 @@
 """What a model starts as: pretrained, from scratch, or some layers of another one.
 
-Decided here: teacher, members of a team and student start in the same three ways. What a model takes of another
-one (`layers:K` its layers, a student from scratch its vocabulary) it takes of the donor that is given with it.
+Decided here: teacher, members of a team and student start in the same three ways; a student may be no transformer, too.
+What a model takes of another one (`layers:K` its layers, a student from scratch its vocabulary, one that is no
+transformer its words' vectors) it takes of the donor that is given with it.
 """
 
 from __future__ import annotations
@@ -9,21 +10,31 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
+import torch
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.base.errors import InputError, counted
 from engine.base.files import hash_of
 from engine.base.hub import place_of
 from engine.base.machine import Machine
+from engine.base.options import StartKind
 from engine.data.task import Task, TaskKind
 from engine.models import load
-from engine.models.names import LayersOfTeacher, ModelName, Scratch
+from engine.models.bilstm import BiLSTMConfig
+from engine.models.names import BiLSTM, LayersOfTeacher, ModelName, Scratch, Static
 from engine.models.output import change_unit
+from engine.models.own import for_texts
 from engine.models.shallow import layers_of, shallow_config
+from engine.models.static import StaticConfig, zipf_weights
+from engine.models.token_vectors import read_vectors, token_vectors
 from engine.models.vocabulary import scratch_tokenizer
 
 Model = tuple[PreTrainedModel, PreTrainedTokenizerBase]  # a model with its tokenizer
+OWN: dict[type[PretrainedConfig], StartKind] = {BiLSTMConfig: "lstm", StaticConfig: "static"}
+"""Configurations of models that are no transformers."""
+STATIC_WIDTH = 256  # as model2vec's
 
 
 @dataclass(frozen=True)
@@ -35,14 +46,14 @@ class Start:
     identity: str  # hash of its weights, or of the words that say how it starts, and of whether it keeps its head
     layers: int
     width: int  # of the hidden states
-    config: PretrainedConfig | None = None  # of the pretrained model that it comes from; None: all weights are random
-    whole: Start | None = field(default=None, repr=False)  # the model of which it takes layers
+    config: PretrainedConfig | None = None  # of the pretrained model that it comes from, or of what is no transformer
+    whole: Start | None = field(default=None, repr=False)  # the model of which it takes layers, or words' vectors
     ready: bool = False  # whether it keeps the head that it was fine-tuned with
 
     @property
-    def from_scratch(self) -> bool:
-        """Whether all of its weights are random."""
-        return self.config is None
+    def kind(self) -> StartKind:
+        """How it starts; without a configuration from scratch."""
+        return "scratch" if self.config is None else OWN.get(type(self.config), "pretrained")
 
     @cached_property
     def positions(self) -> int | None:
@@ -69,9 +80,23 @@ def start_of(name: ModelName, role: str, whole: Start | None = None) -> Start:
             raise InputError.of(place_of(role), what, got, (f"1 to {whole.layers}",))
         identity = hash_of(repr(name), whole.identity)
         return Start(name, role, identity, name.count, whole.width, whole.config, whole)
+    if isinstance(name, BiLSTM | Static):
+        assert whole is not None
+        own = _own_config(name, whole, role)
+        return Start(name, role, hash_of(repr(name), whole.identity), *load.depth_and_width(own), own, whole)
     load.load_tokenizer(name, role)
     config = load.load_config(name, role)
     return Start(name, role, load.weights_hash(name, role), *load.depth_and_width(config), config)
+
+
+def _own_config(name: BiLSTM | Static, teacher: Start, role: str) -> PretrainedConfig:
+    """The configuration of a model that is no transformer, for any task and tokenizer."""
+    if isinstance(name, BiLSTM):
+        return BiLSTMConfig(hidden_size=2 * name.hidden)
+    if name.width is not None and name.width > teacher.width:
+        what = f"the teacher's vectors, of which it takes the first numbers, have only {teacher.width}"
+        raise InputError.of(place_of(role), what, f"static:width={name.width}", (f"1 to {teacher.width}",))
+    return StaticConfig(hidden_size=name.width or min(STATIC_WIDTH, teacher.width))
 
 
 def check_weights(start: Start, kind: TaskKind) -> None:
@@ -102,6 +127,8 @@ def configuration(
         config = shallow_config(donor, start.name.count)
     else:
         config = copy.deepcopy(start.config)
+        if isinstance(start.name, BiLSTM | Static):
+            config = for_texts(config, task, tokenizer)
     return config if start.ready else load.for_task(config, task, tokenizer)
 
 
@@ -116,8 +143,11 @@ def begin(start: Start, task: Task, seed: int, machine: Machine, donor: Model | 
     if isinstance(start.name, LayersOfTeacher):
         assert network is not None
         return layers_of(network, start.name.count, config), tokenizer
-    if isinstance(start.name, Scratch):
+    if not isinstance(start.name, str):
         model = load.build(config, task.kind, seed)
+        if isinstance(start.name, BiLSTM | Static):
+            assert donor is not None
+            _take_vectors(model, donor, machine)
     else:
         model = load.load_pretrained(start.name, config, task.kind, seed, start.role, new_head=not start.ready)
     if start.ready:
@@ -125,6 +155,19 @@ def begin(start: Start, task: Task, seed: int, machine: Machine, donor: Model | 
     else:
         change_unit(model, task.unit)  # a new head answers as if the values' mean were 0, their deviation 1
     return model, tokenizer
+
+
+def _take_vectors(model: PreTrainedModel, donor: Model, machine: Machine) -> None:
+    """Gives a model that is no transformer the vectors that its teacher has of each token, in place."""
+    words: Any = model.get_input_embeddings()
+    if isinstance(model.config, StaticConfig):
+        vectors = token_vectors(*donor, words.embedding_dim, machine) * zipf_weights(donor[1])[:, None]
+    elif (read := read_vectors(donor[0], *words.weight.shape)) is not None:
+        vectors = read * model.config.spread
+    else:
+        return  # random ones stay: what the teacher reads is narrower
+    with torch.no_grad():
+        words.weight.copy_(torch.from_numpy(vectors))
 
 
 def _match_labels(model: PreTrainedModel, task: Task, machine: Machine) -> None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, get_args
 from pydantic import model_validator
 
 from engine.base.errors import Problem
+from engine.base.options import StartKind
 from engine.base.spec import Spec
 from engine.data.task import KINDS, Task, TaskKind
 from engine.pipeline import components
@@ -89,14 +90,14 @@ class Pipeline(Spec):
         return self.prediction or (components.PredictionMSE() if kind == "regression" else components.PredictionCE())
 
     def for_task(
-        self, task: Task, from_scratch: bool = False, positions: int | None = None, width: int | None = None
+        self, task: Task, start: StartKind = "pretrained", positions: int | None = None, width: int | None = None
     ) -> Pipeline:
         """The same with every `None` resolved for this task and this kind of student; as `Training.for_task`."""
-        training = self.training.for_task(task, from_scratch, positions, width)
+        training = self.training.for_task(task, start, positions, width)
         return self.model_copy(update={"prediction": self.prediction_for(task.kind), "training": training})
 
-    def problems_with(self, kind: TaskKind) -> list[Problem]:
-        """Why this pipeline cannot run on a task of this kind; empty when it can."""
+    def problems_with(self, kind: TaskKind, student: StartKind = "pretrained") -> list[Problem]:
+        """Why this pipeline cannot run on a task of this kind, with a student that starts so; empty when it can."""
         problems = []
         chosen = self.prediction_for(kind).kind
         if kind == "regression" and chosen != "mse":
@@ -107,10 +108,22 @@ class Pipeline(Spec):
             overlap = str(self.training.window_overlap)
             problems.append(Problem("training.window_overlap", what, overlap, (), "Remove the key."))
         problems += self._regression_problems() if kind == "regression" else []
+        problems += self._student_problems(student)
         if KINDS[kind].at_words and "back_translation" in self.augmentation.kinds:
             what = f"a translation keeps no {KINDS[kind].at_words}"
             others = ("contextual", "random", "mixup")
             problems.append(Problem("augmentation.operators", what, "'back_translation'", others))
+        return problems
+
+    def _student_problems(self, student: StartKind) -> list[Problem]:
+        """What a student that is no transformer cannot learn."""
+        problems, intermediate = [], self.intermediate.kind if self.weights.intermediate > 0 else "none"
+        if student == "static" and intermediate != "none":
+            what = "a static student has no layers that could learn from the teacher's"
+            problems.append(Problem("intermediate.kind", what, f"'{intermediate}'", ("none",)))
+        if student == "lstm" and intermediate == "pkd":
+            what = "it compares first tokens, and what a Bi-LSTM knows of a text does not stand at its first token"
+            problems.append(Problem("intermediate.kind", what, "'pkd'", ("mse", "cos", "mi_alpha")))
         return problems
 
     def _regression_problems(self) -> list[Problem]:

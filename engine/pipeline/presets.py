@@ -6,6 +6,7 @@ Decided here: what a paper leaves to the search (learning rate, batch size, epoc
 
 from dataclasses import dataclass
 
+from engine.base.options import StartKind
 from engine.pipeline.augmentation import Augmentation, Contextual, Mixup
 from engine.pipeline.components import EMD, MSE, PKD, MIAlpha, PredictionCE, Skip
 from engine.pipeline.pipeline import Pipeline
@@ -68,3 +69,13 @@ PRESETS: dict[str, Preset] = {
         "their code averages over 5 layers and 768 numbers where this adds up, so β is 500/(5·768) here",
     ),
 }
+
+
+def usual_preset(student: StartKind) -> str:
+    """The preset of a run that names no pipeline: Distiller's default, or what a student without layers can learn.
+
+    Example:
+        >>> usual_preset("pretrained"), usual_preset("static")
+        ('mi_alpha', 'vanilla_kd')
+    """
+    return "vanilla_kd" if student == "static" else "mi_alpha"

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from engine.base.options import LEARNING_RATE, epochs_of, usual_rate
+from engine.base.options import LEARNING_RATE, StartKind, epochs_of, usual_rate
 from engine.base.spec import Spec, Weight
 from engine.data.lengths import LONGEST, usual_length
 from engine.data.task import KINDS, Task
@@ -46,7 +46,7 @@ class Training(Spec):
     batch_size: Annotated[int, Field(ge=1)] = 16  # examples per forward pass, over all processes together
     gradient_accumulation: Annotated[int, Field(ge=1)] = 1  # forward passes per optimiser step
     learning_rate: Annotated[float, Field(gt=0)] | None = None
-    """5e-5 to 3e-4, by the student's width, as a teacher's; 5e-4 from scratch (ours)."""
+    """5e-5 to 3e-4, by the student's width, as a teacher's; ours: 5e-4 from scratch, 3e-3 for lstm and static."""
     weight_decay: Weight = 0.01
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the steps in which the learning rate rises; afterwards it falls linearly to zero."""
@@ -58,7 +58,7 @@ class Training(Spec):
     """Question answering only: tokens that neighbouring windows share; 128 (Devlin et al. 2019)."""
 
     def for_task(
-        self, task: Task, from_scratch: bool = False, positions: int | None = None, width: int | None = None
+        self, task: Task, start: StartKind = "pretrained", positions: int | None = None, width: int | None = None
     ) -> Training:
         """The same with the value for this task, and this kind of student, in place of every `None`.
 
@@ -72,10 +72,10 @@ class Training(Spec):
             epochs = max(epochs, min(epochs_of(LEAST_STEPS, len(task.train), step), MOST_EPOCHS))
             if task.kind != "question_answering":
                 length = max(length, min(usual_length(task), positions or LONGEST))
-        rate = None if width is None else usual_rate(from_scratch, width)
+        rate = None if width is None else usual_rate(start, width)
         defaults: dict[str, Any] = {
             "epochs": epochs,
-            "learning_rate": LEARNING_RATE if self.paper and not from_scratch else rate,
+            "learning_rate": LEARNING_RATE if self.paper and start == "pretrained" else rate,
             "max_length": length,
             "window_overlap": WINDOW_OVERLAP if task.kind == "question_answering" else None,
         }

@@ -11,10 +11,13 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from engine.base.files import RESULT_FILE, write_text
+from engine.base.hub import CONFIG
 from engine.base.text import escaped, expanded
 from engine.data.metrics import with_interval
 from engine.data.task import KINDS, Task
+from engine.models.files import read_object
 from engine.models.load import HEADS
+from engine.models.start import OWN
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.read import dump_pipeline
 from engine.run.result import RunResult
@@ -43,7 +46,7 @@ throughput is at batch 32, both in float32 on {result.device}, tokenising not co
 ## Use
 
 ```python
-from transformers import {auto}, AutoTokenizer
+{known}from transformers import {auto}, AutoTokenizer
 
 model = {auto}.from_pretrained("path/to/this/folder")
 tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
@@ -59,6 +62,7 @@ Training rows: {result.train_examples:,}; seed {result.seed}; student started as
 """
 
 
+KNOWN = "import engine.models.load  # of AutoDistiller, which brings this model type\n"
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -148,6 +152,12 @@ def _shown(model: str) -> str:
     return expanded(model).resolve().name if expanded(model).is_dir() else model
 
 
+def _is_own(folder: Path) -> bool:
+    """Whether the student is no transformer, and so of no type that transformers brings."""
+    own = {config.model_type for config in OWN}
+    return (folder / CONFIG).is_file() and read_object(folder / CONFIG).get("model_type") in own
+
+
 def write_card(folder: Path, result: RunResult, task: Task) -> None:
     """Writes `README.md` with the figures of `result` into the student's folder."""
     tag, tags, name = KINDS[task.kind].hub_tag, ["autodistiller", "knowledge-distillation"], folder.resolve().name
@@ -174,6 +184,7 @@ def write_card(folder: Path, result: RunResult, task: Task) -> None:
         ratio=of_ratio,
         baseline="" if without is None else f" The same student without a teacher reaches {without:.4f}.",
         warnings="".join(f"\n> {plain(warning)}\n" for warning in result.warnings),
+        known=KNOWN if _is_own(folder) else "",
         auto=HEADS[task.kind].__name__,
         student=code(_shown(result.student)),
         precision=result.precision,

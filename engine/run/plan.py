@@ -13,9 +13,11 @@ from engine.base.machine import Machine, check_memory, free_on
 from engine.base.options import FineTuning
 from engine.data.task import Task, TaskKind
 from engine.models.files import weight_files
-from engine.models.load import HEADS, has_head, holds_a_unit, label_order, names_of_outputs
+from engine.models.load import HEADS, has_head, holds_a_unit, label_order, load_tokenizer, names_of_outputs
 from engine.models.names import ModelName, Scratch, parse_model
+from engine.models.own import tells_apart
 from engine.models.start import Model, Start, begin, check_weights, start_of
+from engine.models.static import StaticConfig
 from engine.objective.mapping import check_layers
 from engine.pipeline.pipeline import Pipeline
 
@@ -58,7 +60,7 @@ def plan_teacher(
         what = f"a teacher {'from scratch' if isinstance(name, Scratch) else 'of layers'} has to be trained"
         raise InputError.of("--fine-tune", what, "never", ("auto", "always"))
     start = start_of(name, role, whole)
-    resolved = fine_tuning.resolved(start.from_scratch, start.width, len(task.train))
+    resolved = fine_tuning.resolved(start.kind, start.width, len(task.train))
     if not isinstance(name, str) or start.config is None:
         return TeacherPlan(start, True, resolved)
     ready = has_head(start.config, task.kind)
@@ -136,7 +138,7 @@ def plan_run(
     members = tuple(plan_teacher(name, task, fine_tuning, MEMBERS, whole) for name in others)
     own = start_of(names[1], "student", whole)
     most = most_tokens(whole, own, *(member.start for member in members))
-    settled = pipeline.for_task(task, own.from_scratch, most, own.width)
+    settled = pipeline.for_task(task, own.kind, most, own.width)
     plan = RunPlan(task, settled, teacher, student, teacher_plan, own, seed, precision, members)
     _check_fits(plan)
     check_memory("--teacher and --student", sum(map(weights_of, (*(each.start for each in plan.team), plan.student))))
@@ -151,7 +153,7 @@ def with_pipeline(plan: RunPlan, pipeline: Pipeline) -> RunPlan:
     Raises:
         InputError: It does not suit them.
     """
-    settled = pipeline.for_task(plan.task, plan.student.from_scratch, plan.most_tokens, plan.student.width)
+    settled = pipeline.for_task(plan.task, plan.student.kind, plan.most_tokens, plan.student.width)
     other = replace(plan, pipeline=settled)
     _check_fits(other)
     return other
@@ -160,8 +162,10 @@ def with_pipeline(plan: RunPlan, pipeline: Pipeline) -> RunPlan:
 def _check_fits(plan: RunPlan) -> None:
     """Raises an `InputError` with every reason why its pipeline, models and dataset do not go together."""
     settled, kind = plan.pipeline, plan.task.kind
-    problems = settled.problems_with(kind)
-    problems += check_layers(settled.mapping, plan.student.layers, plan.teacher.start.layers)
+    problems = settled.problems_with(kind, plan.student.kind)
+    if plan.student.kind != "static":  # which has no layers, as is said above
+        problems += check_layers(settled.mapping, plan.student.layers, plan.teacher.start.layers)
+    problems += pair_problems(plan.student, plan.task)
     for start in (*(each.start for each in plan.team), plan.student):
         mixing = "mixup" in settled.augmentation.kinds and start.role != MEMBERS
         problems += head_problems(start.config, kind, start.role, mixing)
@@ -216,6 +220,18 @@ def length_problems(start: Start, max_length: int) -> list[Problem]:
     return [Problem("training.max_length", what, str(max_length), (f"8 to {limit}",))]
 
 
+def pair_problems(student: Start, task: Task) -> list[Problem]:
+    """Whether a student that is no transformer can see where the second of two texts begins."""
+    whole = student.whole or student
+    two = task.pair or task.kind == "question_answering"
+    if not two or student.kind not in ("lstm", "static") or not isinstance(whole.name, str):
+        return []
+    if tells_apart(load_tokenizer(whole.name, whole.role)):
+        return []
+    what = "the tokenizer puts nothing between two texts, so that these students cannot tell them apart"
+    return [Problem(place_of(student.role), what, student.kind)]
+
+
 NEEDED = {
     "attention_mask": "models of this type take no attention mask, so padding would change their answers",
     "inputs_embeds": "models of this type take no embeddings in place of words, which mixup mixes",
@@ -230,6 +246,8 @@ def head_problems(config: PretrainedConfig | None, kind: TaskKind, role: str, mi
     known = HEADS[kind]._model_mapping
     if type(config) not in known:
         what = f"transformers has no head for {kind.replace('_', ' ')} for models of this type"
+        if isinstance(config, StaticConfig):
+            what = f"a static student knows no order of words, and {kind.replace('_', ' ')} asks about single ones"
         return [Problem(place_of(role), what, config.model_type)]
     taken = inspect.signature(known[type(config)].forward).parameters
     needed = ["attention_mask", "inputs_embeds"] if mixing else ["attention_mask"]

@@ -30,3 +30,9 @@ def test_tasks_made_by_hand_are_told_apart(options: RunOptions, tmp_path: Path) 
         assert result.dataset_fingerprint
     assert len(keys) == 2
     assert len([*(options.cache / "teachers").glob("*/teacher.json")]) == 2
+
+
+def test_a_student_without_layers_has_a_usual_pipeline_too(options: RunOptions, tmp_path: Path) -> None:
+    result = small(options, tmp_path / "out", student="static", pipeline=None)
+    assert result.status == "ok"
+    assert result.pipeline["intermediate"]["kind"] == result.pipeline["mapping"]["kind"] == "none"

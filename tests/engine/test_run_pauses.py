@@ -52,6 +52,21 @@ def test_going_on_is_as_if_it_had_never_paused(pauses: list[int], run: Run, whol
     assert_same_end(tmp_path / "run", whole)
 
 
+@pytest.mark.parametrize("student", ["lstm:hidden=8", "static"])
+@pytest.mark.parametrize("augmentation", ["none", "random+mixup"])
+def test_students_that_are_no_transformers_go_on_too(
+    student: str, augmentation: str, options: RunOptions, tmp_path: Path
+) -> None:
+    pipeline = {"augmentation": augmentation, "training": LONGER}
+    ends = {name: {"out": tmp_path / name, "student": student, "pipeline": pipeline} for name in ("whole", "paused")}
+    assert small(options, **ends["whole"]).status == "ok"
+    other = options.model_copy(update={"cache_dir": str(tmp_path / "other")})
+    for epoch in (1, 3):
+        assert small(other, **ends["paused"], until_epoch=epoch).status == "pruned"
+    assert small(other, **ends["paused"]).status == "ok"
+    assert_same_end(tmp_path / "paused", tmp_path / "whole")
+
+
 def test_the_record_of_a_pause(run: Run, whole: Path, tmp_path: Path) -> None:
     expected, result = RunResult.read(whole), run(2)
     assert RunResult.read(tmp_path / "run") == result

@@ -23,7 +23,7 @@ from click.testing import Result
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from autodistill.race import distilled
+from autodistill.recommend.race import distilled
 from cli import app
 from engine.base.cache import SUMS, keeping
 from tests.fuzz.cases import DATA, HARD, Case, mutated

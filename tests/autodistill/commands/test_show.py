@@ -16,7 +16,7 @@ from autodistill.commands.show import Shown
 from autodistill.commands.units import MISSING
 from autodistill.datasets.bilstm import BiLSTMCosts
 from autodistill.evaluation.report import Evaluation
-from autodistill.race import Outcome
+from autodistill.recommend.race import Outcome
 from autodistill.recommend.record import Pick
 from engine.base.progress import SilentReporter
 from engine.pipeline.presets import PRESETS

@@ -10,6 +10,7 @@ from dataclasses import replace
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ import pytest
 from autodistill.datasets.known import Dataset
 from autodistill.evaluation.leave_one_out import leave_one_out, means
 from autodistill.ranking import fitted as module
-from autodistill.ranking.fitted import PREDICTORS, Agreement, Fitted, fit_predictor
+from autodistill.ranking.fitted import PREDICTORS, Agreement, Fitted, Kept, agreement_of, fit_predictor
 from autodistill.ranking.past import Rank, RunTable
 from engine.base import cache
 from engine.base.cache import keeping, maker
@@ -261,3 +262,98 @@ def test_the_mixed_model_is_made_again_from_its_variances(
     expected = PREDICTORS["mixed"](table)(table.of("set1"))
     monkeypatch.setattr(module, "PREDICTORS", PREDICTORS | {"mixed": lambda table: pytest.fail("it is fitted again")})
     np.testing.assert_array_equal(fitted(tmp_path, table, "mixed").rank(table.of("set1")), expected)
+
+
+@pytest.mark.parametrize("name", ["mixed", "ridge"])
+def test_what_it_knows_of_itself_is_kept_as_it_was(name: str, tmp_path: Path, table: RunTable) -> None:
+    """The features that it chose, and past runs without their dataset; None where it says nothing of them."""
+    honest: Any = PREDICTORS[name](table)
+    for _ in range(2):  # made, and read
+        rank: Any = fitted(tmp_path, table, name).rank
+        assert rank.features == getattr(honest, "features", None)
+        expected = getattr(honest, "left_out", None)
+        assert (rank.left_out is None) == (expected is None)
+        if expected is not None:
+            np.testing.assert_array_equal(rank.left_out, expected)
+
+
+def test_each_question_is_another_one(tmp_path: Path, table: RunTable) -> None:
+    """Who is asked, of which runs, what, and about what."""
+    other = replace(table, runs=table.runs.iloc[1:])
+    asked = [
+        (name, past, what, about)
+        for name in ("ridge", "mixed")
+        for past in (table, other)
+        for what in ("answers", "agreement")
+        for about in ((), ("a",), ("a", "b"))
+    ]
+    keys = [Kept(name, past, tmp_path, SilentReporter()).identity(what, *about) for name, past, what, about in asked]
+    assert len({*keys}) == len(keys)
+    assert keys[0] == Kept("ridge", table, tmp_path / "elsewhere", Ear()).identity("answers")
+
+
+def test_what_comes_with_the_project_is_not_asked_again(
+    tmp_path: Path, table: RunTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Kept("ridge", table, tmp_path, SilentReporter())
+    shipped = {kept.identity("answers", "a"): [1.0, 2.0]}
+    monkeypatch.setattr(module, "shipped_fits", lambda: shipped)
+    assert kept.known("answers", lambda: pytest.fail("it is known"), tuple, "a") == (1.0, 2.0)
+    assert kept.known("answers", lambda: [3.0], tuple, "b") == (3.0,)
+    assert kept.known("agreement", lambda: [4.0], tuple, "a") == (4.0,)
+    assert Kept("mixed", table, tmp_path, SilentReporter()).known("answers", lambda: [5.0], tuple, "a") == (5.0,)
+
+
+def test_what_comes_with_the_project_answers_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its keys are those of the questions that a recommendation asks."""
+    from autodistill.history.store import Store
+    from autodistill.ranking.knowledge import load_knowledge
+    from engine.base.options import RunOptions
+
+    options = RunOptions(cache_dir=str(tmp_path))
+    published, _ = load_knowledge(("published",), Store(str(tmp_path / "store.db")), "glove", options, SilentReporter())
+    monkeypatch.setattr(module, "PREDICTORS", dict.fromkeys(PREDICTORS, lambda table: pytest.fail("it is fitted")))
+    found = fit_predictor("mixed", published, tmp_path, SilentReporter())
+    assert np.isfinite(found.rank.left_out).all()  # type: ignore[attr-defined]
+    assert found.trust(2).datasets == 9
+
+
+class Progress(SilentReporter):
+    """Remembers stages, and how far they came."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[object, ...]] = []
+
+    def start(self, stage: str, total: int, done: int = 0, unit: str = "steps", most: bool = False) -> None:
+        self.said.append(("start", stage, total, done, unit, most))
+
+    def advance(self, stage: str, count: int = 1, note: str = "") -> None:
+        self.said.append(("advance", stage, count))
+
+    def finish(self, stage: str) -> None:
+        self.said.append(("finish", stage))
+
+
+def test_leaving_out_shows_its_progress(tmp_path: Path, table: RunTable) -> None:
+    progress = Progress()
+    agreement_of("ridge", table, ("large", "small"), tmp_path, progress)
+    stage = "ridge, each dataset left out"
+    steps = [("advance", stage, 1)] * 4
+    assert progress.said == [("start", stage, 4, 0, "datasets", False), *steps, ("finish", stage)]
+
+
+def test_two_datasets_agree_or_not(tmp_path: Path) -> None:
+    found = agreement_of("ridge", made_up(by_size, datasets=2), ("large", "small"), tmp_path, SilentReporter())
+    assert found.pooled.keys() == {"set0", "set1"}
+    assert agreement_of("ridge", made_up(by_size, datasets=1), ("a", "b"), tmp_path, SilentReporter()) == Agreement()
+
+
+def test_agreement_within_another_pair_is_another_one(tmp_path: Path) -> None:
+    whole = made_up(by_size, datasets=4, noise=1.0)
+    small = whole.runs.iloc[::2].assign(student="tiny")
+    table = replace(whole, runs=pd.concat([whole.runs, small], ignore_index=True))
+    one, two = (
+        agreement_of("ridge", table, ("large", student), tmp_path, SilentReporter()) for student in ("small", "tiny")
+    )
+    assert one.pooled == two.pooled
+    assert one.within_pair != two.within_pair

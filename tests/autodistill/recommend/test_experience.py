@@ -111,6 +111,12 @@ def test_pretrained_models_are_unlike_those_from_scratch() -> None:
     assert experience(runs(), past).reasons == ["student that starts pretrained (past ones from scratch)"]
 
 
+def test_students_that_are_no_transformers_are_like_their_own_kind_alone() -> None:
+    words = "student that starts as a Bi-LSTM (past ones pretrained)"
+    assert experience(runs(student="lstm:hidden=32"), on(3)).reasons == [words]
+    assert experience(runs(student="static"), on(3, student="static:width=64")).reasons == []
+
+
 def test_what_is_not_known_is_not_far() -> None:
     unknown = on(3, teacher_parameters=np.nan)
     assert not experience(runs(), unknown).outside.any()

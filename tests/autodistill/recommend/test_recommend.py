@@ -220,6 +220,17 @@ def test_several_students_are_compared(folder: Path, task: Task, found: Recommen
     assert {pick.student for pick in limited.picks} == {"scratch:layers=1,hidden=16,heads=2"}
 
 
+def test_students_that_are_no_transformers_are_compared_by_what_they_can_learn(folder: Path, task: Task) -> None:
+    students = ["lstm:hidden=8", "static:width=16"]
+    for student, kind in zip(students, ("lstm", "static"), strict=True):
+        found = recommend(folder, task, student=student)
+        assert found.candidates == len(list(pipelines(task.kind, student=kind)))
+        assert all(not Pipeline.model_validate(pick.pipeline).problems_with(task.kind, kind) for pick in found.picks)
+    both = recommend(folder, task, student=students)
+    assert {pick.student for pick in both.picks} <= {*students}
+    assert all(np.isfinite([pick.ratio, pick.seconds]).all() for pick in both.picks)
+
+
 def test_the_default_predictor_recommends_too(folder: Path, task: Task) -> None:
     found = distiller(folder, "mixed").recommend(
         task, teacher=TEACHER, student=STUDENT, training=TRAINING, fine_tuning=TUNING

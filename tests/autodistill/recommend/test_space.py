@@ -51,6 +51,14 @@ def test_the_space_is_every_combination() -> None:
     assert len(list(pipelines("classification"))) == len(found)
 
 
+def test_a_student_is_offered_what_it_can_learn() -> None:
+    every = kinds("intermediate", list(pipelines("classification")))
+    assert kinds("intermediate", list(pipelines("classification", student="lstm"))) == every - {"pkd"}
+    of_static = list(pipelines("classification", student="static"))
+    assert kinds("intermediate", of_static) == kinds("mapping", of_static) == {"none"}
+    assert list(pipelines("classification", student="scratch")) == list(pipelines("classification"))
+
+
 def test_regression_learns_by_mse_alone() -> None:
     found = list(pipelines("regression"))
     assert kinds("prediction", found) == {"mse"}

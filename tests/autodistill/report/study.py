@@ -41,7 +41,9 @@ def rows(datasets: int = 4, seed: int = 0) -> list[dict[str, object]]:
                 "score": 0.5 + worth + 0.05 * (student == "small") + 0.1 * dice.uniform(),
                 "teacher_score": 0.8 + 0.1 * (teacher == "better"),
                 "seconds": dice.uniform(1, 20),
-                "source": f"run {len(found):016x}, core",
+                "latency_ms": 2.0 if student == "small" else 0.5,
+                "identity": f"{len(found):016x}",
+                "source": "study, core",
                 "mapping": "skip",
                 "prediction": "ce",
                 **objective,
@@ -60,7 +62,7 @@ def epochs(rows: list[dict[str, object]], seed: int = 1) -> pd.DataFrame:
     dice = np.random.default_rng(seed)
     found = []
     for row in rows:
-        score, identity = float(str(row["score"])), str(row["source"]).split()[1].strip(",")
+        score, identity = float(str(row["score"])), row["identity"]
         for epoch in range(1, int(dice.integers(3, 6)) + 1):
             scored = {"score": score * (1 - 0.5**epoch) + 0.05 * dice.uniform(), "loss.prediction": 1.0}
             found.append({"identity": identity, "epoch": epoch, "seconds": 2.0 * epoch} | scored)

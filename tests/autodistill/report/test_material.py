@@ -49,7 +49,7 @@ def test_a_name_that_no_page_can_hold_is_changed() -> None:
 
 def test_epochs_know_their_run_and_those_of_others_are_left_out() -> None:
     runs = frame_of(rows())
-    stranger = epochs([{**rows()[0], "source": "run ffff, core"}])
+    stranger = epochs([{**rows()[0], "identity": "ffff"}])
     found = with_runs(pd.concat([epochs(rows()), stranger]), runs)
     assert len(found) == len(epochs(rows()))
     first = found[found.identity == f"{3:016x}"].iloc[0]

@@ -72,7 +72,8 @@ def test_students_and_what_they_cost() -> None:
         own = findings.by_configuration(RUNS[RUNS.student == row[0]])
         assert row[2] == f"{np.median(own.seconds):.3g}"
         of_datasets = own.groupby("dataset").ratio.mean()
-        assert row[4].startswith(f"{of_datasets.mean():.2f} (")
+        assert row[3] == {"small": "2", "tiny": "0.5"}[row[0]]
+        assert row[5].startswith(f"{of_datasets.mean():.2f} (")
     found = findings.costs(RUNS)
     assert not isinstance(found, str)
     assert len(front.rows) == found.rows.front.sum()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.base.errors import InputError
-from engine.base.options import FineTuning, RunOptions
+from engine.base.options import FineTuning, RunOptions, StartKind
 from engine.pipeline.pipeline import Pipeline
 from engine.run.plan import plan_run
 from tests.toys import toy_task
@@ -25,37 +26,37 @@ tunings = st.builds(
 )
 
 
-@given(tunings, st.booleans(), st.integers(8, 2000), st.integers(1, 10**6))
+@given(tunings, st.sampled_from(get_args(StartKind)), st.integers(8, 2000), st.integers(1, 10**6))
 def test_what_is_resolved_has_no_open_values_and_keeps_the_others(
-    tuning: FineTuning, from_scratch: bool, width: int, rows: int
+    tuning: FineTuning, start: StartKind, width: int, rows: int
 ) -> None:
-    before, resolved = tuning.model_dump(), tuning.resolved(from_scratch, width, rows)
+    before, resolved = tuning.model_dump(), tuning.resolved(start, width, rows)
     after = resolved.model_dump()
     assert None not in after.values()
     assert {name: after[name] for name, value in before.items() if value is not None} == {
         name: value for name, value in before.items() if value is not None
     }
-    assert resolved.resolved(not from_scratch, width + 100, rows + 10) == resolved
+    assert resolved.resolved("pretrained", width + 100, rows + 10) == resolved
 
 
 @pytest.mark.parametrize("width, rate", [(128, 3e-4), (256, 3e-4), (384, 1e-4), (512, 1e-4), (768, 5e-5), (1024, 5e-5)])
 def test_a_smaller_encoder_learns_faster(width: int, rate: float) -> None:
-    assert FineTuning().resolved(False, width, 1000).learning_rate == rate
-    assert FineTuning().resolved(True, width, 1000).learning_rate == 5e-4
+    assert FineTuning().resolved("pretrained", width, 1000).learning_rate == rate
+    assert FineTuning().resolved("scratch", width, 1000).learning_rate == 5e-4
 
 
 @pytest.mark.parametrize(
     "rows, epochs, patience", [(8, 30, 200), (300, 30, 11), (1500, 16, 3), (3000, 8, 2), (67_000, 4, 2)]
 )
 def test_less_data_is_read_more_often(rows: int, epochs: int, patience: int) -> None:
-    resolved = FineTuning().resolved(False, 384, rows)
+    resolved = FineTuning().resolved("pretrained", 384, rows)
     assert (resolved.epochs, resolved.early_stopping) == (epochs, patience)
-    assert FineTuning().resolved(True, 384, rows).epochs == max(epochs, 10)
+    assert FineTuning().resolved("scratch", 384, rows).epochs == max(epochs, 10)
 
 
 def test_given_epochs_are_trained_to_the_last() -> None:
-    assert FineTuning(epochs=7).resolved(False, 384, 300).early_stopping == 0
-    both = FineTuning(epochs=7, early_stopping=3).resolved(False, 384, 300)
+    assert FineTuning(epochs=7).resolved("pretrained", 384, 300).early_stopping == 0
+    both = FineTuning(epochs=7, early_stopping=3).resolved("pretrained", 384, 300)
     assert (both.epochs, both.early_stopping) == (7, 3)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.base.errors import InputError
-from engine.models.names import LayersOfTeacher, Scratch, parse_model
+from engine.models.names import FORMS, BiLSTM, LayersOfTeacher, Scratch, Static, parse_model
 
 
 @given(st.integers(1, 99), st.integers(1, 16), st.integers(1, 64))
@@ -21,6 +21,29 @@ def test_layers_of_the_teacher(count: int) -> None:
     assert parse_model(f"layers:{count}", "student") == LayersOfTeacher(count)
 
 
+@pytest.mark.parametrize(
+    "name, meant",
+    [
+        ("lstm", BiLSTM(64)),
+        ("lstm:", BiLSTM(64)),
+        ("lstm:hidden=100", BiLSTM(100)),
+        ("static", Static()),
+        ("static:width=128", Static(128)),
+    ],
+)
+def test_students_that_are_no_transformers(name: str, meant: object) -> None:
+    assert parse_model(name, "student") == meant
+    for role in ("teacher", "team.members", "members"):
+        with pytest.raises(InputError, match="it learns from a transformer and teaches none"):
+            parse_model(name, role)
+
+
+@pytest.mark.parametrize("word", FORMS)
+def test_every_form_has_an_example(word: str) -> None:
+    assert FORMS[word].example.startswith(f"{word}:")
+    assert not isinstance(parse_model(FORMS[word].example, "student"), str)
+
+
 @pytest.mark.parametrize("hidden, heads", [(256, 4), (64, 1), (32, 1), (100, 1), (200, 3)])
 def test_heads_are_64_wide_where_they_are_not_named(hidden: int, heads: int) -> None:
     if hidden % heads:
@@ -30,7 +53,7 @@ def test_heads_are_64_wide_where_they_are_not_named(hidden: int, heads: int) -> 
         assert parse_model(f"scratch:layers=1,hidden={hidden}", "student") == Scratch(1, hidden, heads)
 
 
-@pytest.mark.parametrize("name", ["bert-base-uncased", "org/model", "./folder", "C:\\models", "layers", "scratch"])
+@pytest.mark.parametrize("name", ["bert-base-uncased", "org/model", "./lstm", "C:\\models", "layers", "scratch"])
 def test_everything_else_is_a_hub_name_or_a_folder(name: str) -> None:
     assert parse_model(name, "teacher") == name
 
@@ -54,6 +77,9 @@ def test_everything_else_is_a_hub_name_or_a_folder(name: str) -> None:
         ("scratch:layers=2,hidden=64,depth=1", "scratch has no 'depth'"),
         ("scratch:layers=2,hidden=64,deep", "scratch has no 'deep'"),
         ("scratch:layers=2,hidden=64,layers=3", "something twice"),
+        ("lstm:width=3", "lstm has no 'width'; got 'lstm:width=3'; allowed: hidden"),
+        ("lstm:64", "lstm has no '64'"),
+        ("static:width=0", "width must be a whole number above 0"),
     ],
 )
 def test_slips(name: str, words: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from datasets import concatenate_datasets
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from engine.base.options import StartKind
 from engine.data.task import Task
 from engine.pipeline import Pipeline
 from engine.pipeline.training import WITH_AUGMENTATION, Training, Weights
@@ -44,7 +46,7 @@ def test_a_tasks_values_are_those_of_the_papers(name: str, epochs: int, length: 
     resolved = Training().for_task(task, width=768)
     assert (resolved.epochs, resolved.max_length, resolved.window_overlap) == (epochs, length, overlap)
     assert resolved.learning_rate == 5e-5
-    scratch = Training().for_task(task, from_scratch=True, width=768)
+    scratch = Training().for_task(task, "scratch", width=768)
     assert scratch == resolved.model_copy(update={"learning_rate": 5e-4})
 
 
@@ -53,6 +55,12 @@ def test_a_narrow_student_learns_faster(width: int | None, rate: float | None) -
     assert Training().for_task(TASK, width=width).learning_rate == rate
     assert Training(learning_rate=2e-4).for_task(TASK, width=width).learning_rate == 2e-4
     assert Training(paper=True).for_task(TASK, width=width).learning_rate == 5e-5
+
+
+@pytest.mark.parametrize(("start", "rate"), [("scratch", 5e-4), ("lstm", 3e-3), ("static", 3e-3)])
+def test_what_is_no_pretrained_encoder_has_a_rate_of_its_own(start: StartKind, rate: float) -> None:
+    for training in (Training(), Training(paper=True)):
+        assert {training.for_task(TASK, start, width=width).learning_rate for width in (64, 768)} == {rate}
 
 
 @pytest.mark.parametrize("name, epochs", [("cola", 50), ("nyu-mll/glue/cola", 50), ("colada", 20), ("cola/other", 20)])
@@ -104,12 +112,12 @@ trainings = st.builds(
 )
 
 
-@given(trainings, st.booleans())
-def test_what_was_chosen_stays(training: Training, from_scratch: bool) -> None:
-    resolved = training.for_task(TASK, from_scratch, width=128)
+@given(trainings, st.sampled_from(get_args(StartKind)))
+def test_what_was_chosen_stays(training: Training, start: StartKind) -> None:
+    resolved = training.for_task(TASK, start, width=128)
     chosen = training.model_dump(exclude_none=True)
     assert {name: getattr(resolved, name) for name in chosen} == chosen
-    assert resolved.for_task(TASK, not from_scratch, width=768) == resolved
+    assert all(resolved.for_task(TASK, other, width=768) == resolved for other in get_args(StartKind))
 
 
 def test_weights_with_augmentation_are_weights() -> None:

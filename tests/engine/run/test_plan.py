@@ -18,7 +18,7 @@ from engine.models.load import save_model
 from engine.pipeline import EMD, MSE, Pipeline, PredictionCE, PredictionMSE, Training
 from engine.run.plan import RunPlan, check_trains, plan_run, weights_of
 from tests.tasks import make_task
-from tests.tokenizers import wordpiece
+from tests.tokenizers import bare_bpe, wordpiece
 from tests.toys import ROWS, save_tiny, toy_task
 
 TEACHER, STUDENT = "scratch:layers=4,hidden=16,heads=2", "scratch:layers=2,hidden=8,heads=1"
@@ -48,6 +48,9 @@ def test_what_decides_the_identity() -> None:
         plan(single, teacher="scratch:layers=5,hidden=16,heads=2"),
         plan(single, student="layers:2"),
         plan(single, student="layers:3"),
+        plan(single, student="lstm"),
+        plan(single, student="lstm:hidden=32"),
+        plan(single, student="static"),
         plan(single, pipeline=Pipeline(prediction=PredictionMSE())),
         plan(single, pipeline=Pipeline(training=Training(epochs=3))),
         plan(single, seed=1),
@@ -137,6 +140,36 @@ def test_mixup_needs_models_that_take_embeddings(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--teacher: .*take no embeddings in place of words, which mixup mixes"):
         plan("question_answering", teacher=str(tmp_path), pipeline=mixing)
     plan("question_answering", teacher=str(tmp_path), pipeline=Pipeline(training=Training(max_length=64)))
+
+
+@pytest.mark.parametrize(
+    "task, student, pipeline, words",
+    [
+        ("single", "lstm", {"intermediate": {"kind": "pkd"}}, "does not stand at its first token; got 'pkd'"),
+        ("single", "static", {"intermediate": {"kind": "pkd"}}, "no layers that could learn from the teacher's"),
+        ("pair", "static", {"intermediate": {"kind": "mi_alpha"}}, "no layers that could learn; got 'mi_alpha'"),
+        ("tagging", "static", {}, "knows no order of words, and tagging asks about single ones"),
+        ("question_answering", "static", {}, "knows no order of words, and question answering asks"),
+        ("single", "static:width=32", {}, "have only 16"),
+        ("single", "layers:2", {"team": {"kind": "average", "members": ["lstm"]}}, "lstm is a student"),
+    ],
+)
+def test_what_a_student_that_is_no_transformer_cannot_do(task: str, student: str, pipeline: dict, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        plan(task, student=student, pipeline=Pipeline.model_validate(pipeline))
+    assert len(caught.value.problems) == 1
+    assert words.split(";")[0] in str(caught.value)
+
+
+def test_two_texts_with_nothing_between_them_are_no_pair(tmp_path: Path) -> None:
+    """A transformer learns where the second begins; what has no layers cannot."""
+    sizes = {"hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 8}
+    config = AutoConfig.for_model("bert", vocab_size=400, **sizes)
+    save_model(AutoModel.from_config(config), bare_bpe(), tmp_path)
+    plan("pair", teacher=str(tmp_path), student="layers:1")
+    plan("single", teacher=str(tmp_path), student="lstm")
+    with pytest.raises(InputError, match="--student: the tokenizer puts nothing between two texts"):
+        plan("pair", teacher=str(tmp_path), student="lstm")
 
 
 def test_a_deeper_student_under_transport_is_fine() -> None:

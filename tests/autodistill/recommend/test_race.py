@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from autodistill.history.store import Store
-from autodistill.race import (
+from autodistill.recommend.race import (
     Outcome,
     _repeated,
     distilled,
@@ -194,7 +194,7 @@ def test_the_better_half_goes_on(seed: int, tmp_path: Path, task: Task, monkeypa
         scores[-1][int(dice.integers(len(scores[-1])))] = None
     whole = race(replace(task, notes=("a note",)), tmp_path / "race")
     script = Script(whole, entrants, scores)
-    monkeypatch.setattr("autodistill.race.distilled", script.distilled)
+    monkeypatch.setattr("autodistill.recommend.race.distilled", script.distilled)
     expected, asked = told(scores)
 
     outcomes = run_picks(whole, entrants, ear := Ear())
@@ -229,8 +229,8 @@ def test_a_pick_that_has_ended_is_not_asked_again_and_comes_before_those_that_we
     """The first of three ends after one of its four epochs."""
     whole, entrants, recorded = race(task, tmp_path / "race"), picks(task), []
     script = Script(whole, entrants, scores)
-    monkeypatch.setattr("autodistill.race.distilled", script.distilled)
-    monkeypatch.setattr("autodistill.race.record_run", lambda *given: recorded.append(given))
+    monkeypatch.setattr("autodistill.recommend.race.distilled", script.distilled)
+    monkeypatch.setattr("autodistill.recommend.race.record_run", lambda *given: recorded.append(given))
     outcomes = run_picks(whole, entrants, ear := Ear())
     assert [each[:2] for each in script.asked] == asked
     assert [(each.pick.rank, each.result.status) for each in outcomes] == order
@@ -246,10 +246,10 @@ def test_a_pick_alone_runs_without_a_word_about_others(
     tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, entrants = race(task, tmp_path / "race"), picks(task)[:1]
-    monkeypatch.setattr("autodistill.race.distilled", Script(whole, entrants, [[0.5] * 4]).distilled)
+    monkeypatch.setattr("autodistill.recommend.race.distilled", Script(whole, entrants, [[0.5] * 4]).distilled)
     run_picks(whole, entrants, ear := Ear())
     assert ear.messages == list(task.notes)
-    monkeypatch.setattr("autodistill.race.distilled", Script(whole, entrants, [[None]]).distilled)
+    monkeypatch.setattr("autodistill.recommend.race.distilled", Script(whole, entrants, [[None]]).distilled)
     with pytest.raises(RunError, match="^every pick failed; the first one: NaN$"):
         run_picks(whole, entrants, Ear())
 
@@ -261,7 +261,7 @@ def test_one_process_alone_puts_away_what_a_stopped_pick_would_have_gone_on_from
     monkeypatch.setenv("RANK", str(process))
     whole, entrants = race(task, tmp_path / "race"), picks(task)[:2]
     script = Script(whole, entrants, [[0.9] * 4, [0.5] * 4])
-    monkeypatch.setattr("autodistill.race.distilled", script.distilled)
+    monkeypatch.setattr("autodistill.recommend.race.distilled", script.distilled)
     outcomes = run_picks(whole, entrants, Ear())
     assert outcomes[-1].result.status == "pruned"
     assert (outcomes[-1].folder / "result.json").exists() == (process == 0)
@@ -281,7 +281,7 @@ def test_a_predicted_interval_is_compared_with_what_came_out(
     third = third.model_copy(update={"ratio_low": 0.8})
     whole, entrants = race(task, tmp_path / "race"), [one, other, third]
     script = Script(whole, entrants, [[0.5] * 4] * 3)
-    monkeypatch.setattr("autodistill.race.distilled", script.distilled)
+    monkeypatch.setattr("autodistill.recommend.race.distilled", script.distilled)
     run_picks(whole, entrants, Ear())
     assert {(rank, ratio) for rank, _, ratio in script.asked} == {(1, (0.8, 0.95)), (2, None), (3, None)}
 
@@ -290,7 +290,7 @@ def test_when_every_pick_fails_the_first_reason_is_said(
     tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, entrants = race(task, tmp_path / "race"), picks(task)[:2]
-    monkeypatch.setattr("autodistill.race.distilled", Script(whole, entrants, [[None] * 4] * 2).distilled)
+    monkeypatch.setattr("autodistill.recommend.race.distilled", Script(whole, entrants, [[None] * 4] * 2).distilled)
     with pytest.raises(RunError, match="^every pick failed; the first one: NaN$"):
         run_picks(whole, entrants, ear := Ear())
     assert ear.messages[1:] == [
@@ -309,7 +309,7 @@ def test_an_error_that_left_no_failed_record_is_not_hidden(
             leave(made_record(out.name, status=status), out)
         raise RunError("the disk is full")
 
-    monkeypatch.setattr("autodistill.race.distilled", broken)
+    monkeypatch.setattr("autodistill.recommend.race.distilled", broken)
     with pytest.raises(RunError, match="^the disk is full$"):
         run_picks(race(task, tmp_path / "race"), picks(task), Ear())
 
@@ -328,7 +328,7 @@ def test_a_recommendation_s_picks_are_run(
 ) -> None:
     whole, found = race(task, tmp_path / "race").model_copy(update={"task": None, **asked}), recommended(task)
     script = Script(whole.model_copy(update={"task": task}), found.picks, [[0.5] * 4] * 3)
-    monkeypatch.setattr("autodistill.race.distilled", script.distilled)
+    monkeypatch.setattr("autodistill.recommend.race.distilled", script.distilled)
     outcomes = run_recommended(whole, found, Ear(), data=task)
     assert sorted(outcome.pick.rank for outcome in outcomes) == ran
 
@@ -337,10 +337,11 @@ def test_the_data_of_a_recommendation_are_read_as_it_says(
     tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    monkeypatch.setattr("autodistill.race.load_task", lambda data, **columns: asked.append((data, columns)) or task)
+    load = "autodistill.recommend.race.load_task"
+    monkeypatch.setattr(load, lambda data, **columns: asked.append((data, columns)) or task)
     whole, found = race(task, tmp_path / "race"), recommended(task)
     script = Script(whole, found.picks, [[0.5] * 4] * 3)
-    monkeypatch.setattr("autodistill.race.distilled", script.distilled)
+    monkeypatch.setattr("autodistill.recommend.race.distilled", script.distilled)
     run_recommended(whole, found, Ear())
     run_recommended(whole, found, Ear(), data="elsewhere.csv")
     assert asked == [("films.csv", {"label": "stars"}), ("elsewhere.csv", {"label": "stars"})]
@@ -493,7 +494,7 @@ def test_a_pick_that_stops_early_has_ended(early: int, ends: list[tuple[int, str
 def test_picks_that_were_stopped_have_not_failed(tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, entrants = race(task, tmp_path / "race"), picks(task)[:2]
     scores = [[0.1, 0.1, 0.1, 0.1], [0.2, 0.2, None, None]]  # the worse one is stopped, the better one fails later
-    monkeypatch.setattr("autodistill.race.distilled", Script(whole, entrants, scores).distilled)
+    monkeypatch.setattr("autodistill.recommend.race.distilled", Script(whole, entrants, scores).distilled)
     with pytest.raises(RunError, match="^every pick that was not stopped failed; the first one: NaN$"):
         run_picks(whole, entrants, Ear())
 

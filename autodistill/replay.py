@@ -1,0 +1,128 @@
+"""A study as a benchmark: what would have been seen, had this pipeline been trained so long on that dataset.
+
+    replay = Replay.read("tables")
+    for cell in replay.cells:
+        for pipeline in replay.pipelines(cell).index:
+            seen = replay.ask(cell, pipeline, epochs=3)   # score on the validation rows, and what it cost
+
+Any way of searching can be tried on all datasets within seconds. It may look at what `ask` gives, which is of the rows
+that select; it is judged by `result`, which is of the others.
+
+Decided here: a cell is a dataset with a number of rows, a teacher and a student, known by its words; a pipeline by the
+hash of its columns, so it has the same name in every cell. Runs with a second seed are left out. The seconds are those
+of the student's training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from autodistill.history.read import read_runs
+from autodistill.history.table import is_pipeline_column
+from engine.base.errors import InputError, unknown_name
+from engine.base.files import hash_of
+
+CELL = ("dataset", "n_train", "teacher", "student")
+ALIKE = ("training.learning_rate", "training.max_length")
+"""Columns of a pipeline that a task or a student settles."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of a pipeline after some epochs."""
+
+    score: float
+    """The best so far, on the rows that select."""
+    seconds: float
+    """Of training."""
+    epochs: int
+    over: bool
+    """Whether the training has ended."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The runs of a study, answered for as if they were made now.
+
+    Args:
+        runs: A row a run: `cell`, `pipeline`, `identity`, and the columns of `history.table`.
+        curves: A row an epoch, as `study.tables` writes them, by `identity`.
+    """
+
+    runs: pd.DataFrame
+    curves: Mapping[str, pd.DataFrame]
+
+    @classmethod
+    def read(cls, folder: str | Path) -> Replay:
+        """From `study.csv` and `curves.parquet` of a folder.
+
+        Raises:
+            InputError: They are not there, or do not belong together.
+        """
+        runs = read_runs(Path(folder) / "study.csv").frame
+        path = Path(folder) / "curves.parquet"
+        if not path.is_file():
+            hint = "`autodistill study export` writes them."
+            raise InputError.of(str(path), "there are no learning curves", "", (), hint)
+        curves = {str(name): own for name, own in pd.read_parquet(path).sort_values("epoch").groupby("identity")}
+        runs = runs[runs.seed == runs.groupby([*CELL]).seed.transform("min")]
+        if missing := sorted({*runs.identity} - curves.keys()):
+            raise InputError.of(str(path), "these runs of study.csv have no curve", ", ".join(missing[:5]))
+        columns = [name for name in runs if is_pipeline_column(str(name)) and name not in ALIKE]
+        keys = [hash_of(*row)[:12] for row in runs[columns].astype(object).where(runs[columns].notna(), None).values]
+        cells = runs[[*CELL]].assign(n_train=runs.n_train.astype(int)).astype(str).agg(", ".join, axis=1)
+        named = runs.assign(pipeline=keys, cell=cells).drop_duplicates(["cell", "pipeline"])
+        return cls(named.set_index(["cell", "pipeline"]).sort_index(), curves)
+
+    @cached_property
+    def cells(self) -> list[str]:
+        """Datasets with a number of rows, a teacher and a student, in words."""
+        return [*self.runs.index.unique("cell")]
+
+    @cached_property
+    def everywhere(self) -> list[str]:
+        """The pipelines that were run in every cell."""
+        counts = self.runs.groupby(level="pipeline").size()
+        return [*counts[counts == len(self.cells)].index]
+
+    def pipelines(self, cell: str) -> pd.DataFrame:
+        """The pipelines that were run in a cell, by their names, in columns; nothing of what came out."""
+        own = self._of(cell)
+        return own[[name for name in own if is_pipeline_column(str(name))]].dropna(axis=1, how="all")
+
+    def ask(self, cell: str, pipeline: str, epochs: int) -> Seen:
+        """What is seen after so many epochs, or after all of them where there are fewer."""
+        curve = self._curve(cell, pipeline)
+        part = curve.iloc[: max(epochs, 1)]
+        return Seen(float(part.score.max()), float(part.seconds.iloc[-1]), len(part), len(part) == len(curve))
+
+    def epochs(self, cell: str, pipeline: str) -> int:
+        """How many epochs the pipeline was trained."""
+        return len(self._curve(cell, pipeline))
+
+    def result(self, cell: str, pipeline: str) -> float:
+        """The score that the whole training leads to, on the rows that report."""
+        return float(self._of(cell, pipeline).score[pipeline])
+
+    def regret(self, cell: str, score: float) -> float:
+        """How much of the way from the median pipeline of a cell to its best one is missing: 0 to 1, less is better."""
+        scores = self._of(cell).score
+        room = scores.max() - scores.median()
+        return float(min(max((scores.max() - score) / room, 0.0), 1.0)) if room > 0 else 0.0
+
+    def _curve(self, cell: str, pipeline: str) -> pd.DataFrame:
+        return self.curves[str(self._of(cell, pipeline).identity[pipeline])]
+
+    def _of(self, cell: str, pipeline: str | None = None) -> pd.DataFrame:
+        """The runs of a cell; an `InputError` where there is no such one, or no such pipeline among them."""
+        if cell not in self.cells:
+            raise InputError([unknown_name("cell", "no such cell", cell, self.cells)])
+        own = pd.DataFrame(self.runs.xs(cell, level="cell"))
+        if pipeline is not None and pipeline not in own.index:
+            raise InputError([unknown_name("pipeline", f"not run in {cell}", pipeline, [*map(str, own.index)])])
+        return own

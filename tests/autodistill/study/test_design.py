@@ -1,0 +1,149 @@
+"""Which runs a study consists of."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from autodistill.history.table import flat
+from autodistill.study import design
+from autodistill.study.collect import Planned, plan_study
+from autodistill.study.design import core_of, for_kind, relative_cost, space_of, task_of, with_test
+from autodistill.study.spec import Source
+from engine.base.errors import InputError
+from tests.autodistill.study.conftest import STUDENT, TEACHER, a_study
+from tests.toys import toy_task
+
+Data = dict[str, str]
+
+
+def planned(data: Data, *names: str, **more: object) -> Planned:
+    return plan_study(a_study(data, *names, **more), "float32")
+
+
+def test_the_core_meets_every_value_and_most_pairs(data: Data) -> None:
+    study = a_study(data, design={"core": 40})
+    core, space = core_of(study), space_of(study, "classification")
+    assert len({pipeline.key for pipeline in core}) == 40
+    values = {name: set() for name in ("intermediate", "mapping", "prediction", "augmentation", "weights")}
+    for name, found in values.items():
+        found.update(design._values(each)[list(each.model_dump()).index(name)] for each in core)
+        assert found == {design._values(each)[list(each.model_dump()).index(name)] for each in space}
+    kinds = {flat(each.model_dump(exclude_none=True))["intermediate"] for each in core}
+    pairs = {(each.intermediate.kind, each.mapping.kind) for each in core}
+    assert pairs == {("none", "none"), *itertools.product(kinds - {"none"}, ("skip", "last", "emd"))}
+
+
+def test_the_core_is_chosen_as_the_definition_says(data: Data) -> None:
+    """One by one: of what its pairs are worth that met so far, per cost, the most."""
+    study = a_study(
+        data, design={"core": 6}, space={"augmentation": ["none", "random"], "intermediate": ["mse", "none"]}
+    )
+    space, chosen = space_of(study, "classification"), []
+    for _ in range(6):
+        met = Counter(pair for each in chosen for pair in itertools.combinations(design._values(each), 2))
+        worth = []
+        for each in space:
+            gain = sum(1 / (1 + met[pair]) ** 2 for pair in itertools.combinations(design._values(each), 2))
+            worth.append(-1.0 if each in chosen else gain / relative_cost(each))
+        chosen.append(space[int(np.argmax(worth))])
+    assert core_of(study) == chosen
+
+
+def test_all_cells_share_the_core_and_draw_others(data: Data) -> None:
+    found = planned(data, "single", "pair", design={"core": 4, "random": 6, "repeated": 0.0}, rows=[20, 40])
+    assert len(found.cells) == 4
+    by_cell = {}
+    for job in found.jobs:
+        key = flat(job.pipeline) | {"seed": job.seed}
+        by_cell.setdefault((job.source.data, job.rows), {}).setdefault(job.stage, []).append(str(sorted(key.items())))
+    cores = {tuple(sorted(each["core"])) for each in by_cell.values()}
+    assert len(cores) == 1
+    assert {len(each["core"]) for each in by_cell.values()} == {4}
+    assert len({tuple(sorted(each["random"])) for each in by_cell.values()}) == 4
+    assert [job.stage for job in found.jobs] == sorted((job.stage for job in found.jobs), key=design.STAGES.index)
+    assert len({job.identity for job in found.jobs}) == len(found.jobs)
+    assert (
+        found.jobs
+        == planned(data, "single", "pair", design={"core": 4, "random": 6, "repeated": 0.0}, rows=[20, 40]).jobs
+    )
+
+
+def test_a_share_is_run_with_a_second_seed(data: Data) -> None:
+    all_twice = planned(data, design={"core": 5, "repeated": 1.0}).jobs
+    assert Counter(job.stage for job in all_twice) == {"core": 5, "repeated": 5}
+    assert Counter(job.seed for job in all_twice) == {0: 5, 1: 5}
+    some = planned(data, "single", "pair", design={"core": 40, "repeated": 0.25}).jobs
+    assert 8 <= sum(job.stage == "repeated" for job in some) <= 32
+
+
+def test_more_rows_than_there_are_is_no_other_task(data: Data) -> None:
+    found = planned(data, rows=[20, 40, 400, 4000])
+    assert [cell.rows for cell in found.cells] == [20, 40]
+
+
+def test_what_does_not_go_together_is_counted_with_its_reason(data: Data) -> None:
+    found = planned(
+        data, design={"core": 40, "repeated": 0.0}, students=["scratch:layers=2,hidden=16,heads=2"], teachers=[STUDENT]
+    )
+    assert len(found.jobs) + sum(found.refused.values()) == 40
+    assert found.refused
+    assert all("layer" in reason for reason in found.refused)
+
+
+def test_a_dataset_that_cannot_be_used_is_left_out(data: Data) -> None:
+    study = a_study(data | {"gone": "no/such/folder"}, "gone", "single")
+    found = plan_study(study, "float32")
+    assert len(found.left_out) == 1
+    assert "no/such/folder" in found.left_out[0]
+    assert {cell.source.data for cell in found.cells} == {data["single"]}
+    with pytest.raises(InputError, match="none can be used"):
+        plan_study(a_study({"gone": "no/such/folder"}, "gone"), "float32")
+
+
+def test_a_space_without_pipelines(data: Data) -> None:
+    with pytest.raises(InputError, match="space: no pipeline has these kinds"):
+        planned(data, space={"intermediate": ["mee"]})
+
+
+@pytest.mark.parametrize("kind", ["regression", "tagging", "question_answering"])
+def test_a_kind_of_task_has_a_loss_that_suits_it(kind: str, data: Data) -> None:
+    for pipeline in core_of(a_study(data, design={"core": 40})):
+        own = for_kind(pipeline, kind)
+        assert not own.problems_with(kind)
+        assert own.model_copy(update={"prediction": pipeline.prediction}) == pipeline
+
+
+def test_half_of_what_selects_reports() -> None:
+    task = toy_task("single", rows=12, held_out=31)
+    halved = with_test(task, 0)
+    (validation,), (test,) = halved.validation.values(), halved.test.values()
+    assert (len(validation), len(test)) == (16, 15)
+    texts = [*validation["text"], *test["text"]]
+    assert Counter(texts) == Counter(next(iter(task.validation.values()))["text"])
+    shares = [np.bincount(rows["label"], minlength=3) for rows in (validation, test)]
+    assert (np.abs(shares[0] - shares[1]) <= 1).all()
+    assert halved.fingerprint not in ("", task.fingerprint)
+    assert halved.split == "test"
+    assert with_test(halved, 1) is halved
+    assert with_test(task, 0).fingerprint == halved.fingerprint != with_test(task, 1).fingerprint
+
+
+def test_a_task_has_as_many_rows_as_it_is_asked_for(data: Data) -> None:
+    source = Source(data=data["single"])
+    few, all_rows = task_of(source, 10, 0), task_of(source, None, 0)
+    assert (len(few.train), len(all_rows.train)) == (10, 40)
+    assert few.held_out.keys() == all_rows.held_out.keys()
+    assert few.source == all_rows.source
+    assert few.fingerprint != all_rows.fingerprint
+    assert few.test["test"]["text"] == all_rows.test["test"]["text"]
+    assert task_of(source, 40, 0).fingerprint == all_rows.fingerprint
+
+
+def test_a_job_in_words(data: Data) -> None:
+    job = planned(data, rows=[20]).jobs[0]
+    assert job.words.startswith(f"single (20 rows), {STUDENT}: ")
+    assert job.group == (data["single"], 20, TEACHER)

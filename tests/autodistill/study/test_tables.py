@@ -1,0 +1,69 @@
+"""The tables of a study: what they hold is what the runs say, and past runs are read from them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from autodistill.history.read import read_runs
+from autodistill.history.store import Store
+from autodistill.study.collect import plan_study
+from autodistill.study.spec import Study
+from autodistill.study.tables import curve
+from tests.autodistill.study.conftest import table
+from tests.records import made_record
+
+
+def test_a_row_is_a_run(study: Study, done: Path) -> None:
+    runs = table(study, done)
+    results = {result.identity: result for result in Store(str(done / "store.db")).runs()}
+    assert sorted(runs.identity) == sorted(results)
+    for row in runs.to_dict("records"):
+        result = results[row["identity"]]
+        assert row["score"] == pytest.approx(result.student_score, abs=1e-5)
+        assert row["teacher_score"] == pytest.approx(result.teacher_score, abs=1e-5)
+        assert row["bilstm_score"] == pytest.approx(result.on_split("bilstm")[result.metric], abs=1e-5)
+        assert (row["n_train"], row["seed"]) == (result.train_examples, result.seed)
+
+
+def test_past_runs_are_read_from_it(study: Study, done: Path) -> None:
+    runs = table(study, done)
+    found = read_runs(done / "tables" / "study.csv").frame
+    assert len(found) == len(runs)
+    assert sorted(found.source.unique()) == ["study, core", "study, repeated"]
+
+
+def test_a_row_of_the_curves_is_an_epoch(study: Study, done: Path) -> None:
+    table(study, done)
+    curves = pd.read_parquet(done / "tables" / "curves.parquet")
+    results = {result.identity: result for result in Store(str(done / "store.db")).runs()}
+    assert len(curves) == sum(len(result.history) for result in results.values())
+    for identity, own in curves.groupby("identity"):
+        result = results[str(identity)]
+        scores = [entry["scores"][result.metric] for entry in result.history]
+        assert own.score.tolist() == pytest.approx(scores, abs=1e-5)
+        assert own.seconds.tolist() == pytest.approx(result.epoch_seconds, abs=1e-3)
+        assert own["loss.prediction"].tolist() == pytest.approx(
+            [entry["loss"]["prediction"] for entry in result.history], abs=1e-5
+        )
+
+
+def test_an_older_run_has_a_curve_without_seconds() -> None:
+    history = [{"epoch": 1, "loss": {"prediction": 0.5}, "scores": {"accuracy": 0.7}}]
+    assert curve(made_record("a", history=history)) == [
+        {"identity": "a", "epoch": 1, "seconds": None, "score": 0.7, "loss.prediction": 0.5}
+    ]
+
+
+def test_datasets_are_described_and_hold_no_text(study: Study, done: Path) -> None:
+    table(study, done)
+    found = pd.read_csv(done / "tables" / "study_datasets.csv")
+    tasks = {cell.plan.task.fingerprint: cell.plan.task for cell in plan_study(study, "float32").cells}
+    assert sorted(found.fingerprint) == sorted(tasks)
+    texts = [row["text"] for task in tasks.values() for row in task.train]
+    written = "".join(path.read_text("utf-8") for path in (done / "tables").glob("*.csv"))
+    assert not any(text in written for text in texts)
+    assert json.loads(found.to_json(orient="records"))[0]["n_train"] == 40
