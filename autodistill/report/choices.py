@@ -112,7 +112,7 @@ def augmentation(material: Material) -> Section | str:
         *_halves(gains, "n_train", "With up to {} training rows it is {}, with more {}."),
         *_halves(gains, "student_parameters", "For students of up to {} parameters it is {}, of more {}."),
         "Twins are compared: runs with and without augmentation that have the same models, data and kinds of all other "
-        "components. Knobs, seeds and different augmentations are averaged over. A cell without twins is empty.",
+        "components. Knobs, seeds and different augmentations are averaged over. A dash: no twins.",
     ]
     picture = Picture(
         "augmentation",
