@@ -105,6 +105,19 @@ command(
     store=replace(OPTIONS["store"], panel=None),
 )
 command(
+    "report",
+    "report",
+    "Writes one page about past runs, which needs nothing but itself: figures, tables, and what they say.",
+    *("meta_data", "page", "figures", "predictor", "vectors", "cache_dir", "store"),
+    figures="Folder to draw the page's figures in, as PNG and SVG.",
+    meta_data=replace(OPTIONS["meta_data"], panel=None),
+    predictor=replace(OPTIONS["predictor"], panel=None),
+    vectors=replace(OPTIONS["vectors"], panel=None),
+    cache_dir=replace(OPTIONS["cache_dir"], panel=None),
+    store=replace(OPTIONS["store"], panel=None),
+    resume=RESUME,
+)
+command(
     "predict",
     "predict",
     "Answers texts: typed, from a file, or from standard input, one a line.",

@@ -1,9 +1,11 @@
-"""`AutoDistiller`: recommend, run, evaluate, importance. The command line offers the same with the same words."""
+"""`AutoDistiller`: recommend, run, evaluate, importance, report. The command line offers the same in the same words."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autodistill.evaluation.importance import Importance, importance, of_models
 from autodistill.evaluation.leave_one_out import HeldOut
@@ -22,6 +24,9 @@ from engine.data.task import Task
 from engine.pipeline.explain import checked
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.training import Training
+
+if TYPE_CHECKING:
+    from autodistill.report.page import Page
 
 USUAL = Request()
 
@@ -169,6 +174,17 @@ class AutoDistiller:
         students = (student,) if isinstance(student, str) and student else tuple(student)
         return importance_of(self._request(teacher=teacher, students=students), self.reporter, components)
 
+    def report(self) -> Page:
+        """One page about past runs, with figures and tables, that needs nothing but itself.
+
+        Returns:
+            The page; its `html()` is the document, its `draw(folder)` writes the figures as PNG and SVG.
+
+        Raises:
+            InputError: A source cannot be read, or there is no run.
+        """
+        return report_of(self._request(), self.reporter)
+
 
 def evaluation_of(
     request: Request, reporter: Reporter, compared: Sequence[str] = tuple(PREDICTORS)
@@ -186,3 +202,11 @@ def importance_of(request: Request, reporter: Reporter, components: Sequence[str
     table, notes = load_knowledge(*sources, reporter)
     runs = of_models(table.runs, request.teacher, request.students)
     return importance(runs, " and ".join(request.meta_data), reporter, components, notes)
+
+
+def report_of(request: Request, reporter: Reporter) -> Page:
+    """What the past runs that are asked for say, as a page."""
+    from autodistill.report.material import gather
+    from autodistill.report.sections import page  # loads matplotlib
+
+    return page(gather(request, reporter))

@@ -21,8 +21,8 @@ ORDER = (
     *("engine.augment", "engine.evaluation", "engine.signals", "engine.training", "engine.run", "engine.team"),
     *("engine.distillation", "engine"),
     *("autodistill.datasets", "autodistill.history", "autodistill.ranking", "autodistill.evaluation"),
-    *("autodistill.recommend", "autodistill.study", "autodistill.replay", "autodistill.api", "autodistill"),
-    *("autodistill.commands",),
+    *("autodistill.recommend", "autodistill.study", "autodistill.report", "autodistill.replay", "autodistill.api"),
+    *("autodistill", "autodistill.commands"),
     *("cli",),
 )
 """Every room; each imports only from those that stand before it."""

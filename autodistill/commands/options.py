@@ -153,6 +153,7 @@ OPTIONS |= {
         names=("--component",),
     ),
     "figures": Option(Path | None, "Folder to draw the figures in."),
+    "page": Option(Path, "The page.", names=("--out",), default=Path("report.html")),
     "model": Option(str, "Folder of a run, or any fine-tuned model.", metavar="MODEL"),
     "texts": Option(list[str] | None, "A text. Repeatable.", names=("--text",)),
     "pairs": Option(list[str] | None, "Its second text, or a question's context.", names=("--text-pair",)),

@@ -17,11 +17,11 @@ from matplotlib.ticker import MaxNLocator
 
 from autodistill.evaluation.importance import Importance, MeanShare
 from autodistill.evaluation.leave_one_out import TOP, HeldOut, by_configuration
+from autodistill.evaluation.style import ACCENT, INK, NARROW, QUIET, plain
 from autodistill.history.table import GROUP
 from autodistill.ranking.past import target
 from engine.run.result import RunResult, TeamResult
 
-INK, ACCENT, QUIET = "#1f2937", "#0f766e", "#9ca3af"
 COLUMNS = 4
 MOST_ROWS = 15
 """Components or pairs in a figure, the weightiest."""
@@ -65,7 +65,7 @@ def predicted_against_actual(held_out: Sequence[HeldOut]) -> Figure:
     for axes, each in zip(panels, held_out, strict=False):
         axes.scatter(each.runs.predicted, target(each.runs), s=9, color=ACCENT, alpha=0.45, linewidths=0)
         rho = each.measures.get("spearman")
-        _plain(axes, each.dataset if rho is None else f"{each.dataset}   ρ = {rho:.2f}")
+        plain(axes, each.dataset if rho is None else f"{each.dataset}   ρ = {rho:.2f}")
     for axes in panels[len(held_out) :]:
         axes.remove()
     figure.supxlabel("predicted standing (standard deviations)", color=INK, fontsize=10)
@@ -74,20 +74,23 @@ def predicted_against_actual(held_out: Sequence[HeldOut]) -> Figure:
 
 
 def top_against_random(held_out: Sequence[HeldOut]) -> Figure:
-    """Per held-out dataset: ratios of the first five in the order beside those of all configurations."""
-    figure = Figure(figsize=(1.1 * len(held_out) + 2, 3.6), layout="constrained")
+    """A row for each held-out dataset: ratios of the first five in the order above those of all configurations."""
+    figure = Figure(figsize=(NARROW, 1.1 + 0.42 * len(held_out)), layout="constrained")
     axes = figure.subplots()
     quiet: dict[str, Any] = {f"{part}props": {"color": QUIET} for part in ("median", "box", "whisker", "cap")}
-    for index, each in enumerate(held_out):
+    for row, each in enumerate(held_out):
         _, group = max(each.runs.groupby(GROUP), key=lambda pair: len(pair[1]))
         ratios = by_configuration(group).ratio
-        axes.boxplot(ratios.clip(lower=0), positions=[index + 0.2], widths=0.25, showfliers=False, **quiet)
+        axes.boxplot(
+            ratios.clip(lower=0), positions=[row + 0.2], widths=0.3, showfliers=False, orientation="horizontal", **quiet
+        )
         top = ratios[:TOP]
-        axes.scatter([index - 0.15] * len(top), top, s=16, color=ACCENT, linewidths=0, zorder=3)
-    axes.axhline(1.0, color=QUIET, linewidth=0.6, linestyle=":")
-    axes.set_xticks(range(len(held_out)), [each.dataset for each in held_out])
-    axes.set_ylabel("distillation ratio", color=INK)
-    _plain(axes, f"The first {TOP} in the order (dots) and any configuration (boxes)")
+        axes.scatter(top, [row - 0.18] * len(top), s=16, color=ACCENT, linewidths=0, zorder=3)
+    axes.axvline(1.0, color=QUIET, linewidth=0.6, linestyle=":")
+    axes.set_yticks(range(len(held_out)), [each.dataset for each in held_out])
+    axes.set_ylim(len(held_out) - 0.5, -0.6)
+    axes.set_xlabel("distillation ratio", color=INK, fontsize=9)
+    plain(axes, f"The first {TOP} in the order (dots)\nand any configuration (boxes)")
     return figure
 
 
@@ -106,13 +109,13 @@ def search_for_theta(team: TeamResult, history: pd.DataFrame, metric: str) -> Fi
     left.set_ylim(bottom=0)
     left.legend(fontsize=7, frameon=False, loc="upper left")
     which = f" (search {chosen} of {searches})" if (searches := history.search.nunique()) > 1 else ""
-    _plain(left, f"θ, how often each member teaches{which}")
+    plain(left, f"θ, how often each member teaches{which}")
     scores = [candidate.score for candidate in team.candidates]
     colours = [ACCENT if score == max(scores) else QUIET for score in scores]
     right.scatter(range(1, len(scores) + 1), scores, s=22, color=colours, linewidths=0)
     right.xaxis.set_major_locator(MaxNLocator(integer=True))
     right.set_xlabel("candidate", color=INK, fontsize=9)
-    _plain(right, f"{metric} of the candidates' students")
+    plain(right, f"{metric} of the candidates' students")
     return figure
 
 
@@ -128,12 +131,28 @@ def shares(found: Importance, kind: Literal["single", "pairs"]) -> Figure:
     left.invert_yaxis()
     beyond = "" if kind == "single" else ", beyond each alone"
     left.set_xlabel(f"share of the variance of scores{beyond}", color=INK, fontsize=9)
-    _plain(left, "Mean, 95 % over datasets")
+    plain(left, "Mean, 95 % over datasets")
     own = [getattr(each, kind) for each in found.datasets.values()]
     _cells(right, np.array([[each[name].share if name in each else np.nan for each in own] for name in names]))
     right.set_xticks(range(len(own)), list(found.datasets), rotation=45, ha="right")
-    _plain(right, "In each dataset where it varies")
+    plain(right, "In each dataset where it varies")
     right.tick_params(left=False, labelleft=False)
+    return figure
+
+
+def mean_shares(found: Importance, kind: Literal["single", "pairs"]) -> Figure:
+    """The left part of `shares`, as wide as a phone's screen: names stand above their bars."""
+    means: Mapping[str, MeanShare] = getattr(found, kind)
+    names = list(means)[:MOST_ROWS]
+    figure = Figure(figsize=(NARROW, 1 + 0.42 * len(names)), layout="constrained")
+    axes = figure.subplots()
+    _bars(axes, [means[name] for name in names])
+    for row, name in enumerate(names):
+        axes.text(0, row - 0.36, name, ha="left", va="bottom", fontsize=8, color=INK)
+    axes.set_yticks([])
+    axes.set_ylim(len(names) - 0.5, -0.9)
+    axes.set_xlabel("share of the variance of scores", color=INK, fontsize=9)
+    plain(axes, "What each explains alone" if kind == "single" else "What pairs explain beyond that")
     return figure
 
 
@@ -153,10 +172,3 @@ def _cells(axes: Axes, shares: np.ndarray) -> None:
         share = shares[row, column]
         ink = "white" if share > DARK else INK
         axes.text(column, row, f"{share:.2f}", ha="center", va="center", fontsize=7, color=ink)
-
-
-def _plain(axes: Axes, title: str) -> None:
-    axes.set_title(title, color=INK, fontsize=10, loc="left")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(QUIET)
-    axes.tick_params(colors=INK, labelsize=8)

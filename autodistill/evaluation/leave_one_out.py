@@ -105,7 +105,9 @@ def regret(group: pd.DataFrame, picks: int) -> float:
 
 
 def regret_of(ratios: pd.Series, rows: Sequence[int]) -> float:
-    """The regret of the best of some configurations; NaN where none is given, or none better than the middle."""
+    """The regret of the best of some configurations; NaN: none is given or known, or better than the middle."""
+    if ratios.isna().all():
+        return np.nan
     best, middle, found = ratios.max(), ratios.median(), ratios.iloc[[*rows][: len(ratios)]].max()
     return float(np.clip((best - found) / (best - middle), 0, 1)) if best > middle else np.nan
 

@@ -10,7 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autodistill.evaluation.figures import draw, predicted_against_actual, search_for_theta, shares, top_against_random
+from autodistill.evaluation.figures import (
+    draw,
+    mean_shares,
+    predicted_against_actual,
+    search_for_theta,
+    shares,
+    top_against_random,
+)
 from autodistill.evaluation.importance import Importance, MeanShare, OfRuns, Share
 from autodistill.evaluation.leave_one_out import HeldOut, leave_one_out
 from autodistill.ranking.past import target
@@ -65,14 +72,15 @@ def test_the_first_five_stand_beside_all_configurations(five: list[HeldOut]) -> 
     """They are called so: picks are others."""
     (axes,) = top_against_random(five).axes
     assert "first 5 in the order" in axes.get_title(loc="left")
-    assert [label.get_text() for label in axes.get_xticklabels()] == [each.dataset for each in five]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [each.dataset for each in five]
+    assert axes.yaxis_inverted(), "the first dataset is the uppermost"
     assert len(axes.collections) == len(five)
     for points, each in zip(axes.collections, five, strict=True):
         means = each.runs.groupby("configuration")[["predicted", "ratio"]].mean()
         top = means.sort_values("predicted", ascending=False).ratio[:5]
         assert len(means) == 12
-        np.testing.assert_allclose(sorted(np.asarray(points.get_offsets())[:, 1]), sorted(top))
-        assert (pd.Series(np.asarray(points.get_offsets())[:, 0]).nunique()) == 1
+        np.testing.assert_allclose(sorted(np.asarray(points.get_offsets())[:, 0]), sorted(top))
+        assert (pd.Series(np.asarray(points.get_offsets())[:, 1]).nunique()) == 1
 
 
 def test_the_search_that_found_the_best_distribution_is_drawn() -> None:
@@ -117,3 +125,8 @@ def test_shares_stand_in_bars_and_cells(kind: Literal["single", "pairs"]) -> Non
     }
     assert [label.get_text() for label in right.get_xticklabels()] == ["one", "other"]
     assert left.yaxis_inverted(), "the first row is the upper one"
+    (alone,) = mean_shares(found, kind).axes
+    assert [text.get_text() for text in alone.texts] == ["a × b", "a × c"]
+    assert [bar.get_width() for bar in alone.patches] == [0.6, 0.1]
+    assert [list(line.get_xdata()) for line in alone.lines] == [[0.3, 0.9]]
+    assert alone.yaxis_inverted()

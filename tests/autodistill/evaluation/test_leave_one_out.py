@@ -20,6 +20,7 @@ from autodistill.evaluation.leave_one_out import (
     noise_ceiling,
     oracle,
     regret,
+    regret_of,
 )
 from autodistill.ranking.diverse import diverse
 from autodistill.ranking.past import RunTable, commonest_pair
@@ -220,3 +221,8 @@ def test_the_interval_draws_datasets_again() -> None:
     dice = np.random.default_rng(1)
     drawn = [dice.choice(values, len(values)).mean() for _ in range(20_000)]
     assert interval_of(found, "spearman") == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.01)
+
+
+def test_a_dataset_whose_ratios_nobody_knows_has_no_regret() -> None:
+    """As where its teacher scores 0; a warning would be an error here."""
+    assert np.isnan(regret_of(pd.Series([np.nan] * 3), [0]))

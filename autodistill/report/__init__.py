@@ -1,0 +1,1 @@
+"""One page about past runs, that needs nothing but itself."""

@@ -1,0 +1,160 @@
+"""What a report is made of: past runs under readable names, their learning curves, importance, one dataset left out.
+
+Decided here: what runs are comparable with each other, and what they are called. What cannot be worked out is a
+sentence that says why.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import pandas as pd
+
+from autodistill.evaluation.importance import Importance, importance
+from autodistill.evaluation.leave_one_out import HeldOut
+from autodistill.evaluation.report import Evaluation, evaluate
+from autodistill.history.store import Store
+from autodistill.history.table import GROUP
+from autodistill.ranking.fitted import SIMPLE
+from autodistill.ranking.knowledge import STORE, load_knowledge
+from autodistill.ranking.past import RunTable, configurations
+from autodistill.recommend.request import Request
+from autodistill.study.tables import CURVES, curve
+from engine.base.errors import InputError
+from engine.base.progress import Reporter
+from engine.base.text import expanded
+
+Found = TypeVar("Found")
+FINGERPRINT = r" of [0-9a-f]{16}$"
+"""How a held-out set ends that no person has named."""
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+"""What can stand neither in HTML nor in SVG."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything that a report tells of; a sentence in place of what there is none of."""
+
+    name: str
+    """Of the meta-dataset, for people."""
+    runs: pd.DataFrame
+    """In the columns of `history.table`, and `among`: with which others it is comparable, in words."""
+    curves: pd.DataFrame
+    """Runs × epochs with a score, and columns of their run; empty where nothing tells of epochs."""
+    importance: Importance | str
+    evaluation: tuple[Evaluation, list[HeldOut]] | str
+    notes: tuple[str, ...]
+
+
+def gather(request: Request, reporter: Reporter) -> Material:
+    """Reads the past runs that are asked for, and works out what the sections share.
+
+    Raises:
+        InputError: A source cannot be read, or there is not one run.
+    """
+    store = Store(request.store)
+    table, notes = load_knowledge(request.meta_data, store, request.vectors, request.options, reporter)
+    name, runs = " and ".join(request.meta_data), readable(table.runs)
+    names = dict(zip(table.runs.dataset, runs.dataset, strict=True))
+    return Material(
+        name,
+        runs,
+        with_runs(_curves(request.meta_data, store), runs),
+        _or_why(lambda: importance(runs, name, reporter)),
+        _or_why(lambda: _evaluated(request, table, names, reporter)),
+        notes,
+    )
+
+
+def _or_why(work: Callable[[], Found]) -> Found | str:
+    """What comes out, or why nothing does."""
+    try:
+        return work()
+    except InputError as error:
+        parts = [f"{each.what} ({each.got})" if each.got else each.what for each in error.problems]
+        return "; ".join(parts)
+
+
+def _evaluated(
+    request: Request, table: RunTable, names: Mapping[str, str], reporter: Reporter
+) -> tuple[Evaluation, list[HeldOut]]:
+    """Each dataset left out, under its readable name; of predictors the one that is asked for, and the simple one."""
+    cache = request.options.cache
+    found, held_out = evaluate(table, "", reporter, request.predictor, cache, (SIMPLE,))
+    datasets = {names[dataset]: measures for dataset, measures in found.datasets.items()}
+    named = [replace(each, dataset=names[each.dataset]) for each in held_out]
+    return found.model_copy(update={"datasets": datasets}), named
+
+
+def readable(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs with names that can be printed, without fingerprints where it is clear without, and two more columns.
+
+    Returns:
+        With `among`, the comparable runs that it belongs to (the dataset, and what tells them from others of it), and
+        `configuration`, equal for repeats.
+    """
+    words = {name: runs[name].map(printable) for name in [*GROUP, "teacher", "student"]}
+    runs = runs.assign(configuration=configurations(runs), **words)
+    short = runs.dataset.str.replace(r"@[0-9a-f]+$", "", regex=True)
+    runs = runs.assign(dataset=_where_clear(runs[["dataset"]], short))
+    plain = runs.held_out.str.replace(FINGERPRINT, "", regex=True)
+    rows = runs.n_train.map("{:,.0f} rows".format)
+    sized = plain.where(plain == runs.held_out, plain + ", " + rows)
+    runs = runs.assign(held_out=_where_clear(runs[GROUP], sized))
+    several = runs.groupby("dataset")[["metric", "held_out"]].transform("nunique") > 1
+    parts = [", " + runs[name].where(several[name], "") for name in several]
+    among = sum((part.where(part != ", ", "") for part in parts), runs.dataset)
+    return runs.assign(among=among)
+
+
+def printable(text: str) -> str:
+    """A name without what no page can hold."""
+    return UNPRINTABLE.sub("�", str(text))
+
+
+def _where_clear(before: pd.DataFrame, short: pd.Series) -> pd.Series:
+    """The last column in short, but where two different rows would then be alike."""
+    *others, last = before.columns
+    alike = before.assign(short=short).groupby([*others, "short"])[last].transform("nunique") > 1
+    return before[last].where(alike, short)
+
+
+def _curves(sources: Sequence[str], store: Store) -> pd.DataFrame:
+    """The epochs of runs: of a store's, and those that lie beside a table."""
+    parts = []
+    for source in sources:
+        if source == STORE:
+            parts.append(pd.DataFrame([row for result in store.runs() for row in curve(result)]))
+            continue
+        path = expanded(source)
+        beside = (path if path.is_dir() else path.parent) / CURVES
+        if beside.is_file():
+            parts.append(_read_curves(beside))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _read_curves(path: Path) -> pd.DataFrame:
+    needed = ["identity", "epoch", "score"]
+    try:
+        table = pd.read_parquet(path)
+        return table.astype({"identity": str, "epoch": int, "score": float})
+    except (OSError, ValueError, KeyError, TypeError) as error:  # pyarrow's errors are among them
+        what = f"no table of learning curves with the columns {', '.join(needed)}"
+        raise InputError.of(str(path), what, str(error).partition("\n")[0]) from error
+
+
+def with_runs(curves: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Epochs with what is known of their run; without those of other runs.
+
+    Returns:
+        Columns `identity`, `epoch`, `score`, `seconds`, and of the run `among`, `dataset`, `student`, `intermediate`,
+        `teacher_score`.
+    """
+    about = ["identity", "among", "dataset", "student", "intermediate", "teacher_score"]
+    known = runs[runs.identity != ""].reindex(columns=about).drop_duplicates("identity")
+    curves = curves.reindex(columns=["identity", "epoch", "score", "seconds"])
+    return curves.astype({"identity": str, "seconds": float}).merge(known, on="identity")
