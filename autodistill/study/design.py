@@ -170,7 +170,8 @@ def jobs_of(study: Study, cells: Sequence[Cell], refused: Callable[[Cell, Pipeli
     found: dict[str, Job] = {}
     for stage, cell, pipeline, seed in _wanted(study, cells, core_of(study)):
         try:
-            plan = replace(with_pipeline(cell.plan, pipeline), seed=seed)
+            settled = pipeline.model_copy(update={"training": cell.plan.pipeline.training})  # counted once
+            plan = replace(with_pipeline(cell.plan, settled), seed=seed)
         except InputError as error:
             refused(cell, pipeline, str(error))
             continue

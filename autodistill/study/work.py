@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,8 @@ from autodistill.study.spec import Study
 from engine.base.errors import InputError, RunError
 from engine.base.options import RunOptions
 from engine.run.result import Expected, RunResult
+
+log = logging.getLogger("autodistiller")
 
 
 @dataclass(frozen=True)
@@ -56,4 +59,7 @@ def carry_out(job: Job, study: Study, options: RunOptions, folder: Path) -> Outc
         if failed is None or failed.status != "failed":
             return Outcome(job.identity, reason=str(error))
         result = failed
+    except Exception as error:  # nobody foresaw it; the other runs go on
+        log.exception("run %s of a study", job.identity)
+        return Outcome(job.identity, reason=f"{type(error).__name__}: {error}")
     return Outcome(job.identity, result.model_dump_json())

@@ -115,9 +115,11 @@ def _pieces(task: Task, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, li
 
 def masking(tokenizer: PreTrainedTokenizerBase) -> DataCollatorForLanguageModeling:
     """Masks tokens of texts (Devlin et al. 2019), every chosen one; the same ones whenever it is made."""
-    return DataCollatorForLanguageModeling(
+    collate = DataCollatorForLanguageModeling(
         tokenizer, mlm_probability=MASKED, mask_replace_prob=1.0, random_replace_prob=0.0, seed=0
     )
+    collate.generator = collate.get_generator(collate.seed)  # which it refuses to make itself in a process of a pool
+    return collate
 
 
 def masked_loss(model: PreTrainedModel, batch: Any, machine: Machine) -> Tensor:

@@ -1,6 +1,7 @@
 """Everything about a run that is settled, and checked, before the first weight is loaded."""
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -140,7 +141,7 @@ def plan_run(
     most = most_tokens(whole, own, *(member.start for member in members))
     settled = pipeline.for_task(task, own.kind, most, own.width)
     plan = RunPlan(task, settled, teacher, student, teacher_plan, own, seed, precision, members)
-    _check_fits(plan)
+    _check_fits(plan, pair_problems(own, task))
     check_memory("--teacher and --student", sum(map(weights_of, (*(each.start for each in plan.team), plan.student))))
     for start in (*(each.start for each in plan.team), plan.student):
         check_weights(start, task.kind)
@@ -159,13 +160,14 @@ def with_pipeline(plan: RunPlan, pipeline: Pipeline) -> RunPlan:
     return other
 
 
-def _check_fits(plan: RunPlan) -> None:
-    """Raises an `InputError` with every reason why its pipeline, models and dataset do not go together."""
+def _check_fits(plan: RunPlan, known: Sequence[Problem] = ()) -> None:
+    """Raises an `InputError` with every reason, and those that are `known`, why its pipeline, models and dataset do not
+    go together."""
     settled, kind = plan.pipeline, plan.task.kind
     problems = settled.problems_with(kind, plan.student.kind)
     if plan.student.kind != "static":  # which has no layers, as is said above
         problems += check_layers(settled.mapping, plan.student.layers, plan.teacher.start.layers)
-    problems += pair_problems(plan.student, plan.task)
+    problems += known
     for start in (*(each.start for each in plan.team), plan.student):
         mixing = "mixup" in settled.augmentation.kinds and start.role != MEMBERS
         problems += head_problems(start.config, kind, start.role, mixing)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from autodistill.study.collect import plan_study
+from autodistill.study.executors import local
 from autodistill.study.work import carry_out
 from engine.base.errors import NonFiniteLossError, RunError
 from engine.run.result import RunResult
@@ -48,3 +49,24 @@ def test_a_failure_is_a_record_or_a_reason(
     outcome = carry_out(job, study, options(tmp_path), tmp_path / "runs")
     result = RunResult.parse(outcome.record)
     assert (result.status, result.reason) == ("failed", str(error))
+
+
+def test_what_nobody_foresaw_is_a_reason(data: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr("engine.distillation.train_student", fail)
+    study = a_study(data, "single")
+    outcome = carry_out(plan_study(study, "float32").jobs[0], study, options(tmp_path), tmp_path / "runs")
+    assert (outcome.record, outcome.reason) == ("", "ZeroDivisionError: by nothing")
+
+
+@pytest.mark.parametrize("augmentation", ["contextual", "random", "mixup"])
+def test_augmented_in_a_process_of_a_pool(augmentation: str, data: dict[str, str], tmp_path: Path) -> None:
+    study = a_study(data, "single", rows=[20], design={"core": 1, "repeated": 0.0})
+    job = plan_study(study, "float32").jobs[0]
+    job = replace(job, pipeline=job.pipeline | {"augmentation": augmentation, "weights": {}})
+    with local(1, 1).make() as executor:
+        outcome = executor.submit(carry_out, job, study, options(tmp_path), tmp_path / "runs").result()
+    assert outcome.reason == ""
+    assert RunResult.parse(outcome.record).status == "ok"
