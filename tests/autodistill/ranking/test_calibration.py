@@ -120,6 +120,14 @@ def test_with_too_few_datasets_there_is_no_interval(table: RunTable) -> None:
     assert np.isfinite(ratios[:, 1]).all()
 
 
+def test_with_too_few_datasets_there_is_none_outside_of_experience_either(table: RunTable) -> None:
+    runs = table.runs[table.runs.dataset.isin(table.names[:1])]
+    few = replace(table, runs=runs)
+    found = calibrate(few, np.zeros(len(runs)))
+    low, _, high = found(np.zeros(2), np.full(2, 0.2), np.array([True, False]), np.full((2, 2), 0.9)).T
+    assert np.isnan([low, high]).all()
+
+
 def test_a_single_run_of_a_dataset_counts_little(table: RunTable) -> None:
     runs = table.runs.copy()
     first = runs[runs.dataset == "set0"].index

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autodistill.history.table import REMARKS
 from autodistill.ranking.past import (
     FEWEST,
     RunTable,
@@ -19,6 +20,7 @@ from autodistill.ranking.past import (
     rank_correlations,
     spearman,
     target,
+    varying_columns,
 )
 from autodistill.ranking.simple import mean_rank
 from tests.autodistill.made_up import everywhere_the_same, made_up
@@ -116,3 +118,21 @@ def test_repeats_share_a_configuration_and_its_models_count(table: RunTable) -> 
     assert keys.value_counts().tolist() == [4 * 2] * 12
     other = replace(table, runs=table.runs.assign(student="tiny"))
     assert not set(keys) & set(configurations(other.runs))
+
+
+def test_candidates_have_no_outcome_whatever_was_noted_of_past_runs(table: RunTable) -> None:
+    """A table of before has none of the remarks of today."""
+    bare = replace(table, runs=table.runs.drop(columns=["seconds", *REMARKS], errors="ignore"))
+    asked = bare.of("set0").runs
+    assert len(asked) == (table.runs.dataset == "set0").sum()
+    assert not {"score", "ratio", "seconds", *REMARKS} & {*asked.columns}
+
+
+def test_as_few_runs_as_are_needed_are_enough(table: RunTable) -> None:
+    runs = pd.concat([each[:FEWEST] for _, each in table.runs.groupby("dataset")], ignore_index=True)
+    assert rank_correlations(runs, runs.ratio.to_numpy()).keys() == {*table.names}
+
+
+def test_a_knob_that_is_not_always_there_varies() -> None:
+    runs = pd.DataFrame({"teacher": "t", "student": "s", "intermediate": "mse", "intermediate.alpha": [0.5, np.nan]})
+    assert varying_columns(runs) == ["intermediate.alpha"]
