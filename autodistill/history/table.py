@@ -57,9 +57,9 @@ class RunRow(TableRow):
     """Of the student's training."""
     source: str = ""
     """Where the row came from, for people."""
-    identity: str = ""
+    identity: str | None = None
     """Of one of our own runs (`RunPlan.identity`); the next ones are known of these alone."""
-    fingerprint: str = ""
+    fingerprint: str | None = None
     """Of the dataset as it was split, sampled and measured."""
     validation_score: Score | None = None
     """Of the student, on the rows that chose the epoch; `score` is of others where there are some."""
@@ -75,9 +75,9 @@ class RunRow(TableRow):
     latency_ms: Annotated[float, Field(ge=0)] | None = None
     """Of the student, one example at a time."""
     size_mb: Annotated[float, Field(ge=0)] | None = None
-    precision: str = ""
-    device: str = ""
-    finished_at: str = ""
+    precision: str | None = None
+    device: str | None = None
+    finished_at: str | None = None
     """ISO 8601, UTC."""
 
 

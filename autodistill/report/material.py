@@ -155,6 +155,6 @@ def with_runs(curves: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         `teacher_score`.
     """
     about = ["identity", "among", "dataset", "student", "intermediate", "teacher_score"]
-    known = runs[runs.identity != ""].reindex(columns=about).drop_duplicates("identity")
+    known = runs[runs.identity.notna()].reindex(columns=about).drop_duplicates("identity")
     curves = curves.reindex(columns=["identity", "epoch", "score", "seconds"])
     return curves.astype({"identity": str, "seconds": float}).merge(known, on="identity")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,12 @@ NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 def pipeline(name: str = "single", training: Training = QUICK, **parts: Any) -> Pipeline:
     prediction = PredictionMSE() if name == "regression" else PredictionCE()
     return Pipeline(**({"prediction": prediction, "training": training} | parts))
+
+
+def without_times(state: LoopState) -> LoopState:
+    """What must be equal of two trainings, however long they took."""
+    assert len(state.epoch_seconds) == len(state.history)
+    return replace(state, seconds=0.0, waited=0.0, epoch_seconds=[])
 
 
 def stage_for(

@@ -15,7 +15,7 @@ from engine.base.machine import Machine, machine_for
 from engine.pipeline import EMD, MIAlpha, Training, Weights
 from engine.training.loop import train
 from engine.training.state import Clock
-from tests.engine.training.stages import CRITIC, QUICK, Plug, pipeline, same, stage_for, trained
+from tests.engine.training.stages import CRITIC, QUICK, Plug, pipeline, same, stage_for, trained, without_times
 
 
 @pytest.mark.parametrize("plug", [Plug(0, 2), Plug(1, 1), Plug(2, 3), Plug(4, 5), Plug(5, 7), Plug(8, 10)], ids=str)
@@ -36,7 +36,7 @@ def test_a_kill_changes_nothing(
     ended, state = trained(stage_for("single", machine_for(options, ear), tmp_path / "cut", chosen), machine)
     assert [stage for stage in ear.stages if stage[0] == "student"][-1] == ("student", 12, plug.saved_at, "steps")
     assert same(ended, expected)
-    assert replace(state, seconds=0, waited=0) == replace(whole, seconds=0, waited=0)
+    assert without_times(state) == without_times(whole)
 
 
 def test_a_kill_with_accumulation_changes_nothing(
@@ -102,7 +102,7 @@ def test_ctrl_c_loses_no_step(presses: Presses, kept: int, machine: Machine, opt
     assert torch.load(tmp_path / "cut" / "checkpoint.pt")["state"]["step"] == kept
     ended, state = trained(stage_for("single", machine, tmp_path / "cut", chosen), machine)
     assert same(ended, expected)
-    assert replace(state, seconds=0, waited=0) == replace(whole, seconds=0, waited=0)
+    assert without_times(state) == without_times(whole)
 
 
 def test_the_second_ctrl_c_ends_at_once(options, ctrl_c, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
