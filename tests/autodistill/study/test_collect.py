@@ -164,7 +164,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_table(study: Study, done: Pa
     dice = random.Random(3)
     command = [sys.executable, str(tmp_path / "driver.py"), str(tmp_path)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    for _ in range(5):
+    for _ in range(3):
         process = subprocess.Popen(command, env=environment)
         time.sleep(dice.uniform(4, 25))
         process.send_signal(signal.SIGKILL)
