@@ -143,6 +143,7 @@ def collect(
             done = wait(queue.running, BEAT, FIRST_COMPLETED).done if queue.running else _idle(queue, ledger, reporter)
             if time.monotonic() - heard > BEAT:
                 ledger.say_here()
+                _drop_finished(queue, ledger, reporter)
                 heard = time.monotonic()
             broken = [future for future in done if isinstance(future.exception(), BrokenExecutor)]
             for future in set(done) - set(broken):
@@ -166,12 +167,18 @@ def _begin(queue: Queue, ledger: Ledger, executor: Executor, slots: int, what: t
 
 def _idle(queue: Queue, ledger: Ledger, reporter: Reporter) -> set[Future[Outcome]]:
     """Waits for other drivers, at whose runs all that is left is."""
-    over = ledger.finished(job.identity for job in queue.waiting)
-    queue.waiting = [job for job in queue.waiting if job.identity not in over]
-    reporter.advance("study", len(over), note="made by others")
-    if queue.waiting and not over:
+    if not _drop_finished(queue, ledger, reporter):
         time.sleep(BEAT)
     return set()
+
+
+def _drop_finished(queue: Queue, ledger: Ledger, reporter: Reporter) -> int:
+    """Forgets the runs that other drivers have made; how many."""
+    over = ledger.finished(job.identity for job in queue.waiting)
+    queue.waiting = [job for job in queue.waiting if job.identity not in over]
+    if over:
+        reporter.advance("study", len(over), note="made by others")
+    return len(over)
 
 
 def _end(

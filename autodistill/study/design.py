@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 STAGES = ("core", "random", "repeated")
 """What a run is there for, in their order."""
-DEARER = {"mi_alpha": 1.0, "contextual": 1.0}
-"""Kind → what it adds to a step, in steps (docs/methods/costs.md)."""
+DEARER = {"mi_alpha": 1.0}
+"""Kind → what it adds to a step, in steps (docs/methods/costs.md); the others add little."""
 
 
 @dataclass(frozen=True)

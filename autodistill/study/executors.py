@@ -1,14 +1,13 @@
 """Where the runs of a study are made: processes of this machine, or a Ray cluster.
 
 Decided here: both are executors of `concurrent.futures`. On this machine workers times threads never go beyond the
-cores: small models learn fastest with a thread each. On a cluster a run whose node is lost is begun again elsewhere.
+cores; by default each has one thread. On a cluster a run whose node is lost is begun again elsewhere.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from engine.base.errors import InputError
-from engine.base.machine import cores
+from engine.base.machine import cores, end_with_parent
 
 TRIES = 3
 """How often Ray begins a run whose node was lost."""
@@ -57,14 +56,7 @@ def _begin(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    end_with_parent()
 
 
 class RayExecutor(Executor):

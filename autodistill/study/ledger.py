@@ -89,7 +89,10 @@ class Ledger:
         own = {"driver": self.driver, "heard": time.time(), "study": self.study}
         if not self.store.add(CLAIMS, identity=identity, **own) and not self._take_over(identity, own):
             return False
-        if self.finished([identity]):
+        over = sql.select(RUNS.c.id).where(RUNS.c.identity == identity, RUNS.c.status != "pruned")
+        with self.store.reading() as connection:
+            is_over = connection.execute(over).first() is not None
+        if is_over:
             self.release([identity])
             return False
         return True

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import multiprocessing
 import os
 import re
 import resource
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -213,6 +215,18 @@ def share_threads() -> None:
 
     if local_processes() > 1:
         torch.set_num_threads(max(1, cores() // local_processes()))
+
+
+def end_with_parent() -> None:
+    """Has this process end when the one that began it was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def cores() -> int:

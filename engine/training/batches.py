@@ -8,10 +8,7 @@ processes nor the cut changes which examples a step sees.
 from __future__ import annotations
 
 import math
-import multiprocessing
-import os
 import pickle
-import threading
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -24,6 +21,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from engine.base.machine import end_with_parent
 from engine.tokens.alignment import alignments
 from engine.tokens.batch import Batch, label_weights, packed
 from engine.tokens.order import step_batches
@@ -229,16 +227,8 @@ class Stream:
 
 
 def _ends_with_its_parent(_: int) -> None:
-    """Has a worker end when the process that began it was killed: by itself it waits forever to hand over its last
-    batches, for it holds the other end of that pipe, too."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    """By itself a worker waits forever to hand over its last batches, for it holds the other end of that pipe, too."""
+    end_with_parent()
 
 
 def examples_in(batches: Sequence[Batch]) -> int:

@@ -158,6 +158,18 @@ def test_predictors_that_know_no_left_out_standings_are_fitted_again(table: RunT
         np.testing.assert_array_equal(standings[inside], found.runs.predicted)
 
 
+def test_two_datasets_are_enough_to_leave_one_out(table: RunTable) -> None:
+    two = replace(table, runs=table.runs[table.runs.dataset.isin(table.names[:2])])
+    assert left_out_standings(mean_rank, mean_rank(two), two).any()
+    one = replace(table, runs=table.runs[table.runs.dataset == table.names[0]])
+    assert not left_out_standings(mean_rank, mean_rank(one), one).any()
+
+
+def test_where_no_gap_is_known_it_is_that_of_a_teacher_over_nothing(table: RunTable) -> None:
+    blind = replace(table, runs=table.runs.assign(teacher_score=np.nan))
+    assert calibrate(blind, np.zeros(len(blind.runs))).middle_gap == 1.0
+
+
 def test_outside_of_experience_the_interval_is_that_of_all_runs_and_of_no_teaching(table: RunTable) -> None:
     calibration = calibrate(table, target(table.runs).to_numpy())
     standings, gaps = np.array([2.0, 2.0, 0.0]), np.full(3, 0.2)

@@ -52,7 +52,7 @@ def test_a_finished_study_makes_nothing(study: Study, done: Path) -> None:
     assert (done / "store.db").read_bytes() == before
 
 
-def test_a_larger_study_makes_only_what_is_new(study: Study) -> None:
+def test_a_larger_study_adds_only_what_is_new(study: Study) -> None:
     larger = study.model_copy(update={"design": study.design.model_copy(update={"core": 4, "repeated": 0.0})})
     known = {job.identity for job in plan_study(study, "float32").jobs}
     new = {job.identity for job in plan_study(larger, "float32").jobs} - known
