@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from autodistill.history.folder import STUDY, curves_beside, place_of
 from autodistill.history.read import read_runs
 from autodistill.history.table import is_pipeline_column
 from engine.base.errors import InputError, unknown_name
@@ -59,20 +60,24 @@ class Replay:
 
     @classmethod
     def read(cls, folder: str | Path) -> Replay:
-        """From `study.csv` and `curves.parquet` of a folder.
+        """From the tables of a study.
+
+        Args:
+            folder: Where `autodistill study export` wrote them; `study` for those that come with the project.
 
         Raises:
             InputError: They are not there, or do not belong together.
         """
-        runs = read_runs(Path(folder) / "study.csv").frame
-        path = Path(folder) / "curves.parquet"
-        if not path.is_file():
+        place = place_of(folder)
+        runs = read_runs(place / STUDY if place.is_dir() else place).frame
+        epochs = curves_beside(place)
+        if epochs is None:
             hint = "`autodistill study export` writes them."
-            raise InputError.of(str(path), "there are no learning curves", "", (), hint)
-        curves = {str(name): own for name, own in pd.read_parquet(path).sort_values("epoch").groupby("identity")}
+            raise InputError.of(str(folder), "there are no learning curves", "", (), hint)
+        curves = {str(name): own for name, own in epochs.sort_values("epoch").groupby("identity")}
         runs = runs[runs.seed == runs.groupby([*CELL]).seed.transform("min")]
         if missing := sorted({*runs.identity} - curves.keys()):
-            raise InputError.of(str(path), "these runs of study.csv have no curve", ", ".join(missing[:5]))
+            raise InputError.of(str(folder), "these runs of study.csv have no curve", ", ".join(missing[:5]))
         columns = [name for name in runs if is_pipeline_column(str(name)) and name not in ALIKE]
         keys = [hash_of(*row)[:12] for row in runs[columns].astype(object).where(runs[columns].notna(), None).values]
         cells = runs[[*CELL]].assign(n_train=runs.n_train.astype(int)).astype(str).agg(", ".join, axis=1)

@@ -5,7 +5,8 @@ passes, and the share of it that the loop waits. The passes are those of an epoc
 less what its loop waits; mixing itself costs next to nothing.
 
 All policies are trained in turn, in rounds, in one process, so that their ratios hold where the machine's
-speed does not. Evaluation is not counted.
+speed does not. Evaluation is not counted. What is kept of the teacher's answers is cleared before each training, so
+each makes its augmented examples and asks the teacher itself, as the first pipeline of a dataset does.
 
     python benchmarks/augmentation_speed.py DATA --teacher MODEL [--rows 1000] [--rounds 3] [--only POLICY …]
                                             [--translators THERE BACK]
@@ -17,6 +18,7 @@ epochs, and later pipelines, read translations from the cache.
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -51,6 +53,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(given.rounds + 1):
             for policy, operators in policies.items():
+                shutil.rmtree(Path(given.cache_dir or f"{folder}/cache", "signals"), ignore_errors=True)
                 result = distill(
                     given.data,
                     teacher=given.teacher,

@@ -84,11 +84,7 @@ def main() -> None:
         counts = count_words(texts_of(task), SHIPPED_WORDS)
         known = {"bilstm_score": bilstm_score(task, machine), **facts(folder, name)}
         rows.append(described.model_copy(update=known).model_dump())
-        words |= {
-            f"{name}.hashes": counts.hashes,
-            f"{name}.counts": counts.counts.astype(np.uint16 if counts.counts.max() < 2**16 else np.uint32),
-            f"{name}.total": np.int64(counts.total),
-        }
+        words |= counts.parts(f"{name}.")
         print(f"{name}: Bi-LSTM {rows[-1]['bilstm_score']:.4f}", flush=True)
     pd.DataFrame(rows).round(6).to_csv(DATASETS, index=False)
     np.savez_compressed(WORDS, **words)

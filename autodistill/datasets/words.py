@@ -34,6 +34,12 @@ class WordCounts:
         hashes, counts, total = (parts[prefix + part] for part in ("hashes", "counts", "total"))
         return cls(hashes, counts.astype(np.int64), int(total))
 
+    def parts(self, prefix: str = "") -> dict[str, np.ndarray]:
+        """The arrays that `of` reads, in few bytes."""
+        least = np.min_scalar_type(self.counts.max(initial=0))
+        found = {"hashes": self.hashes, "counts": self.counts.astype(least), "total": np.array(self.total, np.int64)}
+        return {prefix + name: part for name, part in found.items()}
+
 
 def word_hashes(words: Iterable[str]) -> np.ndarray:
     """The hash of each word, uint32 (W,)."""

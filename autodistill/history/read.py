@@ -12,31 +12,28 @@ from typing import Any
 import pandas as pd
 
 from autodistill.history import authors
+from autodistill.history.folder import SHIPPED, place_of
 from autodistill.history.table import COLUMNS, RunRow, Runs, is_pipeline_column, runs_frame, runs_of_results
 from engine.base.errors import InputError, unknown_name
 from engine.base.files import RESULT_FILE
 from engine.base.spec import TableRow
-from engine.base.text import expanded
 from engine.data.cells import is_missing
 from engine.data.files import SUFFIXES, read_file
 from engine.data.rows import Findings
 from engine.run.result import NewerRecordError, RunResult
-from meta_data import PUBLISHED
 
 
 def read_runs(source: str | Path) -> Runs:
-    """The runs of `published`, of a table, or of a folder with tables or finished runs.
+    """The runs of `published` or `study`, of a table, or of a folder with tables or finished runs.
 
     Raises:
         InputError: There is nothing, or rows are damaged; every one is named.
     """
-    if source == "published":
-        return _read_table(PUBLISHED)
-    path = expanded(source)
+    path = place_of(source)
     if path.is_file():
         return _read_table(path)
     if not path.is_dir():
-        raise InputError.of("--meta-data", "no such file or folder", repr(str(source)), ("published", "store"))
+        raise InputError.of("--meta-data", "no such file or folder", repr(str(source)), (*SHIPPED, "store"))
     return _read_folder(path)
 
 

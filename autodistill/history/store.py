@@ -253,5 +253,5 @@ def _upgraded(descriptors: dict[str, Any]) -> dict[str, Any]:
 
 def _packed(words: WordCounts) -> bytes:
     buffer = BytesIO()
-    np.savez_compressed(buffer, hashes=words.hashes, counts=words.counts.astype(np.uint32), total=words.total)
+    np.savez_compressed(buffer, **words.parts())
     return buffer.getvalue()

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from autodistill.datasets.embedding import GLOVE, load_vectors
 from autodistill.datasets.known import Dataset, one_name_each, rows_of, shipped_datasets
+from autodistill.history.folder import datasets_beside
 from autodistill.history.read import joined, read_runs
 from autodistill.history.store import Store
 from autodistill.history.table import runs_of_results
@@ -32,7 +33,7 @@ def load_knowledge(
     """Past runs with their datasets, and what was noticed while they were read.
 
     Args:
-        sources: `published`, `store`, files of runs, folders.
+        sources: `published`, `study`, `store`, files of runs, folders.
         vectors: As `load_vectors` takes them.
         reporter: Is told where what was kept of them is damaged.
 
@@ -49,7 +50,8 @@ def load_knowledge(
     names = one_name_each(runs.frame.dataset.unique())
     frame = runs.frame.assign(dataset=runs.frame.dataset.map(names))
     table = RunTable(frame, shipped_datasets(), load_vectors(vectors, options.cache, reporter))
-    for dataset in datasets:
+    beside = [dataset for source in sources if source != STORE for dataset in datasets_beside(source)]
+    for dataset in [*beside, *datasets]:
         table = with_dataset(table, dataset)
     return table, (*runs.notes, *left_out)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TypeVar
 
 import pandas as pd
@@ -17,16 +16,16 @@ import pandas as pd
 from autodistill.evaluation.importance import Importance, importance
 from autodistill.evaluation.leave_one_out import HeldOut
 from autodistill.evaluation.report import Evaluation, evaluate
+from autodistill.history.folder import curves_beside
 from autodistill.history.store import Store
 from autodistill.history.table import GROUP
 from autodistill.ranking.fitted import SIMPLE
 from autodistill.ranking.knowledge import STORE, load_knowledge
 from autodistill.ranking.past import RunTable, configurations
 from autodistill.recommend.request import Request
-from autodistill.study.tables import CURVES, curve
+from autodistill.study.tables import curve
 from engine.base.errors import InputError
 from engine.base.progress import Reporter
-from engine.base.text import expanded
 
 Found = TypeVar("Found")
 FINGERPRINT = r" of [0-9a-f]{16}$"
@@ -129,22 +128,9 @@ def _curves(sources: Sequence[str], store: Store) -> pd.DataFrame:
     for source in sources:
         if source == STORE:
             parts.append(pd.DataFrame([row for result in store.runs() for row in curve(result)]))
-            continue
-        path = expanded(source)
-        beside = (path if path.is_dir() else path.parent) / CURVES
-        if beside.is_file():
-            parts.append(_read_curves(beside))
+        elif (found := curves_beside(source)) is not None:
+            parts.append(found)
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-
-def _read_curves(path: Path) -> pd.DataFrame:
-    needed = ["identity", "epoch", "score"]
-    try:
-        table = pd.read_parquet(path)
-        return table.astype({"identity": str, "epoch": int, "score": float})
-    except (OSError, ValueError, KeyError, TypeError) as error:  # pyarrow's errors are among them
-        what = f"no table of learning curves with the columns {', '.join(needed)}"
-        raise InputError.of(str(path), what, str(error).partition("\n")[0]) from error
 
 
 def with_runs(curves: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

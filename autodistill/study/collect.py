@@ -7,6 +7,7 @@ moment leaves runs that go on where they were.
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import time
 from collections.abc import Iterable, Mapping
@@ -57,23 +58,23 @@ def plan_study(study: Study, precision: str) -> Planned:
 
     planned, seen = Planned([], []), set()
     first = Pipeline(training=study.training)
-    for source in study.datasets:
-        for rows in study.rows or (None,):
-            try:
-                task = task_of(source, rows, study.seed)
-                if task.fingerprint in seen:
-                    continue  # it has not so many rows, and was there already
-                plans = [
-                    (teacher, student, plan_run(task, first, teacher, student, fine_tuning=study.fine_tuning,
-                                                precision=precision))
-                    for teacher in study.teachers
-                    for student in study.students
-                ]  # fmt: skip
-            except InputError as error:
-                planned.left_out.append(f"{source.data}: {error}")
-                continue
-            seen.add(task.fingerprint)
-            planned.cells += [Cell(source, rows, teacher, student, plan) for teacher, student, plan in plans]
+    for rows, source in itertools.product(study.rows or (None,), study.datasets):
+        try:
+            task = task_of(source, rows, study.seed)
+            if task.fingerprint in seen:
+                continue  # it has not so many rows, and was there already
+            plans = [
+                (teacher, student, plan_run(task, first, teacher, student, fine_tuning=study.fine_tuning,
+                                            precision=precision))
+                for teacher in study.teachers
+                for student in study.students
+            ]  # fmt: skip
+        except InputError as error:
+            planned.left_out.append(f"{source.data}: {error}")
+            continue
+        seen.add(task.fingerprint)
+        planned.cells += [Cell(source, rows, teacher, student, plan) for teacher, student, plan in plans]
+    planned.left_out = [*dict.fromkeys(planned.left_out)]  # once, not for each number of rows
     if not planned.cells:
         raise InputError.of("datasets", "none can be used", "; ".join(planned.left_out))
 

@@ -6,7 +6,8 @@ table is whole early, then the random pipelines, then the second seeds. Within e
 stand together.
 
 The core is chosen one by one: the next pipeline is the one whose pairs of values (an objective with a mapping, a
-mapping with an augmentation, …) have met the least so far. A kind of task for which a pipeline's prediction loss is
+mapping with an augmentation, …) have met the least so far. After one with augmentation comes its twin without, so that
+what augmentation adds is seen where all else is equal. A kind of task for which a pipeline's prediction loss is
 not defined has its own loss in that place; what is then there twice runs once.
 """
 
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autodistill.history.table import flat
-from autodistill.recommend.space import pipelines
+from autodistill.recommend.space import COMPONENTS, pipelines
 from engine.base.errors import InputError
 from engine.base.files import hash_of
 from engine.data.splits import at_most, sample
@@ -128,14 +129,23 @@ def core_of(study: Study) -> list[Pipeline]:
     space = space_of(study, "classification")
     pairs = [[*itertools.combinations(_values(pipeline), 2)] for pipeline in space]
     costs = np.array([relative_cost(pipeline) for pipeline in space])
+    number = {pipeline.key: place for place, pipeline in enumerate(space)}
     met: Counter[tuple[str, str]] = Counter()
     chosen: list[int] = []
-    for _ in range(min(study.design.core, len(space))):
+    while len(chosen) < min(study.design.core, len(space)):
         gains = np.array([sum(1 / (1 + met[pair]) ** 2 for pair in each) for each in pairs]) / costs
         gains[chosen] = -np.inf
-        chosen.append(int(gains.argmax()))
-        met.update(pairs[chosen[-1]])
-    return [space[number] for number in chosen]
+        best = int(gains.argmax())
+        twin = number.get(unaugmented(space[best]).key) if space[best].augmentation.operators else None
+        new = [best] if twin in {None, *chosen} else [best, twin]
+        met.update(itertools.chain.from_iterable(pairs[each] for each in new))
+        chosen += new
+    return [space[place] for place in chosen[: study.design.core]]
+
+
+def unaugmented(pipeline: Pipeline) -> Pipeline:
+    """The pipeline without its augmentation, and without the weights that go with one."""
+    return Pipeline(**{name: getattr(pipeline, name) for name in (*COMPONENTS, "team", "training")})
 
 
 def _values(pipeline: Pipeline) -> list[str]:

@@ -39,7 +39,7 @@ def _as_source(value: Any) -> Any:
 class Design(Described):
     """Which pipelines are tried with each dataset, number of rows, teacher and student."""
 
-    core: Annotated[int, Field(ge=0)] = 40
+    core: Annotated[int, Field(ge=0)] = 42
     """So many, the same everywhere, in which the values of all components meet each other early."""
     random: Annotated[int, Field(ge=0)] = 0
     """So many more, drawn from the whole space, others each time."""

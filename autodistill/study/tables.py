@@ -1,8 +1,9 @@
-"""The tables of a study, for others to read: `study.csv`, `curves.parquet` and `study_datasets.csv`.
+"""The tables of a study, for others to read: its runs, their learning curves, its datasets (`history.folder`).
 
 Decided here: a row of `study.csv` is a run that ended well, in the columns of `history.table.RunRow` and those of its
 pipeline, so whatever reads past runs reads it. A row of the curves is an epoch of a run. Figures have six digits, which
-is more than they mean. Nothing here is text of a dataset.
+is more than they mean. Nothing here is text of a dataset; words are counted by
+their hashes.
 """
 
 from __future__ import annotations
@@ -11,19 +12,24 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from autodistill.datasets.descriptors import describe
+from autodistill.datasets.words import WordCounts, count_words
+from autodistill.history.folder import CURVES, DATASETS, STUDY, WORDS
 from autodistill.history.table import COLUMNS, runs_of_results
 from engine.base.files import written_atomically
+from engine.data.task import texts_of
 from engine.run.result import RunResult
 
 if TYPE_CHECKING:
     from autodistill.history.store import Store
     from autodistill.study.collect import Planned
 
-STUDY, CURVES, DATASETS = "study.csv", "curves.parquet", "study_datasets.csv"
 DIGITS = 6
+MOST_WORDS = 5_000
+"""Of a dataset, the most frequent ones."""
 OF_EPOCH = ("identity", "epoch", "seconds", "score")
 
 
@@ -52,7 +58,11 @@ def write_tables(planned: Planned, store: Store, folder: Path) -> Mapping[Path, 
                 rounded.to_csv(aside, index=False, float_format=f"%.{DIGITS}g")
             else:
                 rounded.to_parquet(aside, index=False)
-    return {folder / name: len(table) for name, table in tables.items()}
+    counted = words(planned)
+    with written_atomically(folder / WORDS) as aside, aside.open("wb") as file:
+        parts = (each.parts(f"{source}.") for source, each in counted.items())
+        np.savez_compressed(file, **{name: part for each in parts for name, part in each.items()})
+    return {folder / name: len(table) for name, table in tables.items()} | {folder / WORDS: len(counted)}
 
 
 def known_runs(folder: Path) -> dict[str, str]:
@@ -100,3 +110,10 @@ def datasets(planned: Planned) -> list[dict[str, Any]]:
     """A row for each dataset and number of rows."""
     tasks = {cell.plan.task.fingerprint: cell.plan.task for cell in planned.cells}
     return [describe(task).model_dump() for task in tasks.values()]
+
+
+def words(planned: Planned) -> dict[str, WordCounts]:
+    """Source of a dataset → its most frequent words, of as many rows as the study has of it."""
+    tasks = sorted((cell.plan.task for cell in planned.cells), key=lambda task: len(task.train))
+    largest = {task.source: task for task in tasks}
+    return {source: count_words(texts_of(task), MOST_WORDS) for source, task in sorted(largest.items())}

@@ -139,7 +139,7 @@ def test_a_file_of_another_kind_or_encoding_is_refused(tmp_path: Path) -> None:
 def test_nothing_there_says_what_else_can_be_named(tmp_path: Path) -> None:
     (said,) = refusal(tmp_path / "none.csv")
     assert said.startswith("--meta-data: no such file or folder")
-    assert "published, store" in said
+    assert "published, study, store" in said
 
 
 # --- folders -----------------------------------------------------------------------------------

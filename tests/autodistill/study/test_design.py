@@ -11,9 +11,10 @@ import pytest
 from autodistill.history.table import flat
 from autodistill.study import design
 from autodistill.study.collect import Planned, plan_study
-from autodistill.study.design import core_of, for_kind, relative_cost, space_of, task_of, with_test
+from autodistill.study.design import core_of, for_kind, relative_cost, space_of, task_of, unaugmented, with_test
 from autodistill.study.spec import Source
 from engine.base.errors import InputError
+from engine.pipeline import Weights
 from tests.autodistill.study.conftest import STUDENT, TEACHER, a_study
 from tests.toys import toy_task
 
@@ -25,9 +26,9 @@ def planned(data: Data, *names: str, **more: object) -> Planned:
 
 
 def test_the_core_meets_every_value_and_most_pairs(data: Data) -> None:
-    study = a_study(data, design={"core": 40})
+    study = a_study(data, design={"core": 42})
     core, space = core_of(study), space_of(study, "classification")
-    assert len({pipeline.key for pipeline in core}) == 40
+    assert len({pipeline.key for pipeline in core}) == 42
     values = {name: set() for name in ("intermediate", "mapping", "prediction", "augmentation", "weights")}
     for name, found in values.items():
         found.update(design._values(each)[list(each.model_dump()).index(name)] for each in core)
@@ -38,7 +39,7 @@ def test_the_core_meets_every_value_and_most_pairs(data: Data) -> None:
 
 
 def test_the_core_is_chosen_as_the_definition_says(data: Data) -> None:
-    """One by one: of what its pairs are worth that met so far, per cost, the most."""
+    """One by one: of what its pairs are worth that met so far, per cost, the most; then its twin without augmentation."""
     study = a_study(
         data, design={"core": 6}, space={"augmentation": ["none", "random"], "intermediate": ["mse", "none"]}
     )
@@ -50,7 +51,20 @@ def test_the_core_is_chosen_as_the_definition_says(data: Data) -> None:
             gain = sum(1 / (1 + met[pair]) ** 2 for pair in itertools.combinations(design._values(each), 2))
             worth.append(-1.0 if each in chosen else gain / relative_cost(each))
         chosen.append(space[int(np.argmax(worth))])
-    assert core_of(study) == chosen
+        same = (each for each in space if design._values(each)[:3] == design._values(chosen[-1])[:3])
+        wanted = Weights() if chosen[-1].augmentation.operators else None
+        chosen += [each for each in same if each.weights == wanted and each not in chosen]
+    assert core_of(study) == chosen[:6]
+
+
+def test_what_is_augmented_has_a_twin_that_is_not(data: Data) -> None:
+    core = core_of(a_study(data, design={"core": 40}))
+    augmented = [each for each in core if each.augmentation.operators]
+    twins = [each for each in core if each in map(unaugmented, augmented)]
+    assert len({tuple(each.augmentation.kinds) for each in augmented}) == 5
+    for each in augmented:
+        (twin,) = (other for other in twins if design._values(other)[:3] == design._values(each)[:3])
+        assert twin.weights == Weights() and not twin.augmentation.operators
 
 
 def test_all_cells_share_the_core_and_draw_others(data: Data) -> None:

@@ -8,13 +8,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from autodistill.datasets.descriptors import describe
+from autodistill.datasets.words import count_words
+from autodistill.history.folder import datasets_beside
 from autodistill.history.read import read_runs
 from autodistill.history.store import Store
+from autodistill.ranking.knowledge import load_knowledge
 from autodistill.study.collect import collect, plan_study
 from autodistill.study.executors import Place
 from autodistill.study.spec import Study
 from autodistill.study.tables import curve, known_runs, write_tables
 from engine.base.progress import SilentReporter
+from engine.data.task import texts_of
 from tests.autodistill.study.conftest import options, table
 from tests.records import made_record
 
@@ -69,6 +74,22 @@ def test_datasets_are_described_and_hold_no_text(study: Study, done: Path) -> No
     written = "".join(path.read_text("utf-8") for path in (done / "tables").glob("*.csv"))
     assert not any(text in written for text in texts)
     assert json.loads(found.to_json(orient="records"))[0]["n_train"] == 40
+
+
+def test_whoever_reads_the_runs_knows_their_datasets(study: Study, done: Path) -> None:
+    table(study, done)
+    tasks = {cell.plan.task.source: cell.plan.task for cell in plan_study(study, "float32").cells}
+    found = {each.descriptors.source: each for each in datasets_beside(done / "tables")}
+    for source, task in tasks.items():
+        about = describe(task).model_dump().items()
+        near = {name: pytest.approx(said, abs=1e-5) if isinstance(said, float) else said for name, said in about}
+        assert found[source].descriptors.model_dump() == near
+        counts, own = count_words(texts_of(task)), found[source].words
+        assert (own.hashes.tolist(), own.counts.tolist(), own.total) == (
+            counts.hashes.tolist(), counts.counts.tolist(), counts.total
+        )  # fmt: skip
+    known, _ = load_knowledge([str(done / "tables")], Store(str(done / "empty.db")))
+    assert {*known.runs.dataset} <= {*known.datasets}
 
 
 def test_what_was_exported_before_stays_and_is_not_made_again(study: Study, done: Path, tmp_path: Path) -> None:
