@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autodistill.evaluation.importance import Importance, importance, of_models
 from autodistill.evaluation.leave_one_out import HeldOut
 from autodistill.evaluation.report import Evaluation, evaluate
 from autodistill.history.store import Store
@@ -26,6 +25,7 @@ from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.training import Training
 
 if TYPE_CHECKING:
+    from autodistill.evaluation.importance import Importance
     from autodistill.report.page import Page
 
 USUAL = Request()
@@ -198,6 +198,8 @@ def evaluation_of(
 
 def importance_of(request: Request, reporter: Reporter, components: Sequence[str] = ()) -> Importance:
     """What decides the scores of the past runs that are asked for."""
+    from autodistill.evaluation.importance import importance, of_models  # loads scikit-learn's forests
+
     sources = request.meta_data, Store(request.store), request.vectors, request.options
     table, notes = load_knowledge(*sources, reporter)
     runs = of_models(table.runs, request.teacher, request.students)

@@ -42,7 +42,7 @@ class Planned:
     refused: dict[str, int] = field(default_factory=dict)
     """Why a pipeline does not suit a cell → how often."""
     left_out: list[str] = field(default_factory=list)
-    """Datasets that cannot be used, and why."""
+    """Datasets, or students of theirs, that cannot be used, and why."""
 
 
 def plan_study(study: Study, precision: str) -> Planned:
@@ -61,19 +61,19 @@ def plan_study(study: Study, precision: str) -> Planned:
     for rows, source in itertools.product(study.rows or (None,), study.datasets):
         try:
             task = task_of(source, rows, study.seed)
-            if task.fingerprint in seen:
-                continue  # it has not so many rows, and was there already
-            plans = [
-                (teacher, student, plan_run(task, first, teacher, student, fine_tuning=study.fine_tuning,
-                                            precision=precision))
-                for teacher in study.teachers
-                for student in study.students
-            ]  # fmt: skip
         except InputError as error:
             planned.left_out.append(f"{source.data}: {error}")
             continue
+        if task.fingerprint in seen:
+            continue  # it has not so many rows, and was there already
         seen.add(task.fingerprint)
-        planned.cells += [Cell(source, rows, teacher, student, plan) for teacher, student, plan in plans]
+        for teacher, student in itertools.product(study.teachers, study.students):
+            try:
+                plan = plan_run(task, first, teacher, student, fine_tuning=study.fine_tuning, precision=precision)
+            except InputError as error:
+                planned.left_out.append(f"{source.data} with {student}: {error}")
+            else:
+                planned.cells.append(Cell(source, rows, teacher, student, plan))
     planned.left_out = [*dict.fromkeys(planned.left_out)]  # once, not for each number of rows
     if not planned.cells:
         raise InputError.of("datasets", "none can be used", "; ".join(planned.left_out))

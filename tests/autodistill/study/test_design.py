@@ -108,6 +108,14 @@ def test_what_does_not_go_together_is_counted_with_its_reason(data: Data) -> Non
     assert all("layer" in reason for reason in found.refused)
 
 
+def test_a_student_that_cannot_do_a_task_leaves_it_to_the_others(data: Data) -> None:
+    found = planned(data, "single", "tagging", students=["static", STUDENT], rows=[20, 30])
+    students = {(cell.plan.task.kind, cell.student) for cell in found.cells}
+    assert students == {("classification", "static"), ("classification", STUDENT), ("tagging", STUDENT)}
+    (said,) = found.left_out
+    assert "tagging with static: " in said and "knows no order of words" in said
+
+
 def test_a_dataset_that_cannot_be_used_is_left_out(data: Data) -> None:
     study = a_study(data | {"gone": "no/such/folder"}, "gone", "single")
     found = plan_study(study, "float32")
