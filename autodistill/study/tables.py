@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 DIGITS = 6
 MOST_WORDS = 5_000
 """Of a dataset, the most frequent ones."""
+BY = ("dataset", "n_train", "student", "identity")
+"""Order of the runs."""
 OF_EPOCH = ("identity", "epoch", "seconds", "score")
 
 
@@ -40,29 +42,34 @@ def write_tables(planned: Planned, store: Store, folder: Path) -> Mapping[Path, 
     results = sorted(ours, key=lambda result: result.identity)  # in whichever order they came
     runs = runs_of_results(results).frame
     runs["source"] = [f"study, {stages[identity]}" for identity in runs.identity]
-    curves = pd.DataFrame([row for result in results for row in curve(result)])
+    epochs = [row for result in results for row in curve(result)]
+    curves = pd.DataFrame(epochs, columns=None if epochs else [*OF_EPOCH])
     before = (_before(folder / name, stages.keys()) for name in (STUDY, CURVES))
     runs, curves = (_joined(old, new) for old, new in zip(before, (runs, curves), strict=True))
     tables = {
-        STUDY: _in_order(runs.dropna(axis=1, how="all"), COLUMNS).sort_values(
-            ["dataset", "n_train", "student", "identity"]
-        ),
+        STUDY: _in_order(runs.dropna(axis=1, how="all") if len(runs) else runs, COLUMNS).sort_values([*BY]),
         CURVES: _in_order(curves, OF_EPOCH).sort_values(["identity", "epoch"]),
         DATASETS: pd.DataFrame(datasets(planned)),
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         with written_atomically(folder / name) as aside:
-            rounded = table.round(DIGITS)
             if name.endswith(".csv"):
-                rounded.to_csv(aside, index=False, float_format=f"%.{DIGITS}g")
+                _whole(table).to_csv(aside, index=False, float_format=f"%.{DIGITS}g")
             else:
-                rounded.to_parquet(aside, index=False)
+                table.round(DIGITS).to_parquet(aside, index=False)
     counted = words(planned)
     with written_atomically(folder / WORDS) as aside, aside.open("wb") as file:
         parts = (each.parts(f"{source}.") for source, each in counted.items())
         np.savez_compressed(file, **{name: part for each in parts for name, part in each.items()})
     return {folder / name: len(table) for name, table in tables.items()} | {folder / WORDS: len(counted)}
+
+
+def _whole(table: pd.DataFrame) -> pd.DataFrame:
+    """Columns of numbers that are all whole as whole numbers: 22713216 parameters are not 2.27132e+07."""
+    numbers = table.select_dtypes("float")
+    whole = [name for name in numbers if (numbers[name].dropna() % 1 == 0).all()]
+    return table.astype(dict.fromkeys(whole, "Int64"))
 
 
 def known_runs(folder: Path) -> dict[str, str]:
@@ -81,7 +88,7 @@ def _before(path: Path, identities: Collection[str] | None = None) -> pd.DataFra
 def _joined(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     """Both, of a run that is in both the new rows."""
     if old.empty or new.empty:
-        return old if new.empty else new
+        return new if old.empty else old
     return pd.concat([old[~old.identity.isin(new.identity)], new], ignore_index=True)
 
 

@@ -14,9 +14,10 @@ from autodistill.history.folder import datasets_beside
 from autodistill.history.read import read_runs
 from autodistill.history.store import Store
 from autodistill.ranking.knowledge import load_knowledge
-from autodistill.study.collect import collect, plan_study
+from autodistill.study.collect import Planned, collect, plan_study
+from autodistill.study.design import Job
 from autodistill.study.executors import Place
-from autodistill.study.spec import Study
+from autodistill.study.spec import Source, Study
 from autodistill.study.tables import curve, known_runs, write_tables
 from engine.base.progress import SilentReporter
 from engine.data.task import texts_of
@@ -41,6 +42,25 @@ def test_past_runs_are_read_from_it(study: Study, done: Path) -> None:
     found = read_runs(done / "tables" / "study.csv").frame
     assert len(found) == len(runs)
     assert sorted(found.source.unique()) == ["study, core", "study, repeated"]
+
+
+def test_sizes_of_real_models_are_written_in_full(tmp_path: Path) -> None:
+    """With six digits alone they would be no whole numbers, and nothing could read the table."""
+    store, sizes = Store(str(tmp_path / "store.db")), {"parameters": 3_190_274, "teacher_parameters": 22_713_216}
+    made = made_record("a", pipeline={"intermediate": {"kind": "none"}, "training": {"learning_rate": 5e-7}}, **sizes)
+    store.add_run(made, tmp_path)
+    job = Job("a", "core", Source(data="demo"), None, "", "", made.pipeline, 0)
+    write_tables(Planned([], [job]), store, tmp_path / "tables")
+    (row,) = read_runs(tmp_path / "tables" / "study.csv").frame.to_dict("records")
+    assert (row["student_parameters"], row["teacher_parameters"]) == (3_190_274, 22_713_216)
+    assert row["training.learning_rate"] == 5e-7
+
+
+def test_a_study_without_runs_has_tables_without_rows(study: Study, tmp_path: Path) -> None:
+    write_tables(plan_study(study, "float32"), Store(str(tmp_path / "store.db")), tmp_path / "tables")
+    assert known_runs(tmp_path / "tables") == {}
+    assert len(read_runs(tmp_path / "tables" / "study.csv")) == 0
+    assert list(pd.read_parquet(tmp_path / "tables" / "curves.parquet")) == ["identity", "epoch", "seconds", "score"]
 
 
 def test_a_row_of_the_curves_is_an_epoch(study: Study, done: Path) -> None:
