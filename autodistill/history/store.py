@@ -253,5 +253,5 @@ def _upgraded(descriptors: dict[str, Any]) -> dict[str, Any]:
 
 def _packed(words: WordCounts) -> bytes:
     buffer = BytesIO()
-    np.savez_compressed(buffer, **words.parts())
+    np.savez_compressed(buffer, **words.parts())  # type: ignore[arg-type]  # none of them is an option
     return buffer.getvalue()

@@ -136,8 +136,8 @@ def core_of(study: Study) -> list[Pipeline]:
         gains = np.array([sum(1 / (1 + met[pair]) ** 2 for pair in each) for each in pairs]) / costs
         gains[chosen] = -np.inf
         best = int(gains.argmax())
-        twin = number.get(unaugmented(space[best]).key) if space[best].augmentation.operators else None
-        new = [best] if twin in {None, *chosen} else [best, twin]
+        twin = number.get(unaugmented(space[best]).key, best) if space[best].augmentation.operators else best
+        new = [best] if twin in {best, *chosen} else [best, twin]
         met.update(itertools.chain.from_iterable(pairs[each] for each in new))
         chosen += new
     return [space[place] for place in chosen[: study.design.core]]

@@ -60,8 +60,9 @@ def write_tables(planned: Planned, store: Store, folder: Path) -> Mapping[Path, 
                 table.round(DIGITS).to_parquet(aside, index=False)
     counted = words(planned)
     with written_atomically(folder / WORDS) as aside, aside.open("wb") as file:
-        parts = (each.parts(f"{source}.") for source, each in counted.items())
-        np.savez_compressed(file, **{name: part for each in parts for name, part in each.items()})
+        named = (each.parts(f"{source}.") for source, each in counted.items())
+        parts = {name: part for each in named for name, part in each.items()}
+        np.savez_compressed(file, **parts)  # type: ignore[arg-type]  # none of them is an option
     return {folder / name: len(table) for name, table in tables.items()} | {folder / WORDS: len(counted)}
 
 
