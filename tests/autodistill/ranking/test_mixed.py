@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from importlib import import_module
 from types import SimpleNamespace
@@ -15,7 +16,9 @@ from scipy.optimize import approx_fprime, minimize
 from scipy.stats import multivariate_normal
 
 from autodistill.evaluation.leave_one_out import leave_one_out, means
+from autodistill.ranking.distances import DatasetSpace
 from autodistill.ranking.mixed import (
+    FEATURES,
     FEWER_RUNS,
     MOST_RUNS,
     SAME,
@@ -92,6 +95,45 @@ def test_parts_are_covariances(small: RunTable) -> None:
     for name, part in parts.items():
         np.testing.assert_allclose(part, part.T, err_msg=name)
         assert np.linalg.eigvalsh(part).min() > -1e-8, name
+
+
+def test_every_part_is_what_it_is_said_to_be() -> None:
+    """Worked out run by run: datasets that have other words and sizes, a knob with numbers, some of them missing."""
+    table = made_up(everywhere_the_same, datasets=4, distracting=True)
+    knob = np.where(np.arange(len(table.runs)) % 3 == 0, np.nan, np.arange(len(table.runs)) % 5)
+    table = replace(table, runs=table.runs.assign(**{"intermediate.alpha": knob}))
+    encoding = Encoding.of(table)
+    runs, rows = encoding(table), table.runs
+    parts = covariances(encoding, runs, runs, (SAME, *FEATURES))
+    names = [*encoding.words, *encoding.numbers]
+    assert encoding.numbers == ["intermediate.alpha"]
+    alike = {
+        name: np.equal.outer(rows[name].to_numpy(), rows[name].to_numpy()).astype(float) for name in encoding.words
+    }
+    scaled = ((rows["intermediate.alpha"] - np.nanmean(knob)) / np.nanstd(knob)).to_numpy()
+    for one, other in itertools.product(range(len(rows)), repeat=2):
+        apart, missing = scaled[one] - scaled[other], np.isnan(scaled[[one, other]])
+        wanted = float(missing.all()) if missing.any() else np.exp(-0.5 * apart**2)
+        assert parts["intermediate.alpha"][one, other] == pytest.approx(wanted)
+    alike["intermediate.alpha"] = parts["intermediate.alpha"]
+    columns = [name for name in names if name not in ("teacher", "student")]
+    pipeline = np.exp(0.3 * sum(alike[name] - 1 for name in columns))
+    for name in encoding.words:
+        np.testing.assert_array_equal(parts[name], alike[name])
+    assert parts["intermediate"].dtype == float
+    space, datasets = DatasetSpace.of(table), [*rows.dataset]
+    for feature in FEATURES:
+        places = {name: getattr(space, feature)(table, name) for name in table.names}
+        between = {
+            pair: np.linalg.norm(places[pair[0]] - places[pair[1]]) for pair in itertools.product(places, repeat=2)
+        }
+        half = np.median([between[pair] for pair in itertools.combinations(table.names, 2)]) / 2
+        near = np.array([[np.exp(-0.5 * (between[a, b] / half) ** 2) for b in datasets] for a in datasets])
+        assert 0 < near.min() < 0.5
+        np.testing.assert_allclose(parts[f"{feature}: pipeline"], near * pipeline, atol=1e-6)
+        np.testing.assert_allclose(parts[f"{feature}: run"], near * pipeline, atol=1e-6)  # one pair of models
+    same = np.equal.outer(datasets, datasets)
+    np.testing.assert_allclose(parts["same: pipeline"], same * pipeline)
 
 
 def test_what_is_left_out_was_not_used(small: RunTable) -> None:
@@ -185,6 +227,7 @@ NOTHING: dict[tuple[str, ...], float] = dict.fromkeys((("descriptors",), ("embed
     ("gains", "spread", "runs", "chosen", "most_runs"),
     [
         (NOTHING | {("descriptors",): 0.05, ("embedding",): 0.3, BOTH: 0.2}, 0.0, 48, ("embedding",), MOST_RUNS),
+        (NOTHING | {("descriptors",): 0.3, ("embedding",): 0.05}, 0.0, 48, ("descriptors",), MOST_RUNS),
         (NOTHING | {BOTH: 0.05}, 0.0, 48, BOTH, MOST_RUNS),
         (NOTHING | {BOTH: 0.05}, 0.0, FEWER_RUNS + 1, BOTH, MOST_RUNS),
         (NOTHING | {BOTH: 0.019}, 0.0, 48, (), FEWER_RUNS),
