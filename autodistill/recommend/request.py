@@ -99,7 +99,7 @@ class Request(Described):
     """Number of picks. Default: 5."""
     limits: Limits = Field(default_factory=Limits)
     meta_data: tuple[str, ...] = ("published", "store")
-    """Past runs: published, store, a table, a folder. Repeatable."""
+    """Past runs: published, study, store, a table, a folder. Repeatable."""
     predictor: str = "mixed"
     """What orders the pipelines."""
     vectors: str = "glove"

@@ -55,7 +55,8 @@ def test_how_far_it_is(study: str) -> None:
 
 def test_its_tables(study: str, tmp_path: Path) -> None:
     answer = Answer("study", "export", study, *PLAIN, "--out", str(tmp_path / "tables"), "--json")
-    assert json.loads(answer.out) == {"study.csv": 2, "curves.parquet": 2, "study_datasets.csv": 1}
+    written = {"study.csv": 2, "curves.parquet": 2, "study_datasets.csv": 1, "study_words.npz": 1}
+    assert json.loads(answer.out) == written
     assert len(pd.read_csv(tmp_path / "tables" / "study.csv")) == 2
 
 

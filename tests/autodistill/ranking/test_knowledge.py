@@ -233,5 +233,5 @@ def test_no_runs_are_nothing_to_learn_from(store: Store, tmp_path: Path, status:
 
 
 def test_a_source_that_is_not_there_is_refused(store: Store) -> None:
-    with pytest.raises(InputError, match="no such file or folder; got 'publshed'; allowed: published, store"):
+    with pytest.raises(InputError, match="no such file or folder; got 'publshed'; allowed: published, study, store"):
         load_knowledge(["publshed"], store)
