@@ -54,6 +54,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/sureness.py demo --teacher scratch:layers=4,hidden=256 --members layers:2 scratch:layers=2,hidden=128
 	$(BIN)/python benchmarks/useless_members.py demo --teacher scratch:layers=4,hidden=256 --student layers:2 --seeds 3
 	$(BIN)/python benchmarks/grid.py demo --teacher scratch:layers=4,hidden=256 --student layers:2
+	$(BIN)/python benchmarks/search_policies.py study --seeds 2
 	$(BIN)/python benchmarks/precisions.py demo --teacher scratch:layers=4,hidden=256 --student layers:2 --seeds 1 --teacher-epochs 2
 
 clean:

@@ -15,35 +15,25 @@ of the student's training.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from autodistill.history.folder import STUDY, curves_beside, place_of
 from autodistill.history.read import read_runs
 from autodistill.history.table import is_pipeline_column
+from autodistill.search.policies import Policy, Seen, Space, Step, steps
 from engine.base.errors import InputError, unknown_name
 from engine.base.files import hash_of
 
 CELL = ("dataset", "n_train", "teacher", "student")
 ALIKE = ("training.learning_rate", "training.max_length")
 """Columns of a pipeline that a task or a student settles."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What is known of a pipeline after some epochs."""
-
-    score: float
-    """The best so far, on the rows that select."""
-    seconds: float
-    """Of training."""
-    epochs: int
-    over: bool
-    """Whether the training has ended."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +109,17 @@ class Replay:
         scores = self._of(cell).score
         room = scores.max() - scores.median()
         return float(min(max((scores.max() - score) / room, 0.0), 1.0)) if room > 0 else 0.0
+
+    def space(self, cell: str) -> Space:
+        """What a policy may know of a cell before it begins: its pipelines, and how long each training takes."""
+        pipelines = self.pipelines(cell)
+        epochs = {name: self.epochs(cell, name) for name in pipelines.index}
+        return Space(pipelines, epochs, {name: self.ask(cell, name, epochs[name]).seconds for name in epochs})
+
+    def search(self, cell: str, policy: Policy, seconds: float = inf, seed: int = 0) -> Iterator[Step]:
+        """Has a policy search a cell until so many seconds of training are spent; `autodistill.search` has some."""
+        searching = policy(self.space(cell), np.random.default_rng(seed))
+        return steps(searching, lambda piece: self.ask(cell, *piece[:2]), seconds)
 
     def _curve(self, cell: str, pipeline: str) -> pd.DataFrame:
         return self.curves[str(self._of(cell, pipeline).identity[pipeline])]

@@ -21,11 +21,11 @@ from pathlib import Path
 PACKAGES = ("engine", "autodistill")
 PLAN = {
     "doors of engine": 13,
-    "doors of autodistill": 10,
+    "doors of autodistill": 11,
     "longest import chain, modules": 12,
     "functions, lines at most, nine in ten": 24,
     "longest file, lines": 350,
-    "lines of the packages": 27_000,  # 16,500 for what the rebuild found, which it reached; the rest came since
+    "lines of the packages": 28_500,  # 16,500 for what the rebuild found, which it reached; the rest came since
 }
 BEFORE = {
     "doors of engine": 44,

@@ -6,6 +6,7 @@ Decided here: the names of these files. Any other table of runs stands alone, wh
 from __future__ import annotations
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -62,7 +63,7 @@ def datasets_beside(source: str | Path) -> list[Dataset]:
         known = [Descriptors.model_validate(row) for row in rows]
         with np.load(words, allow_pickle=False) as parts:
             return [Dataset(each, WordCounts.of(parts, f"{each.source}.")) for each in known]
-    except (OSError, ValueError, KeyError) as error:  # pydantic's and zip's errors are among them
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:  # pydantic's errors are among them
         what = "these are no datasets of a study"
         raise InputError.of(str(path), what, str(error).partition("\n")[0]) from error
 

@@ -1,0 +1,256 @@
+"""What is believed of candidates: how good each will be at the end of its training, and how sure that is.
+
+A Gaussian process over candidates and epochs. Its mean is what past runs say of a candidate and the usual course of a
+learning curve; its covariance says what one observation tells of the others:
+
+    score(candidate, epoch) = mean + what all share here + what those share that are alike + its own + noise
+
+each part with a variance, and with a length in the logarithm of epochs beyond which an earlier score says little of a
+later one. Variances and lengths have the largest marginal likelihood of the past runs' curves, all datasets together,
+so a search begins with what curves are like (pre-trained Gaussian processes: Wang et al. 2024, arXiv:2109.08215). Of
+this dataset two numbers are estimated: the level of its scores, and how far they spread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import gpytorch
+import numpy as np
+import pandas as pd
+import torch
+from gpytorch.kernels import Kernel, RBFKernel, ScaleKernel
+from torch import Tensor
+
+SHARES = (1 / 20, 1 / 8, 1 / 4, 1 / 2, 1.0)
+"""Of a training: after these its scores are learned from, and a search may pause it."""
+FEW_RUNS = 5.0
+"""The spread on past datasets counts as so many observations."""
+ITERATIONS = 40
+SMALLEST = 1e-4
+"""Spread of scores that hardly differ."""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The curves of comparable runs: one dataset, number of rows, teacher and student.
+
+    Args:
+        words: A row a run: the columns of its pipeline, as text.
+        scores: The best score so far after each of `SHARES` (n, shares).
+        expected: What the runs on other datasets say of its last score, around their mean (n,).
+    """
+
+    words: pd.DataFrame
+    scores: np.ndarray
+    expected: np.ndarray
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the last scores."""
+        return max(float(self.scores[:, -1].std()), SMALLEST)
+
+
+class Alike(Kernel):
+    """Σ_c v_c [x_c = x'_c] over columns of codes."""
+
+    def __init__(self, columns: int, start: float, active_dims: tuple[int, ...]):
+        super().__init__(active_dims=active_dims)
+        self.register_parameter("logarithms", torch.nn.Parameter(torch.full((columns,), start).log()))
+
+    def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **_: object) -> Tensor:
+        """Covariance of rows (n, C) and (m, C): (n, m), or its diagonal (n,)."""
+        variances = self.logarithms.exp()
+        if diag:
+            return variances.sum().expand(x1.shape[:-1])
+        return (x1.unsqueeze(-2) == x2.unsqueeze(-3)).to(variances) @ variances
+
+
+class Process(gpytorch.models.ExactGP):
+    """The process, of rows (n, 2 + C): logarithm of the share of a training, number of its candidate, codes."""
+
+    def __init__(self, x: Tensor, y: Tensor, columns: int):
+        super().__init__(x, y, gpytorch.likelihoods.GaussianLikelihood())
+        alike = Alike(columns, 0.3 / max(columns, 1), tuple(range(2, 2 + columns)))
+        self.mean = gpytorch.means.ZeroMean()
+        self.covariance = ScaleKernel(_of_time()) + alike * _of_time() + Alike(1, 0.3, (1,)) * _of_time()
+        self.double()
+
+    def forward(self, x: Tensor) -> gpytorch.distributions.MultivariateNormal:
+        """The distribution of scores at these rows, in units of their spread."""
+        return gpytorch.distributions.MultivariateNormal(self.mean(x), self.covariance(x))
+
+
+def _of_time() -> RBFKernel:
+    kernel = RBFKernel(active_dims=(0,))
+    kernel.lengthscale = 2.0
+    return kernel
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What past curves teach; variances are in units of the spread, squared.
+
+    Args:
+        course: What is missing after each of `SHARES`, on the average, in units of the spread (shares,).
+        spread: Of last scores within comparable runs, the median.
+        alike: Column → variance of what candidates share that are alike in it.
+        shared: Variance of what all candidates share.
+        own: Variance of what is a candidate's own.
+        noise: Variance.
+        lengths: Of what is shared, of what is alike and of what is own, in logarithms of epochs.
+    """
+
+    course: tuple[float, ...]
+    spread: float
+    alike: Mapping[str, float]
+    shared: float
+    own: float
+    noise: float
+    lengths: tuple[float, float, float]
+
+
+def learned(past: Sequence[Curves]) -> Prior:
+    """What past curves teach, each set of comparable ones around its own mean and in units of its own spread."""
+    columns = sorted({str(name) for each in past for name in each.words if each.words[name].nunique() > 1})
+    missing = [(each.scores - each.scores[:, -1:]).mean(axis=0) / each.spread for each in past]
+    course = np.mean(missing, axis=0)
+    sets = []
+    for each in past:
+        around = each.scores - each.scores[:, -1].mean() - each.expected[:, None]
+        x = [_rows(each.words, columns, share) for share in SHARES]
+        sets.append((torch.cat(x), torch.tensor((around / each.spread - course).T.reshape(-1))))
+    process = Process(*sets[0], len(columns))
+    _train(process, sets)
+    shared, alike, own = process.covariance.kernels
+    return Prior(
+        tuple(course.tolist()),
+        float(np.median([each.spread for each in past])),
+        dict(zip(columns, alike.kernels[0].logarithms.exp().tolist(), strict=True)),
+        shared.outputscale.item(),
+        own.kernels[0].logarithms.exp().item(),
+        process.likelihood.noise.item(),
+        tuple(each.lengthscale.item() for each in (shared.base_kernel, alike.kernels[1], own.kernels[1])),
+    )
+
+
+def _train(process: Process, sets: Sequence[tuple[Tensor, Tensor]]) -> None:
+    """Finds the variances and lengths with the largest marginal likelihood of all sets together."""
+    process.train()
+    marginal = gpytorch.mlls.ExactMarginalLogLikelihood(process.likelihood, process)
+    optimizer = torch.optim.LBFGS(process.parameters(), max_iter=ITERATIONS, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        total = torch.zeros((), dtype=torch.float64)
+        for x, y in sets:
+            process.set_train_data(x, y, strict=False)
+            part = -marginal(process(x), y) * len(y)
+            part.backward()
+            total += part.detach()
+        return total
+
+    optimizer.step(loss)
+
+
+def _rows(words: pd.DataFrame, columns: Sequence[str], share: float) -> Tensor:
+    """Rows of the process: candidates after a share of their training (n, 2 + C)."""
+    codes = [pd.factorize(words[name])[0] if name in words else np.zeros(len(words)) for name in columns]
+    first = [np.full(len(words), np.log(share)), np.arange(len(words))]
+    return torch.tensor(np.stack([*first, *codes], axis=1, dtype=float))
+
+
+class Beliefs:
+    """What is believed of candidates on this dataset, which changes with what is seen.
+
+    Args:
+        words: A row a candidate, as those of `Curves`.
+        expected: What past runs say of its last score, around their mean (n,).
+    """
+
+    def __init__(self, prior: Prior, words: pd.DataFrame, expected: np.ndarray):
+        self.prior, self.names, self.expected = prior, [*map(str, words.index)], np.asarray(expected, dtype=float)
+        codes = {name: pd.factorize(words[name])[0] for name in prior.alike if name in words}
+        nowhere = sum(variance for name, variance in prior.alike.items() if name not in codes)
+        self._alike = np.full((len(words), len(words)), float(nowhere))
+        for name, code in codes.items():
+            self._alike += prior.alike[name] * (code[:, None] == code)
+        self._seen: dict[tuple[int, float], float] = {}
+
+    def see(self, place: int, share: float, score: float) -> None:
+        """A candidate has this score, the best so far, after this share of its training."""
+        self._seen[place, share] = score
+
+    def now(self) -> Belief:
+        """What follows from all that was seen.
+
+        Equation:
+            level = 1ᵀA⁻¹r / 1ᵀA⁻¹1, spread² = (k s² + (r − level)ᵀA⁻¹(r − level)) / (k + m − 1) of m observations with
+            residuals r and covariance A in units of the spread, s the spread on past datasets, k = `FEW_RUNS`
+        """
+        prior = self.prior
+        places, shares = (np.array(each) for each in zip(*self._seen, strict=True))
+        inverse = np.linalg.inv(self.covariance(places, shares, places, shares) + prior.noise * np.eye(len(places)))
+        course = np.interp(np.log(shares), np.log(SHARES), prior.course)
+        scores, spread = np.array([*self._seen.values()]) - self.expected[places], prior.spread
+        for _ in range(3):  # the course is in units of the spread
+            residuals = scores - spread * course
+            level = (inverse @ residuals).sum() / inverse.sum()
+            residuals -= level
+            square = float(residuals @ inverse @ residuals)
+            spread = np.sqrt((FEW_RUNS * prior.spread**2 + square) / (FEW_RUNS + len(places) - 1))
+        every, last = np.arange(len(self.names)), np.ones(len(self.names))
+        mean = level + self.expected + self.covariance(every, last, places, shares) @ inverse @ residuals
+        return Belief(self, mean, float(spread), places, shares, inverse)
+
+    def covariance(self, one: np.ndarray, of_one: np.ndarray, other: np.ndarray, of_other: np.ndarray) -> np.ndarray:
+        """Of candidates at places after shares of their training, (n,) and (n,), and others, (m,) and (m,): (n, m)."""
+        return self.paired(one[:, None], of_one[:, None], other[None], of_other[None])
+
+    def paired(self, one: np.ndarray, of_one: np.ndarray, other: np.ndarray, of_other: np.ndarray) -> np.ndarray:
+        """The same of each with the other one that stands in its place."""
+        apart, prior = np.log(of_one) - np.log(of_other), self.prior
+        shared, alike, own = (np.exp(-0.5 * (apart / length) ** 2) for length in prior.lengths)
+        return prior.shared * shared + self._alike[one, other] * alike + prior.own * (one == other) * own
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What is believed after some observations.
+
+    Args:
+        mean: Of the candidates' last scores (n,).
+        spread: Of last scores here.
+    """
+
+    beliefs: Beliefs
+    mean: np.ndarray
+    spread: float
+    places: np.ndarray
+    shares: np.ndarray
+    inverse: np.ndarray
+
+    def told(self, shares: np.ndarray, rivals: np.ndarray) -> np.ndarray:
+        """How far it would move the lead of each candidate's last score over that of its rival to see what it has after
+        a share of its training: the standard deviation of that movement, all (n,).
+
+        Equation:
+            |cov(f − f_rival, y)| / √var(y) for an observation y of f with its noise
+        """
+        every, last = np.arange(len(self.mean)), np.ones(len(self.mean))
+        seen = self._before(every, shares)
+        own = self._after(seen, every, shares, every, shares) + self.beliefs.prior.noise
+        moved = self._after(seen, every, shares, every, last) - self._after(seen, every, shares, rivals, last)
+        return self.spread * np.abs(moved) / np.sqrt(own)
+
+    def _before(self, places: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """Covariance with what was seen (n, m)."""
+        return self.beliefs.covariance(places, shares, self.places, self.shares)
+
+    def _after(
+        self, seen: np.ndarray, one: np.ndarray, of_one: np.ndarray, other: np.ndarray, of_other: np.ndarray
+    ) -> np.ndarray:
+        """Covariance of each with one other, after what was seen (n,)."""
+        prior = self.beliefs.paired(one, of_one, other, of_other)
+        return prior - ((seen @ self.inverse) * self._before(other, of_other)).sum(axis=1)
