@@ -61,7 +61,7 @@ def datasets_beside(source: str | Path) -> list[Dataset]:
         table = pd.read_csv(path, dtype={"fingerprint": str, "source": str}, keep_default_na=False)
         rows = [{name: cell for name, cell in row.items() if cell != ""} for row in table.to_dict("records")]
         known = [Descriptors.model_validate(row) for row in rows]
-        with np.load(words, allow_pickle=False) as parts:
+        with words.open("rb") as file, np.load(file, allow_pickle=False) as parts:
             return [Dataset(each, WordCounts.of(parts, f"{each.source}.")) for each in known]
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:  # pydantic's errors are among them
         what = "these are no datasets of a study"
