@@ -25,7 +25,7 @@ WAYS = {
     "bf16": RunOptions(precision="bf16"),
     "bf16, int8 teacher": RunOptions(precision="bf16", int8_teacher=True),
 }
-PIPELINE = {"intermediate": {"kind": "mi_alpha"}, "augmentation": "random", "training": {"epochs": 10}}
+PIPELINE = {"intermediate": {"kind": "mi_alpha"}, "augmentation": "random"}
 """With augmentation, so that a teacher in integers answers while the student learns."""
 
 
@@ -39,7 +39,7 @@ def scores(data: str, given: argparse.Namespace, folder: Path) -> list[dict[str,
                 task,
                 teacher=given.teacher,
                 student=given.student,
-                pipeline=Pipeline.model_validate(PIPELINE),
+                pipeline=Pipeline.model_validate({**PIPELINE, "training": {"epochs": given.epochs}}),
                 out=folder / f"{task.name}-{seed}-{list(WAYS).index(way)}",
                 seed=seed,
                 fine_tuning=FineTuning(epochs=given.teacher_epochs),
@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--student", default="layers:3")
     parser.add_argument("--rows", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--teacher-epochs", type=int, default=8)
     parser.add_argument("--cache-dir")
     parser.add_argument("--json", action="store_true")

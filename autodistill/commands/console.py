@@ -25,7 +25,7 @@ from rich.text import Text
 from autodistill.commands.show import Shown
 from autodistill.commands.stop import stopped
 from autodistill.commands.tables import laid_out
-from autodistill.commands.units import duration
+from autodistill.commands.units import duration, rate
 from engine.base.errors import AutoDistillerError, InputError
 from engine.base.files import disk_errors
 from engine.base.machine import LIBRARIES, STARVED, check_memory, free_memory, out_of_memory
@@ -189,11 +189,11 @@ def reporting() -> Iterator[Reporter]:
 
 
 class _Rate(progress.ProgressColumn):
-    """Units per second."""
+    """How fast it goes."""
 
     def render(self, task: progress.Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f} {task.fields['unit']}/s" if speed else "", style="progress.data.speed")
+        return Text(rate(speed, task.fields["unit"]) if speed else "", style="progress.data.speed")
 
 
 def progress_bars(console: Console) -> progress.Progress:
@@ -247,12 +247,12 @@ class _Line:
     note: str = ""
 
     def say(self, stage: str, now: float) -> None:
-        rate = (self.done - self.first) / max(now - self.began, 1e-9)
+        speed = (self.done - self.first) / max(now - self.began, 1e-9)
         most = f"{AT_MOST} " * self.most
-        more = rate > 0 and self.done < self.total
-        left = f", {most}{duration((self.total - self.done) / rate)} left" if more else ""
+        more = speed > 0 and self.done < self.total
+        left = f", {most}{duration((self.total - self.done) / speed)} left" if more else ""
         note = f", {self.note}" if self.note else ""
-        say(f"{stage}: {self.done} of {self.total} {self.unit}, {rate:.1f} {self.unit}/s{left}{note}")
+        say(f"{stage}: {self.done} of {self.total} {self.unit}, {rate(speed, self.unit)}{left}{note}")
 
 
 @dataclass

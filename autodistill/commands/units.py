@@ -32,6 +32,19 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def rate(per_second: float, unit: str) -> str:
+    """How fast something goes, in the time that suits it.
+
+    Example:
+        >>> rate(2.46, "steps"), rate(0.045, "runs"), rate(0.002, "runs")
+        ('2.5 steps/s', '2.7 runs/min', '7.2 runs/h')
+    """
+    for seconds, time in ((1, "s"), (60, "min")):
+        if per_second * seconds >= 0.5:
+            return f"{per_second * seconds:.1f} {unit}/{time}"
+    return f"{per_second * 3600:.1f} {unit}/h"
+
+
 def figure(value: float | None, form: str) -> str:
     """A figure in a format.
 
