@@ -20,14 +20,12 @@ def contributions(standings: np.ndarray, runs: pd.DataFrame, row: int) -> dict[s
         Component → difference, largest first; components without an alternative are left out.
     """
     columns = configuration_columns(runs)
-    cells = runs[columns].astype(object)
-    filled = cells.where(cells.notna(), "")
-    equal = filled.eq(filled.iloc[row])
+    codes = np.stack([pd.factorize(runs[name], use_na_sentinel=False)[0] for name in columns], axis=1)
+    equal = codes == codes[row]
     added = {}
     for part in (*COMPONENTS, *MODELS):
-        own = [name for name in columns if part in (name, name.split(".")[0])]
-        others = [name for name in columns if name not in own]
-        differing = (equal[others].all(axis=1) & ~equal[own].all(axis=1)).to_numpy()
+        own = np.array([part in (name, name.split(".")[0]) for name in columns])
+        differing = equal[:, ~own].all(axis=1) & ~equal[:, own].all(axis=1)
         if differing.any():
             added[part] = float(standings[row] - standings[differing].mean())
     return dict(sorted(added.items(), key=lambda pair: -pair[1]))
