@@ -303,7 +303,9 @@ def test_numbers_are_standardised_and_what_never_varies_is_zero(small: RunTable)
     np.testing.assert_allclose(runs["size of student"], 0, atol=1e-9)
 
 
-@pytest.mark.parametrize(("places", "distance"), [([0, 6, 18], 6.0), ([0, 0, 0], 1.0), ([5], 0.5), ([0, np.nan], 0.5)])
+@pytest.mark.parametrize(
+    ("places", "distance"), [([0, 6, 18], 6.0), ([0, 4], 2.0), ([0, 0, 0], 1.0), ([5], 0.5), ([0, np.nan], 0.5)]
+)
 def test_half_of_the_median_distance(places: list[float], distance: float) -> None:
     assert _typical_distance([np.array([place]) for place in places]) == distance
 
