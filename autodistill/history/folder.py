@@ -10,6 +10,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from autodistill.datasets.descriptors import Descriptors
 from autodistill.datasets.known import Dataset
@@ -42,10 +43,16 @@ def curves_beside(source: str | Path) -> pd.DataFrame | None:
         return None
     needed = ["identity", "epoch", "score"]
     try:
-        return pd.read_parquet(path).astype({"identity": str, "epoch": int, "score": float})
+        return read_parquet(path).astype({"identity": str, "epoch": int, "score": float})
     except (OSError, ValueError, KeyError, TypeError) as error:  # pyarrow's errors are among them
         what = f"no table of learning curves with the columns {', '.join(needed)}"
         raise InputError.of(str(path), what, str(error).partition("\n")[0]) from error
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """A Parquet file, which pandas' own way may abort the process for: it reads ahead through a Python file, and a
+    thread that still does so while Python ends has nothing to end with (github.com/apache/arrow/issues/34314)."""
+    return pq.read_table(path).to_pandas()
 
 
 def datasets_beside(source: str | Path) -> list[Dataset]:

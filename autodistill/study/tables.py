@@ -17,7 +17,7 @@ import pandas as pd
 
 from autodistill.datasets.descriptors import describe
 from autodistill.datasets.words import WordCounts, count_words
-from autodistill.history.folder import CURVES, DATASETS, STUDY, WORDS
+from autodistill.history.folder import CURVES, DATASETS, STUDY, WORDS, read_parquet
 from autodistill.history.table import COLUMNS, runs_of_results
 from engine.base.files import written_atomically
 from engine.data.task import texts_of
@@ -82,7 +82,7 @@ def _before(path: Path, identities: Collection[str] | None = None) -> pd.DataFra
     """The rows that a table holds already, of these runs where some are named."""
     if not path.is_file():
         return pd.DataFrame({"identity": []})
-    found = pd.read_csv(path, dtype={"identity": str}) if path.suffix == ".csv" else pd.read_parquet(path)
+    found = pd.read_csv(path, dtype={"identity": str}) if path.suffix == ".csv" else read_parquet(path)
     return found if identities is None else found[found.identity.isin([*identities])]
 
 
