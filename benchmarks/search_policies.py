@@ -2,8 +2,8 @@
 
 Each policy searches every cell (a dataset with a number of rows, a teacher and a student) from several seeds. Ours
 knows the runs on the other datasets, never those of the one that is searched: what is usual of curves, and how good
-each pipeline was there. `ours, no order` knows of curves alone; `ours, no curves` trains each candidate to its end, in an
-order that changes with what it sees; `list` follows the order that was best on the other datasets.
+each pipeline was there. `ours, no order` knows of curves alone; `ours, no curves` trains each candidate to its end, in
+an order that changes with what it sees; `list` follows the order that was best on the other datasets.
 
 Time is in whole trainings of the cell. Regret is of what the policy would choose then, on the rows that did not select:
 0 for the best pipeline of the cell, 1 for its median or worse; the interval is over datasets.
