@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test fuzz soak mutants lint bench clean
+.PHONY: demo test fuzz soak mutants lint bench bench-all clean
 
 demo: $(VENV)/installed $(VENV)/demo-teacher
 	$(BIN)/autodistill run demo --max-train 600 --teacher-epochs 6 --teacher-learning-rate 2e-4 --pipeline tinybert --augment none --set training.epochs=8 --set training.learning_rate=3e-4 --student-alone --out runs/demo
@@ -33,16 +33,20 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# How fast the engine is, beside other toolkits and its own limits: under ten minutes.
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/machine.py
 	$(BIN)/python benchmarks/throughput.py --steps 4 --warmup 1 --rounds 2
+	$(BIN)/python benchmarks/study_throughput.py --students 2 --steps 5 --epochs 1
+	$(BIN)/python benchmarks/scaling.py --rows 1000 10000
+
+# Every other script that measures, on little data: an hour.
+bench-all: bench
 	$(BIN)/python benchmarks/teacher_cache.py
 	$(BIN)/python benchmarks/reading.py
-	$(BIN)/python benchmarks/scaling.py --rows 1000 10000
 	$(BIN)/python benchmarks/waiting.py
 	$(BIN)/python benchmarks/cold_start.py demo --teacher scratch:layers=4,hidden=256 --student layers:2 --rows 300
 	$(BIN)/python benchmarks/step_costs.py demo --teacher scratch:layers=4,hidden=256 --student layers:2 --rows 300
-	$(BIN)/python benchmarks/study_throughput.py --students 2 --steps 5 --epochs 1
 	$(BIN)/python benchmarks/adaptive_picks.py published
 	$(BIN)/python benchmarks/picks.py published
 	$(BIN)/python benchmarks/augmentation.py demo --teacher scratch:layers=4,hidden=256 --seeds 1

@@ -33,6 +33,7 @@ command = partial(options.command, app)
 RESUME = "The same command goes on where it stopped."
 MODELS = ("teacher", "student")
 ONLY = "Only this one, beside the mean rank. Default: all."
+LIMITS = ("max_time", "max_params", "max_latency")
 KNOWLEDGE = ("meta_data", "predictor", "vectors")
 QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
@@ -68,9 +69,11 @@ command(
     "run",
     """Distils a student: teacher, student, figures. The same command again resumes, or shows the result.
 
+    With --budget or --trials it searches: pipelines are tried in short pieces, the best one is trained to its end.
     With --pick or --top the pipelines are those of a recommendation, which is made where there is none.
     """,
-    *("data", *MODELS, "pipeline", "augment", "set", "paper", "out", "seed", "student_alone", "pick", "top"),
+    *("data", "teacher", "students", "pipeline", "augment", "set", "paper", "out", "seed", "student_alone"),
+    *("budget", "trials", "pick", "top", "members", *LIMITS, *KNOWLEDGE, "description"),
     *(*READING, *FINE_TUNING, *RUNNING, "store"),
     top="Run the first picks side by side, stopping the worse.",
     loads_models=True,
@@ -81,8 +84,9 @@ command(
     "run",
     "Suggests pipelines for a dataset, with what each will give and cost. `run --pick 1` runs one.",
     *("data", "teacher", "students", "members", "set", "paper", "out"),
-    *("top", "budget", "max_params", "max_latency", "pareto", *KNOWLEDGE),
+    *("top", *LIMITS, "pareto", *KNOWLEDGE),
     *(*READING, "description", *FINE_TUNING, *WHERE, "store"),
+    max_time=replace(OPTIONS["max_time"], names=("--max-time", "--budget")),  # the second is the name of before
     loads_models=True,
     resume=RESUME,
 )

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autodistill.evaluation.leave_one_out import HeldOut
-from autodistill.evaluation.report import Evaluation, evaluate
 from autodistill.history.store import Store
 from autodistill.ranking.fitted import PREDICTORS
 from autodistill.ranking.knowledge import load_knowledge
@@ -26,6 +24,8 @@ from engine.pipeline.training import Training
 
 if TYPE_CHECKING:
     from autodistill.evaluation.importance import Importance
+    from autodistill.evaluation.leave_one_out import HeldOut
+    from autodistill.evaluation.report import Evaluation
     from autodistill.report.page import Page
 
 USUAL = Request()
@@ -190,6 +190,8 @@ def evaluation_of(
     request: Request, reporter: Reporter, compared: Sequence[str] = tuple(PREDICTORS)
 ) -> tuple[Evaluation, list[HeldOut]]:
     """What the recommender that is asked for is worth, and the held-out runs with their predictions."""
+    from autodistill.evaluation.report import evaluate  # loads scipy's statistics
+
     sources = request.meta_data, Store(request.store), request.vectors, request.options
     table, notes = load_knowledge(*sources, reporter)
     name, cache = " and ".join(request.meta_data), request.options.cache

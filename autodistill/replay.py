@@ -27,6 +27,8 @@ import pandas as pd
 from autodistill.history.folder import STUDY, curves_beside, place_of
 from autodistill.history.read import read_runs
 from autodistill.history.table import is_pipeline_column
+from autodistill.ranking.past import as_words
+from autodistill.search.beliefs import SHARES, Curves
 from autodistill.search.policies import Policy, Seen, Space, Step, steps
 from engine.base.errors import InputError, unknown_name
 from engine.base.files import hash_of
@@ -115,6 +117,17 @@ class Replay:
         pipelines = self.pipelines(cell)
         epochs = {name: self.epochs(cell, name) for name in pipelines.index}
         return Space(pipelines, epochs, {name: self.ask(cell, name, epochs[name]).seconds for name in epochs})
+
+    def curves_of(self, cell: str, expected: np.ndarray | None = None) -> Curves:
+        """The curves of a cell's pipelines, as a search learns from them.
+
+        Args:
+            expected: What the runs of other cells say of each last score, around their mean (n,); nothing: zeros.
+        """
+        words = as_words(self.pipelines(cell))
+        epochs = {name: self.epochs(cell, name) for name in words.index}
+        scores = [[self.ask(cell, name, round(part * epochs[name])).score for part in SHARES] for name in words.index]
+        return Curves(words, np.array(scores), np.zeros(len(words)) if expected is None else expected)
 
     def search(self, cell: str, policy: Policy, seconds: float = inf, seed: int = 0) -> Iterator[Step]:
         """Has a policy search a cell until so many seconds of training are spent; `autodistill.search` has some."""

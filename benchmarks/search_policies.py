@@ -22,10 +22,10 @@ from math import inf
 import numpy as np
 import pandas as pd
 
-from autodistill.ranking.past import as_words
 from autodistill.replay import Replay
-from autodistill.search.beliefs import SHARES, Beliefs, Curves, Prior, learned
+from autodistill.search.beliefs import SHARES, Beliefs, Curves, Prior
 from autodistill.search.improving import improving
+from autodistill.search.learning import learned
 from autodistill.search.policies import POLICIES, Policy, Search, Space, in_order
 
 TIMES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -37,14 +37,6 @@ SHRUNK = 1.0
 def dataset_of(cell: str) -> str:
     """The dataset that a cell is of, however many rows."""
     return cell.partition(",")[0]
-
-
-def curves_of(replay: Replay, cell: str) -> Curves:
-    """The curves of a cell, after `SHARES` of each training."""
-    words = as_words(replay.pipelines(cell))
-    epochs = {name: replay.epochs(cell, name) for name in words.index}
-    scores = [[replay.ask(cell, name, round(share * epochs[name])).score for share in SHARES] for name in words.index]
-    return Curves(words, np.array(scores), np.zeros(len(words)))
 
 
 def expected(known: dict[str, Curves], names: list[str]) -> np.ndarray:
@@ -82,7 +74,7 @@ def regrets(replay: Replay, cell: str, policy: Policy, seed: int) -> list[float]
 
 def measured(replay: Replay, cells: list[str], seeds: int) -> Iterator[dict[str, object]]:
     """A row for each cell, policy, seed and time."""
-    curves = {cell: curves_of(replay, cell) for cell in cells}
+    curves = {cell: replay.curves_of(cell) for cell in cells}
     priors: dict[str, Prior] = {}
     for cell in cells:
         others = [each for name, each in curves.items() if dataset_of(name) != dataset_of(cell)]

@@ -27,5 +27,8 @@ GLOVE = FOLDER / "glove.bin"
 FITS = FOLDER / "fits.json"
 """What the usual predictor learned of the published figures, and how well it orders them."""
 
+PRIOR = FOLDER / "prior.json"
+"""What the learning curves of the study teach a search."""
+
 DATASHEET = FOLDER / "README.md"
 """What the tables hold, column by column, and where it comes from."""

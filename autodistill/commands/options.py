@@ -24,11 +24,11 @@ from engine.base.spec import Spec
 Typed = dict[str, Any]
 """Name of an option → what was typed; None and empty lists where nothing was."""
 
-MODELS, DATA, MACHINE, ADVICE = "Models and pipeline", "Data", "Machine", "Recommendation"
+MODELS, DATA, MACHINE, ADVICE = "Models and pipeline", "Data", "Machine", "Recommendation and search"
 PANELS = {
     "fine_tuning": "Fine-tuning of the teacher",
     **dict.fromkeys(("columns", "description", "count"), DATA),
-    **dict.fromkeys(("limits", "pick", "top", "meta_data", "predictor", "vectors"), ADVICE),
+    **dict.fromkeys(("limits", "effort", "pick", "top", "meta_data", "predictor", "vectors"), ADVICE),
     **dict.fromkeys(("options", "store"), MACHINE),
 }
 """Field of `Request` → panel of its options; the others are about models and pipeline."""
@@ -39,11 +39,13 @@ NAMES = {
     "columns.seed": "split_seed",
     "fine_tuning.when": "fine_tune",
     **{f"fine_tuning.{name}": f"teacher_{name}" for name in FineTuning.model_fields if name != "when"},
-    "limits.seconds": "budget",
+    "limits.seconds": "max_time",
     "limits.parameters": "max_params",
     "limits.latency_ms": "max_latency",
 }
 """Field → what its option is called; the others are called as they are."""
+WITH_UNIT = ("limits.", "effort.budget")
+"""Fields that are typed with a unit."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,10 @@ def _of_spec(spec: type[Spec], prefix: str = "") -> Iterator[tuple[str, Option]]
 
 
 def _of_field(path: str, field: FieldInfo) -> Option:
-    """Limits are typed with a unit; whole numbers show their range; the spec checks everything."""
+    """What has a unit is typed as text; whole numbers show their range; the spec checks everything."""
     kind, marks = _plain(field.annotation)
     least = next((mark.ge for mark in (*field.metadata, *marks) if hasattr(mark, "ge")), None)
-    typed = str if path.startswith("limits.") else list[str] if get_origin(kind) is tuple else kind
+    typed = str if path.startswith(WITH_UNIT) else list[str] if get_origin(kind) is tuple else kind
     default = field.default if field.default not in ("", ()) else None
     return Option(
         typed if default is not None else typed | None,
@@ -192,7 +194,7 @@ class _Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         given, _, order = self.make_parser(ctx).parse_args(args=list(args))
         if any(option.name == "student" and order.count(option) > 1 for option in order):
-            what = "one student is trained here, and several are named; `recommend` compares several"
+            what = "one student is asked about here, and several are named; `recommend` compares several"
             raise typer.BadParameter(what, param_hint="--student")
         for parameter in self.params:
             values = given.get(parameter.name or "")

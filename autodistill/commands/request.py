@@ -77,9 +77,12 @@ def fields_of(typed: Typed) -> Request:
         engine.base.errors.InputError: --cache-budget-gb: out of range; got -1.0; allowed: at least 0
     """
     given = _nested(typed)
-    written = given.pop("limits", {})
-    request, limits = together(partial(_checked, given), partial(limits_of, written))
-    return request.model_copy(update={"limits": limits})
+    written, budget = given.pop("limits", {}), given.get("effort", {}).pop("budget", None)
+    read = partial(_duration, "--budget", "s", "30m")
+    times = [] if budget is None else [partial(read, budget)]
+    request, limits, *seconds = together(partial(_checked, given), partial(limits_of, written), *times)
+    effort = request.effort.model_copy(update={"budget": next(iter(seconds), None)})
+    return request.model_copy(update={"limits": limits, "effort": effort})
 
 
 def _nested(typed: Typed) -> dict[str, Any]:
@@ -205,7 +208,7 @@ def limits_of(written: Mapping[str, str]) -> Limits:
         Limits(seconds=1800.0, parameters=20000000.0, latency_ms=5.0)
     """
     readers: dict[str, Callable[[str], float]] = {
-        "seconds": partial(_duration, "--budget", "s", "30m"),
+        "seconds": partial(_duration, "--max-time", "s", "30m"),
         "parameters": _number,
         "latency_ms": lambda text: 1000 * _duration("--max-latency", "ms", "5ms", text),
     }

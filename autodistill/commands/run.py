@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from autodistill.api import evaluation_of
 from autodistill.commands import show
@@ -21,6 +22,7 @@ from autodistill.commands.request import (
     training_alone,
     with_known,
 )
+from autodistill.commands.show_evaluation import evaluation as evaluation_shown
 from autodistill.ranking.fitted import PREDICTORS, SIMPLE
 from autodistill.recommend.race import distilled, record_run, run_recommended
 from autodistill.recommend.recommend import PICKS
@@ -29,7 +31,7 @@ from autodistill.recommend.record import RECOMMENDATION_FILE, Recommendation
 from autodistill.recommend.request import Request
 from engine.base.checks import check_place
 from engine.base.errors import InputError
-from engine.base.progress import Reporter
+from engine.base.progress import Reporter, SilentReporter
 from engine.data.task import Task
 from engine.models.names import start_of_name
 from engine.pipeline.presets import usual_preset
@@ -37,13 +39,18 @@ from engine.pipeline.read import load_pipeline
 from engine.pipeline.training import Training
 
 USUAL = Training()
+ADVISING = ("members", "max_time", "max_params", "max_latency", "meta_data", "predictor", "vectors", "description")
+"""Options that say what is recommended, or searched among."""
 
 
 def run(typed: Typed, reporter: Reporter) -> show.Shown:
-    """The pipeline that was named; or picks of a recommendation, where some were."""
+    """The pipeline that was named; or picks of a recommendation, or a search, where these were asked for."""
+    _check_ways(typed)
+    if typed["budget"] is not None or typed["trials"] is not None:
+        return search(typed, reporter)
     if typed["pick"] is not None or typed["top"] is not None:
         return run_picks(typed, reporter)
-    source = typed["pipeline"] or usual_preset(start_of_name(typed["student"] or ""))
+    source = typed["pipeline"] or usual_preset(start_of_name(next(iter(typed["students"] or []), "")))
     request = request_from(typed, lambda: load_pipeline(source, _sets(typed)))
     out = request.out or default_folder(request, source)
     result = distilled(request, request.students[0], request.pipeline, out, reporter)
@@ -56,6 +63,44 @@ def run(typed: Typed, reporter: Reporter) -> show.Shown:
     from engine.base.machine import machine_for
 
     return show.comparison(result, bilstm_costs(request.task, machine_for(request.options, reporter)), where)
+
+
+def _check_ways(typed: Typed) -> None:
+    """Raises InputError where several things choose the pipeline, or what only advice or a search knows is given."""
+    chosen = [dashed(name) for name in ("pick", "top", "pipeline") if typed[name] is not None]
+    if typed["budget"] is not None or typed["trials"] is not None:
+        chosen.append("--budget" if typed["budget"] is not None else "--trials")
+    if len(chosen) > 1:
+        raise InputError.of(chosen[0], "only one of these chooses what is run", ", ".join(chosen))
+    if len(typed["students"] or []) > 1 and chosen in ([], ["--pipeline"]):
+        what = "one student is trained here, and several are named"
+        raise InputError.of("--student", what, ", ".join(typed["students"]), (), "--budget searches among several.")
+    idle = [dashed(name) for name in ADVISING if _said(name, typed[name])]
+    if idle and chosen in ([], ["--pipeline"]):
+        what, hint = "only for a search or for picks, and neither is asked for", "Add --budget, --trials or --top."
+        raise InputError.of(idle[0], what, ", ".join(idle), (), hint)
+
+
+def _said(name: str, value: Any) -> bool:
+    """Whether an option has another value than where nothing is typed."""
+    usual = OPTIONS[name].default
+    return value not in (None, [], usual) and not (isinstance(usual, tuple) and tuple(value) == usual)
+
+
+def search(typed: Typed, reporter: Reporter) -> show.Shown:
+    """Tries pipelines in pieces; the best one is trained to its end and compared."""
+    from autodistill.datasets.bilstm import bilstm_costs
+    from autodistill.recommend.trials import search as searched
+    from engine.base.machine import machine_for
+
+    request = request_from(typed, lambda: training_alone(_sets(typed)))
+    request = request.model_copy(update={"out": _folder(request)})
+    for note in request.task.notes:
+        reporter.message(note)
+    request = request.model_copy(update={"task": replace(request.task, notes=())})  # once, not with every run
+    found = searched(request, reporter)
+    small = bilstm_costs(request.task, machine_for(request.options, SilentReporter()))
+    return show.search(found, small, f"student and result: {found.folder}")
 
 
 def recommend(typed: Typed, reporter: Reporter) -> show.Shown:
@@ -82,10 +127,6 @@ def run_picks(typed: Typed, reporter: Reporter) -> show.Shown:
     The recommendation is read where it lies. Where none does, one is made; where something else is asked for now, one
     with everything else as it was.
     """
-    ways = {"--pick": typed["pick"], "--top": typed["top"], "--pipeline": typed["pipeline"]}
-    names = [name for name, value in ways.items() if value is not None]
-    if len(names) > 1:
-        raise InputError.of(names[0], "only one of these chooses what is run", ", ".join(names))
     request = fields_of(typed)
     found, task = _recommendation(typed, request, reporter)
     request = request.model_copy(update={"out": _folder(request)})
@@ -116,11 +157,11 @@ def evaluate(typed: Typed, reporter: Reporter) -> show.Shown:
     compared = (SIMPLE,) if typed["predictor"] else tuple(PREDICTORS)
     found, held_out = evaluation_of(request_from(typed), reporter, compared)
     if typed["figures"] is None:
-        return show.evaluation(found)
+        return evaluation_shown(found)
 
     from autodistill.evaluation.figures import draw  # loads matplotlib
 
-    return show.evaluation(found, *(f"figure: {path}" for path in draw(held_out, typed["figures"])))
+    return evaluation_shown(found, *(f"figure: {path}" for path in draw(held_out, typed["figures"])))
 
 
 def _sets(typed: Typed) -> list[str]:

@@ -1,45 +1,29 @@
-"""What a person sees of results, recommendations and evaluations, as rows of text and sentences.
+"""What a person sees of runs, recommendations, races and searches, as rows of text and sentences.
 
 Decided here: digits. Scores keep four, ratios three; what a component adds keeps its sign.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from autodistill.commands.units import MISSING, duration, figure, large, megabytes, milliseconds
+from autodistill.commands.units import MISSING, curve, duration, figure, large, megabytes, milliseconds
 from engine.base.errors import counted
 from engine.data.metrics import with_interval
 from engine.run.verdict import SIMPLE_MODELS
 
 if TYPE_CHECKING:
     from autodistill.datasets.bilstm import BiLSTMCosts
-    from autodistill.evaluation.report import Evaluation
     from autodistill.recommend.race import Outcome
     from autodistill.recommend.record import Pick, Recommendation
+    from autodistill.recommend.trials import Searched
     from engine.run.result import RunResult, TeamResult
 
 ROLES = {"teacher": "teacher", "student": "student", "student_alone": "student alone", "bilstm": "Bi-LSTM"}
-MEASURES = {
-    "rank correlation; more is better": {"spearman": "of all runs", "within_pair_spearman": "within the pair"},
-    "regret; less is better": {
-        "regret_at_1": "first pick",
-        "regret_at_5": "best of 5",
-        "regret_at_10": "best of 10",
-        "regret_of_5_picks": "of 5 picks",
-        "within_pair_regret_at_1": "first pick within the pair",
-        "within_pair_regret_of_5_picks": "of 5 picks within the pair",
-    },
-    "what the first ones reach; more is better": {
-        "top_5_ratio": "ratio of 5",
-        "random_5_ratio": "ratio of 5 at random",
-        "first_pick_percentile": "percentile of the first",
-    },
-}
-"""Subject → measure of an evaluation → what its column is called."""
-
+MOST_TRIED = 10
+"""Candidates of a search that are shown."""
 Row = list[str]
 TextTable = tuple[Row, list[Row], str]
 """Headings, rows, and a title or none."""
@@ -283,58 +267,25 @@ def _race_lines(best: Outcome) -> list[str]:
     return [*lines, *_warnings(result.warnings), *result.verdict, f"student and result: {best.folder}"]
 
 
-def evaluation(found: Evaluation, *more: str) -> Shown:
-    """The predictors, then the held-out datasets, a table a subject, and what the tables say."""
-    tables = [
-        *_by_subject("predictor", found.predictors, "Mean over held-out datasets"),
-        *_differences(found),
-        *_by_subject("dataset", found.datasets, f"{found.predictor}, each dataset held out"),
-        _of_the_folds(found),
-    ]
-    return Shown(found.model_dump(mode="json"), tables, [*_evaluation_lines(found), *more])
-
-
-def _by_subject(of: str, measures: Mapping[str, Mapping[str, float]], title: str) -> Iterator[TextTable]:
-    """What has been measured of each predictor, or on each dataset."""
-    for subject, named in MEASURES.items():
-        rows = [[name, *(figure(values.get(each), ".3f") for each in named)] for name, values in measures.items()]
-        yield [of, *named.values()], rows, f"{title}: {subject}"
-
-
-def _of_the_folds(found: Evaluation) -> TextTable:
-    """What else is known of each held-out dataset."""
+def search(found: Searched, bilstm: BiLSTMCosts, *more: str) -> Shown:
+    """What was tried, the best first, and the chosen student beside its teacher, itself alone and a Bi-LSTM."""
+    record, several = found.record, len({contender.student for contender, _ in found.tried}) > 1
     rows = []
-    for name in found.datasets:
-        ceiling = figure(found.noise_ceilings.get(name), ".2f")
-        covered = figure(found.interval_coverages.get(name), ".0%")
-        rows.append([name, ceiling, covered, ", ".join(found.features.get(name, [])) or "none"])
-    head = ["dataset", "noise ceiling of the rank correlation", "runs in their 80 % interval", "features chosen"]
-    return head, rows, f"{found.predictor}, each dataset held out: what else is known"
-
-
-def _differences(found: Evaluation) -> Iterator[TextTable]:
-    """What the predictor has more than each other one; nothing where datasets are too few for an interval."""
-    for subject, measures in MEASURES.items():
-        named = [name for name in measures if any(name in by for by in found.differences.values())]
-        rows = [[other, *(_difference(by.get(name)) for name in named)] for other, by in found.differences.items()]
-        if named:
-            title = f"{found.predictor} minus each other one, mean over datasets (95 % interval): {subject}"
-            yield ["predictor", *(measures[name] for name in named)], rows, title
-
-
-def _difference(values: Sequence[float] | None) -> str:
-    return f"{values[0]:+.3f} ({values[1]:+.3f} to {values[2]:+.3f})" if values else MISSING
-
-
-def _evaluation_lines(found: Evaluation) -> Iterator[str]:
-    low, high = found.interval or (None, None)
-    between = "" if low is None else f" (95 % over datasets: {low:.3f} to {high:.3f})"
-    runs = f"{counted(found.runs, 'run')} of {counted(len(found.datasets), 'dataset')} ({found.meta_data})"
-    within = f"within {found.pair} {figure(found.mean_within_pair_spearman, '.3f')}"
-    yield f"{found.predictor} on {runs}: mean Spearman {figure(found.mean_spearman, '.3f')}{between}; {within}"
-    if found.noise_ceiling is not None:
-        what = "what a perfect prediction would reach against single runs, by the repeats on"
-        yield f"noise ceiling {found.noise_ceiling:.3f}: {what} {', '.join(found.noise_ceilings)}"
-    if found.interval_coverage is not None:
-        yield f"80 % intervals hold {found.interval_coverage:.0%} of the held-out runs"
-    yield from found.notes
+    for contender, steps in found.tried[:MOST_TRIED]:
+        last, epochs = steps[-1], contender.pipeline["training"]["epochs"]
+        end = f"{last.epochs} of {epochs}" + (", failed" if last.failed else "")
+        student = [contender.student] if several else []
+        rows.append([*student, contender.words, figure(last.score, ".4f"), curve([step.score for step in steps]), end])
+    head = [*(["student"] if several else []), "pipeline", found.result.named(record.metric), "curve", "epochs"]
+    title = f"On {found.result.selected_on or 'validation'}, which selects"
+    whole = comparison(found.result, bilstm)
+    tried = f"{counted(len(found.tried), 'pipeline')} of {len(record.candidates):,} tried"
+    pieces = f"{counted(len(record.steps), 'piece')} of training"
+    before = f"{duration(record.prepared)} for the teacher and what is measured first"
+    lines = [
+        f"{tried} in {pieces} and {duration(record.spent)}, of which {before}",
+        f"the search ended because {record.ended}",
+        f"chosen: {found.tried[0][0].words}",
+    ]
+    tables = [(head, rows, title), *whole.tables]
+    return Shown({"search": record.model_dump(), "result": whole.record}, tables, [*lines, *whole.lines, *more])

@@ -1,8 +1,11 @@
 """Figures as people read them: three digits, a unit, and a dash where there is none."""
 
+from collections.abc import Sequence
+
 from engine.base.errors import digits
 
 MISSING = "–"
+BARS = "▁▂▃▄▅▆▇█"
 
 
 def large(value: float | None) -> str:
@@ -73,3 +76,14 @@ def milliseconds(value: float | None) -> str:
         ('4.11 ms', '–')
     """
     return MISSING if value is None else f"{digits(value)} ms"
+
+
+def curve(values: Sequence[float]) -> str:
+    """Scores one after the other, as bars between the lowest and the highest.
+
+    Example:
+        >>> curve([0.5, 0.7, 0.9]), curve([0.8])
+        ('▁▅█', '█')
+    """
+    low, high = min(values), max(values)
+    return "".join(BARS[round((each - low) / (high - low) * 7) if high > low else 7] for each in values)

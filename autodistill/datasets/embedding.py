@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_array
-from sklearn.feature_extraction.text import TfidfTransformer
 
 from autodistill.datasets.words import WordCounts, word_hashes
-from engine.base.cache import kept
+from engine.base.cache import keeping, kept, recalled
 from engine.base.errors import InputError
 from engine.base.files import hash_of_files
 from engine.base.progress import Reporter, SilentReporter
@@ -24,6 +22,8 @@ from engine.data.vectors import FORMS, read_vectors
 from meta_data import GLOVE as SHIPPED
 
 GLOVE = "glove"
+ARRAYS, LAYOUT = ("hashes.npy", "matrix.npy"), 2
+"""What is kept of vectors that were read."""
 HUB_REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
@@ -46,14 +46,11 @@ def inverse_frequencies(datasets: Sequence[WordCounts], vectors: WordVectors) ->
 
     Equation:
         IDF_w = log((1 + N) / (1 + N_w))   (Distiller, section 3.4), N datasets of which N_w have the word.
-        scikit-learn's smooth IDF is this one plus 1.
     """
-    if not datasets:
-        return np.zeros(len(vectors.hashes))
-    rows = [vectors.rows(words)[0] for words in datasets]
-    starts = np.cumsum([0, *map(len, rows)])
-    found = csr_array((np.ones(starts[-1]), np.concatenate(rows), starts), (len(rows), len(vectors.hashes)))
-    return TfidfTransformer(smooth_idf=True).fit(found).idf_ - 1
+    having = np.zeros(len(vectors.hashes))
+    for words in datasets:
+        having[vectors.rows(words)[0]] += 1
+    return np.log((1 + len(datasets)) / (1 + having))
 
 
 def embed(words: WordCounts, idf: np.ndarray, vectors: WordVectors) -> np.ndarray:
@@ -74,7 +71,7 @@ def load_vectors(
     """The word vectors of `glove`, a file in one of `FORMS`, or `owner/repository:file` on the hub.
 
     Args:
-        cache: Folder for the binary form of text files.
+        cache: Folder where they are kept, so that they load in a moment.
         reporter: Is told where that is damaged.
 
     Raises:
@@ -84,9 +81,16 @@ def load_vectors(
     if not path.is_file():
         path = _from_hub(source)
     digest = hash_of_files([path])
-    read = read_vectors(path, "--vectors", kept(cache, "vectors", digest), reporter)
-    hashes, first = np.unique(word_hashes(read.index_to_key), return_index=True)
-    return WordVectors(f"{path.name} ({digest[:8]})", hashes, read.vectors[first])
+    folder = kept(cache, "vectors", digest, LAYOUT)
+    found = recalled(folder, reporter, lambda at: [np.load(at / name, allow_pickle=False) for name in ARRAYS])
+    if found is None:
+        read = read_vectors(path, "--vectors")
+        hashes, first = np.unique(word_hashes(read.index_to_key), return_index=True)
+        found = [hashes, read.vectors[first]]
+        with keeping(folder) as aside:
+            for name, array in zip(ARRAYS, found, strict=True):
+                np.save(aside / name, array)
+    return WordVectors(f"{path.name} ({digest[:8]})", *found)
 
 
 def _from_hub(source: str) -> Path:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
-from sklearn.utils import murmurhash3_32
 
 WORD = re.compile(r"\w+(?:['’-]\w+)*")
 MOST_WORDS = 20_000
@@ -43,6 +42,8 @@ class WordCounts:
 
 def word_hashes(words: Iterable[str]) -> np.ndarray:
     """The hash of each word, uint32 (W,)."""
+    from sklearn.utils import murmurhash3_32  # takes most of a second
+
     return np.fromiter((murmurhash3_32(word, positive=True) for word in words), dtype=np.uint32)
 
 

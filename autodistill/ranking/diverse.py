@@ -7,7 +7,6 @@ twenty candidates; a kind is what the components are, not how their knobs stand.
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from autodistill.history.table import is_pipeline_column
 from autodistill.ranking.past import MODELS, as_words
@@ -51,4 +50,4 @@ def percentiles(standings: np.ndarray) -> np.ndarray:
         >>> percentiles(np.array([0.1, 0.4, 0.4, 0.2])).tolist()
         [0.25, 0.875, 0.875, 0.5]
     """
-    return rankdata(standings) / len(standings)
+    return pd.Series(standings).rank().to_numpy() / len(standings)

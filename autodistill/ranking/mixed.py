@@ -23,7 +23,6 @@ import pandas as pd
 from scipy.linalg import cho_factor, cho_solve, lapack
 from scipy.optimize import minimize
 from scipy.spatial.distance import pdist
-from scipy.stats import sem
 
 from autodistill.history.table import MODEL_COLUMNS
 from autodistill.ranking.distances import DatasetSpace
@@ -206,6 +205,8 @@ def mixed(table: RunTable) -> Mixed:
     correlation is above that without any by `LEAST_GAIN` and by more than two standard errors: with few datasets,
     chance picks features easily, and wrong ones do harm.
     """
+    from scipy.stats import sem  # takes most of a second
+
     if len(rank_correlations(table.runs, np.zeros(len(table.runs)))) < FEWEST_DATASETS:
         return fit_mixed(table)
     plain, *richer = (fit_mixed(table, each, FEWER_RUNS) for each in ((), *((name,) for name in FEATURES), FEATURES))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm, spearmanr
+from scipy.special import ndtri
 
 from autodistill.datasets.embedding import WordVectors
 from autodistill.datasets.known import Dataset
@@ -73,7 +73,7 @@ def gaussian_ranks(values: pd.Series) -> pd.Series:
         >>> [round(value, 3) for value in gaussian_ranks(pd.Series([0.9, 0.5, 0.7]))]
         [0.967, -0.967, 0.0]
     """
-    return pd.Series(norm.ppf((values.rank() - 0.5) / values.count()), index=values.index)
+    return pd.Series(ndtri((values.rank() - 0.5) / values.count()), index=values.index)
 
 
 def target(runs: pd.DataFrame) -> pd.Series:
@@ -83,6 +83,8 @@ def target(runs: pd.DataFrame) -> pd.Series:
 
 def spearman(predicted: pd.Series, actual: pd.Series) -> float:
     """Spearman's ρ; 0 where all predictions are equal, NaN where all actual values are, or one is missing."""
+    from scipy.stats import spearmanr  # takes most of a second
+
     if actual.nunique() < 2:
         return np.nan
     return float(spearmanr(predicted, actual).statistic) if predicted.nunique() > 1 else 0.0

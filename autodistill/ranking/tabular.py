@@ -17,11 +17,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.compose import make_column_selector, make_column_transformer
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import Ridge
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from autodistill.history.table import MODEL_COLUMNS
 from autodistill.ranking.distances import DatasetSpace
@@ -79,6 +74,10 @@ class Model:
 
 def _fitted(table: RunTable, numbers: Any, model: Any) -> Model:
     """Fits `model` on a column for each name, and numbers that go through `numbers`."""
+    from sklearn.compose import make_column_selector, make_column_transformer  # these take most of a second
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
     words = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     columns = make_column_transformer(
         (words, make_column_selector(dtype_include=[object, "string"])),
@@ -91,6 +90,11 @@ def _fitted(table: RunTable, numbers: Any, model: Any) -> Model:
 
 def ridge(table: RunTable) -> Model:
     """A linear model: every component adds its share, whatever the others are."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     numbers = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
     return _fitted(table, numbers, Ridge(alpha=RIDGE_PENALTY))
 

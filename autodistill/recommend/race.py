@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from autodistill.history.store import Store
 from autodistill.recommend.request import check_places
@@ -155,7 +155,7 @@ def run_picks(request: Request, picks: Sequence[Pick], reporter: Reporter) -> li
         if epoch is not None:
             going_on = _better_half(running, outcomes)
             for rank in sorted(running.keys() - going_on.keys()):
-                _close(request, outcomes[rank], reporter)
+                _stop(request, outcomes[rank], reporter)
             running = going_on
     order = sorted(outcomes.values(), key=lambda outcome: (outcome.result.status != "ok", -outcome.score))
     if order[0].result.status != "ok":
@@ -209,10 +209,21 @@ def _run(request: Request, pick: Pick, until_epoch: int | None, reporter: Report
     return Outcome(pick, result, folder)
 
 
-def folder_name(request: Request, pick: Pick) -> str:
-    """The same for the same pick, whatever else was asked for."""
-    identity = (pick.key, request.teacher, pick.student, request.seed, request.fine_tuning, request.task.fingerprint)
-    return f"{pick.pipeline['intermediate']['kind']}-{hash_of(*identity)[:8]}"
+class Entrant(Protocol):
+    """What may be run: a student and a pipeline, with the key of that one."""
+
+    @property
+    def student(self) -> str: ...
+    @property
+    def pipeline(self) -> Mapping[str, Any]: ...
+    @property
+    def key(self) -> str: ...
+
+
+def folder_name(request: Request, entrant: Entrant) -> str:
+    """The same for the same student and pipeline, whatever else was asked for."""
+    identity = (entrant.key, request.teacher, entrant.student, request.seed, request.fine_tuning)
+    return f"{entrant.pipeline['intermediate']['kind']}-{hash_of(*identity, request.task.fingerprint)[:8]}"
 
 
 def _better_half(running: dict[int, Pick], outcomes: dict[int, Outcome]) -> dict[int, Pick]:
@@ -221,15 +232,17 @@ def _better_half(running: dict[int, Pick], outcomes: dict[int, Outcome]) -> dict
     return {rank: running[rank] for rank in sorted(kept) if outcomes[rank].result.status != "failed"}
 
 
-def _close(request: Request, outcome: Outcome, reporter: Reporter) -> None:
-    """Records a run that was stopped, and removes what it would have gone on from."""
-    result = outcome.result
-    if result.status != "pruned":
-        return
-    reached = f"{result.metric} {outcome.score:.4f} after epoch {result.epochs}"
-    reporter.message(f"pick {outcome.pick.rank} is stopped: {reached}")
-    record_run(request, result, outcome.folder, reporter)
+def _stop(request: Request, outcome: Outcome, reporter: Reporter) -> None:
+    if outcome.result.status == "pruned":
+        reached = f"{outcome.result.metric} {outcome.score:.4f} after epoch {outcome.result.epochs}"
+        reporter.message(f"pick {outcome.pick.rank} is stopped: {reached}")
+        close(request, outcome.result, outcome.folder, reporter)
+
+
+def close(request: Request, result: RunResult, path: Path, reporter: Reporter) -> None:
+    """Records a run that pauses and will not go on, and removes what it would have gone on from."""
+    record_run(request, result, path, reporter)
     if int(os.environ.get("RANK", "0")) == 0:
-        folder = RunFolder(outcome.folder, result.identity)
+        folder = RunFolder(path, result.identity)
         with folder.locked():
             folder.close(result)

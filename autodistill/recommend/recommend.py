@@ -7,7 +7,7 @@ pipeline of the space is given a standing, a ratio and a cost, and a few that di
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -43,28 +43,54 @@ TIED_DECIMALS = 9
 """Standings that are equal in so many decimals are tied: sums in another order."""
 
 
+class Ranked(NamedTuple):
+    """The candidates within the limits, in the columns of past runs, with standing, ratio and cost; and what they rest
+    on."""
+
+    candidates: pd.DataFrame
+    past: RunTable
+    costs: Mapping[str, Costs]
+    dataset: Dataset
+    fitted: Fitted
+
+
 def recommend(request: Request, reporter: Reporter) -> Recommendation:
     """Answers a request that has its task, a teacher and students.
 
     Raises:
         InputError: A model cannot be used, or nothing is within the limits.
     """
+    return _record(request, rank(request, reporter))
+
+
+def space_of(request: Request) -> dict[str, list[Pipeline]]:
+    """Student → the pipelines that are compared; lengths and learning rates are left to each run, which knows its
+    models."""
     task, training = request.task, request.pipeline.training
-    if request.members:
-        checked(AverageTeam, {"members": list(request.members)})
-    sources = request.meta_data, Store(request.store), request.vectors, request.options
-    table, notes = load_knowledge(*sources, reporter)
-    for note in (*task.notes, *notes):
-        reporter.message(note)
-    # Lengths and learning rates are left to each run, which knows its models.
     training = training.model_copy(update={"epochs": training.for_task(task).epochs})
-    space = {
+    return {
         student: [
             each.model_copy(update={"prediction": each.prediction_for(task.kind)})
             for each in pipelines(task.kind, training, request.members, start_of_name(student))
         ]
         for student in request.students
     }
+
+
+def rank(request: Request, reporter: Reporter) -> Ranked:
+    """Every pipeline of the space that keeps the limits, with its standing among all of them.
+
+    Raises:
+        InputError: A model cannot be used, or nothing is within the limits.
+    """
+    task = request.task
+    if request.members:
+        checked(AverageTeam, {"members": list(request.members)})
+    sources = request.meta_data, Store(request.store), request.vectors, request.options
+    table, notes = load_knowledge(*sources, reporter)
+    for note in (*task.notes, *notes):
+        reporter.message(note)
+    space = space_of(request)
     costs = {student: costs_of(request, student, each, reporter) for student, each in space.items()}
     dataset = describe_dataset(request, reporter)
     table = with_dataset(table, dataset)
@@ -76,7 +102,7 @@ def recommend(request: Request, reporter: Reporter) -> Recommendation:
     known = experience(candidates, table.runs)
     low, middle, high = fitted.calibration(standings, gaps(new), known.outside, known.reached).T
     candidates = candidates.assign(standing=standings, predicted_ratio=middle, low=low, high=high)
-    return _record(request, table, costs, dataset, fitted, candidates)
+    return Ranked(within(candidates, request.limits, costs), table, costs, dataset, fitted)
 
 
 def _candidates(
@@ -109,7 +135,7 @@ def within(candidates: pd.DataFrame, limits: Limits, costs: Mapping[str, Costs])
     """The candidates that keep the limits; where none does, an `InputError` that says how near the nearest is."""
     latency = candidates.student.map({name: each.latency_ms for name, each in costs.items()})
     limited = {
-        "--budget": (limits.seconds, candidates.predicted_seconds, "s a run"),
+        "--max-time": (limits.seconds, candidates.predicted_seconds, "s a run"),
         "--max-params": (limits.parameters, candidates.student_parameters, "parameters"),
         "--max-latency": (limits.latency_ms, latency, "ms"),
     }
@@ -120,17 +146,15 @@ def within(candidates: pd.DataFrame, limits: Limits, costs: Mapping[str, Costs])
         kept &= cost <= limit
         if not kept.any():
             hint = f"The least is {digits(cost.min())} {unit}."
-            if option == "--budget":
+            if option == "--max-time":
                 hint += " Fewer epochs take less: --set training.epochs=…"
             raise InputError.of(option, "no pipeline stays within this", f"{digits(limit)} {unit}", (), hint)
     return candidates[kept].reset_index(drop=True)
 
 
-def _record(
-    request: Request, past: RunTable, costs: Mapping[str, Costs], dataset: Dataset, fitted: Fitted, ranked: pd.DataFrame
-) -> Recommendation:
-    task, first = request.task, next(iter(costs.values()))
-    allowed = within(ranked, request.limits, costs)
+def _record(request: Request, ranked: Ranked) -> Recommendation:
+    task, (allowed, past, costs, dataset, fitted) = request.task, ranked
+    first = next(iter(costs.values()))
     standings, seconds = allowed.standing.to_numpy(), allowed.predicted_seconds.to_numpy()
     of_the_teacher = first.model_dump(include={"teacher_score", "teacher_parameters", "teacher_size_mb"})
     made, trust = partial(_picks, allowed, past.runs), fitted.trust(len(costs))

@@ -64,6 +64,15 @@ class Limits(Described):
     """Of the student, one example at a time: 5ms."""
 
 
+class Effort(Described):
+    """What a search may take; without either there is none."""
+
+    budget: float | None = None
+    """Search among pipelines for so long: 30m, 2h."""
+    trials: Annotated[int, Field(ge=1)] | None = None
+    """Search, and try at most so many pipelines."""
+
+
 class Request(Described):
     """What is asked for; what is None or empty was not said."""
 
@@ -98,6 +107,7 @@ class Request(Described):
     top: Annotated[int, Field(ge=1)] | None = None
     """Number of picks. Default: 5."""
     limits: Limits = Field(default_factory=Limits)
+    effort: Effort = Field(default_factory=Effort)
     meta_data: tuple[str, ...] = ("published", "store")
     """Past runs: published, study, store, a table, a folder. Repeatable."""
     predictor: str = "mixed"

@@ -13,21 +13,19 @@ this dataset two numbers are estimated: the level of its scores, and how far the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import gpytorch
 import numpy as np
 import pandas as pd
-import torch
-from gpytorch.kernels import Kernel, RBFKernel, ScaleKernel
-from torch import Tensor
+
+from meta_data import PRIOR
 
 SHARES = (1 / 20, 1 / 8, 1 / 4, 1 / 2, 1.0)
 """Of a training: after these its scores are learned from, and a search may pause it."""
 FEW_RUNS = 5.0
 """The spread on past datasets counts as so many observations."""
-ITERATIONS = 40
 SMALLEST = 1e-4
 """Spread of scores that hardly differ."""
 
@@ -50,42 +48,6 @@ class Curves:
     def spread(self) -> float:
         """Standard deviation of the last scores."""
         return max(float(self.scores[:, -1].std()), SMALLEST)
-
-
-class Alike(Kernel):
-    """Σ_c v_c [x_c = x'_c] over columns of codes."""
-
-    def __init__(self, columns: int, start: float, active_dims: tuple[int, ...]):
-        super().__init__(active_dims=active_dims)
-        self.register_parameter("logarithms", torch.nn.Parameter(torch.full((columns,), start).log()))
-
-    def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **_: object) -> Tensor:
-        """Covariance of rows (n, C) and (m, C): (n, m), or its diagonal (n,)."""
-        variances = self.logarithms.exp()
-        if diag:
-            return variances.sum().expand(x1.shape[:-1])
-        return (x1.unsqueeze(-2) == x2.unsqueeze(-3)).to(variances) @ variances
-
-
-class Process(gpytorch.models.ExactGP):
-    """The process, of rows (n, 2 + C): logarithm of the share of a training, number of its candidate, codes."""
-
-    def __init__(self, x: Tensor, y: Tensor, columns: int):
-        super().__init__(x, y, gpytorch.likelihoods.GaussianLikelihood())
-        alike = Alike(columns, 0.3 / max(columns, 1), tuple(range(2, 2 + columns)))
-        self.mean = gpytorch.means.ZeroMean()
-        self.covariance = ScaleKernel(_of_time()) + alike * _of_time() + Alike(1, 0.3, (1,)) * _of_time()
-        self.double()
-
-    def forward(self, x: Tensor) -> gpytorch.distributions.MultivariateNormal:
-        """The distribution of scores at these rows, in units of their spread."""
-        return gpytorch.distributions.MultivariateNormal(self.mean(x), self.covariance(x))
-
-
-def _of_time() -> RBFKernel:
-    kernel = RBFKernel(active_dims=(0,))
-    kernel.lengthscale = 2.0
-    return kernel
 
 
 @dataclass(frozen=True)
@@ -111,54 +73,9 @@ class Prior:
     lengths: tuple[float, float, float]
 
 
-def learned(past: Sequence[Curves]) -> Prior:
-    """What past curves teach, each set of comparable ones around its own mean and in units of its own spread."""
-    columns = sorted({str(name) for each in past for name in each.words if each.words[name].nunique() > 1})
-    missing = [(each.scores - each.scores[:, -1:]).mean(axis=0) / each.spread for each in past]
-    course = np.mean(missing, axis=0)
-    sets = []
-    for each in past:
-        around = each.scores - each.scores[:, -1].mean() - each.expected[:, None]
-        x = [_rows(each.words, columns, share) for share in SHARES]
-        sets.append((torch.cat(x), torch.tensor((around / each.spread - course).T.reshape(-1))))
-    process = Process(*sets[0], len(columns))
-    _train(process, sets)
-    shared, alike, own = process.covariance.kernels
-    return Prior(
-        tuple(course.tolist()),
-        float(np.median([each.spread for each in past])),
-        dict(zip(columns, alike.kernels[0].logarithms.exp().tolist(), strict=True)),
-        shared.outputscale.item(),
-        own.kernels[0].logarithms.exp().item(),
-        process.likelihood.noise.item(),
-        tuple(each.lengthscale.item() for each in (shared.base_kernel, alike.kernels[1], own.kernels[1])),
-    )
-
-
-def _train(process: Process, sets: Sequence[tuple[Tensor, Tensor]]) -> None:
-    """Finds the variances and lengths with the largest marginal likelihood of all sets together."""
-    process.train()
-    marginal = gpytorch.mlls.ExactMarginalLogLikelihood(process.likelihood, process)
-    optimizer = torch.optim.LBFGS(process.parameters(), max_iter=ITERATIONS, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        total = torch.zeros((), dtype=torch.float64)
-        for x, y in sets:
-            process.set_train_data(x, y, strict=False)
-            part = -marginal(process(x), y) * len(y)
-            part.backward()
-            total += part.detach()
-        return total
-
-    optimizer.step(loss)
-
-
-def _rows(words: pd.DataFrame, columns: Sequence[str], share: float) -> Tensor:
-    """Rows of the process: candidates after a share of their training (n, 2 + C)."""
-    codes = [pd.factorize(words[name])[0] if name in words else np.zeros(len(words)) for name in columns]
-    first = [np.full(len(words), np.log(share)), np.arange(len(words))]
-    return torch.tensor(np.stack([*first, *codes], axis=1, dtype=float))
+def shipped_prior() -> Prior:
+    """What the runs of the project's own study teach (scripts/fit_curves.py)."""
+    return Prior(**json.loads(PRIOR.read_text("utf-8"))["prior"])
 
 
 class Beliefs:
@@ -230,6 +147,19 @@ class Belief:
     places: np.ndarray
     shares: np.ndarray
     inverse: np.ndarray
+
+    def last(self, places: np.ndarray) -> np.ndarray:
+        """Covariance of the last scores of candidates at places (n,): (n, n)."""
+        ends = np.ones(len(places))
+        seen = self._before(places, ends)
+        return self.spread**2 * (self.beliefs.covariance(places, ends, places, ends) - seen @ self.inverse @ seen.T)
+
+    @property
+    def deviation(self) -> np.ndarray:
+        """How far each candidate's last score may be from its mean: a standard deviation (n,)."""
+        every, last = np.arange(len(self.mean)), np.ones(len(self.mean))
+        variance = self._after(self._before(every, last), every, last, every, last)
+        return self.spread * np.sqrt(np.maximum(variance, 0.0))
 
     def told(self, shares: np.ndarray, rivals: np.ndarray) -> np.ndarray:
         """How far it would move the lead of each candidate's last score over that of its rival to see what it has after

@@ -1,8 +1,8 @@
 """Ways of searching: which candidate is trained next, and until which epoch.
 
-Decided here: a policy is a generator. It yields a piece of training, is sent what was then seen, and never ends before
-it has nothing left to try; whoever drives it ends it. What is paused costs nothing and goes on where it was. A policy
-knows nothing of the rows that report.
+Decided here: a policy is a generator. It yields a piece of training, is sent what was then seen, and ends when it has
+nothing left to try; mostly, whoever drives it has ended it before. What is paused costs nothing and goes on where it
+was. A policy knows nothing of the rows that report.
 
 Successive halving and Hyperband: Jamieson and Talwalkar 2016, Li et al. 2018; each starts again with other candidates
 when it has come to its end. ASHA: Li et al. 2020, with one worker. TPE: Bergstra et al. 2011, by Optuna. Few after one
@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +33,10 @@ class Piece(NamedTuple):
     """Until which epoch it is trained, from wherever it is."""
     choice: str = ""
     """Which candidate the policy would choose now; empty: the one with the best score so far."""
+    gain: float = math.inf
+    """How far the best candidate of all is expected to lie above this choice; ∞ where the policy does not say."""
+    given_up: tuple[str, ...] = ()
+    """Candidates that were begun and will not go on."""
 
 
 class Seen(NamedTuple):
@@ -74,6 +77,8 @@ class Step(NamedTuple):
     """Seconds of training so far, of all candidates."""
     choice: str
     """The candidate that would be chosen now."""
+    following: Piece | None
+    """What is trained next; None where nothing is left."""
 
 
 Search = Generator[Piece, Seen, None]
@@ -100,7 +105,7 @@ def steps(search: Search, trial: Callable[[Piece], Seen], seconds: float = math.
             piece = search.send(seen)
         except StopIteration:
             piece = None
-        yield Step(done, seen, spent, (piece and piece.choice) or leader)
+        yield Step(done, seen, spent, (piece and piece.choice) or leader, piece)
 
 
 def at_random(space: Space, dice: np.random.Generator) -> Search:
@@ -109,10 +114,14 @@ def at_random(space: Space, dice: np.random.Generator) -> Search:
         yield Piece(name, space.epochs[name])
 
 
-def listed(order: Sequence[str], space: Space, _: np.random.Generator) -> Search:
-    """In an order that was known before, each to its end."""
-    for name in order:
-        yield Piece(name, space.epochs[name])
+def in_order(order: Sequence[str]) -> Policy:
+    """The policy that follows a list, each to its end."""
+
+    def listed(space: Space, _: np.random.Generator) -> Search:
+        for name in order:
+            yield Piece(name, space.epochs[name])
+
+    return listed
 
 
 def few_after_one_epoch(space: Space, dice: np.random.Generator) -> Search:
@@ -220,8 +229,3 @@ POLICIES: dict[str, Policy] = {
     "one_epoch": few_after_one_epoch,
 }
 """Name → a policy that knows nothing of past runs."""
-
-
-def in_order(order: Sequence[str]) -> Policy:
-    """The policy that follows a list."""
-    return partial(listed, order)

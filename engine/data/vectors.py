@@ -16,14 +16,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.base.cache import intact, keeping
 from engine.base.errors import InputError
-from engine.base.progress import Reporter, SilentReporter
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
 
-BINARY = "vectors.bin"
 FORMS = ("GloVe's text", "word2vec's text", "word2vec's binary form")
 BEGINNING = 65_536
 """Bytes that tell the form."""
@@ -39,27 +36,18 @@ REFUSED = {
 """How a file begins → why it is refused."""
 
 
-def read_vectors(
-    path: Path,
-    place: str,
-    kept: Path | None = None,
-    reporter: Reporter = SilentReporter(),  # noqa: B008 - without a state
-) -> KeyedVectors:
+def read_vectors(path: Path, place: str) -> KeyedVectors:
     """The word vectors of a file; of a word that stands twice the first one counts.
 
     Args:
         path: In one of `FORMS`.
         place: What names the file, for messages.
-        kept: The folder where a text file's vectors are kept in binary form, which loads in a moment.
-        reporter: Is told where what was kept is damaged.
 
     Raises:
         InputError: There is no such file, it has another form, or it is damaged.
     """
     from gensim.models import KeyedVectors  # takes a moment
 
-    if kept and intact(kept, reporter):
-        path = kept / BINARY
     binary, header = _form(path, place)
     _check_words(path, place, binary, header)
     vectors = None
@@ -75,9 +63,6 @@ def read_vectors(
     if not finite.all():
         what = f"the vector of {vectors.index_to_key[finite.argmin()]!r} has numbers that are not finite"
         raise InputError.of(place, what, repr(str(path)))
-    if kept and not binary:
-        with keeping(kept) as aside:
-            vectors.save_word2vec_format(str(aside / BINARY), binary=True)
     return vectors
 
 

@@ -11,7 +11,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from autodistill.commands.options import NAMES, OPTIONS, READING, dashed
-from autodistill.recommend.request import Columns, Limits, Request
+from autodistill.recommend.request import Columns, Effort, Limits, Request
 from cli import app
 from engine.base.options import FineTuning, RunOptions
 from engine.data.load import load_task
@@ -61,7 +61,8 @@ def test_help_is_one_line_of_plain_text(name: str) -> None:
 
 
 def test_every_field_of_the_specs_is_an_option() -> None:
-    prefixes = {Columns: "columns", FineTuning: "fine_tuning", RunOptions: "options", Limits: "limits"}
+    prefixes = {Columns: "columns", FineTuning: "fine_tuning", RunOptions: "options"}
+    prefixes |= {Limits: "limits", Effort: "effort"}
     nested = {f"{prefix}.{name}" for spec, prefix in prefixes.items() for name in spec.model_fields}
     own = set(Request.model_fields) - {*prefixes.values(), "task", "pipeline"}
     assert {option.path for option in OPTIONS.values()} - {""} == nested | own
@@ -98,10 +99,10 @@ def test_the_table_is_enough_for_typer() -> None:
 
 def test_a_second_student_of_a_run_is_refused() -> None:
     students = ["--student", "layers:1", "--student", "layers:2"]
-    for command in ("run", "team"):
+    for command, what in (("run", "one student is trained here"), ("team", "one student is asked about here")):
         answer = CliRunner(env={"COLUMNS": "200"}).invoke(app, [command, "nowhere.csv", *students])
         assert answer.exit_code == 2
-        assert "--student: one student is trained here, and several are named" in answer.stderr
+        assert f"--student: {what}, and several are named" in answer.stderr
     answer = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["recommend", "nowhere.csv", *students])
     assert "several are named" not in answer.stderr
 

@@ -123,8 +123,9 @@ def test_limits(typed: dict[str, str], limits: Limits) -> None:
 @pytest.mark.parametrize("text", ["", "soon", "-3", "0", "nan", "3 parsecs"])
 def test_limits_that_are_none(text: str) -> None:
     with pytest.raises(InputError) as caught:
-        fields_of({"budget": text, "max_params": text, "max_latency": text})
-    assert [problem.place for problem in caught.value.problems] == ["--budget", "--max-params", "--max-latency"]
+        fields_of({"max_time": text, "max_params": text, "max_latency": text, "budget": text})
+    places = [problem.place for problem in caught.value.problems]
+    assert places == ["--max-time", "--max-params", "--max-latency", "--budget"]
 
 
 def test_only_the_training_can_be_set() -> None:

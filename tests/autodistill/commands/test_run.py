@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from autodistill.commands.run import _changes, run_picks
+from autodistill.commands.options import OPTIONS, dashed
+from autodistill.commands.run import ADVISING, _changes, run, run_picks
 from autodistill.commands.show import Shown
 from autodistill.history.store import Store
 from autodistill.recommend.request import Columns, Limits, Request
@@ -35,8 +36,23 @@ AS_ASKED = {
 
 @pytest.mark.parametrize(("pick", "top", "pipeline"), [(1, 2, None), (1, None, "tinybert"), (None, 2, "tinybert")])
 def test_ways_to_choose_that_exclude_each_other(pick: int | None, top: int | None, pipeline: str | None) -> None:
+    """So do these and a search."""
+    ways = {"pick": pick, "top": top, "pipeline": pipeline, "budget": None, "trials": None}
     with pytest.raises(InputError, match="only one of these"):
-        run_picks({"pick": pick, "top": top, "pipeline": pipeline}, SilentReporter())
+        run(ways, SilentReporter())
+    for more in ({"budget": "30m"}, {"trials": 4}):
+        with pytest.raises(InputError, match="only one of these"):
+            run({**ways, "pick": None, "pipeline": pipeline or "tinybert", **more}, SilentReporter())
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("members", ["layers:2"]), ("max_params", "20M"), ("predictor", "ridge")]
+)
+def test_what_only_a_search_or_picks_know_is_refused_without_them(option: str, value: object) -> None:
+    typed = {name: OPTIONS[name].default for name in ADVISING} | dict.fromkeys(("pick", "top", "pipeline", "students"))
+    typed |= {"budget": None, "trials": None, option: value, "data": "nowhere.csv"}
+    with pytest.raises(InputError, match=f"{dashed(option)}: only for a search or for picks"):
+        run(typed, SilentReporter())
 
 
 @pytest.mark.parametrize(

@@ -10,20 +10,22 @@ from typing import Any
 
 import pytest
 
-from autodistill.api import AutoDistiller
-from autodistill.commands import console, look, show
+from autodistill.commands import console, look, show, show_evaluation
 from autodistill.commands.show import Shown
 from autodistill.commands.units import MISSING
 from autodistill.datasets.bilstm import BiLSTMCosts
-from autodistill.evaluation.report import Evaluation
 from autodistill.recommend.race import Outcome
 from autodistill.recommend.record import Pick
+from autodistill.recommend.search_record import Contender, Known, SearchRecord, Trained
+from autodistill.recommend.trials import Searched
 from engine.base.progress import SilentReporter
 from engine.pipeline.presets import PRESETS
 from engine.pipeline.read import load_pipeline
 from engine.run.result import Candidate, Member, RunResult, TeamResult
 from tests.autodistill.commands.records import a_recommendation
+from tests.autodistill.commands.test_show_evaluation import an_evaluation
 from tests.command_line import Answer
+from tests.toys import toy_task
 
 
 def a_result(**more: Any) -> RunResult:
@@ -339,62 +341,10 @@ def test_a_race_compares_all_picks_on_the_set_that_selects() -> None:
     assert show.race(outcomes[2:]).lines[-1] == "failed: out of luck"
 
 
-# --- an evaluation -----------------------------------------------------------------------------------
-
-
-def test_an_evaluation_shows_every_predictor_and_dataset() -> None:
-    distiller = AutoDistiller(meta_data="published", predictor="mean_rank")
-    found = distiller.evaluate(compared=["random"])
-    shown = show.evaluation(found, "more to know")
-    subjects = [title.split(": ")[-1] for *_, title in shown.tables]
-    assert subjects == [*show.MEASURES, *list(show.MEASURES)[:2], *show.MEASURES, "what else is known"]
-    means, regrets, _, against, _, by_dataset, *_, known = shown.tables
-    assert [row[0] for row in means[1]] == [*found.predictors]
-    assert {"mean_rank", "random"} <= found.predictors.keys()
-    assert [row[0] for row in against[1]] == ["random"]
-    assert [row[0] for row in by_dataset[1]] == [row[0] for row in known[1]] == [*found.datasets]
-    assert all(len(row) == len(head) for head, rows, _ in shown.tables for row in rows)
-    assert means[1][0][1] == f"{found.predictors['mean_rank']['spearman']:.3f}"
-    assert regrets[1][0][2] == f"{found.predictors['mean_rank']['regret_at_5']:.3f}"
-    assert by_dataset[2] == "mean_rank, each dataset held out: rank correlation; more is better"
-    assert f"mean_rank on {found.runs} runs of {len(found.datasets)} datasets (published)" in shown.lines[0]
-    assert shown.lines[-1] == "more to know"
-    assert shown.record == json.loads(found.model_dump_json())
-
-
-def test_what_the_runs_cannot_tell_is_a_dash() -> None:
-    found = Evaluation(
-        meta_data="mine",
-        runs=10,
-        predictor="random",
-        mean_spearman=None,
-        interval=None,
-        pair="a ← b",
-        mean_within_pair_spearman=None,
-        datasets={"films": {}},
-        predictors={"random": {}},
-        differences={},
-        noise_ceiling=None,
-        noise_ceilings={},
-        interval_coverage=None,
-        interval_coverages={},
-        features={},
-        notes=["a note"],
-    )
-    shown = show.evaluation(found)
-    *measured, (_, (dataset,), _) = shown.tables
-    assert {cell for _, (row,), _ in measured for cell in row[1:]} == {MISSING}
-    assert dataset[1:] == [MISSING, MISSING, "none"]
-    assert len(shown.lines) == 2
-    assert f"mean Spearman {MISSING}; within a ← b {MISSING}" in shown.lines[0]
-    assert shown.lines[1] == "a note"
-
-
 # --- what fits -----------------------------------------------------------------------------------------
 
 LABEL = "a question about a damaged delivery item"
 HUB = "an-organisation-of-some-size/a-model-with-quite-a-long-name-v2"
-DATASET = "reviews@4cb19aac"
 BOUNDS = [0.7512, 0.8723]
 
 
@@ -420,28 +370,45 @@ def a_full_result() -> RunResult:
     )
 
 
-def an_evaluation() -> Evaluation:
-    """Every measure of three predictors and datasets, and every difference."""
-    measures = {name: 0.123 for subject in show.MEASURES.values() for name in subject}
-    names = (DATASET, "financial_phrasebank", "nyu-mll/glue/mrpc")
-    return Evaluation(
-        meta_data="published and store",
-        runs=504,
-        predictor="mixed",
-        mean_spearman=0.742,
-        interval=(0.695, 0.788),
-        pair="TinyBERT_4 ← BERT_BASE",
-        mean_within_pair_spearman=0.14,
-        datasets=dict.fromkeys(names, measures),
-        predictors=dict.fromkeys(("mixed", "mean_rank", "greedy_portfolio"), measures),
-        differences=dict.fromkeys(("mean_rank", "greedy_portfolio"), dict.fromkeys(measures, (-0.021, -0.064, 0.0))),
-        noise_ceiling=0.886,
-        noise_ceilings=dict.fromkeys(names, 0.89),
-        interval_coverage=0.82,
-        interval_coverages=dict.fromkeys(names, 1.0),
-        features={name: ["context_embedding", "task_embedding"] for name in names},
-        notes=[],
+def a_search() -> Searched:
+    """Of two students with long names: one that came to its end, one that pauses, one that failed."""
+    steps = [
+        Trained(candidate="a", epochs=epochs, score=score, error=0.01, seconds=3.0, over=epochs == 8, choice="a")
+        for epochs, score in ((1, 0.71), (4, 0.79), (8, 0.8012))
+    ]
+    failed = steps[0].model_copy(update={"failed": "the loss is not finite", "over": True})
+    resolved = [load_pipeline(name).for_task(toy_task("single")) for name in ("mi_alpha", "tinybert", "vanilla_kd")]
+    made = [each.model_dump(mode="json") | {"training": {"epochs": 8}} for each in resolved]
+    contenders = [Contender(name, each, name) for name, each in zip((HUB, "layers:2", HUB), made, strict=True)]
+    record = SearchRecord(
+        identity="0" * 16,
+        task="films",
+        metric="f1",
+        teacher=HUB,
+        prepared=100.0,
+        candidates={name: Known(seconds=30.0, expected=0.01, latency_ms=2.0) for name in "abc"},
+        steps=steps,
+        ended="the time is over",
     )
+    tried = list(zip(contenders, (steps, steps[:2], [failed]), strict=True))
+    return Searched(record, tried, a_full_result(), Path("runs/films/mi_alpha-1"))
+
+
+def test_a_search_shows_the_best_first_with_their_curves() -> None:
+    shown = show.search(a_search(), BiLSTMCosts(400_000, 1.6, 0.5), "where it lies")
+    head, rows, title = shown.tables[0]
+    assert head == ["student", "pipeline", f"f1 of {LABEL}", "curve", "epochs"]
+    assert [row[2:] for row in rows] == [
+        ["0.8012", "▁▇█", "8 of 8"],
+        ["0.7900", "▁█", "4 of 8"],
+        ["0.7100", "█", "1 of 8, failed"],
+    ]
+    assert title == "On validation, which selects"
+    assert [row[0] for row in shown.tables[1][1]] == ["teacher", "student", "student alone", "Bi-LSTM"]
+    assert shown.lines[0].startswith("3 pipelines of 3 tried in 3 pieces of training and 2 min, of which 2 min for")
+    assert shown.lines[1] == "the search ended because the time is over"
+    assert shown.lines[-1] == "where it lies"
+    assert json.loads(json.dumps(shown.record))["search"]["steps"][0]["score"] == 0.71
 
 
 @pytest.mark.parametrize("columns", [80, 100])
@@ -452,10 +419,11 @@ def an_evaluation() -> Evaluation:
         show.comparison(a_full_result(), BiLSTMCosts(400_000, 1.6, 0.5)),
         show.recommendation(a_recommendation(), [a_pick(rank, standing=float(rank // 2)) for rank in (1, 2, 3)]),
         show.race(a_race()),
-        show.evaluation(an_evaluation()),
+        show_evaluation.evaluation(an_evaluation()),
+        show.search(a_search(), BiLSTMCosts(400_000, 1.6, 0.5)),
         look.components({}, SilentReporter()),
     ],
-    ids=["run", "student alone", "recommend", "race", "evaluate", "components"],
+    ids=["run", "student alone", "recommend", "race", "evaluate", "search", "components"],
 )
 def test_tables_fit_without_a_word_or_a_figure_broken(
     shown: Shown, columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -10,14 +10,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import meta_data
-from autodistill.datasets.embedding import GLOVE, WordVectors, embed, inverse_frequencies, load_vectors
+from autodistill.datasets.embedding import ARRAYS, GLOVE, WordVectors, embed, inverse_frequencies, load_vectors
 from autodistill.datasets.known import shipped_datasets
 from autodistill.datasets.words import WordCounts, count_words, word_hashes
 from engine.base.cache import keeping
 from engine.base.errors import InputError
 from engine.base.files import remove
-from engine.data.vectors import BINARY
 from tests.hub_server import COMMIT
 
 FILE = "glove.6B.50d.5k.txt"
@@ -135,34 +133,28 @@ def test_a_damaged_file_is_refused_and_nothing_is_kept(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("cache/vectors/*"))
 
 
-def test_the_second_time_the_parsed_form_is_read(tmp_path: Path) -> None:
+def test_the_second_time_the_arrays_are_read(tmp_path: Path) -> None:
     first = glove(tmp_path)
-    (kept,) = (path.parent for path in tmp_path.glob(f"cache/vectors/*/{BINARY}"))
-    content = (kept / BINARY).read_bytes()
+    (kept,) = (path.parent for path in tmp_path.glob(f"cache/vectors/*/{ARRAYS[0]}"))
     remove(kept)
     with keeping(kept) as aside:
-        (aside / BINARY).write_bytes(content.replace(b"film ", b"tape "))
+        for name, array in zip(ARRAYS, (first.hashes, -first.matrix), strict=True):
+            np.save(aside / name, array)
     second = glove(tmp_path)
     assert second.name == first.name
-    assert vector_of(second, "tape") == vector_of(first, "film")
+    assert vector_of(second, "film") == [-number for number in vector_of(first, "film")]
 
 
-def test_a_damaged_parsed_form_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_arrays_are_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A damaged number would be a number, too."""
     first = glove(tmp_path)
-    (kept,) = (path.parent for path in tmp_path.glob(f"cache/vectors/*/{BINARY}"))
-    content = (kept / BINARY).read_bytes()
-    (kept / BINARY).write_bytes(content[:-3] + bytes([content[-3] ^ 4]) + content[-2:])
+    (kept,) = tmp_path.glob(f"cache/vectors/*/{ARRAYS[1]}")
+    content = kept.read_bytes()
+    kept.write_bytes(content[:-3] + bytes([content[-3] ^ 4]) + content[-2:])
     with caplog.at_level("INFO", "autodistiller"):
         np.testing.assert_array_equal(glove(tmp_path).matrix, first.matrix)
     assert caplog.messages == ["The kept word vectors were damaged and are made anew."]
-    assert (kept / BINARY).read_bytes() == content
-
-
-def test_binary_files_are_not_kept_again(tmp_path: Path) -> None:
-    vectors = load_vectors(GLOVE, tmp_path)
-    assert not [*tmp_path.glob("*/*")]
-    assert load_vectors(str(meta_data.GLOVE), tmp_path).name == vectors.name
+    assert kept.read_bytes() == content
 
 
 def test_a_file_that_has_changed_is_another_set(tmp_path: Path) -> None:

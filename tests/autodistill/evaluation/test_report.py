@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from autodistill.commands import show
+from autodistill.commands import show_evaluation
 from autodistill.evaluation.figures import draw
 from autodistill.evaluation.leave_one_out import HeldOut
 from autodistill.evaluation.report import _sentences, evaluate
@@ -113,7 +113,7 @@ def test_one_dataset_cannot_be_left_out(tmp_path: Path) -> None:
 
 def test_every_row_of_a_table_is_as_wide_as_its_head(tmp_path: Path) -> None:
     found, _ = evaluate(made_up(by_size, datasets=4), "made up", SilentReporter(), "ridge", tmp_path, ("random",))
-    shown = show.evaluation(found)
+    shown = show_evaluation.evaluation(found)
     assert len(shown.tables) == 8
     for columns, rows, _ in shown.tables:
         assert {len(row) for row in rows} == {len(columns)}

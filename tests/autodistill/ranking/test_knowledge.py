@@ -215,7 +215,7 @@ def test_the_vectors_are_those_that_are_named(store: Store, tmp_path: Path) -> N
     options = RunOptions(cache_dir=str(tmp_path / "cache"))
     table, _ = load_knowledge(["published"], store, str(tmp_path / "glove.txt"), options)
     assert table.vectors.matrix.tolist() == [[1, 2, 3]]
-    (kept,) = tmp_path.glob("cache/vectors/*/*.bin")
+    (kept,) = tmp_path.glob("cache/vectors/*/matrix.npy")
     kept.write_bytes(b"damaged")
     reporter = Ear()
     again, _ = load_knowledge(["published"], store, str(tmp_path / "glove.txt"), options, reporter)

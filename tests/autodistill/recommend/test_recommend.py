@@ -185,7 +185,7 @@ def test_what_is_too_dear_is_left_out(folder: Path, task: Task, found: Recommend
 @pytest.mark.parametrize(
     ("limits", "place"),
     [
-        (Limits(seconds=1e-6), "--budget"),
+        (Limits(seconds=1e-6), "--max-time"),
         (Limits(parameters=10), "--max-params"),
         (Limits(latency_ms=1e-6), "--max-latency"),
     ],

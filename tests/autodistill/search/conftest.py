@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autodistill.search.beliefs import SHARES, Curves, Prior, learned
+from autodistill.search.beliefs import SHARES, Curves, Prior
+from autodistill.search.learning import learned
 
 VALUES = [*itertools.product("abcdef", "uvwxyz")]
 WORDS = pd.DataFrame(VALUES, columns=["objective", "mapping"], index=["".join(each) for each in VALUES])

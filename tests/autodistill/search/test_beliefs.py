@@ -2,32 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from autodistill.search.beliefs import FEW_RUNS, SHARES, Beliefs, Prior, learned
+from autodistill.search.beliefs import FEW_RUNS, SHARES, Beliefs, Prior
 from tests.autodistill.search.conftest import WORDS, made_up
-
-
-def test_it_learns_how_curves_run_and_how_far_scores_spread(prior: Prior) -> None:
-    assert [*prior.alike] == ["mapping", "objective"]
-    spreads = [made_up(seed).scores[:, -1].std() for seed in range(8)]
-    assert prior.spread == pytest.approx(np.median(spreads))
-    missing = [
-        (each.scores - each.scores[:, -1:]).mean(axis=0) / each.spread for each in (made_up(seed) for seed in range(8))
-    ]
-    np.testing.assert_allclose(prior.course, np.mean(missing, axis=0))
-    assert prior.course[-1] == 0
-
-
-@pytest.mark.parametrize(("sameness", "alike_counts"), [(1.0, True), (0.0, False)])
-def test_it_learns_whether_candidates_that_are_alike_score_alike(sameness: float, alike_counts: bool) -> None:
-    found = learned([made_up(seed, sameness) for seed in range(8)])
-    alike = sum(found.alike.values())
-    assert (alike > 3 * found.own) if alike_counts else (found.own > 3 * alike)
-
 
 Place = tuple[int, float]
 """Number of a candidate, and share of its training."""
@@ -123,8 +102,3 @@ def test_a_level_that_nobody_knew_changes_no_order(prior: Prior) -> None:
             beliefs.see(place, 1.0, made_up(99).scores[place, -1] - level)
         means.append(beliefs.now().mean + level)
     np.testing.assert_allclose(*means, atol=1e-9)
-
-
-def test_past_curves_that_hardly_differ_are_no_division_by_zero() -> None:
-    flat = replace(made_up(0), scores=np.full((len(WORDS), len(SHARES)), 0.5))
-    assert np.isfinite(learned([flat, made_up(1)]).course).all()

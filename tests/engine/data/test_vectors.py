@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engine.base.errors import InputError
-from engine.data.vectors import BINARY, read_vectors
+from engine.data.vectors import read_vectors
 
 MEANING = {"the": [0.1, -0.2, 0.3], "film": [1.0, 2.0, 3.0], "bad": [-1.0, -2.0, -3.0]}
 GLOVE = "".join(f"{word} {' '.join(map(str, vector))}\n" for word, vector in MEANING.items()).encode()
@@ -74,24 +74,6 @@ def test_a_large_binary_file_is_known_as_one(tmp_path: Path) -> None:
     words = {f"word{place}": vector.tolist() for place, vector in enumerate(drawn)}
     vectors = read_vectors(written(tmp_path, binary(words, "20000 50")), "--vectors")
     np.testing.assert_array_equal(vectors.vectors, drawn)
-
-
-def test_text_is_kept_in_binary_form(tmp_path: Path) -> None:
-    kept = tmp_path / "vectors" / "kept"
-    first = read_vectors(written(tmp_path, b"3 3\n" + GLOVE), "--vectors", kept)
-    assert (kept / BINARY).read_bytes() == binary()
-    second = read_vectors(written(tmp_path, b"no longer read"), "--vectors", kept)
-    assert second.index_to_key == first.index_to_key
-    np.testing.assert_array_equal(second.vectors, first.vectors)
-
-
-@pytest.mark.parametrize("content", [binary(), b"the 1 2\nfilm 1 two\n"], ids=["binary", "damaged"])
-def test_what_is_binary_or_damaged_is_not_kept(tmp_path: Path, content: bytes) -> None:
-    try:
-        read_vectors(written(tmp_path, content), "--vectors", tmp_path / "kept")
-    except InputError:
-        assert content != binary()
-    assert not (tmp_path / "kept").exists()
 
 
 # --- what is refused ---------------------------------------------------------------------------

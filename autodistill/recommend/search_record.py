@@ -1,0 +1,140 @@
+"""The record of a search among pipelines: what was known before it, every piece that was trained, and what it chose.
+
+It is written after each piece, so that a search goes on from it. Decided here: everything that a search decides by
+stands in it, so one that was stopped decides as one that was not: what is expected of each candidate and what it costs
+is that of the first beginning, whatever past runs have come since.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from autodistill.recommend.record import in_words
+from autodistill.recommend.request import Request
+from engine.base.errors import InputError
+from engine.base.files import hash_of, unsealed, write_sealed
+from engine.base.text import read_text
+from engine.run.result import Record
+
+FILE = "search-{}.json"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A candidate of a search: what may be run, and its name there."""
+
+    student: str
+    pipeline: Mapping[str, Any]
+    key: str
+    """Of the pipeline."""
+
+    @property
+    def name(self) -> str:
+        """Short, and its own."""
+        return hash_of(self.student, self.key)[:12]
+
+    @property
+    def words(self) -> str:
+        """The pipeline in a few words."""
+        return in_words(self.pipeline)
+
+
+class Known(Record):
+    """What is known of a candidate before it is tried."""
+
+    seconds: float
+    """Predicted, of its whole run."""
+    expected: float
+    """What past runs say of its score, around that of the others."""
+    latency_ms: float
+    """Of its student, measured."""
+
+
+class Trained(Record):
+    """A piece of training."""
+
+    candidate: str
+    epochs: int
+    """Until which one it was trained."""
+    score: float
+    """The best so far, on the rows that select."""
+    error: float | None
+    """Standard error of that score, where it is known."""
+    seconds: float
+    """That the piece took, all in all."""
+    over: bool
+    """Whether the whole training has ended."""
+    closing: bool = False
+    """Whether the search was over, and this one chosen."""
+    failed: str = ""
+    """Why it failed, where it did; its score is then the worst that was seen."""
+    choice: str
+    """The candidate that would be chosen after it."""
+    gain: float | None = None
+    """How far the best candidate of all was then expected to lie above the choice."""
+
+
+class SearchRecord(Record):
+    """A search."""
+
+    layout: Literal[1] = 1
+    identity: str
+    """Hash of what was asked for; the time and the number of trials are not part of it."""
+    task: str
+    metric: str
+    teacher: str
+    prepared: float
+    """Seconds that the teacher and what is measured beside it took."""
+    candidates: dict[str, Known]
+    steps: list[Trained] = Field(default_factory=list)
+    ended: str = ""
+    """Why it ended, in words."""
+    winner: str = ""
+
+    @property
+    def spent(self) -> float:
+        """Seconds so far."""
+        return self.prepared + sum(step.seconds for step in self.steps)
+
+    def write(self, folder: Path) -> Path:
+        """Writes the record; gives its file."""
+        path = folder / FILE.format(self.identity[:8])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_sealed(path, self.model_dump(mode="json"))
+        return path
+
+
+def identity_of(request: Request) -> str:
+    """Hash of everything that a search depends on, but for its time and the number of its trials."""
+    about = ("teacher", "students", "members", "seed", "meta_data", "predictor", "vectors", "description")
+    tables = (request.fine_tuning, request.limits, request.pipeline.training)
+    rounding = request.options.precision, request.options.int8_teacher
+    named = [getattr(request, name) for name in about]
+    return hash_of(request.task.fingerprint, *named, *(each.model_dump_json() for each in tables), *rounding)
+
+
+def found(folder: Path, identity: str) -> SearchRecord | None:
+    """The record of a search in a folder; None where there is none.
+
+    Raises:
+        InputError: What is there is no record of it.
+    """
+    path = folder / FILE.format(identity[:8])
+    if not os.path.lexists(path):
+        return None
+    text = read_text(path)
+    try:
+        record = SearchRecord.model_validate(unsealed(json.loads(text)))
+        if record.identity != identity:
+            raise ValueError("it is that of another search")
+    except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:  # of JSON, or any part
+        what, reason = "not the record of this search", str(error).partition("\n")[0]
+        raise InputError.of(str(path), what, reason, (), "Remove it to begin anew.") from error
+    return record

@@ -1,0 +1,108 @@
+"""What past curves teach a search, before it has seen anything: how curves run, and who scores alike.
+
+The parts of the covariance of `autodistill.search.beliefs`, as a model of gpytorch: their variances and lengths have
+the largest marginal likelihood of the past runs' curves, all datasets together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gpytorch
+import numpy as np
+import pandas as pd
+import torch
+from gpytorch.kernels import Kernel, RBFKernel, ScaleKernel
+from torch import Tensor
+
+from autodistill.search.beliefs import SHARES, Curves, Prior
+
+ITERATIONS = 40
+LENGTHS = (0.2, 20.0)
+"""Shortest and longest, in logarithms of epochs: few curves would let an early score say nothing at all."""
+
+
+class Alike(Kernel):
+    """Σ_c v_c [x_c = x'_c] over columns of codes."""
+
+    def __init__(self, columns: int, start: float, active_dims: tuple[int, ...]):
+        super().__init__(active_dims=active_dims)
+        self.register_parameter("logarithms", torch.nn.Parameter(torch.full((columns,), start).log()))
+
+    def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **_: object) -> Tensor:
+        """Covariance of rows (n, C) and (m, C): (n, m), or its diagonal (n,)."""
+        variances = self.logarithms.exp()
+        if diag:
+            return variances.sum().expand(x1.shape[:-1])
+        return (x1.unsqueeze(-2) == x2.unsqueeze(-3)).to(variances) @ variances
+
+
+class Process(gpytorch.models.ExactGP):
+    """The process, of rows (n, 2 + C): logarithm of the share of a training, number of its candidate, codes."""
+
+    def __init__(self, x: Tensor, y: Tensor, columns: int):
+        super().__init__(x, y, gpytorch.likelihoods.GaussianLikelihood())
+        alike = Alike(columns, 0.3 / max(columns, 1), tuple(range(2, 2 + columns)))
+        self.mean = gpytorch.means.ZeroMean()
+        self.covariance = ScaleKernel(_of_time()) + alike * _of_time() + Alike(1, 0.3, (1,)) * _of_time()
+        self.double()
+
+    def forward(self, x: Tensor) -> gpytorch.distributions.MultivariateNormal:
+        """The distribution of scores at these rows, in units of their spread."""
+        return gpytorch.distributions.MultivariateNormal(self.mean(x), self.covariance(x))
+
+
+def _of_time() -> RBFKernel:
+    kernel = RBFKernel(active_dims=(0,), lengthscale_constraint=gpytorch.constraints.Interval(*LENGTHS))
+    kernel.lengthscale = 2.0
+    return kernel
+
+
+def learned(past: Sequence[Curves]) -> Prior:
+    """What past curves teach, each set of comparable ones around its own mean and in units of its own spread."""
+    columns = sorted({str(name) for each in past for name in each.words if each.words[name].nunique() > 1})
+    missing = [(each.scores - each.scores[:, -1:]).mean(axis=0) / each.spread for each in past]
+    course = np.mean(missing, axis=0)
+    sets = []
+    for each in past:
+        around = each.scores - each.scores[:, -1].mean() - each.expected[:, None]
+        x = [_rows(each.words, columns, share) for share in SHARES]
+        sets.append((torch.cat(x), torch.tensor((around / each.spread - course).T.reshape(-1))))
+    process = Process(*sets[0], len(columns))
+    _train(process, sets)
+    shared, alike, own = process.covariance.kernels
+    return Prior(
+        tuple(course.tolist()),
+        float(np.median([each.spread for each in past])),
+        dict(zip(columns, alike.kernels[0].logarithms.exp().tolist(), strict=True)),
+        shared.outputscale.item(),
+        own.kernels[0].logarithms.exp().item(),
+        process.likelihood.noise.item(),
+        tuple(each.lengthscale.item() for each in (shared.base_kernel, alike.kernels[1], own.kernels[1])),
+    )
+
+
+def _train(process: Process, sets: Sequence[tuple[Tensor, Tensor]]) -> None:
+    """Finds the variances and lengths with the largest marginal likelihood of all sets together."""
+    process.train()
+    marginal = gpytorch.mlls.ExactMarginalLogLikelihood(process.likelihood, process)
+    optimizer = torch.optim.LBFGS(process.parameters(), max_iter=ITERATIONS, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        total = torch.zeros((), dtype=torch.float64)
+        for x, y in sets:
+            process.set_train_data(x, y, strict=False)
+            part = -marginal(process(x), y) * len(y)
+            part.backward()
+            total += part.detach()
+        return total
+
+    optimizer.step(loss)
+
+
+def _rows(words: pd.DataFrame, columns: Sequence[str], share: float) -> Tensor:
+    """Rows of the process: candidates after a share of their training (n, 2 + C)."""
+    codes = [pd.factorize(words[name])[0] if name in words else np.zeros(len(words)) for name in columns]
+    first = [np.full(len(words), np.log(share)), np.arange(len(words))]
+    return torch.tensor(np.stack([*first, *codes], axis=1, dtype=float))

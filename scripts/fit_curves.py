@@ -1,0 +1,36 @@
+"""Makes meta_data/prior.json: what the learning curves of the study teach a search.
+
+    python scripts/fit_curves.py [TABLES] [--least 20]
+
+Minutes. Whoever adds runs to the study, or changes what a search believes, runs it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from datetime import date
+from importlib.metadata import version
+
+from autodistill.replay import Replay
+from autodistill.search.learning import learned
+from meta_data import PRIOR
+
+
+def main() -> None:
+    """Reads the runs, learns, writes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", nargs="?", default="study", help="folder of a study's tables; default: the study")
+    parser.add_argument("--least", type=int, default=20, help="pipelines of a cell that is learned from")
+    given = parser.parse_args()
+    replay = Replay.read(given.tables)
+    cells = [cell for cell in replay.cells if len(replay.pipelines(cell)) >= given.least]
+    prior = learned([replay.curves_of(cell) for cell in cells])
+    libraries = {name: version(name) for name in ("gpytorch", "torch", "numpy")}
+    made = {"date": f"{date.today()}", "cells": cells, "runs": sum(len(replay.pipelines(cell)) for cell in cells)}
+    PRIOR.write_text(json.dumps({"made": made | libraries, "prior": asdict(prior)}, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

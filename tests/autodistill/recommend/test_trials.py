@@ -1,0 +1,261 @@
+"""Searches: what they train, when they end, what they choose, and that a stop changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autodistill.recommend import trials
+from autodistill.recommend.race import folder_name
+from autodistill.recommend.recommend import space_of
+from autodistill.recommend.request import Effort, Request
+from autodistill.recommend.search_record import Known, SearchRecord, found, identity_of
+from autodistill.recommend.trials import Searched, _contender, search
+from engine import Pipeline
+from engine.base.errors import InputError, RunError
+from engine.base.options import RunOptions
+from engine.data.task import Task
+from engine.pipeline import Training
+from engine.run.result import RunResult
+from tests.ear import Ear
+from tests.records import made_record
+from tests.toys import toy_task
+
+TEACHER, STUDENT, EPOCHS = "scratch:layers=2,hidden=32,heads=2", "layers:1", 16
+
+
+@pytest.fixture(name="task", scope="module")
+def _task() -> Task:
+    return toy_task("single", rows=64, held_out=32)
+
+
+@dataclass
+class Script:
+    """Stands in for the engine: each candidate has a curve, an epoch takes a second, and time passes with epochs alone.
+
+    Args:
+        kill: The piece, counted from 1, at whose end the process is gone before anything is written.
+        failing: Share of candidates whose training fails.
+        error: Standard error of scores.
+    """
+
+    request: Request
+    kill: int = 0
+    failing: float = 0.0
+    error: float = 0.0
+    now: float = 0.0
+    trained: list[tuple[str, int]] = field(default_factory=list)
+    reached: dict[str, int] = field(default_factory=dict)
+    closed: list[str] = field(default_factory=list)
+    compared: list[str] = field(default_factory=list)
+
+    def distilled(
+        self, request: Request, student: str, pipeline: object, out: Path, reporter: object, until: int | None = None
+    ) -> RunResult:
+        dice = np.random.default_rng(int.from_bytes(out.name.encode(), "big"))
+        last, fails = 0.6 + 0.05 * dice.normal(), dice.random() < self.failing
+        if request.student_alone:
+            self.compared.append(out.name)
+        epochs, before = until or EPOCHS, self.reached.get(out.name, 0)
+        if epochs > before:
+            self.now += epochs - before
+            self.trained.append((out.name, epochs))
+            self.reached[out.name] = epochs
+            if len(self.trained) == self.kill:
+                self.kill = 0
+                raise KeyboardInterrupt
+        if fails:
+            _left(made_record(out.name, status="failed", reason="NaN"), out)
+            raise RunError("NaN")
+        curve = [last - 0.3 * (1 - epoch / EPOCHS) ** 2 for epoch in range(1, epochs + 1)]
+        history = [{"epoch": place, "scores": {"accuracy": score}} for place, score in enumerate(curve, 1)]
+        interval = [curve[-1] - 1.96 * self.error, curve[-1] + 1.96 * self.error]
+        made = made_record(
+            out.name,
+            status="ok" if epochs == EPOCHS else "pruned",
+            history=history,
+            best_epoch=epochs,
+            student_score=curve[-1],
+            selected_on="validation",
+            intervals={"student": {"validation": {"accuracy": interval}}} if self.error else {},
+        )
+        _left(made, out)
+        return made
+
+
+def _left(result: RunResult, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "result.json").write_text(result.to_json(), "utf-8")
+
+
+@pytest.fixture(name="begin")
+def _begin(task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Request, Script]]:
+    """A search whose candidates are known, and the script that it follows."""
+
+    def begun(out: str = "out", budget: float | None = None, count: int | None = None, **about: float) -> tuple:
+        request = Request(
+            task=task,
+            teacher=TEACHER,
+            students=(STUDENT,),
+            pipeline=Pipeline(training=Training(epochs=EPOCHS)),
+            out=tmp_path / out,
+            store=str(tmp_path / "s.db"),
+            options=RunOptions(device="cpu", precision="float32", cache_dir=str(tmp_path / "cache")),
+            effort=Effort(budget=budget, trials=count),
+        )
+        script = Script(request, **about)  # type: ignore[arg-type]
+
+        def closed(request: Request, result: RunResult, folder: Path, reporter: object) -> None:
+            script.closed.append(folder.name)
+
+        monkeypatch.setattr(trials, "distilled", script.distilled)
+        monkeypatch.setattr(trials, "close", closed)
+        monkeypatch.setattr(trials, "record_run", lambda *_: None)
+        monkeypatch.setattr(trials.time, "monotonic", lambda: script.now)
+        dice = np.random.default_rng(0)
+        names = [_contender(STUDENT, each).name for each in space_of(request)[STUDENT][::7]]
+        if found(request.out, identity_of(request)) is None:
+            SearchRecord(
+                identity=identity_of(request),
+                task=task.name,
+                metric="accuracy",
+                teacher=TEACHER,
+                prepared=5.0,
+                candidates={
+                    name: Known(seconds=EPOCHS, expected=0.02 * dice.normal(), latency_ms=1.0) for name in names
+                },
+            ).write(request.out)
+        return request, script
+
+    return begun
+
+
+def history(done: Searched) -> list[tuple]:
+    return [(step.candidate, step.epochs, step.score, step.choice, step.gain) for step in done.record.steps]
+
+
+def test_pieces_are_short_and_nothing_is_trained_twice(begin) -> None:
+    request, script = begin(budget=200.0)
+    done = search(request, Ear())
+    assert len({*script.trained}) == len(script.trained) >= 10
+    assert {epochs for _, epochs in script.trained} >= {1, 2, 4}
+    assert done.record.spent == pytest.approx(5.0 + script.now)
+
+
+@pytest.mark.parametrize("budget", [30.0, 100.0, 300.0])
+def test_it_keeps_its_time(begin, budget: float) -> None:
+    """What the chosen one still needs, and the student alone, are part of it."""
+    request, _ = begin(budget=budget)
+    done = search(request, Ear())
+    assert done.record.spent <= budget
+    assert budget - done.record.spent <= 3 * EPOCHS, "what is needed at the end is not kept back twice"
+    assert "time that is left" in done.record.ended
+
+
+def test_the_chosen_one_is_trained_to_its_end_and_compared(begin) -> None:
+    request, script = begin(budget=120.0)
+    done = search(request, Ear())
+    assert done.result.status == "ok"
+    assert done.folder.name == folder_name(request, done.tried[0][0])
+    assert script.reached[done.folder.name] == EPOCHS
+    assert script.compared == [done.folder.name]
+    assert done.record.winner == done.tried[0][0].name
+    ended = [steps[-1].score for _, steps in done.tried if steps[-1].over]
+    assert done.tried[0][1][-1].score == max(ended)
+
+
+def test_at_most_so_many_are_tried(begin) -> None:
+    request, _ = begin(count=6)
+    done = search(request, Ear())
+    assert len(done.tried) == len({step.candidate for step in done.record.steps}) == 6
+
+
+@pytest.mark.parametrize("kill", [1, 2, 9, 20])
+def test_a_stop_changes_nothing(begin, kill: int) -> None:
+    """Whatever the piece, though it was trained and nothing of it was written down."""
+    whole = search(begin(count=8)[0], Ear())
+    request, script = begin("stopped", count=8, kill=kill)
+    with pytest.raises(KeyboardInterrupt):
+        search(request, Ear())
+    done = search(request, ear := Ear())
+    assert history(done) == history(whole)
+    assert done.record.winner == whole.record.winner
+    assert len({*script.trained}) == len(script.trained)
+    assert (kill == 1) != any("goes on" in said for said in ear.messages)
+
+
+def test_more_time_goes_on_with_the_same_search(begin) -> None:
+    short = search(begin(budget=60.0)[0], Ear())
+    request, script = begin(budget=150.0)
+    script.reached = {}  # of those that were closed no checkpoint is left
+    longer = search(request, Ear())
+    policy = [step for step in short.record.steps if not step.closing]
+    assert [step.candidate for step in longer.record.steps[: len(policy)]] == [step.candidate for step in policy]
+    assert len(longer.record.steps) > len(short.record.steps)
+    assert longer.record.spent <= 150.0
+
+
+def test_the_same_command_again_trains_nothing(begin) -> None:
+    request, script = begin(budget=100.0)
+    first = search(request, Ear())
+    trained = [*script.trained]
+    again = search(request, Ear())
+    assert script.trained == trained
+    assert again.record.winner == first.record.winner
+
+
+def test_what_fails_is_not_chosen(begin) -> None:
+    request, _ = begin(count=12, failing=0.5)
+    done = search(request, ear := Ear())
+    failed = {step.candidate for step in done.record.steps if step.failed}
+    assert failed
+    assert done.record.winner not in failed
+    assert any("failed: NaN" in said for said in ear.messages)
+
+
+def test_where_all_fail_it_says_so(begin) -> None:
+    request, _ = begin(count=3, failing=1.1)
+    with pytest.raises(RunError, match="every run failed; the first one: NaN"):
+        search(request, Ear())
+
+
+def test_it_ends_where_nothing_is_to_be_gained(begin) -> None:
+    request, script = begin(budget=1e6, error=10.0)
+    done = search(request, Ear())
+    assert "standard error" in done.record.ended
+    assert script.now < 100
+
+
+def test_what_is_given_up_is_closed_and_the_others_at_the_end(begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autodistill.search.improving.PAUSED", 2)
+    request, script = begin(budget=300.0)
+    done = search(request, Ear())
+    paused = {folder_name(request, contender) for contender, steps in done.tried if not steps[-1].over}
+    assert paused == {*script.closed}
+    assert len(script.closed) > 2, "some were given up on the way"
+
+
+def test_a_search_of_other_things_is_another_one(begin, task: Task) -> None:
+    request, _ = begin(count=2)
+    assert identity_of(request) == identity_of(request.model_copy(update={"effort": Effort(budget=5.0)}))
+    for changes in ({"teacher": "x"}, {"students": ("y",)}, {"seed": 3}, {"meta_data": ("study",)}):
+        assert identity_of(request.model_copy(update=changes)) != identity_of(request)
+
+
+def test_a_record_that_is_none_is_refused(begin) -> None:
+    request, _ = begin(count=2)
+    (path,) = request.out.glob("search-*.json")
+    path.write_text("{}", "utf-8")
+    with pytest.raises(InputError, match="not the record of this search"):
+        search(request, Ear())
+
+
+def test_several_processes_are_refused(begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    request, _ = begin(count=2)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="one process"):
+        search(request, Ear())
