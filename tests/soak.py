@@ -43,6 +43,7 @@ JOBS = {
     "a run": ("run", *USUAL, "--out", "out", "--student-alone"),
     "a run that augments": ("run", *USUAL, "--out", "out", "--augment", "random", "--workers", "1"),
     "a search": ("run", *USUAL, "--out", "out", "--pipeline", "vanilla_kd", *(f"--set={each}" for each in TEAM)),
+    "trials": ("run", *USUAL, "--out", "out", "--trials", "4"),
     "a race": ("run", *USUAL, "--out", "out", "--top", "3"),
     "a recommendation": ("recommend", *USUAL, "--out", "out"),
 }
@@ -57,6 +58,10 @@ TIMED = {"costs", "picks", "pareto", "students", "seconds", "made_at", SEAL}
 """Keys of a recommendation that follow from measured times, which differ; the last is the checksum over all."""
 PICKED = ("rank", "key", "student", "ratio")
 """Of a pick, what does not."""
+STEP = ("candidate", "epochs", "score", "choice", "gain", "over", "closing")
+"""Of a piece of training, what does not."""
+GIVEN = {"trials": "cache/costs"}
+"""Job → what it finds there from the undisturbed one: measured times by which it decides."""
 
 
 @dataclass
@@ -84,6 +89,8 @@ def main() -> None:
             for name, outcome in outcomes.items():
                 with disk(Path(folder) / "disturbed", given.disk) as (place, may_fill):
                     shutil.copy(Path(folder) / "data.csv", place)
+                    if name in GIVEN:
+                        shutil.copytree(place_of(Path(folder), name) / GIVEN[name], place / GIVEN[name])
                     stopped(place, name, *whole[name], dice, outcome, given.memory * may_fill)
     print(f"\nseed {given.seed}")
     for name, outcome in outcomes.items():
@@ -109,7 +116,7 @@ def write_data(path: Path) -> None:
 
 def undisturbed(folder: Path, name: str) -> tuple[dict[str, Any], float]:
     """What a job leaves, and the seconds that it takes."""
-    place = folder / name.replace(" ", "_")
+    place = place_of(folder, name)
     place.mkdir()
     shutil.copy(folder / "data.csv", place)
     began = time.monotonic()
@@ -118,6 +125,11 @@ def undisturbed(folder: Path, name: str) -> tuple[dict[str, Any], float]:
     if process.returncode:
         sys.exit(f"{name} fails by itself:\n{said}")
     return left_by(place), time.monotonic() - began
+
+
+def place_of(folder: Path, name: str) -> Path:
+    """Where a job is carried out undisturbed."""
+    return folder / name.replace(" ", "_")
 
 
 def begun(place: Path, arguments: tuple[str, ...], memory: int | None = None) -> subprocess.Popen[str]:
@@ -256,6 +268,10 @@ def left_by(place: Path) -> dict[str, Any]:
             record = json.loads(file.read_text("utf-8"))
             found[name] = {key: value for key, value in record.items() if key not in TIMED}
             found[name]["picks"] = [[pick[key] for key in PICKED] for pick in record["picks"]]
+        elif file.name.startswith("search-"):
+            record = json.loads(file.read_text("utf-8"))
+            steps = [[step[key] for key in STEP] for step in record["steps"]]
+            found[name] = [*steps, record["winner"], record["ended"], sorted(record["candidates"])]
     return found
 
 
