@@ -1,8 +1,8 @@
-"""`AutoDistiller`: recommend, run, evaluate, importance, report. The command line offers the same in the same words."""
+"""`AutoDistiller`: recommend, search, run, evaluate, importance, report; the command line has the same words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,8 @@ from autodistill.ranking.knowledge import load_knowledge
 from autodistill.recommend.race import Outcome, run_recommended
 from autodistill.recommend.recommend import recommend
 from autodistill.recommend.record import Recommendation
-from autodistill.recommend.request import Limits, Request, check_places, check_predictor
+from autodistill.recommend.request import Effort, Limits, Request, check_places, check_predictor
+from engine.base.errors import InputError
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter, SilentReporter
 from engine.data.load import identified, load_task
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from autodistill.evaluation.importance import Importance
     from autodistill.evaluation.leave_one_out import HeldOut
     from autodistill.evaluation.report import Evaluation
+    from autodistill.recommend.trials import Searched
     from autodistill.report.page import Page
 
 USUAL = Request()
@@ -95,21 +97,82 @@ class AutoDistiller:
         Raises:
             InputError: The data or a model cannot be used, or nothing is within the limits.
         """
-        request = self._request(
+        request = self._question(
+            dataset,
+            student,
+            columns,
             teacher=teacher,
-            students=(student,) if isinstance(student, str) else tuple(student),
             members=tuple(members),
-            columns=columns,
             top=top,
             limits=limits,
             pipeline=Pipeline(training=training),
             fine_tuning=fine_tuning,
             description=description,
         )
+        return recommend(request, self.reporter)
+
+    def search(
+        self,
+        dataset: Any,
+        *,
+        teacher: str,
+        student: str | Sequence[str],
+        out: str | Path,
+        budget: float | None = None,
+        trials: int | None = None,
+        members: Sequence[str] = (),
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        training: Training = Training(),  # noqa: B008 - frozen
+        fine_tuning: FineTuning = FineTuning(),  # noqa: B008 - frozen
+        description: str = "",
+        seed: int = 0,
+        **columns: Any,
+    ) -> Searched:
+        """Tries pipelines in short pieces, and trains the best one to its end; the same call goes on where it stopped.
+
+        Args:
+            out: Folder in which each run has one.
+            budget: Seconds, of everything together.
+            trials: At most so many pipelines are begun. One of the two is needed.
+            columns: Keyword arguments of `load_task`; the others are as in `recommend`.
+
+        Returns:
+            The record of the search, what was tried, the best first, and the run that was chosen.
+
+        Raises:
+            InputError: The data or a model cannot be used, nothing is within the limits, or no end is given.
+            RunError: Every run failed.
+        """
+        from autodistill.recommend.trials import search
+
+        if budget is None and trials is None:
+            raise InputError.of("budget", "a search needs an end: budget in seconds, or a number of trials")
+        request = self._question(
+            dataset,
+            student,
+            columns,
+            teacher=teacher,
+            members=tuple(members),
+            limits=limits,
+            pipeline=Pipeline(training=training),
+            fine_tuning=fine_tuning,
+            description=description,
+            seed=seed,
+            out=Path(out),
+            effort=checked(Effort, {"budget": budget, "trials": trials}),
+        )
+        return search(request, self.reporter)
+
+    def _question(
+        self, dataset: Any, student: str | Sequence[str], columns: Mapping[str, Any], **given: Any
+    ) -> Request:
+        """A request with its data, after it was checked that all can be written down."""
+        students = (student,) if isinstance(student, str) else tuple(student)
+        request = self._request(students=students, columns=columns, **given)
         check_places(request)
         task = identified(dataset) if isinstance(dataset, Task) else load_task(dataset, **columns)
         data = str(dataset) if isinstance(dataset, str | Path) else task.name
-        return recommend(request.model_copy(update={"task": task, "data": data}), self.reporter)
+        return request.model_copy(update={"task": task, "data": data})
 
     def run(
         self,
