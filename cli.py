@@ -73,7 +73,7 @@ command(
     With --pick or --top the pipelines are those of a recommendation, which is made where there is none.
     """,
     *("data", "teacher", "students", "pipeline", "augment", "set", "paper", "out", "seed", "student_alone"),
-    *("budget", "trials", "pick", "top", "members", *LIMITS, *KNOWLEDGE, "description"),
+    *("budget", "trials", "pareto", "pick", "top", "members", *LIMITS, *KNOWLEDGE, "description"),
     *(*READING, *FINE_TUNING, *RUNNING, "store"),
     top="Run the first picks side by side, stopping the worse.",
     loads_models=True,
@@ -87,6 +87,7 @@ command(
     *("top", *LIMITS, "pareto", *KNOWLEDGE),
     *(*READING, "description", *FINE_TUNING, *WHERE, "store"),
     max_time=replace(OPTIONS["max_time"], names=("--max-time", "--budget")),  # the second is the name of before
+    pareto="Show quality against time.",
     loads_models=True,
     resume=RESUME,
 )

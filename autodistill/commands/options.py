@@ -148,7 +148,6 @@ OPTIONS |= {
     "policy": Option(
         str, "Operators in their order, such as random+mixup.", MODELS, names=("--augment", "--policy"), default=...
     ),
-    "pareto": Option(bool, "Show quality against time.", ADVICE, default=False),
     "components": Option(
         list[str] | None,
         "Ask about this one, such as intermediate.alpha. Repeatable. Default: all.",

@@ -75,6 +75,8 @@ def _check_ways(typed: Typed) -> None:
     if len(typed["students"] or []) > 1 and chosen in ([], ["--pipeline"]):
         what = "one student is trained here, and several are named"
         raise InputError.of("--student", what, ", ".join(typed["students"]), (), "--budget searches among several.")
+    if typed["pareto"] and not {"--budget", "--trials"} & {*chosen}:
+        raise InputError.of("--pareto", "only for a search, and none is asked for", "", (), "Add --budget or --trials.")
     idle = [dashed(name) for name in ADVISING if _said(name, typed[name])]
     if idle and chosen in ([], ["--pipeline"]):
         what, hint = "only for a search or for picks, and neither is asked for", "Add --budget, --trials or --top."
@@ -100,7 +102,12 @@ def search(typed: Typed, reporter: Reporter) -> show.Shown:
     request = request.model_copy(update={"task": replace(request.task, notes=())})  # once, not with every run
     found = searched(request, reporter)
     small = bilstm_costs(request.task, machine_for(request.options, SilentReporter()))
-    return show.search(found, small, f"student and result: {found.folder}")
+    more = [f"student and result: {found.folder}"]
+    if len(found.front) > 1:
+        from autodistill.evaluation.figures import draw_front  # loads matplotlib
+
+        more.append(f"figure: {draw_front([each for _, each in found.front], found.folder.parent)}")
+    return show.search(found, small, *more)
 
 
 def recommend(typed: Typed, reporter: Reporter) -> show.Shown:

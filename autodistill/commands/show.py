@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from autodistill.datasets.bilstm import BiLSTMCosts
     from autodistill.recommend.race import Outcome
     from autodistill.recommend.record import Pick, Recommendation
+    from autodistill.recommend.search_record import Contender
     from autodistill.recommend.trials import Searched
     from engine.run.result import RunResult, TeamResult
 
@@ -267,6 +268,17 @@ def _race_lines(best: Outcome) -> list[str]:
     return [*lines, *_warnings(result.warnings), *result.verdict, f"student and result: {best.folder}"]
 
 
+def _front(front: Sequence[tuple[Contender, RunResult]]) -> TextTable:
+    """Students of which none is both faster and better, the fastest first."""
+    first, rows = front[0][1], []
+    for contender, each in sorted(front, key=lambda pair: pair[1].latency_ms or 0.0):
+        score = _score(each, "student", each.split or "", each.metric)
+        figures = milliseconds(each.latency_ms), large(each.parameters), megabytes(each.size_mb)
+        rows.append([each.student, score, *figures, contender.words])
+    head = ["student", first.named(first.metric), "latency", "parameters", "size", "pipeline"]
+    return head, rows, "No student here is both faster and better"
+
+
 def search(found: Searched, bilstm: BiLSTMCosts, *more: str) -> Shown:
     """What was tried, the best first, and the chosen student beside its teacher, itself alone and a Bi-LSTM."""
     record, several = found.record, len({contender.student for contender, _ in found.tried}) > 1
@@ -288,4 +300,6 @@ def search(found: Searched, bilstm: BiLSTMCosts, *more: str) -> Shown:
         f"chosen: {found.tried[0][0].words}",
     ]
     tables = [(head, rows, title), *whole.tables]
+    if len(found.front) > 1:
+        tables.append(_front(found.front))
     return Shown({"search": record.model_dump(), "result": whole.record}, tables, [*lines, *whole.lines, *more])

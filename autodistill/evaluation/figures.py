@@ -43,6 +43,11 @@ def draw_team(result: RunResult, folder: Path) -> Path:
     return _save(search_for_theta(result.team, history, result.metric), folder / "theta.png")
 
 
+def draw_front(results: Sequence[RunResult], folder: Path) -> Path:
+    """Draws `front` into a folder."""
+    return _save(front(results), folder / "front.png")
+
+
 def draw_importance(found: Importance, folder: Path) -> list[Path]:
     """Draws single components and pairs (the paper's figures 2 and 6), each as PNG and SVG; gives their files."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -116,6 +121,27 @@ def search_for_theta(team: TeamResult, history: pd.DataFrame, metric: str) -> Fi
     right.xaxis.set_major_locator(MaxNLocator(integer=True))
     right.set_xlabel("candidate", color=INK, fontsize=9)
     plain(right, f"{metric} of the candidates' students")
+    return figure
+
+
+def front(results: Sequence[RunResult]) -> Figure:
+    """Scores of students, with their 95 % intervals, over their latencies; beside them their teacher."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes, first = figure.subplots(), results[0]
+    points = [(each.student, "student", each.latency_ms, ACCENT) for each in results]
+    for name, role, latency, colour in [*points, ("teacher", "teacher", first.teacher_latency_ms, QUIET)]:
+        result = next((each for each in results if each.student == name), first)
+        score, bounds = result.on_split(role).get(result.metric), result.interval(role, result.metric)
+        if score is None or latency is None:
+            continue
+        if bounds:
+            axes.plot([latency] * 2, bounds, color=colour, linewidth=1.2, alpha=0.6)
+        axes.scatter([latency], [score], s=30, color=colour, linewidths=0, zorder=3)
+        axes.annotate(name, (latency, score), xytext=(6, 4), textcoords="offset points", fontsize=8, color=INK)
+    axes.set_xscale("log")
+    axes.set_xlabel("latency of one example, ms", color=INK, fontsize=9)
+    axes.margins(x=0.2)
+    plain(axes, f"{first.named(first.metric)} on {first.split_in_words}")
     return figure
 
 

@@ -71,6 +71,8 @@ class Effort(Described):
     """Search among pipelines for so long: 30m, 2h."""
     trials: Annotated[int, Field(ge=1)] | None = None
     """Search, and try at most so many pipelines."""
+    pareto: bool = False
+    """Of several students, keep each that no faster one is as good as."""
 
 
 class Request(Described):

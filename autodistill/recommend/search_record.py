@@ -115,7 +115,7 @@ def identity_of(request: Request) -> str:
     """Hash of everything that a search depends on, but for its time and the number of its trials."""
     about = ("teacher", "students", "members", "seed", "meta_data", "predictor", "vectors", "description")
     tables = (request.fine_tuning, request.limits, request.pipeline.training)
-    rounding = request.options.precision, request.options.int8_teacher
+    rounding = request.options.precision, request.options.int8_teacher, request.effort.pareto
     named = [getattr(request, name) for name in about]
     return hash_of(request.task.fingerprint, *named, *(each.model_dump_json() for each in tables), *rounding)
 

@@ -49,6 +49,9 @@ class Searched:
     tried: list[tuple[Contender, list[Trained]]]
     result: RunResult
     folder: Path
+    front: list[tuple[Contender, RunResult]]
+    """What was chosen, the best first: of several students each that no faster one is as good as, where that was
+    asked for; else the one."""
 
 
 def search(request: Request, reporter: Reporter) -> Searched:
@@ -130,16 +133,19 @@ class _Search:
             self.reporter.message(f"The search goes on: {len(self.record.steps)} pieces of training were made before.")
         self.reporter.message(f"{len(self.contenders):,} pipelines; {self._until()}")
         self._try()
-        name = self._finish()
+        chosen = self._finish()
+        name = chosen[0]
         contender, folder = self.contenders[name], self._folder(name)
         self.reporter.message(f"chosen: {contender.words}; it is compared with the student alone and a Bi-LSTM")
         asked = self.request.model_copy(update={"student_alone": True})
         result = distilled(asked, contender.student, contender.pipeline, folder, self.quiet)
         record_run(self.request, result, folder, self.reporter)
-        for other in {step.candidate for step in self.record.steps} - {name}:
+        for other in {step.candidate for step in self.record.steps} - {*chosen}:
             self._close(other)
         self._keep(winner=name)
-        return Searched(self.record, [*self._tried()], result, folder)
+        ended = ((self.contenders[each], RunResult.read(self._folder(each))) for each in chosen)
+        front = [(contender, each) for contender, each in ended if each is not None]
+        return Searched(self.record, [*self._tried()], result, folder, front)
 
     def _until(self) -> str:
         """When it ends, in words."""
@@ -154,7 +160,8 @@ class _Search:
     def _try(self) -> None:
         """Trains pieces until the search is over; those of the record are not made again."""
         dice = np.random.default_rng(self.request.seed)
-        policy = improving(self.beliefs, self.space, dice, trials=self.request.effort.trials)
+        groups = [each.student for each in self.contenders.values()] if self.request.effort.pareto else []
+        policy = improving(self.beliefs, self.space, dice, trials=self.request.effort.trials, groups=groups)
         recalled = {(step.candidate, step.epochs) for step in self.record.steps if not step.closing}
         for number, step in enumerate(steps(policy, self._trial), start=1):
             piece = step.following
@@ -233,7 +240,8 @@ class _Search:
         planned = sum(map(self._planned, self.record.steps))
         pace = sum(step.seconds for step in self.record.steps) / planned if planned else 1.0
         left = self._planned_until(piece.candidate, piece.epochs)
-        left += self._planned_until(choice, self.space.epochs[choice])
+        ends = {choice, *self._chosen()} if self.request.effort.pareto else {choice}
+        left += sum(self._planned_until(name, self.space.epochs[name]) for name in ends)
         return pace * (left + min(self.space.seconds.values()))  # the student alone is among the fastest trainings
 
     def _planned(self, step: Trained) -> float:
@@ -248,20 +256,38 @@ class _Search:
         done = any(step.over for step in self.record.steps if step.candidate == name)
         return 0.0 if done else self.space.seconds[name] * max(epochs - reached, 0) / self.space.epochs[name]
 
-    def _finish(self) -> str:
-        """Trains the chosen candidate to its end, and where another one is then thought to be better, that one."""
+    def _finish(self) -> list[str]:
+        """Trains what is chosen to its end, and where another one is then thought to be better, that one; the best
+        first."""
         while True:
-            tried = sorted({step.candidate for step in self.record.steps if not step.failed})
-            if not tried:
+            chosen = self._chosen()
+            if not chosen:
                 raise RunError(f"every run failed; the first one: {self.record.steps[0].failed}")
-            means, names = self.beliefs.now().mean, self.beliefs.names
-            name = max(tried, key=lambda each: means[names.index(each)])
-            if any(step.over for step in self.record.steps if step.candidate == name):
-                return name
-            self.reporter.message(f"{self.contenders[name].words}: to its end")
-            made = self._trained(name, None).model_copy(update={"choice": name, "closing": True})
+            over = {step.candidate for step in self.record.steps if step.over}
+            if not (left := [name for name in chosen if name not in over]):
+                return chosen
+            self.reporter.message(f"{self._words_of(left[0])}: to its end")
+            made = self._trained(left[0], None).model_copy(update={"choice": chosen[0], "closing": True})
             self._keep(steps=[*self.record.steps, made])
-            self.beliefs.see(names.index(name), 1.0, made.score)
+            self.beliefs.see(self.beliefs.names.index(left[0]), 1.0, made.score)
+
+    def _chosen(self) -> list[str]:
+        """The candidate that is thought to be best; of several students, where that is asked for, the best of each that
+        no faster one is as good as; the best first, none where all failed."""
+        failed = {step.candidate for step in self.record.steps if step.failed}
+        tried = sorted({step.candidate for step in self.record.steps} - failed)
+        means = dict(zip(self.beliefs.names, self.beliefs.now().mean, strict=True))
+        order = sorted(tried, key=lambda name: -means[name])
+        if not self.request.effort.pareto:
+            return order[:1]
+        front: list[str] = []
+        for name in order:
+            faster = (
+                self.record.candidates[name].latency_ms < self.record.candidates[each].latency_ms for each in front
+            )
+            if all(faster):
+                front.append(name)
+        return front
 
     def _tried(self) -> Iterator[tuple[Contender, list[Trained]]]:
         """Candidates that were begun, by what is thought of them, the best first."""
@@ -272,13 +298,14 @@ class _Search:
 
     def _say(self, number: int, step: Step, made: Trained) -> None:
         """One line about a piece of training."""
-        contender, metric = self.contenders[step.piece.candidate], self.record.metric
-        student = f"student {contender.student}, " if len(self.request.students) > 1 else ""
-        best = max(self.record.steps, key=lambda each: each.score)
-        self.reporter.message(
-            f"{number}: {student}{contender.words}; epoch {made.epochs} of {self.space.epochs[contender.name]}: "
-            f"{metric} {made.score:.4f} (best so far {best.score:.4f}{self._time_left()})"
-        )
+        best = max(each.score for each in self.record.steps)
+        epochs = f"epoch {made.epochs} of {self.space.epochs[step.piece.candidate]}"
+        score = f"{self.record.metric} {made.score:.4f} (best so far {best:.4f}{self._time_left()})"
+        self.reporter.message(f"{number}: {self._words_of(step.piece.candidate)}; {epochs}: {score}")
+
+    def _words_of(self, name: str) -> str:
+        contender = self.contenders[name]
+        return f"student {contender.student}, {contender.words}" if len(self.request.students) > 1 else contender.words
 
     def _time_left(self) -> str:
         budget = self.request.effort.budget

@@ -29,6 +29,7 @@ def improving(
     dice: np.random.Generator,
     shares: Sequence[float] = SHARES,
     trials: int | None = None,
+    groups: Sequence[str] = (),
 ) -> Search:
     """Tries the candidate that is expected to be best first; from then on the piece that is worth most per second.
 
@@ -36,13 +37,17 @@ def improving(
         beliefs: Of the candidates of the space, in their order; changed by what is seen.
         shares: Of a training, after which it may pause; the last one is 1.
         trials: At most so many candidates are begun.
+        groups: Of each candidate, where the best of every group is wanted; then the first of each is tried first.
     """
     names = beliefs.names
     epochs, seconds = (np.array([each[name] for name in names]) for each in (space.epochs, space.seconds))
     stops = np.maximum(1, np.rint(np.outer(shares, epochs))).astype(int)
-    trained, first = np.zeros(len(names), dtype=int), dice.permutation(len(names))
-    over = np.zeros(len(names), dtype=bool)
-    piece = Piece(names[first[np.argmax(beliefs.expected[first])]], 0)  # where all are equal, chance decides
+    trained, over = np.zeros(len(names), dtype=int), np.zeros(len(names), dtype=bool)
+    group = np.unique(groups, return_inverse=True)[1] if groups else np.zeros(len(names), dtype=int)
+    first = dice.permutation(len(names))  # where all are equal, chance decides
+    first = first[np.argsort(-beliefs.expected[first], kind="stable")]
+    unseen = [int(first[group[first] == each][0]) for each in dict.fromkeys(group[first])]
+    piece = Piece(names[unseen.pop(0)], 0)
     while True:
         chosen = names.index(piece.candidate)
         until = int(stops[stops[:, chosen] > trained[chosen], chosen].min())
@@ -50,7 +55,7 @@ def improving(
         trained[chosen], over[chosen] = (epochs[chosen], True) if seen.over else (until, until == epochs[chosen])
         beliefs.see(chosen, trained[chosen] / epochs[chosen], seen.score)
         belief = beliefs.now()
-        best = int(np.argmax(np.where(trained > 0, belief.mean, -np.inf)))
+        best = _best(belief.mean, trained > 0)
         waiting = np.flatnonzero((trained > 0) & ~over)
         given_up = waiting[np.argsort(-belief.mean[waiting], kind="stable")][PAUSED:]
         over[given_up] = True
@@ -58,16 +63,33 @@ def improving(
             over[trained == 0] = True
         if over.all():
             return
-        rivals = np.full(len(names), best)
-        rivals[best] = np.argmax(np.where(np.arange(len(names)) == best, -np.inf, belief.mean))
+        unseen = [place for place in unseen if not over[place]]
+        bests = [_best(belief.mean, (group == each) & (trained > 0)) for each in np.unique(group[trained > 0])]
+        rivals = _rivals(belief.mean, group, bests)
         rates = np.full(len(names), -np.inf)
         for stop in stops:
             left = seconds * (stop - trained) / epochs
             gains = improvement(belief.mean - belief.mean[rivals], belief.told(stop / epochs, rivals))
             rates = np.maximum(rates, np.divide(gains, left, out=np.full(len(names), -np.inf), where=left > 0))
-        following = int(np.argmax(np.where(over, -np.inf, rates)))
-        gain = of_knowing(belief, best, np.flatnonzero(~over), dice)
+        following = unseen.pop(0) if unseen else int(np.argmax(np.where(over, -np.inf, rates)))
+        gain = max(of_knowing(belief, each, np.flatnonzero(~over & (group == group[each])), dice) for each in bests)
         piece = Piece(names[following], 0, names[best], gain, tuple(names[each] for each in given_up))
+
+
+def _best(mean: np.ndarray, of: np.ndarray) -> int:
+    """The place of the highest one among some."""
+    return int(np.argmax(np.where(of, mean, -np.inf)))
+
+
+def _rivals(mean: np.ndarray, group: np.ndarray, bests: Sequence[int]) -> np.ndarray:
+    """Whom each candidate has to beat: the best tried one of its group; the highest other one, if it is that itself or
+    its group has nobody else (n,)."""
+    rivals = np.full(len(mean), _best(mean, np.isin(np.arange(len(mean)), bests)))
+    for best in bests:
+        others = (group == group[best]) & (np.arange(len(mean)) != best)
+        rivals[others] = best
+        rivals[best] = _best(mean, others if others.any() else np.arange(len(mean)) != best)
+    return rivals
 
 
 def of_knowing(belief: Belief, best: int, left: np.ndarray, dice: np.random.Generator) -> float:

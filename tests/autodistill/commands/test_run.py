@@ -37,7 +37,7 @@ AS_ASKED = {
 @pytest.mark.parametrize(("pick", "top", "pipeline"), [(1, 2, None), (1, None, "tinybert"), (None, 2, "tinybert")])
 def test_ways_to_choose_that_exclude_each_other(pick: int | None, top: int | None, pipeline: str | None) -> None:
     """So do these and a search."""
-    ways = {"pick": pick, "top": top, "pipeline": pipeline, "budget": None, "trials": None}
+    ways = {"pick": pick, "top": top, "pipeline": pipeline, "budget": None, "trials": None, "pareto": False}
     with pytest.raises(InputError, match="only one of these"):
         run(ways, SilentReporter())
     for more in ({"budget": "30m"}, {"trials": 4}):
@@ -46,12 +46,12 @@ def test_ways_to_choose_that_exclude_each_other(pick: int | None, top: int | Non
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("members", ["layers:2"]), ("max_params", "20M"), ("predictor", "ridge")]
+    ("option", "value"), [("members", ["layers:2"]), ("pareto", True), ("max_params", "20M"), ("predictor", "ridge")]
 )
 def test_what_only_a_search_or_picks_know_is_refused_without_them(option: str, value: object) -> None:
     typed = {name: OPTIONS[name].default for name in ADVISING} | dict.fromkeys(("pick", "top", "pipeline", "students"))
-    typed |= {"budget": None, "trials": None, option: value, "data": "nowhere.csv"}
-    with pytest.raises(InputError, match=f"{dashed(option)}: only for a search or for picks"):
+    typed |= {"budget": None, "trials": None, "pareto": option == "pareto", option: value, "data": "nowhere.csv"}
+    with pytest.raises(InputError, match=f"{dashed(option)}: only for a search"):
         run(typed, SilentReporter())
 
 

@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autodistill import AutoDistiller
+from autodistill.history.store import Store
 from autodistill.recommend import trials
 from autodistill.recommend.race import folder_name
 from autodistill.recommend.recommend import space_of
 from autodistill.recommend.request import Effort, Request
 from autodistill.recommend.search_record import Known, SearchRecord, found, identity_of
 from autodistill.recommend.trials import Searched, _contender, search
-from engine import Pipeline
+from engine import Pipeline, distill
 from engine.base.errors import InputError, RunError
-from engine.base.options import RunOptions
+from engine.base.options import FineTuning, RunOptions
 from engine.data.task import Task
 from engine.pipeline import Training
 from engine.run.result import RunResult
@@ -246,6 +248,30 @@ def test_a_search_of_other_things_is_another_one(begin, task: Task) -> None:
         assert identity_of(request.model_copy(update=changes)) != identity_of(request)
 
 
+def test_of_several_students_each_is_kept_that_no_faster_one_is_as_good_as(begin) -> None:
+    """The faster of two students is looked at as well, however much better the slower one is thought to be."""
+    request, _ = begin(budget=400.0)
+    slow, fast = STUDENT, "lstm"
+    request = request.model_copy(update={"students": (slow, fast), "effort": Effort(budget=400.0, pareto=True)})
+    known = {}
+    for student, pipelines in space_of(request).items():
+        for each in pipelines[::20]:
+            expected, latency = (0.05, 2.0) if student == slow else (0.0, 1.0)
+            known[_contender(student, each).name] = Known(seconds=EPOCHS, expected=expected, latency_ms=latency)
+    empty = SearchRecord(
+        identity=identity_of(request), task="t", metric="accuracy", teacher=TEACHER, prepared=5.0, candidates=known
+    )
+    empty.write(request.out)
+    done = search(request, Ear())
+    tried = [contender.student for contender, _ in done.tried]
+    assert min(tried.count(slow), tried.count(fast)) >= 3
+    assert all(result.status == "ok" for _, result in done.front)
+    scores = [result.student_score for _, result in done.front]
+    assert scores == sorted(scores, reverse=True)
+    assert [contender.student for contender, _ in done.front] in ([slow, fast], [fast])
+    assert done.record.spent <= 400.0
+
+
 def test_a_record_that_is_none_is_refused(begin) -> None:
     request, _ = begin(count=2)
     (path,) = request.out.glob("search-*.json")
@@ -259,3 +285,37 @@ def test_several_processes_are_refused(begin, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match="one process"):
         search(request, Ear())
+
+
+# --- with real models -----------------------------------------------------------------------------------
+
+
+def test_a_search_from_python(tmp_path: Path, task: Task) -> None:
+    options = RunOptions(device="cpu", precision="float32", cache_dir=str(tmp_path / "cache"))
+    distiller = AutoDistiller(predictor="mean_rank", options=options, store=str(tmp_path / "s.db"), reporter=Ear())
+    asked = {"teacher": TEACHER, "student": STUDENT, "training": Training(epochs=3), "trials": 3}
+    asked |= {"fine_tuning": FineTuning(epochs=2, learning_rate=1e-3), "out": tmp_path / "out"}
+    done = distiller.search(task, **asked)
+    assert done.result.status == "ok"
+    assert {"teacher", "student", "student_alone", "bilstm"} <= done.result.scores.keys()
+    assert RunResult.read(done.folder) == done.result
+    assert not [*tmp_path.glob("out/*/.work")], "no checkpoint is left"
+    stored = {result.identity: result.status for result in Store(str(tmp_path / "s.db")).runs()}
+    assert sorted(stored.values()) == sorted("ok" if steps[-1].over else "pruned" for _, steps in done.tried)
+    again = distiller.search(task, **asked)
+    assert (history(again), again.result) == (history(done), done.result)
+    alone = distill(
+        task,
+        teacher=TEACHER,
+        student=STUDENT,
+        pipeline=done.tried[0][0].pipeline,
+        out=tmp_path / "alone",
+        fine_tuning=asked["fine_tuning"],
+        options=options,
+    )
+    assert alone.scores["student"] == done.result.scores["student"], "pieces change nothing"
+
+
+def test_a_search_from_python_needs_an_end(tmp_path: Path, task: Task) -> None:
+    with pytest.raises(InputError, match="a search needs an end"):
+        AutoDistiller().search(task, teacher=TEACHER, student=STUDENT, out=tmp_path)

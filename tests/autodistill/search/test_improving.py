@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from autodistill.search.beliefs import SHARES, Beliefs, Curves, Prior
 from autodistill.search.improving import improvement, improving
@@ -60,3 +61,54 @@ def test_it_goes_on_until_everything_is_known(prior: Prior) -> None:
     assert max(piece.epochs for piece in pieces) == 5  # all end early
     assert {piece.candidate for piece in pieces} == {*names}
     assert done[-1].choice == names[int(truth.scores[:, -1].argmax())]
+
+
+def test_of_groups_the_best_of_each_is_looked_for(prior: Prior) -> None:
+    """By their objectives: at the end of one search each group's best is near its true best."""
+    names, epochs = [*WORDS.index], 20
+    space = Space(WORDS, dict.fromkeys(names, epochs), dict.fromkeys(names, float(epochs)))
+    missing = []
+    for seed in range(10):
+        truth = made_up(200 + seed)
+
+        def trial(piece: Piece, truth: Curves = truth) -> Seen:
+            score = float(np.interp(piece.epochs / epochs, SHARES, truth.scores[names.index(piece.candidate)]))
+            return Seen(score, float(piece.epochs), piece.epochs, piece.epochs == epochs)
+
+        beliefs = Beliefs(prior, WORDS, np.zeros(len(WORDS)))
+        searching = improving(beliefs, space, np.random.default_rng(seed), groups=[*WORDS.objective])
+        done = [*steps(searching, trial, 60.0)]
+        first = [WORDS.objective[step.piece.candidate] for step in done[:6]]
+        assert sorted(first) == [*"abcdef"], "one of each comes first"
+        means, last = pd.Series(beliefs.now().mean, names), pd.Series(truth.scores[:, -1], names)
+        tried = means[[*{step.piece.candidate for step in done}]]
+        for _, own in tried.groupby(WORDS.objective.reindex(tried.index)):
+            whole = last[WORDS.objective == WORDS.objective[own.idxmax()]]
+            missing.append((whole.max() - last[own.idxmax()]) / truth.spread)
+    assert np.mean(missing) < 0.35
+
+
+def test_a_search_of_one_candidate_ends(prior: Prior) -> None:
+    one = WORDS.iloc[:1]
+    space = Space(one, {one.index[0]: 4}, {one.index[0]: 4.0})
+    searching = improving(Beliefs(prior, one, np.zeros(1)), space, np.random.default_rng(0))
+    done = [*steps(searching, lambda piece: Seen(0.5, piece.epochs, piece.epochs, piece.epochs == 4))]
+    assert [step.piece.epochs for step in done] == [1, 2, 4]
+
+
+def test_at_most_so_many_are_begun(prior: Prior) -> None:
+    truth, names = made_up(7), [*WORDS.index]
+    space = Space(WORDS, dict.fromkeys(names, 20), dict.fromkeys(names, 20.0))
+    searching = improving(
+        Beliefs(prior, WORDS, np.zeros(len(WORDS))),
+        space,
+        np.random.default_rng(0),
+        trials=3,
+        groups=[*WORDS.objective],
+    )
+
+    def trial(piece: Piece) -> Seen:
+        score = float(np.interp(piece.epochs / 20, SHARES, truth.scores[names.index(piece.candidate)]))
+        return Seen(score, float(piece.epochs), piece.epochs, piece.epochs == 20)
+
+    assert len({step.piece.candidate for step in steps(searching, trial)}) == 3
