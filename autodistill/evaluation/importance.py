@@ -31,8 +31,10 @@ PARENTS = {
     "weights.hard_label": "augmentation",
     "weights.augmented_prediction": "augmentation",
     "weights.augmented_hard_label": "augmentation",
+    "training.learning_rate": "student",
 }
-"""What is chosen only with certain kinds of another component; a knob (`intermediate.alpha`) depends on its own."""
+"""What is chosen only with certain kinds of another component, or usually follows from it; a knob (`intermediate.alpha`)
+depends on its own."""
 
 
 class _Record(BaseModel):

@@ -391,7 +391,10 @@ def a_search() -> Searched:
         ended="the time is over",
     )
     tried = list(zip(contenders, (steps, steps[:2], [failed]), strict=True))
-    return Searched(record, tried, a_full_result(), Path("runs/films/mi_alpha-1"))
+    slow = a_full_result()
+    fast = slow.model_copy(update={"student": "layers:2", "latency_ms": 1.1})
+    front = [(contenders[0], slow), (contenders[1], fast)]
+    return Searched(record, tried, slow, Path("runs/films/mi_alpha-1"), front)
 
 
 def test_a_search_shows_the_best_first_with_their_curves() -> None:
@@ -405,10 +408,17 @@ def test_a_search_shows_the_best_first_with_their_curves() -> None:
     ]
     assert title == "On validation, which selects"
     assert [row[0] for row in shown.tables[1][1]] == ["teacher", "student", "student alone", "Bi-LSTM"]
+    head, rows, title = shown.tables[-1]
+    assert head[:3] == ["student", f"f1 of {LABEL}", "latency"]
+    assert [row[0] for row in rows] == ["layers:2", "small"], "the fastest first"
+    assert [row[2] for row in rows] == ["1.1 ms", "2.04 ms"]
+    assert title == "No student here is both faster and better"
     assert shown.lines[0].startswith("3 pipelines of 3 tried in 3 pieces of training and 2 min, of which 2 min for")
     assert shown.lines[1] == "the search ended because the time is over"
     assert shown.lines[-1] == "where it lies"
     assert json.loads(json.dumps(shown.record))["search"]["steps"][0]["score"] == 0.71
+    alone = show.search(replace(a_search(), front=a_search().front[:1]), BiLSTMCosts(400_000, 1.6, 0.5))
+    assert len(alone.tables) == len(shown.tables) - 1, "one student is no front"
 
 
 @pytest.mark.parametrize("columns", [80, 100])

@@ -12,6 +12,8 @@ import pytest
 
 from autodistill.evaluation.figures import (
     draw,
+    draw_front,
+    front,
     mean_shares,
     predicted_against_actual,
     search_for_theta,
@@ -24,6 +26,7 @@ from autodistill.ranking.past import target
 from autodistill.ranking.simple import mean_rank
 from engine.run.result import Candidate, Member, TeamResult
 from tests.autodistill.made_up import everywhere_the_same, made_up
+from tests.records import made_record
 
 
 def held_out(datasets: int, repeats: int = 1) -> list[HeldOut]:
@@ -130,3 +133,25 @@ def test_shares_stand_in_bars_and_cells(kind: Literal["single", "pairs"]) -> Non
     assert [bar.get_width() for bar in alone.patches] == [0.6, 0.1]
     assert [list(line.get_xdata()) for line in alone.lines] == [[0.3, 0.9]]
     assert alone.yaxis_inverted()
+
+
+def test_the_front_has_each_student_and_their_teacher(tmp_path: Path) -> None:
+    bounds = {"test": {"accuracy": [0.7, 0.9]}}
+    results = [
+        made_record(
+            student=student,
+            split="test",
+            latency_ms=latency,
+            teacher_latency_ms=12.0,
+            scores={"student": {"test": {"accuracy": score}}, "teacher": {"test": {"accuracy": 0.92}}},
+            intervals={"student": bounds},
+        )
+        for student, latency, score in (("layers:3", 5.0, 0.88), ("lstm", 1.0, 0.8))
+    ]
+    (axes,) = front(results).axes
+    assert {text.get_text() for text in axes.texts} == {"layers:3", "lstm", "teacher"}
+    points = [tuple(each.get_offsets()[0]) for each in axes.collections]
+    assert points == [(5.0, 0.88), (1.0, 0.8), (12.0, 0.92)]
+    assert [tuple(line.get_ydata()) for line in axes.lines] == [(0.7, 0.9)] * 2
+    assert axes.get_title(loc="left") == "accuracy on test"
+    assert matplotlib.image.imread(draw_front(results, tmp_path)).std() > 0

@@ -132,6 +132,22 @@ def test_components_of_the_search_space() -> None:
     assert ((alpha >= 0) == (objective == values["intermediate"].index("mi_alpha"))).all()
 
 
+def test_a_learning_rate_that_follows_from_the_student_is_none() -> None:
+    """One that was chosen is, with the students with which it was."""
+    rows = [
+        {"student": student, "training.learning_rate": rate, "intermediate": kind, "score": 0.5}
+        for student, rate in (("lstm", 0.01), ("layers:2", 5e-5))
+        for kind in ("mse", "l2")
+    ]
+    assert {each.name for each in components_of(runs(rows))[0]} == {"student", "intermediate"}
+    chosen = [{**row, "training.learning_rate": 1e-4} for row in rows if row["student"] == "layers:2"]
+    components, _ = components_of(runs([*rows, *chosen]))
+    (rate,) = [each for each in components if each.name == "training.learning_rate"]
+    assert rate.parent is not None
+    assert [components[rate.parent].values[code] for code in rate.exists] == ["layers:2"]
+    assert list(rate.values) == [5e-5, 1e-4]
+
+
 def test_a_value_that_is_not_said_is_one() -> None:
     cells = ["ce", "mse", None] * 10
     components, codes = components_of(runs([{"prediction": cell, "score": 0.5} for cell in cells]))
