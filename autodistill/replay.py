@@ -10,7 +10,7 @@ that select; it is judged by `result`, which is of the others.
 
 Decided here: a cell is a dataset with a number of rows, a teacher and a student, known by its words; a pipeline by the
 hash of its columns, so it has the same name in every cell. Runs with a second seed are left out. The seconds are those
-of the student's training.
+of the student's training, evaluation not counted.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ class Replay:
         place = place_of(folder)
         runs = read_runs(place / STUDY if place.is_dir() else place).frame
         epochs = curves_beside(place)
-        if epochs is None:
+        if epochs is None or "seconds" not in epochs:
             hint = "`autodistill study export` writes them."
-            raise InputError.of(str(folder), "there are no learning curves", "", (), hint)
+            raise InputError.of(str(folder), "there are no learning curves with their seconds", "", (), hint)
         curves = {str(name): own for name, own in epochs.sort_values("epoch").groupby("identity")}
         runs = runs[runs.seed == runs.groupby([*CELL]).seed.transform("min")]
         if missing := sorted({*runs.identity} - curves.keys()):

@@ -43,7 +43,6 @@ def main() -> None:
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--translators", nargs=2, metavar=("THERE", "BACK"))
-    parser.add_argument("--cache-dir")
     given = parser.parse_args()
     policies: dict[str, object] = {policy: policy for policy in POLICIES if policy in given.only}
     if given.translators:
@@ -53,7 +52,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(given.rounds + 1):
             for policy, operators in policies.items():
-                shutil.rmtree(Path(given.cache_dir or f"{folder}/cache", "signals"), ignore_errors=True)
+                shutil.rmtree(Path(folder, "cache", "signals"), ignore_errors=True)
                 result = distill(
                     given.data,
                     teacher=given.teacher,
@@ -62,9 +61,7 @@ def main() -> None:
                     out=Path(folder, f"{policy}-{number}"),
                     max_train=given.rows,
                     max_validation=50,
-                    options=RunOptions(
-                        cache_dir=given.cache_dir or f"{folder}/cache", workers=given.workers, precision=given.precision
-                    ),
+                    options=RunOptions(cache_dir=f"{folder}/cache", workers=given.workers, precision=given.precision),
                 )
                 seconds = result.train_examples / (result.examples_per_second or 1)  # of an epoch
                 if number:  # the first round fills the caches

@@ -31,7 +31,7 @@ from autodistill.search.policies import POLICIES, Policy, Search, Space, in_orde
 TIMES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Whole trainings."""
 SHRUNK = 1.0
-"""A pipeline that was run on n other datasets is expected to be n / (n + 1) of its mean there."""
+"""A pipeline that was run in n cells of other datasets is expected to be n / (n + 1) of its mean there."""
 
 
 def dataset_of(cell: str) -> str:
@@ -78,7 +78,9 @@ def measured(replay: Replay, cells: list[str], seeds: int) -> Iterator[dict[str,
     priors: dict[str, Prior] = {}
     for cell in cells:
         others = [each for name, each in curves.items() if dataset_of(name) != dataset_of(cell)]
-        prior = priors.setdefault(dataset_of(cell), learned(others))
+        if dataset_of(cell) not in priors:
+            priors[dataset_of(cell)] = learned(others)
+        prior = priors[dataset_of(cell)]
         for name, policy in policies_for(cell, curves, prior).items():
             for seed in range(seeds):
                 about = {"dataset": dataset_of(cell), "cell": cell, "policy": name, "seed": seed}

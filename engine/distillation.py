@@ -13,7 +13,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from engine.base.checks import check_place, check_seed
-from engine.base.errors import DiskError, InputError, RunError
+from engine.base.errors import DiskError, InputError, OutOfMemory, RunError
 from engine.base.files import disk_errors, hash_of, write_text
 from engine.base.machine import machine_for, out_of_memory
 from engine.base.options import FineTuning, RunOptions
@@ -116,7 +116,7 @@ def distill(
         except (MemoryError, RuntimeError) as error:
             if not (what := out_of_memory(error)):
                 raise
-            raise RunError(f"{what}; {LESS_MEMORY}") from error
+            raise OutOfMemory(f"{what}; {LESS_MEMORY}") from error
         except RunError as error:
             if known is None and not isinstance(error, DiskError):  # with which nothing is wrong with the run
                 folder.close(record_of(run, status="failed", reason=str(error)))

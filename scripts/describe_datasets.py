@@ -20,7 +20,7 @@ import pandas as pd
 
 from autodistill.datasets.bilstm import bilstm_score
 from autodistill.datasets.descriptors import Descriptors, describe
-from autodistill.datasets.words import count_words
+from autodistill.datasets.words import SHIPPED_WORDS, count_words
 from engine.base.machine import machine_for
 from engine.base.options import RunOptions
 from engine.data.benchmarks import BENCHMARKS
@@ -28,7 +28,6 @@ from engine.data.load import load_task
 from engine.data.task import texts_of
 from meta_data import DATASETS, WORDS
 
-SHIPPED_WORDS = 5_000
 """Words kept of each dataset, the most frequent ones."""
 
 GLUE_ROWS = {"mrpc": 3_668}

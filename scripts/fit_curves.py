@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
+from collections import defaultdict
+from dataclasses import asdict, replace
 from datetime import date
 from importlib.metadata import version
 
 from autodistill.replay import Replay
-from autodistill.search.learning import learned
+from autodistill.search.learning import learned, of_students
 from meta_data import PRIOR
 
 
@@ -26,7 +27,11 @@ def main() -> None:
     given = parser.parse_args()
     replay = Replay.read(given.tables)
     cells = [cell for cell in replay.cells if len(replay.pipelines(cell)) >= given.least]
-    prior = learned([replay.curves_of(cell) for cell in cells])
+    curves = {cell: replay.curves_of(cell) for cell in cells}
+    prior, students = learned([*curves.values()]), defaultdict(list)
+    for cell, own in curves.items():
+        students[cell.rpartition(", ")[0]].append(own)
+    prior = replace(prior, alike={**prior.alike, "student": of_students(students)})
     libraries = {name: version(name) for name in ("gpytorch", "torch", "numpy")}
     made = {"date": f"{date.today()}", "cells": cells, "runs": sum(len(replay.pipelines(cell)) for cell in cells)}
     PRIOR.write_text(json.dumps({"made": made | libraries, "prior": asdict(prior)}, indent=1) + "\n", "utf-8")

@@ -58,6 +58,8 @@ TIMED = {"costs", "picks", "pareto", "students", "seconds", "made_at", SEAL}
 """Keys of a recommendation that follow from measured times, which differ; the last is the checksum over all."""
 PICKED = ("rank", "key", "student", "ratio")
 """Of a pick, what does not."""
+PASSED = "teacher_examples"
+"""Of a run: what a killed one had not kept of the teacher's answers, another one asks for again."""
 STEP = ("candidate", "epochs", "score", "choice", "gain", "over", "closing")
 """Of a piece of training, what does not."""
 GIVEN = {"trials": "cache/costs"}
@@ -185,10 +187,18 @@ def stopped(
         if process.returncode:
             outcome.wrong.append(f"lost: {said.strip()}")
         elif (now := left_by(place)) != whole:
-            differ = [key for key in whole.keys() | now.keys() if whole.get(key) != now.get(key)]
-            outcome.wrong.append(f"different: {', '.join(sorted(differ))}")
+            outcome.wrong.append(f"different: {'; '.join(differing(whole, now))}")
         return
     outcome.wrong.append("it never ends")
+
+
+def differing(one: Any, other: Any, place: str = "") -> Iterator[str]:
+    """Where two records differ, and what stands there."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted(one.keys() | other.keys()):
+            yield from differing(one.get(key), other.get(key), f"{place} {key}".strip())
+    elif one != other:
+        yield f"{place}: {one!r:.100} and {other!r:.100}"
 
 
 def stop(process: subprocess.Popen[str], place: Path, how: str) -> str:
@@ -264,6 +274,7 @@ def left_by(place: Path) -> dict[str, Any]:
             found[name] = hashlib.sha256(file.read_bytes()).hexdigest()
         elif file.name == "result.json":
             found[name] = lasting(json.loads(file.read_text("utf-8")))
+            found[name].pop(PASSED)
         elif file.name == "recommendation.json":
             record = json.loads(file.read_text("utf-8"))
             found[name] = {key: value for key, value in record.items() if key not in TIMED}

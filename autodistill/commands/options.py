@@ -167,7 +167,7 @@ OPTIONS |= {
     "study": Option(Path, "A study: TOML, YAML or JSON.", metavar="STUDY"),
     "only": Option(list[str] | None, "Identity of a run, as in study.csv: this one alone. Repeatable.", MACHINE),
     "processes": Option(int | None, "Runs at once. Default: one a core.", MACHINE, least=1),
-    "threads": Option(int | None, "Of each run. Default: one.", MACHINE, least=1),
+    "threads": Option(int | None, "Of each run. Default: one; with --processes, a fair part.", MACHINE, least=1),
     "ray": Option(str | None, "Address of a Ray cluster, or local, to run on.", MACHINE),
     "gpus": Option(float | None, "Of each run on Ray; a part of one is shared.", MACHINE),
     "format": Option(Literal["toml", "yaml", "json"], "Of a pipeline.", default="toml"),

@@ -32,6 +32,10 @@ from engine.pipeline.training import Training
 SCRATCH = {"teacher": "scratch:layers=4,hidden=256", "student": "scratch:layers=2,hidden=128"}
 """Models of the demo, where its pretrained teacher is not at hand, or another one is named."""
 DEPTH = "layers:2"  # of the demo's student: a third of its pretrained teacher
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+"""Unit of a time → seconds."""
+TIME = r"(\d*\.?\d+)\s*(ms|s|min|m|h|d)(?![a-z])"
+LONGEST_TIME = 366 * 86400
 LONGEST = 80
 """Bytes of a word in the name of a folder, of which a file system takes 255."""
 QUESTION = (
@@ -218,12 +222,12 @@ def limits_of(written: Mapping[str, str]) -> Limits:
 
 def _duration(place: str, unit: str, example: str, text: str) -> float:
     """Seconds of a time such as `30m` or `1h30m`; a bare number is in `unit`."""
-    import pandas as pd
-
-    time = pd.to_timedelta(f"{text}{unit}" if text.replace(".", "", 1).isdigit() else text, errors="coerce")
-    if pd.isna(time) or time.total_seconds() <= 0:
-        raise InputError.of(place, "a time above 0 is needed", repr(text), (example,))
-    return float(time.total_seconds())
+    written = f"{text}{unit}" if re.fullmatch(r"\d*\.?\d+", text) else text
+    parts = re.findall(TIME, written)
+    seconds = sum(float(number) * UNITS[unit] for number, unit in parts)
+    if "".join(map("".join, parts)) != re.sub(r"\s", "", written) or not 0 < seconds < LONGEST_TIME:
+        raise InputError.of(place, "a time above 0 is needed, of a year at most", repr(text), (example,))
+    return seconds
 
 
 def _number(text: str) -> float:

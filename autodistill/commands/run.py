@@ -72,6 +72,10 @@ def _check_ways(typed: Typed) -> None:
         chosen.append("--budget" if typed["budget"] is not None else "--trials")
     if len(chosen) > 1:
         raise InputError.of(chosen[0], "only one of these chooses what is run", ", ".join(chosen))
+    if typed["augment"] and chosen not in ([], ["--pipeline"]):
+        raise InputError.of(
+            "--augment", "the pipelines that are tried have augmentations of their own", typed["augment"]
+        )
     if len(typed["students"] or []) > 1 and chosen in ([], ["--pipeline"]):
         what = "one student is trained here, and several are named"
         raise InputError.of("--student", what, ", ".join(typed["students"]), (), "--budget searches among several.")

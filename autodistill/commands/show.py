@@ -287,7 +287,8 @@ def search(found: Searched, bilstm: BiLSTMCosts, *more: str) -> Shown:
         last, epochs = steps[-1], contender.pipeline["training"]["epochs"]
         end = f"{last.epochs} of {epochs}" + (", failed" if last.failed else "")
         student = [contender.student] if several else []
-        rows.append([*student, contender.words, figure(last.score, ".4f"), curve([step.score for step in steps]), end])
+        scores = [step.score for step in steps if step.score is not None]
+        rows.append([*student, contender.words, figure(last.score, ".4f"), curve(scores), end])
     head = [*(["student"] if several else []), "pipeline", found.result.named(record.metric), "curve", "epochs"]
     title = f"On {found.result.selected_on or 'validation'}, which selects"
     whole = comparison(found.result, bilstm)

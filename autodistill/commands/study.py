@@ -124,6 +124,7 @@ def _shown(study: Study, planned: Planned, store: Store, unmade: dict[str, str])
         **_times(ledger, [job.identity for job in planned.jobs], over),
         "reasons": dict(Counter(reasons.values()).most_common()),
         "do_not_fit": planned.refused,
+        "left_out": planned.left_out,
     }
     return Shown(record, [_table(planned, over)], [*_sentences(record)])
 

@@ -39,11 +39,11 @@ def rate(per_second: float, unit: str) -> str:
     """How fast something goes, in the time that suits it.
 
     Example:
-        >>> rate(2.46, "steps"), rate(0.045, "runs"), rate(0.002, "runs")
-        ('2.5 steps/s', '2.7 runs/min', '7.2 runs/h')
+        >>> rate(2.46, "steps"), rate(0.045, "runs"), rate(0.002, "runs"), rate(0.0, "runs")
+        ('2.5 steps/s', '2.7 runs/min', '7.2 runs/h', '0.0 runs/s')
     """
     for seconds, time in ((1, "s"), (60, "min")):
-        if per_second * seconds >= 0.5:
+        if per_second * seconds >= 0.5 or not per_second:
             return f"{per_second * seconds:.1f} {unit}/{time}"
     return f"{per_second * 3600:.1f} {unit}/h"
 
@@ -82,8 +82,10 @@ def curve(values: Sequence[float]) -> str:
     """Scores one after the other, as bars between the lowest and the highest.
 
     Example:
-        >>> curve([0.5, 0.7, 0.9]), curve([0.8])
-        ('▁▅█', '█')
+        >>> curve([0.5, 0.7, 0.9]), curve([0.8]), curve([])
+        ('▁▅█', '█', '–')
     """
+    if not values:
+        return MISSING
     low, high = min(values), max(values)
     return "".join(BARS[round((each - low) / (high - low) * 7) if high > low else 7] for each in values)

@@ -15,8 +15,8 @@ from itertools import chain
 import numpy as np
 
 WORD = re.compile(r"\w+(?:['’-]\w+)*")
-MOST_WORDS = 20_000
-"""Words kept of a dataset, the most frequent ones."""
+MOST_WORDS, SHIPPED_WORDS = 20_000, 5_000
+"""Words kept of a dataset, the most frequent ones: in a store, and in tables that are passed on."""
 
 
 @dataclass(frozen=True)

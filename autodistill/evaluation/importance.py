@@ -33,8 +33,8 @@ PARENTS = {
     "weights.augmented_hard_label": "augmentation",
     "training.learning_rate": "student",
 }
-"""What is chosen only with certain kinds of another component, or usually follows from it; a knob (`intermediate.alpha`)
-depends on its own."""
+"""What is chosen only with certain kinds of another component, or usually follows from it; a knob
+(`intermediate.alpha`) depends on its own."""
 
 
 class _Record(BaseModel):

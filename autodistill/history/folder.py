@@ -5,6 +5,9 @@ Decided here: the names of these files. Any other table of runs stands alone, wh
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -20,13 +23,15 @@ from engine.base.text import expanded
 from meta_data import FOLDER, PUBLISHED
 
 STUDY, CURVES, DATASETS, WORDS = "study.csv", "curves.parquet", "study_datasets.csv", "study_words.npz"
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, BadZipFile, zlib.error)
+"""What a damaged file raises; pydantic's errors are among them."""
 SHIPPED = {"published": PUBLISHED, "study": FOLDER / STUDY}
 """Name → table of runs that comes with the project."""
 
 
 def place_of(source: str | Path) -> Path:
-    """Where the runs of a source lie: `published`, `study`, a table or a folder."""
-    return SHIPPED.get(str(source)) or expanded(source)
+    """Where the runs of a source lie: `published`, `study`, a table or a folder, which a `Path` always is."""
+    return SHIPPED.get(source) or expanded(source) if isinstance(source, str) else expanded(source)
 
 
 def curves_beside(source: str | Path) -> pd.DataFrame | None:
@@ -64,15 +69,22 @@ def datasets_beside(source: str | Path) -> list[Dataset]:
     path, words = _beside(source, DATASETS), _beside(source, WORDS)
     if path is None or words is None:
         return []
-    try:
-        table = pd.read_csv(path, dtype={"fingerprint": str, "source": str}, keep_default_na=False)
+    with _read(path, "these are no datasets of a study"):
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
         rows = [{name: cell for name, cell in row.items() if cell != ""} for row in table.to_dict("records")]
         known = [Descriptors.model_validate(row) for row in rows]
-        with words.open("rb") as file, np.load(file, allow_pickle=False) as parts:
-            return [Dataset(each, WordCounts.of(parts, f"{each.source}.")) for each in known]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:  # pydantic's errors are among them
-        what = "these are no datasets of a study"
-        raise InputError.of(str(path), what, str(error).partition("\n")[0]) from error
+    what = "these are no words of a study's datasets"
+    with _read(words, what), words.open("rb") as file, np.load(file, allow_pickle=False) as parts:
+        return [Dataset(each, WordCounts.of(parts, f"{each.source}.")) for each in known]
+
+
+@contextmanager
+def _read(path: Path, what: str) -> Iterator[None]:
+    """Says of a file that cannot be read what it is not."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise InputError.of(str(path), what, " ".join(str(error).split()[:30])) from error
 
 
 def _beside(source: str | Path, name: str) -> Path | None:

@@ -38,9 +38,11 @@ def read_runs(source: str | Path) -> Runs:
 
 
 def joined(parts: Sequence[Runs]) -> Runs:
-    """Several sets of runs as one."""
+    """Several sets of runs as one; of a run that is in two of them, the first one."""
     filled = [part.frame for part in parts if len(part)] or [runs_frame([], [])]
     frame = pd.concat(filled, ignore_index=True)
+    again = frame.identity.notna() & frame.identity.ne("") & frame.identity.duplicated()
+    frame = frame[~again].reset_index(drop=True)
     return Runs(frame, tuple(note for part in parts for note in part.notes))
 
 

@@ -40,6 +40,8 @@ FIRST = (
     "steps of {student} cost here."
 )
 RECORD = "costs.json"
+IN_95 = 3.92
+"""Standard errors that a 95 % interval is wide."""
 SEARCH_STEP = 1.8
 """A step of a search for θ in first order, in steps of a training (benchmarks/RESULTS.md)."""
 
@@ -55,6 +57,8 @@ class Costs(RunCosts):
     """What it costs to distil a student on a dataset, and how good its teachers are; steps by `cost_parts`' keys."""
 
     teacher_score: float
+    teacher_error: float | None = None
+    """Standard error of its score on the rows that select."""
     teacher_warnings: list[str]
     teacher_layers: int
     teacher_hidden_size: int
@@ -64,27 +68,38 @@ class Costs(RunCosts):
 
     def seconds(self, pipeline: Pipeline) -> float:
         """Predicted time of a run of the space: what is ready before it (the teachers' signals, the language model of
-        contextual augmentation), the steps, and an evaluation an epoch.
+        contextual augmentation, every assistant's training), and the training."""
+        shared = self.signal_seconds + self.language_model_seconds * pipeline.augmentation.trains_first
+        if pipeline.team.members:
+            shared += sum(member.signal_seconds for member in self.members)
+        return shared + self.own_seconds(pipeline) + self.training_seconds(pipeline)
 
-        Of a team the members' signals too, every assistant's training, and autoskd's search and candidates, of
-        which there are no more than steps of its second phase.
-        """
+    def own_seconds(self, pipeline: Pipeline) -> float:
+        """Predicted time of what this run alone needs before its training: assistants, or a search for θ."""
+        if pipeline.team.kind == "assistants":
+            return sum(member.training_seconds for member in self.members)
+        if isinstance(pipeline.team, AutoSKD):
+            return SEARCH_STEP * (pipeline.training.epochs or 1) * self.steps_per_epoch * self._step(pipeline)
+        return 0.0
+
+    def training_seconds(self, pipeline: Pipeline) -> float:
+        """Predicted time of its steps, and of an evaluation an epoch; of a team by autoskd of all candidates, of which
+        there are no more than steps of its search's second phase."""
+        epochs, team = pipeline.training.epochs or 1, pipeline.team
+        training = epochs * (self.steps_per_epoch * self._step(pipeline) + self.evaluation_seconds)
+        if isinstance(team, AutoSKD):
+            steps = epochs * self.steps_per_epoch
+            training *= min(team.candidates, steps - steps // 2)
+        return training
+
+    def _step(self, pipeline: Pipeline) -> float:
+        """Seconds of a step."""
         base, *stack = cost_parts(pipeline)
         step = self.step_seconds[base.key]
         if stack:
             plain, augmenting = (self.step_seconds[part.key] for part in stack)
             step += max(augmenting - plain, 0.0)
-        epochs, team = pipeline.training.epochs or 1, pipeline.team
-        training = epochs * (self.steps_per_epoch * step + self.evaluation_seconds)
-        before = self.signal_seconds + self.language_model_seconds * pipeline.augmentation.trains_first
-        if team.members:
-            before += sum(member.signal_seconds for member in self.members)
-        if team.kind == "assistants":
-            before += sum(member.training_seconds for member in self.members)
-        if isinstance(team, AutoSKD):
-            steps = epochs * self.steps_per_epoch
-            training = training * min(team.candidates, steps - steps // 2) + SEARCH_STEP * steps * step
-        return before + training
+        return step
 
 
 def cost_parts(pipeline: Pipeline) -> list[Pipeline]:
@@ -135,6 +150,7 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     facts = score_facts(task, {"teacher": ready.measures, "linear": linear_measures(task)})
     costs = Costs(
         teacher_score=facts["teacher_score"],
+        teacher_error=_error(facts["intervals"]["teacher"].get(next(iter(task.validation)), {}).get(task.metric)),
         teacher_warnings=_teacher_warnings(task, facts),
         teacher_layers=plan.teacher.start.layers,
         teacher_hidden_size=plan.teacher.start.width,
@@ -146,6 +162,11 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     with keeping(folder) as aside:
         (aside / RECORD).write_text(costs.model_dump_json(indent=2), "utf-8")
     return costs
+
+
+def _error(interval: Sequence[float] | None) -> float | None:
+    """The standard error that a 95 % interval means."""
+    return None if interval is None else (interval[1] - interval[0]) / IN_95
 
 
 def _teacher_warnings(task: Task, facts: Mapping[str, Any]) -> list[str]:

@@ -222,8 +222,18 @@ class Entrant(Protocol):
 
 def folder_name(request: Request, entrant: Entrant) -> str:
     """The same for the same student and pipeline, whatever else was asked for."""
-    identity = (entrant.key, request.teacher, entrant.student, request.seed, request.fine_tuning)
-    return f"{entrant.pipeline['intermediate']['kind']}-{hash_of(*identity, request.task.fingerprint)[:8]}"
+    options = request.options
+    rounding = (options.precision, options.int8_teacher)
+    identity = [
+        entrant.key,
+        request.teacher,
+        entrant.student,
+        request.seed,
+        request.fine_tuning,
+        request.task.fingerprint,
+    ]
+    identity += rounding if rounding != ("auto", False) else []
+    return f"{entrant.pipeline['intermediate']['kind']}-{hash_of(*identity)[:8]}"
 
 
 def _better_half(running: dict[int, Pick], outcomes: dict[int, Outcome]) -> dict[int, Pick]:

@@ -67,7 +67,7 @@ class Limits(Described):
 class Effort(Described):
     """What a search may take; without either there is none."""
 
-    budget: float | None = None
+    budget: Annotated[float, Field(gt=0)] | None = None
     """Search among pipelines for so long: 30m, 2h."""
     trials: Annotated[int, Field(ge=1)] | None = None
     """Search, and try at most so many pipelines."""

@@ -12,26 +12,40 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from autodistill.history.table import flat
 from autodistill.ranking.past import as_words
 from autodistill.recommend.race import close, distilled, folder_name, record_run
 from autodistill.recommend.recommend import rank, space_of
 from autodistill.recommend.request import Request, check_places
-from autodistill.recommend.search_record import Contender, Known, SearchRecord, Trained, found, identity_of
-from autodistill.search.beliefs import Beliefs, Prior, shipped_prior
+from autodistill.recommend.search_record import (
+    ANEW,
+    Contender,
+    Known,
+    SearchRecord,
+    Trained,
+    found,
+    identity_of,
+    path_of,
+)
+from autodistill.search.beliefs import Beliefs, shipped_prior
 from autodistill.search.improving import improving
-from autodistill.search.policies import Piece, Seen, Space, Step, steps
-from engine.base.errors import DiskError, InputError, RunError
+from autodistill.search.policies import FAILED, Piece, Seen, Space, Step, steps
+from engine.base.errors import InputError, OutOfMemory, RunError
 from engine.base.progress import Reporter, SilentReporter
+from engine.pipeline.pipeline import Pipeline
 from engine.run.result import RunResult
 
-IN_95 = 3.92
-"""Standard errors that a 95 % interval is wide."""
+MOST_OF_THE_TIME = 1 / 3
+"""Of what is left when the search begins, that one whole training may take."""
+FEW_PIECES = 4
+"""With fewer, what was predicted is taken for the time that trainings need."""
 WORTH = 0.25
 """Of the standard error of a score: what is expected beyond the chosen candidate, and is still worth a search."""
 
@@ -43,6 +57,8 @@ class Searched:
     Args:
         tried: Candidates that were begun, the best first, with their pieces.
         result: Of the chosen one, whose training has ended.
+        front: What was chosen, the best first: of several students each that no faster one is as good as, where that
+            was asked for; else the one.
     """
 
     record: SearchRecord
@@ -50,8 +66,6 @@ class Searched:
     result: RunResult
     folder: Path
     front: list[tuple[Contender, RunResult]]
-    """What was chosen, the best first: of several students each that no faster one is as good as, where that was
-    asked for; else the one."""
 
 
 def search(request: Request, reporter: Reporter) -> Searched:
@@ -61,35 +75,50 @@ def search(request: Request, reporter: Reporter) -> Searched:
         request: With its task, teacher, students and the folder `out`, in which each run has one.
 
     Raises:
-        InputError: A model cannot be used, nothing is within the limits, or the folder cannot be written to.
-        RunError: Every run failed.
+        InputError: A model cannot be used, nothing is within the limits or the time, or nothing can be written.
+        RunError: Every run failed, or another process carries this search out.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # whose clocks would decide differently
         raise InputError.of("--budget", "a search runs in one process", f"{os.environ['WORLD_SIZE']} processes")
     check_places(request)
     assert request.out is not None
-    record = found(request.out, identity_of(request)) or _begun(request, reporter)
-    return _Search(request, record, reporter).carried_out()
+    path = path_of(request.out, identity_of(request))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(f"{path}.lock", timeout=0):
+            record = found(request.out, identity_of(request)) or _begun(request, reporter)
+            return _Search(request, record, reporter).carried_out()
+    except Timeout as error:
+        raise RunError(f"another process is working on this search: {path}") from error
 
 
 def _begun(request: Request, reporter: Reporter) -> SearchRecord:
     """The record of a search that begins: what is known of each candidate."""
     started, prior = time.monotonic(), shipped_prior()
     candidates, _, costs, _, fitted = rank(request, reporter)
-    worth = fitted.trust(len(request.students)).agreement or 0.0
-    expected = max(worth, 0.0) * candidates.standing.to_numpy(dtype=float) * prior.spread
-    contenders = map(_contender, candidates.student, candidates.pipeline)
-    latency = candidates.student.map({name: each.latency_ms for name, each in costs.items()})
-    known = zip(candidates.predicted_seconds, expected, latency, strict=True)
+    first = next(iter(costs.values()))
+    for warning in first.teacher_warnings:
+        reporter.message(f"warning: {warning}")
+    worth = max(fitted.trust(len(request.students)).agreement or 0.0, 0.0)
+    standings = candidates.standing.to_numpy(dtype=float)
+    expected = worth * prior.spread * (standings - standings.mean()) / (standings.std() or 1.0)
+    known = {}
+    for mean, student, pipeline in zip(expected, candidates.student, candidates.pipeline, strict=True):
+        cost = costs[student]
+        known[_contender(student, pipeline).name] = Known(
+            seconds=cost.training_seconds(pipeline),
+            before=cost.own_seconds(pipeline),
+            expected=mean,
+            latency_ms=cost.latency_ms,
+        )
     record = SearchRecord(
         identity=identity_of(request),
         task=request.task.name,
         metric=request.task.metric,
         teacher=request.teacher,
-        candidates={
-            each.name: Known(seconds=seconds, expected=mean, latency_ms=ms)
-            for each, (seconds, mean, ms) in zip(contenders, known, strict=True)
-        },
+        error=first.teacher_error,
+        prior=prior,
+        candidates=known,
         prepared=time.monotonic() - started,
     )
     assert request.out is not None
@@ -97,8 +126,8 @@ def _begun(request: Request, reporter: Reporter) -> SearchRecord:
     return record
 
 
-def _contender(student: str, pipeline: object) -> Contender:
-    return Contender(student, pipeline.model_dump(mode="json"), pipeline.key)  # type: ignore[attr-defined]
+def _contender(student: str, pipeline: Pipeline) -> Contender:
+    return Contender(student, pipeline.model_dump(mode="json"), pipeline.key)
 
 
 @dataclass
@@ -108,54 +137,90 @@ class _Search:
     request: Request
     record: SearchRecord
     reporter: Reporter
-    prior: Prior = field(default_factory=shipped_prior)
+    quiet: Reporter = field(default_factory=SilentReporter)
     _made: Trained | None = field(default=None, init=False)
+    _since: float = field(default=0.0, init=False)
+    """When the last piece ended: the next one has begun with what was thought since."""
 
     def __post_init__(self) -> None:
+        assert self.request.out is not None
+        self.out, self._since = self.request.out, time.monotonic()
         space = [_contender(student, each) for student, parts in space_of(self.request).items() for each in parts]
-        self.contenders = {each.name: each for each in space if each.name in self.record.candidates}
-        self.quiet = SilentReporter()
-        self.beliefs = Beliefs(self.prior, self._words(), self._known("expected"))
-        epochs = {name: int(each.pipeline["training"]["epochs"]) for name, each in self.contenders.items()}
-        seconds = dict(zip(self.contenders, self._known("seconds"), strict=True))
-        self.space = Space(self._words(), epochs, seconds)
+        known = {each.name: each for each in space if each.name in self.record.candidates}
+        if len(known) < len(self.record.candidates):
+            what = "a search of another version, which knew other pipelines"
+            raise InputError.of(str(path_of(self.out, self.record.identity)), what, "", (), ANEW)
+        self.contenders = {name: known[name] for name in self._within_the_time()}
+        words = as_words(
+            pd.DataFrame([{"student": each.student, **flat(each.pipeline)} for each in self.contenders.values()])
+        )
+        words.index = pd.Index([*self.contenders])
+        facts = {name: self.record.candidates[name] for name in self.contenders}
+        self.beliefs = Beliefs(self.record.prior, words, np.array([each.expected for each in facts.values()]))
+        self.space = Space(
+            words,
+            {name: int(each.pipeline["training"]["epochs"]) for name, each in self.contenders.items()},
+            {name: each.seconds for name, each in facts.items()},
+            {name: each.before for name, each in facts.items()},
+        )
 
-    def _words(self) -> pd.DataFrame:
-        rows = [{"student": each.student, **flat(each.pipeline)} for each in self.contenders.values()]
-        return as_words(pd.DataFrame(rows, index=[*self.contenders]))
+    def _within_the_time(self) -> list[str]:
+        """Candidates whose whole training takes a part of the time at most, so that others can be tried, too; where
+        there is none, those whose training fits.
 
-    def _known(self, what: str) -> np.ndarray:
-        return np.array([getattr(self.record.candidates[name], what) for name in self.contenders])
+        Raises:
+            InputError: None does.
+        """
+        budget, known = self.request.effort.budget, self.record.candidates
+        if budget is None:
+            return [*known]
+        begun = {step.candidate for step in self.record.steps}
+        needed = {name: each.before + each.seconds for name, each in known.items()}
+        left = budget - self.record.prepared
+        for most in (MOST_OF_THE_TIME * left, left):
+            if names := [name for name in known if needed[name] <= most or name in begun]:
+                return names
+        least = (self.record.prepared + min(needed.values())) / 60
+        hint = "What was made ready is kept, and the same command with more time goes on from there."
+        what = f"too little time for a single training: preparing took {self.record.prepared / 60:.1f} minutes"
+        raise InputError.of("--budget", what, f"{budget / 60:.1f} minutes", (f"at least {least:.1f} minutes",), hint)
 
     def carried_out(self) -> Searched:
         """From where it stands to its end."""
-        if self.record.steps:
-            self.reporter.message(f"The search goes on: {len(self.record.steps)} pieces of training were made before.")
-        self.reporter.message(f"{len(self.contenders):,} pipelines; {self._until()}")
-        self._try()
-        chosen = self._finish()
-        name = chosen[0]
+        if self.record.has_ended(self.request.effort):
+            self.reporter.message(f"This search is finished: its record is {path_of(self.out, self.record.identity)}.")
+            self._recall()
+            chosen = self._chosen()
+        else:
+            self._search()
+            chosen = self._finish()
+        name = self.record.winner or chosen[0]
         contender, folder = self.contenders[name], self._folder(name)
-        self.reporter.message(f"chosen: {contender.words}; it is compared with the student alone and a Bi-LSTM")
         asked = self.request.model_copy(update={"student_alone": True})
+        started = time.monotonic()
         result = distilled(asked, contender.student, contender.pipeline, folder, self.quiet)
         record_run(self.request, result, folder, self.reporter)
-        for other in {step.candidate for step in self.record.steps} - {*chosen}:
-            self._close(other)
-        self._keep(winner=name)
+        if not self.record.winner:
+            compared = self.record.compared + time.monotonic() - started
+            for other in {step.candidate for step in self.record.steps} - {*chosen}:
+                self._close(other)
+            self._keep(winner=name, compared=compared, effort=self.request.effort)
         ended = ((self.contenders[each], RunResult.read(self._folder(each))) for each in chosen)
         front = [(contender, each) for contender, each in ended if each is not None]
         return Searched(self.record, [*self._tried()], result, folder, front)
 
-    def _until(self) -> str:
-        """When it ends, in words."""
+    def _search(self) -> None:
+        """Says what will be done, and tries candidates until the search is over."""
         effort, parts = self.request.effort, []
+        if self.record.steps:
+            self.reporter.message(f"The search goes on: {len(self.record.steps)} pieces of training were made before.")
         if effort.budget is not None:
-            left = effort.budget - self.record.spent
-            parts.append(f"{left / 60:.1f} of {effort.budget / 60:.1f} minutes are left")
+            parts.append(f"{self._minutes_left():.1f} of {effort.budget / 60:.1f} minutes are left")
         if effort.trials is not None:
             parts.append(f"at most {effort.trials:,} are tried")
-        return ", ".join(parts)
+        self.reporter.message(f"{len(self.contenders):,} pipelines; {', '.join(parts)}")
+        self._keep(winner="", ended="", effort=None)
+        self._try()
 
     def _try(self) -> None:
         """Trains pieces until the search is over; those of the record are not made again."""
@@ -165,14 +230,15 @@ class _Search:
         recalled = {(step.candidate, step.epochs) for step in self.record.steps if not step.closing}
         for number, step in enumerate(steps(policy, self._trial), start=1):
             piece = step.following
+            recalled.discard((step.piece.candidate, step.piece.epochs))
             if self._made is not None:
-                gain = None if piece is None else piece.gain
+                gain = None if piece is None or np.isinf(piece.gain) else piece.gain
                 made = self._made.model_copy(update={"choice": step.choice, "gain": gain})
                 self._keep(steps=[*self.record.steps, made])
-                self._say(number, step, made)
+                self._say(number, made)
+                recalled.clear()  # it goes another way than before, as with more time
             for name in piece.given_up if piece else ():
                 self._close(name)
-            recalled.discard((step.piece.candidate, step.piece.epochs))
             if not recalled and (why := self._over(step)):
                 self._keep(ended=why)
                 self.reporter.message(f"The search is over: {why}.")
@@ -180,42 +246,41 @@ class _Search:
 
     def _trial(self, piece: Piece) -> Seen:
         """Trains a piece, or recalls it."""
-        mine = [step for step in self.record.steps if step.candidate == piece.candidate and not step.closing]
-        before = [step for step in mine if step.epochs <= piece.epochs]
         self._made = None
-        if before and before[-1].epochs == piece.epochs:
-            return Seen(before[-1].score, sum(each.seconds for each in before), piece.epochs, before[-1].over)
-        self._made = self._trained(piece.candidate, piece.epochs)
-        seconds = self._made.seconds + sum(each.seconds for each in before)
-        return Seen(self._made.score, seconds, piece.epochs, self._made.over)
+        before = [step for step in self.record.steps if step.candidate == piece.candidate]
+        same = next((step for step in before if step.epochs == piece.epochs or step.failed), None)
+        if same is None:
+            self._made = same = self._trained(piece.candidate, piece.epochs)
+        seconds = sum(step.seconds for step in {*before, same} if step.epochs <= piece.epochs)
+        return Seen(FAILED if same.score is None else same.score, seconds, same.epochs, same.over)
 
     def _trained(self, name: str, until: int | None) -> Trained:
         """Trains a candidate until an epoch, or to its end."""
-        contender, folder, started = self.contenders[name], self._folder(name), time.monotonic()
-        pause = None if until == self.space.epochs[name] else until
+        contender, folder = self.contenders[name], self._folder(name)
+        whole, before, result, failed = self.space.epochs[name], RunResult.read(folder), None, ""
+        pause = None if until == whole else until
         try:
             result = distilled(self.request, contender.student, contender.pipeline, folder, self.quiet, pause)
-            failed = ""
-        except DiskError:
-            raise
+        except OutOfMemory as error:  # as it would be the next time
+            failed = str(error)
         except RunError as error:
             there = RunResult.read(folder)
-            if there is None or there.status != "failed":
+            if there is None or there.status != "failed" or there == before:
                 raise
-            result, failed = there, str(error)
-        if result.status != "pruned":
+            failed = str(error)
+        if failed:
+            self.reporter.message(f"{self._words_of(name)} failed: {failed}")
+        elif result is not None and result.status == "ok":
             record_run(self.request, result, folder, self.reporter)
-        score, over = result.selection_score, result.status != "pruned"
-        if failed or score is None:
-            self.reporter.message(f"{contender.words} failed: {failed}")
-            score = min((step.score for step in self.record.steps), default=0.0)
-        bounds = result.interval("student", result.metric, result.selected_on)
+        now = time.monotonic()
+        seconds, self._since = now - self._since, now
+        epochs = until or whole
+        over = result is None or (result.status == "ok" and len(result.history) <= epochs)
         return Trained(
             candidate=name,
-            epochs=until or self.space.epochs[name],
-            score=score,
-            error=None if bounds is None else (bounds[1] - bounds[0]) / IN_95,
-            seconds=time.monotonic() - started,
+            epochs=epochs,
+            score=None if result is None else score_after(result, epochs),
+            seconds=seconds,
             over=over,
             failed=failed,
             choice="",
@@ -223,107 +288,170 @@ class _Search:
 
     def _over(self, step: Step) -> str:
         """Why the search is over, in words; empty where it goes on."""
-        piece, effort = step.following, self.request.effort
+        piece, effort, error = step.following, self.request.effort, self.record.error
         if piece is None:
             return "every pipeline that may be tried has been trained as far as it is worth"
-        last = {each.candidate: each for each in self.record.steps}
-        error = last[step.choice].error
         if error is not None and piece.gain < WORTH * error:
             much = f"the best of all pipelines is expected to be {piece.gain:.4f} above the chosen one"
             return f"{much}, far less than the standard error of a score on the rows that select ({error:.4f})"
-        if effort.budget is not None and self.record.spent + self._needed(piece, step.choice) > effort.budget:
+        if effort.budget is not None and self.record.spent + self._needed(piece) > effort.budget:
             return "the time that is left is needed to train the chosen student to its end and to compare it"
         return ""
 
-    def _needed(self, piece: Piece, choice: str) -> float:
-        """Seconds of a piece, and of what has to follow it, as fast as the pieces so far."""
-        planned = sum(map(self._planned, self.record.steps))
-        pace = sum(step.seconds for step in self.record.steps) / planned if planned else 1.0
-        left = self._planned_until(piece.candidate, piece.epochs)
-        ends = {choice, *self._chosen()} if self.request.effort.pareto else {choice}
-        left += sum(self._planned_until(name, self.space.epochs[name]) for name in ends)
-        return pace * (left + min(self.space.seconds.values()))  # the student alone is among the fastest trainings
+    def _needed(self, piece: Piece) -> float:
+        """Seconds of a piece, and of what has to follow it: whether its candidate will then be the choice, or what is
+        the choice now."""
+        pace, beside = self._pace()
+        name, whole = piece.candidate, self.space.epochs[piece.candidate]
+        own = self._planned(name, piece.epochs)
+        chosen = [each for each in self._chosen() if each != name]
+        ends = [self._planned(each, self.space.epochs[each]) for each in chosen]
+        if self.request.effort.pareto:
+            rest = sum(ends) + self._planned(name, whole) - own
+        else:
+            rest = max([*ends, self._planned(name, whole) - own])
+        return pace * (own + rest + self._alone({name, *chosen})) + beside * (len(ends) + 3)
 
-    def _planned(self, step: Trained) -> float:
-        """Predicted seconds of a piece that was made."""
-        mine = [each.epochs for each in self.record.steps if each.candidate == step.candidate]
-        before = max((epochs for epochs in mine if epochs < step.epochs), default=0)
-        return self.space.seconds[step.candidate] * (step.epochs - before) / self.space.epochs[step.candidate]
+    def _alone(self, names: set[str]) -> float:
+        """Predicted seconds of a student without a teacher, of the slowest of these: as its fastest training."""
+        students = {self.contenders[name].student for name in names}
+        alike = ((each.student, self.space.seconds[name]) for name, each in self.contenders.items())
+        own = sorted(pair for pair in alike if pair[0] in students)
+        return max(min(seconds for _, seconds in pairs) for _, pairs in groupby(own, key=lambda pair: pair[0]))
 
-    def _planned_until(self, name: str, epochs: int) -> float:
-        """Predicted seconds of a candidate from where it is."""
-        reached = max((step.epochs for step in self.record.steps if step.candidate == name), default=0)
-        done = any(step.over for step in self.record.steps if step.candidate == name)
-        return 0.0 if done else self.space.seconds[name] * max(epochs - reached, 0) / self.space.epochs[name]
+    def _planned(self, name: str, until: int) -> float:
+        """Predicted seconds of a candidate from where it is to an epoch."""
+        if name in self.record.over:
+            return 0.0
+        known, reached = self.record.candidates[name], self.record.reached(name)
+        return known.before * (reached == 0) + known.seconds * max(until - reached, 0) / self.space.epochs[name]
+
+    def _pace(self) -> tuple[float, float]:
+        """How many times as long as predicted trainings take, and the seconds that each piece takes beside; by their
+        medians, since what is made for all of them, such as a language model, falls upon one."""
+        reached: dict[str, int] = {}
+        planned, taken = [], []
+        for step in self.record.steps:
+            known, before = self.record.candidates[step.candidate], reached.get(step.candidate, 0)
+            reached[step.candidate] = step.epochs
+            if not step.failed:
+                share = (step.epochs - before) / self.space.epochs[step.candidate]
+                planned.append(known.before * (before == 0) + known.seconds * share)
+                taken.append(step.seconds)
+        if len(planned) < FEW_PIECES:
+            return 1.0, 0.0
+        return _line(np.array(planned), np.array(taken))
 
     def _finish(self) -> list[str]:
-        """Trains what is chosen to its end, and where another one is then thought to be better, that one; the best
-        first."""
+        """Trains what is chosen to its end, and where another one is then thought to be better, that one as well, if
+        there is time; the best first."""
+        for step in self.record.steps:
+            self._see(step)
         while True:
             chosen = self._chosen()
             if not chosen:
                 raise RunError(f"every run failed; the first one: {self.record.steps[0].failed}")
-            over = {step.candidate for step in self.record.steps if step.over}
-            if not (left := [name for name in chosen if name not in over]):
+            left = [name for name in chosen if name not in self.record.over]
+            if not left:
                 return chosen
+            if self.record.over and not self._fits(left[0]):
+                return self._chosen(self.record.over)
             self.reporter.message(f"{self._words_of(left[0])}: to its end")
             made = self._trained(left[0], None).model_copy(update={"choice": chosen[0], "closing": True})
             self._keep(steps=[*self.record.steps, made])
-            self.beliefs.see(self.beliefs.names.index(left[0]), 1.0, made.score)
+            self._see(made)
 
-    def _chosen(self) -> list[str]:
+    def _fits(self, name: str) -> bool:
+        """Whether there is time to train a candidate to its end."""
+        if self.request.effort.budget is None:
+            return True
+        pace, beside = self._pace()
+        needed = pace * (self._planned(name, self.space.epochs[name]) + self._alone({name})) + 2 * beside
+        return self.record.spent + needed <= self.request.effort.budget
+
+    def _recall(self) -> None:
+        """Believes what the record says."""
+        for step in self.record.steps:
+            self._see(step)
+
+    def _see(self, step: Trained) -> None:
+        if step.score is not None:
+            share = 1.0 if step.over else step.epochs / self.space.epochs[step.candidate]
+            self.beliefs.see(self.beliefs.names.index(step.candidate), share, step.score)
+
+    def _chosen(self, among: set[str] | None = None) -> list[str]:
         """The candidate that is thought to be best; of several students, where that is asked for, the best of each that
         no faster one is as good as; the best first, none where all failed."""
-        failed = {step.candidate for step in self.record.steps if step.failed}
-        tried = sorted({step.candidate for step in self.record.steps} - failed)
+        tried = {step.candidate for step in self.record.steps} - self.record.failed
+        tried &= tried if among is None else among
+        if not tried:
+            return []
         means = dict(zip(self.beliefs.names, self.beliefs.now().mean, strict=True))
-        order = sorted(tried, key=lambda name: -means[name])
+        order = sorted(tried, key=lambda name: (-means[name], name))
         if not self.request.effort.pareto:
             return order[:1]
         front: list[str] = []
+        latency = {name: each.latency_ms for name, each in self.record.candidates.items()}
         for name in order:
-            faster = (
-                self.record.candidates[name].latency_ms < self.record.candidates[each].latency_ms for each in front
-            )
-            if all(faster):
+            if all(latency[name] < latency[each] for each in front):
                 front.append(name)
         return front
 
     def _tried(self) -> Iterator[tuple[Contender, list[Trained]]]:
-        """Candidates that were begun, by what is thought of them, the best first."""
-        means, names = self.beliefs.now().mean, self.beliefs.names
-        tried = dict.fromkeys(step.candidate for step in self.record.steps)
-        for name in sorted(tried, key=lambda each: (each != self.record.winner, -means[names.index(each)])):
+        """Candidates that were begun, by what is thought of them, the best first, those that failed last."""
+        means = dict(zip(self.beliefs.names, self.beliefs.now().mean, strict=True))
+        tried, failed = dict.fromkeys(step.candidate for step in self.record.steps), self.record.failed
+        for name in sorted(tried, key=lambda each: (each in failed, each != self.record.winner, -means[each])):
             yield self.contenders[name], [step for step in self.record.steps if step.candidate == name]
 
-    def _say(self, number: int, step: Step, made: Trained) -> None:
-        """One line about a piece of training."""
-        best = max(each.score for each in self.record.steps)
-        epochs = f"epoch {made.epochs} of {self.space.epochs[step.piece.candidate]}"
-        score = f"{self.record.metric} {made.score:.4f} (best so far {best:.4f}{self._time_left()})"
-        self.reporter.message(f"{number}: {self._words_of(step.piece.candidate)}; {epochs}: {score}")
+    def _say(self, number: int, made: Trained) -> None:
+        """One line about a piece of training; of one that failed it was said why."""
+        if made.score is None:
+            return
+        best = max(each.score for each in self.record.steps if each.score is not None)
+        left = "" if self.request.effort.budget is None else f", {self._minutes_left():.1f} min left"
+        epochs = f"epoch {made.epochs} of {self.space.epochs[made.candidate]}"
+        score = f"{self.record.metric} {made.score:.4f} (best so far {best:.4f}{left})"
+        self.reporter.message(f"{number}: {self._words_of(made.candidate)}; {epochs}: {score}")
 
     def _words_of(self, name: str) -> str:
         contender = self.contenders[name]
         return f"student {contender.student}, {contender.words}" if len(self.request.students) > 1 else contender.words
 
-    def _time_left(self) -> str:
-        budget = self.request.effort.budget
-        return "" if budget is None else f", {max(budget - self.record.spent, 0.0) / 60:.1f} min left"
+    def _minutes_left(self) -> float:
+        return max((self.request.effort.budget or 0.0) - self.record.spent, 0.0) / 60
 
     def _keep(self, **changes: object) -> None:
-        assert self.request.out is not None
         self.record = self.record.model_copy(update=changes)
-        if int(os.environ.get("RANK", "0")) == 0:
-            self.record.write(self.request.out)
+        self.record.write(self.out)
 
     def _folder(self, name: str) -> Path:
-        assert self.request.out is not None
-        return self.request.out / folder_name(self.request, self.contenders[name])
+        return self.out / folder_name(self.request, self.contenders[name])
 
     def _close(self, name: str) -> None:
         """Records a run that will not go on, and removes its checkpoint; nothing where it has ended."""
         folder = self._folder(name)
         result = RunResult.read(folder)
-        if result is not None and result.status == "pruned":
+        if name not in self.record.closed and result is not None and result.status == "pruned":
             close(self.request, result, folder, self.quiet)
+            self._keep(closed=[*self.record.closed, name])
+
+
+def score_after(result: RunResult, epochs: int) -> float | None:
+    """The student's best score within so many epochs, on the rows that select: a run may be further already."""
+    scores = [entry["scores"][result.metric] for entry in result.history[:epochs]]
+    return max(scores) if scores else result.selection_score
+
+
+def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Slope and intercept of y over x, neither below 0, by the medians of slopes between points (Theil 1950, Sen 1968).
+
+    Example:
+        >>> _line(np.array([1.0, 2.0, 3.0, 4.0]), np.array([12.0, 4.0, 5.0, 6.0]))
+        (1.0, 2.0)
+    """
+    one, other = np.triu_indices(len(x), 1)
+    apart = np.abs(x[one] - x[other]) > 1e-9
+    slopes = (y[one] - y[other])[apart] / (x[one] - x[other])[apart]
+    slope = max(float(np.median(slopes)), 0.0) if len(slopes) else 1.0
+    return slope, max(float(np.median(y - slope * x)), 0.0)

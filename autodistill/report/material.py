@@ -130,7 +130,7 @@ def _curves(sources: Sequence[str], store: Store) -> pd.DataFrame:
             parts.append(pd.DataFrame([row for result in store.runs() for row in curve(result)]))
         elif (found := curves_beside(source)) is not None:
             parts.append(found)
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return pd.concat(parts, ignore_index=True).drop_duplicates(["identity", "epoch"]) if parts else pd.DataFrame()
 
 
 def with_runs(curves: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

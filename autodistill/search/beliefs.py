@@ -75,7 +75,8 @@ class Prior:
 
 def shipped_prior() -> Prior:
     """What the runs of the project's own study teach (scripts/fit_curves.py)."""
-    return Prior(**json.loads(PRIOR.read_text("utf-8"))["prior"])
+    known = json.loads(PRIOR.read_text("utf-8"))["prior"]
+    return Prior(**known | {name: tuple(known[name]) for name in ("course", "lengths")})
 
 
 class Beliefs:

@@ -6,7 +6,7 @@ the largest marginal likelihood of the past runs' curves, all datasets together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import gpytorch
 import numpy as np
@@ -80,6 +80,23 @@ def learned(past: Sequence[Curves]) -> Prior:
         process.likelihood.noise.item(),
         tuple(each.lengthscale.item() for each in (shared.base_kernel, alike.kernels[1], own.kernels[1])),
     )
+
+
+def of_students(past: Mapping[str, Sequence[Curves]]) -> float:
+    """How far students differ on a dataset: the variance of the means of their last scores, in units of the spread.
+
+    Args:
+        past: Dataset, rows and teacher → the curves of each of its students.
+
+    Returns:
+        The mean over those with several students; 0 where there are none.
+    """
+    several = [each for each in past.values() if len(each) > 1]
+    found = [
+        np.var([own.scores[:, -1].mean() for own in each], ddof=1) / np.mean([own.spread**2 for own in each])
+        for each in several
+    ]
+    return float(np.mean(found)) if found else 0.0
 
 
 def _train(process: Process, sets: Sequence[tuple[Tensor, Tensor]]) -> None:

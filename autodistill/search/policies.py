@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ import pandas as pd
 
 from autodistill.ranking.past import as_words
 
+FAILED = -math.inf
 SPARED = 3
 """Successive halving and its kin: of so many one goes on, with so many times the epochs."""
 
@@ -43,7 +44,7 @@ class Seen(NamedTuple):
     """What a piece of training shows."""
 
     score: float
-    """The best so far, on the rows that select."""
+    """The best so far, on the rows that select; `FAILED` where the training failed."""
     seconds: float
     """Of its training, from the first epoch on."""
     epochs: int
@@ -61,6 +62,8 @@ class Space:
     """Of each candidate's whole training."""
     seconds: Mapping[str, float]
     """That this is thought to take."""
+    before: Mapping[str, float] = field(default_factory=dict)
+    """What else a candidate needs before its first epoch; those that are absent, nothing."""
 
     @property
     def names(self) -> list[str]:

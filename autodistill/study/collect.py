@@ -71,7 +71,7 @@ def plan_study(study: Study, precision: str) -> Planned:
             try:
                 plan = plan_run(task, first, teacher, student, fine_tuning=study.fine_tuning, precision=precision)
             except InputError as error:
-                planned.left_out.append(f"{source.data} with {student}: {error}")
+                planned.left_out.append(f"{source.data} with {teacher} and {student}: {error}")
             else:
                 planned.cells.append(Cell(source, rows, teacher, student, plan))
     planned.left_out = [*dict.fromkeys(planned.left_out)]  # once, not for each number of rows

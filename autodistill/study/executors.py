@@ -1,7 +1,8 @@
 """Where the runs of a study are made: processes of this machine, or a Ray cluster.
 
 Decided here: both are executors of `concurrent.futures`. On this machine workers times threads never go beyond the
-cores; by default each has one thread. On a cluster a run whose node is lost is begun again elsewhere.
+cores; by default each has one thread, and where the workers alone are named, the cores are shared out among them. On a
+cluster a run whose node is lost is begun again elsewhere.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def local(workers: int | None = None, threads: int | None = None) -> Place:
 
     Args:
         workers: How many. Default: as many as there are cores for their threads.
-        threads: Of each. Default: one.
+        threads: Of each. Default: one; with `workers`, as many as they leave each other.
 
     Raises:
         InputError: Together they are more than there are cores.
@@ -44,7 +45,7 @@ def local(workers: int | None = None, threads: int | None = None) -> Place:
     if workers * threads > cores():
         what = "more threads than cores make all of them slower"
         got = f"{workers} × {threads}"
-        raise InputError.of("--workers × --threads", what, got, (f"at most {cores()} together",))
+        raise InputError.of("--processes × --threads", what, got, (f"at most {cores()} together",))
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     begin = partial(_begin, threads)
     return Place(partial(ProcessPoolExecutor, workers, mp_context=context, initializer=begin), workers)

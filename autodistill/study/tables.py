@@ -2,13 +2,13 @@
 
 Decided here: a row of `study.csv` is a run that ended well, in the columns of `history.table.RunRow` and those of its
 pipeline, so whatever reads past runs reads it. A row of the curves is an epoch of a run. Figures have six digits, which
-is more than they mean. Nothing here is text of a dataset; words are counted by
-their hashes.
+is more than they mean. No row of a dataset stands here, but the names of its classes do, in its description; words are
+counted by their hashes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from autodistill.datasets.descriptors import describe
-from autodistill.datasets.words import WordCounts, count_words
+from autodistill.datasets.words import SHIPPED_WORDS, WordCounts, count_words
 from autodistill.history.folder import CURVES, DATASETS, STUDY, WORDS, read_parquet
 from autodistill.history.table import COLUMNS, runs_of_results
 from engine.base.files import written_atomically
@@ -28,15 +28,16 @@ if TYPE_CHECKING:
     from autodistill.study.collect import Planned
 
 DIGITS = 6
-MOST_WORDS = 5_000
-"""Of a dataset, the most frequent ones."""
 BY = ("dataset", "n_train", "student", "identity")
 """Order of the runs."""
 OF_EPOCH = ("identity", "epoch", "seconds", "score")
 
 
 def write_tables(planned: Planned, store: Store, folder: Path) -> Mapping[Path, int]:
-    """Writes the tables of a study's runs into a folder; file → rows. Runs that are there already stay."""
+    """Writes the tables of a study's runs into a folder; file → rows.
+
+    What is there already stays, whatever it is of: runs with another precision, datasets that are not at hand now.
+    """
     stages = {job.identity: job.stage for job in planned.jobs}
     ours = (result for result in store.runs() if result.identity in stages and result.status == "ok")
     results = sorted(ours, key=lambda result: result.identity)  # in whichever order they came
@@ -44,12 +45,11 @@ def write_tables(planned: Planned, store: Store, folder: Path) -> Mapping[Path, 
     runs["source"] = [f"study, {stages[identity]}" for identity in runs.identity]
     epochs = [row for result in results for row in curve(result)]
     curves = pd.DataFrame(epochs, columns=None if epochs else [*OF_EPOCH])
-    before = (_before(folder / name, stages.keys()) for name in (STUDY, CURVES))
-    runs, curves = (_joined(old, new) for old, new in zip(before, (runs, curves), strict=True))
+    runs, curves = (_joined(folder / name, new, "identity") for name, new in ((STUDY, runs), (CURVES, curves)))
     tables = {
         STUDY: _in_order(runs.dropna(axis=1, how="all") if len(runs) else runs, COLUMNS).sort_values([*BY]),
         CURVES: _in_order(curves, OF_EPOCH).sort_values(["identity", "epoch"]),
-        DATASETS: pd.DataFrame(datasets(planned)),
+        DATASETS: _joined(folder / DATASETS, pd.DataFrame(datasets(planned)), "fingerprint"),
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
@@ -59,11 +59,12 @@ def write_tables(planned: Planned, store: Store, folder: Path) -> Mapping[Path, 
             else:
                 table.round(DIGITS).to_parquet(aside, index=False)
     counted = words(planned)
+    parts = _words_before(folder / WORDS)
+    parts |= {name: part for source, each in counted.items() for name, part in each.parts(f"{source}.").items()}
     with written_atomically(folder / WORDS) as aside, aside.open("wb") as file:
-        named = (each.parts(f"{source}.") for source, each in counted.items())
-        parts = {name: part for each in named for name, part in each.items()}
         np.savez_compressed(file, **parts)  # type: ignore[arg-type]  # none of them is an option
-    return {folder / name: len(table) for name, table in tables.items()} | {folder / WORDS: len(counted)}
+    sources = {name.rpartition(".")[0] for name in parts}
+    return {folder / name: len(table) for name, table in tables.items()} | {folder / WORDS: len(sources)}
 
 
 def _whole(table: pd.DataFrame) -> pd.DataFrame:
@@ -75,22 +76,28 @@ def _whole(table: pd.DataFrame) -> pd.DataFrame:
 
 def known_runs(folder: Path) -> dict[str, str]:
     """Identity → `ok` of the runs that a folder's tables hold."""
-    return dict.fromkeys(_before(folder / STUDY)["identity"].astype(str), "ok")
+    return dict.fromkeys(_before(folder / STUDY)["identity"].astype(str) if (folder / STUDY).is_file() else (), "ok")
 
 
-def _before(path: Path, identities: Collection[str] | None = None) -> pd.DataFrame:
-    """The rows that a table holds already, of these runs where some are named."""
+def _before(path: Path) -> pd.DataFrame:
+    """The rows that a table holds already."""
+    named = dict.fromkeys(("identity", "fingerprint", "source", "dataset"), str)
+    return pd.read_csv(path, dtype=named) if path.suffix == ".csv" else read_parquet(path)
+
+
+def _joined(path: Path, new: pd.DataFrame, key: str) -> pd.DataFrame:
+    """The rows of a table and new ones; of what is in both, the new ones."""
+    if not path.is_file() or (old := _before(path)).empty:
+        return new
+    return old if new.empty else pd.concat([old[~old[key].isin(new[key])], new], ignore_index=True)
+
+
+def _words_before(path: Path) -> dict[str, np.ndarray]:
+    """The arrays that are there already."""
     if not path.is_file():
-        return pd.DataFrame({"identity": []})
-    found = pd.read_csv(path, dtype={"identity": str}) if path.suffix == ".csv" else read_parquet(path)
-    return found if identities is None else found[found.identity.isin([*identities])]
-
-
-def _joined(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    """Both, of a run that is in both the new rows."""
-    if old.empty or new.empty:
-        return new if old.empty else old
-    return pd.concat([old[~old.identity.isin(new.identity)], new], ignore_index=True)
+        return {}
+    with np.load(path, allow_pickle=False) as parts:
+        return dict(parts)
 
 
 def _in_order(table: pd.DataFrame, first: Sequence[str]) -> pd.DataFrame:
@@ -124,4 +131,4 @@ def words(planned: Planned) -> dict[str, WordCounts]:
     """Source of a dataset → its most frequent words, of as many rows as the study has of it."""
     tasks = sorted((cell.plan.task for cell in planned.cells), key=lambda task: len(task.train))
     largest = {task.source: task for task in tasks}
-    return {source: count_words(texts_of(task), MOST_WORDS) for source, task in sorted(largest.items())}
+    return {source: count_words(texts_of(task), SHIPPED_WORDS) for source, task in sorted(largest.items())}

@@ -147,6 +147,10 @@ class RunError(AutoDistillerError):
     """A run failed after it had begun."""
 
 
+class OutOfMemory(RunError):
+    """A run needs more memory than there is."""
+
+
 class NonFiniteLossError(RunError):
     """A term of the loss, such as `intermediate`, became NaN or infinite, first in this step, counted from 1."""
 

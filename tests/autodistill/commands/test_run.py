@@ -37,7 +37,15 @@ AS_ASKED = {
 @pytest.mark.parametrize(("pick", "top", "pipeline"), [(1, 2, None), (1, None, "tinybert"), (None, 2, "tinybert")])
 def test_ways_to_choose_that_exclude_each_other(pick: int | None, top: int | None, pipeline: str | None) -> None:
     """So do these and a search."""
-    ways = {"pick": pick, "top": top, "pipeline": pipeline, "budget": None, "trials": None, "pareto": False}
+    ways = {
+        "pick": pick,
+        "top": top,
+        "pipeline": pipeline,
+        "budget": None,
+        "trials": None,
+        "pareto": False,
+        "augment": None,
+    }
     with pytest.raises(InputError, match="only one of these"):
         run(ways, SilentReporter())
     for more in ({"budget": "30m"}, {"trials": 4}):
@@ -50,7 +58,14 @@ def test_ways_to_choose_that_exclude_each_other(pick: int | None, top: int | Non
 )
 def test_what_only_a_search_or_picks_know_is_refused_without_them(option: str, value: object) -> None:
     typed = {name: OPTIONS[name].default for name in ADVISING} | dict.fromkeys(("pick", "top", "pipeline", "students"))
-    typed |= {"budget": None, "trials": None, "pareto": option == "pareto", option: value, "data": "nowhere.csv"}
+    typed |= {
+        "budget": None,
+        "trials": None,
+        "pareto": option == "pareto",
+        "augment": None,
+        option: value,
+        "data": "nowhere.csv",
+    }
     with pytest.raises(InputError, match=f"{dashed(option)}: only for a search"):
         run(typed, SilentReporter())
 

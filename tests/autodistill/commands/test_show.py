@@ -18,6 +18,7 @@ from autodistill.recommend.race import Outcome
 from autodistill.recommend.record import Pick
 from autodistill.recommend.search_record import Contender, Known, SearchRecord, Trained
 from autodistill.recommend.trials import Searched
+from autodistill.search.beliefs import shipped_prior
 from engine.base.progress import SilentReporter
 from engine.pipeline.presets import PRESETS
 from engine.pipeline.read import load_pipeline
@@ -373,10 +374,10 @@ def a_full_result() -> RunResult:
 def a_search() -> Searched:
     """Of two students with long names: one that came to its end, one that pauses, one that failed."""
     steps = [
-        Trained(candidate="a", epochs=epochs, score=score, error=0.01, seconds=3.0, over=epochs == 8, choice="a")
+        Trained(candidate="a", epochs=epochs, score=score, seconds=3.0, over=epochs == 8, choice="a")
         for epochs, score in ((1, 0.71), (4, 0.79), (8, 0.8012))
     ]
-    failed = steps[0].model_copy(update={"failed": "the loss is not finite", "over": True})
+    failed = steps[0].model_copy(update={"failed": "the loss is not finite", "over": True, "score": None})
     resolved = [load_pipeline(name).for_task(toy_task("single")) for name in ("mi_alpha", "tinybert", "vanilla_kd")]
     made = [each.model_dump(mode="json") | {"training": {"epochs": 8}} for each in resolved]
     contenders = [Contender(name, each, name) for name, each in zip((HUB, "layers:2", HUB), made, strict=True)]
@@ -385,6 +386,8 @@ def a_search() -> Searched:
         task="films",
         metric="f1",
         teacher=HUB,
+        error=0.01,
+        prior=shipped_prior(),
         prepared=100.0,
         candidates={name: Known(seconds=30.0, expected=0.01, latency_ms=2.0) for name in "abc"},
         steps=steps,
@@ -404,7 +407,7 @@ def test_a_search_shows_the_best_first_with_their_curves() -> None:
     assert [row[2:] for row in rows] == [
         ["0.8012", "▁▇█", "8 of 8"],
         ["0.7900", "▁█", "4 of 8"],
-        ["0.7100", "█", "1 of 8, failed"],
+        ["–", "–", "1 of 8, failed"],
     ]
     assert title == "On validation, which selects"
     assert [row[0] for row in shown.tables[1][1]] == ["teacher", "student", "student alone", "Bi-LSTM"]

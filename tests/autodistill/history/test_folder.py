@@ -55,6 +55,28 @@ def test_tables_that_come_with_the_project_have_names(tmp_path: Path) -> None:
     assert place_of("published") == PUBLISHED
     assert place_of("study") == PUBLISHED.parent / STUDY
     assert place_of(tmp_path) == tmp_path
+    assert place_of(Path("study")) == Path("study"), "a path is never a name"
+
+
+def test_a_dataset_may_be_called_by_a_number(folder: Path) -> None:
+    year = KNOWN.model_copy(update={"dataset": "2024"})
+    pd.DataFrame([year.model_dump()]).to_csv(folder / DATASETS, index=False)
+    (dataset,) = datasets_beside(folder)
+    assert dataset.descriptors == year
+
+
+def test_damaged_words_are_said_wherever_the_damage_is(folder: Path) -> None:
+    """What is packed is unpacked by another library, which has an error of its own."""
+    whole = (folder / WORDS).read_bytes()
+    said = []
+    for place in range(0, len(whole), 3):
+        (folder / WORDS).write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            datasets_beside(folder)
+        except InputError as error:
+            said.append(str(error))
+    assert len(said) > len(whole) / 10
+    assert all(WORDS in each for each in said)
 
 
 @pytest.mark.parametrize("name", [DATASETS, WORDS])
@@ -69,7 +91,8 @@ def test_datasets_without_their_words_are_none(name: str, folder: Path) -> None:
 )
 def test_what_cannot_be_read_is_said(name: str, text: str, folder: Path) -> None:
     (folder / name).write_text(text)
-    with pytest.raises(InputError, match="these are no datasets of a study"):
+    what = "these are no datasets of a study" if name == DATASETS else "these are no words of a study's datasets"
+    with pytest.raises(InputError, match=f"{name}: {what}"):
         datasets_beside(folder)
     (folder / CURVES).write_text("epoch,score\n1,0.5\n")
     with pytest.raises(InputError, match="no table of learning curves"):

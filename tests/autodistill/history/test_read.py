@@ -212,6 +212,14 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
 # --- several sets of runs ----------------------------------------------------------------------
 
 
+def test_a_run_that_stands_in_two_tables_counts_once() -> None:
+    """One is told by its identity; runs without any are all different."""
+    rows = [made_row(identity="a"), made_row(identity="b"), made_row(), made_row()]
+    both = joined([Runs(runs_frame(rows, [*"0123"])), Runs(runs_frame([made_row(identity="a", score=0.1)], ["0"]))])
+    assert len(both.frame) == 4
+    assert both.frame.score.tolist() == [0.8] * 4
+
+
 def test_sets_of_runs_are_joined_with_all_their_columns_and_notes() -> None:
     first = Runs(runs_frame([made_row(weights="a")], ["a"]), ("one",))
     second = Runs(runs_frame([made_row(dataset="other", team="single")], ["b"]), ("two", "three"))

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from autodistill.recommend.record import in_words
+from autodistill.recommend.request import Effort
 from autodistill.recommend.search_record import Contender, Known, SearchRecord, Trained, found
 from autodistill.recommend.space import pipelines
+from autodistill.search.beliefs import Prior
 from engine.base.errors import InputError
 from tests.toys import toy_task
 
@@ -17,9 +19,11 @@ RECORD = SearchRecord(
     task="films",
     metric="accuracy",
     teacher="big",
+    error=0.01,
+    prior=Prior((-1.0, 0.0), 0.02, {"mapping": 0.1}, 1.0, 0.5, 0.1, (1.0, 1.0, 1.0)),
     prepared=12.5,
     candidates={"a": Known(seconds=30.0, expected=0.01, latency_ms=2.0)},
-    steps=[Trained(candidate="a", epochs=2, score=0.8, error=None, seconds=3.25, over=False, choice="a")],
+    steps=[Trained(candidate="a", epochs=2, score=0.8, seconds=3.25, over=False, choice="a")],
 )
 
 
@@ -54,3 +58,30 @@ def test_a_contender_has_a_name_of_its_own() -> None:
     made = [Contender(student, each.model_dump(), each.key) for student in ("a", "b") for each in (one, other)]
     assert len({each.name for each in made}) == 4
     assert made[1].words == in_words(other.model_dump())
+
+
+def test_what_a_training_goes_on_from() -> None:
+    more = [
+        Trained(candidate="b", epochs=3, score=None, seconds=1.0, over=True, failed="NaN", choice="a"),
+        Trained(candidate="a", epochs=4, score=0.9, seconds=1.0, over=True, choice="a"),
+    ]
+    record = RECORD.model_copy(update={"steps": [*RECORD.steps, *more]})
+    assert (record.reached("a"), record.reached("b"), record.reached("c")) == (4, 0, 0)
+    assert (record.failed, record.over) == ({"b"}, {"a"})
+    assert record.model_copy(update={"closed": ["a"]}).reached("a") == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "asked", "ended"),
+    [
+        (None, Effort(trials=3), False),
+        (Effort(budget=60), Effort(budget=60), True),
+        (Effort(budget=60), Effort(budget=50), True),
+        (Effort(budget=60), Effort(budget=70), False),
+        (Effort(budget=60), Effort(trials=5), False),
+        (Effort(budget=60, trials=5), Effort(budget=60), False),
+        (Effort(budget=60), Effort(budget=60, trials=5), True),
+    ],
+)
+def test_whether_it_ended_with_as_much_effort(before: Effort | None, asked: Effort, ended: bool) -> None:
+    assert RECORD.model_copy(update={"effort": before}).has_ended(asked) is ended

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from autodistill import AutoDistiller
 from autodistill.history.store import Store
@@ -15,10 +16,11 @@ from autodistill.recommend import trials
 from autodistill.recommend.race import folder_name
 from autodistill.recommend.recommend import space_of
 from autodistill.recommend.request import Effort, Request
-from autodistill.recommend.search_record import Known, SearchRecord, found, identity_of
+from autodistill.recommend.search_record import Known, SearchRecord, found, identity_of, path_of
 from autodistill.recommend.trials import Searched, _contender, search
+from autodistill.search.beliefs import shipped_prior
 from engine import Pipeline, distill
-from engine.base.errors import InputError, RunError
+from engine.base.errors import InputError, OutOfMemory, RunError
 from engine.base.options import FineTuning, RunOptions
 from engine.data.task import Task
 from engine.pipeline import Training
@@ -42,13 +44,13 @@ class Script:
     Args:
         kill: The piece, counted from 1, at whose end the process is gone before anything is written.
         failing: Share of candidates whose training fails.
-        error: Standard error of scores.
+        comparing: Seconds that the student alone and the Bi-LSTM take.
     """
 
     request: Request
     kill: int = 0
     failing: float = 0.0
-    error: float = 0.0
+    comparing: float = 0.0
     now: float = 0.0
     trained: list[tuple[str, int]] = field(default_factory=list)
     reached: dict[str, int] = field(default_factory=dict)
@@ -62,6 +64,7 @@ class Script:
         last, fails = 0.6 + 0.05 * dice.normal(), dice.random() < self.failing
         if request.student_alone:
             self.compared.append(out.name)
+            self.now += self.comparing
         epochs, before = until or EPOCHS, self.reached.get(out.name, 0)
         if epochs > before:
             self.now += epochs - before
@@ -75,7 +78,6 @@ class Script:
             raise RunError("NaN")
         curve = [last - 0.3 * (1 - epoch / EPOCHS) ** 2 for epoch in range(1, epochs + 1)]
         history = [{"epoch": place, "scores": {"accuracy": score}} for place, score in enumerate(curve, 1)]
-        interval = [curve[-1] - 1.96 * self.error, curve[-1] + 1.96 * self.error]
         made = made_record(
             out.name,
             status="ok" if epochs == EPOCHS else "pruned",
@@ -83,7 +85,6 @@ class Script:
             best_epoch=epochs,
             student_score=curve[-1],
             selected_on="validation",
-            intervals={"student": {"validation": {"accuracy": interval}}} if self.error else {},
         )
         _left(made, out)
         return made
@@ -98,7 +99,14 @@ def _left(result: RunResult, folder: Path) -> None:
 def _begin(task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Request, Script]]:
     """A search whose candidates are known, and the script that it follows."""
 
-    def begun(out: str = "out", budget: float | None = None, count: int | None = None, **about: float) -> tuple:
+    def begun(
+        out: str = "out",
+        budget: float | None = None,
+        count: int | None = None,
+        error: float | None = None,
+        dear: float = 0.0,
+        **about: float,
+    ) -> tuple:
         request = Request(
             task=task,
             teacher=TEACHER,
@@ -126,9 +134,12 @@ def _begin(task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
                 task=task.name,
                 metric="accuracy",
                 teacher=TEACHER,
+                error=error,
+                prior=shipped_prior(),
                 prepared=5.0,
                 candidates={
-                    name: Known(seconds=EPOCHS, expected=0.02 * dice.normal(), latency_ms=1.0) for name in names
+                    name: Known(seconds=EPOCHS, before=dear, expected=0.02 * dice.normal(), latency_ms=1.0)
+                    for name in names
                 },
             ).write(request.out)
         return request, script
@@ -148,14 +159,37 @@ def test_pieces_are_short_and_nothing_is_trained_twice(begin) -> None:
     assert done.record.spent == pytest.approx(5.0 + script.now)
 
 
-@pytest.mark.parametrize("budget", [30.0, 100.0, 300.0])
+@pytest.mark.parametrize("budget", [60.0, 100.0, 180.0, 190.0, 202.0, 300.0])
 def test_it_keeps_its_time(begin, budget: float) -> None:
     """What the chosen one still needs, and the student alone, are part of it."""
-    request, _ = begin(budget=budget)
+    request, script = begin(budget=budget, comparing=EPOCHS)
     done = search(request, Ear())
+    assert done.record.spent == pytest.approx(5.0 + script.now)
     assert done.record.spent <= budget
     assert budget - done.record.spent <= 3 * EPOCHS, "what is needed at the end is not kept back twice"
     assert "time that is left" in done.record.ended
+
+
+def test_what_takes_too_long_is_not_tried(begin) -> None:
+    """Of two kinds of candidates the dear ones would take more than a third of the time."""
+    request, _ = begin(budget=200.0)
+    record = found(request.out, identity_of(request))
+    dear = {name for name in record.candidates if int(name, 16) % 2}
+    known = {
+        name: each.model_copy(update={"expected": 0.1, "seconds": 70.0}) if name in dear else each
+        for name, each in record.candidates.items()
+    }
+    record.model_copy(update={"candidates": known}).write(request.out)
+    done = search(request, Ear())
+    assert not {step.candidate for step in done.record.steps} & dear
+    assert done.record.spent <= 200.0
+
+
+def test_too_little_time_is_said_with_what_is_needed(begin) -> None:
+    request, script = begin(budget=18.0)
+    with pytest.raises(InputError, match=r"too little time for a single training.*at least 0\.3 minutes"):
+        search(request, Ear())
+    assert script.trained == []
 
 
 def test_the_chosen_one_is_trained_to_its_end_and_compared(begin) -> None:
@@ -190,6 +224,21 @@ def test_a_stop_changes_nothing(begin, kill: int) -> None:
     assert (kill == 1) != any("goes on" in said for said in ear.messages)
 
 
+@pytest.mark.parametrize("kill", [3, 14])
+def test_what_past_curves_teach_is_that_of_the_beginning(begin, kill: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An update between a stop and the next beginning changes nothing."""
+    whole = search(begin(budget=150.0)[0], Ear())
+    request, _ = begin("stopped", budget=150.0, kill=kill)
+    with pytest.raises(KeyboardInterrupt):
+        search(request, Ear())
+    other = replace(shipped_prior(), own=0.01, noise=2.0, lengths=(1.0, 1.0, 1.0))
+    monkeypatch.setattr(trials, "shipped_prior", lambda: other)
+    done = search(request, Ear())
+    both = list(zip(history(done), history(whole), strict=False))
+    assert all(one[:3] == other[:3] for one, other in both[:kill])
+    assert done.record.spent <= 150.0
+
+
 def test_more_time_goes_on_with_the_same_search(begin) -> None:
     short = search(begin(budget=60.0)[0], Ear())
     request, script = begin(budget=150.0)
@@ -201,13 +250,54 @@ def test_more_time_goes_on_with_the_same_search(begin) -> None:
     assert longer.record.spent <= 150.0
 
 
-def test_the_same_command_again_trains_nothing(begin) -> None:
-    request, script = begin(budget=100.0)
+@pytest.mark.parametrize("budget", [48.0, 70.0, 100.0, 130.0])
+def test_the_same_command_again_trains_nothing(begin, budget: float) -> None:
+    """Nor with less time: what was found is shown."""
+    request, script = begin(budget=budget)
     first = search(request, Ear())
     trained = [*script.trained]
-    again = search(request, Ear())
+    for effort in (request.effort, Effort(budget=budget - 5)):
+        again = search(request.model_copy(update={"effort": effort}), ear := Ear())
+        assert script.trained == trained
+        assert again.record == first.record
+        assert again.result == first.result
+        assert any("is finished" in said for said in ear.messages)
+
+
+def test_a_stop_in_the_comparison_changes_nothing(begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    request, script = begin(budget=100.0)
+    first = script.distilled
+
+    def stopping(asked: Request, *more: object) -> RunResult:
+        if asked.student_alone:
+            raise KeyboardInterrupt
+        return first(asked, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trials, "distilled", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        search(request, Ear())
+    monkeypatch.setattr(trials, "distilled", first)
+    trained, before = [*script.trained], found(request.out, identity_of(request))
+    done = search(request, Ear())
     assert script.trained == trained
-    assert again.record.winner == first.record.winner
+    assert done.record.steps == before.steps
+
+
+def test_a_run_that_is_further_already_is_recorded_as_it_was(begin) -> None:
+    """Such as a pick that was run to its end in the same folder: an early look sees its early score."""
+    whole = search(begin(count=3)[0], Ear())
+    request, script = begin("again", count=3)
+    for contender, _ in whole.tried:
+        script.distilled(request, STUDENT, contender.pipeline, request.out / folder_name(request, contender), None)
+    first = script.distilled
+
+    def finished(asked: Request, student: str, pipeline: object, out: Path, *more: object) -> RunResult:
+        return first(asked, student, pipeline, out, None)
+
+    trials.distilled = finished  # the fixture puts it back
+    done = search(request, Ear())
+    scores = [(step.candidate, step.epochs, step.score) for step in whole.record.steps if not step.closing]
+    assert [(step.candidate, step.epochs, step.score) for step in done.record.steps if not step.closing] == scores
 
 
 def test_what_fails_is_not_chosen(begin) -> None:
@@ -217,6 +307,58 @@ def test_what_fails_is_not_chosen(begin) -> None:
     assert failed
     assert done.record.winner not in failed
     assert any("failed: NaN" in said for said in ear.messages)
+    assert not any(" 0.0000" in said for said in ear.messages), "no score is made up"
+    assert {step.score for step in done.record.steps if step.failed} == {None}
+    assert [contender.name in failed for contender, _ in done.tried] == sorted(
+        contender.name in failed for contender, _ in done.tried
+    )
+
+
+def test_what_does_not_fit_into_memory_is_left(begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    request, script = begin(count=4)
+    first = script.distilled
+
+    def large(asked: Request, student: str, pipeline: object, out: Path, *more: object) -> RunResult:
+        if len({name for name, _ in script.trained} | {out.name}) == 2:
+            script.trained.append((out.name, 0))
+            raise OutOfMemory("the memory does not suffice")
+        return first(asked, student, pipeline, out, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trials, "distilled", large)
+    done = search(request, Ear())
+    assert [step.failed for step in done.record.steps if step.failed] == ["the memory does not suffice"]
+    assert len(done.tried) == 4
+
+
+def test_another_error_of_a_run_ends_the_search(begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though an older run in that folder has failed: that another process works there is no failure of the pipeline."""
+    request, _ = begin(count=4)
+
+    def busy(asked: Request, student: str, pipeline: object, out: Path, *more: object) -> RunResult:
+        raise RunError(f"another process is working in {out}")
+
+    monkeypatch.setattr(trials, "distilled", busy)
+    with pytest.raises(RunError, match="another process is working"):
+        search(request, Ear())
+    assert found(request.out, identity_of(request)).steps == []
+
+
+def test_one_search_is_carried_out_by_one_process(begin) -> None:
+    request, _ = begin(count=2)
+    path = path_of(request.out, identity_of(request))
+    with FileLock(f"{path}.lock"), pytest.raises(RunError, match="another process is working on this search"):
+        search(request, Ear())
+    assert search(request, Ear()).record.winner
+
+
+def test_a_record_of_a_version_with_other_pipelines_is_refused(begin) -> None:
+    request, _ = begin(count=2)
+    record = found(request.out, identity_of(request))
+    record.model_copy(
+        update={"candidates": record.candidates | {"old": Known(seconds=1, expected=0, latency_ms=1)}}
+    ).write(request.out)
+    with pytest.raises(InputError, match=r"another version.*begin anew"):
+        search(request, Ear())
 
 
 def test_where_all_fail_it_says_so(begin) -> None:
@@ -226,7 +368,7 @@ def test_where_all_fail_it_says_so(begin) -> None:
 
 
 def test_it_ends_where_nothing_is_to_be_gained(begin) -> None:
-    request, script = begin(budget=1e6, error=10.0)
+    request, script = begin(count=10**6, error=10.0)
     done = search(request, Ear())
     assert "standard error" in done.record.ended
     assert script.now < 100
@@ -244,6 +386,8 @@ def test_what_is_given_up_is_closed_and_the_others_at_the_end(begin, monkeypatch
 def test_a_search_of_other_things_is_another_one(begin, task: Task) -> None:
     request, _ = begin(count=2)
     assert identity_of(request) == identity_of(request.model_copy(update={"effort": Effort(budget=5.0)}))
+    both = [request.model_copy(update={"students": names}) for names in (("lstm", STUDENT), (STUDENT, "lstm"))]
+    assert identity_of(both[0]) == identity_of(both[1]), "in whichever order they are named"
     for changes in ({"teacher": "x"}, {"students": ("y",)}, {"seed": 3}, {"meta_data": ("study",)}):
         assert identity_of(request.model_copy(update=changes)) != identity_of(request)
 
@@ -259,7 +403,14 @@ def test_of_several_students_each_is_kept_that_no_faster_one_is_as_good_as(begin
             expected, latency = (0.05, 2.0) if student == slow else (0.0, 1.0)
             known[_contender(student, each).name] = Known(seconds=EPOCHS, expected=expected, latency_ms=latency)
     empty = SearchRecord(
-        identity=identity_of(request), task="t", metric="accuracy", teacher=TEACHER, prepared=5.0, candidates=known
+        identity=identity_of(request),
+        task="t",
+        metric="accuracy",
+        teacher=TEACHER,
+        error=None,
+        prior=shipped_prior(),
+        prepared=5.0,
+        candidates=known,
     )
     empty.write(request.out)
     done = search(request, Ear())

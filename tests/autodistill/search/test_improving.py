@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from autodistill.search.beliefs import SHARES, Beliefs, Curves, Prior
-from autodistill.search.improving import improvement, improving
-from autodistill.search.policies import POLICIES, Piece, Policy, Search, Seen, Space, steps
+from autodistill.search.improving import _rates, _Trainings, highest, improving
+from autodistill.search.policies import FAILED, POLICIES, Piece, Policy, Search, Seen, Space, steps
 from tests.autodistill.search.conftest import WORDS, made_up
 
 
@@ -16,7 +16,7 @@ def test_what_a_look_may_improve() -> None:
     draws = np.random.default_rng(0).normal(size=400_000)
     lead, deviation = np.array([-0.3, 0.0, 0.2]), np.array([0.5, 0.1, 0.2])
     drawn = [np.maximum(a + b * draws, 0).mean() - max(a, 0) for a, b in zip(lead, deviation, strict=True)]
-    np.testing.assert_allclose(improvement(lead, deviation), drawn, atol=1e-3)
+    np.testing.assert_allclose(highest(lead, deviation) - np.maximum(lead, 0), drawn, atol=1e-3)
 
 
 def regret(policy: Policy, truth: Curves, seconds: float, seed: int) -> float:
@@ -112,3 +112,49 @@ def test_at_most_so_many_are_begun(prior: Prior) -> None:
         return Seen(score, float(piece.epochs), piece.epochs, piece.epochs == 20)
 
     assert len({step.piece.candidate for step in steps(searching, trial)}) == 3
+
+
+def test_what_is_thought_to_be_best_and_was_not_tried_is_worth_its_lead(prior: Prior) -> None:
+    """Two good parts were tried apart; together they are thought to be better still, which is what a look is worth."""
+    names = [*WORDS.index]
+    space = Space(WORDS, dict.fromkeys(names, 20), dict.fromkeys(names, 20.0))
+    beliefs, now = Beliefs(prior, WORDS, np.zeros(len(WORDS))), _Trainings(names, space, SHARES, ())
+    for one, other in ((name[0], name[1]) for name in names):
+        if (one == "a") != (other == "u") or ("b" in one and "v" in other):
+            place = names.index(one + other)
+            beliefs.see(place, 1.0, 0.7 + 0.03 * (one == "a" or other == "u"))
+            now.trained[place], now.tried[place], now.over[place] = 20, True, True
+    belief, best = beliefs.now(), int(np.argmax(np.where(now.tried, beliefs.now().mean, -np.inf)))
+    assert belief.mean[names.index("au")] > belief.mean[best]
+    assert names[int(np.argmax(_rates(belief, now, [best])))] == "au"
+
+
+def test_what_comes_before_the_first_epoch_is_paid_once(prior: Prior) -> None:
+    names = [*WORDS.index]
+    space = Space(WORDS, dict.fromkeys(names, 10), dict.fromkeys(names, 50.0), {names[0]: 30.0})
+    now = _Trainings(names, space, SHARES, ())
+    assert now.needed(np.full(len(names), 2))[:2].tolist() == [40.0, 10.0]
+    now.trained[0] = 1
+    assert now.needed(np.full(len(names), 2))[0] == 5.0
+    assert now.needed(np.full(len(names), 1))[0] == 0.0
+
+
+def test_what_fails_is_left_and_believed_nothing_of(prior: Prior) -> None:
+    """However many fail before the first one that does not."""
+    truth, names = made_up(3), [*WORDS.index]
+    space = Space(WORDS, dict.fromkeys(names, 20), dict.fromkeys(names, 20.0))
+    beliefs, asked = Beliefs(prior, WORDS, np.zeros(len(WORDS))), []
+
+    def trial(piece: Piece) -> Seen:
+        asked.append(piece.candidate)
+        if len({*asked}) <= 3 or piece.candidate in asked[:3]:
+            return Seen(FAILED, 1.0, piece.epochs, True)
+        score = float(np.interp(piece.epochs / 20, SHARES, truth.scores[names.index(piece.candidate)]))
+        return Seen(score, float(piece.epochs), piece.epochs, piece.epochs == 20)
+
+    done = [*steps(improving(beliefs, space, np.random.default_rng(0)), trial, 200.0)]
+    assert len({*asked[:3]}) == 3
+    assert not {*asked[:3]} & {*asked[3:]}
+    assert done[-1].choice not in asked[:3]
+    everything = improving(Beliefs(prior, WORDS, np.zeros(len(WORDS))), space, np.random.default_rng(0))
+    assert len([*steps(everything, lambda piece: Seen(FAILED, 1.0, 1, True))]) == len(names)

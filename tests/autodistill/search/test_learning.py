@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from autodistill.search.beliefs import SHARES, Prior
-from autodistill.search.learning import LENGTHS, learned
+from autodistill.search.beliefs import SHARES, Prior, shipped_prior
+from autodistill.search.learning import LENGTHS, learned, of_students
 from tests.autodistill.search.conftest import WORDS, made_up
 
 
@@ -37,3 +37,21 @@ def test_lengths_stay_within_bounds(prior: Prior) -> None:
 def test_past_curves_that_hardly_differ_are_no_division_by_zero() -> None:
     flat = replace(made_up(0), scores=np.full((len(WORDS), len(SHARES)), 0.5))
     assert np.isfinite(learned([flat, made_up(1)]).course).all()
+
+
+def test_the_prior_that_comes_with_the_project_was_learned_by_this_code() -> None:
+    """It lies within the bounds, and says something of every part."""
+    prior = shipped_prior()
+    assert len(prior.course) == len(SHARES)
+    assert prior.course[-1] == 0
+    assert all(LENGTHS[0] <= length <= LENGTHS[1] for length in prior.lengths)
+    assert min(prior.spread, prior.shared, prior.own, prior.noise) > 0
+    assert {"intermediate", "mapping", "prediction", "augmentation", "student"} <= prior.alike.keys()
+
+
+def test_how_far_students_differ() -> None:
+    apart = [replace(made_up(seed), scores=made_up(seed).scores + level) for seed, level in ((0, 0.0), (1, 0.2))]
+    means, spreads = [each.scores[:, -1].mean() for each in apart], [each.spread**2 for each in apart]
+    expected = np.var(means, ddof=1) / np.mean(spreads)
+    assert of_students({"films, 300": apart, "books, 300": apart[:1]}) == pytest.approx(expected)
+    assert of_students({"books, 300": apart[:1]}) == 0

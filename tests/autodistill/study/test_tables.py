@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -110,6 +112,23 @@ def test_whoever_reads_the_runs_knows_their_datasets(study: Study, done: Path) -
         )  # fmt: skip
     known, _ = load_knowledge([str(done / "tables")], Store(str(done / "empty.db")))
     assert {*known.runs.dataset} <= {*known.datasets}
+
+
+def test_runs_of_another_precision_and_of_other_datasets_stay(study: Study, done: Path, tmp_path: Path) -> None:
+    """An export in whose plan they are not takes nothing away."""
+    store, folder = Store(str(done / "store.db")), tmp_path / "tables"
+    write_tables(plan_study(study, "float32"), store, folder)
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    other = plan_study(study.model_copy(update={"datasets": study.datasets[:1]}), "bf16")
+    assert not {job.identity for job in other.jobs} & known_runs(folder).keys()
+    write_tables(other, store, folder)
+    for name in ("study.csv", "curves.parquet"):
+        assert (folder / name).read_bytes() == before[name]
+    assert sorted((folder / "study_datasets.csv").read_text().splitlines()) == sorted(
+        before["study_datasets.csv"].decode().splitlines()
+    )
+    with np.load(folder / "study_words.npz") as words, np.load(BytesIO(before["study_words.npz"])) as earlier:
+        assert {*words} == {*earlier}
 
 
 def test_what_was_exported_before_stays_and_is_not_made_again(study: Study, done: Path, tmp_path: Path) -> None:
