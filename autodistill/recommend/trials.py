@@ -85,7 +85,7 @@ def search(request: Request, reporter: Reporter) -> Searched:
     path = path_of(request.out, identity_of(request))
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(f"{path}.lock", timeout=0):
+        with FileLock(path.with_name(f".{path.stem}.lock"), timeout=0):
             record = found(request.out, identity_of(request)) or _begun(request, reporter)
             return _Search(request, record, reporter).carried_out()
     except Timeout as error:
