@@ -346,7 +346,8 @@ def test_another_error_of_a_run_ends_the_search(begin, monkeypatch: pytest.Monke
 def test_one_search_is_carried_out_by_one_process(begin) -> None:
     request, _ = begin(count=2)
     path = path_of(request.out, identity_of(request))
-    with FileLock(path.with_name(f".{path.stem}.lock")), pytest.raises(RunError, match="another process is working on this search"):
+    lock = FileLock(path.with_name(f".{path.stem}.lock"))
+    with lock, pytest.raises(RunError, match="another process is working on this search"):
         search(request, Ear())
     assert search(request, Ear()).record.winner
 
