@@ -3,12 +3,13 @@
 A Gaussian process over candidates and epochs. Its mean is what past runs say of a candidate and the usual course of a
 learning curve; its covariance says what one observation tells of the others:
 
-    score(candidate, epoch) = mean + what all share here + what those share that are alike + its own + noise
+    score(candidate, epoch) = mean + dispersion × (shared here + shared by those that are alike + its own) + noise
 
 each part with a variance, and with a length in the logarithm of epochs beyond which an earlier score says little of a
-later one. Variances and lengths have the largest marginal likelihood of the past runs' curves, all datasets together,
-so a search begins with what curves are like (pre-trained Gaussian processes: Wang et al. 2024, arXiv:2109.08215). Of
-this dataset two numbers are estimated: the level of its scores, and how far they spread.
+later one; scores are dispersed otherwise early in a training than at its end. Variances and lengths are the most
+probable ones, given the past runs' curves, all datasets together, so a search begins with what curves are like
+(pre-trained Gaussian processes: Wang et al. 2024, arXiv:2109.08215). Of this dataset two numbers are estimated: the
+level of its scores, and how far they spread.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ FEW_RUNS = 5.0
 """The spread on past datasets counts as so many observations."""
 SMALLEST = 1e-4
 """Spread of scores that hardly differ."""
+LEAST_DISPERSION = 0.05
+"""Where all candidates still give the answer that they began with, scores do not differ at all."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Prior:
 
     Args:
         course: What is missing after each of `SHARES`, on the average, in units of the spread (shares,).
+        dispersion: How far scores spread after each of `SHARES`, on the average, in units of that of the last ones.
         spread: Of last scores within comparable runs, the median.
         alike: Column → variance of what candidates share that are alike in it.
         shared: Variance of what all candidates share.
@@ -65,6 +69,7 @@ class Prior:
     """
 
     course: tuple[float, ...]
+    dispersion: tuple[float, ...]
     spread: float
     alike: Mapping[str, float]
     shared: float
@@ -76,7 +81,7 @@ class Prior:
 def shipped_prior() -> Prior:
     """What the runs of the project's own study teach (scripts/fit_curves.py)."""
     known = json.loads(PRIOR.read_text("utf-8"))["prior"]
-    return Prior(**known | {name: tuple(known[name]) for name in ("course", "lengths")})
+    return Prior(**known | {name: tuple(known[name]) for name in ("course", "dispersion", "lengths")})
 
 
 class Beliefs:
@@ -130,7 +135,11 @@ class Beliefs:
         """The same of each with the other one that stands in its place."""
         apart, prior = np.log(of_one) - np.log(of_other), self.prior
         shared, alike, own = (np.exp(-0.5 * (apart / length) ** 2) for length in prior.lengths)
-        return prior.shared * shared + self._alike[one, other] * alike + prior.own * (one == other) * own
+        dispersion = self._dispersion(of_one) * self._dispersion(of_other)
+        return dispersion * (prior.shared * shared + self._alike[one, other] * alike + prior.own * (one == other) * own)
+
+    def _dispersion(self, shares: np.ndarray) -> np.ndarray:
+        return np.interp(np.log(shares), np.log(SHARES), self.prior.dispersion)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """What past curves teach a search, before it has seen anything: how curves run, and who scores alike.
 
-The parts of the covariance of `autodistill.search.beliefs`, as a model of gpytorch: their variances and lengths have
-the largest marginal likelihood of the past runs' curves, all datasets together.
+The parts of the covariance of `autodistill.search.beliefs`, as a model of gpytorch. Decided here: which variances and
+lengths are probable before any curve is seen (`USUAL`); the curves of few datasets alone would let an early score say
+nothing, or one component everything.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import gpytorch
@@ -13,21 +15,26 @@ import numpy as np
 import pandas as pd
 import torch
 from gpytorch.kernels import Kernel, RBFKernel, ScaleKernel
+from gpytorch.priors import LogNormalPrior, NormalPrior
+from linear_operator import to_linear_operator
 from torch import Tensor
 
-from autodistill.search.beliefs import SHARES, Curves, Prior
+from autodistill.search.beliefs import LEAST_DISPERSION, SHARES, Curves, Prior
 
 ITERATIONS = 40
-LENGTHS = (0.2, 20.0)
-"""Shortest and longest, in logarithms of epochs: few curves would let an early score say nothing at all."""
+USUAL = {"shared": (10.0, 1.5), "alike": (0.5, 1.0), "own": (0.5, 0.7), "noise": (0.1, 1.0), "length": (1.5, 0.4)}
+"""Part → a variance, in units of the spread, squared, or a length, and how far its logarithm may be off; of `alike` the
+columns share the variance."""
 
 
 class Alike(Kernel):
     """Σ_c v_c [x_c = x'_c] over columns of codes."""
 
-    def __init__(self, columns: int, start: float, active_dims: tuple[int, ...]):
+    def __init__(self, usual: tuple[float, float], active_dims: tuple[int, ...]):
         super().__init__(active_dims=active_dims)
-        self.register_parameter("logarithms", torch.nn.Parameter(torch.full((columns,), start).log()))
+        middle = math.log(usual[0] / max(len(active_dims), 1))
+        self.register_parameter("logarithms", torch.nn.Parameter(torch.full((len(active_dims),), middle)))
+        self.register_prior("usual", NormalPrior(middle, usual[1]), "logarithms")
 
     def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **_: object) -> Tensor:
         """Covariance of rows (n, C) and (m, C): (n, m), or its diagonal (n,)."""
@@ -38,24 +45,32 @@ class Alike(Kernel):
 
 
 class Process(gpytorch.models.ExactGP):
-    """The process, of rows (n, 2 + C): logarithm of the share of a training, number of its candidate, codes."""
+    """The process, of rows (n, 3 + C): logarithm of a training's share, number of the candidate, dispersion, codes."""
 
     def __init__(self, x: Tensor, y: Tensor, columns: int):
-        super().__init__(x, y, gpytorch.likelihoods.GaussianLikelihood())
-        alike = Alike(columns, 0.3 / max(columns, 1), tuple(range(2, 2 + columns)))
+        super().__init__(x, y, gpytorch.likelihoods.GaussianLikelihood(noise_prior=_usual("noise")))
+        shared = ScaleKernel(_of_time(), outputscale_prior=_usual("shared"))
+        alike, own = Alike(USUAL["alike"], tuple(range(3, 3 + columns))), Alike(USUAL["own"], (1,))
         self.mean = gpytorch.means.ZeroMean()
-        self.covariance = ScaleKernel(_of_time()) + alike * _of_time() + Alike(1, 0.3, (1,)) * _of_time()
+        self.covariance = shared + alike * _of_time() + own * _of_time()
         self.double()
 
     def forward(self, x: Tensor) -> gpytorch.distributions.MultivariateNormal:
         """The distribution of scores at these rows, in units of their spread."""
-        return gpytorch.distributions.MultivariateNormal(self.mean(x), self.covariance(x))
+        dispersion = x[:, 2]
+        covariance = self.covariance(x).to_dense() * dispersion[:, None] * dispersion
+        return gpytorch.distributions.MultivariateNormal(self.mean(x), to_linear_operator(covariance))
 
 
 def _of_time() -> RBFKernel:
-    kernel = RBFKernel(active_dims=(0,), lengthscale_constraint=gpytorch.constraints.Interval(*LENGTHS))
-    kernel.lengthscale = 2.0
+    kernel = RBFKernel(active_dims=(0,), lengthscale_prior=_usual("length"))
+    kernel.lengthscale = USUAL["length"][0]
     return kernel
+
+
+def _usual(part: str) -> LogNormalPrior:
+    middle, deviation = USUAL[part]
+    return LogNormalPrior(math.log(middle), deviation)
 
 
 def learned(past: Sequence[Curves]) -> Prior:
@@ -63,16 +78,18 @@ def learned(past: Sequence[Curves]) -> Prior:
     columns = sorted({str(name) for each in past for name in each.words if each.words[name].nunique() > 1})
     missing = [(each.scores - each.scores[:, -1:]).mean(axis=0) / each.spread for each in past]
     course = np.mean(missing, axis=0)
+    dispersion = np.maximum(np.mean([each.scores.std(axis=0) / each.spread for each in past], axis=0), LEAST_DISPERSION)
     sets = []
     for each in past:
         around = each.scores - each.scores[:, -1].mean() - each.expected[:, None]
-        x = [_rows(each.words, columns, share) for share in SHARES]
+        x = [_rows(each.words, columns, *point) for point in zip(SHARES, dispersion, strict=True)]
         sets.append((torch.cat(x), torch.tensor((around / each.spread - course).T.reshape(-1))))
     process = Process(*sets[0], len(columns))
     _train(process, sets)
     shared, alike, own = process.covariance.kernels
     return Prior(
         tuple(course.tolist()),
+        tuple(dispersion.tolist()),
         float(np.median([each.spread for each in past])),
         dict(zip(columns, alike.kernels[0].logarithms.exp().tolist(), strict=True)),
         shared.outputscale.item(),
@@ -100,7 +117,7 @@ def of_students(past: Mapping[str, Sequence[Curves]]) -> float:
 
 
 def _train(process: Process, sets: Sequence[tuple[Tensor, Tensor]]) -> None:
-    """Finds the variances and lengths with the largest marginal likelihood of all sets together."""
+    """Finds the variances and lengths that are the most probable ones given all sets together."""
     process.train()
     marginal = gpytorch.mlls.ExactMarginalLogLikelihood(process.likelihood, process)
     optimizer = torch.optim.LBFGS(process.parameters(), max_iter=ITERATIONS, line_search_fn="strong_wolfe")
@@ -118,8 +135,8 @@ def _train(process: Process, sets: Sequence[tuple[Tensor, Tensor]]) -> None:
     optimizer.step(loss)
 
 
-def _rows(words: pd.DataFrame, columns: Sequence[str], share: float) -> Tensor:
-    """Rows of the process: candidates after a share of their training (n, 2 + C)."""
+def _rows(words: pd.DataFrame, columns: Sequence[str], share: float, dispersion: float) -> Tensor:
+    """Rows of the process: candidates after a share of their training (n, 3 + C)."""
     codes = [pd.factorize(words[name])[0] if name in words else np.zeros(len(words)) for name in columns]
-    first = [np.full(len(words), np.log(share)), np.arange(len(words))]
+    first = [np.full(len(words), np.log(share)), np.arange(len(words)), np.full(len(words), dispersion)]
     return torch.tensor(np.stack([*first, *codes], axis=1, dtype=float))

@@ -20,7 +20,7 @@ RECORD = SearchRecord(
     metric="accuracy",
     teacher="big",
     error=0.01,
-    prior=Prior((-1.0, 0.0), 0.02, {"mapping": 0.1}, 1.0, 0.5, 0.1, (1.0, 1.0, 1.0)),
+    prior=Prior((-1.0, 0.0), (1.0, 1.0), 0.02, {"mapping": 0.1}, 1.0, 0.5, 0.1, (1.0, 1.0, 1.0)),
     prepared=12.5,
     candidates={"a": Known(seconds=30.0, expected=0.01, latency_ms=2.0)},
     steps=[Trained(candidate="a", epochs=2, score=0.8, seconds=3.25, over=False, choice="a")],

@@ -326,7 +326,9 @@ def test_what_does_not_fit_into_memory_is_left(begin, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(trials, "distilled", large)
     done = search(request, Ear())
-    assert [step.failed for step in done.record.steps if step.failed] == ["the memory does not suffice"]
+    failed = [step for step in done.record.steps if step.failed]
+    assert {step.failed for step in failed} == {"the memory does not suffice"}
+    assert len({step.candidate for step in failed}) == len(failed), "what failed is not tried again"
     assert len(done.tried) == 4
 
 

@@ -17,7 +17,9 @@ def prior_covariance(prior: Prior, one: Place, other: Place) -> float:
     of_time = [np.exp(-0.5 * (apart / length) ** 2) for length in prior.lengths]
     cells = WORDS[[*prior.alike]].to_numpy()
     common = np.array([*prior.alike.values()])[cells[one[0]] == cells[other[0]]].sum()
-    return prior.shared * of_time[0] + common * of_time[1] + prior.own * (one[0] == other[0]) * of_time[2]
+    known = prior.shared * of_time[0] + common * of_time[1] + prior.own * (one[0] == other[0]) * of_time[2]
+    dispersion = [np.interp(np.log(share), np.log(SHARES), prior.dispersion) for _, share in (one, other)]
+    return known * dispersion[0] * dispersion[1]
 
 
 def reference(

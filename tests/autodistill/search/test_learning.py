@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from autodistill.search.beliefs import SHARES, Prior, shipped_prior
-from autodistill.search.learning import LENGTHS, learned, of_students
+from autodistill.search.learning import USUAL, learned, of_students
 from tests.autodistill.search.conftest import WORDS, made_up
 
 
@@ -30,8 +30,10 @@ def test_it_learns_whether_candidates_that_are_alike_score_alike(sameness: float
     assert (alike > 3 * found.own) if alike_counts else (found.own > 3 * alike)
 
 
-def test_lengths_stay_within_bounds(prior: Prior) -> None:
-    assert all(LENGTHS[0] <= length <= LENGTHS[1] for length in prior.lengths)
+def test_few_curves_move_what_is_usual_within_reason() -> None:
+    found = learned([made_up(0)])
+    assert all(0.2 < length / USUAL["length"][0] < 3 for length in found.lengths)
+    assert 0.1 < found.own / USUAL["own"][0] < 10
 
 
 def test_past_curves_that_hardly_differ_are_no_division_by_zero() -> None:
@@ -40,11 +42,13 @@ def test_past_curves_that_hardly_differ_are_no_division_by_zero() -> None:
 
 
 def test_the_prior_that_comes_with_the_project_was_learned_by_this_code() -> None:
-    """It lies within the bounds, and says something of every part."""
+    """It has every part that this one has."""
     prior = shipped_prior()
     assert len(prior.course) == len(SHARES)
     assert prior.course[-1] == 0
-    assert all(LENGTHS[0] <= length <= LENGTHS[1] for length in prior.lengths)
+    assert len(prior.dispersion) == len(SHARES)
+    assert prior.dispersion[-1] == 1
+    assert all(0.3 < length < 10 for length in prior.lengths)
     assert min(prior.spread, prior.shared, prior.own, prior.noise) > 0
     assert {"intermediate", "mapping", "prediction", "augmentation", "student"} <= prior.alike.keys()
 
