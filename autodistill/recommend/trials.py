@@ -44,6 +44,8 @@ from engine.run.result import RunResult
 
 MOST_OF_THE_TIME = 1 / 3
 """Of what is left when the search begins, that one whole training may take."""
+FEW_TRAININGS = 4
+"""A time in which fewer than these fit is too little for a search."""
 FEW_PIECES = 4
 """With fewer, what was predicted is taken for the time that trainings need."""
 WORTH = 0.25
@@ -218,7 +220,13 @@ class _Search:
             parts.append(f"{self._minutes_left():.1f} of {effort.budget / 60:.1f} minutes are left")
         if effort.trials is not None:
             parts.append(f"at most {effort.trials:,} are tried")
-        self.reporter.message(f"{len(self.contenders):,} pipelines; {', '.join(parts)}")
+        least, most = (pick(self.space.seconds.values()) / 60 for pick in (min, max))
+        takes = f"each takes {least:.1f} to {most:.1f} minutes to its end, as predicted"
+        self.reporter.message(f"{len(self.contenders):,} pipelines; {takes}; {', '.join(parts)}")
+        if effort.budget is not None and self._minutes_left() < FEW_TRAININGS * least:
+            self.reporter.message(
+                "In so little time few can be tried: more of it, or fewer epochs, would let them compete."
+            )
         self._keep(winner="", ended="", effort=None)
         self._try()
 

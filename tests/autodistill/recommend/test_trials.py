@@ -185,6 +185,14 @@ def test_what_takes_too_long_is_not_tried(begin) -> None:
     assert done.record.spent <= 200.0
 
 
+@pytest.mark.parametrize(("budget", "said"), [(60.0, True), (100.0, False)])
+def test_a_time_in_which_few_can_be_tried_is_said(begin, budget: float, said: bool) -> None:
+    """Each takes 16 seconds."""
+    search(begin(budget=budget)[0], ear := Ear())
+    assert any("few can be tried" in line for line in ear.messages) is said
+    assert any("each takes 0.3 to 0.3 minutes to its end" in line for line in ear.messages)
+
+
 def test_too_little_time_is_said_with_what_is_needed(begin) -> None:
     request, script = begin(budget=18.0)
     with pytest.raises(InputError, match=r"too little time for a single training.*at least 0\.3 minutes"):
