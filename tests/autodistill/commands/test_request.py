@@ -120,7 +120,7 @@ def test_limits(typed: dict[str, str], limits: Limits) -> None:
     assert limits_of(typed) == limits
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-3", "0", "nan", "3 parsecs"])
+@pytest.mark.parametrize("text", ["", "soon", "-3", "0", "nan", "3 parsecs", "1,5h", "300000d", "12:30:00", "5 m 3"])
 def test_limits_that_are_none(text: str) -> None:
     with pytest.raises(InputError) as caught:
         fields_of({"max_time": text, "max_params": text, "max_latency": text, "budget": text})
