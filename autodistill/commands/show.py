@@ -16,9 +16,9 @@ from engine.run.verdict import SIMPLE_MODELS
 
 if TYPE_CHECKING:
     from autodistill.datasets.bilstm import BiLSTMCosts
+    from autodistill.recommend.contenders import Contender
     from autodistill.recommend.race import Outcome
     from autodistill.recommend.record import Pick, Recommendation
-    from autodistill.recommend.search_record import Contender
     from autodistill.recommend.trials import Searched
     from engine.run.result import RunResult, TeamResult
 

@@ -82,7 +82,7 @@ def curve(values: Sequence[float]) -> str:
     """Scores one after the other, as bars between the lowest and the highest.
 
     Example:
-        >>> curve([0.5, 0.7, 0.9]), curve([0.8]), curve([])
+        >>> curve([0.5, 0.75, 1.0]), curve([0.8]), curve([])
         ('▁▅█', '█', '–')
     """
     if not values:

@@ -9,43 +9,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from autodistill.recommend.record import in_words
 from autodistill.recommend.request import Effort, Request
 from autodistill.search.beliefs import Prior
 from engine.base.errors import InputError
 from engine.base.files import hash_of, unsealed, write_sealed
 from engine.base.text import read_text
-from engine.run.result import Record
+from engine.run.result import Record, RunResult
 
 FILE = "search-{}.json"
 ANEW = "Remove it to begin anew."
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A candidate of a search: what may be run, and its name there."""
-
-    student: str
-    pipeline: Mapping[str, Any]
-    key: str
-    """Of the pipeline."""
-
-    @property
-    def name(self) -> str:
-        """Short, and its own."""
-        return hash_of(self.student, self.key)[:12]
-
-    @property
-    def words(self) -> str:
-        """The pipeline in a few words."""
-        return in_words(self.pipeline)
 
 
 class Known(Record):
@@ -177,3 +154,9 @@ def found(folder: Path, identity: str) -> SearchRecord | None:
         what, reason = "not the record of this search", str(error).partition("\n")[0]
         raise InputError.of(str(path), what, reason, (), ANEW) from error
     return record
+
+
+def score_after(result: RunResult, epochs: int) -> float | None:
+    """The student's best score within so many epochs, on the rows that select: a run may be further already."""
+    scores = [entry["scores"][result.metric] for entry in result.history[:epochs]]
+    return max(scores) if scores else result.selection_score

@@ -21,33 +21,20 @@ from filelock import FileLock, Timeout
 
 from autodistill.history.table import flat
 from autodistill.ranking.past import as_words
+from autodistill.recommend.contenders import Contender, begun, contenders_of, within_the_time
+from autodistill.recommend.pace import pace_of, planned
 from autodistill.recommend.race import close, distilled, folder_name, record_run
-from autodistill.recommend.recommend import rank, space_of
 from autodistill.recommend.request import Request, check_places
-from autodistill.recommend.search_record import (
-    ANEW,
-    Contender,
-    Known,
-    SearchRecord,
-    Trained,
-    found,
-    identity_of,
-    path_of,
-)
-from autodistill.search.beliefs import Beliefs, shipped_prior
+from autodistill.recommend.search_record import ANEW, SearchRecord, Trained, found, identity_of, path_of, score_after
+from autodistill.search.beliefs import Beliefs
 from autodistill.search.improving import improving
 from autodistill.search.policies import FAILED, Piece, Seen, Space, Step, steps
 from engine.base.errors import InputError, OutOfMemory, RunError
 from engine.base.progress import Reporter, SilentReporter
-from engine.pipeline.pipeline import Pipeline
 from engine.run.result import RunResult
 
-MOST_OF_THE_TIME = 1 / 3
-"""Of what is left when the search begins, that one whole training may take."""
 FEW_TRAININGS = 4
 """A time in which fewer than these fit is too little for a search."""
-FEW_PIECES = 4
-"""With fewer, what was predicted is taken for the time that trainings need."""
 WORTH = 0.25
 """Of the standard error of a score: what is expected beyond the chosen candidate, and is still worth a search."""
 
@@ -88,48 +75,10 @@ def search(request: Request, reporter: Reporter) -> Searched:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(path.with_name(f".{path.stem}.lock"), timeout=0):
-            record = found(request.out, identity_of(request)) or _begun(request, reporter)
+            record = found(request.out, identity_of(request)) or begun(request, reporter)
             return _Search(request, record, reporter).carried_out()
     except Timeout as error:
         raise RunError(f"another process is working on this search: {path}") from error
-
-
-def _begun(request: Request, reporter: Reporter) -> SearchRecord:
-    """The record of a search that begins: what is known of each candidate."""
-    started, prior = time.monotonic(), shipped_prior()
-    candidates, _, costs, _, fitted = rank(request, reporter)
-    first = next(iter(costs.values()))
-    for warning in first.teacher_warnings:
-        reporter.message(f"warning: {warning}")
-    worth = max(fitted.trust(len(request.students)).agreement or 0.0, 0.0)
-    standings = candidates.standing.to_numpy(dtype=float)
-    expected = worth * prior.spread * (standings - standings.mean()) / (standings.std() or 1.0)
-    known = {}
-    for mean, student, pipeline in zip(expected, candidates.student, candidates.pipeline, strict=True):
-        cost = costs[student]
-        known[_contender(student, pipeline).name] = Known(
-            seconds=cost.training_seconds(pipeline),
-            before=cost.own_seconds(pipeline),
-            expected=mean,
-            latency_ms=cost.latency_ms,
-        )
-    record = SearchRecord(
-        identity=identity_of(request),
-        task=request.task.name,
-        metric=request.task.metric,
-        teacher=request.teacher,
-        error=first.teacher_error,
-        prior=prior,
-        candidates=known,
-        prepared=time.monotonic() - started,
-    )
-    assert request.out is not None
-    record.write(request.out)
-    return record
-
-
-def _contender(student: str, pipeline: Pipeline) -> Contender:
-    return Contender(student, pipeline.model_dump(mode="json"), pipeline.key)
 
 
 @dataclass
@@ -147,12 +96,11 @@ class _Search:
     def __post_init__(self) -> None:
         assert self.request.out is not None
         self.out, self._since = self.request.out, time.monotonic()
-        space = [_contender(student, each) for student, parts in space_of(self.request).items() for each in parts]
-        known = {each.name: each for each in space if each.name in self.record.candidates}
+        known = {name: each for name, each in contenders_of(self.request).items() if name in self.record.candidates}
         if len(known) < len(self.record.candidates):
             what = "a search of another version, which knew other pipelines"
             raise InputError.of(str(path_of(self.out, self.record.identity)), what, "", (), ANEW)
-        self.contenders = {name: known[name] for name in self._within_the_time()}
+        self.contenders = {name: known[name] for name in within_the_time(self.record, self.request.effort.budget)}
         words = as_words(
             pd.DataFrame([{"student": each.student, **flat(each.pipeline)} for each in self.contenders.values()])
         )
@@ -165,27 +113,6 @@ class _Search:
             {name: each.seconds for name, each in facts.items()},
             {name: each.before for name, each in facts.items()},
         )
-
-    def _within_the_time(self) -> list[str]:
-        """Candidates whose whole training takes a part of the time at most, so that others can be tried, too; where
-        there is none, those whose training fits.
-
-        Raises:
-            InputError: None does.
-        """
-        budget, known = self.request.effort.budget, self.record.candidates
-        if budget is None:
-            return [*known]
-        begun = {step.candidate for step in self.record.steps}
-        needed = {name: each.before + each.seconds for name, each in known.items()}
-        left = budget - self.record.prepared
-        for most in (MOST_OF_THE_TIME * left, left):
-            if names := [name for name in known if needed[name] <= most or name in begun]:
-                return names
-        least = (self.record.prepared + min(needed.values())) / 60
-        hint = "What was made ready is kept, and the same command with more time goes on from there."
-        what = f"too little time for a single training: preparing took {self.record.prepared / 60:.1f} minutes"
-        raise InputError.of("--budget", what, f"{budget / 60:.1f} minutes", (f"at least {least:.1f} minutes",), hint)
 
     def carried_out(self) -> Searched:
         """From where it stands to its end."""
@@ -281,8 +208,7 @@ class _Search:
         elif result is not None and result.status == "ok":
             record_run(self.request, result, folder, self.reporter)
         now = time.monotonic()
-        seconds, self._since = now - self._since, now
-        epochs = until or whole
+        seconds, self._since, epochs = now - self._since, now, until or whole
         over = result is None or (result.status == "ok" and len(result.history) <= epochs)
         return Trained(
             candidate=name,
@@ -309,15 +235,14 @@ class _Search:
     def _needed(self, piece: Piece) -> float:
         """Seconds of a piece, and of what has to follow it: whether its candidate will then be the choice, or what is
         the choice now."""
-        pace, beside = self._pace()
-        name, whole = piece.candidate, self.space.epochs[piece.candidate]
-        own = self._planned(name, piece.epochs)
+        (pace, beside), name = pace_of(self.record, self.space.epochs), piece.candidate
+        own = planned(self.record, name, piece.epochs, self.space.epochs[name])
         chosen = [each for each in self._chosen() if each != name]
-        ends = [self._planned(each, self.space.epochs[each]) for each in chosen]
+        ends = [self._left(each) for each in chosen]
         if self.request.effort.pareto:
-            rest = sum(ends) + self._planned(name, whole) - own
+            rest = sum(ends) + self._left(name) - own
         else:
-            rest = max([*ends, self._planned(name, whole) - own])
+            rest = max([*ends, self._left(name) - own])
         return pace * (own + rest + self._alone({name, *chosen})) + beside * (len(ends) + 3)
 
     def _alone(self, names: set[str]) -> float:
@@ -327,34 +252,14 @@ class _Search:
         own = sorted(pair for pair in alike if pair[0] in students)
         return max(min(seconds for _, seconds in pairs) for _, pairs in groupby(own, key=lambda pair: pair[0]))
 
-    def _planned(self, name: str, until: int) -> float:
-        """Predicted seconds of a candidate from where it is to an epoch."""
-        if name in self.record.over:
-            return 0.0
-        known, reached = self.record.candidates[name], self.record.reached(name)
-        return known.before * (reached == 0) + known.seconds * max(until - reached, 0) / self.space.epochs[name]
-
-    def _pace(self) -> tuple[float, float]:
-        """How many times as long as predicted trainings take, and the seconds that each piece takes beside; by their
-        medians, since what is made for all of them, such as a language model, falls upon one."""
-        reached: dict[str, int] = {}
-        planned, taken = [], []
-        for step in self.record.steps:
-            known, before = self.record.candidates[step.candidate], reached.get(step.candidate, 0)
-            reached[step.candidate] = step.epochs
-            if not step.failed:
-                share = (step.epochs - before) / self.space.epochs[step.candidate]
-                planned.append(known.before * (before == 0) + known.seconds * share)
-                taken.append(step.seconds)
-        if len(planned) < FEW_PIECES:
-            return 1.0, 0.0
-        return _line(np.array(planned), np.array(taken))
+    def _left(self, name: str) -> float:
+        """Predicted seconds of a candidate from where it is to its end."""
+        return planned(self.record, name, self.space.epochs[name], self.space.epochs[name])
 
     def _finish(self) -> list[str]:
         """Trains what is chosen to its end, and where another one is then thought to be better, that one as well, if
         there is time; the best first."""
-        for step in self.record.steps:
-            self._see(step)
+        self._recall()
         while True:
             chosen = self._chosen()
             if not chosen:
@@ -373,8 +278,8 @@ class _Search:
         """Whether there is time to train a candidate to its end."""
         if self.request.effort.budget is None:
             return True
-        pace, beside = self._pace()
-        needed = pace * (self._planned(name, self.space.epochs[name]) + self._alone({name})) + 2 * beside
+        pace, beside = pace_of(self.record, self.space.epochs)
+        needed = pace * (self._left(name) + self._alone({name})) + 2 * beside
         return self.record.spent + needed <= self.request.effort.budget
 
     def _recall(self) -> None:
@@ -443,23 +348,3 @@ class _Search:
         if name not in self.record.closed and result is not None and result.status == "pruned":
             close(self.request, result, folder, self.quiet)
             self._keep(closed=[*self.record.closed, name])
-
-
-def score_after(result: RunResult, epochs: int) -> float | None:
-    """The student's best score within so many epochs, on the rows that select: a run may be further already."""
-    scores = [entry["scores"][result.metric] for entry in result.history[:epochs]]
-    return max(scores) if scores else result.selection_score
-
-
-def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Slope and intercept of y over x, neither below 0, by the medians of slopes between points (Theil 1950, Sen 1968).
-
-    Example:
-        >>> _line(np.array([1.0, 2.0, 3.0, 4.0]), np.array([12.0, 4.0, 5.0, 6.0]))
-        (1.0, 2.0)
-    """
-    one, other = np.triu_indices(len(x), 1)
-    apart = np.abs(x[one] - x[other]) > 1e-9
-    slopes = (y[one] - y[other])[apart] / (x[one] - x[other])[apart]
-    slope = max(float(np.median(slopes)), 0.0) if len(slopes) else 1.0
-    return slope, max(float(np.median(y - slope * x)), 0.0)

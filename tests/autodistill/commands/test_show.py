@@ -14,9 +14,10 @@ from autodistill.commands import console, look, show, show_evaluation
 from autodistill.commands.show import Shown
 from autodistill.commands.units import MISSING
 from autodistill.datasets.bilstm import BiLSTMCosts
+from autodistill.recommend.contenders import Contender
 from autodistill.recommend.race import Outcome
 from autodistill.recommend.record import Pick
-from autodistill.recommend.search_record import Contender, Known, SearchRecord, Trained
+from autodistill.recommend.search_record import Known, SearchRecord, Trained
 from autodistill.recommend.trials import Searched
 from autodistill.search.beliefs import shipped_prior
 from engine.base.progress import SilentReporter

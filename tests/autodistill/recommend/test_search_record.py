@@ -6,13 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from autodistill.recommend.record import in_words
 from autodistill.recommend.request import Effort
-from autodistill.recommend.search_record import Contender, Known, SearchRecord, Trained, found
-from autodistill.recommend.space import pipelines
+from autodistill.recommend.search_record import Known, SearchRecord, Trained, found
 from autodistill.search.beliefs import Prior
 from engine.base.errors import InputError
-from tests.toys import toy_task
 
 RECORD = SearchRecord(
     identity="0123456789abcdef",
@@ -51,13 +48,6 @@ def test_a_changed_record_and_that_of_another_search_are_refused(tmp_path: Path)
     path.write_text(path.read_text("utf-8").replace("0.8", "0.9"), "utf-8")
     with pytest.raises(InputError, match="damaged, or changed by hand"):
         found(tmp_path, RECORD.identity)
-
-
-def test_a_contender_has_a_name_of_its_own() -> None:
-    one, *_, other = (each.for_task(toy_task("single")) for each in pipelines("classification"))
-    made = [Contender(student, each.model_dump(), each.key) for student in ("a", "b") for each in (one, other)]
-    assert len({each.name for each in made}) == 4
-    assert made[1].words == in_words(other.model_dump())
 
 
 def test_what_a_training_goes_on_from() -> None:

@@ -12,12 +12,13 @@ from filelock import FileLock
 
 from autodistill import AutoDistiller
 from autodistill.history.store import Store
-from autodistill.recommend import trials
+from autodistill.recommend import contenders, trials
+from autodistill.recommend.contenders import contender_of
 from autodistill.recommend.race import folder_name
 from autodistill.recommend.recommend import space_of
 from autodistill.recommend.request import Effort, Request
 from autodistill.recommend.search_record import Known, SearchRecord, found, identity_of, path_of
-from autodistill.recommend.trials import Searched, _contender, search
+from autodistill.recommend.trials import Searched, search
 from autodistill.search.beliefs import shipped_prior
 from engine import Pipeline, distill
 from engine.base.errors import InputError, OutOfMemory, RunError
@@ -127,7 +128,7 @@ def _begin(task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
         monkeypatch.setattr(trials, "record_run", lambda *_: None)
         monkeypatch.setattr(trials.time, "monotonic", lambda: script.now)
         dice = np.random.default_rng(0)
-        names = [_contender(STUDENT, each).name for each in space_of(request)[STUDENT][::7]]
+        names = [contender_of(STUDENT, each).name for each in space_of(request)[STUDENT][::7]]
         if found(request.out, identity_of(request)) is None:
             SearchRecord(
                 identity=identity_of(request),
@@ -240,7 +241,7 @@ def test_what_past_curves_teach_is_that_of_the_beginning(begin, kill: int, monke
     with pytest.raises(KeyboardInterrupt):
         search(request, Ear())
     other = replace(shipped_prior(), own=0.01, noise=2.0, lengths=(1.0, 1.0, 1.0))
-    monkeypatch.setattr(trials, "shipped_prior", lambda: other)
+    monkeypatch.setattr(contenders, "shipped_prior", lambda: other)
     done = search(request, Ear())
     both = list(zip(history(done), history(whole), strict=False))
     assert all(one[:3] == other[:3] for one, other in both[:kill])
@@ -412,7 +413,7 @@ def test_of_several_students_each_is_kept_that_no_faster_one_is_as_good_as(begin
     for student, pipelines in space_of(request).items():
         for each in pipelines[::20]:
             expected, latency = (0.05, 2.0) if student == slow else (0.0, 1.0)
-            known[_contender(student, each).name] = Known(seconds=EPOCHS, expected=expected, latency_ms=latency)
+            known[contender_of(student, each).name] = Known(seconds=EPOCHS, expected=expected, latency_ms=latency)
     empty = SearchRecord(
         identity=identity_of(request),
         task="t",
