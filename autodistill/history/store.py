@@ -34,7 +34,8 @@ UNUSABLE = (ArgumentError, DBAPIError, NoSuchModuleError, ModuleNotFoundError, O
 """What a store may raise: a wrong URL, no server, no driver, a folder, tables of another program, a full disk."""
 UNIQUE = {"runs": ("identity", "status"), "datasets": ("fingerprint",), "claims": ("identity",)}
 """Table → the columns by which a row is there already."""
-UNREADABLE = (ValueError, KeyError, EOFError, BadZipFile, OSError)  # what the words of a damaged row raise
+UNREADABLE = (ValueError, TypeError, KeyError, EOFError, BadZipFile, OSError)
+"""What a damaged row raises: SQLite keeps a number, or nothing, where a text should stand."""
 SECRET = re.compile("pass|pwd|secret|token|key", re.IGNORECASE)
 """In the names of what a URL's query keeps secret."""
 metadata = sql.MetaData()
@@ -171,7 +172,7 @@ class Store:
         for row, text in rows:
             try:
                 found.append(RunResult.parse(text))
-            except ValueError as error:
+            except UNREADABLE as error:
                 tell(f"run {row} of the store is left out: {str(error).splitlines()[0]}")
         return found
 
@@ -241,7 +242,7 @@ def _migrate(engine: sql.Engine) -> None:
         columns = ((RUNS, RUNS.c.record, records.upgraded), (DATASETS, DATASETS.c.descriptors, _upgraded))
         for table, column, upgraded in columns:
             for row, text in connection.execute(sql.select(table.c.id, column)).all():
-                values = {column.name: json.dumps(upgraded(json.loads(text)))}
+                values = {column.name: json.dumps(upgraded(json.loads(str(text))))}
                 connection.execute(table.update().where(table.c.id == row).values(values))
     with suppress(IntegrityError), engine.begin() as connection:  # perhaps another process was faster
         connection.execute(LAYOUT.insert().values(version=records.LAYOUT))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from threading import Barrier
 
@@ -375,3 +376,23 @@ def test_a_damaged_old_store_stays_as_it_is(url: str) -> None:
         Store(url)
     with store._engine.connect() as connection:
         assert connection.scalar(sql.select(RUNS.c.record)) == before
+
+
+@pytest.mark.parametrize("cell", [0, 1.5, b"\x00\xff"])
+def test_what_is_no_text_is_left_out_and_said(cell: object, tmp_path: Path) -> None:
+    """SQLite keeps whatever stands in a damaged page, also a number where a text should be."""
+    store = Store(str(tmp_path / "s.db"))
+    store.add_run(made_record("a"), tmp_path)
+    store.add_dataset(describe(toy_task("single")), count_words(["a film"]))
+    with sqlite3.connect(tmp_path / "s.db") as connection:
+        connection.execute("update runs set record = ?", [cell])
+        connection.execute("update datasets set words = ?", [cell])
+    told: list[str] = []
+    assert (store.runs(told.append), store.datasets(told.append)) == ([], [])
+    assert [each.partition(":")[0] for each in told] == [
+        f"{what} 1 of the store is left out" for what in ("run", "dataset")
+    ]
+    with sqlite3.connect(tmp_path / "s.db") as connection:
+        connection.execute("delete from layout")
+    with suppress(InputError):  # bytes cannot be brought up to date; a number can, and is left out again
+        assert Store(str(tmp_path / "s.db")).runs(told.append) == []
