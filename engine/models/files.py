@@ -176,7 +176,8 @@ def _lost_tokens(tokenizer: dict[str, Any]) -> list[str]:
         templates = [each for each in last.get("processors", [last]) if each["type"] == "TemplateProcessing"]
         pieces = [(each, piece) for each in templates for piece in each["single"] + each["pair"]]
         added = [(each, piece["SpecialToken"]["id"]) for each, piece in pieces if "SpecialToken" in piece]
-        return sorted({name for each, name in added if name not in each["special_tokens"]})
+        lost = {name for each, name in added if name not in each["special_tokens"]}
+        return sorted(name if isinstance(name, str) else shown(name) for name in lost)
     except (KeyError, TypeError, AttributeError):
         return []  # another form, or one that the library refuses by itself
 

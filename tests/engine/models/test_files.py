@@ -144,6 +144,10 @@ TOKENIZERS: dict[str, tuple[Damage, str]] = {
         edited(TOKENIZER, lambda c: c["post_processor"]["special_tokens"].pop("[CLS]")),
         "tokenizer.json: post_processor adds [CLS], of which it does not say the number",
     ),
+    "template with nothing for a token": (
+        edited(TOKENIZER, lambda c: c["post_processor"]["single"][0].update(SpecialToken={"id": None, "type_id": 0})),
+        "tokenizer.json: post_processor adds nothing, of which it does not say the number",
+    ),
     "configuration: list": (written(TOKENIZER_CONFIG, "[]"), "tokenizer_config.json must hold an object, not []"),
     "configuration: cut": (cut(TOKENIZER_CONFIG), "tokenizer_config.json is not JSON or not whole"),
     "configuration: deep": (written(TOKENIZER_CONFIG, nested(300)), "tokenizer_config.json is nested too deeply"),
