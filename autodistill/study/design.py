@@ -1,9 +1,9 @@
 """Which runs a study consists of, in the order in which they are made.
 
 Decided here: a *cell* is a dataset with a number of rows, a teacher and a student. All cells share the core; every cell
-draws its own random pipelines; a drawn share of both has a second seed. First comes the core of all cells, so that the
-table is whole early, then the random pipelines, then the second seeds. Within each, runs that share a teacher's signals
-stand together.
+draws its own random pipelines; a drawn share of both has a second seed. First comes the core, then the random
+pipelines, then the second seeds. Of each, all cells make a few in turn, so that a study that is stopped early has fewer
+pipelines, not fewer datasets; runs that share a teacher's signals stand together.
 
 The core is chosen one by one: the next pipeline is the one whose pairs of values (an objective with a mapping, a
 mapping with an augmentation, …) have met the least so far. After one with augmentation comes its twin without, so that
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 STAGES = ("core", "random", "repeated")
 """What a run is there for, in their order."""
+TURN = 6
+"""Pipelines that a cell makes before it is the next one's turn: to change costs the reading of a dataset and its signals."""
 DEARER = {"mi_alpha": 1.0}
 """Kind → what it adds to a step, in steps (docs/methods/costs.md); the others add little."""
 
@@ -177,8 +179,8 @@ def jobs_of(study: Study, cells: Sequence[Cell], refused: Callable[[Cell, Pipeli
     """
     from engine.run.plan import with_pipeline  # loads torch
 
-    found: dict[str, Job] = {}
-    for stage, cell, pipeline, seed in _wanted(study, cells, core_of(study)):
+    found: dict[str, tuple[tuple[int, int], Job]] = {}
+    for stage, rank, cell, pipeline, seed in _wanted(study, cells, core_of(study)):
         try:
             settled = pipeline.model_copy(update={"training": cell.plan.pipeline.training})  # counted once
             plan = replace(with_pipeline(cell.plan, settled), seed=seed)
@@ -186,12 +188,14 @@ def jobs_of(study: Study, cells: Sequence[Cell], refused: Callable[[Cell, Pipeli
             refused(cell, pipeline, str(error))
             continue
         what = cell.source, cell.rows, cell.teacher, cell.student, pipeline.model_dump(exclude_none=True), seed
-        found.setdefault(plan.identity, Job(plan.identity, stage, *what))
-    return sorted(found.values(), key=lambda job: STAGES.index(job.stage))
+        found.setdefault(plan.identity, ((STAGES.index(stage), rank // TURN), Job(plan.identity, stage, *what)))
+    return [job for _, job in sorted(found.values(), key=lambda each: each[0])]
 
 
-def _wanted(study: Study, cells: Sequence[Cell], core: Sequence[Pipeline]) -> Iterator[tuple[str, Cell, Pipeline, int]]:
-    """Stage, cell, pipeline and seed of every run that is wanted, cell by cell."""
+def _wanted(
+    study: Study, cells: Sequence[Cell], core: Sequence[Pipeline]
+) -> Iterator[tuple[str, int, Cell, Pipeline, int]]:
+    """Stage, rank among the cell's pipelines, cell, pipeline and seed of every run that is wanted, cell by cell."""
     design = study.design
     spaces: dict[TaskKind, list[Pipeline]] = {}
     for cell in cells:
@@ -202,7 +206,7 @@ def _wanted(study: Study, cells: Sequence[Cell], core: Sequence[Pipeline]) -> It
         own = [("core", for_kind(pipeline, kind)) for pipeline in core]
         own += [("random", spaces[kind][number]) for number in drawn]
         again = generator.random(len(own)) < design.repeated
-        for (stage, pipeline), twice in zip(own, again, strict=True):
-            yield stage, cell, pipeline, study.seed
+        for rank, ((stage, pipeline), twice) in enumerate(zip(own, again, strict=True)):
+            yield stage, rank, cell, pipeline, study.seed
             if twice:
-                yield "repeated", cell, pipeline, study.seed + 1
+                yield "repeated", rank, cell, pipeline, study.seed + 1

@@ -87,6 +87,15 @@ def test_all_cells_share_the_core_and_draw_others(data: Data) -> None:
     )
 
 
+def test_a_study_that_is_stopped_early_has_fewer_pipelines_not_fewer_datasets(data: Data) -> None:
+    found = planned(data, "single", "pair", design={"core": 2 * design.TURN + 1, "random": 0, "repeated": 1.0})
+    turns = [(job.stage, name) for job in found.jobs for name in ("single", "pair") if job.source.data == data[name]]
+    per_turn = [(stage, name, len([*each])) for (stage, name), each in itertools.groupby(turns)]
+    both = [("single", design.TURN), ("pair", design.TURN), ("single", design.TURN), ("pair", design.TURN)]
+    both += [("single", 1), ("pair", 1)]
+    assert per_turn == [(stage, name, many) for stage in ("core", "repeated") for name, many in both]
+
+
 def test_a_share_is_run_with_a_second_seed(data: Data) -> None:
     all_twice = planned(data, design={"core": 5, "repeated": 1.0}).jobs
     assert Counter(job.stage for job in all_twice) == {"core": 5, "repeated": 5}
