@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 STAGES = ("core", "random", "repeated")
 """What a run is there for, in their order."""
 TURN = 6
-"""Pipelines that a cell makes before it is the next one's turn: to change costs the reading of a dataset and its signals."""
+"""Pipelines that a cell makes in its turn; each change costs the reading of a dataset and its signals."""
 DEARER = {"mi_alpha": 1.0}
 """Kind → what it adds to a step, in steps (docs/methods/costs.md); the others add little."""
 
