@@ -41,6 +41,8 @@ from engine.training.optimiser import optimizer_for
 
 AS_IT_IS = FineTuning(when="never")
 WARM = 3  # steps that are not counted
+FEWEST, ENOUGH = 10, 4.0
+"""Steps of an epoch at least, and seconds: a first step takes half a second longer than the others."""
 
 
 def pipeline(number: int, epochs: int) -> Pipeline:
@@ -103,24 +105,31 @@ def seconds(result: RunResult) -> float:
 
 
 def rows_of(
-    students: list[int], task: Task, models: dict[str, str], epochs: int, folder: Path, options: Callable[[str], Any]
+    students: list[int],
+    steps: int | None,
+    models: dict[str, str],
+    epochs: int,
+    folder: Path,
+    options: Callable[[str], Any],
 ) -> Iterator[dict[str, Any]]:
     """A row for each number of students."""
     alone: list[RunResult] = []
     shared: list[RunResult] = []
-    whole = replace(task, train=task.train.select(range(BATCH * min(20, len(task.train) // BATCH))))
-    began = parts(whole, models, options("parts"))
+    few = made_up_task(FEWEST * BATCH)
+    began = parts(few, models, options("parts"))
+    task = made_up_task(BATCH * (steps or max(FEWEST, round(ENOUGH / sum(began)))))
     for number in range(max(students)):
         for found, cache in ((alone, f"alone{number}"), (shared, "shared")):
             out = folder / f"{cache}-{number}-{len(found)}"
             found.append(trained(task, models, number, epochs, out, options(cache)))
-    ended = parts(whole, models, options("parts"))
+    ended = parts(few, models, options("parts"))
     teacher, student = (min(pair) for pair in zip(began, ended, strict=True))
     for k in students:
         ratio = sum(map(seconds, alone[:k])) / sum(map(seconds, shared[:k]))
         bound = k * (teacher + student) / (teacher + k * student)
         yield {
             "students": k,
+            "steps": epochs * len(task.train) // BATCH,
             "examples_per_s": k * len(task.train) * epochs / sum(map(seconds, shared[:k])),
             "ratio_to_sequential": ratio,
             "bound": bound,
@@ -139,11 +148,10 @@ def main() -> None:
     parser.add_argument("--precision", choices=["float32", "bf16"], default="bf16" if cpu_has_bf16() else "float32")
     parser.add_argument("--student", help="another one than 4 layers of width 312")
     parser.add_argument("--teacher", help="another one than 12 layers of width 768")
-    parser.add_argument("--steps", type=int, default=10, help="of an epoch")
+    parser.add_argument("--steps", type=int, help=f"of an epoch; default: {ENOUGH:g} seconds, {FEWEST} at least")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    task = made_up_task(given.steps * BATCH)
     with tempfile.TemporaryDirectory() as name, Others() as others:
         folder = Path(name)
         make_models(folder)
@@ -152,7 +160,7 @@ def main() -> None:
         def options(cache: str) -> RunOptions:
             return RunOptions(precision=given.precision, cache_dir=str(folder / cache))
 
-        rows = list(rows_of(given.students, task, models, given.epochs, folder, options))
+        rows = list(rows_of(given.students, given.steps, models, given.epochs, folder, options))
     about = {"precision": given.precision, "others_cores": round(others.cores, 2)}
     if given.json:
         print(json.dumps({"machine": features(), **about, "rows": rows}, indent=2))
