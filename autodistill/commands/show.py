@@ -152,8 +152,16 @@ def recommendation(found: Recommendation, picks: Sequence[Pick], *more: str) -> 
         student = f"student {pick.student}, " if several else ""
         lines.append(f"pick {pick.rank}: {student}{pick.words}; what speaks for it: {_reasons(pick)}")
     head = ["pick", "percentile", "predicted ratio", "80 % interval", "time"]
-    lines = [*lines, *_lines_about(found), *_never_run(picks), *more]
+    lines = [*lines, *_lines_about(found), *_never_run(picks), _next(found), *more]
     return Shown(found.model_dump(mode="json"), [(head, rows, "")], lines)
+
+
+def _next(found: Recommendation) -> str:
+    """What to do with it, by how sure it is."""
+    same, search = "`autodistill run` with the same options and", "tries many pipelines, a few epochs each"
+    if found.sure:
+        return f"next: {same} --pick 1 runs the first; with --budget 30m it {search}"
+    return f"next: this order is a guess here; {same} --budget 30m {search}, and these rows decide"
 
 
 def _rank(pick: Pick, picks: Sequence[Pick]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from autodistill.recommend.experience import experience
+from autodistill.recommend.record import WEAK_ORDER
 from engine.base.errors import counted
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ FEW_DATASETS = 5
 FEW_ROWS = 200
 FEW_COMMON_WORDS = 0.5
 """Share of a dataset's words that any past dataset has."""
-WEAK_ORDER = 0.2
-"""A rank correlation below it: four pairs of runs in ten or more stand the wrong way round."""
 
 
 def caveats(task: Task, dataset: Dataset, table: RunTable, candidates: pd.DataFrame, trust: Trust) -> list[str]:

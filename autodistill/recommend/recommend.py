@@ -101,7 +101,9 @@ def rank(request: Request, reporter: Reporter) -> Ranked:
     standings = fitted.rank(new).round(TIED_DECIMALS)
     known = experience(candidates, table.runs)
     low, middle, high = fitted.calibration(standings, gaps(new), known.outside, known.reached).T
-    candidates = candidates.assign(standing=standings, predicted_ratio=middle, low=low, high=high)
+    candidates = candidates.assign(
+        standing=standings, predicted_ratio=middle, low=low, high=high, outside=known.outside
+    )
     return Ranked(within(candidates, request.limits, costs), table, costs, dataset, fitted)
 
 
@@ -188,6 +190,7 @@ def _record(request: Request, ranked: Ranked) -> Recommendation:
         mean_rank_agreement=trust.mean_rank,
         agreement_pair=trust.pair,
         candidates=len(allowed),
+        outside=bool(allowed.outside.any()),
         picks=made(picks.with_a_team(diverse(standings, allowed, request.top or PICKS), standings, allowed)),
         pareto=made(picks.pareto(standings, seconds)),
         nearest=dict(list(nearest(past, dataset.name).items())[:3]),

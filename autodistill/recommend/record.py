@@ -27,6 +27,8 @@ RECOMMENDATION_FILE = "recommendation.json"
 RENAMED = {"place": "standing", "baseline_score": "bilstm_score", "baseline_agreement": "mean_rank_agreement"}
 """Key of layout 1, where a pipeline's team stood under `teacher`, its kind under `policy` → key of today."""
 
+WEAK_ORDER = 0.2
+"""A rank correlation below it: four pairs of runs in ten or more stand the wrong way round."""
 SINGLE = SingleTeacher().model_dump()
 """The team of a pipeline whose teacher teaches alone."""
 
@@ -128,6 +130,8 @@ class Recommendation(Record):
     """The student ← teacher whose runs these are of, as for one student; empty: of all runs."""
     candidates: int
     """Pipelines that were compared, those that a limit rules out not counted."""
+    outside: bool = False
+    """Whether hardly any past run is like them (`experience`); in records of before not known."""
     picks: list[Pick]
     """In the order of preference; where members are named, the best team is one of them, however high it stands."""
     pareto: list[Pick]
@@ -154,6 +158,11 @@ class Recommendation(Record):
         except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:  # of JSON, or any part
             what, reason = "not the record of a recommendation", str(error).partition("\n")[0]
             raise InputError.of(str(path), what, reason) from error
+
+    @property
+    def sure(self) -> bool:
+        """Whether the order is worth following without a trial: it was on past datasets, and these are like this one."""
+        return self.agreement is not None and self.agreement >= WEAK_ORDER and not self.outside
 
     def request(self) -> Request:
         """What it answers; data and models by their names."""

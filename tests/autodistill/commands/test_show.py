@@ -221,7 +221,7 @@ def test_ties_and_what_was_never_run_are_said() -> None:
     shown = show.recommendation(a_recommendation(), picks)
     ((_, rows, _),) = shown.tables
     assert [row[0] for row in rows] == ["1", "2", "3, tied with 2"]
-    assert list(shown.lines[-2:]) == [
+    assert list(shown.lines[-3:-1]) == [
         "warning: no past run has this team: pick 2, 3",
         "warning: no past run has this mapping: pick 3",
     ]
@@ -277,6 +277,24 @@ def test_features_are_named_where_the_predictor_chooses_them(features: list[str]
     assert len(found) == len(said)
     for line, words in zip(found, said, strict=True):
         assert line.startswith(f"features of the dataset that the order depends on: {words}")
+
+
+@pytest.mark.parametrize(
+    "more, sure",
+    [
+        ({"agreement": 0.2}, True),
+        ({"agreement": 0.19}, False),
+        ({"agreement": None}, False),
+        ({"agreement": 0.9, "outside": True}, False),
+    ],
+)
+def test_a_search_is_offered_and_first_of_all_where_the_order_is_not_sure(more: dict[str, Any], sure: bool) -> None:
+    (said,) = (
+        line for line in show.recommendation(a_recommendation().model_copy(update=more), []).lines if "next:" in line
+    )
+    assert "--budget 30m" in said
+    assert ("--pick 1" in said) == sure
+    assert ("a guess" in said) != sure
 
 
 def test_where_a_team_stands_and_how_it_is_run() -> None:
