@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test fuzz soak mutants lint bench bench-all clean
+.PHONY: demo test docs fuzz soak mutants lint bench bench-all clean
 
 demo: $(VENV)/installed $(VENV)/demo-teacher
 	$(BIN)/autodistill run demo --max-train 600 --teacher-epochs 6 --teacher-learning-rate 2e-4 --pipeline tinybert --augment none --set training.epochs=8 --set training.learning_rate=3e-4 --student-alone --out runs/demo
@@ -14,6 +14,10 @@ demo: $(VENV)/installed $(VENV)/demo-teacher
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal $(ARGS)
+
+# The documentation as a site of its own, in build/docs/index.html.
+docs: $(VENV)/installed-test
+	$(BIN)/python -m mkdocs build --quiet
 
 # 10,000 bad inputs and damaged folders made by chance; FUZZ_SEED says which, and a case that fails names its own.
 fuzz: $(VENV)/installed-test
