@@ -63,8 +63,8 @@ class Way:
         """The command, begun."""
         where = ("--store", self.store, "--cache-dir", str(self.folder / "cache"), "--precision", "float32")
         command = [sys.executable, str(CLI), "study", "run", str(self.folder / "study.toml"), *where, *options]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return subprocess.Popen(command, cwd=self.folder, start_new_session=True, **quiet)
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(command, cwd=self.folder, start_new_session=True, stdout=log, stderr=log)
 
     def row(self, name: str, seconds: float, wanted: dict[str, Any] | None) -> dict[str, Any]:
         """What came out, beside what the first way gave."""
@@ -88,11 +88,10 @@ def lasting(results: Sequence[RunResult]) -> dict[str, Any]:
     return {result.identity: result.model_dump(mode="json", include=LASTING) for result in results}
 
 
-def ended(*drivers: subprocess.Popen[bytes]) -> None:
+def ended(way: Way, *drivers: subprocess.Popen[bytes]) -> None:
     """Waits for drivers; an error where one fails."""
-    for driver in drivers:
-        if driver.wait():
-            raise SystemExit(f"{' '.join(map(str, driver.args))} ended with {driver.returncode}")  # type: ignore[arg-type]
+    if failed := [driver.returncode for driver in drivers if driver.wait()]:
+        raise SystemExit(f"ended with {failed}: {(way.folder / 'log').read_text('utf-8')[-2000:]}")
 
 
 def killed(way: Way, times: int, longest: float) -> None:
@@ -103,7 +102,7 @@ def killed(way: Way, times: int, longest: float) -> None:
         time.sleep(dice.uniform(5, longest))
         os.killpg(driver.pid, signal.SIGKILL)
         driver.wait()
-    ended(way.driver())
+    ended(way, way.driver())
 
 
 @contextmanager
@@ -128,7 +127,7 @@ def rows(folder: Path, database: str | None, ray: bool, kills: int) -> Iterator[
     for slots in (1, 2):
         way = Way(folder / f"{slots}", slots)
         began = time.perf_counter()
-        ended(way.driver("--processes", str(slots), "--threads", "1"))
+        ended(way, way.driver("--processes", str(slots), "--threads", "1"))
         seconds = time.perf_counter() - began
         yield way.row(f"{slots} process{'es' * (slots > 1)}", seconds, first)
         first = first or lasting(Store(way.store).runs())
@@ -137,7 +136,7 @@ def rows(folder: Path, database: str | None, ray: bool, kills: int) -> Iterator[
     yield way.row(f"killed {kills} times", time.perf_counter() - began, first)
     if database:
         way, began = Way(folder / "database", 2, database), time.perf_counter()
-        ended(*(way.driver("--processes", "1", "--threads", "1") for _ in range(2)))
+        ended(way, *(way.driver("--processes", "1", "--threads", "1") for _ in range(2)))
         yield way.row("two drivers, PostgreSQL", time.perf_counter() - began, first)
     for nodes, removed in ((1, False), (3, False), (3, True)) if ray else ():
         way = Way(folder / f"ray{nodes}{removed}", nodes)
@@ -148,7 +147,7 @@ def rows(folder: Path, database: str | None, ray: bool, kills: int) -> Iterator[
                 time.sleep(0.5)
             if removed:
                 found.remove_node(next(iter(found.worker_nodes)), allow_graceful=False)
-            ended(driver)
+            ended(way, driver)
         name = f"Ray, {nodes} node{'s' * (nodes > 1)}{', one removed' * removed}"
         yield way.row(name, time.perf_counter() - began, first)
 
@@ -161,7 +160,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, Others() as others:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, Others() as others:
         found = [*rows(Path(name), given.database, given.ray, given.kills)]
     if given.json:
         print(json.dumps({"machine": features(), "others_cores": round(others.cores, 2), "rows": found}, indent=2))

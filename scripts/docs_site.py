@@ -30,8 +30,7 @@ OPENING = """# Python
 import autodistill
 ```
 
-Every name below is `autodistill.name`; `autodistill.Pipeline` and the kinds of its components are what a pipeline is made
-of.
+Every name below is `autodistill.name`. `Pipeline` and the kinds of its components are what a pipeline is made of.
 """
 
 

@@ -161,7 +161,7 @@ class Recommendation(Record):
 
     @property
     def sure(self) -> bool:
-        """Whether the order is worth following without a trial: it was on past datasets, and these are like this one."""
+        """Whether the order is worth following without a trial: it was on past datasets, which are like this one."""
         return self.agreement is not None and self.agreement >= WEAK_ORDER and not self.outside
 
     def request(self) -> Request:
