@@ -166,7 +166,7 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
     facts = score_facts(plan.task, measures)
     facts |= {"predicted_ratio": expected.ratio} | sizes(stage.student) | sizes(teacher.model, "teacher_")
     facts |= training_facts(run, stage.data, state, best.states) | {"team": team}
-    facts["warnings"] = cut_warnings(stage.data.student, plan)
+    facts["warnings"] = [*cut_warnings(stage.data.student, plan), *stage.objective.notes]
     if best.paused_after is not None:
         return _write(record_of(run, status="pruned", paused_after=best.paused_after, **facts), run)
     with run.stage("measuring"):
@@ -204,6 +204,8 @@ def train_student(
         student, tokenizer = begin(plan.student, task, plan.seed, machine, teacher.as_model)
         held_out = encode_held_out(task, tokenizer, training)
         objective = objective_for(plan, teacher, student)
+        for sentence in objective.notes:
+            machine.reporter.message(sentence)
         data = online_data(plan, teacher, (student, tokenizer), objective, machine)
         for sentence in cut_in_words(data.student, training.max_length or 0, plan.most_tokens):
             machine.reporter.message(f"student: {sentence}")

@@ -104,7 +104,7 @@ def test_validate_says_what_it_found(reviews: str) -> None:
     answer = Answer("validate", "tinybert", "--data", reviews, "--json")
     record = json.loads(answer.out)
     assert (answer.code, record["status"], record["task"]["kind"]) == (0, "ok", "classification")
-    assert record["pipeline"]["intermediate"]["kind"] == "mse"
+    assert record["pipeline"]["intermediate"]["kind"] == "attention"
     assert "a valid pipeline" in Answer("validate", "tinybert").out
 
 
@@ -152,7 +152,9 @@ BAD_PIPELINES = [
     (["--pipeline", "nowhere/p.toml"], "nowhere/p.toml: no such file"),
     (["--set", "intermediate.alfa=0.5"], "--set intermediate.alfa: unknown key; got 'alfa'"),
     (["--set", "intermediate.alpha=2"], "--set intermediate.alpha: out of range; got 2; allowed: 0 to 1"),
-    (["--pipeline", "tinybert", "--set", "intermediate.alpha=0.5"], "mse has no alpha; it belongs to mi_alpha"),
+    (["--pipeline", "tinybert", "--set", "intermediate.alpha=0.5"], "attention has no alpha; it belongs to mi_alpha"),
+    (["--set", "mapping={1=4,2='x'}"], "--set mapping: pairs are numbers of layers, student = teacher"),
+    (["--set", "mapping={1=9}"], "mapping.pairs: the teacher has only"),
     (["--set", "mapping.kind=skp"], "Did you mean skip?"),
     (["--set", "training.epochs"], "--set: the form is key=value"),
 ]

@@ -120,7 +120,7 @@ def flat(pipeline: Mapping[str, Any]) -> dict[str, Any]:
 
     A stack of operators gives their order under the component's name, each operator's place in it, and one strength,
     that of the strongest: one column for what past tables have one of. Of a list the column has the count of names,
-    or the only number; how many there are of several numbers has a column of its own.
+    or the only number; how many there are of several numbers has a column of its own. Pairs are written out.
 
     Example:
         >>> flat({"mapping": {"kind": "emd", "temperature": 1.0}, "weights": {"hard_label": 0.0}})
@@ -131,6 +131,8 @@ def flat(pipeline: Mapping[str, Any]) -> dict[str, Any]:
         {'team': 'autoskd', 'team.members': 2, 'team.dropped': 1}
         >>> flat({"team": {"kind": "autoskd", "dropped": [1, 2]}})
         {'team': 'autoskd', 'team.dropped.count': 2}
+        >>> flat({"mapping": {"kind": "manual", "pairs": [[1, 4], [2, 8]]}})
+        {'mapping': 'manual', 'mapping.pairs': '1-4 2-8'}
     """
     found: dict[str, Any] = {}
     for component, value in pipeline.items():
@@ -149,6 +151,8 @@ def _flatten(value: Any, place: str, found: dict[str, Any]) -> None:
         _flatten_stack(value, place.rpartition(".")[0] or place, found)
     elif isinstance(value[0], str):
         found[place] = len(value)
+    elif isinstance(value[0], Sequence):
+        found[place] = " ".join("-".join(map(str, each)) for each in value)
     else:
         found |= {place: value[0]} if len(value) == 1 else {f"{place}.count": len(value)}
 

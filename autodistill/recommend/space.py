@@ -1,7 +1,7 @@
 """The search space: every pipeline that can be built from the components that are there.
 
-Decided here: which values a knob is tried at. Kinds are read off the specs, so a new kind of a component is in the
-space as soon as it has a spec, with its defaults; a row in `GRID` gives it more values.
+Decided here: which values a knob is tried at, and what is not tried. Kinds are read off the specs, so a new kind of a
+component is in the space as soon as it has a spec, with its defaults; a row in `GRID` gives it more values.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,6 +24,10 @@ GRID: dict[type[Spec], dict[str, tuple[Any, ...]]] = {
     spec.AutoSKD: {"candidates": (5, 25), "update": ("sswo", "cr")},
 }
 """Spec → knob → values that are tried; other knobs keep their defaults."""
+
+UNTRIED = (spec.PredictionKL, spec.Attention, spec.Relations, spec.Uniform, spec.Top, spec.Manual)
+"""kl has the gradient of ce. Of the others no past run is known, and a study under way keeps the space it began with;
+`manual` has no default that would suit a model."""
 
 STACKS = ("mixup", "random", "contextual", "random+mixup", "contextual+random+mixup")
 """Augmentation policies that are tried, beside none: the operators that need no download, one by one, and the
@@ -51,8 +55,7 @@ def pipelines(
         {'mse'}
     """
     specs = component_specs()
-    # kl has the gradient of ce
-    tried = {name: [each for each in specs[name] if each is not spec.PredictionKL] for name in COMPONENTS}
+    tried = {name: [each for each in specs[name] if each not in UNTRIED] for name in COMPONENTS}
     options = [[variant for each in tried[name] for variant in _variants(each)] for name in COMPONENTS]
     weights = [("weights", variant) for variant in _variants(spec.Weights)]
     teams = [each for each in specs["team"] if members and "members" in each.model_fields]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from engine.data.task import TaskKind
+from engine.models.attention import Part, listening
 from engine.models.own import NEITHER, OwnModel
 
 SHARES = "mixup_shares"  # name of λ (n,) among a model's inputs; the others have 2n rows then
@@ -27,9 +28,11 @@ class Features:
 
     Shapes:
         logits: (B, C), or (B, N, C) where the model answers per token.
-        hidden: layer index (1 is the first transformer layer) → (B, N, width). Holds only the
+        hidden: layer index (1 is the first transformer layer, 0 the embeddings' output) → (B, N, width). Holds only the
             layers that were asked for. Where only first tokens were asked for, N is 1.
         mask: (B, N), true where a token is real and not padding.
+        attention: part of a layer's attention → (B, N, width), the vectors of all heads side by side. Holds only
+            the parts that were asked for.
         team: (m, B, C) or (m, B, N, C) logits of several teachers at the student's positions, which teach in
             place of `logits`; None with one teacher.
         paired: (B, N of the student), true where each of them has a token; None where all have its tokens.
@@ -40,6 +43,7 @@ class Features:
     mask: Tensor
     team: Tensor | None = None
     paired: Tensor | None = None
+    attention: Mapping[Part, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> Features:
         """The same on another device."""
@@ -51,21 +55,29 @@ class Features:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Features:
         hidden = {layer: change(states) for layer, states in self.hidden.items()}
-        return Features(change(self.logits), hidden, change(self.mask))
+        attention = {part: change(vectors) for part, vectors in self.attention.items()}
+        return Features(change(self.logits), hidden, change(self.mask), attention=attention)
 
 
 @dataclass(frozen=True)
 class TeacherNeeds:
     """What the teacher's signals must hold for a pipeline, beside the logits."""
 
-    layers: tuple[int, ...]  # 1-based, that the mapping may use
+    layers: tuple[int, ...]  # whose hidden states may be compared; 0 is the embeddings' output
     tokens: Literal["all", "first"]  # `first`: only token 0 of each sequence is read
+    attention: tuple[Part, ...] = ()
 
 
 def forward(
-    model: nn.Module, inputs: Mapping[str, Tensor], kind: TaskKind, layers: Sequence[int] = (), first: bool = False
+    model: nn.Module,
+    inputs: Mapping[str, Tensor],
+    kind: TaskKind,
+    layers: Sequence[int] = (),
+    first: bool = False,
+    attention: Sequence[Part] = (),
 ) -> Features:
-    """One forward pass, with the hidden states of these layers, 1 being the first transformer layer.
+    """One forward pass, with the hidden states of these layers, 1 being the first transformer layer, and these parts of
+    attention.
 
     Args:
         inputs: (B, N) tensors of the tokenizer: `input_ids`, `attention_mask` and others; of pairs that are
@@ -73,11 +85,12 @@ def forward(
         first: Whether hidden states of the first token suffice.
     """
     inputs = mixed_inputs(model, inputs) if SHARES in inputs else inputs
-    output = model(**inputs, output_hidden_states=bool(layers), return_dict=True)
+    with listening(model, attention) as said:
+        output = model(**inputs, output_hidden_states=bool(layers), return_dict=True)
     ends = [output.start_logits, output.end_logits] if kind == "question_answering" else None
     logits = output.logits if ends is None else torch.stack(ends, dim=-1)
     hidden = {layer: output.hidden_states[layer][:, : 1 if first else None] for layer in layers}
-    return Features(logits, hidden, inputs["attention_mask"].bool())
+    return Features(logits, hidden, inputs["attention_mask"].bool(), attention=said)
 
 
 def mixed_inputs(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

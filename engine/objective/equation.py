@@ -10,7 +10,7 @@ returned. The objective owns what is learned beside the student (projections, cr
 and detaches the teacher.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,9 @@ from torch import Tensor, nn
 
 from engine.base.errors import InputError
 from engine.data.task import KINDS, TaskKind
+from engine.models.attention import Part
 from engine.models.forward import Features, TeacherNeeds
+from engine.objective.attention import AttentionMaps, AttentionRelations, check_heads
 from engine.objective.critics import StackedLinear
 from engine.objective.hidden import HIDDEN, HiddenObjective
 from engine.objective.mapping import MAPPING, check_layers
@@ -30,21 +32,24 @@ from engine.pipeline.components import NoIntermediate, NoMapping, PredictionSpec
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.training import Weights
 
-IntermediateObjective = HiddenObjective | MutualInformation
+IntermediateObjective = HiddenObjective | MutualInformation | AttentionMaps | AttentionRelations
 INTERMEDIATE: dict[str, Callable[..., IntermediateObjective | None]] = {
     "none": lambda *_: None,
-    **dict.fromkeys(HIDDEN, HiddenObjective),
-    "mi_alpha": MutualInformation,
+    **dict.fromkeys(HIDDEN, lambda *given: HiddenObjective(*given[:-1])),
+    "mi_alpha": lambda *given: MutualInformation(*given[:-1]),
+    "attention": AttentionMaps,
+    "relations": AttentionRelations,
 }
-"""Kind → spec, task kind, pairs, D, E → module(student, teacher) → (pairs, B)."""
+"""Kind → spec, task kind, pairs, D, E, heads of both sides → module(student, teacher) → (pairs, B)."""
 
 
 class Objective(nn.Module):
     """The loss of one pipeline, of which only components and weights are read, on one kind of task.
 
-    `*_layers` are numbers of transformer layers, `student_width` is D, `teacher_width` E. `needs` says what the
-    teacher's signals must hold, `student_layers_used` which hidden layers of the student `forward` reads, `aligned`
-    whether it needs an alignment when the tokenizers differ.
+    `*_layers` are numbers of transformer layers, `student_width` is D, `teacher_width` E, `*_heads` numbers of
+    attention heads. `needs` says what the teacher's signals must hold, `student_layers_used` and
+    `student_attention_used` which hidden layers and which parts of attention of the student `forward` reads, `aligned`
+    whether it needs an alignment when the tokenizers differ, `notes` what of it is otherwise than published.
 
     Raises:
         InputError: These layers cannot be mapped.
@@ -59,6 +64,8 @@ class Objective(nn.Module):
         student_width: int,
         teacher_layers: int,
         teacher_width: int,
+        student_heads: int = 1,
+        teacher_heads: int = 1,
     ):
         super().__init__()
         self.kind, self.weights = kind, pipeline.weights
@@ -66,18 +73,23 @@ class Objective(nn.Module):
         used = pipeline.weights.intermediate > 0
         spec = pipeline.intermediate if used else NoIntermediate()
         mapping = pipeline.mapping if used else NoMapping()
-        if problems := check_layers(mapping, student_layers, teacher_layers):
+        layers, widths = (student_layers, teacher_layers), (student_width, teacher_width)
+        if problems := check_layers(mapping, *layers) + check_heads(spec, *widths):
             raise InputError(problems)
-        self.mapping = MAPPING[mapping.kind](mapping, student_layers, teacher_layers)
-        self.intermediate = INTERMEDIATE[spec.kind](spec, kind, self.mapping.pairs, student_width, teacher_width)
+        self.mapping = MAPPING[mapping.kind](mapping, *layers)
+        pairs, heads = self.mapping.pairs, (student_heads, teacher_heads)
+        self.intermediate = INTERMEDIATE[spec.kind](spec, kind, pairs, *widths, heads)
         prediction = pipeline.prediction_for(kind)
         self.prediction = PREDICTION[prediction.kind](prediction)
         self.squared = getattr(prediction, "temperature", 1.0) ** 2
         self.label_loss = mse if kind == "regression" else cross_entropy
         self.relabelled = bool(set(pipeline.augmentation.kinds) - {"mixup"})
         first_only = self.intermediate is not None and self.intermediate.first_token_only
-        self.needs = TeacherNeeds(tuple(sorted({j for _, j in self.mapping.pairs})), "first" if first_only else "all")
-        self.student_layers_used = tuple(sorted({i for i, _ in self.mapping.pairs}))
+        self.notes = () if self.intermediate is None else self.intermediate.notes
+        reads = () if self.intermediate is None else self.intermediate.reads
+        self.student_layers_used, self.student_attention_used = _read({i for i, _ in pairs}, reads)
+        teacher_layers_used, of_attention = _read({j for _, j in pairs}, reads)
+        self.needs = TeacherNeeds(teacher_layers_used, "first" if first_only else "all", of_attention)
         predicting = self.weights.prediction + self.weights.augmented_prediction
         predicting += self.weights.augmented_hard_label * self.relabelled
         per_token = KINDS[kind].per_token and predicting > 0
@@ -131,7 +143,9 @@ class Objective(nn.Module):
         if self.intermediate.token_level:
             paired = _paired_mask(student.mask, alignment)
             hidden = {j: at_positions(teacher.hidden[j], alignment) for j in self.needs.layers}
-            student, teacher = replace(student, mask=paired), Features(teacher.logits, hidden, paired)
+            attention = {part: at_positions(each, alignment) for part, each in teacher.attention.items()}
+            teacher = Features(teacher.logits, hidden, paired, attention=attention)
+            student = replace(student, mask=paired)
         values: Tensor = self.intermediate(student, teacher)  # (pairs, B)
         weights = self.mapping(values.mean(1))
         return all_count((weights.unsqueeze(1) * values).sum(0))
@@ -195,7 +209,16 @@ def _detached(teacher: Features | None) -> Features:
     if teacher is None:
         raise ValueError("this pipeline learns from a teacher, and there is none")
     hidden = {layer: states.detach() for layer, states in teacher.hidden.items()}
-    return replace(teacher, logits=teacher.logits.detach(), hidden=hidden, mask=teacher.mask.bool())
+    attention = {part: vectors.detach() for part, vectors in teacher.attention.items()}
+    mask = teacher.mask.bool()
+    return replace(teacher, logits=teacher.logits.detach(), hidden=hidden, mask=mask, attention=attention)
+
+
+def _read(layers: set[int], reads: Collection[str]) -> tuple[tuple[int, ...], tuple[Part, ...]]:
+    """Of some mapped layers, those whose hidden states an objective reads, and the parts of attention; embeddings,
+    layer 0, have none."""
+    hidden = sorted(layers) if "hidden" in reads else []
+    return tuple(hidden), tuple((name, layer) for name in reads if name != "hidden" for layer in sorted(layers - {0}))
 
 
 def _paired_mask(mask: Tensor, alignment: Tensor | None) -> Tensor:

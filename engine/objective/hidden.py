@@ -101,6 +101,9 @@ HIDDEN: dict[str, HiddenLoss] = {"ce": ce, "mse": mse, "l2": l2, "cos": cos, "pk
 class HiddenObjective(nn.Module):
     """A loss on hidden states for every mapped pair of layers, 1-based; owns the projections."""
 
+    reads = ("hidden",)
+    notes: tuple[str, ...] = ()
+
     def __init__(
         self, spec: Any, kind: TaskKind, pairs: Sequence[tuple[int, int]], student_width: int, teacher_width: int
     ):

@@ -2,7 +2,7 @@
 
 Decided here: any mapping is one matrix m (student layers × teacher layers). `skip` and `last` know it beforehand,
 `emd` solves for it on every batch; the objective adds up m_ij · loss_ij over the pairs that may be non-zero, whatever
-the mapping. Layers are counted from 1; index 0 is the embedding output and is never mapped.
+the mapping. Layers are counted from 1; layer 0 is the embeddings' output, which `uniform` and `manual` map.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from engine.base.errors import Problem, counted
-from engine.pipeline.components import EMD, MappingSpec
+from engine.pipeline.components import EMD, Manual, MappingSpec, Top
 
 SMALLEST_WEIGHT = 1e-6  # no layer loses all its weight: at zero, its cost per weight would be 0 / 0 for ever after
 
@@ -34,7 +34,14 @@ def check_layers(mapping: MappingSpec, student_layers: int, teacher_layers: int)
         for side, count in (("student", student_layers), ("teacher", teacher_layers))
         if count < 1
     ]
-    if not problems and mapping.kind != "emd" and student_layers > teacher_layers:
+    if problems:
+        return problems
+    if isinstance(mapping, Manual):
+        return _check_pairs(mapping, student_layers, teacher_layers)
+    if isinstance(mapping, Top) and (mapping.teacher_layer or 1) > teacher_layers:
+        what, allowed = f"the teacher has only {counted(teacher_layers, 'layer')}", (f"1 to {teacher_layers}",)
+        problems.append(Problem("mapping.teacher_layer", what, str(mapping.teacher_layer), allowed))
+    if mapping.kind in ("skip", "last", "uniform") and student_layers > teacher_layers:
         what = f"'{mapping.kind}' needs a student that is not deeper than its teacher"
         got = f"{counted(student_layers, 'student layer')} and {counted(teacher_layers, 'teacher layer')}"
         remedy = "Take fewer student layers, or the mapping 'emd', which takes any depths."
@@ -42,16 +49,29 @@ def check_layers(mapping: MappingSpec, student_layers: int, teacher_layers: int)
     return problems
 
 
-class FixedMapping(nn.Module):
-    """A mapping that is known beforehand: every pair student layer → teacher layer has weight 1."""
+def _check_pairs(mapping: Manual, student_layers: int, teacher_layers: int) -> list[Problem]:
+    """Layers of a manual mapping that are not there."""
+    problems = []
+    for who, depth, named in zip(
+        ("student", "teacher"), (student_layers, teacher_layers), zip(*mapping.pairs, strict=True), strict=True
+    ):
+        beyond = ", ".join(str(layer) for layer in sorted({*named}) if layer > depth)
+        what = f"the {who} has only {counted(depth, 'layer')}"
+        problems += [Problem("mapping.pairs", what, beyond, (f"0 to {depth}",))] if beyond else []
+    return problems
 
-    def __init__(self, pairs: Sequence[tuple[int, int]]):
+
+class FixedMapping(nn.Module):
+    """A mapping that is known beforehand: every pair student layer → teacher layer has one weight, which is 1 where
+    none are given."""
+
+    def __init__(self, pairs: Sequence[tuple[int, int]], weights: Sequence[float] | None = None):
         super().__init__()
-        self.pairs = tuple(pairs)
+        self.pairs, self.weights = tuple(pairs), weights
 
     def forward(self, costs: Tensor) -> Tensor:
         """From costs (pairs,), each pair's mean loss, through which no gradient flows: weights (pairs,)."""
-        return torch.ones_like(costs)
+        return torch.ones_like(costs) if self.weights is None else costs.new_tensor(self.weights)
 
 
 class TransportMapping(nn.Module):
@@ -134,11 +154,34 @@ def last(_: Any, student_layers: int, teacher_layers: int) -> LayerMapping:
     return FixedMapping([(i, i + teacher_layers - student_layers) for i in range(1, student_layers + 1)])
 
 
+def uniform(_: Any, student_layers: int, teacher_layers: int) -> LayerMapping:
+    """As `skip`, and embeddings → embeddings (TinyBERT, Jiao et al. 2020, section 4.1).
+
+    Example:
+        >>> uniform(None, 3, 12).pairs
+        ((0, 0), (1, 4), (2, 8), (3, 12))
+    """
+    return FixedMapping([(0, 0), *skip(None, student_layers, teacher_layers).pairs])
+
+
+def top(spec: Top, student_layers: int, teacher_layers: int) -> LayerMapping:
+    """The student's last layer → the teacher's last one, or the one that is named (MiniLMv2, Wang et al. 2021).
+
+    Example:
+        >>> top(Top(), 3, 12).pairs, top(Top(teacher_layer=21), 6, 24).pairs
+        (((3, 12),), ((6, 21),))
+    """
+    return FixedMapping([(student_layers, spec.teacher_layer or teacher_layers)])
+
+
 MAPPING: dict[str, Callable[..., LayerMapping]] = {
     "none": lambda *_: FixedMapping(()),
     "skip": skip,
     "last": last,
     "emd": TransportMapping,
+    "uniform": uniform,
+    "top": top,
+    "manual": lambda spec, *_: FixedMapping(spec.pairs, spec.weights),
 }
 """Kind → spec, student layers, teacher layers → module(costs) → weights of the pairs."""
 

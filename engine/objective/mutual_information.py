@@ -88,6 +88,8 @@ class MutualInformation(nn.Module):
     """
 
     first_token_only = False
+    reads = ("hidden",)
+    notes: tuple[str, ...] = ()
 
     def __init__(
         self, spec: MIAlpha, kind: TaskKind, pairs: Sequence[tuple[int, int]], student_width: int, teacher_width: int

@@ -45,13 +45,15 @@ class Pipeline(Spec):
     @model_validator(mode="before")
     @classmethod
     def _defaults(cls, data: Any) -> Any:
-        """As the paper does: mapping by `skip`, and the weights that go with augmentation, where none are given."""
+        """As the papers do: a mapping, and the weights that go with augmentation, where none are given."""
         if not isinstance(data, dict):
             return data
+        if components.names_layers(data.get("mapping")):
+            data = {**data, "mapping": {"kind": "manual", "pairs": data["mapping"]}}
         given, weights = data.get("intermediate"), data.get("weights", {})
         kind = given.get("kind") if isinstance(given, dict) else getattr(given, "kind", None)
-        if "mapping" not in data and kind not in (None, "none"):
-            data = {**data, "mapping": components.Skip()}
+        if "mapping" not in data and isinstance(kind, str):
+            data = {**data, "mapping": {"kind": components.usual_mapping(kind)}}
         if isinstance(weights, Weights):
             weights = {name: getattr(weights, name) for name in weights.model_fields_set}
         if _augments(data.get("augmentation")) and isinstance(weights, Mapping):
@@ -65,6 +67,11 @@ class Pipeline(Spec):
         if (intermediate == "none") != (mapping == "none"):
             got = f"got intermediate {intermediate} and mapping {mapping}"
             problems.append(f"intermediate and mapping go together: both `none`, or neither; {got}")
+        if intermediate in ("attention", "relations"):
+            beside = getattr(self.intermediate, "hidden", 0.0) > 0  # hidden states, which embeddings have
+            lacking = {*components.embedding_pairs(self.mapping)} - {(0, 0) for _ in range(beside)}
+            named = ", ".join(f"{layer} → {other}" for layer, other in sorted(lacking))
+            problems += [f"{intermediate} compares attention, and embeddings have none: {named}"] if lacking else []
         if weights.prediction + weights.hard_label + weights.intermediate * (intermediate != "none") == 0:
             problems.append("all weights are 0: nothing would be learned")
         if self.team.kind != "single" and weights.prediction == 0:
@@ -124,6 +131,12 @@ class Pipeline(Spec):
         if student == "lstm" and intermediate == "pkd":
             what = "it compares first tokens, and what a Bi-LSTM knows of a text does not stand at its first token"
             problems.append(Problem("intermediate.kind", what, "'pkd'", ("mse", "cos", "mi_alpha")))
+        if student == "lstm" and intermediate in ("attention", "relations"):
+            what = "it compares attention, and a Bi-LSTM has none"
+            problems.append(Problem("intermediate.kind", what, f"'{intermediate}'", ("mse", "cos", "mi_alpha")))
+        if student == "lstm" and intermediate != "none" and components.embedding_pairs(self.mapping):
+            what = "a Bi-LSTM's embeddings are of another width than its states; they learn nothing of the teacher's"
+            problems.append(Problem("mapping.kind", what, f"'{self.mapping.kind}'", ("skip", "last", "emd")))
         return problems
 
     def _regression_problems(self) -> list[Problem]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from engine.base.options import StartKind
 from engine.pipeline.augmentation import Augmentation, Contextual, Mixup
-from engine.pipeline.components import EMD, MSE, PKD, MIAlpha, PredictionCE, Skip
+from engine.pipeline.components import EMD, MSE, PKD, Attention, MIAlpha, PredictionCE, Relations, Skip, Top, Uniform
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.training import Weights
 
@@ -35,15 +35,21 @@ PRESETS: dict[str, Preset] = {
     ),
     "tinybert": Preset(
         Pipeline(
-            intermediate=MSE(),
-            mapping=Skip(),
+            intermediate=Attention(hidden=1.0),
+            mapping=Uniform(),
             augmentation=Augmentation(operators=(Contextual(strength=0.4, top_k=15),)),
             weights=Weights(hard_label=0.0, augmented_prediction=1.0, augmented_hard_label=0.0),
         ),
-        "every mapped layer's hidden states by squared difference, and the teacher's soft labels, also on "
-        "texts with words filled in by a masked-language model",
-        "Jiao et al. 2020, arXiv:1909.10351, task stage, in the form of He et al. 2021, appendix A: hidden "
-        "states of the originals, without attention matrices; their values 0.4 and 15 of the augmentation",
+        "embeddings, and every mapped layer's hidden states and attention scores, by squared difference, and the "
+        "teacher's soft labels, also on texts with words filled in by a masked-language model",
+        "Jiao et al. 2020, arXiv:1909.10351, task stage, in one stage; as in He et al. 2021, appendix A, layers are "
+        "compared on the originals alone; their values 0.4 and 15 of the augmentation",
+    ),
+    "minilm": Preset(
+        Pipeline(intermediate=Relations(), mapping=Top()),
+        "relations among queries, keys and values of the last layers, and the teacher's soft labels",
+        "Wang et al. 2021, arXiv:2012.15828 (MiniLMv2), on the task's texts in place of a large corpus, and with the "
+        "teacher's soft labels in place of fine-tuning afterwards; up to 48 relation heads, as theirs",
     ),
     "mixkd": Preset(
         Pipeline(augmentation=Augmentation(operators=(Mixup(),))),

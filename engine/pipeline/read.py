@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from engine.base.errors import InputError, Problem, nearest, shown, unknown_name
 from engine.base.text import HALF, decoded, read_json, regular_file, unreadable
+from engine.pipeline.components import names_layers, usual_mapping
 from engine.pipeline.explain import NUMBER, TAG, checked
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.presets import PRESETS
@@ -261,7 +262,7 @@ def _unusable(value: Any, place: str = "", depth: int = 0) -> Iterator[Problem]:
 
 def _apply(changes: Mapping[str, Any], document: dict[str, Any]) -> None:
     """Puts `changes` into `document`: kinds first, outer ones before inner ones."""
-    problems = []
+    problems, before = [], usual_mapping(_kind(document, "intermediate"))
     for key in sorted(changes, key=lambda key: (key.rsplit(".", 1)[-1] != TAG, key.count("."))):
         problems += _put(document, key.split("."), changes[key])
     if problems:
@@ -274,13 +275,15 @@ def _apply(changes: Mapping[str, Any], document: dict[str, Any]) -> None:
                 weights.pop(name)
     chosen = {"intermediate", "intermediate.kind"} & changes.keys()
     if chosen and not any(key.split(".")[0] == "mapping" for key in changes):
-        without = [_kind(document, part) == "none" for part in ("intermediate", "mapping")]
-        if without[0] != without[1]:
+        usual, mapping = usual_mapping(_kind(document, "intermediate")), _kind(document, "mapping")
+        if (usual == "none") != (mapping == "none") or mapping == before != usual:
             document.pop("mapping", None)  # the pipeline brings the one that fits
 
 
 def _kind(document: Mapping[str, Any], part: str) -> Any:
     table = document.get(part, {})
+    if names_layers(table):
+        return "manual"
     return table.get("kind", "none") if isinstance(table, Mapping) else None
 
 

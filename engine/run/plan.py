@@ -13,12 +13,14 @@ from engine.base.hub import local_snapshot, place_of
 from engine.base.machine import Machine, check_memory, free_on
 from engine.base.options import FineTuning
 from engine.data.task import Task, TaskKind
+from engine.models.attention import KNOWN
 from engine.models.files import weight_files
 from engine.models.load import HEADS, has_head, holds_a_unit, label_order, load_tokenizer, names_of_outputs
 from engine.models.names import ModelName, Scratch, parse_model
 from engine.models.own import tells_apart
-from engine.models.start import Model, Start, begin, check_weights, start_of
+from engine.models.start import OWN, Model, Start, begin, check_weights, start_of
 from engine.models.static import StaticConfig
+from engine.objective.attention import check_heads
 from engine.objective.mapping import check_layers
 from engine.pipeline.pipeline import Pipeline
 
@@ -167,6 +169,7 @@ def _check_fits(plan: RunPlan, known: Sequence[Problem] = ()) -> None:
     problems = settled.problems_with(kind, plan.student.kind)
     if plan.student.kind != "static":  # which has no layers, as is said above
         problems += check_layers(settled.mapping, plan.student.layers, plan.teacher.start.layers)
+    problems += attention_problems(settled, plan.teacher.start, plan.student)
     problems += known
     for start in (*(each.start for each in plan.team), plan.student):
         mixing = "mixup" in settled.augmentation.kinds and start.role != MEMBERS
@@ -175,6 +178,18 @@ def _check_fits(plan: RunPlan, known: Sequence[Problem] = ()) -> None:
         problems += length_problems(start, settled.training.max_length or 0)
     if problems:
         raise InputError(list(dict.fromkeys(problems)))
+
+
+def attention_problems(pipeline: Pipeline, teacher: Start, student: Start) -> list[Problem]:
+    """Whether what an objective on attention compares is known of teacher and student; what is from scratch is BERT."""
+    kind = pipeline.intermediate.kind
+    if kind not in ("attention", "relations") or pipeline.weights.intermediate == 0 or student.kind in OWN.values():
+        return []
+    what = f"{kind} compares attention's queries and keys, which are not known of models of this type"
+    types = ((start.role, start.config.model_type) for start in (teacher, student) if start.config is not None)
+    remedy = "intermediate.kind = mse compares hidden states, which all models have."
+    problems = [Problem(place_of(role), what, name, tuple(KNOWN), remedy) for role, name in types if name not in KNOWN]
+    return problems + check_heads(pipeline.intermediate, student.width, teacher.width)
 
 
 def weights_of(start: Start) -> int:

@@ -11,6 +11,7 @@ from engine.base.cache import kept
 from engine.base.files import hash_of
 from engine.base.machine import Machine, workers_for
 from engine.data.task import Task
+from engine.models.attention import attention_heads
 from engine.models.forward import TeacherNeeds, accepted_inputs
 from engine.models.int8 import in_int8
 from engine.models.load import depth_and_width, position_limit
@@ -35,6 +36,7 @@ def objective_for(plan: RunPlan, teacher: Teacher, student: PreTrainedModel) -> 
     sizes = {}
     for who, model in (("student", student), ("teacher", teacher.model)):
         sizes[f"{who}_layers"], sizes[f"{who}_width"] = depth_and_width(model.config)
+        sizes[f"{who}_heads"] = attention_heads(model.config)
     torch.manual_seed(plan.seed)  # of projections and critics
     return Objective(plan.pipeline, plan.task.kind, **sizes)
 

@@ -178,7 +178,8 @@ class Rehearsal:
     def _part(self, plan: RunPlan) -> float:
         """Seconds of a step that a plan's objective takes by itself."""
         objective, intermediate = self._objective(plan), plan.pipeline.intermediate
-        sizes = type(objective.mapping), len(objective.mapping.pairs), len(objective.needs.layers)
+        read = len(objective.needs.layers), len(objective.needs.attention)
+        sizes = type(objective.mapping), len(objective.mapping.pairs), *read
         kind = intermediate.model_dump_json(exclude={"alpha"}), objective.aligned, *sizes
         return self._once(kind, partial(self._part_of, objective))
 
@@ -213,7 +214,9 @@ class Rehearsal:
         teacher = data.view(batch)
         assert teacher is not None
         with torch.no_grad(), self.machine.accelerator.autocast():
-            student = forward(self.student[0], batch.inputs, self.plan.task.kind, objective.student_layers_used)
+            layers, attention = objective.student_layers_used, objective.student_attention_used
+            kind = self.plan.task.kind
+            student = forward(self.student[0], batch.inputs, kind, layers, attention=attention)
         return student, teacher
 
     def _for(self, objective: Objective, data: TrainingData) -> TrainingData:
@@ -225,4 +228,5 @@ class Rehearsal:
 def _leaves(features: Features) -> Features:
     """The same, to which gradients flow."""
     hidden = {layer: states.detach().requires_grad_() for layer, states in features.hidden.items()}
-    return replace(features, logits=features.logits.detach().requires_grad_(), hidden=hidden)
+    attention = {part: vectors.detach().requires_grad_() for part, vectors in features.attention.items()}
+    return replace(features, logits=features.logits.detach().requires_grad_(), hidden=hidden, attention=attention)

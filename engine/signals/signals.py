@@ -68,7 +68,8 @@ class OnlineSignals:
         self.teacher.to(self.accelerator.device)
         inputs = send_to_device(fetched, self.accelerator.device, non_blocking=True)
         with self.accelerator.autocast():
-            return forward(self.teacher, inputs, self.kind, self.needs.layers, self.needs.tokens == "first")
+            needs = self.needs
+            return forward(self.teacher, inputs, self.kind, needs.layers, needs.tokens == "first", needs.attention)
 
 
 @dataclass

@@ -6,8 +6,10 @@ pipeline needs them and are shared by all later ones:
     logits              float32  (n, C), or (tokens, C) where the model answers per token
     hidden-LL-all       float16  (tokens, E)
     hidden-LL-first     float16  (n, E), enough for objectives on the first token
+    query-LL-all        float16  (tokens, E), as key-LL-all and value-LL-all
 
-`tokens` counts the real tokens of all examples; padding is never stored. float16 rather than bf16: hidden states are
+`tokens` counts the real tokens of all examples; padding is never stored. Of attention queries, keys and values are
+kept and no scores, which follow from them and grow by the square of a text. float16 rather than bf16: hidden states are
 small numbers, so its three further bits of precision are worth more than range; values beyond ±65504 are clamped.
 
 Beside each lies its checksum, compared before an array is used. Arrays are filled in a folder `pass-…` beside a
@@ -71,7 +73,7 @@ class SignalStore:
             whole = f"hidden-{layer:02d}-all"
             there = (self.folder / whole).exists()
             names.append(whole if needs.tokens == "all" or there else f"hidden-{layer:02d}-first")
-        return names
+        return names + [f"{name}-{layer:02d}-all" for name, layer in needs.attention]
 
     def missing(self, needs: TeacherNeeds) -> list[str]:
         """Those of `names` that are not on disk yet."""
@@ -134,16 +136,19 @@ class SignalReader:
 
     def read(self, ids: np.ndarray, length: int) -> Features:
         """The teacher's view of the examples `ids` (B,), token positions padded to `length`."""
+        needs, (_, *names) = self.needs, self._arrays
         logits = self._gather("logits", ids, length)
         hidden = {}
-        for layer, name in zip(self.needs.layers, list(self._arrays)[1:], strict=True):
-            if self.needs.tokens == "all":
+        for layer, name in zip(needs.layers, names, strict=False):
+            if needs.tokens == "all":
                 hidden[layer] = self._gather(name, ids, length)
             else:
                 rows = self.store.starts[ids] if self.store.by_token(name) else ids
                 hidden[layer] = torch.from_numpy(np.asarray(self._arrays[name][rows]))[:, None]
+        of_attention = zip(needs.attention, names[len(needs.layers) :], strict=True)
+        attention = {part: self._gather(name, ids, length) for part, name in of_attention}
         mask = torch.arange(length) < torch.from_numpy(self.store.lengths[ids].astype(np.int64))[:, None]
-        return Features(logits, hidden, mask)
+        return Features(logits, hidden, mask, attention=attention)
 
     def _gather(self, name: str, ids: np.ndarray, length: int) -> Tensor:
         """(B, columns) of an array by example, (B, length, columns) of one by token, padded with zeros."""
@@ -231,7 +236,7 @@ class SignalPass:
     def write(self, ids: np.ndarray, number: int, features: Features) -> None:
         """Stores batch `number`; it counts as done only after its values are in the file."""
         for name, array in self._arrays.items():
-            state = (features.logits if name == "logits" else features.hidden[int(name.split("-")[1])]).float()
+            state = _named(features, name).float()
             values = (state if name == "logits" else state.clamp(-LARGEST, LARGEST).half()).cpu().numpy()
             if not self.store.by_token(name):
                 array[ids] = values[:, 0] if values.ndim == 3 else values
@@ -245,6 +250,14 @@ class SignalPass:
         """Makes what was written survive a power cut."""
         for array in (*self._arrays.values(), self._done):
             array.flush()
+
+
+def _named(features: Features, name: str) -> Tensor:
+    """What the array `name` keeps of a batch."""
+    if name == "logits":
+        return features.logits
+    what, layer, _ = name.split("-")
+    return features.hidden[int(layer)] if what == "hidden" else features.attention[what, int(layer)]
 
 
 def _reserve(path: Path, size: int) -> None:

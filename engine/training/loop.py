@@ -66,7 +66,8 @@ class Trainee(nn.Module):
     def forward(self, batch: Batch, teacher: Features | None) -> dict[str, Tensor]:
         """The weighted terms of equation 1, one scalar each."""
         layers = () if batch.augmented else self.objective.student_layers_used
-        student = forward(self.student, batch.inputs, self.kind, layers)
+        attention = () if batch.augmented else self.objective.student_attention_used
+        student = forward(self.student, batch.inputs, self.kind, layers, attention=attention)
         alignments = batch.alignment, batch.label_alignment
         return self.objective(student, teacher, batch.labels, batch.totals, *alignments, augmented=batch.augmented)
 

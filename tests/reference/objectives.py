@@ -74,6 +74,63 @@ def hidden(kind, student, teacher, mask):
     return values
 
 
+# --- attention ------------------------------------------------------------------------------------
+
+
+def scores(queries, keys, heads):
+    """Of one text: head → token → token, each head's q · k over the root of its width (Vaswani et al. 2017)."""
+    width = len(queries[0]) // heads
+    return [
+        [
+            [
+                sum(q * k for q, k in zip(asks[a : a + width], said[a : a + width], strict=True)) / math.sqrt(width)
+                for said in keys
+            ]
+            for asks in queries
+        ]
+        for a in range(0, heads * width, width)
+    ]
+
+
+def averaged(maps, count):
+    """So many means over neighbouring heads."""
+    size, tokens = len(maps) // count, range(len(maps[0]))
+    groups = [maps[start : start + size] for start in range(0, len(maps), size)]
+    return [[[mean(head[n][m] for head in group) for m in tokens] for n in tokens] for group in groups]
+
+
+def attention_maps(student, teacher, heads, mask):
+    """Jiao et al. 2020, eq. 7: of queries and keys on both sides, one value per text, over tokens that count."""
+    values, count = [], math.gcd(*heads)
+    for b, valid in enumerate(mask.tolist()):
+        tokens = [n for n in range(len(valid)) if valid[n]]
+        both = []
+        for (queries, keys), own in zip((student, teacher), heads, strict=True):
+            vectors = ([side[b].tolist()[n] for n in tokens] for side in (queries, keys))
+            both.append(averaged(scores(*vectors, own), count) if tokens else [])
+        apart = [
+            mean((s - t) ** 2 for rows in zip(ours, theirs, strict=True) for s, t in zip(*rows, strict=True))
+            for ours, theirs in zip(*both, strict=True)
+        ]
+        values.append(mean(apart))
+    return values
+
+
+def relations(student, teacher, heads, mask):
+    """Wang et al. 2021, eq. 3 to 5, of queries, keys or values: one value per text, over tokens that count."""
+    values = []
+    for b, valid in enumerate(mask.tolist()):
+        tokens = [n for n in range(len(valid)) if valid[n]]
+        ours, theirs = ([side[b].tolist()[n] for n in tokens] for side in (student, teacher))
+        total = 0.0
+        for own, other in zip(scores(ours, ours, heads), scores(theirs, theirs, heads), strict=True) if tokens else ():
+            for s, t in zip(own, other, strict=True):
+                logs = zip(log_softmax(t), log_softmax(s), strict=True)
+                total += sum(math.exp(p) * (p - q) for p, q in logs)
+        values.append(total / (heads * len(tokens)) if tokens else 0.0)
+    return values
+
+
 # --- logits -------------------------------------------------------------------------------------
 
 

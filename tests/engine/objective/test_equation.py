@@ -19,12 +19,14 @@ from engine.pipeline import (
     L2,
     MSE,
     PKD,
+    Attention,
     Cos,
     Last,
     MIAlpha,
     MLPCritic,
     Pipeline,
     PredictionMSE,
+    Relations,
     Skip,
     Training,
     TransformerCritic,
@@ -41,6 +43,9 @@ INTERMEDIATE = {
     "l2": L2(),
     "cos": Cos(),
     "pkd": PKD(),
+    "attention": Attention(),
+    "attention and hidden": Attention(hidden=0.5),
+    "relations": Relations(),
     "mi_alpha": MIAlpha(critic=CRITIC),
     "mi_alpha mlp": MIAlpha(critic=MLPCritic(width=8, layers=2, feed_forward=8), level="token", max_tokens=8),
 }
@@ -71,6 +76,8 @@ def build(spec, task="classification", teacher_width=TEACHER_WIDTH):
         student_width=STUDENT_WIDTH,
         teacher_layers=TEACHER_LAYERS,
         teacher_width=teacher_width,
+        student_heads=2,
+        teacher_heads=3,
     )
 
 
@@ -90,7 +97,10 @@ def batch(task="classification", size=8, tokens=5):
 
     def features(layers, width):
         hidden = {n: torch.randn(size, tokens, width, generator=generator) for n in range(1, layers + 1)}
-        return Features(torch.randn(shape, generator=generator), hidden, mask)
+        logits = torch.randn(shape, generator=generator)
+        parts = [(name, layer) for layer in hidden for name in ("query", "key", "value")]
+        attention = {part: torch.randn(size, tokens, width, generator=generator) for part in parts}
+        return Features(logits, hidden, mask, attention=attention)
 
     student = features(STUDENT_LAYERS, STUDENT_WIDTH)
     teacher = features(TEACHER_LAYERS, TEACHER_WIDTH)
@@ -98,11 +108,17 @@ def batch(task="classification", size=8, tokens=5):
 
 
 def leaves(features):
-    return [features.logits, *features.hidden.values()]
+    return [features.logits, *features.hidden.values(), *features.attention.values()]
+
+
+def changed(features, change):
+    """The same with every tensor as `change` gives it."""
+    hidden, attention = ({at: change(h) for at, h in part.items()} for part in (features.hidden, features.attention))
+    return Features(change(features.logits), hidden, change(features.mask), attention=attention)
 
 
 def rows(features, chosen):
-    return Features(features.logits[chosen], {n: h[chosen] for n, h in features.hidden.items()}, features.mask[chosen])
+    return changed(features, lambda tensor: tensor[chosen])
 
 
 @pytest.mark.parametrize("task", TASK_KINDS)
@@ -125,10 +141,11 @@ class TestContract:
         assert all(value.ndim == 0 and value.isfinite() for value in terms.values())
         sum(terms.values()).backward()
         used = [student.logits, *(student.hidden[i] for i in objective.student_layers_used)]
+        used += [student.attention[part] for part in objective.student_attention_used]
         assert all(leaf.grad is not None and leaf.grad.isfinite().all() and leaf.grad.any() for leaf in used)
         assert all(leaf.grad is None for leaf in leaves(teacher))
         assert all(p.grad is not None and p.grad.isfinite().all() for p in objective.parameters())
-        assert any(p.grad.any() for p in objective.parameters())
+        assert any(p.grad.any() for p in objective.parameters()) or not list(objective.parameters())
 
     def test_inputs_stay_and_the_same_seed_gives_the_same(self, spec, task):
         results, given = [], batch(task)
@@ -152,7 +169,7 @@ class TestContract:
 
 @pytest.mark.parametrize("task", TASK_KINDS)
 @pytest.mark.parametrize("mapping", ["skip", "last"])
-@pytest.mark.parametrize("kind", [None, "ce", "mse", "l2", "cos", "pkd"])
+@pytest.mark.parametrize("kind", [None, "ce", "mse", "l2", "cos", "pkd", "attention and hidden", "relations"])
 def test_accumulation_gives_the_gradient_of_the_whole_batch(kind, mapping, task):
     spec = pipeline(task, kind and INTERMEDIATE[kind], MAPPING[mapping], hard_label=0.5)
     student, teacher, labels, totals = batch(task)
@@ -368,10 +385,11 @@ def longer(teacher, tokens=7):
 
     logits = grow(teacher.logits) if teacher.logits.ndim == 3 else teacher.logits
     mask = torch.ones(len(logits), tokens, dtype=torch.bool)
-    return Features(logits, {j: grow(h) for j, h in teacher.hidden.items()}, mask)
+    hidden, attention = ({at: grow(h) for at, h in part.items()} for part in (teacher.hidden, teacher.attention))
+    return Features(logits, hidden, mask, attention=attention)
 
 
-@pytest.mark.parametrize("kind", ["ce", "mse", "l2", "cos", "mi_alpha", "mi_alpha mlp"])
+@pytest.mark.parametrize("kind", [kind for kind in INTERMEDIATE if kind != "pkd"])
 @pytest.mark.parametrize("task", TASK_KINDS)
 def test_teacher_is_brought_to_the_students_positions(kind, task):
     student, teacher, labels, totals = batch(task)
@@ -386,13 +404,14 @@ def test_teacher_is_brought_to_the_students_positions(kind, task):
 
     token_level = objective.intermediate.token_level
     hidden = {j: moved(h) for j, h in teacher.hidden.items()} if token_level else teacher.hidden
+    attention = {part: moved(vectors) for part, vectors in teacher.attention.items()}
     logits = moved(teacher.logits) if teacher.logits.ndim == 3 else teacher.logits
     partnered = student.mask.clone()
     partnered[:, 2] = False
     mask = partnered if token_level else teacher.mask
     by_hand = build(spec, task)
-    source = Features(student.logits, student.hidden, partnered if token_level else student.mask)
-    values = by_hand.intermediate(source, Features(logits, hidden, mask))
+    source = replace(student, mask=partnered if token_level else student.mask)
+    values = by_hand.intermediate(source, Features(logits, hidden, mask, attention=attention))
     expected = by_hand.mapping(values.detach().mean(1)) @ values.detach().mean(1)
     torch.testing.assert_close(terms["intermediate"], expected)
     loss = "mse" if task == "regression" else "ce"
@@ -480,7 +499,7 @@ def test_gold_labels_need_no_partner():
 def test_teacher_signals_may_be_kept_in_sixteen_bits():
     student, teacher, labels, totals = batch()
     for dtype in (torch.float16, torch.bfloat16):
-        kept = Features(teacher.logits.to(dtype), {j: h.to(dtype) for j, h in teacher.hidden.items()}, teacher.mask)
+        kept = replace(changed(teacher, lambda tensor, dtype=dtype: tensor.to(dtype)), mask=teacher.mask)
         for spec in INTERMEDIATE.values():
             objective = build(pipeline(states=spec))
             terms = objective(student, kept, labels, totals)
@@ -489,7 +508,7 @@ def test_teacher_signals_may_be_kept_in_sixteen_bits():
 
 def test_attention_masks_of_zeros_and_ones_will_do():
     student, teacher, labels, totals = batch()
-    numbers = [Features(f.logits, f.hidden, f.mask.long()) for f in (student, teacher)]
+    numbers = [replace(f, mask=f.mask.long()) for f in (student, teacher)]
     for spec in INTERMEDIATE.values():
         objective = build(pipeline(states=spec, mapping=Last()))
         torch.manual_seed(4)
@@ -510,8 +529,7 @@ def test_a_gpu_gives_what_the_cpu_gives(kind):
     on_gpu = copy.deepcopy(objective).cuda()
 
     def moved(features):
-        hidden = {n: h.cuda() for n, h in features.hidden.items()}
-        return Features(features.logits.cuda(), hidden, features.mask.cuda())
+        return changed(features, torch.Tensor.cuda)
 
     student, teacher, labels, totals = given
     torch.manual_seed(6)

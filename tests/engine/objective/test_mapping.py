@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from engine.objective.mapping import MAPPING, SMALLEST_WEIGHT, Projections, TransportMapping, check_layers
-from engine.pipeline import EMD, Last, NoMapping, Skip
+from engine.pipeline import EMD, Last, Manual, NoMapping, Skip, Top, Uniform
 from tests.conftest import ROOT
 from tests.reference import objectives as naive
 
@@ -56,6 +56,59 @@ def test_layers_that_fit_are_no_problem(student_layers, teacher_layers):
         assert check_layers(spec, student_layers, teacher_layers) == []
     assert check_layers(EMD(), teacher_layers, student_layers) == []
     assert check_layers(NoMapping(), 0, 0) == []
+
+
+# --- embeddings, the last layers alone, and pairs that are named ---------------------------------------
+
+
+@pytest.mark.parametrize(("student_layers", "teacher_layers"), DEPTHS)
+def test_uniform_is_skip_and_the_embeddings(student_layers, teacher_layers):
+    found = MAPPING["uniform"](Uniform(), student_layers, teacher_layers).pairs
+    assert found == ((0, 0), *naive.pairs("skip", student_layers, teacher_layers))
+
+
+@pytest.mark.parametrize(("chosen", "pair"), [(None, (3, 12)), (9, (3, 9)), (12, (3, 12))])
+def test_top_is_the_last_layer_and_one_of_the_teacher(chosen, pair):
+    assert MAPPING["top"](Top(teacher_layer=chosen), 3, 12).pairs == (pair,)
+
+
+def test_manual_pairs_have_weights():
+    pairs = ((0, 0), (1, 4), (1, 6), (2, 12))
+    for weights, expected in ((None, [1, 1, 1, 1]), ((0.5, 1.0, 0.0, 2.0), [0.5, 1, 0, 2])):
+        mapping = MAPPING["manual"](Manual(pairs=pairs, weights=weights), 2, 12)
+        assert mapping.pairs == pairs
+        given = mapping(torch.tensor([3.0, 0.5, 1.0, 7.0], dtype=torch.float64))
+        assert (given.tolist(), given.dtype) == (expected, torch.float64)
+        assert not list(mapping.buffers())
+
+
+@pytest.mark.parametrize(
+    ("spec", "problems"),
+    [
+        (Uniform(), []),
+        (Top(), []),
+        (Top(teacher_layer=4), []),
+        (Top(teacher_layer=5), ["mapping.teacher_layer: the teacher has only 4 layers; got 5; allowed: 1 to 4"]),
+        (Manual(pairs=((0, 0), (2, 4))), []),
+        (Manual(pairs=((3, 4),)), ["mapping.pairs: the student has only 2 layers; got 3; allowed: 0 to 2"]),
+        (Manual(pairs=((1, 9), (2, 5))), ["mapping.pairs: the teacher has only 4 layers; got 5, 9; allowed: 0 to 4"]),
+        (
+            Manual(pairs=((7, 8), (7, 1))),
+            [
+                "mapping.pairs: the student has only 2 layers; got 7; allowed: 0 to 2",
+                "mapping.pairs: the teacher has only 4 layers; got 8; allowed: 0 to 4",
+            ],
+        ),
+    ],
+    ids=str,
+)
+def test_layers_that_are_not_there_are_a_problem(spec, problems):
+    assert [str(problem) for problem in check_layers(spec, 2, 4)] == problems
+
+
+def test_a_deeper_student_may_be_mapped_by_hand():
+    assert check_layers(Manual(pairs=((6, 2),)), 6, 4) == check_layers(Top(), 6, 4) == []
+    assert "not deeper" in check_layers(Uniform(), 6, 4)[0].what
 
 
 # --- transport --------------------------------------------------------------------------------------

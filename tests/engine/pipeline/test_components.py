@@ -11,12 +11,16 @@ from pydantic import TypeAdapter, ValidationError
 from engine.base.spec import Spec
 from engine.pipeline.components import (
     MSE,
+    Attention,
     CriticSpec,
     IntermediateSpec,
+    Manual,
     MappingSpec,
     MIAlpha,
     MLPCritic,
     PredictionSpec,
+    Relations,
+    Top,
     TransformerCritic,
 )
 from engine.pipeline.pipeline import component_kinds, component_specs
@@ -28,6 +32,8 @@ UNIONS: dict[str, Any] = {
     "critic": CriticSpec,
 }
 KINDS = [(component, spec) for component in UNIONS for spec in component_specs()[component]]
+NEEDED: dict[type[Spec], dict[str, Any]] = {Manual: {"pairs": ((1, 4), (2, 8))}}
+"""Spec → knobs that have no default."""
 each_kind = pytest.mark.parametrize("component, spec", KINDS, ids=lambda value: getattr(value, "__name__", value))
 
 
@@ -42,8 +48,8 @@ def test_kinds_of_a_component_have_names_of_their_own() -> None:
 
 @each_kind
 def test_a_kind_is_read_by_its_name_and_comes_back(component: str, spec: type[Spec]) -> None:
-    adapter, made = TypeAdapter(UNIONS[component]), spec()
-    assert adapter.validate_python({"kind": made.kind}) == made  # type: ignore[attr-defined]
+    adapter, made = TypeAdapter(UNIONS[component]), spec(**NEEDED.get(spec, {}))
+    assert adapter.validate_python({"kind": made.kind, **NEEDED.get(spec, {})}) == made  # type: ignore[attr-defined]
     assert adapter.validate_json(adapter.dump_json(made)) == made
     assert type(adapter.validate_python(made.model_dump())) is spec
 
@@ -59,9 +65,9 @@ def test_a_knob_of_another_kind_is_refused(component: str) -> None:
     adapter, refused = TypeAdapter(UNIONS[component]), 0
     for spec, other in product(component_specs()[component], repeat=2):
         for knob in knobs(other) - knobs(spec):
-            value = getattr(other(), knob)
+            value = getattr(other(**NEEDED.get(other, {})), knob)
             with pytest.raises(ValidationError) as caught:
-                adapter.validate_python({**spec().model_dump(), knob: value})
+                adapter.validate_python({**spec(**NEEDED.get(spec, {})).model_dump(), knob: value})
             assert {error["type"] for error in caught.value.errors()} == {"extra_forbidden"}
             refused += 1
     assert refused > 0
@@ -84,6 +90,9 @@ OUT_OF_RANGE = [
     (TransformerCritic, {"layers": 0}),
     (MLPCritic, {"learning_rate": 0.0}),
     (MSE, {"projection": "never"}),
+    (Attention, {"hidden": -1.0}),
+    (Relations, {"heads": 0}),
+    (Top, {"teacher_layer": 0}),
 ]
 
 
@@ -99,3 +108,41 @@ def test_what_is_out_of_range_is_refused(spec: type[Spec], wrong: dict[str, Any]
 def test_a_temperature_is_positive_and_finite(spec: type[Spec], temperature: float) -> None:
     with pytest.raises(ValidationError):
         spec(temperature=temperature)
+
+
+# --- pairs of layers that are named ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pairs", [{"1": 4, "2": 8}, {1: 4, 2: 8}, [[1, 4], [2, 8]], ((1, 4), (2, 8))], ids=str)
+def test_pairs_are_a_table_or_lists(pairs: Any) -> None:
+    assert Manual(pairs=pairs).pairs == ((1, 4), (2, 8))
+    assert hash(Manual(pairs=pairs)) == hash(Manual(pairs=((1, 4), (2, 8))))
+
+
+FORM = "pairs are numbers of layers, student = teacher"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"pairs": [[1, 4], [2, 8], [1, 4], [2, 8]]}, "twice there: 1 → 4, 2 → 8"),
+        ({"pairs": {"1": 4, "01": 4}}, "twice there: 1 → 4"),
+        ({"pairs": {"1": 4}, "weights": [1.0, 2.0]}, "got 1 pair and 2 weights"),
+        ({"pairs": {"1": 4}, "weights": []}, "got 1 pair and 0 weights"),
+        ({"pairs": {"1": 4}, "weights": [0.0]}, "no layer would learn"),
+        ({"pairs": {"1": 4}, "weights": [-1.0]}, "greater than or equal to 0"),
+        ({"pairs": {"1": 4}, "weights": [float("nan")]}, "finite number"),
+        *(({"pairs": pairs}, FORM) for pairs in ({}, [], 4, "1=4", {"a": 4}, {"1": "4"}, {"1": 4.0}, {"1": -4})),
+        *(({"pairs": pairs}, FORM) for pairs in ([[1, 4, 5]], [1, 4], [[True, 4]], {"1": None}, {"9" * 40: 1})),
+    ],
+    ids=str,
+)
+def test_pairs_that_are_none_are_refused(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Manual(**wrong)
+
+
+def test_a_projection_that_nothing_reads_is_refused() -> None:
+    assert Attention(projection="always", hidden=1.0).projection == "always"
+    with pytest.raises(ValidationError, match="their weight, hidden, is 0"):
+        Attention(projection="always")

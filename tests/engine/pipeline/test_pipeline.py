@@ -10,8 +10,22 @@ from hypothesis import strategies as st
 
 from engine.data.task import TASK_KINDS
 from engine.pipeline.augmentation import Augmentation, BackTranslation, Random
-from engine.pipeline.components import MSE, MIAlpha, NoMapping, PredictionCE, PredictionKL, PredictionMSE, Skip
+from engine.pipeline.components import (
+    MSE,
+    Attention,
+    Manual,
+    MIAlpha,
+    NoMapping,
+    PredictionCE,
+    PredictionKL,
+    PredictionMSE,
+    Relations,
+    Skip,
+    Top,
+    Uniform,
+)
 from engine.pipeline.pipeline import Pipeline, component_kinds
+from engine.pipeline.presets import PRESETS
 from engine.pipeline.team import AutoSKD
 from engine.pipeline.training import WITH_AUGMENTATION, Training, Weights
 from tests.engine.team.runs import spec
@@ -62,8 +76,79 @@ def test_everything_that_is_computed_is_in_the_key() -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in component_kinds()["intermediate"] if kind != "none"])
-def test_an_intermediate_objective_without_a_mapping_maps_by_skip(kind: str) -> None:
-    assert Pipeline.model_validate({"intermediate": {"kind": kind}}).mapping == Skip()
+def test_an_intermediate_objective_without_a_mapping_has_the_usual_one(kind: str) -> None:
+    usual = Top() if kind == "relations" else Skip()
+    assert Pipeline.model_validate({"intermediate": {"kind": kind}}).mapping == usual
+
+
+@pytest.mark.parametrize("layers", [{"1": 4, "2": 8}, {1: 4, 2: 8}])
+def test_a_mapping_may_name_its_layers_alone(layers: dict[Any, int]) -> None:
+    found = Pipeline.model_validate({"intermediate": MSE(), "mapping": layers})
+    assert found.mapping == Manual(pairs=((1, 4), (2, 8)))
+    assert Pipeline.model_validate(found.model_dump()) == found
+
+
+EMBEDDINGS = Manual(pairs=((0, 0), (1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("intermediate", "mapping", "fits"),
+    [
+        (Attention(), Uniform(), False),
+        (Attention(hidden=0.5), Uniform(), True),
+        (Attention(), EMBEDDINGS, False),
+        (Attention(hidden=0.5), EMBEDDINGS, True),
+        (Attention(hidden=0.5), Manual(pairs=((0, 1),)), False),
+        (Relations(), Uniform(), False),
+        (Relations(), EMBEDDINGS, False),
+        (MSE(), EMBEDDINGS, True),
+        (MIAlpha(), Uniform(), True),
+    ],
+    ids=str,
+)
+def test_embeddings_have_no_attention(intermediate: Any, mapping: Any, fits: bool) -> None:
+    if fits:
+        assert Pipeline(intermediate=intermediate, mapping=mapping).mapping == mapping
+        return
+    with pytest.raises(ValueError, match="compares attention, and embeddings have none: 0 → "):
+        Pipeline(intermediate=intermediate, mapping=mapping)
+
+
+@pytest.mark.parametrize(
+    ("parts", "student", "places"),
+    [
+        ({"intermediate": Attention()}, "lstm", ["intermediate.kind"]),
+        ({"intermediate": Relations()}, "lstm", ["intermediate.kind"]),
+        ({"intermediate": MSE(), "mapping": Uniform()}, "lstm", ["mapping.kind"]),
+        ({"intermediate": MSE(), "mapping": EMBEDDINGS}, "lstm", ["mapping.kind"]),
+        ({"intermediate": MSE(), "mapping": Manual(pairs=((1, 4),))}, "lstm", []),
+        ({"intermediate": Attention()}, "static", ["intermediate.kind"]),
+        ({"intermediate": Attention()}, "scratch", []),
+        ({"intermediate": Attention(), "weights": Weights(intermediate=0.0)}, "lstm", []),
+    ],
+    ids=str,
+)
+def test_students_without_attention_are_told(parts: dict[str, Any], student: Any, places: list[str]) -> None:
+    found = Pipeline(**parts).problems_with("classification", student)
+    assert [problem.place for problem in found] == places
+
+
+KEYS = {
+    "mi_alpha": "5073b3d5b99f",
+    "vanilla_kd": "cff976e8ff69",
+    "mixkd": "775b901ce244",
+    "bert_emd": "2863295dd6c2",
+    "bert_pkd": "43e27e47982f",
+}
+"""Presets whose runs lie in stores and studies: a change of what a spec holds would make them unknown."""
+
+
+def test_pipelines_of_past_runs_keep_their_keys() -> None:
+    assert {name: PRESETS[name].pipeline.key for name in KEYS} == KEYS
+    operators = [{"kind": "contextual", "strength": 0.4, "top_k": 15}]
+    weights = {"hard_label": 0.0, "augmented_prediction": 1.0, "augmented_hard_label": 0.0}
+    parts = {"intermediate": MSE(), "augmentation": {"operators": operators}, "weights": weights}
+    assert Pipeline(**parts).key == "eb89289e8826"  # what `tinybert` was before attention could be compared
 
 
 @pytest.mark.parametrize(

@@ -21,14 +21,19 @@ from tests.reference.critics import tower
 BATCH, TOKENS, CLASSES = 4, 5, 3
 STUDENT_LAYERS, STUDENT_WIDTH = 2, 6
 TEACHER_LAYERS, TEACHER_WIDTH = 4, 8
+HEADS = 2
 SKIP = {1: 2, 2: 4}
 LENGTHS = (5, 3, 1, 4)
 
 
 def features(layers: int, width: int) -> Features:
-    hidden = {layer: torch.randn(BATCH, TOKENS, width).double() for layer in range(1, layers + 1)}
+    def drawn(*shape: int) -> Tensor:
+        return torch.randn(BATCH, *shape).double()
+
+    hidden = {layer: drawn(TOKENS, width) for layer in range(layers + 1)}
+    parts = [(name, layer) for layer in range(1, layers + 1) for name in ("query", "key", "value")]
     mask = torch.arange(TOKENS)[None] < torch.tensor(LENGTHS)[:, None]
-    return Features(torch.randn(BATCH, CLASSES).double(), hidden, mask)
+    return Features(drawn(CLASSES), hidden, mask, attention={part: drawn(TOKENS, width) for part in parts})
 
 
 @pytest.fixture(name="batch")
@@ -55,6 +60,8 @@ def objective_of(name: str) -> Objective:
         student_width=STUDENT_WIDTH,
         teacher_layers=TEACHER_LAYERS,
         teacher_width=TEACHER_WIDTH,
+        student_heads=HEADS,
+        teacher_heads=HEADS,
     ).double()
 
 
@@ -104,9 +111,44 @@ def vanilla_kd(objective: Objective, student: Features, teacher: Features, label
     return soft_labels(student, teacher)
 
 
+def attention_mse(student: Features, teacher: Features, i: int, j: int) -> float:
+    """Jiao et al. 2020, eq. 7: mean over heads of the squared difference of A = QKᵀ/√d, which has met no softmax."""
+    total = 0.0
+    for b, length in enumerate(LENGTHS):
+        for head in range(HEADS):
+            scored = []
+            for side, layer, width in ((student, i, STUDENT_WIDTH), (teacher, j, TEACHER_WIDTH)):
+                own = slice(head * width // HEADS, (head + 1) * width // HEADS)
+                queries, keys = (side.attention[name, layer][b, :length, own] for name in ("query", "key"))
+                scored.append(queries @ keys.T / math.sqrt(width / HEADS))
+            total += float((scored[0] - scored[1]).square().mean()) / HEADS
+    return total / BATCH
+
+
 def tinybert(objective: Objective, student: Features, teacher: Features, labels: Tensor) -> float:
-    layers = sum(hidden_mse(objective, student, teacher, i, j) for i, j in SKIP.items())
-    return layers + soft_labels(student, teacher)
+    """Jiao et al. 2020, eq. 7 to 11: embeddings, hidden states and attention of each layer, and soft labels."""
+    assert objective.intermediate is not None
+    beside = nn.Module()  # owns what is learned of hidden states
+    beside.intermediate = objective.intermediate.hidden  # type: ignore[union-attr, assignment]
+    embeddings = hidden_mse(beside, student, teacher, 0, 0)  # type: ignore[arg-type]
+    layers = sum(
+        hidden_mse(beside, student, teacher, i, j) + attention_mse(student, teacher, i, j)  # type: ignore[arg-type]
+        for i, j in SKIP.items()
+    )
+    return embeddings + layers + soft_labels(student, teacher)
+
+
+def minilm(objective: Objective, student: Features, teacher: Features, labels: Tensor) -> float:
+    """Wang et al. 2021, eq. 3 to 5, of the last layers; these widths have but one head of 8 numbers or less."""
+    total = 0.0
+    for name in ("query", "key", "value"):
+        for b, length in enumerate(LENGTHS):
+            ours, theirs = (
+                (x @ x.T / math.sqrt(x.shape[-1])).softmax(-1)
+                for x in (student.attention[name, 2][b, :length], teacher.attention[name, 4][b, :length])
+            )
+            total += float((theirs * (theirs / ours).log()).sum(-1).mean()) / BATCH
+    return total + soft_labels(student, teacher)
 
 
 def bert_emd(objective: Objective, student: Features, teacher: Features, labels: Tensor) -> float:
@@ -176,6 +218,7 @@ AUGMENTED = {"tinybert": tinybert_augmented, "mixkd": mixkd_augmented}
 PUBLISHED: dict[str, Callable[[Objective, Features, Features, Tensor], float]] = {
     "vanilla_kd": vanilla_kd,
     "tinybert": tinybert,
+    "minilm": minilm,
     "bert_emd": bert_emd,
     "bert_pkd": bert_pkd,
     "mi_alpha": mi_alpha,

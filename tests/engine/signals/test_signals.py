@@ -43,12 +43,14 @@ class Scene:
     def _count(self, _model, _args, inputs, _output) -> None:
         self.examples += len(inputs["input_ids"])
 
-    def online(self, layers: tuple[int, ...] = (2, 4), tokens: str = "all") -> OnlineSignals:
-        needs = TeacherNeeds(layers, tokens)
+    def online(
+        self, layers: tuple[int, ...] = (2, 4), tokens: str = "all", attention: tuple[tuple[str, int], ...] = ()
+    ) -> OnlineSignals:
+        needs = TeacherNeeds(layers, tokens, attention)
         return OnlineSignals(self.teacher, self.task.kind, self.encoded, needs, self.machine.accelerator)
 
-    def signals(self, layers: tuple[int, ...] = (2, 4), tokens: str = "all"):
-        return signals_for(self.online(layers, tokens), self.store, self.machine)
+    def signals(self, layers: tuple[int, ...] = (2, 4), tokens: str = "all", attention=()):
+        return signals_for(self.online(layers, tokens, attention), self.store, self.machine)
 
     @property
     def names(self) -> set[str]:
@@ -84,6 +86,28 @@ def test_cached_equals_online(name: str, tokens: str, scene: Callable[..., Scene
             torch.testing.assert_close(
                 states * real, said.hidden[layer] * real, rtol=2e-3, atol=2e-3, check_dtype=False
             )
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_attention_and_embeddings_are_cached_and_shared(name: str, scene: Callable[..., Scene]) -> None:
+    """What two objectives read passes the teacher once: the second finds what the first has left."""
+    here, n = scene(name), len(scene(name).encoded)
+    parts = (("query", 2), ("key", 2), ("key", 4))
+    needs = (0, 2), "all", parts
+    cached, online = here.signals(*needs), here.online(*needs)
+    assert {"hidden-00-all", "query-02-all", "key-04-all"} < here.names
+    for ids in (np.array([0, 50, 3]), np.arange(20)):
+        read, said = cached.view(cached.fetch(ids)), online.view(online.fetch(ids))
+        assert [*read.attention] == [*said.attention] == [*parts]
+        real = said.mask[..., None]
+        for (part, vectors), states in zip(read.attention.items(), said.attention.values(), strict=True):
+            assert vectors.dtype == torch.float16, part
+            torch.testing.assert_close(vectors * real, states * real, rtol=2e-3, atol=2e-3, check_dtype=False)
+        close = {"rtol": 2e-3, "atol": 2e-3, "check_dtype": False}
+        torch.testing.assert_close(read.hidden[0] * real, said.hidden[0] * real, **close)
+    assert examples_to_pass(here.store, here.online(*needs).needs) == 0
+    assert examples_to_pass(here.store, here.online((), "all", parts[:2]).needs) == 0
+    assert examples_to_pass(here.store, here.online((), "all", (("value", 4),)).needs) == n
 
 
 def test_each_example_passes_once_for_all_pipelines(scene: Callable[..., Scene], ear) -> None:

@@ -18,6 +18,8 @@ from engine.base.errors import DiskError
 from engine.models.forward import Features, TeacherNeeds
 from engine.signals.store import LARGEST, PASS_BATCH, SignalPass, SignalReader, SignalStore, make_room, touch
 
+PARTS = ("query", "key", "value")
+
 
 def store_in(folder: Path, lengths: list[int] | range, per_token: bool = False) -> SignalStore:
     return SignalStore(folder, np.array(lengths), outputs=3, per_token=per_token, width=4)
@@ -32,7 +34,11 @@ def teacher_says(store: SignalStore, ids: np.ndarray, needs: TeacherNeeds) -> Fe
     hidden = {layer: (example + token / 16 + layer / 128 + torch.arange(4) / 1024)[:, :width] for layer in needs.layers}
     logits = (example + token / 16 if store.per_token else example[:, 0]) + torch.arange(3) / 1e6
     mask = torch.arange(length) < torch.from_numpy(store.lengths[ids])[:, None]
-    return Features(logits, hidden, mask)
+    attention = {
+        (name, layer): (example + token / 16 + layer / 128 + PARTS.index(name) / 512 + torch.arange(4) / 1024)
+        for name, layer in needs.attention
+    }
+    return Features(logits, hidden, mask, attention=attention)
 
 
 def fill(store: SignalStore, needs: TeacherNeeds, processes: int = 1, stop_after: int | None = None) -> int:
@@ -70,7 +76,8 @@ def test_what_is_written_is_read(
     lengths: list[int], per_token: bool, tokens: str, processes: int, data: st.DataObject
 ) -> None:
     with TemporaryDirectory() as folder:
-        store, needs = store_in(Path(folder) / "a", lengths, per_token), TeacherNeeds((2, 11), tokens)
+        attention = (("query", 2), ("key", 2), ("key", 11), ("value", 3))
+        store, needs = store_in(Path(folder) / "a", lengths, per_token), TeacherNeeds((2, 11), tokens, attention)
         assert fill(store, needs, processes) == len(lengths)
         check_reading(store, needs, data)
 
@@ -96,11 +103,19 @@ def check_reading(store: SignalStore, needs: TeacherNeeds, data: st.DataObject) 
         else:
             expected = said.hidden[layer] * said.mask[..., None]
             torch.testing.assert_close(read.hidden[layer][:, :known].float(), expected, rtol=1e-3, atol=1e-3)
+    assert [*read.attention] == [*needs.attention]
+    for part, vectors in read.attention.items():
+        expected = said.attention[part] * said.mask[..., None]
+        torch.testing.assert_close(vectors[:, :known].float(), expected, rtol=1e-3, atol=1e-3)
+        assert not vectors[:, known:].any()
 
 
 def test_only_what_is_needed_is_on_disk_in_as_many_bytes_as_said(tmp_path: Path) -> None:
     store = store_in(tmp_path / "a", range(1, 11))
     needs = TeacherNeeds((2, 11), "all")
+    assert store.missing(TeacherNeeds((0,), "all", (("query", 2), ("key", 11)))) == [
+        *("logits", "hidden-00-all", "query-02-all", "key-11-all")
+    ]
     assert store.missing(needs) == ["logits", "hidden-02-all", "hidden-11-all"]
     assert store.bytes(store.missing(needs)) == 10 * 3 * 4 + 2 * 55 * 4 * 2
     fill(store, needs)
