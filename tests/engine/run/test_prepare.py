@@ -34,7 +34,7 @@ def byte_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", ["single", "tagging", "question_answering"])
-@pytest.mark.parametrize("kind", ["mi_alpha", "mse"])
+@pytest.mark.parametrize("kind", ["mi_alpha", "mse", "attention", "relations"])
 def test_a_teacher_with_another_tokenizer(
     name: str, kind: str, byte_teacher: Path, warm: RunOptions, tmp_path: Path
 ) -> None:
@@ -46,7 +46,7 @@ def test_a_teacher_with_another_tokenizer(
     training = TRAINING | {"learning_rate": 2e-3, "max_length": 32}
     if name == "question_answering":
         training |= {"window_overlap": 8}
-    intermediate = MI_ALPHA | {"level": "token", "max_tokens": 64} if kind == "mi_alpha" else {"kind": "mse"}
+    intermediate = MI_ALPHA | {"level": "token", "max_tokens": 64} if kind == "mi_alpha" else {"kind": kind}
     result = distill(
         task,
         teacher=str(byte_teacher),

@@ -60,6 +60,7 @@ def stage_for(
     perturb(teacher)
     torch.manual_seed(seed)
     sizes = {"student_layers": 2, "student_width": 16, "teacher_layers": 4, "teacher_width": 16}
+    sizes |= {"student_heads": 2, "teacher_heads": 2}
     objective = Objective(chosen, task.kind, **sizes)
     examples = encode(task.train, task, wordpiece(), 32, training.window_overlap and 4)
     signals = OnlineSignals(teacher, task.kind, examples, objective.needs, machine.accelerator)

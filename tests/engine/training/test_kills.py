@@ -7,12 +7,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from engine.base.machine import Machine, machine_for
-from engine.pipeline import EMD, MIAlpha, Training, Weights
+from engine.pipeline import EMD, MSE, Attention, Manual, MIAlpha, Relations, Training, Uniform, Weights
 from engine.training.loop import train
 from engine.training.state import Clock
 from tests.engine.training.stages import CRITIC, QUICK, Plug, pipeline, same, stage_for, trained, without_times
@@ -37,6 +38,32 @@ def test_a_kill_changes_nothing(
     assert [stage for stage in ear.stages if stage[0] == "student"][-1] == ("student", 12, plug.saved_at, "steps")
     assert same(ended, expected)
     assert without_times(state) == without_times(whole)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"intermediate": Attention(hidden=1.0), "mapping": Uniform()},
+        {"intermediate": Attention(), "mapping": EMD()},
+        {"intermediate": Relations()},
+        {"intermediate": MSE(projection="always"), "mapping": Manual(pairs=((0, 0), (2, 3)), weights=(0.5, 1.0))},
+    ],
+    ids=["maps and hidden states", "maps of all layers", "relations", "named pairs"],
+)
+def test_a_kill_changes_nothing_where_attention_and_embeddings_are_compared(
+    parts: dict[str, Any], machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = pipeline(**parts)
+    expected, whole = trained(stage_for("single", machine, tmp_path / "whole", chosen), machine)
+    with monkeypatch.context() as patch:
+        Plug(3, 5).install(patch)
+        with pytest.raises(KeyboardInterrupt):
+            train(stage_for("single", machine, tmp_path / "cut", chosen), machine)
+    ended, state = trained(stage_for("single", machine, tmp_path / "cut", chosen), machine)
+    assert same(ended, expected)
+    assert without_times(state) == without_times(whole)
+    first, last = (state.history[place]["loss"]["intermediate"] for place in (0, -1))
+    assert last < first
 
 
 def test_a_kill_with_accumulation_changes_nothing(
