@@ -132,6 +132,18 @@ command(
     on_data="A GLUE task: answer its test sets for the leaderboard.",
 )
 command(
+    "export",
+    "export",
+    """Writes a student as ONNX and in 8-bit integers: it answers without torch. Needs the extra `export`.
+
+    With --data both are scored beside PyTorch and the teacher, and int8 is left out where it loses too much.
+    """,
+    *("model", "into", "on_data", "margin", "force", *READING),
+    loads_models=True,
+    into="Folder of the export. Default: onnx, in the model's.",
+    on_data="Labelled rows to score it on: the run's data, read with the same options.",
+)
+command(
     "augment",
     "look",
     "Shows training examples beside what an augmentation policy makes of them.",

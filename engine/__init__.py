@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from engine.base.options import FineTuning, RunOptions
     from engine.data.load import load_task
     from engine.distillation import distill
+    from engine.export.export import export_model
     from engine.pipeline.pipeline import Pipeline
     from engine.run.predictor import load_predictor
     from engine.run.result import RunResult
@@ -26,10 +27,20 @@ _HOMES = {
     "RunOptions": "engine.base.options",
     "RunResult": "engine.run.result",
     "distill": "engine.distillation",
+    "export_model": "engine.export.export",
     "load_predictor": "engine.run.predictor",
     "load_task": "engine.data.load",
 }
-__all__ = ["FineTuning", "Pipeline", "RunOptions", "RunResult", "distill", "load_predictor", "load_task"]
+__all__ = [
+    "FineTuning",
+    "Pipeline",
+    "RunOptions",
+    "RunResult",
+    "distill",
+    "export_model",
+    "load_predictor",
+    "load_task",
+]
 
 share_cores()
 

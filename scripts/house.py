@@ -20,7 +20,7 @@ from pathlib import Path
 
 PACKAGES = ("engine", "autodistill")
 PLAN = {
-    "doors of engine": 13,
+    "doors of engine": 14,
     "doors of autodistill": 11,
     "longest import chain, modules": 12,
     "functions, lines at most, nine in ten": 24,

@@ -18,7 +18,8 @@ HOUSE = House(ROOT)
 ORDER = (
     *("meta_data",),
     *("engine.base", "engine.data", "engine.pipeline", "engine.tokens", "engine.models", "engine.objective"),
-    *("engine.augment", "engine.evaluation", "engine.signals", "engine.training", "engine.run", "engine.team"),
+    *("engine.augment", "engine.evaluation", "engine.signals", "engine.training", "engine.run", "engine.export"),
+    "engine.team",
     *("engine.distillation", "engine"),
     *("autodistill.datasets", "autodistill.history", "autodistill.ranking", "autodistill.search"),
     "autodistill.evaluation",

@@ -162,6 +162,8 @@ OPTIONS |= {
     "text_column": Option(str | None, "In the file."),
     "text_pair_column": Option(str | None, "In the file."),
     "into": Option(Path | None, "JSON lines; with --data the folder.", names=("--out",)),
+    "margin": Option(float, "Points that int8 may lose.", default=1.0),
+    "force": Option(bool, "Keep int8 whatever it loses.", default=False),
     "source": Option(str, "A pipeline.", metavar="FILE|PRESET"),
     "shown": Option(str, "Preset, pipeline file, or run.", metavar="NAME|FILE|FOLDER"),
     "study": Option(Path, "A study: TOML, YAML or JSON.", metavar="STUDY"),

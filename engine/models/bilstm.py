@@ -106,12 +106,17 @@ class BiLSTMModel(_BiLSTM):
         position, length = torch.arange(mask.shape[1], device=mask.device), mask.sum(1, keepdim=True)
         turned = torch.where(position < length, length - 1 - position, position).unsqueeze(-1)
         ahead, _ = self.ahead(words)
-        back, _ = self.back(torch.take_along_dim(words, turned, dim=1))
-        return torch.cat([ahead, torch.take_along_dim(back, turned, dim=1)], dim=-1)
+        back, _ = self.back(_moved(words, turned))
+        return torch.cat([ahead, _moved(back, turned)], dim=-1)
 
     def _dropped(self, values: Tensor) -> Tensor:
         """Dropout of the same numbers in all words of a text (Gal and Ghahramani 2016)."""
         return self.dropout(values.transpose(1, 2)).transpose(1, 2)
+
+
+def _moved(words: Tensor, places: Tensor) -> Tensor:
+    """At each place of a text (B, N, 1) the word (B, N, width) of another one; ONNX has no `take_along_dim`."""
+    return words.gather(1, places.expand(-1, -1, words.shape[2]))
 
 
 def attended(words: Tensor, first: Tensor, second: Tensor) -> Tensor:
@@ -119,7 +124,8 @@ def attended(words: Tensor, first: Tensor, second: Tensor) -> Tensor:
 
     `first` and `second` (B, N) are true where a word belongs to this text.
     """
-    other = torch.where(first.unsqueeze(2), second.unsqueeze(1), first.unsqueeze(1))
+    of_first = first.unsqueeze(2)  # no `torch.where` of booleans: onnxruntime has none
+    other = of_first & second.unsqueeze(1) | ~of_first & first.unsqueeze(1)
     likeness = (words @ words.transpose(1, 2)).masked_fill(~other, torch.finfo(words.dtype).min)
     return likeness.softmax(dim=-1) @ words
 

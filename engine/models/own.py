@@ -49,7 +49,7 @@ class OwnModel(PreTrainedModel):
     def is_added(self, input_ids: Tensor) -> Tensor:
         """(B, N), true at tokens that the tokenizer adds to texts."""
         added = torch.tensor(self.config.added_ids, dtype=input_ids.dtype, device=input_ids.device)
-        return torch.isin(input_ids, added)
+        return (input_ids.unsqueeze(-1) == added).any(-1)  # as `torch.isin`, which ONNX has not
 
     @property
     def _words_in(self) -> PreTrainedModel:

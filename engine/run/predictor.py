@@ -45,7 +45,7 @@ class Predictor:
 
     def indices(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
         """Answers as metrics and leaderboard files take them: class or tag indices, values, texts."""
-        return self._answer(rows)[0] if rows else []
+        return self.answered(rows)[0] if rows else []
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """One answer a row, with names in place of indices.
@@ -59,7 +59,7 @@ class Predictor:
         """
         if not rows:
             return []
-        answers, logits = self._answer(rows)
+        answers, logits = self.answered(rows)
         if self.kind == "classification":
             return [self._named(values, answer) for values, answer in zip(logits, answers, strict=True)]
         if self.kind == "tagging":
@@ -68,8 +68,8 @@ class Predictor:
         key = "score" if self.kind == "regression" else "answer"
         return [{key: answer} for answer in answers]
 
-    def _answer(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[Any], Sequence[np.ndarray]]:
-        """Answers by index, and the logits of each example."""
+    def answered(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[Any], Sequence[np.ndarray]]:
+        """Answers as `indices` gives them, and the logits of each example, at least one of each row."""
         pair = "text_pair" in self.columns if self.columns else any("text_pair" in row for row in rows)
         fields = (*KINDS[self.kind].texts, *["text_pair"] * pair)
         if problems := [p for number, row in enumerate(rows) for p in _problems(row, fields, number)]:
