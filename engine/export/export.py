@@ -190,7 +190,7 @@ def _write_float(work: _Work) -> float:
     from engine.export.predict import Model
 
     predictor, (answers, expected) = work.predictor, work.predictor.answered(work.rows)
-    example = {name: torch.ones((2, 8), dtype=torch.int64) for name in work.about.inputs}
+    example = {name: torch.full((2, 8), int(name != "token_type_ids")) for name in work.about.inputs}
     write_graph(predictor.model, predictor.kind, example, work.folder / GRAPH)
     found, logits = Model(work.folder).answered(work.rows)
     difference = largest_difference(logits, expected)
