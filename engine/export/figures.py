@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,9 @@ from engine.run.predictor import Predictor
 from engine.run.timing import timed
 
 Rows = list[dict[str, Any]]
+Fed = dict[str, np.ndarray]
+"""A batch: names of a graph's inputs → (B, N)."""
+Ask = Callable[[Fed], object]
 BATCHES = {1: 20, 8: 10, 32: 5}
 """Size of a batch → how many are timed."""
 MADE_UP = 64
@@ -105,33 +109,32 @@ def latencies(
         examples, _ = any_graph.encoded(rows)
         with _threads(threads), evaluating(predictor.model):
             asked = {"pytorch": partial(_forward, predictor)} | {form: _runner(each) for form, each in models.items()}
-            for form, ask in asked.items():
-                found[form][str(threads)] = {
-                    str(size): _median(
-                        ask, [any_graph.fed(each) for each in _batches(examples, size)], predictor.machine
-                    )
-                    for size in BATCHES
-                }
+            for size in BATCHES:
+                batches = [any_graph.fed(each) for each in _batches(examples, size)]
+                for form, milliseconds in _medians(asked, batches, predictor.machine).items():
+                    found[form].setdefault(str(threads), {})[str(size)] = milliseconds
     return found
 
 
-def _runner(model: Model) -> Callable[[dict[str, np.ndarray]], object]:
+def _runner(model: Model) -> Ask:
     return lambda fed: model.session.run(None, fed)
 
 
-def _forward(predictor: Predictor, fed: dict[str, np.ndarray]) -> object:
+def _forward(predictor: Predictor, fed: Fed) -> object:
     inputs = {name: torch.from_numpy(values) for name, values in fed.items()}
     return forward(predictor.model, inputs, predictor.kind)
 
 
 def _batches(examples: Sequence[Any], size: int) -> Iterator[list[Any]]:
-    """As many batches as are timed and one to warm up, the examples taken in turn."""
-    for number in range(BATCHES[size] + 1):
+    """As many batches as are timed, the examples taken in turn."""
+    for number in range(BATCHES[size]):
         yield [examples[(number * size + each) % len(examples)] for each in range(size)]
 
 
-def _median(ask: Callable[[Any], object], batches: Sequence[Any], machine: Machine) -> float:
-    return 1000 * float(np.median(timed(machine, [partial(ask, batch) for batch in batches])))
+def _medians(asked: Mapping[str, Ask], batches: Sequence[Fed], machine: Machine) -> dict[str, float]:
+    """Median milliseconds of each form; the forms take turns, so that other work on the machine slows all of them."""
+    seconds = [{form: timed(machine, [partial(ask, each)] * 2)[0] for form, ask in asked.items()} for each in batches]
+    return {form: 1000 * median(of_batch[form] for of_batch in seconds) for form in asked}
 
 
 @contextmanager
