@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 .PHONY: demo test docs fuzz soak mutants lint bench bench-all clean
 
 demo: $(VENV)/installed $(VENV)/demo-teacher
-	$(BIN)/autodistill run demo --max-train 600 --teacher-epochs 6 --teacher-learning-rate 2e-4 --pipeline tinybert --augment none --set training.epochs=8 --set training.learning_rate=3e-4 --student-alone --out runs/demo
+	$(BIN)/autodistill run demo --max-train 600 --teacher-epochs 6 --teacher-learning-rate 2e-4 --set intermediate.kind=mse --set training.epochs=8 --set training.learning_rate=3e-4 --student-alone --out runs/demo
 	$(BIN)/autodistill predict runs/demo --text "Compute the shortest path between two nodes."
 
 test: $(VENV)/installed-test

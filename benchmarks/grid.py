@@ -13,8 +13,11 @@ import argparse
 import math
 import sys
 import tempfile
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from engine import FineTuning, Pipeline, RunOptions, RunResult, distill, load_task
 from engine.base.files import hash_of_files
@@ -28,18 +31,16 @@ def grid(task: Task) -> list[Pipeline]:
     """The pipelines that suit a task."""
     found = component_kinds()
     kinds = product(found["intermediate"], found["mapping"], ("ce", "mse"))
-    pipelines = [
-        Pipeline.model_validate(
-            {
-                "intermediate": {"kind": intermediate},
-                "mapping": {"kind": mapping},
-                "prediction": {"kind": prediction},
-                "training": {"epochs": 1},
-            }
-        )
-        for intermediate, mapping, prediction in kinds
-        if "none" not in (intermediate, mapping)
-    ]
+    pipelines = []
+    for intermediate, mapping, prediction in kinds:
+        parts = {
+            "intermediate": {"kind": intermediate},
+            "mapping": {"kind": mapping},
+            "prediction": {"kind": prediction},
+        }
+        with suppress(ValidationError):  # parts that do not go together, and `manual`, which names layers
+            pipelines.append(Pipeline.model_validate(parts | {"training": {"epochs": 1}}))
+    pipelines = [pipeline for pipeline in pipelines if pipeline.intermediate.kind != "none"]
     return [pipeline for pipeline in pipelines if not pipeline.problems_with(task.kind)]
 
 

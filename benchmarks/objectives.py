@@ -32,6 +32,7 @@ from engine.data.task import Task
 from engine.models.forward import Features, faster_attention, forward
 from engine.models.start import begin
 from engine.pipeline import component_kinds
+from engine.pipeline.presets import PRESETS
 from engine.run.plan import RunPlan, plan_run
 from engine.run.prepare import objective_for, online_data
 from engine.run.teacher import Teacher
@@ -68,8 +69,12 @@ def pipelines(only: list[str], batch: int, tokens: int) -> dict[str, Pipeline]:
     }
     for kind in kinds["intermediate"]:
         for mapping in kinds["mapping"]:
-            if "none" not in (kind, mapping):
+            without = mapping == "manual" or (mapping == "uniform" and kind in ("attention", "relations"))
+            if "none" not in (kind, mapping) and not without:
                 found[f"{kind}+{mapping}"] = {"intermediate": {"kind": kind}, "mapping": {"kind": mapping}}
+    for name in ("tinybert", "minilm"):  # their layers alone
+        preset = PRESETS[name].pipeline
+        found[name] = {"intermediate": preset.intermediate.model_dump(), "mapping": preset.mapping.model_dump()}
     training = {"training": {"batch_size": batch, "max_length": tokens, "epochs": 1}}
     chosen = {name: spec for name, spec in found.items() if name == VANILLA or not only or name in only}
     return {name: Pipeline.model_validate(spec | training) for name, spec in chosen.items()}
@@ -127,7 +132,8 @@ def step_of(
     batches = StepPlan(data, training, plan.seed, 0, 1, 0)[0]
     length = 1 if objective.needs.tokens == "first" else None
     hidden = {layer: view.hidden[layer][:, :length].half() for layer in objective.needs.layers}  # as they are kept
-    batches = [replace(batch, fetched=replace(view, hidden=hidden)) for batch in batches]
+    attention = {part: view.attention[part].half() for part in objective.needs.attention}
+    batches = [replace(batch, fetched=replace(view, hidden=hidden, attention=attention)) for batch in batches]
     trainee.train()
 
     def step() -> list[float]:
@@ -159,7 +165,9 @@ def measured(given: argparse.Namespace, machine: Machine) -> dict[str, list[list
     data = online_data(first, teacher, student, objective_for(first, teacher, student[0]), machine)
     (batch,) = StepPlan(data, first.pipeline.training, 0, 0, 1, 0)[0]
     with torch.no_grad():
-        view = forward(model, batch.to(machine.device).inputs, task.kind, range(1, given.layers[0] + 1))
+        layers = range(given.layers[0] + 1)
+        parts = [(name, layer) for name in ("query", "key", "value") for layer in layers[1:]]
+        view = forward(model, batch.to(machine.device).inputs, task.kind, layers, attention=parts)
     faster_attention(student[0], machine.device)
     steps = {name: step_of(plan, teacher, student, machine, view) for name, plan in plans.items()}
     taken: dict[str, list[list[float]]] = {name: [] for name in steps}

@@ -204,10 +204,8 @@ def train_student(
         student, tokenizer = begin(plan.student, task, plan.seed, machine, teacher.as_model)
         held_out = encode_held_out(task, tokenizer, training)
         objective = objective_for(plan, teacher, student)
-        for sentence in objective.notes:
-            machine.reporter.message(sentence)
         data = online_data(plan, teacher, (student, tokenizer), objective, machine)
-        for sentence in cut_in_words(data.student, training.max_length or 0, plan.most_tokens):
+        for sentence in (*objective.notes, *cut_in_words(data.student, training.max_length or 0, plan.most_tokens)):
             machine.reporter.message(f"student: {sentence}")
         data = cached_data(data, teacher, tokenizer, run)
         teachers: list[Member] = []

@@ -49,7 +49,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec, union, function, reference = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
     components, hidden = copy / "engine/pipeline/components.py", copy / "engine/objective/hidden.py"
     _put(components, spec, before=r"^class MIAlpha")
-    _put(components, union, instead=r"^IntermediateSpec = .*?\n(?=\n)")
+    _put(components, union, instead=r"^Hidden = .*?\n")
     loss, registry = re.split(r"(?=^HIDDEN)", function, flags=re.MULTILINE)
     _put(hidden, loss, before=r"^HiddenLoss = ")
     _put(hidden, registry, instead=r"^HIDDEN: .*?\n(?=\"\"\")")

@@ -61,7 +61,7 @@ def map_distance(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 
 
 def relation_distance(student: Tensor, teacher: Tensor, mask: Tensor, heads: int) -> Tensor:
-    """Divergence of the student's relations from the teacher's (MiniLMv2, Wang et al. 2021, eq. 3 to 5).
+    """Divergence of the student's relations from the teacher's (MiniLMv2, Wang et al. 2021, section 3.1).
 
     Equation: mean over relation heads a and tokens n of KL(R^teacher_an ‖ R^student_an), with the relations
     R_a = softmax(x_a x_aᵀ / √d) of vectors x cut into heads of d numbers each.
@@ -96,8 +96,8 @@ class AttentionMaps(nn.Module):
         self.hidden = HiddenObjective(*beside) if spec.hidden > 0 else None
         self.reads = ("query", "key") if self.hidden is None else ("hidden", "query", "key")
         ours, theirs = heads
-        who = f"attention: {counted(ours, 'head')} of the student and {theirs} of the teacher"
-        note = f"{who} are compared as {counted(self.maps, 'map')}, each the mean of neighbouring heads."
+        who = f"{counted(ours, 'attention head')} of the student and {theirs} of the teacher"
+        note = f"{who} are compared as {counted(self.maps, 'map')} of mean scores"
         self.notes: tuple[str, ...] = () if ours == theirs else (note,)
 
     def forward(self, student: Features, teacher: Features) -> Tensor:

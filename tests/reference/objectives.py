@@ -117,7 +117,7 @@ def attention_maps(student, teacher, heads, mask):
 
 
 def relations(student, teacher, heads, mask):
-    """Wang et al. 2021, eq. 3 to 5, of queries, keys or values: one value per text, over tokens that count."""
+    """Wang et al. 2021, section 3.1, of queries, keys or values: one value per text, over tokens that count."""
     values = []
     for b, valid in enumerate(mask.tolist()):
         tokens = [n for n in range(len(valid)) if valid[n]]

@@ -139,7 +139,7 @@ def tinybert(objective: Objective, student: Features, teacher: Features, labels:
 
 
 def minilm(objective: Objective, student: Features, teacher: Features, labels: Tensor) -> float:
-    """Wang et al. 2021, eq. 3 to 5, of the last layers; these widths have but one head of 8 numbers or less."""
+    """Wang et al. 2021, section 3.1, of the last layers; these widths have but one head of 8 numbers or less."""
     total = 0.0
     for name in ("query", "key", "value"):
         for b, length in enumerate(LENGTHS):

@@ -15,7 +15,8 @@ from engine.base.machine import machine_for
 from engine.base.options import FineTuning, RunOptions
 from engine.data.task import Task
 from engine.models.load import save_model
-from engine.pipeline import EMD, MSE, Pipeline, PredictionCE, PredictionMSE, Training
+from engine.pipeline import EMD, MSE, Attention, Manual, Pipeline, PredictionCE, PredictionMSE, Relations, Training
+from engine.pipeline.presets import PRESETS
 from engine.run.plan import RunPlan, check_trains, plan_run, weights_of
 from tests.tasks import make_task
 from tests.tokenizers import bare_bpe, wordpiece
@@ -246,3 +247,80 @@ def test_what_trains_takes_four_times_its_weights(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(machine, "free_memory", lambda: 4 * weights - 1)
     with pytest.raises(InputError, match="--teacher: the memory does not suffice"):
         check_trains(found, on_cpu)
+
+
+# --- attention ---------------------------------------------------------------------------------------
+
+
+ON_ATTENTION = {"tinybert": PRESETS["tinybert"].pipeline, "minilm": PRESETS["minilm"].pipeline}
+each_on_attention = pytest.mark.parametrize("pipeline", ON_ATTENTION.values(), ids=ON_ATTENTION)
+
+
+@each_on_attention
+@pytest.mark.parametrize("architecture", ["bert", "roberta", "distilbert", "electra"])
+def test_attention_of_models_like_bert_is_compared(
+    pipeline: Pipeline, architecture: str, saved: Callable[..., Path]
+) -> None:
+    teacher = str(saved("single", architecture))
+    assert plan(teacher=teacher, student="layers:2", pipeline=pipeline).student.layers == 2
+    assert plan(student=teacher, pipeline=pipeline).student.layers == 4
+
+
+@each_on_attention
+@pytest.mark.parametrize("architecture", ["modernbert", "deberta-v2", "albert"])
+def test_attention_of_other_models_is_not_known(
+    pipeline: Pipeline, architecture: str, saved: Callable[..., Path]
+) -> None:
+    folder = str(saved("single", architecture))
+    for places, models in {
+        ("--teacher", "--student"): {"teacher": folder, "student": "layers:2"},
+        ("--teacher",): {"teacher": folder, "student": STUDENT},
+        ("--student",): {"teacher": TEACHER, "student": folder},
+    }.items():
+        with pytest.raises(InputError, match="queries and keys, which are not known of models of this type") as caught:
+            plan(**models, pipeline=pipeline)
+        assert tuple(problem.place for problem in caught.value.problems) == places
+        assert {problem.got for problem in caught.value.problems} == {architecture}
+        assert "bert" in caught.value.problems[0].allowed
+    unused = pipeline.model_copy(update={"weights": pipeline.weights.model_copy(update={"intermediate": 0.0})})
+    assert plan(teacher=folder, student=STUDENT, pipeline=unused)
+
+
+@each_on_attention
+@pytest.mark.parametrize("student", ["lstm", "static"])
+def test_students_that_are_no_transformers_have_no_attention(pipeline: Pipeline, student: str) -> None:
+    with pytest.raises(InputError) as caught:
+        plan(student=student, pipeline=pipeline)
+    first, *others = caught.value.problems
+    assert (first.place, first.got) == ("intermediate.kind", f"'{pipeline.intermediate.kind}'")
+    assert {other.place for other in others} <= {"mapping.kind"}
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "words"),
+    [
+        (Pipeline(intermediate=Relations(heads=5)), "must divide the widths of student and teacher, 8 and 16; got 5"),
+        (Pipeline(intermediate=MSE(), mapping=Manual(pairs=((3, 4),))), "the student has only 2 layers; got 3"),
+        (Pipeline(intermediate=Attention(), mapping=Manual(pairs=((1, 5),))), "the teacher has only 4 layers; got 5"),
+    ],
+    ids=["heads", "student", "teacher"],
+)
+def test_heads_and_layers_that_are_not_there(pipeline: Pipeline, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        plan(pipeline=pipeline)
+
+
+IDENTITIES = {
+    "mi_alpha": "86e211f08455eee2",
+    "vanilla_kd": "a13879368b918fff",
+    "mixkd": "32f033e9de0724e5",
+    "bert_emd": "fa0c5cbe0536cc3b",
+    "bert_pkd": "1b1fa7320600d228",
+}
+"""Preset → the identity of its run on a toy task, by which a store and a study know it again."""
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_past_runs_keep_their_identity(name: str) -> None:
+    task = toy_task("single")
+    assert plan_run(task, PRESETS[name].pipeline, "scratch:layers=4,hidden=64", "layers:2").identity == IDENTITIES[name]
