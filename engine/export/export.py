@@ -12,7 +12,6 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +106,7 @@ def export_model(
         reporter.message(f"{INT8_GRAPH} is written, and the times are taken")
         _write_int8(work, margin, force)
         _compare_with_run(work, known)
-        export = _record(work, expanded(model).resolve().name if known else str(model), difference)
+        export = _record(work, Path(model).resolve().name if Path(model).is_dir() else str(model), difference)
         write_export_card(aside, export, predictor.kind)
         _write(aside / EXPORT_FILE, export)
     add_section(Path(model), export, folder)
@@ -150,10 +149,7 @@ def _begun(predictor: Predictor, task: Task | None, folder: Path) -> _Work:
         figures.check_data(task, predictor)
     pair = task.pair if task else "text_pair" in predictor.columns
     rows = figures.rows_of(task) if task else figures.made_up_rows(predictor, pair)
-    program = find_spec("engine.export.predict")
-    assert program is not None
-    assert program.origin is not None
-    shutil.copyfile(program.origin, folder / "predict.py")
+    shutil.copyfile(Path(__file__).with_name("predict.py"), folder / "predict.py")
     with quiet_transformers():
         predictor.tokenizer.save_pretrained(folder)
         predictor.model.config.save_pretrained(folder)

@@ -90,8 +90,8 @@ def largest_difference(found: Sequence[np.ndarray], expected: Sequence[np.ndarra
     pairs = [(np.asarray(a, float), np.asarray(b, float)) for a, b in zip(found, expected, strict=True)]
     if any(a.shape != b.shape for a, b in pairs):
         raise ValueError("the logits have other shapes")
-    worst = (np.max(np.abs(a - b) / np.maximum(1.0, np.abs(b)), initial=0.0) for a, b in pairs)
-    return round(float(max(worst, default=0.0)), 12)
+    worst = [np.max(np.abs(a - b) / np.maximum(1.0, np.abs(b)), initial=0.0) for a, b in pairs]
+    return round(float(np.max(worst, initial=0.0)), 12)  # not Python's `max`, which may pass over NaN
 
 
 def latencies(

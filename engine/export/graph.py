@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -23,6 +25,10 @@ from engine.base.errors import InputError, RunError
 from engine.data.task import TaskKind
 from engine.evaluation.inference import evaluating
 from engine.models.forward import forward
+from engine.models.int8 import MOST, SMALLEST
+
+if TYPE_CHECKING:
+    import onnx
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 LARGEST = 1.8e9
@@ -139,8 +145,44 @@ def _quiet() -> Iterator[None]:
 
 
 def write_int8(path: Path, into: Path) -> None:
-    """Writes the graph at `path` with its weights, those of the embeddings too, in 8-bit integers."""
+    """Writes the graph at `path` with its weights in 8-bit integers."""
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    model = onnx.load(path)
+    _round_embeddings(model.graph)
     with _quiet():
-        quantize_dynamic(path, into, weight_type=QuantType.QInt8, per_channel=True)
+        quantize_dynamic(
+            model, into, op_types_to_quantize=["MatMul", "Gemm", "LSTM"], weight_type=QuantType.QInt8, per_channel=True
+        )
+
+
+def _round_embeddings(graph: onnx.GraphProto) -> None:
+    """Puts 8-bit integers in place of tables that vectors are looked up in, with a scale for each vector.
+
+    onnxruntime has one scale for a whole table, in which vectors of frequent words, that are small, nearly vanish.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    tables = {
+        each.name: each for each in graph.initializer if each.data_type == TensorProto.FLOAT and len(each.dims) == 2
+    }
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        if node.op_type != "Gather" or node.input[0] not in tables or any(each.i for each in node.attribute):
+            nodes.append(node)
+            continue
+        name, (ids, vectors) = node.input[0], (node.input[1], node.output[0])
+        values = numpy_helper.to_array(tables[name])
+        scales = np.maximum(np.abs(values).max(axis=1, keepdims=True), SMALLEST) / MOST
+        rounded = {"int8": np.rint(values / scales).astype(np.int8), "scale": scales.astype(np.float32)}
+        for part, array in rounded.items():
+            graph.initializer.append(numpy_helper.from_array(array, f"{vectors}_table_{part}"))
+            nodes.append(helper.make_node("Gather", [f"{vectors}_table_{part}", ids], [f"{vectors}_{part}"]))
+        nodes.append(helper.make_node("Cast", [f"{vectors}_int8"], [f"{vectors}_whole"], to=TensorProto.FLOAT))
+        nodes.append(helper.make_node("Mul", [f"{vectors}_whole", f"{vectors}_scale"], [vectors]))
+    used = {name for node in nodes for name in node.input}
+    kept = [each for each in graph.initializer if each.name in used]
+    for field, values in ((graph.node, nodes), (graph.initializer, kept)):
+        del field[:]
+        field.extend(values)

@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 HEAVY = ("torch", "transformers", "pandas", "sklearn", "datasets", "pydantic")
 EXPECTED = {
     *("distill", "Pipeline", "AutoDistiller", "Limits", "RunOptions", "FineTuning", "RunResult"),
-    *("load_task", "load_predictor", "Augmentation", "Training", "Weights"),
+    *("load_task", "load_predictor", "export_model", "Augmentation", "Training", "Weights"),
 }
 
 

@@ -22,7 +22,9 @@ def test_the_largest_difference() -> None:
 
 
 def test_a_logit_that_is_no_number_is_no_small_difference() -> None:
-    assert not largest_difference([np.array([np.nan])], [np.array([1.0])]) <= 1e-4
+    one = np.array([1.0])
+    for found in ([np.array([np.nan]), one], [one, np.array([np.nan])], [one, np.array([np.inf])]):
+        assert not largest_difference(found, [one, one]) <= 1e-4
 
 
 @pytest.mark.parametrize("name", ROWS)
