@@ -194,6 +194,13 @@ command(
     "show", "look", "Shows a complete pipeline with its defaults, or the result of a run.", *("shown", "set", "format")
 )
 command(
+    "runs",
+    "runs",
+    "Lists runs: those of your store, or of a folder; sorted, filtered, as a table, a file or a figure.",
+    *("runs", "where", "sort", "reverse", "csv", "figure", "store"),
+    store=replace(OPTIONS["store"], panel=None),
+)
+command(
     "doctor",
     "doctor",
     "Shows versions, devices, the precision that would be chosen, the hub, and the caches.",

@@ -15,6 +15,7 @@ import engine
 if TYPE_CHECKING:  # the same names for type checkers and editors
     from autodistill.api import AutoDistiller as AutoDistiller
     from autodistill.recommend.request import Limits as Limits
+    from autodistill.report.listing import runs as runs
     from engine import *  # noqa: F403
     from engine.pipeline import *  # noqa: F403
     from engine.pipeline.read import load_pipeline as load_pipeline
@@ -23,6 +24,7 @@ _HOMES = {
     "AutoDistiller": "autodistill.api",
     "Limits": "autodistill.recommend.request",
     "load_pipeline": "engine.pipeline.read",
+    "runs": "autodistill.report.listing",
     **dict.fromkeys(engine.__all__, "engine"),
 }
 

@@ -28,6 +28,7 @@ COMMANDS = (
     "validate",
     "components",
     "show",
+    "runs",
     "doctor",
 )
 

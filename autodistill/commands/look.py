@@ -18,7 +18,7 @@ from autodistill.commands.show import run as shown_run
 from autodistill.commands.units import large
 from autodistill.recommend.request import Request
 from engine.base.errors import InputError, counted
-from engine.base.files import RESULT_FILE
+from engine.base.files import RESULT_FILE, WORK
 from engine.base.progress import Reporter
 from engine.pipeline import pipeline as pipelines
 from engine.pipeline.explain import checked
@@ -184,7 +184,7 @@ def team_lines(suggestion: Suggestion) -> list[str]:
 
 
 def show(typed: Typed, reporter: Reporter) -> Shown:
-    """The result of the run in a folder; or a complete pipeline, of a file or a preset.
+    """The result of the run in a folder, or a table of the runs in it; or a complete pipeline, of a file or a preset.
 
     Raises:
         InputError: The folder holds no run, or the pipeline cannot be read.
@@ -199,9 +199,14 @@ def show(typed: Typed, reporter: Reporter) -> Shown:
 
     from engine.run.folder import unfinished  # with filelock, after what needs nothing
 
-    if (progress := unfinished(Path(source))) is None:
+    if (progress := unfinished(Path(source))) is not None:
+        return Shown(progress, lines=list(how_far(progress)))
+    if not any(any(Path(source).rglob(name)) for name in (RESULT_FILE, WORK)):
         raise InputError.of(source, f"this folder holds no run (no {RESULT_FILE})")
-    return Shown(progress, lines=list(how_far(progress)))
+
+    from autodistill.commands.runs import runs  # with pandas
+
+    return runs({"runs": source}, reporter)
 
 
 def how_far(progress: Mapping[str, Any]) -> Iterator[str]:

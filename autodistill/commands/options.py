@@ -53,7 +53,7 @@ class Option:
     """An argument (which has a `metavar`) or an option.
 
     Args:
-        type: What typer makes of the text.
+        type: What typer makes of the text; an argument that may be None can be left out.
         path: The field of `Request` that it fills; empty where it concerns one command alone.
         names: With dashes; that of the option itself where none is given.
         least: Smallest whole number.
@@ -76,7 +76,8 @@ class Option:
             shown = self.default is not None and self.type is not bool
             about: dict[str, Any] = {"help": self.help, "rich_help_panel": self.panel, "show_default": shown}
             mark = typer.Option(*(self.names or (dashed(name),)), **about, min=self.least)
-        default = Parameter.empty if self.metavar or self.default is ... else self.default
+        needed = self.default is ... or (bool(self.metavar) and NoneType not in get_args(self.type))
+        default = Parameter.empty if needed else self.default
         return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[self.type, mark])
 
 
@@ -166,6 +167,12 @@ OPTIONS |= {
     "force": Option(bool, "Keep int8 whatever it loses.", default=False),
     "source": Option(str, "A pipeline.", metavar="FILE|PRESET"),
     "shown": Option(str, "Preset, pipeline file, or run.", metavar="NAME|FILE|FOLDER"),
+    "runs": Option(str | None, "Runs: a folder, store, a table. Default: store.", metavar="[FOLDER]"),
+    "where": Option(list[str] | None, "Only those with dataset=trec, student=layers:*, score>=0.8, …. Repeatable."),
+    "sort": Option(str | None, "Column to sort by: scores, ratios, dates from the top; others from the bottom."),
+    "reverse": Option(bool, "Sort the other way round.", default=False),
+    "csv": Option(Path | None, "File to write every run and column to."),
+    "figure": Option(Path | None, "File for scores against latencies: .png, .svg, or .html with the tables."),
     "study": Option(Path, "A study: TOML, YAML or JSON.", metavar="STUDY"),
     "only": Option(list[str] | None, "Identity of a run, as in study.csv: this one alone. Repeatable.", MACHINE),
     "processes": Option(int | None, "Runs at once. Default: one a core.", MACHINE, least=1),

@@ -6,6 +6,7 @@ before anything is used.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,9 @@ def joined(parts: Sequence[Runs]) -> Runs:
 def _read_folder(folder: Path) -> Runs:
     tables = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
     parts = [_read_table(path) for path in tables if _is_table_of_runs(path)]
-    results, left_out = _results(sorted(folder.rglob(RESULT_FILE)))
-    if results:
-        found = runs_of_results(results)
+    left_out: list[str] = []
+    if results := results_below(folder, partial(_only_newer, left_out)):
+        found = runs_of_results(result for result, _ in results)
         parts.append(replace(found, notes=(*found.notes, *left_out)))
     if not parts:
         what, hint = "this folder holds neither a table of runs nor runs", "; ".join(left_out)
@@ -59,20 +60,24 @@ def _read_folder(folder: Path) -> Runs:
     return joined(parts)
 
 
-def _results(files: Sequence[Path]) -> tuple[list[RunResult], tuple[str, ...]]:
-    """The runs in these files; and a sentence for each that a newer version wrote."""
-    found: list[RunResult] = []
-    left_out: list[str] = []
-    for file in files:
+def results_below(folder: Path, tell: Callable[[InputError], None]) -> list[tuple[RunResult, Path]]:
+    """The runs in a folder and all folders in it, each with its own; `tell` hears of records that cannot be read."""
+    found: list[tuple[RunResult, Path]] = []
+    for file in sorted(folder.rglob(RESULT_FILE)):
         try:
             result = RunResult.read(file.parent)
         except InputError as error:
-            if not isinstance(error.__cause__, NewerRecordError):
-                raise
-            left_out.append(f"left out: {error}")
+            tell(error)
         else:
-            found += [result] if result else []
-    return found, tuple(left_out)
+            found += [(result, file.parent)] if result else []
+    return found
+
+
+def _only_newer(left_out: list[str], error: InputError) -> None:
+    """Records that a newer version wrote are left out, and a sentence says so; nothing else is."""
+    if not isinstance(error.__cause__, NewerRecordError):
+        raise error
+    left_out.append(f"left out: {error}")
 
 
 def _is_table_of_runs(path: Path) -> bool:

@@ -166,12 +166,17 @@ class Store:
         Args:
             tell: Hears of records that cannot be read, as those of a newer version; they are left out.
         """
+        return [result for result, _ in self.runs_in_folders(tell)]
+
+    def runs_in_folders(self, tell: Callable[[str], None] = log.warning) -> list[tuple[RunResult, Path]]:
+        """The same, each with the folder that it was made in."""
+        chosen = sql.select(RUNS.c.id, RUNS.c.record, RUNS.c.folder).order_by(RUNS.c.id)
         with self.reading() as connection:
-            rows = connection.execute(sql.select(RUNS.c.id, RUNS.c.record).order_by(RUNS.c.id)).all()
-        found: list[RunResult] = []
-        for row, text in rows:
+            rows = connection.execute(chosen).all()
+        found: list[tuple[RunResult, Path]] = []
+        for row, text, folder in rows:
             try:
-                found.append(RunResult.parse(text))
+                found.append((RunResult.parse(text), Path(folder)))
             except UNREADABLE as error:
                 tell(f"run {row} of the store is left out: {str(error).splitlines()[0]}")
         return found

@@ -173,8 +173,12 @@ def row_of_result(result: RunResult, bilstm: float | None = None) -> dict[str, A
     Args:
         bilstm: Score of the Bi-LSTM on this task, for a run that was not compared with it.
     """
-    if result.status != "ok" or result.student_score is None:
-        return None
+    is_final = result.status == "ok" and result.student_score is not None
+    return facts_of_result(result, bilstm) if is_final else None
+
+
+def facts_of_result(result: RunResult, bilstm: float | None = None) -> dict[str, Any]:
+    """What is known of a run in our layout, however it ended; arguments as in `row_of_result`."""
     return {
         "dataset": known_as(result.task, result.dataset_fingerprint, result.dataset_source, result.dataset_hub),
         "held_out": f"{result.split or 'validation'} of {result.dataset_fingerprint}",

@@ -28,6 +28,8 @@ MARKS = "os^DvPX*"
 DASHES = ("-", "--", "-.", ":", (0, (6, 1)), (0, (1, 1)), (0, (8, 2, 1, 2, 1, 2)), (0, (3, 3)))
 LABEL, TITLE = 26, 52
 """Letters of a line."""
+PANELS = 3
+"""Beside each other."""
 READABLE = 0.3
 """Configurations that a part of a bar needs for its figure."""
 DARK = 0.4
@@ -90,9 +92,8 @@ def _title(figure: Figure, words: str) -> None:
     figure.suptitle(textwrap.fill(words, TITLE), x=0.01, ha="left", color=INK, fontsize=10)
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    known = dict(zip(labels, handles, strict=True))
+def _legend(figure: Figure, *panels: Axes) -> None:
+    known = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     columns = min(3, max(1, TITLE // (max(map(len, known)) + 6)))
     figure.legend(
         known.values(), known, loc="outside lower center", ncols=columns, fontsize=8, frameon=False, labelcolor=INK
@@ -172,21 +173,44 @@ def teachers_and_students(found: Models, means: Mapping[tuple[str, str], Mean], 
 
 def cost_against_ratio(found: Costs, among: str, look: Mapping[str, Style]) -> Figure:
     """Configurations of comparable runs by what they cost; a line joins those that nothing cheaper reaches."""
-    rows = found.rows[found.rows["among"] == among]
     in_words = {"seconds": "seconds of the student's training", "student_parameters": "parameters of the student"}
     figure, axes = _panel(in_words[found.cost], "distillation ratio", among)
-    front = rows[rows.front].sort_values("cost")
-    axes.step(front.cost, front.ratio, where="post", color=INK, linewidth=1, zorder=1)
-    for student, own in rows.groupby("student"):
-        style = look[str(student)]
-        axes.scatter(own.cost, own.ratio, s=18, color=style.colour, marker=style.mark, alpha=0.7, linewidths=0,
-                     label=str(student))  # fmt: skip
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    _quality_over_cost(axes, found.rows[found.rows["among"] == among], ("ratio", "cost"), look)
     _legend(figure, axes)
     return figure
+
+
+def scores_against_latency(groups: Sequence[tuple[str, pd.DataFrame]], look: Mapping[str, Style]) -> Figure:
+    """A panel for each set of comparable runs: scores with their 95 % intervals over latencies, as above."""
+    columns = min(PANELS, len(groups))
+    rows = -(-len(groups) // columns)
+    figure = Figure(figsize=(NARROW * columns, 3.4 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, (among, own) in zip(panels, groups, strict=False):
+        axes.vlines(own.latency_ms, own.score_low, own.score_high, color=QUIET, linewidth=0.8, alpha=0.7, zorder=0)
+        _quality_over_cost(axes, own, ("score", "latency_ms"), look)
+        axes.set_xlabel("latency of one example, ms", color=INK, fontsize=9)
+        plain(axes, textwrap.fill(f"{among}: {own.metric.iloc[0]}", TITLE))
+    for axes in panels[len(groups) :]:
+        axes.remove()
+    _legend(figure, *figure.axes)
+    return figure
+
+
+def _quality_over_cost(axes: Axes, rows: pd.DataFrame, of: tuple[str, str], look: Mapping[str, Style]) -> None:
+    """Marks by student, and a line that joins those on the front; `of` names the columns of quality and cost."""
+    quality, cost = of
+    front = rows[rows.front].sort_values(cost)
+    axes.step(front[cost], front[quality], where="post", color=INK, linewidth=1, zorder=1)
+    for student, own in rows.groupby("student"):
+        style = look[str(student)]
+        axes.scatter(own[cost], own[quality], s=18, color=style.colour, marker=style.mark, alpha=0.7, linewidths=0,
+                     label=str(student))  # fmt: skip
+    axes.set_xscale("log")
+    is_wide = rows[cost].max() >= 10 * rows[cost].min()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if is_wide else (1, 1.5, 2, 3, 4, 5, 6, 8)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _short(value: float) -> str:

@@ -1,7 +1,7 @@
 """What past runs say, as tables: everything that the sections show and draw.
 
 Decided here: what is compared with what. Scores are compared among comparable runs alone; across them it is ratios,
-differences and counts. A mean is over datasets, and so is its interval. Frames are those of `material.readable`.
+differences and counts. A mean is over datasets, and so is its interval. Frames are those of `names.readable`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pandas as pd
 from autodistill.evaluation.leave_one_out import TOP, interval_of_mean
 from autodistill.history.table import STACKS, is_pipeline_column
 from autodistill.ranking.past import MODELS, as_words, varying_columns
+from autodistill.recommend.picks import pareto
 
 FEWEST_CONFIGURATIONS = 10
 """Among comparable runs; of fewer nearly any is among the best five."""
@@ -282,15 +283,14 @@ def costs(runs: pd.DataFrame) -> Costs | str:
     rows = rows.assign(cost=rows[name]).dropna(subset=["cost", "ratio"])
     if rows.cost.nunique() < 2:
         return "the runs tell neither their seconds nor different sizes of their students, beside a ratio"
-    front = pd.concat([_front(group) for _, group in rows.groupby("among")])
-    return Costs(name, rows.assign(front=front))
+    return Costs(name, rows.assign(front=on_front(rows, "ratio", "cost")))
 
 
-def _front(group: pd.DataFrame) -> pd.Series:
-    """Whether a configuration is better than all that cost no more; of equal ones the first."""
-    ordered = group.sort_values(["cost", "ratio"], ascending=[True, False], kind="stable")
-    before = ordered.ratio.cummax().shift(fill_value=-np.inf)
-    return (ordered.ratio > before).reindex(group.index)
+def on_front(rows: pd.DataFrame, quality: str, cost: str) -> pd.Series:
+    """Whether a row is better than all comparable ones that cost no more; of equal ones the first."""
+    groups = (group for _, group in rows.groupby("among"))
+    fronts = [group.index[pareto(group[quality].to_numpy(), group[cost].to_numpy())] for group in groups]
+    return pd.Series(rows.index.isin([row for front in fronts for row in front]), index=rows.index)
 
 
 # --- learning curves -------------------------------------------------------------------------------

@@ -1,12 +1,10 @@
 """What a report is made of: past runs under readable names, their learning curves, importance, one dataset left out.
 
-Decided here: what runs are comparable with each other, and what they are called. What cannot be worked out is a
-sentence that says why.
+Decided here: what cannot be worked out is a sentence that says why.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -18,20 +16,16 @@ from autodistill.evaluation.leave_one_out import HeldOut
 from autodistill.evaluation.report import Evaluation, evaluate
 from autodistill.history.folder import curves_beside
 from autodistill.history.store import Store
-from autodistill.history.table import GROUP
 from autodistill.ranking.fitted import SIMPLE
 from autodistill.ranking.knowledge import STORE, load_knowledge
-from autodistill.ranking.past import RunTable, configurations
+from autodistill.ranking.past import RunTable
 from autodistill.recommend.request import Request
+from autodistill.report.names import readable
 from autodistill.study.tables import curve
 from engine.base.errors import InputError
 from engine.base.progress import Reporter
 
 Found = TypeVar("Found")
-FINGERPRINT = r" of [0-9a-f]{16}$"
-"""How a held-out set ends that no person has named."""
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-"""What can stand neither in HTML nor in SVG."""
 
 
 @dataclass(frozen=True)
@@ -87,39 +81,6 @@ def _evaluated(
     datasets = {names[dataset]: measures for dataset, measures in found.datasets.items()}
     named = [replace(each, dataset=names[each.dataset]) for each in held_out]
     return found.model_copy(update={"datasets": datasets}), named
-
-
-def readable(runs: pd.DataFrame) -> pd.DataFrame:
-    """Runs with names that can be printed, without fingerprints where it is clear without, and two more columns.
-
-    Returns:
-        With `among`, the comparable runs that it belongs to (the dataset, and what tells them from others of it), and
-        `configuration`, equal for repeats.
-    """
-    words = {name: runs[name].map(printable) for name in [*GROUP, "teacher", "student"]}
-    runs = runs.assign(configuration=configurations(runs), **words)
-    short = runs.dataset.str.replace(r"@[0-9a-f]+$", "", regex=True)
-    runs = runs.assign(dataset=_where_clear(runs[["dataset"]], short))
-    plain = runs.held_out.str.replace(FINGERPRINT, "", regex=True)
-    rows = runs.n_train.map("{:,.0f} rows".format)
-    sized = plain.where(plain == runs.held_out, plain + ", " + rows)
-    runs = runs.assign(held_out=_where_clear(runs[GROUP], sized))
-    several = runs.groupby("dataset")[["metric", "held_out"]].transform("nunique") > 1
-    parts = [", " + runs[name].where(several[name], "") for name in several]
-    among = sum((part.where(part != ", ", "") for part in parts), runs.dataset)
-    return runs.assign(among=among)
-
-
-def printable(text: str) -> str:
-    """A name without what no page can hold."""
-    return UNPRINTABLE.sub("�", str(text))
-
-
-def _where_clear(before: pd.DataFrame, short: pd.Series) -> pd.Series:
-    """The last column in short, but where two different rows would then be alike."""
-    *others, last = before.columns
-    alike = before.assign(short=short).groupby([*others, "short"])[last].transform("nunique") > 1
-    return before[last].where(alike, short)
 
 
 def _curves(sources: Sequence[str], store: Store) -> pd.DataFrame:

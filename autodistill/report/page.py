@@ -118,7 +118,7 @@ class Page:
         for picture in (picture for section in shown for picture in section.pictures):
             for form in ("png", "svg"):
                 files.append(folder / f"{picture.name}.{form}")
-                files[-1].write_bytes(_bytes_of(picture.figure, form))
+                files[-1].write_bytes(bytes_of(picture.figure, form))
         return files
 
 
@@ -161,11 +161,12 @@ def _section(key: str, title: str, shown: Section | str) -> Element:
 
 def _picture(picture: Picture) -> Element:
     width, height = (str(round(PIXELS * inches)) for inches in picture.figure.get_size_inches())
-    source = f"data:image/svg+xml;base64,{base64.b64encode(_bytes_of(picture.figure, 'svg')).decode()}"
+    source = f"data:image/svg+xml;base64,{base64.b64encode(bytes_of(picture.figure, 'svg')).decode()}"
     return tag("img", src=source, alt=picture.words, width=width, height=height)
 
 
-def _bytes_of(figure: Figure, form: str) -> bytes:
+def bytes_of(figure: Figure, form: str) -> bytes:
+    """A figure as the file of a form: `png` or `svg`."""
     buffer = io.BytesIO()
     with as_text():
         figure.savefig(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from autodistill.history.table import runs_frame
-from autodistill.report.material import readable
+from autodistill.report.names import readable
 
 OBJECTIVES = ({"intermediate": "none"}, {"intermediate": "mse"}, *(
     {"intermediate": "mi_alpha", "intermediate.alpha": alpha} for alpha in (0.1, 0.9)
