@@ -112,8 +112,9 @@ command(
 command(
     "report",
     "report",
-    "Writes one page about past runs, which needs nothing but itself: figures, tables, and what they say.",
-    *("meta_data", "page", "figures", "predictor", "vectors", "cache_dir", "store"),
+    "Writes one page about past runs, or about one run, which needs nothing but itself: figures, tables, words.",
+    *("run", "page", "figures", "meta_data", "predictor", "vectors", "cache_dir", "store", "on_data", *READING),
+    on_data=replace(OPTIONS["on_data"], help="The run's data, to show where teacher and student differ.", panel="Data"),
     figures="Folder to draw the page's figures in, as PNG and SVG.",
     meta_data=replace(OPTIONS["meta_data"], panel=None),
     predictor=replace(OPTIONS["predictor"], panel=None),

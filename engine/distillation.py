@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from engine.base.checks import check_place, check_seed
 from engine.base.errors import DiskError, InputError, OutOfMemory, RunError
-from engine.base.files import disk_errors, hash_of, write_text
+from engine.base.files import ANSWERS_FILE, disk_errors, hash_of, write_text
 from engine.base.machine import machine_for, out_of_memory
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter
@@ -34,7 +34,17 @@ from engine.run.fine_tuning import gold_scores
 from engine.run.folder import Run, RunFolder
 from engine.run.plan import check_batch, check_trains, plan_run
 from engine.run.prepare import cached_data, objective_for, online_data
-from engine.run.record import cut_warnings, measures_of, now, record_of, score_facts, sizes, speeds, training_facts
+from engine.run.record import (
+    cut_warnings,
+    measures_of,
+    now,
+    record_of,
+    score_facts,
+    sizes,
+    speeds,
+    training_facts,
+    write_answers,
+)
 from engine.run.result import Expected, Member, RunResult, TeamResult
 from engine.run.teacher import Teacher, prepare_teacher
 from engine.run.verdict import verdict
@@ -174,6 +184,9 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
     if team and searches and machine.main:
         run.folder.owns("theta.csv", "theta.png")  # which is drawn beside it
         write_history(run.folder.path / "theta.csv", searches, team.teachers)
+    if machine.main:
+        run.folder.owns(ANSWERS_FILE)
+        write_answers(run.folder.path / ANSWERS_FILE, plan.task, measures)
     return _write(record_of(run, status="ok", **facts), run)
 
 

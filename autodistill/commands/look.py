@@ -20,6 +20,7 @@ from autodistill.recommend.request import Request
 from engine.base.errors import InputError, counted
 from engine.base.files import RESULT_FILE, WORK
 from engine.base.progress import Reporter
+from engine.data.rows import text_of
 from engine.pipeline import pipeline as pipelines
 from engine.pipeline.explain import checked
 from engine.pipeline.pipeline import Pipeline
@@ -72,24 +73,13 @@ def augmented(request: Request, reporter: Reporter) -> list[dict[str, Any]]:
 
 def _compared(number: int, each: Mapping[str, Any]) -> Iterator[Row]:
     """An original, and below it what became of it; of a mixed one both texts with their weights."""
-    yield [str(number), "original", as_text(each["original"])]
+    yield [str(number), "original", text_of(each["original"])]
     share = each.get("share")
     if share is None:
-        yield ["", "augmented", as_text(each["augmented"])]
+        yield ["", "augmented", text_of(each["augmented"])]
     else:
-        yield ["", f"{share:.2f} of", as_text(each["augmented"])]
-        yield ["", f"{1 - share:.2f} of", as_text(each["partner"])]
-
-
-def as_text(row: Mapping[str, Any]) -> str:
-    """The texts of a row, the second one behind a bar; of a tagged sentence its words.
-
-    Example:
-        >>> as_text({"text": "One.", "text_pair": "Two.", "label": 1})
-        'One. | Two.'
-    """
-    fields = ("text", "text_pair", "question", "context")
-    return " ".join(row["tokens"]) if "tokens" in row else " | ".join(row[name] for name in fields if name in row)
+        yield ["", f"{share:.2f} of", text_of(each["augmented"])]
+        yield ["", f"{1 - share:.2f} of", text_of(each["partner"])]
 
 
 class SuggestedMember(NamedTuple):

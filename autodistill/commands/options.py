@@ -167,6 +167,7 @@ OPTIONS |= {
     "force": Option(bool, "Keep int8 whatever it loses.", default=False),
     "source": Option(str, "A pipeline.", metavar="FILE|PRESET"),
     "shown": Option(str, "Preset, pipeline file, or run.", metavar="NAME|FILE|FOLDER"),
+    "run": Option(str | None, "Folder of a run, for a page about it alone.", metavar="[RUN]"),
     "runs": Option(str | None, "Runs: a folder, store, a table. Default: store.", metavar="[FOLDER]"),
     "where": Option(list[str] | None, "Only those with dataset=trec, student=layers:*, score>=0.8, …. Repeatable."),
     "sort": Option(str | None, "Column to sort by: scores, ratios, dates from the top; others from the bottom."),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from autodistill.commands.units import MISSING, curve, duration, figure, large, megabytes, milliseconds
 from engine.base.errors import counted
 from engine.data.metrics import with_interval
+from engine.run.result import ROLES
 from engine.run.verdict import SIMPLE_MODELS
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from autodistill.recommend.trials import Searched
     from engine.run.result import RunResult, TeamResult
 
-ROLES = {"teacher": "teacher", "student": "student", "student_alone": "student alone", "bilstm": "Bi-LSTM"}
+COMPARED = ("teacher", "student", "student_alone", "bilstm")
+"""Roles that have a column or a row."""
 MOST_TRIED = 10
 """Candidates of a search that are shown."""
 Row = list[str]
@@ -62,7 +64,7 @@ def comparison(result: RunResult, bilstm: BiLSTMCosts, *more: str) -> Shown:
     small = [bilstm.parameters, bilstm.size_mb, bilstm.latency_ms]
     figures: list[list[Any]] = [teacher, student, student, small]
     rows = []
-    for role, (parameters, size, latency) in zip(ROLES, figures, strict=True):
+    for role, (parameters, size, latency) in zip(COMPARED, figures, strict=True):
         score = _score(result, role, result.split or "", result.metric)
         rows.append([ROLES[role], score, large(parameters), megabytes(size), milliseconds(latency)])
     head = ["", result.named(result.metric), "parameters", "size", "latency"]
@@ -126,6 +128,7 @@ def _closing_lines(result: RunResult) -> Iterator[str]:
     ratio, bounds = result.distillation_ratio, result.ratio_interval
     words = "undefined" if ratio is None else with_interval(ratio, bounds)
     yield f"distillation ratio ({result.named(result.metric)}, student / teacher): {words}, on {result.split_in_words}"
+    yield from _answers_compared(result)
     if scores := [candidate.score for candidate in result.team.candidates] if result.team else []:
         search, trained = (result.stage_seconds.get(stage, 0.0) for stage in ("search", "student"))
         yield f"{counted(len(scores), 'candidate')}: {result.metric} {min(scores):.4f} to {max(scores):.4f}"
@@ -136,6 +139,16 @@ def _closing_lines(result: RunResult) -> Iterator[str]:
     passed = f"{result.teacher_examples:,} passed through {'the team' if result.team else 'the teacher'}"
     how = f"{result.seconds:.0f} s; {result.device}; {result.precision}"
     yield f"{counted(result.train_examples, 'training example')}; {passed}; {how}"
+
+
+def _answers_compared(result: RunResult) -> Iterator[str]:
+    """How often teacher and student agree, and how far their probabilities can be trusted, as far as it is known."""
+    if result.agreement is not None:
+        yield f"student and teacher give the same answer to {100 * result.agreement:.1f} % of the {result.compared}"
+    if result.calibration_error:
+        known = {ROLES[role]: error for role, error in result.calibration_error.items() if role in ROLES}
+        errors = ", ".join(f"{role} {error:.3f}" for role, error in known.items())
+        yield f"expected calibration error (0 is perfect): {errors}"
 
 
 def _warnings(warnings: Sequence[str]) -> list[str]:

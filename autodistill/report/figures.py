@@ -226,6 +226,45 @@ def _short(value: float) -> str:
     return digits(value)
 
 
+def scores_of_models(means: Mapping[str, Mean], title: str, trivial: float | None) -> Figure:
+    """A row a model, with its interval; dotted: one answer to all."""
+    figure, axes = _rows([*means], 0.34, "score", title)
+    for row, mean in enumerate(means.values()):
+        _interval(axes, mean, row, color=ACCENT, linewidth=1.6)
+        axes.scatter([mean.value], [row], s=34, color=ACCENT, linewidths=0, zorder=3)
+    if trivial is not None:
+        axes.axvline(trivial, color=INK, linewidth=1.2, linestyle=":", label="one answer to all")
+        _legend(figure, axes)
+    return figure
+
+
+def one_curve(
+    epochs: Sequence[int], scores: Sequence[float], metric: str, best: int | None, teacher: float | None
+) -> Figure:
+    """A student's score after each epoch, the best one marked; dotted: its teacher's."""
+    figure, axes = _panel("epoch", metric, "The student's score")
+    axes.plot(epochs, scores, color=ACCENT, linewidth=1.4, marker="o", markersize=3, label="student")
+    if best is not None and best in epochs:
+        at = scores[list(epochs).index(best)]
+        axes.scatter([best], [at], s=60, facecolors="none", edgecolors=INK, zorder=3, label="best epoch")
+    if teacher is not None:
+        axes.axhline(teacher, color=INK, linewidth=1.2, linestyle=":", label="teacher")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _legend(figure, axes)
+    return figure
+
+
+def losses(epochs: Sequence[int], terms: Mapping[str, Sequence[float]]) -> Figure:
+    """A line for each term of the loss."""
+    figure, axes = _panel("epoch", "weighted term", "The terms of the loss")
+    for name, style in styles(terms).items():
+        axes.plot(epochs, terms[name], color=style.colour, linestyle=style.dash, marker=style.mark, markersize=3,
+                  linewidth=1.2, label=name)  # fmt: skip
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _legend(figure, axes)
+    return figure
+
+
 def learning(curves: pd.DataFrame, student: str, look: Mapping[str, Style]) -> Figure:
     """The median of each objective's runs of a student over the epochs, and the band between the quartiles."""
     figure, axes = _panel("epoch", "best score so far / teacher's", student)

@@ -14,6 +14,7 @@ from typing import Any
 from engine.base.errors import AutoDistillerError, DiskError, in_bytes
 
 RESULT_FILE = "result.json"  # the record beside a student
+ANSWERS_FILE = "answers.json"  # what teacher and student answered on the set that is reported
 WORK = ".work"  # in the folder of a run: what only an unfinished one needs
 CHUNK = 1 << 20  # bytes that are read at once
 SEAL = "checksum"  # key of a sealed record

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 from engine.base.errors import InputError, Problem, unknown_name
-from engine.base.files import RESULT_FILE, WORK, hash_of_files
+from engine.base.files import ANSWERS_FILE, RESULT_FILE, WORK, hash_of_files
 from engine.base.text import expanded
 
 CONFIG, TOKENIZER, TOKENIZER_CONFIG = "config.json", "tokenizer.json", "tokenizer_config.json"
@@ -96,7 +96,9 @@ def _no_model(folder: Path, place: str, name: str) -> Problem:
 
 def model_hash(folder: Path) -> str:
     """A short hash of what decides a model's answers: weights, configuration, tokenizer; not of a run's record."""
-    return hash_of_files([path for each in MODEL_FILES for path in folder.glob(each) if path.name != RESULT_FILE])
+    return hash_of_files(
+        [path for each in MODEL_FILES for path in folder.glob(each) if path.name not in (RESULT_FILE, ANSWERS_FILE)]
+    )
 
 
 @cache

@@ -198,3 +198,14 @@ class Findings:
             raise InputError([*self.problems, closing])
         if self._examples:
             raise InputError(self.problems)
+
+
+def text_of(row: Mapping[str, Any]) -> str:
+    """The texts of a row in normal form, the second one behind a bar; of a tagged sentence its words.
+
+    Example:
+        >>> text_of({"text": "One.", "text_pair": "Two.", "label": 1})
+        'One. | Two.'
+    """
+    fields = ("text", "text_pair", "question", "context")
+    return " ".join(row["tokens"]) if "tokens" in row else " | ".join(row[name] for name in fields if name in row)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import nn
 
 from engine.base.progress import Reporter, SilentReporter
 from engine.evaluation.intervals import Measures, measure
-from engine.evaluation.scores import predictions, scores
+from engine.evaluation.scores import calibration_error, predictions, scores
 from engine.models.forward import accepted_inputs, forward
 from engine.tokens.examples import Encoded, encode
 from engine.tokens.order import sorted_batches
@@ -92,8 +93,8 @@ def scores_on(
     reporter: Reporter | None = None,
 ) -> Scores:
     """Held-out set → metric → score of a model, on the sets wanted, by their names in `task.held_out`."""
-    answered = answers_on(model, task, held_out, accelerator, reporter)
-    return {name: scores(task, task.held_out[name], answers) for name, answers in answered}
+    answered = _answered(model, task, held_out, accelerator, reporter)
+    return {name: scores(task, task.held_out[name], answers) for name, answers, _ in answered}
 
 
 def measured_on(
@@ -103,17 +104,21 @@ def measured_on(
     accelerator: Accelerator,
     reporter: Reporter | None = None,
 ) -> Measures:
-    """The same with intervals and answers."""
-    answered = answers_on(model, task, held_out, accelerator, reporter)
-    return {name: measure(task, task.held_out[name], answers) for name, answers in answered}
+    """The same with intervals, answers and calibration."""
+    found = {}
+    for name, answers, logits in _answered(model, task, held_out, accelerator, reporter):
+        rows = task.held_out[name]
+        found[name] = replace(measure(task, rows, answers), calibration_error=calibration_error(task, rows, logits))
+    return found
 
 
-def answers_on(
+def _answered(
     model: nn.Module, task: Task, held_out: Mapping[str, Encoded], accelerator: Accelerator, reporter: Reporter | None
-) -> Iterator[tuple[str, list[Any]]]:
-    """Held-out sets and what a model answers there."""
+) -> Iterator[tuple[str, list[Any], Sequence[np.ndarray]]]:
+    """Held-out sets, what a model answers there, and the logits of each example."""
     for name, encoded in held_out.items():
-        yield name, predictions(task, encoded, logits_of(model, encoded, task.kind, accelerator, reporter))
+        logits = logits_of(model, encoded, task.kind, accelerator, reporter)
+        yield name, predictions(task, encoded, logits), logits
 
 
 def timing(model: nn.Module, encoded: Encoded, kind: TaskKind, device: torch.device) -> tuple[float, float]:

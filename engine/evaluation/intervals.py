@@ -54,12 +54,14 @@ class Measured:
         intervals: Metric → its 95 % interval.
         answers: What `predictions` gives for each row.
         drawn: Metric → its score in each draw of the rows (B,), as long as the process lives.
+        calibration_error: Expected, of the classes' probabilities; None where there are none, or it is not known.
     """
 
     scores: dict[str, float]
     intervals: dict[str, Interval] = field(default_factory=dict)
     answers: list[Any] = field(default_factory=list)
     drawn: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    calibration_error: float | None = None
 
 
 Measures = dict[str, Measured]
@@ -80,7 +82,7 @@ def scores_of(measures: Measures) -> Scores:
 
 def as_record(measures: Measures) -> dict[str, Any]:
     """As JSON."""
-    fields = ("scores", "intervals", "answers")
+    fields = ("scores", "intervals", "answers", "calibration_error")
     return {split: {name: getattr(measured, name) for name in fields} for split, measured in measures.items()}
 
 

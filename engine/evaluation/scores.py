@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from engine.tokens.examples import Encoded
 
+BINS = 15  # of probabilities, as Guo et al. (2017) have them
 MAX_ANSWER = 30  # tokens of the longest answer that is considered (Devlin et al. 2019)
 
 
@@ -176,6 +177,37 @@ def of_classes(task: Task, rows: Dataset, predicted: Sequence[int]) -> tuple[lis
         for label, *column in zip(task.labels, *(values.tolist() for values in found), strict=True)
     ]
     return table, metrics.confusion_matrix(gold, predicted, labels=classes).tolist()
+
+
+def calibration_error(task: Task, rows: Dataset, logits: Sequence[np.ndarray]) -> float | None:
+    """Expected calibration error of the classes' probabilities: how far they lie from how often they are right.
+
+    Equation: Σ_b (rows in b / rows) · |accuracy in b − mean probability of the answer in b|, over 15 bins b of equal
+    width (Guo et al. 2017). 0 is perfect. None for other kinds than classification, which have no such probabilities.
+
+    Shapes: logits (C,) of each row.
+    """
+    if task.kind != "classification":
+        return None
+    import torch
+    from torchmetrics.functional.classification import multiclass_calibration_error
+
+    shares = torch.from_numpy(np.stack([*logits]).astype(float)).softmax(-1)
+    gold = torch.tensor(rows["label"][:])
+    return float(multiclass_calibration_error(shares, gold, num_classes=len(task.labels), n_bins=BINS))
+
+
+def agreement(task: Task, one: Sequence[Any], other: Sequence[Any]) -> float | None:
+    """Share of rows, of tagging words, to which two models give the same answer; None of values.
+
+    Args:
+        one, other: What `predictions` gives for each row.
+    """
+    if task.kind == "regression":
+        return None
+    both = (_flat(one), _flat(other)) if task.kind == "tagging" else (one, other)
+    same = [a == b for a, b in zip(*both, strict=True)]
+    return sum(same) / len(same) if same else None
 
 
 def trivial_score(task: Task, rows: Dataset) -> float | None:

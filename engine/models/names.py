@@ -9,6 +9,7 @@ from typing import NamedTuple, get_args
 from engine.base.errors import InputError, Problem, shown
 from engine.base.hub import place_of
 from engine.base.options import StartKind
+from engine.base.text import expanded
 
 HEAD_WIDTH = 64  # of an attention head where `scratch:` does not name their number
 MOST_DIGITS = 10  # of a number of layers or the like
@@ -159,3 +160,8 @@ def _numbers(text: str, rest: str, word: str, form: Form, place: str) -> dict[st
     if problems:
         raise InputError(problems)
     return numbers
+
+
+def without_path(model: str) -> str:
+    """A model's name as others may see it: of a folder without the path to it."""
+    return expanded(model).resolve().name if expanded(model).is_dir() else model

@@ -12,11 +12,12 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from engine.base.files import RESULT_FILE, write_text
 from engine.base.hub import CONFIG
-from engine.base.text import escaped, expanded
+from engine.base.text import escaped
 from engine.data.metrics import with_interval
 from engine.data.task import KINDS, Task
 from engine.models.files import read_object
 from engine.models.load import HEADS
+from engine.models.names import without_path
 from engine.models.start import OWN
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.read import dump_pipeline
@@ -108,7 +109,7 @@ def _team(result: RunResult) -> str:
         return ""
     table = [["who taught", "parameters", plain(result.metric)], ["---"] * 3]
     table += [
-        [code(_shown(each.name)), f"{each.parameters:,}", f"{each.score(result.metric, result.split):.4f}"]
+        [code(without_path(each.name)), f"{each.parameters:,}", f"{each.score(result.metric, result.split):.4f}"]
         for each in result.team.teachers
     ]
     if shares := result.team.distribution:
@@ -143,13 +144,8 @@ def _pipeline(result: RunResult) -> Pipeline:
     pipeline = Pipeline.model_validate(result.pipeline)
     if not pipeline.team.members:
         return pipeline
-    members = tuple(_shown(name) for name in pipeline.team.members)
+    members = tuple(without_path(name) for name in pipeline.team.members)
     return pipeline.model_copy(update={"team": pipeline.team.model_copy(update={"members": members})})
-
-
-def _shown(model: str) -> str:
-    """A model's name as others may see it: of a folder without the path to it."""
-    return expanded(model).resolve().name if expanded(model).is_dir() else model
 
 
 def _is_own(folder: Path) -> bool:
@@ -174,8 +170,8 @@ def write_card(folder: Path, result: RunResult, task: Task) -> None:
         name=plain(name),
         task=code(result.task),
         split=plain(result.split_in_words),
-        teacher=plain(_shown(result.teacher)),
-        teacher_code=code(_shown(result.teacher)),
+        teacher=plain(without_path(result.teacher)),
+        teacher_code=code(without_path(result.teacher)),
         others=f" and {len(result.team.teachers) - 1} more" if result.team else "",
         verdict="".join(f"\n- {plain(sentence)}" for sentence in result.verdict) + "\n" * bool(result.verdict),
         team=_team(result),
@@ -186,7 +182,7 @@ def write_card(folder: Path, result: RunResult, task: Task) -> None:
         warnings="".join(f"\n> {plain(warning)}\n" for warning in result.warnings),
         known=KNOWN if _is_own(folder) else "",
         auto=HEADS[task.kind].__name__,
-        student=code(_shown(result.student)),
+        student=code(without_path(result.student)),
         precision=result.precision,
         pipeline=dump_pipeline(_pipeline(result), "toml").strip(),
     )

@@ -1,8 +1,10 @@
 """From what a run measured to its record: scores, ratio, warnings in words, sizes, speeds, versions."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,12 +12,12 @@ from datasets import Dataset
 from transformers import PreTrainedModel
 
 from engine.base import DISTRIBUTION, version_of
-from engine.base.files import folder_written_atomically
+from engine.base.files import folder_written_atomically, write_text
 from engine.base.machine import device_name, peak_memory_mb
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out, timing
 from engine.evaluation.intervals import Measured, Measures, lead_intervals, ratio_interval, scores_of
-from engine.evaluation.scores import of_classes, trivial_score
+from engine.evaluation.scores import agreement, of_classes, trivial_score
 from engine.models.load import parameter_count, save_model, size_mb
 from engine.models.start import Model
 from engine.run.folder import Run
@@ -51,6 +53,9 @@ def score_facts(task: Task, measures: Mapping[str, Measures]) -> dict[str, Any]:
         "student_score": found.get("student"),
         "student_alone_score": found.get("student_alone"),
         "trivial_score": trivial_score(task, rows),
+        "calibration_error": {
+            role: each.calibration_error for role, each in of_split.items() if each.calibration_error is not None
+        },
         **_class_facts(task, rows, of_split.get("student")),
         **_pair_facts(task, rows, of_split),
     }
@@ -74,17 +79,30 @@ def _pair_facts(task: Task, rows: Dataset, measured: Mapping[str, Measured]) -> 
     known: dict[str, Any] = {"distillation_ratio": ratio}
     if not student.answers:
         return known
+    if teacher.answers:
+        known["agreement"] = agreement(task, student.answers, teacher.answers)
     if ratio is not None:
         known["ratio_interval"] = ratio_interval(task, rows, student, teacher)
     return known | {"lead_intervals": lead_intervals(task, rows, student, others)}
 
 
 def measures_of(result: RunResult) -> dict[str, Measures]:
-    """Role → what a record says of it: scores and intervals, without answers."""
+    """Role → what a record says of it: all but the answers."""
+
+    def measured(role: str, split: str, scores: dict[str, float]) -> Measured:
+        error = result.calibration_error.get(role) if split == result.split else None
+        return Measured(scores, result.intervals.get(role, {}).get(split, {}), calibration_error=error)
+
     return {
-        role: {split: Measured(scores, result.intervals.get(role, {}).get(split, {})) for split, scores in sets.items()}
+        role: {split: measured(role, split, scores) for split, scores in sets.items()}
         for role, sets in result.scores.items()
     }
+
+
+def write_answers(path: Path, task: Task, measures: Mapping[str, Measures]) -> None:
+    """Writes what teacher and student answered on the set that is reported, row by row, without the rows."""
+    known = {role: measures[role][task.split].answers for role in ("teacher", "student")}
+    write_text(path, json.dumps({"fingerprint": task.fingerprint, "split": task.split, "answers": known}) + "\n")
 
 
 def cut_warnings(examples: Encoded, plan: RunPlan) -> list[str]:

@@ -42,6 +42,14 @@ def distillation_ratio(student_score: float, teacher_score: float) -> float | No
     return student_score / teacher_score
 
 
+ROLES = {
+    "teacher": "teacher",
+    "student": "student",
+    "student_alone": "student alone",
+    "bilstm": "Bi-LSTM",
+    "linear": "linear model",
+}
+"""Role of a model in `RunResult.scores` → what it is called."""
 LAYOUT = 3
 """Of the record. The first said `baseline` for the student alone, `[teacher] policy` for `[team] kind`; before the
 third, the first validation set both selected and reported, and nothing had an interval."""
@@ -228,6 +236,9 @@ class RunResult(Record):
     intervals: dict[str, dict[str, dict[str, list[float]]]] = {}  # the same of the 95 % intervals: low and high
     lead_intervals: dict[str, list[float]] = {}
     """Role → low and high, 95 %, paired, of student score − that of the role."""
+    calibration_error: dict[str, float] = {}
+    """Role → expected calibration error of its probabilities on `split`; of classification alone."""
+    agreement: float | None = None  # share of equal answers of teacher and student on `split`; none of values
     predicted_ratio: list[float] | None = None  # 80 % interval of a recommendation, low and high
     verdict: list[str] = []  # what the figures say, a sentence each
     classes: list[ClassScores] = []  # of the student on `split`
@@ -307,6 +318,11 @@ class RunResult(Record):
         """The set that the figures are of, and whether it has also selected."""
         also = " (also used to select)" if self.split == self.selected_on else ""
         return f"{self.split or 'validation'}{also}"
+
+    @property
+    def compared(self) -> str:
+        """What `agreement` counts, in words."""
+        return "words" if self.task_kind == "tagging" else "rows"
 
     def to_json(self) -> str:
         """The record as indented JSON."""

@@ -104,7 +104,7 @@ def test_the_record_is_complete(name: str, finished: Callable[[str], Finished]) 
 def test_nothing_but_the_student_and_its_record_is_left(name: str, finished: Callable[[str], Finished]) -> None:
     names = {path.name for path in finished(name).folder.iterdir()}
     model = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
-    assert names == model | {"result.json", "pipeline.toml", "README.md"}
+    assert names == model | {"result.json", "answers.json", "pipeline.toml", "README.md"}
 
 
 @pytest.mark.parametrize("name", ROWS)

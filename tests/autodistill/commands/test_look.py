@@ -13,7 +13,7 @@ import tomli_w
 from typer.testing import CliRunner
 
 from autodistill.commands import look
-from autodistill.commands.look import MOST_OF_A_ROLE, Suggestion, as_text, suggest
+from autodistill.commands.look import MOST_OF_A_ROLE, Suggestion, suggest
 from autodistill.commands.look import team_lines as lines
 from autodistill.commands.request import request_from
 from autodistill.history.store import Store
@@ -21,6 +21,7 @@ from autodistill.history.table import flat
 from cli import app
 from engine.base.errors import InputError
 from engine.base.progress import SilentReporter
+from engine.data.rows import text_of
 from engine.pipeline import Pipeline
 from tests.records import lasting
 
@@ -110,8 +111,8 @@ def test_knobs_are_set_as_everywhere(data: str) -> None:
         ({"id": "1", "question": "who", "context": "he", "answers": {}}, "who | he"),
     ],
 )
-def test_rows_as_text(row: dict[str, object], text: str) -> None:
-    assert as_text(row) == text
+def test_rows_text_of(row: dict[str, object], text: str) -> None:
+    assert text_of(row) == text
 
 
 def test_components_are_described_in_whole_sentences() -> None:

@@ -52,3 +52,27 @@ def test_wrong_input_is_one_message_and_nothing_is_written(
     (tmp_path / "there.txt").write_text("")
     assert_one_clear_message(Answer("report", "--meta-data", "published", *options), words)
     assert {path.name for path in tmp_path.iterdir()} <= {"there.txt", "store.db"}
+
+
+def test_a_page_about_one_run(at_home: Path, finished: Path, tmp_path: Path) -> None:
+    page = tmp_path / "run.html"
+    answer = Answer("report", str(finished), "--out", str(page), "--figures", str(tmp_path / "figures"), "--json")
+    assert answer.code == 0, answer.err
+    assert [*json.loads(answer.out)["left_out"]] == ["Where teacher and student differ"]
+    answer = Answer("report", str(finished), "--data", str(at_home / "cola"), "--out", str(page))
+    assert answer.out == f"page: {page}\n"
+    assert "They differ on" in page.read_text("utf-8")
+    assert (tmp_path / "figures" / "scores.svg").is_file()
+
+
+def test_what_is_wrong_with_a_run_is_one_message(at_home: Path, finished: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("text,label\n" + "a film,good\nno film,bad\n" * 20)
+    for options, words in {
+        (str(finished), "--data", str(other)): "not the rows, splits and labels of this run",
+        (str(tmp_path),): "holds no finished run",
+        (str(finished), "--meta-data", "published"): "the page is about one run",
+        ("--data", str(other)): "only for the page about one run",
+    }.items():
+        assert_one_clear_message(Answer("report", *options, "--out", str(tmp_path / "x.html")), words)
+        assert not (tmp_path / "x.html").exists()

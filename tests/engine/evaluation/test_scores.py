@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from engine.base.errors import RunError
-from engine.evaluation.scores import MAX_ANSWER, best_span, of_classes, predictions, scores, trivial_score
+from engine.evaluation.scores import (
+    BINS,
+    MAX_ANSWER,
+    agreement,
+    best_span,
+    calibration_error,
+    of_classes,
+    predictions,
+    scores,
+    trivial_score,
+)
 from engine.tokens.examples import encode
 from engine.tokens.ragged import NO_LABEL
 from tests.clock import within
@@ -325,3 +335,43 @@ def test_a_class_that_no_row_has_stands_in_the_table():
     table, confusion = of_classes(task, task.train, [0, 1])
     assert confusion == [[1, 0, 0], [0, 0, 0], [0, 1, 0]]
     assert [each["rows"] for each in table] == [1, 0, 1]
+
+
+# --- calibration and agreement ------------------------------------------------------------------------
+
+
+def naive_calibration_error(shares: np.ndarray, gold: list[int]) -> float:
+    """Guo et al. 2017, equation 3, one row after the other."""
+    bins: dict[int, list[tuple[float, bool]]] = {}
+    for row, label in zip(shares, gold, strict=True):
+        bins.setdefault(min(int(row.max() * BINS), BINS - 1), []).append((row.max(), row.argmax() == label))
+    gaps = [len(each) * abs(np.mean([c for c, _ in each]) - np.mean([r for _, r in each])) for each in bins.values()]
+    return sum(gaps) / len(gold)
+
+
+@pytest.mark.parametrize("classes", [2, 77])
+def test_calibration_error_is_that_of_the_paper(classes: int) -> None:
+    rng = np.random.default_rng(classes)
+    logits, gold = 4 * rng.normal(size=(300, classes)).astype(np.float32), rng.integers(classes, size=300).tolist()
+    rows = [{"text": "a", "label": label} for label in gold]
+    task = make_task("classification", rows, rows, tuple(map(str, range(classes))))
+    shares = np.exp(logits.astype(float)) / np.exp(logits.astype(float)).sum(1, keepdims=True)
+    found = calibration_error(task, task.train, logits)
+    assert found == pytest.approx(naive_calibration_error(shares, gold), abs=1e-6)
+    sure = np.eye(classes)[gold] * 100
+    assert calibration_error(task, task.train, sure) == pytest.approx(0, abs=1e-6)
+
+
+def test_other_kinds_have_no_calibration_error() -> None:
+    task = make_task("regression", VALUES, VALUES)
+    assert calibration_error(task, task.train, [np.array([0.5])] * len(VALUES)) is None
+
+
+def test_agreement_counts_rows_and_of_tagging_words() -> None:
+    classes = make_task("classification", CLASSES, CLASSES, ("a", "b", "c"))
+    assert agreement(classes, [0, 1, 2, 2], [0, 1, 1, 2]) == 0.75
+    tagged = make_task("tagging", TAGGED, TAGGED, NER)
+    assert agreement(tagged, [[0, 1, 2], [3]], [[0, 1, 2], [2]]) == 0.75
+    answers = make_task("question_answering", ASKED, ASKED)
+    assert agreement(answers, ["in Rome", ""], ["Rome", ""]) == 0.5
+    assert agreement(make_task("regression", VALUES, VALUES), [0.5], [0.5]) is None

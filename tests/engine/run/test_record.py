@@ -88,6 +88,7 @@ def test_a_test_set_is_reported_and_the_ratio_is_paired() -> None:
     low, high = known["ratio_interval"]
     assert 0.85 < low < 0.95 < high
     assert known["intervals"]["student"]["test"]["accuracy"][0] == pytest.approx(low, abs=0.05)
+    assert known["agreement"] == 0.95
     paused = {"teacher": measures["teacher"], "student": {"validation": Measured({"accuracy": 0.7})}}
     known = score_facts(task, paused)
     assert (known["split"], known["student_score"], known["distillation_ratio"]) == ("validation", 0.7, 0.7)
