@@ -24,7 +24,6 @@ app = typer.Typer(
     name="autodistill",
     help="Says which distillation pipeline suits a dataset, what it will give, and runs it.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -190,9 +189,29 @@ options.command(
     *("study", "into", *WHERE, "store"),
     into=replace(OPTIONS["into"], help="Folder of the tables. Default: as the study says, or its name."),
 )
+cache = typer.Typer(help="What is kept from run to run: what lies there, and removing it.", no_args_is_help=True)
+app.add_typer(cache, name="cache")
+CACHE_DIR = replace(OPTIONS["cache_dir"], panel=None)
+options.command(
+    cache, "list", "cache", "Lists what is kept, by kind, dataset and model: sizes, age.", cache_dir=CACHE_DIR
+)
+options.command(
+    cache,
+    "prune",
+    "cache",
+    "Removes what was not used for long, or so much that the rest fits; nothing that a process uses.",
+    *("older", "keep_size", "yes"),
+    cache_dir=CACHE_DIR,
+)
+options.command(
+    cache, "clear", "cache", "Removes all that is kept, but what a process uses.", "yes", cache_dir=CACHE_DIR
+)
 command("components", "look", "Lists the kinds of every component, and the presets.")
 command(
-    "show", "look", "Shows a complete pipeline with its defaults, or the result of a run.", *("shown", "set", "format")
+    "show",
+    "look",
+    "Shows a complete pipeline with its defaults, the result of a run, or a table of the runs in a folder.",
+    *("shown", "set", "format"),
 )
 command(
     "runs",

@@ -260,3 +260,23 @@ main()
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.strip(), done.stdout) == (130, "Stopped.", "")
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("autodistill ru", {"run", "runs"}),
+        ("autodistill run a.csv --student-", {"--student-alone"}),
+        ("autodistill team a.csv --student x --student y --mem", {"--members"}),
+        ("autodistill cache pr", {"prune"}),
+    ],
+)
+def test_a_shell_is_told_how_a_command_may_go_on(typed: str, found: set[str]) -> None:
+    code = "import sys; sys.argv[0] = 'autodistill'; import cli; cli.main()"
+    asked = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
+    environment = {**os.environ, "_AUTODISTILL_COMPLETE": "complete_bash", **asked}
+    shown = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert set(shown.stdout.split()) == found
+    assert shown.stderr == ""

@@ -64,6 +64,11 @@ def _wrapped(text: str, console: Console) -> str:
     return textwrap.fill(text, console.width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False)
 
 
+def confirmed(question: str) -> bool:
+    """Whether a person says yes; what else they type is no."""
+    return _console(stderr=True).input(Text(f"{escaped(question)} [y/N] ")).strip().lower() in ("y", "yes")
+
+
 def show_text(text: str) -> None:
     """A text as it is, on stdout."""
     if _speaks:

@@ -174,6 +174,9 @@ OPTIONS |= {
     "reverse": Option(bool, "Sort the other way round.", default=False),
     "csv": Option(Path | None, "File to write every run and column to."),
     "figure": Option(Path | None, "File for scores against latencies: .png, .svg, or .html with the tables."),
+    "older": Option(str | None, "What was not used for so long: 30d, 12h."),
+    "keep_size": Option(str | None, "What was used longest ago, until so much is left: 5GB, 500MB."),
+    "yes": Option(bool, "Do not ask.", default=False),
     "study": Option(Path, "A study: TOML, YAML or JSON.", metavar="STUDY"),
     "only": Option(list[str] | None, "Identity of a run, as in study.csv: this one alone. Repeatable.", MACHINE),
     "processes": Option(int | None, "Runs at once. Default: one a core.", MACHINE, least=1),
@@ -201,6 +204,8 @@ class _Command(TyperCommand):
     """A command that takes nothing empty, and but one student; of other options the last one counts, as anywhere."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if ctx.resilient_parsing:  # a shell asks how a half-typed command may go on
+            return super().parse_args(ctx, args)
         given, _, order = self.make_parser(ctx).parse_args(args=list(args))
         if any(option.name == "student" and order.count(option) > 1 for option in order):
             what = "one student is asked about here, and several are named; `recommend` compares several"

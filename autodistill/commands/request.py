@@ -82,7 +82,7 @@ def fields_of(typed: Typed) -> Request:
     """
     given = _nested(typed)
     written, budget = given.pop("limits", {}), given.get("effort", {}).pop("budget", None)
-    read = partial(_duration, "--budget", "s", "30m")
+    read = partial(seconds_of, "--budget", "s", "30m")
     times = [] if budget is None else [partial(read, budget)]
     request, limits, *seconds = together(partial(_checked, given), partial(limits_of, written), *times)
     effort = request.effort.model_copy(update={"budget": next(iter(seconds), None)})
@@ -212,15 +212,15 @@ def limits_of(written: Mapping[str, str]) -> Limits:
         Limits(seconds=1800.0, parameters=20000000.0, latency_ms=5.0)
     """
     readers: dict[str, Callable[[str], float]] = {
-        "seconds": partial(_duration, "--max-time", "s", "30m"),
+        "seconds": partial(seconds_of, "--max-time", "s", "30m"),
         "parameters": _number,
-        "latency_ms": lambda text: 1000 * _duration("--max-latency", "ms", "5ms", text),
+        "latency_ms": lambda text: 1000 * seconds_of("--max-latency", "ms", "5ms", text),
     }
     values = together(*(partial(readers[name], text) for name, text in written.items()))
     return Limits(**dict(zip(written, values, strict=True)))
 
 
-def _duration(place: str, unit: str, example: str, text: str) -> float:
+def seconds_of(place: str, unit: str, example: str, text: str) -> float:
     """Seconds of a time such as `30m` or `1h30m`; a bare number is in `unit`."""
     written = f"{text}{unit}" if re.fullmatch(r"\d*\.?\d+", text) else text
     parts = re.findall(TIME, written)

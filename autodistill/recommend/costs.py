@@ -20,7 +20,7 @@ from engine.base.cache import keeping, kept, maker, recalled
 from engine.base.files import hash_of
 from engine.base.hub import local_snapshot, model_hash
 from engine.data.task import texts_of
-from engine.models.names import parse_model
+from engine.models.names import parse_model, without_path
 from engine.pipeline.components import MIAlpha
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.team import AutoSKD, AverageTeam
@@ -126,7 +126,7 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     task, members = request.task, request.members
     kinds = {part.key: part for pipeline in pipelines for part in cost_parts(pipeline)}
     identity = maker(Path(__file__).parents[1]), _identity(request, student, sorted(kinds))
-    folder = kept(request.options.cache, "costs", *identity)
+    folder = kept(request.options.cache, "costs", *identity, about=f"{task.name}, {without_path(student)}")
     found = recalled(folder, reporter, lambda folder: Costs.model_validate_json((folder / RECORD).read_text("utf-8")))
     if found is not None:
         return found

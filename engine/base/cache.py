@@ -9,7 +9,7 @@ whoever may write into the cache decides what is read there, so it must be the u
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -57,10 +57,11 @@ def maker(code: Path = CODE, libraries: tuple[str, ...] = LIBRARIES) -> str:
     return hash_of(LAYOUT, hash_of_files(list(code.rglob("*.py"))), *map(version, libraries))
 
 
-def kept(root: Path, kind: str, *identity: object) -> Path:
+def kept(root: Path, kind: str, *identity: object, about: str = "") -> Path:
     """Where in a cache something of a kind is kept that follows from its identity and its maker alone.
 
-    The cache, and the folder of the kind in it, are made where there are none, for this user alone.
+    The cache, and the folder of the kind in it, are made where there are none, for this user alone. A note beside the
+    place says what it is about (dataset and model, for people), and by its date when it was last asked for.
 
     Raises:
         InputError: One of them is another user's, or others may write into it.
@@ -70,7 +71,23 @@ def kept(root: Path, kind: str, *identity: object) -> Path:
         with disk_errors(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_owner(folder)
-    return root / kind / hash_of(maker(), *identity)
+    place = root / kind / hash_of(maker(), *identity)
+    with suppress(OSError):  # what is kept is of use without it
+        about_file(place).write_text(about, "utf-8")
+    return place
+
+
+def about_file(place: Path) -> Path:
+    """The note beside something that is kept."""
+    return place.with_name(f".{place.name}.about")
+
+
+def about_of(place: Path) -> tuple[str, float]:
+    """What the note says, and when it was written, in seconds since 1970; of what an older version made nothing, 0."""
+    try:
+        return about_file(place).read_text("utf-8"), about_file(place).stat().st_mtime
+    except (OSError, ValueError):
+        return "", 0.0
 
 
 def _check_owner(folder: Path) -> None:

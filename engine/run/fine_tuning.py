@@ -60,7 +60,7 @@ def gold_scores(
     They do not depend on a pipeline's objective, so they serve every pipeline that trains alike. `key` is a hash
     of everything that decides them.
     """
-    folder = kept(machine.options.cache, "gold_scores", key)
+    folder = kept(machine.options.cache, "gold_scores", key, about=task.name)
     with machine.alone(folder):
         read = partial(kept_measures, RECORD, task)
         found = recalled(folder, machine.reporter, read) if machine.main else None

@@ -15,6 +15,7 @@ from engine.models.attention import attention_heads
 from engine.models.forward import TeacherNeeds, accepted_inputs
 from engine.models.int8 import in_int8
 from engine.models.load import depth_and_width, position_limit
+from engine.models.names import without_path
 from engine.models.start import Model
 from engine.objective.equation import Objective
 from engine.pipeline.training import Training
@@ -98,8 +99,14 @@ def _kept_steps(
     models = sorted(data.accepted & {*INPUTS}), data.aligned, machine.rounding, machine.device.type
     processes = machine.accelerator.process_index, machine.accelerator.num_processes
     policy = policy_hash(plan.pipeline.augmentation)
-    folder = kept(options.cache, "signals", "augmented", teacher.key, policy, tokens, stream, models, processes)
+    identity = "augmented", teacher.key, policy, tokens, stream, models, processes
+    folder = kept(options.cache, "signals", *identity, about=about_signals(plan))
     return AugmentedSteps(folder, int(options.cache_budget_gb * 1e9), machine.reporter)
+
+
+def about_signals(plan: RunPlan) -> str:
+    """Dataset and teacher that signals are of."""
+    return f"{plan.task.name}, {without_path(plan.teacher_name)}"
 
 
 def seen_by(
@@ -121,7 +128,8 @@ def cached_signals(online: OnlineSignals, teacher: Teacher, run: Run, always: bo
     """A teacher's signals from the cache where they fit the budget, or `always`; what is missing is computed now."""
     plan, machine = run.plan, run.machine
     length, tokens = plan.pipeline.training.max_length, online.encoded.tokens.values.data
-    folder = kept(machine.options.cache, "signals", teacher.key, machine.rounding, length, tokens)
+    about = about_signals(plan)
+    folder = kept(machine.options.cache, "signals", teacher.key, machine.rounding, length, tokens, about=about)
     _, width = depth_and_width(teacher.model.config)
     store = SignalStore(folder, online.encoded.lengths, plan.task.outputs, plan.task.token_level, width)
     if always or machine.options.signals != "online":

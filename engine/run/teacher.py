@@ -19,6 +19,7 @@ from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out, measured_on
 from engine.evaluation.intervals import Measures, as_record, in_words, scores_of
 from engine.models.load import load_config, load_pretrained, load_tokenizer, save_model
+from engine.models.names import without_path
 from engine.models.start import Model
 from engine.pipeline.training import Training
 from engine.run.fine_tuning import fine_tune, kept_measures
@@ -66,7 +67,8 @@ def prepare_teacher(
         return measured_on(model[0], task, held_out, machine.accelerator, machine.reporter)
 
     start, length = partial(plan.begin, task, machine), training.max_length
-    return kept_teacher(key, task, start, learn, machine, label, length, weights=plan.fine_tune)
+    about = f"{task.name}, {without_path(str(plan.start.name))}"
+    return kept_teacher(key, task, start, learn, machine, label, length, weights=plan.fine_tune, about=about)
 
 
 def training_of(plan: TeacherPlan, pipeline: Training) -> Training:
@@ -84,6 +86,7 @@ def kept_teacher(
     label: str,
     max_length: int | None,
     weights: bool = True,
+    about: str = "",
 ) -> Teacher:
     """A teacher from the cache, or made now and put there.
 
@@ -91,8 +94,9 @@ def kept_teacher(
         learn: Makes it a teacher, in place, with a folder for its checkpoints; gives its scores.
         max_length: Tokens to which it reads texts.
         weights: Whether `learn` changes it, so that its weights have to be kept.
+        about: Dataset and model, for people.
     """
-    folder = kept(machine.options.cache, "teachers", key)
+    folder = kept(machine.options.cache, "teachers", key, about=about or task.name)
 
     def read(folder: Path) -> tuple[Model, Measures]:
         measures = kept_measures(RECORD, task, folder)
