@@ -252,12 +252,12 @@ def _others(run: Run, expected: Expected) -> dict[str, Measures]:
 
 
 def _student_alone(run: Run) -> Measures:
-    """Scores of the student without a teacher: fine-tuned on gold labels, as long and as fast.
+    """Scores of the student without a teacher: fine-tuned on gold labels, as many steps and as fast.
 
     A student of `layers:K` starts from the teacher as it was named, before it was fine-tuned here.
     """
     plan, machine = run.plan, run.machine
-    task, teacher, training = plan.task, plan.teacher, plan.pipeline.training
+    task, teacher, training = plan.task.labelled, plan.teacher, plan.training_alone
     start = begin(plan.student, task, plan.seed, machine, teacher.begin(task, machine))
     models = (plan.student.identity, teacher.start.identity, teacher.fine_tune, teacher.fine_tuning.seed)
     key = hash_of(task.fingerprint, *models, training.model_dump_json(), plan.seed, machine.precision)

@@ -27,7 +27,7 @@ from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.presets import PRESETS
 from engine.pipeline.read import dump_pipeline, load_pipeline
 from engine.pipeline.team import FOR_REGRESSION, AverageTeam
-from engine.run.result import RunResult
+from engine.run.result import RunResult, examples_in_words
 
 Role = Literal["strongest", "assistant", "as large as the student", "weak"]
 MOST_OF_A_ROLE = 3
@@ -235,12 +235,13 @@ def validate(typed: Typed, reporter: Reporter) -> Shown:
     record = {"status": "ok", "key": pipeline.key, "pipeline": pipeline.model_dump(), "task": None}
     if task is not None:
         sizes = {name: len(rows) for name, rows in task.held_out.items()}
-        rows = f"{counted(len(task.train), 'training example')}, {sum(sizes.values()):,} held out"
+        unlabelled = task.examples - len(task.train)
+        rows = f"{examples_in_words(len(task.train), unlabelled)}, {sum(sizes.values()):,} held out"
         kind = task.kind.replace("_", " ")
         lines = [*task.notes, f"{task.name}: {kind}, {rows}, metric {task.metric}", f"{lines[0]}; it suits these data"]
         plain = {name: getattr(task, name) for name in ("name", "kind", "pair", "labels", "metric")}
         about = {"held_out": sizes, "split": task.split, "columns": dict(task.columns), "notes": task.notes}
-        record["task"] = {**plain, "train": len(task.train), **about}
+        record["task"] = {**plain, "train": len(task.train), "pool": unlabelled, **about}
     return Shown(record, lines=lines)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from autodistill.commands.units import MISSING, curve, duration, figure, large, megabytes, milliseconds
 from engine.base.errors import counted
 from engine.data.metrics import with_interval
-from engine.run.result import ROLES
+from engine.run.result import ROLES, examples_in_words
 from engine.run.verdict import SIMPLE_MODELS
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _closing_lines(result: RunResult) -> Iterator[str]:
     yield from result.verdict
     passed = f"{result.teacher_examples:,} passed through {'the team' if result.team else 'the teacher'}"
     how = f"{result.seconds:.0f} s; {result.device}; {result.precision}"
-    yield f"{counted(result.train_examples, 'training example')}; {passed}; {how}"
+    yield f"{result.examples_in_words}; {passed}; {how}"
 
 
 def _answers_compared(result: RunResult) -> Iterator[str]:
@@ -206,7 +206,8 @@ def _never_run(picks: Sequence[Pick]) -> Iterator[str]:
 def _lines_about(found: Recommendation) -> Iterator[str]:
     """What the recommendation rests on, one sentence each."""
     yield (
-        f"{found.task}: {found.task_kind.replace('_', ' ')}, {counted(found.train_examples, 'training example')}; "
+        f"{found.task}: {found.task_kind.replace('_', ' ')}, "
+        f"{examples_in_words(found.train_examples, found.unlabelled_examples)}; "
         f"{found.metric}: teacher {found.teacher_score:.3f}, a small Bi-LSTM {figure(found.bilstm_score, '.3f')}"
     )
     for student in found.students:

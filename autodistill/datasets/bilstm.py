@@ -115,7 +115,7 @@ def bilstm_measures(task: Task, machine: Machine, settings: BiLSTMSettings = DEF
 
 def sampled(task: Task, settings: BiLSTMSettings) -> Task:
     """The task with the sets that select and report alone, and no more rows than the settings allow."""
-    task = identified(task)
+    task = identified(task).labelled
     train = at_most(task.train, settings.train_rows, settings.seed, task.kind)
     names = dict.fromkeys((next(iter(task.validation)), task.split))
     kept = {name: at_most(task.held_out[name], settings.held_out_rows, settings.seed, task.kind) for name in names}

@@ -34,6 +34,7 @@ def caveats(task: Task, dataset: Dataset, table: RunTable, candidates: pd.DataFr
         *_of_the_past(task, table),
         *_of_the_order(trust, candidates),
         *_of_the_rows(task),
+        *_of_the_pool(task),
         *_of_the_words(dataset, table),
         *_of_the_runs(candidates, table),
     ]
@@ -79,6 +80,12 @@ def _of_the_rows(task: Task) -> Iterator[str]:
     counts = {"training": len(task.train), "held-out": len(task.held_out[task.split])}
     if few := [counted(count, f"{what} row") for what, count in counts.items() if count < FEW_ROWS]:
         yield f"Only {' and '.join(few)}: scores move by several points from seed to seed."
+
+
+def _of_the_pool(task: Task) -> Iterator[str]:
+    if task.pool is not None:
+        more = f"the {counted(len(task.pool), 'text')} without labels"
+        yield f"Past runs are of labelled rows: what {more} will add is in no predicted ratio."
 
 
 def _of_the_words(dataset: Dataset, table: RunTable) -> Iterator[str]:

@@ -196,7 +196,7 @@ def _member_costs(names: Sequence[str], plan: RunPlan, teacher: Teacher, machine
     for name, member in zip(names, plan.members, strict=True):
         ready = prepare_teacher(member, task, plan.pipeline.training, machine, label=name)
         training = training_of(member, plan.pipeline.training)
-        chain = replace(plan, pipeline=Pipeline(training=training).for_task(task))
+        chain = replace(plan, task=task.labelled, pipeline=Pipeline(training=training).for_task(task.labelled))
         found = measure_costs({name: chain}, teacher, machine, (ready.model, ready.tokenizer))
         epoch = found.steps_per_epoch * found.step_seconds[name] + found.evaluation_seconds
         yield MemberCosts(
@@ -204,7 +204,7 @@ def _member_costs(names: Sequence[str], plan: RunPlan, teacher: Teacher, machine
             parameters=found.parameters,
             scores=ready.scores,
             training_seconds=(training.epochs or 1) * epoch,
-            signal_seconds=found.evaluation_seconds * len(task.train) / len(held_out),
+            signal_seconds=found.evaluation_seconds * task.examples / len(held_out),
         )
 
 

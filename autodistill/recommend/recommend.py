@@ -169,6 +169,7 @@ def _record(request: Request, ranked: Ranked) -> Recommendation:
         split=task.split,
         dataset_fingerprint=task.fingerprint,
         train_examples=len(task.train),
+        unlabelled_examples=task.examples - len(task.train),
         teacher=request.teacher,
         **of_the_teacher,
         fine_tuning=request.fine_tuning,

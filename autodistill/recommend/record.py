@@ -95,6 +95,7 @@ class Recommendation(Record):
     """The held-out set that the teacher's and the members' scores are of; in records of before not known."""
     dataset_fingerprint: str
     train_examples: int
+    unlabelled_examples: int = 0
     teacher: str
     teacher_score: float
     teacher_parameters: int

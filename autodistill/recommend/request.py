@@ -41,12 +41,16 @@ class Columns(Described):
     """Of two classes the one that F1 is of. Default: the rarer one."""
     test: str | None = None
     """Labelled rows that report the score and select nothing."""
+    unlabelled: str | None = None
+    """Further training texts, which the teacher labels."""
     max_train: Annotated[int, Field(ge=1)] | None = None
     """Use at most this many training rows."""
     max_validation: Annotated[int, Field(ge=1)] | None = None
     """Use at most this many rows of a validation set."""
     max_test: Annotated[int, Field(ge=1)] | None = None
     """Use at most this many rows of a test set."""
+    max_unlabelled: Annotated[int, Field(ge=1)] | None = None
+    """Use at most this many unlabelled texts."""
     seed: Seed = 0
     """Of the held-out splits and of the samples."""
     name: str | None = None

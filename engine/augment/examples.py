@@ -63,6 +63,7 @@ class Augmenter:
             (student if teacher is None else teacher).inputs(every, accepted=self.teacher_accepted),
             *alignments(student, teacher if self.aligned else None, every),
             augmented=True,
+            labelled=student.have_labels(every),
         )
         return batch if made.shares is None else self._mixed(batch, torch.from_numpy(made.shares).float())
 
@@ -75,6 +76,7 @@ class Augmenter:
             fetched=batch.fetched | {SHARES: shares},
             alignment=mixed_alignment(batch.alignment, shares),
             label_alignment=mixed_alignment(batch.label_alignment, shares),
+            labelled=None if batch.labelled is None else torch.stack(batch.labelled.chunk(2)).all(0),
         )
 
     def originals(self, ids: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:

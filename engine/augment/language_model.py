@@ -67,7 +67,7 @@ def in_domain(task: Task, machine: Machine) -> tuple[PreTrainedModel, PreTrained
     """A small masked-language model of the task's texts, trained once."""
     tokenizer = scratch_tokenizer(task, machine)
     how = (SIZE, TOKENS, EPOCHS, EXAMPLES, BATCH, LEARNING_RATE, MASKED, machine.precision)
-    folder = kept(machine.options.cache, "language_models", task.fingerprint, *how, about=task.name)
+    folder = kept(machine.options.cache, "language_models", task.labelled.fingerprint, *how, about=task.name)
     with machine.alone(folder):
         if machine.main and not intact(folder, machine.reporter):
             model = _trained(task, tokenizer, machine)

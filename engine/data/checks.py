@@ -283,17 +283,17 @@ def _start(check: _Check, row: int, text: Any, start: Any, context: str) -> int:
 
 
 _TEXT = _at_once(_texts, _bad_text)
-_STRINGS, _WHOLE = pa.list_(pa.string()), pa.list_(pa.int64())
-_ANSWERS = pa.struct({"text": _STRINGS, "answer_start": _WHOLE})
+STRINGS, WHOLE = pa.list_(pa.string()), pa.list_(pa.int64())
+ANSWERS = pa.struct({"text": STRINGS, "answer_start": WHOLE})
 NORMAL: Mapping[TaskKind, Mapping[str, Column]] = {
     "classification": {"text": _TEXT, "text_pair": _TEXT, "label": _at_once(_classes, _bad_label)},
     "regression": {"text": _TEXT, "text_pair": _TEXT, "label": _at_once(_numbers, _bad_number)},
-    "tagging": {"tokens": _by_row(_words, _STRINGS), "tags": _by_row(_tags, _WHOLE, "tokens")},
+    "tagging": {"tokens": _by_row(_words, STRINGS), "tags": _by_row(_tags, WHOLE, "tokens")},
     "question_answering": {
         "id": _ids,
         "question": _TEXT,
         "context": _TEXT,
-        "answers": _by_row(_answers, _ANSWERS, "context"),
+        "answers": _by_row(_answers, ANSWERS, "context"),
     },
 }
 """Kind of task → its fields in their order, and what makes each."""

@@ -7,7 +7,7 @@ where the source itself put one on both sides, a note counts its rows. Groups ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -64,15 +64,16 @@ def groups_of(rows: pa.Table, kind: TaskKind) -> np.ndarray:
         >>> groups_of(pa.table({"text": ["a", "b", "a"], "label": [0, 0, 1]}), "classification")
         array([0, 1, 0], dtype=int32)
     """
-    _, firsts, groups = np.unique(_joined(_hashes(rows, kind)), return_index=True, return_inverse=True)
+    hashes = _joined(_hashes(rows, GROUPS[kind].fields))
+    _, firsts, groups = np.unique(hashes, return_index=True, return_inverse=True)
     numbers = np.empty(len(firsts), np.int32)
     numbers[np.argsort(firsts)] = np.arange(len(firsts))
     return numbers[groups]
 
 
-def _hashes(rows: pa.Table, kind: TaskKind) -> Iterator[np.ndarray]:
-    """A hash of what makes the group of each row, int64, piece by piece."""
-    fields = [field for field in GROUPS[kind].fields if field in rows.column_names]
+def _hashes(rows: pa.Table, fields: Sequence[str]) -> Iterator[np.ndarray]:
+    """A hash of those of some fields that each row has, int64, piece by piece."""
+    fields = [field for field in fields if field in rows.column_names]
     for piece in batches_of(rows.select(fields), PIECE):
         texts = [pc.binary_join(of, "\0") if pa.types.is_list(of.type) else of for of in piece.columns]
         yield np.fromiter(map(hash, zip(*map(values_of, texts), strict=True)), np.int64, len(piece))
@@ -136,13 +137,26 @@ def known_rows(parts: Mapping[str, pa.Table], kind: TaskKind) -> Iterator[str]:
         >>> list(known_rows({"train": rows, "test": rows.slice(1)}, "classification"))
         ['2 of 2 test rows are also in training, word for word: their score flatters']
     """
-    held_out = {split: _joined(_hashes(rows, kind)) for split, rows in parts.items() if split != "train"}
+    fields = GROUPS[kind].fields
+    held_out = {split: _joined(_hashes(rows, fields)) for split, rows in parts.items() if split != "train"}
     groups = np.unique(_joined(held_out.values()))
     in_training = np.zeros(len(groups) + 1, dtype=bool)  # the last one stands for no group
-    for hashes in _hashes(parts["train"], kind) if len(groups) else ():
+    for hashes in _hashes(parts["train"], fields) if len(groups) else ():
         places = np.searchsorted(groups, hashes)
         in_training[places[groups[np.minimum(places, len(groups) - 1)] == hashes]] = True
     for split, hashes in held_out.items():
         if known := int(in_training[np.searchsorted(groups, hashes)].sum()):
             what = GROUPS[kind].known[known > 1]
             yield f"{known:,} of {len(hashes):,} {split} rows {what} score flatters"
+
+
+def known_in(rows: pa.Table, others: Iterable[pa.Table], fields: Sequence[str]) -> np.ndarray:
+    """Which rows agree with a row of other tables in those of some fields that they have.
+
+    Example:
+        >>> rows, others = pa.table({"text": ["a", "b"]}), [pa.table({"text": ["b"]}), pa.table({"text": ["c"]})]
+        >>> known_in(rows, others, ("text",))
+        array([False,  True])
+    """
+    known = np.unique(_joined(hashes for table in others for hashes in _hashes(table, fields)))
+    return np.concatenate([np.zeros(0, bool), *(np.isin(hashes, known) for hashes in _hashes(rows, fields))])

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from engine.data.rows import Source
     from engine.data.schema import Schema
     from engine.data.sources import Data
+    from engine.data.splits import Parts
 
 
 def load_task(
@@ -37,10 +38,12 @@ def load_task(
     metric: str | None = None,
     positive: str | None = None,
     test: Data | None = None,
+    unlabelled: Data | None = None,
     seed: int = 0,
     max_train: int | None = None,
     max_validation: int | None = None,
     max_test: int | None = None,
+    max_unlabelled: int | None = None,
     name: str | None = None,
 ) -> Task:
     """Reads a dataset, infers what it is, checks every row, and brings it into normal form.
@@ -56,10 +59,13 @@ def load_task(
         positive: Of two classes the one that F1 is of; the rarer one where none is named.
         test: Labelled rows that report the score and select nothing, in place of the source's test sets: whatever
             `data` may be, with the same columns.
+        unlabelled: Further training texts, which the teacher labels: whatever `data` may be, with the same text
+            columns; of several splits that which is called so, or that of training.
         seed: Of the held-out splits and of the samples.
         max_train: Rows of training at most, drawn with the shares of the classes.
         max_validation: The same for each validation set.
         max_test: The same for each test set.
+        max_unlabelled: Texts of `unlabelled` at most, drawn at random.
         name: Name of the task instead of the source's.
 
     Raises:
@@ -72,11 +78,13 @@ def load_task(
         >>> task.kind, task.labels, task.columns
         ('classification', ('1', '2', '4', '5'), {'text': 'review', 'label': 'stars'})
     """
+    from engine.data.pool import pool_rows
     from engine.data.schema import infer
     from engine.data.sources import read_source, with_test
     from engine.data.splits import check_test, divided, normalised, training_split
 
-    _check_numbers(seed, limits := {"train": max_train, "validation": max_validation, "test": max_test})
+    limits = {"train": max_train, "validation": max_validation, "test": max_test, "unlabelled": max_unlabelled}
+    _check_numbers(seed, limits, unlabelled is not None)
     source = read_source(data) if test is None else with_test(read_source(data), test)
     train = training_split(source)
     roles = {"text": text, "text_pair": text_pair, "label": label}
@@ -89,22 +97,18 @@ def load_task(
     every_row = parts["train"]["train"]  # before a sample or a split, which could turn two classes of like size around
     labelled = divided(parts, schema, train.where, seed, limits, notes)
     found = _positive(schema, every_row, positive, source.declared.published, notes)
+    pool = None
+    if unlabelled is not None:
+        pool = pool_rows(read_source(unlabelled), schema, parts, max_unlabelled, seed, notes)
     identity = fingerprint(schema.kind, schema.labels, metrics[0], labelled, found)
-    sets = {
-        role: {split: _dataset(rows, f"{identity}-{role}-{split}") for split, rows in of_role.items()}
-        for role, of_role in parts.items()
-    }
-    return Task(
+    task = Task(
         name=name or source.name,
         kind=schema.kind,
         pair="text_pair" in schema.columns,
         labels=schema.labels,
         metric=metrics[0],
         metrics=metrics,
-        train=sets["train"]["train"],
-        validation=sets["validation"],
-        test=sets["test"],
-        unlabelled=sets["unlabelled"],
+        **_sets(parts, identity),
         columns=dict(schema.columns),
         notes=tuple(notes),
         fingerprint=identity,
@@ -112,6 +116,7 @@ def load_task(
         positive=found,
         hub=source.hub,
     )
+    return task if pool is None else with_pool(task, pool)
 
 
 def _metrics(source: Source, schema: Schema, wanted: str | None) -> tuple[str, ...]:
@@ -137,7 +142,7 @@ def _positive(schema: Schema, train: pa.Table, wanted: str | None, published: bo
     return found
 
 
-def _check_numbers(seed: int, limits: Mapping[str, int | None]) -> None:
+def _check_numbers(seed: int, limits: Mapping[str, int | None], has_pool: bool) -> None:
     """Raises an `InputError` where a role could keep too few rows, or nothing can be drawn with the seed."""
     check_seed(seed)
     least = {"train": 2}
@@ -146,6 +151,9 @@ def _check_numbers(seed: int, limits: Mapping[str, int | None]) -> None:
         for role, limit in limits.items()
         if limit is not None and limit < least.get(role, 1)
     ]
+    if limits["unlabelled"] is not None and not has_pool:
+        what, hint = "there are no unlabelled texts to draw from", "Name them with --unlabelled."
+        problems.append(Problem("--max-unlabelled", what, str(limits["unlabelled"]), (), hint))
     if problems:
         raise InputError(problems)
 
@@ -156,7 +164,28 @@ def identified(task: Task) -> Task:
         return task
     parts = {split: rows.with_format("arrow")[:] for split, rows in {"train": task.train, **task.held_out}.items()}
     found = fingerprint(task.kind, task.labels, task.metric, parts, task.positive)
-    return replace(task, fingerprint=found, source=task.source or source_of(task.kind, task.labels, parts["train"]))
+    source = task.source or source_of(task.kind, task.labels, parts["train"])
+    return _of_both(replace(task, fingerprint=found, source=source))
+
+
+def with_pool(task: Task, rows: pa.Table) -> Task:
+    """The task with a pool (`engine.data.pool`), and the fingerprint that it has then.
+
+    Args:
+        rows: The texts in normal form, without targets.
+    """
+    from engine.data.pool import with_targets
+
+    task = identified(task.labelled)
+    return _of_both(replace(task, pool=_dataset(with_targets(rows, task.kind), f"{task.fingerprint}-pool")))
+
+
+def _of_both(task: Task) -> Task:
+    """A task with the fingerprint of its labelled rows, as one with that of its pool, too, where it has one."""
+    if task.pool is None:
+        return task
+    both = [task.fingerprint, _hash([], {"unlabelled": task.pool.with_format("arrow")[:]})]
+    return replace(task, fingerprint=_hash(both, {}), labelled_fingerprint=task.fingerprint)
 
 
 def fingerprint(
@@ -183,6 +212,15 @@ def _hash(schema: Sequence[Any], parts: Mapping[str, pa.Table]) -> str:
                 total.update((", " * (number > 0) + json.dumps(values_of(piece))[1:-1]).encode())
             total.update(b"]]")
     return total.hexdigest()[:16]
+
+
+def _sets(parts: Parts, identity: str) -> dict[str, Any]:
+    """The rows of a task by its fields."""
+    sets = {
+        role: {split: _dataset(rows, f"{identity}-{role}-{split}") for split, rows in of_role.items()}
+        for role, of_role in parts.items()
+    }
+    return {**sets, "train": sets["train"]["train"]}
 
 
 def _dataset(rows: pa.Table, fingerprint: str) -> Dataset:

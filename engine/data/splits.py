@@ -195,16 +195,16 @@ def _hold_out_what_is_missing(parts: Parts, schema: Schema, seed: int, notes: li
             raise InputError.of("train", what, counted(rows, "row"), suggestion=advice)
         share = f"{100 * held_out.sum() / rows:.0f} % of the rows ({held_out.sum():,})"
         notes.append(f"no {role} set: {share} held out, {manner}seed {seed}")
-        parts[role][role] = _taken(train, left[held_out])
+        parts[role][role] = taken(train, left[held_out])
         left = left[~held_out]
     if missing:
-        parts["train"]["train"] = _taken(train, left)
+        parts["train"]["train"] = taken(train, left)
     if not parts["test"]:
         first = next(iter(parts["validation"]))
         notes.append(f"no labelled test set: scores are of {first}, which also selects; --test names one")
 
 
-def _taken(rows: pa.Table, chosen: np.ndarray) -> pa.Table:
+def taken(rows: pa.Table, chosen: np.ndarray) -> pa.Table:
     """Some rows, by their numbers in ascending order."""
     starts = np.cumsum([0, *map(len, rows.to_batches(PIECE))])
 
@@ -233,7 +233,7 @@ def _sampled(split: str, rows: pa.Table, schema: Schema, limit: int | None, seed
     if limit is None or len(rows) <= limit:
         return rows
     notes.append(f"{split}: a sample of {limit:,} of {len(rows):,} rows, {_manner(schema)}seed {seed}")
-    return _taken(rows, np.array(sample(len(rows), limit, seed, _strata(rows, schema))))
+    return taken(rows, np.array(sample(len(rows), limit, seed, _strata(rows, schema))))
 
 
 def _manner(schema: Schema) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
@@ -132,9 +132,12 @@ class Task:
             two).
         test: Labelled sets that select nothing; where there are some, the first one's score is what a run reports.
         unlabelled: Sets without labels, for leaderboard files; often empty.
+        pool: Further training rows without labels, which the teacher labels (`engine.data.pool`); None where there are
+            none. `train` holds those with labels alone.
         columns: Which column of the source became which field.
         notes: What was inferred or made (a split, a task), one sentence each.
         fingerprint: Short hash of everything that decides a score: rows, splits, labels, metric.
+        labelled_fingerprint: What that is without the pool; empty where there is none.
         source: Short hash of the training rows as they came, before any was held out or left out: which dataset it is,
             whatever was made of it.
         positive: Index of the class that `f1` is of, where there are two.
@@ -157,6 +160,20 @@ class Task:
     source: str = ""
     positive: int = 1
     hub: str = ""
+    pool: Dataset | None = None
+    labelled_fingerprint: str = ""
+
+    @property
+    def examples(self) -> int:
+        """How many rows a student learns from in an epoch: those of `train` and of the pool."""
+        return len(self.train) + (0 if self.pool is None else len(self.pool))
+
+    @property
+    def labelled(self) -> Task:
+        """The same without its pool: what a teacher is trained on, and whatever else learns from labels alone."""
+        if self.pool is None:
+            return self
+        return replace(self, pool=None, fingerprint=self.labelled_fingerprint, labelled_fingerprint="")
 
     @property
     def token_level(self) -> bool:

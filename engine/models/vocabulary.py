@@ -38,7 +38,7 @@ def train_tokenizer(task: Task, size: int = 8000) -> PreTrainedTokenizerBase:
 
 def scratch_tokenizer(task: Task, machine: Machine) -> PreTrainedTokenizerBase:
     """The WordPiece tokenizer of a task, trained once."""
-    folder = kept(machine.options.cache, "vocabularies", task.fingerprint, about=task.name)
+    folder = kept(machine.options.cache, "vocabularies", task.labelled.fingerprint, about=task.name)
     with machine.alone(folder):
         found = recalled(folder, machine.reporter, _read) if machine.main else None
         if machine.main and found is None:

@@ -104,6 +104,7 @@ class Objective(nn.Module):
         alignment: Tensor | None = None,
         label_alignment: Tensor | None = None,
         augmented: bool = False,
+        labelled: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Every term of the loss, weighted; what is minimised is exactly their sum.
 
@@ -117,6 +118,8 @@ class Objective(nn.Module):
                 partner. `None` where both sides have the same tokens.
             label_alignment: The same for logits, where tagging pairs the first tokens of words; else `alignment`.
             augmented: Whether nothing is learned from hidden states, and the terms have weights of their own.
+            labelled: (B,) whether an example has a label; the others count as 0 in the hard-label loss, and are counted
+                in `totals`. `None` where all have.
 
         Returns:
             Name (`intermediate`, `prediction`, `hard_label`, `augmented_prediction`, …) → scalar, where it has weight.
@@ -126,7 +129,7 @@ class Objective(nn.Module):
         prefix = "augmented_" if augmented else ""
         if self.intermediate is not None and not augmented:
             terms["intermediate"] = self._intermediate_term(student, _detached(teacher), alignment)
-        said = teacher, labels, alignment if label_alignment is None else label_alignment
+        said = teacher, labels, alignment if label_alignment is None else label_alignment, labelled
         if getattr(self.weights, f"{prefix}prediction") > 0:
             terms[f"{prefix}prediction"] = self._prediction_term(self.prediction, student, *said)
         if getattr(self.weights, f"{prefix}hard_label") > 0:
@@ -134,7 +137,7 @@ class Objective(nn.Module):
             terms[f"{prefix}hard_label"] = (
                 self._prediction_term(self.label_loss, student, *said)
                 if by_teacher
-                else hard_label_term(self.kind, student.logits, student.mask, labels)
+                else hard_label_term(self.kind, student.logits, student.mask, labels, labelled)
             )
         return {name: getattr(self.weights, name) * reduce(term, totals) for name, term in terms.items()}
 
@@ -157,9 +160,10 @@ class Objective(nn.Module):
         teacher: Features | None,
         labels: Tensor,
         alignment: Tensor | None,
+        labelled: Tensor | None,
     ) -> Term:
         """Of a team the sum; where trust is weighted each loss, without the factor temperature², over 1 + the
-        member's own error (MT-BERT)."""
+        member's own error (MT-BERT), which is taken as 0 where there is no label."""
         teacher = _detached(teacher)
         if teacher.team is None:
             paired = _paired_mask(student.mask, alignment)
@@ -170,8 +174,9 @@ class Objective(nn.Module):
         terms = [prediction_term(loss, self.kind, student.logits, logits, paired, labels) for logits in team]
         values = [term.values for term in terms]
         if self.weighted and teacher.team is not None:
-            errors = [hard_label_term(self.kind, logits, paired, labels).values for logits in team]
-            values = [value / (1 + error) / self.squared for value, error in zip(values, errors, strict=True)]
+            errors = [hard_label_term(self.kind, logits, paired, labels, labelled) for logits in team]
+            known = [error.values.masked_fill(~error.mask, 0) for error in errors]
+            values = [value / (1 + error) / self.squared for value, error in zip(values, known, strict=True)]
         return replace(terms[0], values=torch.stack(values).sum(0))
 
     def parameter_groups(self, weight_decay: float, learning_rate: float) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ Everything is computed in float32 at least, also under mixed precision.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -110,7 +111,9 @@ def prediction_term(
     return all_count(values)
 
 
-def hard_label_term(kind: TaskKind, logits: Tensor, mask: Tensor, labels: Tensor) -> Term:
+def hard_label_term(
+    kind: TaskKind, logits: Tensor, mask: Tensor, labels: Tensor, labelled: Tensor | None = None
+) -> Term:
     """The loss against the gold label: cross-entropy, or the squared error for regression.
 
     Shapes:
@@ -119,8 +122,15 @@ def hard_label_term(kind: TaskKind, logits: Tensor, mask: Tensor, labels: Tensor
         labels: (B,) classes or targets; (B, N) tags; (B, 2) positions of start and end; `NO_LABEL` where there is none.
             Of mixed examples distributions: (B, C), (B, N, C) and (B, 2, N); a token whose numbers sum to less than 1
             counts for less.
+        labelled: (B,), true where an example has a label; `None` where all have.
     """
-    logits = full_precision(logits)
+    term = _hard_label_term(kind, full_precision(logits), mask, labels)
+    if labelled is None:
+        return term
+    return replace(term, mask=term.mask & labelled.reshape(-1, *[1] * (term.mask.ndim - 1)))
+
+
+def _hard_label_term(kind: TaskKind, logits: Tensor, mask: Tensor, labels: Tensor) -> Term:
     if kind == "regression":
         return all_count((logits.squeeze(-1) - labels.to(logits.dtype)).square())
     if kind == "question_answering":

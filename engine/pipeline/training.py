@@ -69,7 +69,7 @@ class Training(Spec):
         epochs, length = _of_the_paper(task)
         if not self.paper:
             step = self.batch_size * self.gradient_accumulation
-            epochs = max(epochs, min(epochs_of(LEAST_STEPS, len(task.train), step), MOST_EPOCHS))
+            epochs = max(epochs, min(epochs_of(LEAST_STEPS, task.examples, step), MOST_EPOCHS))
             if task.kind != "question_answering" and self.max_length is None:
                 length = max(length, min(usual_length(task), positions or LONGEST))
         rate = None if width is None else usual_rate(start, width)

@@ -55,7 +55,7 @@ tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
 
 ## How it was made
 
-Training rows: {result.train_examples:,}; seed {result.seed}; student started as {student}; precision {precision}.
+Training rows: {result.train_examples:,}{pool}; seed {result.seed}; student started as {student}; precision {precision}.
 
 ```toml
 {pipeline}
@@ -178,6 +178,7 @@ def write_card(folder: Path, result: RunResult, task: Task) -> None:
         classes=_classes(result),
         rows=_rows(result),
         ratio=of_ratio,
+        pool=f", and {result.unlabelled_examples:,} without labels" if result.unlabelled_examples else "",
         baseline="" if without is None else f" The same student without a teacher reaches {without:.4f}.",
         warnings="".join(f"\n> {plain(warning)}\n" for warning in result.warnings),
         known=KNOWN if _is_own(folder) else "",

@@ -37,7 +37,7 @@ def measure_costs(
         student: In place of the plans' one; it is changed.
     """
     whole = next(iter(plans.values()))
-    task, rows = _sample(whole), len(whole.task.train)
+    task, rows = _sample(whole), whole.task.examples
     if student is None:
         student = begin(whole.student, task, whole.seed, machine, (teacher.model, teacher.tokenizer))
     (name, held_out), *_ = encode_held_out(task, student[1], whole.pipeline.training).items()
@@ -55,7 +55,7 @@ def measure_costs(
     language_model = training_seconds(task, whole.task, machine) if learned else 0.0
     gc.unfreeze()
     machine.reporter.finish("costs")
-    windows = len(rehearsal.data) / len(task.train)  # of question answering; else 1
+    windows = len(rehearsal.data) / task.examples  # of question answering; else 1
     return RunCosts(
         **sizes(student[0]),
         **sizes(teacher.model, "teacher_"),
@@ -70,15 +70,15 @@ def measure_costs(
 
 
 def _sample(plan: RunPlan) -> Task:
-    """As many training rows as are sorted by length together, and some held-out ones."""
+    """As many training rows as are sorted by length together, as many of the pool, and some held-out ones."""
     training, random = plan.pipeline.training, np.random.default_rng(0)
     enough = BUCKET * training.batch_size * training.gradient_accumulation
-    train = plan.task.train
     name, held_out = next(iter(plan.task.validation.items()))
-    rows = np.sort(random.permutation(len(train))[:enough])
+    sets = {"train": plan.task.train, "pool": plan.task.pool}
+    rows = {role: each.select(np.sort(random.permutation(len(each))[:enough])) for role, each in sets.items() if each}
     return replace(
         plan.task,
-        train=train.select(rows),
+        **rows,
         validation={name: held_out.select(range(min(len(held_out), HELD_OUT)))},
         test={},
         fingerprint=hash_of(plan.task.fingerprint, "a sample"),  # nothing of it may be kept for the whole

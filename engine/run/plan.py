@@ -1,6 +1,7 @@
 """Everything about a run that is settled, and checked, before the first weight is loaded."""
 
 import inspect
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,6 +24,7 @@ from engine.models.static import StaticConfig
 from engine.objective.attention import check_heads
 from engine.objective.mapping import check_layers
 from engine.pipeline.pipeline import Pipeline
+from engine.pipeline.training import MOST_EPOCHS, Training
 
 NEW_HEAD = "Use --fine-tune always to train it on these."
 MEMBERS = "team.members"  # role of the members of a team
@@ -106,6 +108,15 @@ class RunPlan:
         """Tokens that all of its models can read, where something limits them."""
         return most_tokens(self.student, *(each.start for each in self.team))
 
+    @property
+    def training_alone(self) -> Training:
+        """Of the student without a teacher: as many steps, for which the labelled rows alone may need more epochs."""
+        training, task = self.pipeline.training, self.task
+        if task.pool is None or training.epochs is None:
+            return training
+        as_many = math.ceil(training.epochs * task.examples / len(task.train))
+        return training.model_copy(update={"epochs": max(training.epochs, min(as_many, MOST_EPOCHS))})
+
     @cached_property
     def identity(self) -> str:
         """Hash of everything that decides the result; a folder belongs to one."""
@@ -171,6 +182,7 @@ def _check_fits(plan: RunPlan, known: Sequence[Problem] = ()) -> None:
         problems += check_layers(settled.mapping, plan.student.layers, plan.teacher.start.layers)
     problems += attention_problems(settled, plan.teacher.start, plan.student)
     problems += known
+    problems += pool_problems(settled, plan.task)
     for start in (*(each.start for each in plan.team), plan.student):
         mixing = "mixup" in settled.augmentation.kinds and start.role != MEMBERS
         problems += head_problems(start.config, kind, start.role, mixing)
@@ -190,6 +202,16 @@ def attention_problems(pipeline: Pipeline, teacher: Start, student: Start) -> li
     remedy = "intermediate.kind = mse compares hidden states, which all models have."
     problems = [Problem(place_of(role), what, name, tuple(KNOWN), remedy) for role, name in types if name not in KNOWN]
     return problems + check_heads(pipeline.intermediate, student.width, teacher.width)
+
+
+def pool_problems(pipeline: Pipeline, task: Task) -> list[Problem]:
+    """Whether a pipeline learns anything from texts without labels."""
+    weights, intermediate = pipeline.weights, pipeline.intermediate.kind != "none"
+    by_teacher = weights.prediction + weights.augmented_prediction + weights.intermediate * intermediate
+    if task.pool is None or by_teacher > 0:
+        return []
+    what = "this pipeline learns from labels alone, and these texts have none"
+    return [Problem("--unlabelled", what, f"weights.prediction {weights.prediction:g}", ("more than 0",))]
 
 
 def weights_of(start: Start) -> int:

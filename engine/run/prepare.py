@@ -10,6 +10,7 @@ from engine.augment.policy import policy_for, policy_hash
 from engine.base.cache import kept
 from engine.base.files import hash_of
 from engine.base.machine import Machine, workers_for
+from engine.data.pool import learned
 from engine.data.task import Task
 from engine.models.attention import attention_heads
 from engine.models.forward import TeacherNeeds, accepted_inputs
@@ -54,7 +55,7 @@ def online_data(
     task, training = plan.task, plan.pipeline.training
     model, tokenizer = student
     length = training.max_length or 0
-    examples = encode(task.train, task, tokenizer, length, training.window_overlap)
+    examples = encode(learned(task), task, tokenizer, length, training.window_overlap)
     other = seen_by(teacher, examples, tokenizer, task, training)
     signals = OnlineSignals(
         answering(teacher, machine), task.kind, other or examples, objective.needs, machine.accelerator
@@ -116,7 +117,7 @@ def seen_by(
     if same_tokenizer(tokenizer, teacher.tokenizer):
         return None
     limit = _longest(teacher, training.max_length or 0)
-    return encode(task.train, task, teacher.tokenizer, limit, None, examples.windows)
+    return encode(examples.source, task, teacher.tokenizer, limit, None, examples.windows)
 
 
 def _longest(teacher: Teacher, length: int) -> int:

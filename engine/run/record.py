@@ -192,6 +192,7 @@ def record_of(run: Run, **facts: Any) -> RunResult:
         labels=list(plan.task.labels),
         columns=dict(plan.task.columns),
         train_examples=len(plan.task.train),
+        unlabelled_examples=plan.task.examples - len(plan.task.train),
         teacher=plan.teacher_name,
         student=plan.student_name,
         pipeline=plan.pipeline.model_dump(mode="json"),

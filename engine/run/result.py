@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic_core import from_json
 
-from engine.base.errors import InputError
+from engine.base.errors import InputError, counted
 from engine.base.files import RESULT_FILE
 from engine.base.text import read_text
 from engine.data.metrics import Scores
@@ -42,6 +42,17 @@ def distillation_ratio(student_score: float, teacher_score: float) -> float | No
     return student_score / teacher_score
 
 
+def examples_in_words(train: int, unlabelled: int) -> str:
+    """How many examples a student learns from.
+
+    Example:
+        >>> examples_in_words(300, 0), examples_in_words(300, 2_700)
+        ('300 training examples', '300 training examples and 2,700 without labels')
+    """
+    more = f" and {unlabelled:,} without labels" if unlabelled else ""
+    return f"{counted(train, 'training example')}{more}"
+
+
 ROLES = {
     "teacher": "teacher",
     "student": "student",
@@ -50,6 +61,7 @@ ROLES = {
     "linear": "linear model",
 }
 """Role of a model in `RunResult.scores` → what it is called."""
+
 LAYOUT = 3
 """Of the record. The first said `baseline` for the student alone, `[teacher] policy` for `[team] kind`; before the
 third, the first validation set both selected and reported, and nothing had an interval."""
@@ -214,7 +226,8 @@ class RunResult(Record):
     dataset_hub: str = ""  # the hub name that was asked for, in full; empty for files, and in older records
     labels: list[str]
     columns: dict[str, str] = {}  # field → column of the training data; empty in records of before
-    train_examples: int
+    train_examples: int  # with labels
+    unlabelled_examples: int = 0  # without, which the teacher labelled
     teacher: str
     student: str
     pipeline: dict[str, Any]  # with every default, resolved for the task
@@ -312,6 +325,11 @@ class RunResult(Record):
         if not self.history or self.best_epoch is None:
             return self.student_score
         return self.history[self.best_epoch - 1]["scores"][self.metric]
+
+    @property
+    def examples_in_words(self) -> str:
+        """How many training examples there were, and how many without labels."""
+        return examples_in_words(self.train_examples, self.unlabelled_examples)
 
     @property
     def split_in_words(self) -> str:

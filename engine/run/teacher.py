@@ -52,7 +52,8 @@ class Teacher:
 def prepare_teacher(
     plan: TeacherPlan, task: Task, training: Training, machine: Machine, label: str = "teacher"
 ) -> Teacher:
-    """Loads a teacher, fine-tuning and scoring it where that has not happened before."""
+    """Loads a teacher, fine-tuning and scoring it where that has not happened before; it learns from labels alone."""
+    task = task.labelled
     reading = training.model_dump(include=set(READING))
     key = hash_of(plan.start.identity, task.fingerprint, plan.tuned or "as it is", reading, machine.precision)
 

@@ -39,7 +39,7 @@ HEADER = struct.Struct("<QI")  # of a record
 BLOCK = 1 << 26  # bytes by which the file grows before the budget is looked at again
 NARROW = (torch.uint8, torch.int16, torch.int32)
 OWNER = "owner"  # of a record: whose training made it
-BESIDE = ("labels", "alignment", "label_alignment")  # tensors of a batch beside its inputs
+BESIDE = ("labels", "alignment", "label_alignment", "labelled")  # tensors of a batch beside its inputs
 
 
 class AugmentedSteps:

@@ -114,7 +114,7 @@ def _agreement(prediction: Prediction) -> Prediction:
 
 
 class Halves:
-    """The batches of a search, of `size` examples: one half of the rows for the student, the other one for θ."""
+    """The batches of a search, of `size` examples: one half of the labelled rows for the student, the other for θ."""
 
     def __init__(self, data: TrainingData, size: int, seed: int):
         self.data, self.size, self.seed = data, size, seed
@@ -124,6 +124,9 @@ class Halves:
     def __call__(self, step: int) -> tuple[Batch, Batch]:
         """The batches of a step, counted over all epochs."""
         return self._batch(0, step), self._batch(1, step)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
 
     def examples(self, steps: int) -> int:
         """Examples in the batches of so many steps, repetitions counted."""
@@ -144,8 +147,9 @@ class Halves:
 
 
 def halved(examples: Encoded, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ids of the examples of either half; all windows of a row are in the same one."""
-    rows = np.unique(examples.rows)
+    """Ids of the examples of either half, of those with labels; all windows of a row are in the same one."""
+    labelled = np.ones(len(examples), dtype=bool) if examples.labelled is None else examples.labelled
+    rows = np.unique(examples.rows[labelled])
     chosen = np.random.default_rng([seed, HALVES]).permutation(rows)[: math.ceil(len(rows) / 2)]
     first = np.isin(examples.rows, chosen)
-    return np.flatnonzero(first), np.flatnonzero(~first)
+    return np.flatnonzero(first), np.flatnonzero(~first & labelled)

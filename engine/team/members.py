@@ -97,9 +97,9 @@ def _last_assistant(run: Run, teacher: Teacher, teachers: Sequence[Member]) -> T
 
 
 def _assistant(run: Run, own: TeacherPlan, before: Teacher, name: str) -> Teacher:
-    """A member that learns from another one what the student is to learn."""
+    """A member that learns from another one what the student is to learn, of the labelled rows."""
     plan, machine = run.plan, run.machine
-    task, pipeline, training = plan.task, plan.pipeline, training_of(own, plan.pipeline.training)
+    task, pipeline, training = plan.task.labelled, plan.pipeline, training_of(own, plan.pipeline.training)
     weights = Weights(prediction=pipeline.weights.prediction, hard_label=pipeline.weights.hard_label)
     how = [part.model_dump_json() for part in (weights, training, pipeline.prediction_for(task.kind))]
     key = hash_of(before.key, own.start.identity, own.training, machine.rounding, *how)

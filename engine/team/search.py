@@ -42,14 +42,14 @@ def search(run: Run, teachers: Sequence[Member], start: Start, data: TrainingDat
     plan, machine = run.plan, run.machine
     spec = plan.pipeline.team
     assert isinstance(spec, AutoSKD)
-    steps = search_steps(spec, plan.pipeline.training, len(data))
+    halves = Halves(data, plan.pipeline.training.batch_size, plan.seed)
+    steps = search_steps(spec, plan.pipeline.training, len(halves))
     rates = spec.theta_learning_rate or (max(RATE, 2 / steps),)
     size = parameter_count(start()[0])
     drops = spec.dropped or (weaker([teacher.parameters for teacher in teachers], size),)
     searches = []
     for number, (rate, dropped) in enumerate(product(rates, drops)):
         folder = run.folder.work / f"search-{number}"
-        halves = Halves(data, plan.pipeline.training.batch_size, plan.seed)
         if data.signals and data.signals.source == "online":
             run.count_passed(folder.name, halves.examples(steps))
         record = folder / "found.json"

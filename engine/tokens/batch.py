@@ -27,6 +27,7 @@ class Batch:
     totals: dict[str, Any] = field(default_factory=dict)  # unit → count over the step, all passes and processes
     team: Any = None  # the host's part of a team's signals; None with one teacher
     augmented: bool = False
+    labelled: Tensor | None = None  # (B,) whether an example has a label; None where all have
     kept: bool = False  # whether it was made, and the teacher asked about it, for another training
 
     def to(self, device: torch.device) -> Batch:

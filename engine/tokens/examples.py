@@ -18,6 +18,7 @@ from torch import Tensor
 
 from engine.base.errors import counted
 from engine.base.mapped import Growing, mapped_array
+from engine.data.pool import LABELLED
 from engine.data.task import NO_UNIT, Unit, numbers_in
 from engine.tokens.ragged import NO_LABEL, Ids, Ragged, offsets_of
 from engine.tokens.tokenise import CHUNK, FIRST, SECOND, in_chunks, tokenise
@@ -61,6 +62,7 @@ class Encoded:
     words: Ragged | None = None  # of tagging: the first token of each word, −1 where it was lost
     tags: Ragged | None = None  # of tagging: the label of each word
     windows: Windows | None = None  # of question answering: the piece of context in each example
+    labelled: np.ndarray | None = None  # (n,) whether an example has a label; None where all have, or none has
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -108,6 +110,10 @@ class Encoded:
         labels[example, positions[example, word]] = self.tags.padded(ids)[example, word]
         return torch.from_numpy(labels)
 
+    def have_labels(self, ids: Ids) -> Tensor | None:
+        """(B,) whether these examples have labels; those of the others mean nothing. None where all have."""
+        return None if self.labelled is None else torch.from_numpy(self.labelled[np.asarray(ids, dtype=np.int64)])
+
     def label_count(self, ids: Ids) -> int:
         """How many labels these examples have: labelled tokens for tagging, otherwise examples."""
         return len(ids) if self.words is None else int((self.words.padded(ids, fill=-1) >= 0).sum())
@@ -142,7 +148,8 @@ def encode(
     window_overlap: int | None = None,
     windows: Windows | None = None,
 ) -> Encoded:
-    """Tokenises rows of a task; rows without label columns give examples without labels.
+    """Tokenises rows of a task; rows without label columns give examples without labels, and a column `LABELLED`
+    says which of them have some.
 
     Args:
         max_length: Tokens of one example, special ones included; what is longer is truncated, for question answering
@@ -161,7 +168,10 @@ def encode(
     pad = next(token for token in pads if token is not None)
     cut, of_rows = int(flat.cut.sum()), mapped_array(flat.rows.astype(np.int32))  # signed, as one counts with them
     encoded = Encoded(task.kind, rows, of_rows, pad=pad, cut=cut, unit=task.unit, **ragged)
-    return _LABELLED.get(task.kind, _with_targets)(encoded, windows)
+    encoded = _LABELLED.get(task.kind, _with_targets)(encoded, windows)
+    if LABELLED not in rows.column_names:
+        return encoded
+    return replace(encoded, labelled=mapped_array(numbers_in(rows, LABELLED)[encoded.rows]))
 
 
 def _with_targets(encoded: Encoded, _: Windows | None) -> Encoded:

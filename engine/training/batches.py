@@ -68,6 +68,7 @@ class TrainingData:
             label_alignment,
             totals,
             None if self.team is None else self.team.fetch(ids, drawn),
+            labelled=self.student.have_labels(ids),
         )
 
     def answered(self, batches: Sequence[Batch], step: int) -> list[Batch]:

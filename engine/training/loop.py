@@ -68,8 +68,8 @@ class Trainee(nn.Module):
         layers = () if batch.augmented else self.objective.student_layers_used
         attention = () if batch.augmented else self.objective.student_attention_used
         student = forward(self.student, batch.inputs, self.kind, layers, attention=attention)
-        alignments = batch.alignment, batch.label_alignment
-        return self.objective(student, teacher, batch.labels, batch.totals, *alignments, augmented=batch.augmented)
+        said = batch.labels, batch.totals, batch.alignment, batch.label_alignment
+        return self.objective(student, teacher, *said, augmented=batch.augmented, labelled=batch.labelled)
 
 
 @dataclass

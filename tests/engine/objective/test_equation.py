@@ -538,3 +538,25 @@ def test_a_gpu_gives_what_the_cpu_gives(kind):
     terms = on_gpu(moved(student), moved(teacher), labels.cuda(), totals)
     for name, value in terms.items():
         torch.testing.assert_close(value.cpu(), expected[name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("task", TASK_KINDS)
+def test_rows_without_a_label_weigh_nothing_in_the_hard_label_loss_alone(task):
+    objective = build(pipeline(task, MSE(), hard_label=1.0), task)
+    student, teacher, labels, totals = batch(task)
+    labelled = torch.arange(8) % 3 == 0
+    terms = objective(student, teacher, labels, totals, labelled=labelled)
+    known = objective(rows(student, labelled), rows(teacher, labelled), labels[labelled], totals)
+    torch.testing.assert_close(terms.pop("hard_label"), known["hard_label"])
+    of_all = objective(student, teacher, labels, totals)
+    assert terms == {name: of_all[name] for name in ("intermediate", "prediction")}
+
+
+def test_a_member_of_a_weighted_team_is_trusted_wholly_where_there_is_no_label():
+    team = {"kind": "weighted", "members": ["layers:1"]}
+    weighted, plain = (build(Pipeline(team=each)) for each in (team, {"kind": "average", "members": ["layers:1"]}))
+    student, teacher, labels, totals = batch()
+    teacher = replace(teacher, team=torch.stack([teacher.logits, teacher.logits.flip(1)]))
+    none = torch.zeros(8, dtype=torch.bool)
+    assert weighted(student, teacher, labels, totals, labelled=none) == plain(student, teacher, labels, totals)
+    assert weighted(student, teacher, labels, totals) != plain(student, teacher, labels, totals)

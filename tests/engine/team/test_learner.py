@@ -261,3 +261,12 @@ def plain_halves(size: int) -> Halves:
     task = toy_task("single", rows=25, held_out=2)
     data = TrainingData(encode(task.train, task, wordpiece(), 32), {"input_ids", "attention_mask"})
     return Halves(data, size, seed=0)
+
+
+def test_only_rows_with_a_label_are_halved() -> None:
+    task = toy_task("question_answering", rows=9, held_out=2)
+    examples = encode(task.train, task, wordpiece(), 16, 4)
+    labelled = examples.rows < 6
+    halves = halved(replace(examples, labelled=labelled), 0)
+    assert sorted(np.concatenate(halves).tolist()) == np.flatnonzero(labelled).tolist()
+    assert [len(np.unique(examples.rows[half])) for half in halves] == [3, 3]
