@@ -33,7 +33,7 @@ from engine.run.card import write_card
 from engine.run.fine_tuning import gold_scores
 from engine.run.folder import Run, RunFolder
 from engine.run.plan import check_batch, check_trains, plan_run
-from engine.run.prepare import cached_data, objective_for, online_data
+from engine.run.prepare import cached_data, given_data, objective_for, online_data
 from engine.run.record import (
     cut_warnings,
     measures_of,
@@ -46,7 +46,7 @@ from engine.run.record import (
     write_answers,
 )
 from engine.run.result import Expected, Member, RunResult, TeamResult
-from engine.run.teacher import Teacher, prepare_teacher
+from engine.run.teacher import Teacher, prepare_teacher, soft_measures
 from engine.run.verdict import verdict
 from engine.team.members import gather
 from engine.team.phases import Found
@@ -61,7 +61,7 @@ LESS_MEMORY = "a smaller training.batch_size with more training.gradient_accumul
 def distill(
     data: Any,
     *,
-    teacher: str,
+    teacher: str = "",
     student: str,
     pipeline: Pipeline | str | Path | Mapping[str, Any] | None = None,
     out: str | Path,
@@ -78,9 +78,10 @@ def distill(
 
     Args:
         data: A hub name, a file, a folder, `demo`, a DataFrame, a `datasets` object, or a `Task`.
-        teacher: A hub name, a folder or `scratch:layers=L,hidden=H`.
+        teacher: A hub name, a folder or `scratch:layers=L,hidden=H`; none where the data bring soft labels.
         student: The same, `layers:K` for K layers of the teacher, or what is no transformer: `lstm`, `static`.
-        pipeline: A `Pipeline`, a preset's name, a file or a mapping; None: mi_alpha, of a static student vanilla_kd.
+        pipeline: A `Pipeline`, a preset's name, a file or a mapping; None: mi_alpha, of a static student, and where no
+            model teaches, vanilla_kd.
         out: Folder of the run. The same run started again there goes on where it stopped.
         seed: Of the student's start, the order of examples and dropout.
         student_alone: Whether the student is also fine-tuned without a teacher, to compare.
@@ -98,7 +99,8 @@ def distill(
         RunError: The run failed on its way, such as by a loss that is not finite.
     """
     _check(until_epoch, seed, Path(out), options.cache)
-    chosen = load_pipeline(usual_preset(start_of_name(student)) if pipeline is None else pipeline)
+    usual = usual_preset(start_of_name(student), has_teacher=bool(teacher))
+    chosen = load_pipeline(usual if pipeline is None else pipeline)
     machine = machine_for(options, reporter)
     task = identified(data) if isinstance(data, Task) else load_task(data, **columns)
     for note in task.notes:
@@ -158,8 +160,10 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
         return _compared(known, run, expected) if _lacking(known, student_alone, expected) else known
     plan, machine = run.plan, run.machine
     with run.stage("teacher"):
-        teacher = prepare_teacher(plan.teacher, plan.task, plan.pipeline.training, machine)
-    measures = {"teacher": teacher.measures}
+        planned, training = plan.teacher, plan.pipeline.training
+        teacher = prepare_teacher(planned, plan.task, training, machine) if planned else None
+        reached = teacher.measures if teacher else soft_measures(plan.task)
+    measures = {"teacher": reached} if reached else {}
     if student_alone:
         with run.stage("student_alone"):
             measures["student_alone"] = _student_alone(run)
@@ -174,7 +178,8 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
             measures |= _others(run, expected)
 
     facts = score_facts(plan.task, measures)
-    facts |= {"predicted_ratio": expected.ratio} | sizes(stage.student) | sizes(teacher.model, "teacher_")
+    facts |= {"predicted_ratio": expected.ratio} | sizes(stage.student)
+    facts |= sizes(teacher.model, "teacher_") if teacher else {}
     facts |= training_facts(run, stage.data, state, best.states) | {"team": team}
     facts["warnings"] = [*cut_warnings(stage.data.student, plan), *stage.objective.notes]
     if best.paused_after is not None:
@@ -191,11 +196,12 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
 
 
 def train_student(
-    run: Run, teacher: Teacher, until_epoch: int | None
+    run: Run, teacher: Teacher | None, until_epoch: int | None
 ) -> tuple[Tried, PreTrainedTokenizerBase, TeamResult | None, list[Found]]:
     """Trains the student of a run, or goes on training it: from a teacher, or a team.
 
     Args:
+        teacher: None where the data bring soft labels.
         until_epoch: After which epoch the training pauses; that of each candidate, where there are some.
 
     Returns:
@@ -205,8 +211,10 @@ def train_student(
     plan, machine = run.plan, run.machine
     task, training = plan.task, plan.pipeline.training
 
+    donor = teacher.as_model if teacher else None
+
     def start() -> Made:
-        network, _ = begin(plan.student, task, plan.seed, machine, teacher.as_model)
+        network, _ = begin(plan.student, task, plan.seed, machine, donor)
         return network, objective_for(plan, teacher, network)
 
     def stage_of(name: str, folder: Path, made: Made, data: TrainingData) -> Stage:
@@ -214,15 +222,18 @@ def train_student(
         return Stage(name, folder, task, *made, own, training, plan.seed, held_out, until_epoch)
 
     with run.stage("signals"):
-        student, tokenizer = begin(plan.student, task, plan.seed, machine, teacher.as_model)
+        student, tokenizer = begin(plan.student, task, plan.seed, machine, donor)
         held_out = encode_held_out(task, tokenizer, training)
         objective = objective_for(plan, teacher, student)
-        data = online_data(plan, teacher, (student, tokenizer), objective, machine)
+        if teacher:
+            data = online_data(plan, teacher, (student, tokenizer), objective, machine)
+        else:
+            data = given_data(plan, (student, tokenizer), machine)
         for sentence in (*objective.notes, *cut_in_words(data.student, training.max_length or 0, plan.most_tokens)):
             machine.reporter.message(f"student: {sentence}")
-        data = cached_data(data, teacher, tokenizer, run)
+        data = cached_data(data, teacher, tokenizer, run) if teacher else data
         teachers: list[Member] = []
-        if plan.members:
+        if teacher and plan.members:
             teachers, signals = gather(run, teacher, data, (student, tokenizer))
             data = replace(data, team=signals)
     searches: list[Found] = []
@@ -258,8 +269,9 @@ def _student_alone(run: Run) -> Measures:
     """
     plan, machine = run.plan, run.machine
     task, teacher, training = plan.task.labelled, plan.teacher, plan.training_alone
-    start = begin(plan.student, task, plan.seed, machine, teacher.begin(task, machine))
-    models = (plan.student.identity, teacher.start.identity, teacher.fine_tune, teacher.fine_tuning.seed)
+    start = begin(plan.student, task, plan.seed, machine, teacher.begin(task, machine) if teacher else None)
+    of_teacher = (teacher.start.identity, teacher.fine_tune, teacher.fine_tuning.seed) if teacher else ()
+    models = (plan.student.identity, *of_teacher)
     key = hash_of(task.fingerprint, *models, training.model_dump_json(), plan.seed, machine.precision)
     measures = gold_scores("student alone", start, task, training, plan.seed, key, machine)
     machine.reporter.message(f"student alone: {in_words(measures)}")

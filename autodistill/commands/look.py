@@ -129,13 +129,15 @@ def suggest(request: Request, reporter: Reporter) -> Suggestion:
 
     task, machine = request.task, machine_for(request.options, reporter)
     models = (request.teacher, request.students[0])
-    depth = plan_run(task, Pipeline(), *models).teacher.start.layers
+    if (teacher := plan_run(task, Pipeline(), *models).teacher) is None:
+        raise InputError.of("--teacher", "a team has models that teach", task.soft_labels)
+    depth = teacher.start.layers
     shallower = [f"layers:{count}" for count in range(depth - 1, 0, -1)]
     names = list(request.members) or shallower or ["layers:1"]
     team = checked(AverageTeam, {"members": names})  # of any kind; its members count here
     plan = plan_run(task, Pipeline(team=team), *models)
     sizes = [planned_parameters(each.start, task, machine) for each in plan.team]
-    student = planned_parameters(plan.student, task, machine, plan.teacher.start)
+    student = planned_parameters(plan.student, task, machine, teacher.start)
     named = zip([request.teacher, *names], sizes, strict=True)
     members = [SuggestedMember(name, size, _role(size, student, max(sizes))) for name, size in named]
     chosen = members if request.members else _some(members)

@@ -188,7 +188,11 @@ OPTIONS |= {
 
 READING = (
     *("text", "text_pair", "label", "task"),
-    *(name for name in Columns.model_fields if name.startswith(("metric", "positive", "test", "unlabelled", "max_"))),
+    *(
+        name
+        for name in Columns.model_fields
+        if name.startswith(("metric", "positive", "test", "unlabelled", "teacher_", "max_"))
+    ),
 )
 """Options of every command that reads data."""
 FINE_TUNING = tuple(NAMES[f"fine_tuning.{name}"] for name in FineTuning.model_fields)

@@ -138,8 +138,16 @@ def _models(typed: Typed) -> dict[str, Any]:
         return {}
     students = typed.get("students") or [typed.get("student")]
     named = [("teacher", typed["teacher"]), *(("student", student) for student in students)]
-    teacher, *students = together(*(partial(_model, typed, role, name) for role, name in named))
-    return {"teacher": teacher, "students": tuple(students)}
+    if brings_soft_labels(typed) and not typed["teacher"]:
+        named = named[1:]
+    found = together(*(partial(_model, typed, role, name) for role, name in named))
+    of_role = {role: [name for name, (of, _) in zip(found, named, strict=True) if of == role] for role, _ in named}
+    return {"teacher": "".join(of_role.get("teacher", [])), "students": tuple(of_role["student"])}
+
+
+def brings_soft_labels(typed: Typed) -> bool:
+    """Whether columns of the data teach in place of a teacher."""
+    return bool(typed.get("teacher_logits") or typed.get("teacher_probabilities"))
 
 
 def demo_models(typed: Typed) -> tuple[dict[str, str], str]:

@@ -14,6 +14,7 @@ from autodistill.api import evaluation_of
 from autodistill.commands import show
 from autodistill.commands.options import OPTIONS, Typed, dashed
 from autodistill.commands.request import (
+    brings_soft_labels,
     default_folder,
     fields_of,
     folder_word,
@@ -50,7 +51,8 @@ def run(typed: Typed, reporter: Reporter) -> show.Shown:
         return search(typed, reporter)
     if typed["pick"] is not None or typed["top"] is not None:
         return run_picks(typed, reporter)
-    source = typed["pipeline"] or usual_preset(start_of_name(next(iter(typed["students"] or []), "")))
+    start, has_teacher = start_of_name(next(iter(typed["students"] or []), "")), not brings_soft_labels(typed)
+    source = typed["pipeline"] or usual_preset(start, has_teacher)
     request = request_from(typed, lambda: load_pipeline(source, _sets(typed)))
     out = request.out or default_folder(request, source)
     result = distilled(request, request.students[0], request.pipeline, out, reporter)

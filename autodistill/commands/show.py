@@ -127,7 +127,9 @@ def _closing_lines(result: RunResult) -> Iterator[str]:
         yield f"stopped after epoch {result.epochs} of {result.training.epochs}; {best}"
     ratio, bounds = result.distillation_ratio, result.ratio_interval
     words = "undefined" if ratio is None else with_interval(ratio, bounds)
-    yield f"distillation ratio ({result.named(result.metric)}, student / teacher): {words}, on {result.split_in_words}"
+    if result.teacher_score is not None:  # that of soft labels may not be known
+        named = f"distillation ratio ({result.named(result.metric)}, student / teacher)"
+        yield f"{named}: {words}, on {result.split_in_words}"
     yield from _answers_compared(result)
     if scores := [candidate.score for candidate in result.team.candidates] if result.team else []:
         search, trained = (result.stage_seconds.get(stage, 0.0) for stage in ("search", "student"))
@@ -137,6 +139,7 @@ def _closing_lines(result: RunResult) -> Iterator[str]:
     yield from _warnings(result.warnings)
     yield from result.verdict
     passed = f"{result.teacher_examples:,} passed through {'the team' if result.team else 'the teacher'}"
+    passed = f"taught by {result.teacher}" if result.signals == "given" else passed
     how = f"{result.seconds:.0f} s; {result.device}; {result.precision}"
     yield f"{result.examples_in_words}; {passed}; {how}"
 

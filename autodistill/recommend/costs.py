@@ -146,6 +146,7 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
         team = Pipeline(team=AverageTeam(members=members), training=plan.pipeline.training)
         plan = plan_run(task, team, request.teacher, student, **how)
     reporter.message(FIRST.format(task=task.name, student=student))
+    assert plan.teacher is not None  # such data are refused before
     ready = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
     facts = score_facts(task, {"teacher": ready.measures, "linear": linear_measures(task)})
     costs = Costs(

@@ -27,7 +27,7 @@ from autodistill.recommend.caveats import caveats
 from autodistill.recommend.costs import Costs, costs_of, describe_dataset
 from autodistill.recommend.experience import experience
 from autodistill.recommend.record import Pick, Recommendation, StudentFacts
-from autodistill.recommend.request import Limits, Request
+from autodistill.recommend.request import Limits, Request, check_teachable
 from autodistill.recommend.space import pipelines
 from engine.base.errors import InputError, digits
 from engine.base.progress import Reporter
@@ -84,6 +84,7 @@ def rank(request: Request, reporter: Reporter) -> Ranked:
         InputError: A model cannot be used, or nothing is within the limits.
     """
     task = request.task
+    check_teachable(request)
     if request.members:
         checked(AverageTeam, {"members": list(request.members)})
     sources = request.meta_data, Store(request.store), request.vectors, request.options
@@ -176,12 +177,10 @@ def _record(request: Request, ranked: Ranked) -> Recommendation:
         **request.options.model_dump(include={"precision", "int8_teacher"}),
         training=request.pipeline.training,
         limits=request.limits,
-        description=request.description,
-        vectors=request.vectors,
+        **{name: getattr(request, name) for name in ("description", "vectors", "predictor")},
         bilstm_score=dataset.descriptors.bilstm_score,
         members=[Member(**_facts(Member, each)) for each in first.members],
         students=[StudentFacts(name=name, **_facts(StudentFacts, each)) for name, each in costs.items()],
-        predictor=request.predictor,
         features=None if (features := getattr(fitted.rank, "features", None)) is None else list(features),
         meta_data=list(request.meta_data),
         past_runs=len(past.runs),

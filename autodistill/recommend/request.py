@@ -43,6 +43,10 @@ class Columns(Described):
     """Labelled rows that report the score and select nothing."""
     unlabelled: str | None = None
     """Further training texts, which the teacher labels."""
+    teacher_logits: str | None = None
+    """Prefix of columns with logits, which teach in place of a teacher."""
+    teacher_probabilities: str | None = None
+    """The same with probabilities."""
     max_train: Annotated[int, Field(ge=1)] | None = None
     """Use at most this many training rows."""
     max_validation: Annotated[int, Field(ge=1)] | None = None
@@ -136,6 +140,14 @@ def check_places(request: Request) -> None:
     if request.out is not None:
         check_place("--out", request.out)
     Store(request.store).check_writing()
+
+
+def check_teachable(request: Request) -> None:
+    """Raises InputError where no model teaches: what is compared are pipelines of a teacher, by past runs of such."""
+    if request.task.soft_labels:
+        what = "what is compared and predicted are pipelines of a teacher, and the data bring soft labels"
+        hint = "Run a pipeline: autodistill run … --pipeline vanilla_kd."
+        raise InputError.of("--teacher", what, request.task.soft_labels, (), hint)
 
 
 def check_predictor(name: str) -> None:

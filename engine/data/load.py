@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 from engine.base.checks import check_seed
 from engine.base.errors import InputError, Problem
 from engine.data.metrics import choose_metrics, positive_class
-from engine.data.task import Task, TaskKind
+from engine.data.task import SOFT, Task, TaskKind
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
 
-    from engine.data.rows import Source
+    from engine.data.rows import RawSplit, Source
     from engine.data.schema import Schema
+    from engine.data.soft import SoftLabels
     from engine.data.sources import Data
     from engine.data.splits import Parts
 
@@ -39,6 +40,8 @@ def load_task(
     positive: str | None = None,
     test: Data | None = None,
     unlabelled: Data | None = None,
+    teacher_logits: str | None = None,
+    teacher_probabilities: str | None = None,
     seed: int = 0,
     max_train: int | None = None,
     max_validation: int | None = None,
@@ -61,6 +64,9 @@ def load_task(
             `data` may be, with the same columns.
         unlabelled: Further training texts, which the teacher labels: whatever `data` may be, with the same text
             columns; of several splits that which is called so, or that of training.
+        teacher_logits: Prefix of the columns that hold the soft labels of each row, which teach in place of a model
+            (`engine.data.soft`).
+        teacher_probabilities: The same where they are probabilities.
         seed: Of the held-out splits and of the samples.
         max_train: Rows of training at most, drawn with the shares of the classes.
         max_validation: The same for each validation set.
@@ -79,7 +85,7 @@ def load_task(
         ('classification', ('1', '2', '4', '5'), {'text': 'review', 'label': 'stars'})
     """
     from engine.data.pool import pool_rows
-    from engine.data.schema import infer
+    from engine.data.soft import soft_labels
     from engine.data.sources import read_source, with_test
     from engine.data.splits import check_test, divided, normalised, training_split
 
@@ -87,19 +93,17 @@ def load_task(
     _check_numbers(seed, limits, unlabelled is not None)
     source = read_source(data) if test is None else with_test(read_source(data), test)
     train = training_split(source)
-    roles = {"text": text, "text_pair": text_pair, "label": label}
-    schema = infer(train, source.declared, {role: column for role, column in roles.items() if column is not None}, kind)
+    soft = soft_labels(teacher_logits, teacher_probabilities)
+    schema = _schema(train, source, {"text": text, "text_pair": text_pair, "label": label}, kind, soft)
     if test is not None:
         check_test(source, schema)
     notes = [*source.notes, *schema.notes]
     metrics = _metrics(source, schema, metric)
-    parts = normalised(source, schema, train, notes)
+    parts = normalised(source, schema, train, notes, soft)
     every_row = parts["train"]["train"]  # before a sample or a split, which could turn two classes of like size around
     labelled = divided(parts, schema, train.where, seed, limits, notes)
     found = _positive(schema, every_row, positive, source.declared.published, notes)
-    pool = None
-    if unlabelled is not None:
-        pool = pool_rows(read_source(unlabelled), schema, parts, max_unlabelled, seed, notes)
+    pool = pool_rows(unlabelled, schema, parts, max_unlabelled, seed, notes, soft)
     identity = fingerprint(schema.kind, schema.labels, metrics[0], labelled, found)
     task = Task(
         name=name or source.name,
@@ -115,8 +119,24 @@ def load_task(
         source=source_of(schema.kind, schema.labels, every_row),
         positive=found,
         hub=source.hub,
+        soft_labels="" if soft is None else soft.words,
     )
     return task if pool is None else with_pool(task, pool)
+
+
+def _schema(
+    train: RawSplit, source: Source, roles: Mapping[str, str | None], kind: TaskKind | None, soft: SoftLabels | None
+) -> Schema:
+    """What the columns are, those of soft labels left out."""
+    from engine.data.schema import infer
+    from engine.data.soft import check_kind
+
+    named = {role: column for role, column in roles.items() if column is not None}
+    if soft is None:
+        return infer(train, source.declared, named, kind)
+    schema = infer(soft.without(train), source.declared, named, kind)
+    check_kind(soft, schema)
+    return schema
 
 
 def _metrics(source: Source, schema: Schema, wanted: str | None) -> tuple[str, ...]:
@@ -198,7 +218,7 @@ def fingerprint(
 
 def source_of(kind: TaskKind, labels: Sequence[str], train: pa.Table) -> str:
     """A short hash of the training rows as they came: what is held out, sampled and measured does not change it."""
-    return _hash([kind, labels], {"train": train})
+    return _hash([kind, labels], {"train": train.select([name for name in train.column_names if name != SOFT])})
 
 
 def _hash(schema: Sequence[Any], parts: Mapping[str, pa.Table]) -> str:

@@ -3,8 +3,8 @@ labelled rows.
 
 Decided here: the pool has the text columns of the training rows, and a label column in it is not read. Texts that are
 held out leave it (in question answering those whose context is), for what was read in training flatters the score; so
-do texts that training has with a label. A row of the pool has an empty target, which nothing may read, and `LABELLED`
-tells it from the others. The pool lies in files, as all rows do, and is part of the task's fingerprint.
+do texts that training has with a label. A row of the pool has an empty target, which nothing may read: `LABELLED` tells
+it from the others (`Task.learned`). The pool lies in files, as all rows do, and is part of the task's fingerprint.
 """
 
 from __future__ import annotations
@@ -22,36 +22,49 @@ from engine.data.cells import PIECE
 from engine.data.checks import ANSWERS, WHOLE, normalise
 from engine.data.groups import GROUPS, known_in
 from engine.data.rows import Findings, RawSplit, Source
+from engine.data.soft import SoftLabels, with_soft_labels
+from engine.data.sources import read_source
 from engine.data.splits import Parts, sample, taken
-from engine.data.task import KINDS, Task, TaskKind
+from engine.data.task import KINDS, TaskKind
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-
     from engine.data.schema import Schema
+    from engine.data.sources import Data
 
-LABELLED = "labelled"
-"""Column of `learned`: whether a row has a label."""
 PLACE = "--unlabelled"
 NAMES = ("unlabelled", "unlabeled", "unsupervised")
 """What a split of such texts is called."""
 NO_ANSWER: dict[str, list[object]] = {"text": [], "answer_start": []}
 
 
-def pool_rows(source: Source, schema: Schema, parts: Parts, limit: int | None, seed: int, notes: list[str]) -> pa.Table:
-    """The texts of a pool in normal form; `notes` say what became of them.
+def pool_rows(
+    data: Data | None,
+    schema: Schema,
+    parts: Parts,
+    limit: int | None,
+    seed: int,
+    notes: list[str],
+    soft: SoftLabels | None = None,
+) -> pa.Table | None:
+    """The texts of a pool in normal form, of which `notes` say what became of them; None where there is none.
 
     Args:
-        source: From `read_source`.
+        data: As `load_task` takes it.
         schema: Of the training rows.
         parts: The rows that train, under `train`, and those that are held out.
         limit: The most texts that are kept, drawn by the seed.
+        soft: Soft labels that each of them has, where no model teaches.
 
     Raises:
         InputError: With every unusable row; or no text is left.
     """
+    if data is None:
+        return None
+    source = read_source(data)
     split, findings = _split(source), Findings()
     rows = normalise(split, schema, findings, notes, labelled=False, published=source.declared.published)
+    if soft is not None:
+        rows = with_soft_labels(rows, split, schema, soft, findings, needed=True)
     findings.check()
     rows = _unknown(rows, schema.kind, parts, notes)
     if not len(rows):
@@ -61,7 +74,8 @@ def pool_rows(source: Source, schema: Schema, parts: Parts, limit: int | None, s
         rows = taken(rows, np.array(sample(len(rows), limit, seed)))
     column = schema.columns[schema.target]
     ignored = f"; column '{column}' is not read" if column in split.names else ""
-    notes.append(f"unlabelled: {counted(len(rows), 'text')} of {split.where}, for the teacher to label{ignored}")
+    by_whom = "for the teacher to label" if soft is None else f"labelled by their {soft.words}"
+    notes.append(f"unlabelled: {counted(len(rows), 'text')} of {split.where}, {by_whom}{ignored}")
     return rows
 
 
@@ -121,19 +135,3 @@ NOTHING: Mapping[TaskKind, Nothing] = {
     "tagging": Nothing(WHOLE, _no_tags),
     "question_answering": Nothing(ANSWERS, lambda piece: pa.array([NO_ANSWER] * len(piece), ANSWERS)),
 }
-
-
-def learned(task: Task) -> Dataset:
-    """Every row that a student learns from: `train` and behind it the pool; where there is one, with `LABELLED`."""
-    if task.pool is None:
-        return task.train
-    from datasets import Dataset
-    from datasets.table import InMemoryTable
-
-    train, pool = (rows.with_format("arrow")[:] for rows in (task.train, task.pool))
-    names = [name for name in train.column_names if name in pool.column_names]
-    parts = [
-        part.select(names).cast(train.select(names).schema).append_column(LABELLED, pa.array(np.full(len(part), known)))
-        for part, known in ((train, True), (pool, False))
-    ]
-    return Dataset(InMemoryTable(pa.concat_tables(parts)), fingerprint=f"{task.fingerprint}-learned")

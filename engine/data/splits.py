@@ -25,6 +25,7 @@ from engine.data.checks import normalise
 from engine.data.groups import GROUPS, groups_of, hold_out, known_rows
 from engine.data.rows import Findings, RawSplit, Source
 from engine.data.schema import Schema
+from engine.data.soft import SoftLabels, with_soft_labels
 from engine.data.task import TaskKind
 
 if TYPE_CHECKING:
@@ -132,8 +133,13 @@ def _labelled(parts: Parts) -> dict[str, pa.Table]:
     return {split: rows for role in ROLES for split, rows in parts[role].items()}
 
 
-def normalised(source: Source, schema: Schema, train: RawSplit, notes: list[str]) -> Parts:
+def normalised(
+    source: Source, schema: Schema, train: RawSplit, notes: list[str], soft: SoftLabels | None = None
+) -> Parts:
     """The rows of every role in normal form, all of them; `notes` say what is not used.
+
+    Args:
+        soft: Soft labels that those of training have, and others may have.
 
     Raises:
         InputError: With every unusable row.
@@ -148,7 +154,8 @@ def normalised(source: Source, schema: Schema, train: RawSplit, notes: list[str]
     findings = Findings()
 
     def normal(split: RawSplit, *, labelled: bool = True) -> pa.Table:
-        return normalise(split, schema, findings, notes, labelled=labelled, published=source.declared.published)
+        rows = normalise(split, schema, findings, notes, labelled=labelled, published=source.declared.published)
+        return with_soft_labels(rows, split, schema, soft, findings, split is train) if soft and labelled else rows
 
     parts: Parts = {"train": {"train": normal(train)}}
     for role, splits in names.items():

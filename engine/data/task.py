@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 TaskKind = Literal["classification", "regression", "tagging", "question_answering"]
+LABELLED, SOFT = "labelled", "soft_label"
+"""Further fields of rows: whether they have a label (`Task.learned`); their logits (`engine.data.soft`)."""
 TASK_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
 
 
@@ -137,6 +139,8 @@ class Task:
         columns: Which column of the source became which field.
         notes: What was inferred or made (a split, a task), one sentence each.
         fingerprint: Short hash of everything that decides a score: rows, splits, labels, metric.
+        soft_labels: What the data's own soft labels are called (`engine.data.soft`); then no model teaches. Empty where
+            there are none.
         labelled_fingerprint: What that is without the pool; empty where there is none.
         source: Short hash of the training rows as they came, before any was held out or left out: which dataset it is,
             whatever was made of it.
@@ -162,11 +166,30 @@ class Task:
     hub: str = ""
     pool: Dataset | None = None
     labelled_fingerprint: str = ""
+    soft_labels: str = ""
 
     @property
     def examples(self) -> int:
         """How many rows a student learns from in an epoch: those of `train` and of the pool."""
         return len(self.train) + (0 if self.pool is None else len(self.pool))
+
+    @cached_property
+    def learned(self) -> Dataset:
+        """Every row that a student learns from: `train` and behind it the pool; where there is one, with `LABELLED`."""
+        if self.pool is None:
+            return self.train
+        import numpy as np
+        import pyarrow as pa
+        from datasets import Dataset
+        from datasets.table import InMemoryTable
+
+        train, pool = (rows.with_format("arrow")[:] for rows in (self.train, self.pool))
+        train = train.select([name for name in train.column_names if name in pool.column_names])
+        parts = [
+            rows.append_column(LABELLED, pa.array(np.full(len(rows), known)))
+            for rows, known in ((train, True), (pool.select(train.column_names).cast(train.schema), False))
+        ]
+        return Dataset(InMemoryTable(pa.concat_tables(parts)), fingerprint=f"{self.fingerprint}-learned")
 
     @property
     def labelled(self) -> Task:

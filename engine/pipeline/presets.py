@@ -77,11 +77,11 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def usual_preset(student: StartKind) -> str:
-    """The preset of a run that names no pipeline: Distiller's default, or what a student without layers can learn.
+def usual_preset(student: StartKind, has_teacher: bool = True) -> str:
+    """The preset of a run that names no pipeline: Distiller's default, or what can be learned without layers.
 
     Example:
         >>> usual_preset("pretrained"), usual_preset("static")
         ('mi_alpha', 'vanilla_kd')
     """
-    return "vanilla_kd" if student == "static" else "mi_alpha"
+    return "mi_alpha" if has_teacher and student != "static" else "vanilla_kd"

@@ -91,7 +91,11 @@ def _rows(result: RunResult) -> str:
         ("latency (ms)", result.latency_ms, result.teacher_latency_ms, "{:.2f}"),
         ("throughput (examples/s)", result.throughput, result.teacher_throughput, "{:.0f}"),
     ]
-    known = [(name, form.format(a), form.format(b)) for name, a, b, form in lines if a is not None and b is not None]
+    known = [
+        (name, *("" if each is None else form.format(each) for each in (a, b)))
+        for name, a, b, form in lines
+        if a is not None
+    ]
     scores = [
         (plain(result.named(metric)), *(_score(result, role, metric) for role in ("student", "teacher")))
         for metric in result.on_split("student")
@@ -100,7 +104,8 @@ def _rows(result: RunResult) -> str:
 
 
 def _score(result: RunResult, role: str, metric: str) -> str:
-    return with_interval(result.on_split(role)[metric], result.interval(role, metric))
+    score = result.on_split(role).get(metric)
+    return "" if score is None else with_interval(score, result.interval(role, metric))
 
 
 def _team(result: RunResult) -> str:

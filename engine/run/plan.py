@@ -92,7 +92,7 @@ class RunPlan:
     pipeline: Pipeline  # with the paper's values for this task in place of every `None`
     teacher_name: str  # as it was typed; the next likewise
     student_name: str
-    teacher: TeacherPlan
+    teacher: TeacherPlan | None  # None where the data bring soft labels
     student: Start
     seed: int
     precision: str
@@ -101,7 +101,7 @@ class RunPlan:
     @property
     def team(self) -> tuple[TeacherPlan, ...]:
         """The teacher and the members."""
-        return (self.teacher, *self.members)
+        return (*([self.teacher] if self.teacher else []), *self.members)
 
     @cached_property
     def most_tokens(self) -> int | None:
@@ -143,6 +143,8 @@ def plan_run(
     precision: str = "float32",
 ) -> RunPlan:
     """The run, where pipeline, dataset and models go together; else an `InputError` with every reason."""
+    if task.soft_labels:
+        return _without_teacher(task, pipeline, teacher, student, seed, precision)
     names = parse_model(teacher, "teacher"), parse_model(student, "student")
     if problems := pipeline.problems_with(task.kind):
         raise InputError(problems)
@@ -158,6 +160,36 @@ def plan_run(
     check_memory("--teacher and --student", sum(map(weights_of, (*(each.start for each in plan.team), plan.student))))
     for start in (*(each.start for each in plan.team), plan.student):
         check_weights(start, task.kind)
+    return plan
+
+
+def _without_teacher(task: Task, pipeline: Pipeline, teacher: str, student: str, seed: int, precision: str) -> RunPlan:
+    """The run of a student that learns from the soft labels of the data."""
+    name, known = parse_model(student, "student"), task.soft_labels
+    problems = pipeline.problems_with(task.kind)
+    if teacher:
+        what = f"the data bring soft labels ({known}), so no model teaches"
+        problems.append(Problem("--teacher", what, repr(teacher), (), "Leave one of both out."))
+    if not isinstance(name, str | Scratch):
+        what = "it takes layers or tokens from a teacher, and soft labels come without one"
+        problems.append(Problem("--student", what, student, ("a hub name", "a folder", "scratch:layers=2,hidden=128")))
+    if pipeline.intermediate.kind != "none" and pipeline.weights.intermediate > 0:
+        what = "it learns from a teacher's hidden states, and soft labels come without any"
+        problems.append(Problem("intermediate.kind", what, f"'{pipeline.intermediate.kind}'", ("none",)))
+    if pipeline.augmentation.operators:
+        what = "soft labels are of the texts as they are, and nobody can be asked about others"
+        problems.append(Problem("augmentation.operators", what, ", ".join(pipeline.augmentation.kinds), ("none",)))
+    if pipeline.team.kind != "single":
+        what = "a team has models that teach, and the data bring soft labels"
+        problems.append(Problem("team.kind", what, f"'{pipeline.team.kind}'", ("single",)))
+    if problems:
+        raise InputError(problems)
+    own = start_of(name, "student")
+    settled = pipeline.for_task(task, own.kind, most_tokens(own), own.width)
+    plan = RunPlan(task, settled, known, student, None, own, seed, precision)
+    _check_fits(plan)
+    check_memory("--student", weights_of(own))
+    check_weights(own, task.kind)
     return plan
 
 
@@ -178,7 +210,7 @@ def _check_fits(plan: RunPlan, known: Sequence[Problem] = ()) -> None:
     go together."""
     settled, kind = plan.pipeline, plan.task.kind
     problems = settled.problems_with(kind, plan.student.kind)
-    if plan.student.kind != "static":  # which has no layers, as is said above
+    if plan.teacher and plan.student.kind != "static":  # which has no layers, as is said above
         problems += check_layers(settled.mapping, plan.student.layers, plan.teacher.start.layers)
     problems += attention_problems(settled, plan.teacher.start, plan.student)
     problems += known
@@ -229,7 +261,8 @@ def check_trains(plan: RunPlan, machine: Machine) -> None:
     free = free_on(machine.device)
     for each in plan.team:
         check_memory("--teacher", 4 * weights_of(each.start) * each.fine_tune, free)
-    check_memory("--student", weights_of(plan.teacher.start) + 4 * weights_of(plan.student), free)
+    beside = weights_of(plan.teacher.start) if plan.teacher else 0
+    check_memory("--student", beside + 4 * weights_of(plan.student), free)
 
 
 FINE = 1e-5  # deviation of values, as a share of their mean, that float32 still tells apart well

@@ -10,7 +10,6 @@ from engine.augment.policy import policy_for, policy_hash
 from engine.base.cache import kept
 from engine.base.files import hash_of
 from engine.base.machine import Machine, workers_for
-from engine.data.pool import learned
 from engine.data.task import Task
 from engine.models.attention import attention_heads
 from engine.models.forward import TeacherNeeds, accepted_inputs
@@ -24,7 +23,7 @@ from engine.run.folder import Run
 from engine.run.plan import RunPlan
 from engine.run.teacher import Teacher
 from engine.signals.augmented import AugmentedSteps
-from engine.signals.signals import OnlineSignals, TeacherSignals, examples_to_pass, mend, signals_for
+from engine.signals.signals import GivenSignals, OnlineSignals, TeacherSignals, examples_to_pass, mend, signals_for
 from engine.signals.store import SignalStore
 from engine.tokens.alignment import rules, same_tokenizer
 from engine.tokens.examples import INPUTS, Encoded, encode
@@ -33,10 +32,10 @@ from engine.training.batches import TrainingData
 LOGITS = TeacherNeeds(layers=(), tokens="all")
 
 
-def objective_for(plan: RunPlan, teacher: Teacher, student: PreTrainedModel) -> Objective:
-    """Equation 1 for these two models."""
-    sizes = {}
-    for who, model in (("student", student), ("teacher", teacher.model)):
+def objective_for(plan: RunPlan, teacher: Teacher | None, student: PreTrainedModel) -> Objective:
+    """Equation 1 for these two models, or for a student alone that learns from soft labels."""
+    sizes = {"teacher_layers": 0, "teacher_width": 0}
+    for who, model in (("student", student), *([("teacher", teacher.model)] if teacher else [])):
         sizes[f"{who}_layers"], sizes[f"{who}_width"] = depth_and_width(model.config)
         sizes[f"{who}_heads"] = attention_heads(model.config)
     torch.manual_seed(plan.seed)  # of projections and critics
@@ -55,7 +54,7 @@ def online_data(
     task, training = plan.task, plan.pipeline.training
     model, tokenizer = student
     length = training.max_length or 0
-    examples = encode(learned(task), task, tokenizer, length, training.window_overlap)
+    examples = encode(task.learned, task, tokenizer, length, training.window_overlap)
     other = seen_by(teacher, examples, tokenizer, task, training)
     signals = OnlineSignals(
         answering(teacher, machine), task.kind, other or examples, objective.needs, machine.accelerator
@@ -77,6 +76,13 @@ def online_data(
         workers=0 if policy.on_device else workers_for(machine),
     )
     return replace(data, augmenter=augmenter, online=replace(signals, needs=LOGITS))
+
+
+def given_data(plan: RunPlan, student: Model, machine: Machine) -> TrainingData:
+    """Training examples with the soft labels that the data bring."""
+    training = plan.pipeline.training
+    examples = encode(plan.task.learned, plan.task, student[1], training.max_length or 0)
+    return TrainingData(examples, accepted_inputs(student[0]), GivenSignals(examples, machine.device))
 
 
 def cached_data(data: TrainingData, teacher: Teacher, tokenizer: PreTrainedTokenizerBase, run: Run) -> TrainingData:

@@ -71,17 +71,17 @@ def _class_facts(task: Task, rows: Dataset, student: Measured | None) -> dict[st
 
 def _pair_facts(task: Task, rows: Dataset, measured: Mapping[str, Measured]) -> dict[str, Any]:
     """The student beside each other role, with intervals; of a known record, which holds no answers, they stay."""
-    if not {"teacher", "student"} <= measured.keys():
+    if "student" not in measured:
         return {"distillation_ratio": None}
     others = dict(measured)
-    student, teacher = others.pop("student"), measured["teacher"]
-    ratio = distillation_ratio(student.scores[task.metric], teacher.scores[task.metric])
+    student, teacher = others.pop("student"), measured.get("teacher")
+    ratio = None if teacher is None else distillation_ratio(*(each.scores[task.metric] for each in (student, teacher)))
     known: dict[str, Any] = {"distillation_ratio": ratio}
     if not student.answers:
         return known
-    if teacher.answers:
+    if teacher is not None and teacher.answers:
         known["agreement"] = agreement(task, student.answers, teacher.answers)
-    if ratio is not None:
+    if teacher is not None and ratio is not None:
         known["ratio_interval"] = ratio_interval(task, rows, student, teacher)
     return known | {"lead_intervals": lead_intervals(task, rows, student, others)}
 
@@ -101,7 +101,8 @@ def measures_of(result: RunResult) -> dict[str, Measures]:
 
 def write_answers(path: Path, task: Task, measures: Mapping[str, Measures]) -> None:
     """Writes what teacher and student answered on the set that is reported, row by row, without the rows."""
-    known = {role: measures[role][task.split].answers for role in ("teacher", "student")}
+    of_split = {role: measures[role] for role in ("teacher", "student") if task.split in measures.get(role, {})}
+    known = {role: sets[task.split].answers for role, sets in of_split.items()}
     write_text(path, json.dumps({"fingerprint": task.fingerprint, "split": task.split, "answers": known}) + "\n")
 
 
@@ -142,18 +143,21 @@ def sizes(model: PreTrainedModel, prefix: str = "") -> dict[str, Any]:
     return {f"{prefix}parameters": parameter_count(model), f"{prefix}size_mb": size_mb(model)}
 
 
-def speeds(run: Run, teacher: Teacher, student: Model, held_out: Mapping[str, Encoded]) -> dict[str, Any]:
+def speeds(run: Run, teacher: Teacher | None, student: Model, held_out: Mapping[str, Encoded]) -> dict[str, Any]:
     """Saves the student; latency and throughput of it and of the teacher."""
     if not run.machine.main:
         return {}
     first = next(iter(held_out))
     _save(student, run)
     own = timing(student[0], held_out[first], run.plan.task.kind, run.machine.device)
+    names = ("latency_ms", "throughput")
+    if teacher is None:
+        return dict(zip(names, own, strict=True))
     known = teacher.key, run.machine.device, torch.get_num_threads()
     if known not in _of_teachers:
         seen = held_out[first] if same_tokenizer(student[1], teacher.tokenizer) else _seen_by(teacher, run, first)
         _of_teachers[known] = timing(teacher.model, seen, run.plan.task.kind, run.machine.device)
-    speeds, names = {"": own, "teacher_": _of_teachers[known]}, ("latency_ms", "throughput")
+    speeds = {"": own, "teacher_": _of_teachers[known]}
     return {f"{role}{name}": value for role, found in speeds.items() for name, value in zip(names, found, strict=True)}
 
 
@@ -201,8 +205,8 @@ def record_of(run: Run, **facts: Any) -> RunResult:
         positive=plan.task.labels[plan.task.positive] if "f1" in plan.task.metrics else None,
         layers=plan.student.layers,
         hidden_size=plan.student.width,
-        teacher_layers=plan.teacher.start.layers,
-        teacher_hidden_size=plan.teacher.start.width,
+        teacher_layers=plan.teacher.start.layers if plan.teacher else None,
+        teacher_hidden_size=plan.teacher.start.width if plan.teacher else None,
         seconds=sum(seconds.values()),
         stage_seconds=seconds,
         finished_at=now(),

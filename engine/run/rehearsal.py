@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ from engine.run.prepare import objective_for, online_data
 from engine.run.teacher import Teacher
 from engine.run.timing import now, timed
 from engine.run.untrained import untrained
-from engine.signals.signals import OnlineSignals
+from engine.signals.signals import OnlineSignals, Source
 from engine.tokens.batch import Batch
 from engine.training.batches import StepPlan, TrainingData
 from engine.training.loop import Stage, Trainee, optimise
@@ -55,7 +55,7 @@ class Taken(NamedTuple):
 class Seen:
     """Teacher signals of batches that carry them already."""
 
-    source: Literal["cached", "online"] = "cached"
+    source: Source = "cached"
 
     def fetch(self, ids: Any) -> None:
         """Nothing is left to fetch."""

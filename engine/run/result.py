@@ -279,7 +279,7 @@ class RunResult(Record):
 
     team: TeamResult | None = None  # where several teachers taught
     teacher_examples: int = 0  # training examples, augmented ones counted, that this run passed through its teachers
-    signals: Literal["cached", "online"] | None = None
+    signals: Literal["cached", "online", "given"] | None = None  # given: soft labels of the data, and no teacher
     examples_per_second: float | None = None  # of the student's training, evaluation not counted
     waiting_share: float | None = None  # share of that time in which the training waited for its next batch
     seconds: float = 0.0  # wall time of the whole run, over all of its starts

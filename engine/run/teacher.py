@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.base.cache import keeping, kept, recalled
@@ -15,9 +16,9 @@ from engine.base.errors import counted
 from engine.base.files import hash_of
 from engine.base.machine import Machine
 from engine.data.metrics import Scores
-from engine.data.task import Task
+from engine.data.task import SOFT, Task
 from engine.evaluation.inference import encode_held_out, measured_on
-from engine.evaluation.intervals import Measures, as_record, in_words, scores_of
+from engine.evaluation.intervals import Measures, as_record, in_words, measure, scores_of
 from engine.models.load import load_config, load_pretrained, load_tokenizer, save_model
 from engine.models.names import without_path
 from engine.models.start import Model
@@ -47,6 +48,17 @@ class Teacher:
     def as_model(self) -> Model:
         """Network and tokenizer."""
         return self.model, self.tokenizer
+
+
+def soft_measures(task: Task) -> Measures:
+    """What the soft labels of the data reach on the held-out sets that have them."""
+    found = {}
+    for name, rows in task.held_out.items():
+        if SOFT in rows.column_names:
+            logits = [np.array(cell) for cell in rows[SOFT]]
+            answers = [float(each[0]) if task.kind == "regression" else int(each.argmax()) for each in logits]
+            found[name] = measure(task, rows, answers)
+    return found
 
 
 def prepare_teacher(

@@ -166,6 +166,8 @@ def _of_the_student_alone(result: RunResult) -> Iterator[str]:
 
 def _of_the_teacher(result: RunResult) -> Iterator[str]:
     ratio, bounds = result.distillation_ratio, result.ratio_interval
+    if result.teacher_score is None:
+        return
     if ratio is None:
         yield "What share of the teacher's score it keeps is undefined, because that is not above 0."
         return
@@ -223,7 +225,8 @@ def _rate(result: RunResult, learned: bool) -> str:
 
 def _rows(result: RunResult) -> str:
     rows, augmented = result.train_examples, result.pipeline.get("augmentation", {}).get("operators")
-    return "" if rows >= FEW_ROWS else f"more training rows than {rows:,}{'' if augmented else ', or --augment random'}"
+    more = "" if augmented or result.signals == "given" else ", or --augment random"
+    return "" if rows >= FEW_ROWS else f"more training rows than {rows:,}{more}"
 
 
 def _size(result: RunResult) -> str:

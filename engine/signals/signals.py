@@ -16,6 +16,7 @@ from accelerate.utils import send_to_device
 
 from engine.base.cache import say_damaged
 from engine.base.files import folder_bytes, remove
+from engine.data.task import SOFT
 from engine.models.forward import Features, TeacherNeeds, accepted_inputs, forward
 from engine.signals.store import SUM, SignalPass, SignalReader, SignalStore, make_room, touch
 
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
     from engine.tokens.examples import Encoded
 
 FLUSH_EVERY = 50  # batches
+Source = Literal["cached", "online", "given"]
 
 
 class TeacherSignals(Protocol):
     """The teacher's view of training examples."""
 
-    source: Literal["cached", "online"]
+    source: Source
 
     def fetch(self, ids: np.ndarray) -> Any:
         """What the host has to prepare for the examples `ids` (B,); may run in a worker process."""
@@ -52,7 +54,7 @@ class OnlineSignals:
     encoded: Encoded
     needs: TeacherNeeds
     accelerator: Accelerator
-    source: Literal["cached", "online"] = "online"
+    source: Source = "online"
 
     def __post_init__(self) -> None:
         self.teacher.eval().requires_grad_(False)
@@ -79,10 +81,27 @@ class CachedSignals:
     reader: SignalReader
     encoded: Encoded
     device: torch.device
-    source: Literal["cached", "online"] = "cached"
+    source: Source = "cached"
 
     def fetch(self, ids: np.ndarray) -> Any:
         return self.reader.read(ids, self.encoded.padded_length(ids))
+
+    def view(self, fetched: Features) -> Features:
+        return fetched.to(self.device)
+
+
+@dataclass
+class GivenSignals:
+    """Reads the soft labels that the data bring (`engine.data.soft`)."""
+
+    encoded: Encoded
+    device: torch.device
+    source: Source = "given"
+
+    def fetch(self, ids: np.ndarray) -> Features:
+        rows = self.encoded.source.select_columns([SOFT])[self.encoded.rows[ids].tolist()]
+        mask = torch.arange(self.encoded.padded_length(ids)) < torch.from_numpy(self.encoded.lengths[ids])[:, None]
+        return Features(torch.tensor(rows[SOFT], dtype=torch.float32), {}, mask)
 
     def view(self, fetched: Features) -> Features:
         return fetched.to(self.device)

@@ -18,8 +18,7 @@ from torch import Tensor
 
 from engine.base.errors import counted
 from engine.base.mapped import Growing, mapped_array
-from engine.data.pool import LABELLED
-from engine.data.task import NO_UNIT, Unit, numbers_in
+from engine.data.task import LABELLED, NO_UNIT, Unit, numbers_in
 from engine.tokens.ragged import NO_LABEL, Ids, Ragged, offsets_of
 from engine.tokens.tokenise import CHUNK, FIRST, SECOND, in_chunks, tokenise
 from engine.tokens.windows import Windows, answer_spans, answer_tokens, context_spans

@@ -12,8 +12,7 @@ import pytest
 
 from engine.base.errors import InputError
 from engine.data.load import identified, load_task, with_pool
-from engine.data.pool import LABELLED, learned
-from engine.data.task import KINDS, Task
+from engine.data.task import KINDS, LABELLED, Task
 from tests.toys import ROWS, toy_task
 
 REVIEWS = pd.DataFrame({"text": [f"{word} food, {day}" for day in range(60) for word in ("good", "bad")]})
@@ -158,10 +157,10 @@ def test_a_number_without_texts_is_refused() -> None:
 @pytest.mark.parametrize("name", ROWS)
 def test_what_is_learned_are_both_and_it_is_known_which_is_which(name: str) -> None:
     task = toy_task(name, rows=6, held_out=2)
-    assert learned(task) is task.train
+    assert task.learned is task.train
     fields = [field for field in ("id", *KINDS[task.kind].fields) if field in task.train.column_names]
     rows: pa.Table = task.train.with_format("arrow")[:].select(fields)
-    pooled = learned(with_pool(task, rows))
+    pooled = with_pool(task, rows).learned
     assert pooled[LABELLED][:] == [True] * 6 + [False] * 6
     target, nothing = KINDS[task.kind].target, pooled[6:][KINDS[task.kind].target]
     assert pooled[:6] == {**task.train[:6], LABELLED: [True] * 6}
@@ -179,6 +178,6 @@ def test_many_lie_in_files(tmp_path: Path) -> None:
     )
     task = load_task(SETS, unlabelled=file)
     before = pa.total_allocated_bytes()
-    rows = learned(task)
+    rows = task.learned
     assert len(rows) == 40_080
     assert pa.total_allocated_bytes() - before < 1_000_000
