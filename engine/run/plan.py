@@ -212,7 +212,8 @@ def _check_fits(plan: RunPlan, known: Sequence[Problem] = ()) -> None:
     problems = settled.problems_with(kind, plan.student.kind)
     if plan.teacher and plan.student.kind != "static":  # which has no layers, as is said above
         problems += check_layers(settled.mapping, plan.student.layers, plan.teacher.start.layers)
-    problems += attention_problems(settled, plan.teacher.start, plan.student)
+    if plan.teacher:
+        problems += attention_problems(settled, plan.teacher.start, plan.student)
     problems += known
     problems += pool_problems(settled, plan.task)
     for start in (*(each.start for each in plan.team), plan.student):
