@@ -97,7 +97,7 @@ class AttentionMaps(nn.Module):
         self.reads = ("query", "key") if self.hidden is None else ("hidden", "query", "key")
         ours, theirs = heads
         who = f"{counted(ours, 'attention head')} of the student and {theirs} of the teacher"
-        note = f"{who} are compared as {counted(self.maps, 'map')} of mean scores"
+        note = f"{who} are compared as {counted(self.maps, 'map')} of mean scores."
         self.notes: tuple[str, ...] = () if ours == theirs else (note,)
 
     def forward(self, student: Features, teacher: Features) -> Tensor:

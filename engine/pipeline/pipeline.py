@@ -178,6 +178,6 @@ def component_kinds() -> dict[str, list[str]]:
 
     Example:
         >>> component_kinds()["mapping"]
-        ['none', 'skip', 'last', 'emd']
+        ['none', 'skip', 'last', 'emd', 'uniform', 'top', 'manual']
     """
     return {name: [spec.model_fields["kind"].default for spec in specs] for name, specs in component_specs().items()}

@@ -51,7 +51,7 @@ def test_the_student_learns_and_comes_nearer(
     assert result.signals == "cached"
     losses = [epoch["loss"]["intermediate"] for epoch in result.history]
     assert losses[-1] < losses[0]
-    unequal = "3 attention heads of the student and 2 of the teacher are compared as 1 map of mean scores"
+    unequal = "3 attention heads of the student and 2 of the teacher are compared as 1 map of mean scores."
     notes = [unequal] if parts["intermediate"]["kind"] == "attention" else []
     assert result.warnings == notes
     assert [text for text in ear.messages if "attention" in text] == [f"student: {each}" for each in notes]

@@ -186,8 +186,8 @@ def test_relations_add_up_queries_keys_and_values() -> None:
     ("heads", "note"),
     [
         ((2, 2), ""),
-        ((4, 6), "4 attention heads of the student and 6 of the teacher are compared as 2 maps of mean scores"),
-        ((1, 12), "1 attention head of the student and 12 of the teacher are compared as 1 map of mean scores"),
+        ((4, 6), "4 attention heads of the student and 6 of the teacher are compared as 2 maps of mean scores."),
+        ((1, 12), "1 attention head of the student and 12 of the teacher are compared as 1 map of mean scores."),
     ],
 )
 def test_unequal_heads_are_said(heads: tuple[int, int], note: str) -> None:
