@@ -25,7 +25,8 @@ from engine.evaluation.intervals import Measures, in_words
 from engine.evaluation.linear import linear_measures
 from engine.models.files import config_faults, tokenizer_faults, weight_faults
 from engine.models.names import start_of_name
-from engine.models.start import begin
+from engine.models.start import Model, begin
+from engine.objective.equation import Objective
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.presets import usual_preset
 from engine.pipeline.read import dump_pipeline, load_pipeline
@@ -225,13 +226,7 @@ def train_student(
         student, tokenizer = begin(plan.student, task, plan.seed, machine, donor)
         held_out = encode_held_out(task, tokenizer, training)
         objective = objective_for(plan, teacher, student)
-        if teacher:
-            data = online_data(plan, teacher, (student, tokenizer), objective, machine)
-        else:
-            data = given_data(plan, (student, tokenizer), machine)
-        for sentence in (*objective.notes, *cut_in_words(data.student, training.max_length or 0, plan.most_tokens)):
-            machine.reporter.message(f"student: {sentence}")
-        data = cached_data(data, teacher, tokenizer, run) if teacher else data
+        data = _taught(run, teacher, (student, tokenizer), objective)
         teachers: list[Member] = []
         if teacher and plan.members:
             teachers, signals = gather(run, teacher, data, (student, tokenizer))
@@ -253,6 +248,16 @@ def train_student(
         shares = list(taught.distribution) if plan.pipeline.team.kind in ("stochastic", "autoskd") else None
         team = TeamResult(teachers=teachers, distribution=shares, candidates=best.candidates)
     return best, tokenizer, team, searches
+
+
+def _taught(run: Run, teacher: Teacher | None, student: Model, objective: Objective) -> TrainingData:
+    """The training examples with what teaches: the teacher's signals, or the soft labels of the data."""
+    plan, machine = run.plan, run.machine
+    data = online_data(plan, teacher, student, objective, machine) if teacher else given_data(plan, student, machine)
+    cut = cut_in_words(data.student, plan.pipeline.training.max_length or 0, plan.most_tokens)
+    for sentence in (*objective.notes, *cut):
+        machine.reporter.message(f"student: {sentence}")
+    return cached_data(data, teacher, student[1], run) if teacher else data
 
 
 def _others(run: Run, expected: Expected) -> dict[str, Measures]:

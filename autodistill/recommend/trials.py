@@ -24,7 +24,7 @@ from autodistill.ranking.past import as_words
 from autodistill.recommend.contenders import Contender, begun, contenders_of, within_the_time
 from autodistill.recommend.pace import pace_of, planned
 from autodistill.recommend.race import close, distilled, folder_name, record_run
-from autodistill.recommend.request import Request, check_places, check_teachable
+from autodistill.recommend.request import Request, check_places
 from autodistill.recommend.search_record import ANEW, SearchRecord, Trained, found, identity_of, path_of, score_after
 from autodistill.search.beliefs import Beliefs
 from autodistill.search.improving import improving
@@ -70,7 +70,6 @@ def search(request: Request, reporter: Reporter) -> Searched:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # whose clocks would decide differently
         raise InputError.of("--budget", "a search runs in one process", f"{os.environ['WORLD_SIZE']} processes")
     check_places(request)
-    check_teachable(request)
     assert request.out is not None
     path = path_of(request.out, identity_of(request))
     path.parent.mkdir(parents=True, exist_ok=True)
