@@ -94,7 +94,7 @@ def _rows(result: RunResult) -> str:
     known = [
         (name, *("" if each is None else form.format(each) for each in (a, b)))
         for name, a, b, form in lines
-        if a is not None
+        if a is not None and (b is not None or result.signals == "given")
     ]
     scores = [
         (plain(result.named(metric)), *(_score(result, role, metric) for role in ("student", "teacher")))
