@@ -19,6 +19,7 @@ from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import Reporter, SilentReporter
 from engine.data.load import identified, load_task
 from engine.data.task import Task
+from engine.models.given import name_of
 from engine.pipeline.explain import checked
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.training import Training
@@ -73,7 +74,7 @@ class AutoDistiller:
         self,
         dataset: Any,
         *,
-        teacher: str,
+        teacher: Any,
         student: str | Sequence[str],
         members: Sequence[str] = (),
         top: int = 5,
@@ -87,7 +88,7 @@ class AutoDistiller:
 
         Args:
             dataset: As `distill` takes it.
-            teacher: A hub name, a folder or `scratch:layers=L,hidden=H`.
+            teacher: A hub name, a folder, `scratch:layers=L,hidden=H`, or `(model, tokenizer)` in memory.
             student: The same, `layers:K`, `lstm` or `static`; several are compared.
             members: Further teachers, named likewise; with them, teams of teachers are compared too.
             training: Of every pipeline; what is None there gets what suits the task and the models.
@@ -115,7 +116,7 @@ class AutoDistiller:
         self,
         dataset: Any,
         *,
-        teacher: str,
+        teacher: Any,
         student: str | Sequence[str],
         out: str | Path,
         budget: float | None = None,
@@ -168,6 +169,7 @@ class AutoDistiller:
     ) -> Request:
         """A request with its data, after it was checked that all can be written down."""
         students = (student,) if isinstance(student, str) else tuple(student)
+        given["teacher"] = name_of(given["teacher"], self.options.cache, self.reporter)
         request = self._request(students=students, columns=columns, **given)
         check_places(request)
         task = identified(dataset) if isinstance(dataset, Task) else load_task(dataset, **columns)

@@ -24,6 +24,7 @@ from engine.evaluation.inference import encode_held_out
 from engine.evaluation.intervals import Measures, in_words
 from engine.evaluation.linear import linear_measures
 from engine.models.files import config_faults, tokenizer_faults, weight_faults
+from engine.models.given import name_of
 from engine.models.names import start_of_name
 from engine.models.start import Model, begin
 from engine.objective.equation import Objective
@@ -62,7 +63,7 @@ LESS_MEMORY = "a smaller training.batch_size with more training.gradient_accumul
 def distill(
     data: Any,
     *,
-    teacher: str = "",
+    teacher: Any = "",
     student: str,
     pipeline: Pipeline | str | Path | Mapping[str, Any] | None = None,
     out: str | Path,
@@ -79,8 +80,10 @@ def distill(
 
     Args:
         data: A hub name, a file, a folder, `demo`, a DataFrame, a `datasets` object, or a `Task`.
-        teacher: A hub name, a folder or `scratch:layers=L,hidden=H`; none where the data bring soft labels.
-        student: The same, `layers:K` for K layers of the teacher, or what is no transformer: `lstm`, `static`.
+        teacher: A hub name, a folder, `scratch:layers=L,hidden=H`, or a model of transformers with its tokenizer in
+            memory: `(model, tokenizer)`; none where the data bring soft labels.
+        student: One of these names, `layers:K` for K layers of the teacher, or what is no transformer: `lstm`,
+            `static`.
         pipeline: A `Pipeline`, a preset's name, a file or a mapping; None: mi_alpha, of a static student, and where no
             model teaches, vanilla_kd.
         out: Folder of the run. The same run started again there goes on where it stopped.
@@ -103,6 +106,7 @@ def distill(
     usual = usual_preset(start_of_name(student), has_teacher=bool(teacher))
     chosen = load_pipeline(usual if pipeline is None else pipeline)
     machine = machine_for(options, reporter)
+    teacher = name_of(teacher, options.cache, machine.reporter)
     task = identified(data) if isinstance(data, Task) else load_task(data, **columns)
     for note in task.notes:
         machine.reporter.message(note)

@@ -10,11 +10,12 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from autodistill.recommend.request import Limits, Request
 from engine.base.errors import InputError
 from engine.base.files import unsealed, write_sealed
+from engine.base.html import table
 from engine.base.options import FineTuning, Precision
 from engine.base.text import read_text
 from engine.data.task import TaskKind
@@ -22,6 +23,9 @@ from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.team import SingleTeacher
 from engine.pipeline.training import Training
 from engine.run.result import Member, Record, upgraded_pipeline
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 RECOMMENDATION_FILE = "recommendation.json"
 RENAMED = {"place": "standing", "baseline_score": "bilstm_score", "baseline_agreement": "mean_rank_agreement"}
@@ -164,6 +168,27 @@ class Recommendation(Record):
     def sure(self) -> bool:
         """Whether the order is worth following without a trial: it was on past datasets, which are like this one."""
         return self.agreement is not None and self.agreement >= WEAK_ORDER and not self.outside
+
+    def to_frame(self) -> DataFrame:
+        """The picks as a DataFrame, a row each, with every setting of their pipelines in a column."""
+        from pandas import DataFrame
+
+        from autodistill.history.table import flat
+
+        names = ("rank", "student", "words", "percentile", "ratio", "ratio_low", "ratio_high", "seconds")
+        known = ({name: getattr(pick, name) for name in names} for pick in self.picks)
+        return DataFrame([own | flat(pick.pipeline) for own, pick in zip(known, self.picks, strict=True)])
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: each pick with what it will give and cost."""
+        rows = []
+        for pick in self.picks:
+            ratio = f"{pick.ratio:.3f}"
+            if pick.ratio_low is not None and pick.ratio_high is not None:
+                ratio += f" ({pick.ratio_low:.3f} to {pick.ratio_high:.3f})"
+            rows.append([str(pick.rank), pick.student, pick.words, ratio, f"{pick.seconds:,.0f}"])
+        head = ["pick", "student", "pipeline", "predicted ratio (80 %)", "seconds"]
+        return table(head, rows, f"Pipelines for {self.task}, teacher {self.teacher}", self.warnings)
 
     def request(self) -> Request:
         """What it answers; data and models by their names."""

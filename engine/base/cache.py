@@ -39,6 +39,7 @@ SUMS = "checksums"
 KINDS = {
     "costs": "costs",
     "fits": "fit of a predictor",
+    "given_models": "model that was given",
     "gold_scores": "scores",
     "language_models": "language model",
     "signals": "signals",

@@ -30,7 +30,7 @@ ONE_TEXT = "there is a second text, and the model was trained on single ones"
 class Predictor:
     """A model that answers rows of text.
 
-    `predictor([{"text": "a gripping film"}])` gives
+    `predictor(["a gripping film"])` gives
     `[{'label': 'positive', 'score': 0.98, 'scores': {'negative': 0.02, 'positive': 0.98}}]`.
     """
 
@@ -47,8 +47,11 @@ class Predictor:
         """Answers as metrics and leaderboard files take them: class or tag indices, values, texts."""
         return self.answered(rows)[0] if rows else []
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def __call__(self, rows: str | Sequence[str | tuple[str, str] | Mapping[str, Any]]) -> list[dict[str, Any]]:
         """One answer a row, with names in place of indices.
+
+        Args:
+            rows: Texts; pairs of texts, or of a question and its context; or rows with the fields of the task.
 
         Returns:
             classification: `label`, `score` (its probability) and `scores` of all labels;
@@ -57,16 +60,24 @@ class Predictor:
         Raises:
             InputError: A row lacks a field, its field is not text, or it has a second text for a model that reads one.
         """
-        if not rows:
+        known = [self._row(each) for each in ([rows] if isinstance(rows, str) else rows)]
+        if not known:
             return []
-        answers, logits = self.answered(rows)
+        answers, logits = self.answered(known)
         if self.kind == "classification":
             return [self._named(values, answer) for values, answer in zip(logits, answers, strict=True)]
         if self.kind == "tagging":
             names = [[self.labels[tag] for tag in tags] for tags in answers]
-            return [{"tokens": list(row["tokens"]), "tags": tags} for row, tags in zip(rows, names, strict=True)]
+            return [{"tokens": list(row["tokens"]), "tags": tags} for row, tags in zip(known, names, strict=True)]
         key = "score" if self.kind == "regression" else "answer"
         return [{key: answer} for answer in answers]
+
+    def _row(self, given: str | tuple[str, str] | Mapping[str, Any]) -> Mapping[str, Any]:
+        """A text, or a pair of texts, as a row."""
+        if isinstance(given, Mapping):
+            return given
+        text, *pair = (given,) if isinstance(given, str) else given
+        return rows_of_texts(self.kind, [text], pair or None, self.columns)[0]
 
     def answered(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[Any], Sequence[np.ndarray]]:
         """Answers as `indices` gives them, and the logits of each example, at least one of each row."""

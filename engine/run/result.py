@@ -15,12 +15,15 @@ from pydantic_core import from_json
 
 from engine.base.errors import InputError, counted
 from engine.base.files import RESULT_FILE
+from engine.base.html import table
 from engine.base.text import read_text
-from engine.data.metrics import Scores
+from engine.data.metrics import Scores, with_interval
 from engine.data.task import TaskKind
 from engine.pipeline.training import Training
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from engine.base.machine import Machine
     from engine.data.task import Task
     from engine.evaluation.intervals import Measures
@@ -341,6 +344,31 @@ class RunResult(Record):
     def compared(self) -> str:
         """What `agreement` counts, in words."""
         return "words" if self.task_kind == "tagging" else "rows"
+
+    def to_frame(self) -> DataFrame:
+        """The scores as a DataFrame: a row for each model, held-out set and metric, with its 95 % interval."""
+        from pandas import DataFrame
+
+        columns = ["model", "held_out", "metric", "score", "low", "high"]
+        rows = [
+            [ROLES.get(role, role), held_out, metric, score, *(self.interval(role, metric, held_out) or (None, None))]
+            for role, sets in self.scores.items()
+            for held_out, scores in sets.items()
+            for metric, score in scores.items()
+        ]
+        return DataFrame(rows, columns=columns)
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: each model's scores on the set that is reported, and what they mean."""
+        metrics = list(self.on_split("student") or self.on_split("teacher"))
+        rows = []
+        for role in (role for role in ROLES if self.on_split(role)):
+            own = self.on_split(role)
+            words = [with_interval(own[each], self.interval(role, each)) if each in own else "–" for each in metrics]
+            rows.append([ROLES[role], *words])
+        ended = {"ok": "", "pruned": f", stopped after epoch {self.epochs}", "failed": f", failed: {self.reason}"}
+        title = f"{self.student} from {self.teacher} on {self.task}, {self.split_in_words}{ended[self.status]}"
+        return table(["model", *map(self.named, metrics)], rows, title, self.verdict)
 
     def to_json(self) -> str:
         """The record as indented JSON."""

@@ -12,7 +12,7 @@ import pytest
 
 from autodistill.recommend.record import Recommendation
 from engine.base.errors import InputError
-from engine.pipeline import AutoSKD, Pipeline
+from engine.pipeline import AutoSKD, Pipeline, PredictionCE
 from tests.autodistill.commands.test_run import a_recommendation
 from tests.clock import at_most
 
@@ -119,3 +119,24 @@ def test_what_is_no_file_is_no_absent_record(manner: Callable[[Path], None], tmp
 def test_an_absent_record_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Run `autodistill recommend` first"):
         Recommendation.read(tmp_path / "recommendation.json")
+
+
+def test_a_notebook_shows_the_picks_and_a_frame_has_their_settings() -> None:
+    found = Recommendation.model_validate(record_of_today())
+    frame = found.to_frame()
+    assert frame.student.tolist() == ["layers:1"]
+    assert frame["intermediate"].tolist() == ["mi_alpha"]
+    assert frame["intermediate.alpha"].tolist() == [0.9]
+    page = found._repr_html_()
+    assert "<td>0.900 (0.800 to 1.100)</td>" in page
+    assert "&lt;script&gt;" in page
+    assert "<script>" not in page
+
+
+def record_of_today() -> dict[str, Any]:
+    """A record of today with a pick and a warning that no page may run."""
+    pipeline = Pipeline(prediction=PredictionCE())
+    pick = {**old_pick({}), "pipeline": pipeline.model_dump(mode="json"), "key": pipeline.key, "standing": 1.5}
+    del pick["place"]
+    pick |= {"ratio_low": 0.8, "ratio_high": 1.1}
+    return a_recommendation().model_dump(mode="json") | {"picks": [pick], "warnings": ["<script>"]}

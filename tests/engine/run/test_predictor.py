@@ -210,3 +210,15 @@ def test_a_question_needs_its_context() -> None:
 def test_as_many_second_texts_as_first_ones() -> None:
     with pytest.raises(InputError, match="--text-pair: needs as many texts as --text; got 1; allowed: 2"):
         rows_of_texts("classification", ["a", "b"], ["c"])
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_plain_texts_are_rows(name: str, predictor) -> None:
+    loaded, row = predictor(name), ASKED[name]
+    texts = [" ".join(value) if isinstance(value, list) else value for value in row.values()]
+    assert loaded([texts[0] if len(texts) == 1 else tuple(texts)]) == loaded([row])
+    if len(texts) == 1:
+        assert loaded(texts[0]) == loaded([row])
+    elif name == "question_answering":
+        with pytest.raises(InputError, match="needs the context"):
+            loaded([texts[0]])
