@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from autodistill.commands.units import MISSING, curve, duration, figure, large, megabytes, milliseconds
 from engine.base.errors import counted
-from engine.data.metrics import with_interval
-from engine.run.result import ROLES, examples_in_words
+from engine.data.metrics import ROLES, with_interval
+from engine.run.result import examples_in_words
 from engine.run.verdict import SIMPLE_MODELS
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _closing_lines(result: RunResult) -> Iterator[str]:
 def _answers_compared(result: RunResult) -> Iterator[str]:
     """How often teacher and student agree, and how far their probabilities can be trusted, as far as it is known."""
     if result.agreement is not None:
-        yield f"student and teacher give the same answer to {100 * result.agreement:.1f} % of the {result.compared}"
+        yield f"student and teacher agree in {100 * result.agreement:.1f} % of their answers"
     if result.calibration_error:
         known = {ROLES[role]: error for role, error in result.calibration_error.items() if role in ROLES}
         errors = ", ".join(f"{role} {error:.3f}" for role, error in known.items())

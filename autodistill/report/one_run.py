@@ -18,8 +18,9 @@ from autodistill.report.names import printable
 from autodistill.report.page import Page, Picture, Section, Table
 from autodistill.report.words import MISSING, large, number, with_interval
 from engine.base.errors import counted, digits
+from engine.data.metrics import ROLES
 from engine.models.names import without_path
-from engine.run.result import ROLES, RunResult
+from engine.run.result import RunResult
 
 WIDE = 12
 """Classes of a confusion matrix that is folded."""
@@ -86,7 +87,7 @@ def _ratio(result: RunResult) -> Iterator[str]:
 
 def _agreement(result: RunResult) -> Iterator[str]:
     if result.agreement is not None:
-        yield f"Student and teacher give the same answer to {100 * result.agreement:.1f} % of the {result.compared}."
+        yield f"Student and teacher agree in {100 * result.agreement:.1f} % of their answers."
     known = {ROLES[role]: error for role, error in result.calibration_error.items() if role in ROLES}
     if known:
         errors = ", ".join(f"{role} {error:.3f}" for role, error in known.items())

@@ -11,6 +11,14 @@ from collections.abc import Sequence
 from engine.base.errors import InputError, unknown_name
 from engine.data.task import TaskKind
 
+ROLES = {
+    "teacher": "teacher",
+    "student": "student",
+    "student_alone": "student alone",
+    "bilstm": "Bi-LSTM",
+    "linear": "linear model",
+}
+"""Role of a model → what it is called."""
 Scores = dict[str, dict[str, float]]
 """Held-out set → metric → score."""
 ALIASES = {

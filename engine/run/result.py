@@ -15,9 +15,8 @@ from pydantic_core import from_json
 
 from engine.base.errors import InputError, counted
 from engine.base.files import RESULT_FILE
-from engine.base.html import table
 from engine.base.text import read_text
-from engine.data.metrics import Scores, with_interval
+from engine.data.metrics import Scores
 from engine.data.task import TaskKind
 from engine.pipeline.training import Training
 
@@ -55,15 +54,6 @@ def examples_in_words(train: int, unlabelled: int) -> str:
     more = f" and {unlabelled:,} without labels" if unlabelled else ""
     return f"{counted(train, 'training example')}{more}"
 
-
-ROLES = {
-    "teacher": "teacher",
-    "student": "student",
-    "student_alone": "student alone",
-    "bilstm": "Bi-LSTM",
-    "linear": "linear model",
-}
-"""Role of a model in `RunResult.scores` → what it is called."""
 
 LAYOUT = 3
 """Of the record. The first said `baseline` for the student alone, `[teacher] policy` for `[team] kind`; before the
@@ -340,35 +330,19 @@ class RunResult(Record):
         also = " (also used to select)" if self.split == self.selected_on else ""
         return f"{self.split or 'validation'}{also}"
 
-    @property
-    def compared(self) -> str:
-        """What `agreement` counts, in words."""
-        return "words" if self.task_kind == "tagging" else "rows"
-
     def to_frame(self) -> DataFrame:
         """The scores as a DataFrame: a row for each model, held-out set and metric, with its 95 % interval."""
-        from pandas import DataFrame
+        from engine.run.notebook import frame_of
 
-        columns = ["model", "held_out", "metric", "score", "low", "high"]
-        rows = [
-            [ROLES.get(role, role), held_out, metric, score, *(self.interval(role, metric, held_out) or (None, None))]
-            for role, sets in self.scores.items()
-            for held_out, scores in sets.items()
-            for metric, score in scores.items()
-        ]
-        return DataFrame(rows, columns=columns)
+        return frame_of(self.scores, self.interval)
 
     def _repr_html_(self) -> str:
-        """As a notebook shows it: each model's scores on the set that is reported, and what they mean."""
-        metrics = list(self.on_split("student") or self.on_split("teacher"))
-        rows = []
-        for role in (role for role in ROLES if self.on_split(role)):
-            own = self.on_split(role)
-            words = [with_interval(own[each], self.interval(role, each)) if each in own else "–" for each in metrics]
-            rows.append([ROLES[role], *words])
-        ended = {"ok": "", "pruned": f", stopped after epoch {self.epochs}", "failed": f", failed: {self.reason}"}
-        title = f"{self.student} from {self.teacher} on {self.task}, {self.split_in_words}{ended[self.status]}"
-        return table(["model", *map(self.named, metrics)], rows, title, self.verdict)
+        from engine.run.notebook import html_of
+
+        title = (
+            f"{self.student} from {self.teacher} on {self.task}, {self.split_in_words}: {self.reason or self.status}"
+        )
+        return html_of(title, self.on_split, self.interval, self.named, self.verdict)
 
     def to_json(self) -> str:
         """The record as indented JSON."""

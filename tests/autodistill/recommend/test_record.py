@@ -12,7 +12,7 @@ import pytest
 
 from autodistill.recommend.record import Recommendation
 from engine.base.errors import InputError
-from engine.pipeline import AutoSKD, Pipeline, PredictionCE
+from engine.pipeline import AutoSKD, MIAlpha, Pipeline, PredictionCE, Skip
 from tests.autodistill.commands.test_run import a_recommendation
 from tests.clock import at_most
 
@@ -135,7 +135,7 @@ def test_a_notebook_shows_the_picks_and_a_frame_has_their_settings() -> None:
 
 def record_of_today() -> dict[str, Any]:
     """A record of today with a pick and a warning that no page may run."""
-    pipeline = Pipeline(prediction=PredictionCE())
+    pipeline = Pipeline(intermediate=MIAlpha(), mapping=Skip(), prediction=PredictionCE())
     pick = {**old_pick({}), "pipeline": pipeline.model_dump(mode="json"), "key": pipeline.key, "standing": 1.5}
     del pick["place"]
     pick |= {"ratio_low": 0.8, "ratio_high": 1.1}

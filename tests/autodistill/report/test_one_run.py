@@ -81,7 +81,7 @@ def test_every_section_says_what_the_record_says() -> None:
     assert table(found["scores"], 1)["teacher"] == ["0.8500"]
     text = " ".join(found["scores"].text)  # type: ignore[union-attr]
     assert "It keeps 89 % of toy." in text
-    assert "same answer to 87.5 % of the rows" in text
+    assert "agree in 87.5 % of their answers" in text
     assert "teacher 0.010, student 0.034" in text
     assert [*table(found["classes"])] == ["good", "toy"], "the weakest first"
     assert table(found["confusion"])["good"] == ["toy", "4", "0.40"]

@@ -13,7 +13,6 @@ import pytest
 from engine.base.errors import InputError
 from engine.run.record import now
 from engine.run.result import LAYOUT, RunResult
-from tests.records import made_record
 
 FIRST = {
     "status": "ok",
@@ -130,20 +129,3 @@ def test_a_record_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text(json.dumps(FIRST | {"layout": LAYOUT + 1}), encoding="utf-8")
     with pytest.raises(InputError, match="written by a newer version"):
         RunResult.read(tmp_path)
-
-
-def test_a_notebook_shows_it_and_a_frame_has_its_scores() -> None:
-    own = {"validation": {"accuracy": 0.7}, "test": {"accuracy": 0.8}}
-    scores = {"teacher": {"test": {"accuracy": 0.9}}, "student": own}
-    intervals = {"student": {"test": {"accuracy": [0.75, 0.85]}}}
-    record = made_record(scores=scores, intervals=intervals, split="test", verdict=["It is <b>good</b>."])
-    frame = record.to_frame()
-    assert frame.model.tolist() == ["teacher", "student", "student"]
-    assert frame[frame.held_out == "test"].score.tolist() == [0.9, 0.8]
-    assert frame.low.dropna().tolist() == [0.75]
-    page = record._repr_html_()
-    assert "<td>0.8000 (0.750 to 0.850)</td>" in page
-    assert "<p>It is &lt;b&gt;good&lt;/b&gt;.</p>" in page
-    failed = made_record(status="failed", reason="no", student_score=None)
-    assert "failed: no" in failed._repr_html_()
-    assert failed.to_frame().empty
