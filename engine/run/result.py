@@ -339,9 +339,8 @@ class RunResult(Record):
     def _repr_html_(self) -> str:
         from engine.run.notebook import html_of
 
-        title = (
-            f"{self.student} from {self.teacher} on {self.task}, {self.split_in_words}: {self.reason or self.status}"
-        )
+        ended = self.reason or self.status
+        title = f"{self.student} from {self.teacher} on {self.task}, {self.split_in_words}: {ended}"
         return html_of(title, self.on_split, self.interval, self.named, self.verdict)
 
     def to_json(self) -> str:

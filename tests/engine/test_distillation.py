@@ -74,6 +74,7 @@ def test_the_record_is_complete(name: str, finished: Callable[[str], Finished]) 
     assert {key for key in demanded if record[key] is None} == {"student_alone_score"}
     assert record["ratio_interval"][0] <= record["distillation_ratio"] <= record["ratio_interval"][1]
     assert {key for key, value in record.items() if value is None} <= {
+        *(["agreement"] if name == "regression" else []),
         "paused_after",
         "positive",
         "predicted_ratio",
