@@ -20,6 +20,7 @@ from autodistill.recommend.request import Request
 from engine.base.errors import InputError, counted
 from engine.base.files import RESULT_FILE, WORK
 from engine.base.progress import Reporter
+from engine.data.metrics import examples_in_words
 from engine.data.rows import text_of
 from engine.pipeline import pipeline as pipelines
 from engine.pipeline.explain import checked
@@ -27,7 +28,7 @@ from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.presets import PRESETS
 from engine.pipeline.read import dump_pipeline, load_pipeline
 from engine.pipeline.team import FOR_REGRESSION, AverageTeam
-from engine.run.result import RunResult, examples_in_words
+from engine.run.result import RunResult
 
 Role = Literal["strongest", "assistant", "as large as the student", "weak"]
 MOST_OF_A_ROLE = 3

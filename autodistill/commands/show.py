@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from autodistill.commands.units import MISSING, curve, duration, figure, large, megabytes, milliseconds
 from engine.base.errors import counted
-from engine.data.metrics import ROLES, with_interval
-from engine.run.result import examples_in_words
+from engine.data.metrics import ROLES, examples_in_words, with_interval
 from engine.run.verdict import SIMPLE_MODELS
 
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ def _closing_lines(result: RunResult) -> Iterator[str]:
     passed = f"{result.teacher_examples:,} passed through {'the team' if result.team else 'the teacher'}"
     passed = f"taught by {result.teacher}" if result.signals == "given" else passed
     how = f"{result.seconds:.0f} s; {result.device}; {result.precision}"
-    yield f"{result.examples_in_words}; {passed}; {how}"
+    yield f"{examples_in_words(result.train_examples, result.unlabelled_examples)}; {passed}; {how}"
 
 
 def _answers_compared(result: RunResult) -> Iterator[str]:

@@ -8,7 +8,7 @@ scheme and token accuracy for others, SQuAD's F1 for answers.
 import re
 from collections.abc import Sequence
 
-from engine.base.errors import InputError, unknown_name
+from engine.base.errors import InputError, counted, unknown_name
 from engine.data.task import TaskKind
 
 ROLES = {
@@ -123,3 +123,14 @@ def with_interval(value: float, bounds: Sequence[float] | None) -> str:
         ('0.5000 (0.400 to 0.600)', '0.5000')
     """
     return f"{value:.4f} ({bounds[0]:.3f} to {bounds[1]:.3f})" if bounds else f"{value:.4f}"
+
+
+def examples_in_words(train: int, unlabelled: int) -> str:
+    """How many examples a student learns from.
+
+    Example:
+        >>> examples_in_words(300, 0), examples_in_words(300, 2_700)
+        ('300 training examples', '300 training examples and 2,700 without labels')
+    """
+    more = f" and {unlabelled:,} without labels" if unlabelled else ""
+    return f"{counted(train, 'training example')}{more}"

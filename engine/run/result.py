@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic_core import from_json
 
-from engine.base.errors import InputError, counted
+from engine.base.errors import InputError
 from engine.base.files import RESULT_FILE
 from engine.base.text import read_text
 from engine.data.metrics import Scores
@@ -42,17 +42,6 @@ def distillation_ratio(student_score: float, teacher_score: float) -> float | No
     if not (math.isfinite(student_score) and math.isfinite(teacher_score)) or teacher_score <= 0:
         return None
     return student_score / teacher_score
-
-
-def examples_in_words(train: int, unlabelled: int) -> str:
-    """How many examples a student learns from.
-
-    Example:
-        >>> examples_in_words(300, 0), examples_in_words(300, 2_700)
-        ('300 training examples', '300 training examples and 2,700 without labels')
-    """
-    more = f" and {unlabelled:,} without labels" if unlabelled else ""
-    return f"{counted(train, 'training example')}{more}"
 
 
 LAYOUT = 3
@@ -318,11 +307,6 @@ class RunResult(Record):
         if not self.history or self.best_epoch is None:
             return self.student_score
         return self.history[self.best_epoch - 1]["scores"][self.metric]
-
-    @property
-    def examples_in_words(self) -> str:
-        """How many training examples there were, and how many without labels."""
-        return examples_in_words(self.train_examples, self.unlabelled_examples)
 
     @property
     def split_in_words(self) -> str:
