@@ -63,6 +63,9 @@ bench-all: bench
 	$(BIN)/python benchmarks/useless_members.py demo --teacher scratch:layers=4,hidden=256 --student layers:2 --seeds 3
 	$(BIN)/python benchmarks/grid.py demo --teacher scratch:layers=4,hidden=256 --student layers:2
 	$(BIN)/python benchmarks/search_policies.py study --seeds 2
+	$(BIN)/python benchmarks/students.py demo --teacher scratch:layers=4,hidden=256
+	$(BIN)/python benchmarks/unlabelled.py demo --teacher scratch:layers=4,hidden=256 --student layers:2 --seeds 1
+	$(BIN)/python benchmarks/study_drivers.py
 	$(BIN)/python benchmarks/precisions.py demo --teacher scratch:layers=4,hidden=256 --student layers:2 --seeds 1 --teacher-epochs 2
 
 clean:
