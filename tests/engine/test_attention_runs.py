@@ -11,6 +11,7 @@ from engine import Pipeline, distill
 from engine.base.options import RunOptions
 from engine.pipeline.presets import PRESETS
 from engine.run.result import RunResult
+from tests.engine.conftest import options_with
 from tests.engine.runs import LEARNED, TEACHER, TRAINING, TUNING
 from tests.toys import toy_task
 
@@ -19,6 +20,12 @@ MINILM = {name: getattr(PRESETS["minilm"].pipeline, name).model_dump() for name 
 NAMED = {"intermediate": {"kind": "mse"}, "mapping": {"kind": "manual", "pairs": {"0": 0, "1": 2}, "weights": [0.5, 1]}}
 ALL_MAPS = {"intermediate": {"kind": "attention"}, "mapping": {"kind": "emd"}}
 STUDENT = "scratch:layers=2,hidden=48,heads=3"  # of another width, with other heads than its teacher
+
+
+@pytest.fixture(name="warm", scope="module")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> RunOptions:
+    """A cache that no other module's runs are counted by."""
+    return options_with(tmp_path_factory.mktemp("own"))
 
 
 def run(

@@ -257,6 +257,7 @@ def test_a_baseline_is_added_to_a_finished_run(
     assert second.student_alone_score is not None
     known, added = lasting(first.model_dump()), lasting(second.model_dump())
     assert {key for key in known if known[key] != added[key]} == {
+        "calibration_error",
         "student_alone_score",
         "scores",
         "intervals",

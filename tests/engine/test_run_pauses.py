@@ -80,6 +80,7 @@ def test_the_record_of_a_pause(run: Run, whole: Path, tmp_path: Path) -> None:
     known, found = lasting(expected.model_dump()), lasting(result.model_dump())
     of_the_end = {"status", "paused_after", "history", "scores", "student_score", "distillation_ratio", "best_epoch"}
     of_the_end |= {"intervals", "ratio_interval", "lead_intervals", "classes", "confusion", "verdict", "files"}
+    of_the_end |= {"agreement", "calibration_error"}
     assert {key for key in known if known[key] != found[key]} <= of_the_end
     speeds = {"latency_ms", "teacher_latency_ms", "throughput", "teacher_throughput"}
     assert {key for key in TIMES if getattr(result, key) is None} == speeds

@@ -25,12 +25,19 @@ from engine.run.prepare import objective_for, online_data
 from engine.run.result import RunResult
 from engine.run.teacher import prepare_teacher
 from engine.training.batches import TrainingData
+from tests.engine.conftest import options_with
 from tests.engine.runs import RUNS, TRAINING, Finished, assert_same_end, small
 from tests.toys import ROWS, toy_task
 
 LABELLED, POOL = 24, 40
 BRIEF = FineTuning(epochs=1, learning_rate=1e-3)
 MODELS = ("scratch:layers=2,hidden=16,heads=2", "layers:1")
+
+
+@pytest.fixture(name="warm", scope="module")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> RunOptions:
+    """A cache that no other module's runs are counted by."""
+    return options_with(tmp_path_factory.mktemp("own"))
 
 
 def pooled(name: str = "single", rows: int = LABELLED, pool: int = POOL, held_out: int = 16) -> Task:

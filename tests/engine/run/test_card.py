@@ -70,7 +70,7 @@ def test_the_figures(name: str, tmp_path: Path) -> None:
     assert "**0.9026**" in card.text
     assert "Training rows: 12,345; seed 7; student started as `layers:3`; precision bf16." in card.text
     assert f"{HEADS[task.kind].__name__}.from_pretrained" in card.text
-    assert 'kind = "mse"' in card.text
+    assert 'kind = "attention"' in card.text
     assert "None" not in card.text
 
 

@@ -140,7 +140,8 @@ def test_signals(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def made(key: str, length: int, tokens: list[int], precision: str, int8: bool) -> Any:
         training = SimpleNamespace(max_length=length)
-        plan = SimpleNamespace(pipeline=SimpleNamespace(training=training))
+        names = {"task": SimpleNamespace(name="toy"), "teacher_name": "org/big"}
+        plan = SimpleNamespace(pipeline=SimpleNamespace(training=training), **names)
         run: Any = SimpleNamespace(plan=plan, machine=machine(precision, int8))
         values = SimpleNamespace(values=np.array(tokens))
         online: Any = SimpleNamespace(encoded=SimpleNamespace(tokens=values))
