@@ -34,7 +34,7 @@ BRIEF = FineTuning(epochs=1, learning_rate=1e-3)
 MODELS = ("scratch:layers=2,hidden=16,heads=2", "layers:1")
 
 
-@pytest.fixture(name="warm", scope="module")
+@pytest.fixture(name="own", scope="module")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> RunOptions:
     """A cache that no other module's runs are counted by."""
     return options_with(tmp_path_factory.mktemp("own"))
@@ -62,9 +62,9 @@ def data_of(task: Task, parts: dict[str, Any], machine: Machine) -> tuple[RunPla
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_every_kind_of_task_learns_from_both(name: str, warm: RunOptions, tmp_path: Path, ear: Any) -> None:
+def test_every_kind_of_task_learns_from_both(name: str, own: RunOptions, tmp_path: Path, ear: Any) -> None:
     task, (student, components) = pooled(name), RUNS[name]
-    same = {"student": student, "pipeline": brief(components), "options": warm}
+    same = {"student": student, "pipeline": brief(components), "options": own}
     alone = small(data=task.labelled, out=tmp_path / "alone", **same)
     result = small(data=task, out=tmp_path / "both", reporter=ear, **same)
     assert result.teacher_score == alone.teacher_score
@@ -92,10 +92,10 @@ def test_what_no_label_tells_the_teacher_does(
 
 @pytest.mark.parametrize("augmentation", ["contextual", "random+mixup"])
 @pytest.mark.parametrize("name", ROWS)
-def test_every_augmentation(name: str, augmentation: str, warm: RunOptions, tmp_path: Path) -> None:
+def test_every_augmentation(name: str, augmentation: str, own: RunOptions, tmp_path: Path) -> None:
     parts = {"augmentation": augmentation, "weights": {}, "prediction": {"kind": "mse"}}
     first, again = (
-        small(data=pooled(name), out=tmp_path / out, pipeline=brief(parts), options=warm) for out in ("one", "two")
+        small(data=pooled(name), out=tmp_path / out, pipeline=brief(parts), options=own) for out in ("one", "two")
     )
     assert first.status == again.status == "ok"
     assert again.teacher_examples == 0  # what was made for the first is read
@@ -147,9 +147,9 @@ TEAMS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", TEAMS)
-def test_every_team(kind: str, warm: RunOptions, tmp_path: Path) -> None:
+def test_every_team(kind: str, own: RunOptions, tmp_path: Path) -> None:
     team = {"kind": kind, "members": ["layers:1", "scratch:layers=1,hidden=16,heads=1"], **TEAMS[kind]}
-    result = small(data=pooled("tagging"), out=tmp_path, pipeline=brief({"team": team}), options=warm)
+    result = small(data=pooled("tagging"), out=tmp_path, pipeline=brief({"team": team}), options=own)
     assert (result.status, result.unlabelled_examples) == ("ok", POOL)
 
 
@@ -181,9 +181,9 @@ def test_a_run_that_is_stopped_goes_on(options: RunOptions, tmp_path: Path, ear:
     assert_same_end(tmp_path / "stopped", tmp_path / "whole")
 
 
-def test_the_student_alone_learns_from_labels_for_as_many_steps(warm: RunOptions, tmp_path: Path, ear: Any) -> None:
+def test_the_student_alone_learns_from_labels_for_as_many_steps(own: RunOptions, tmp_path: Path, ear: Any) -> None:
     task = pooled(rows=24, pool=48)
-    small(data=task, out=tmp_path, pipeline=brief({}), options=warm, student_alone=True, reporter=ear)
+    small(data=task, out=tmp_path, pipeline=brief({}), options=own, student_alone=True, reporter=ear)
     assert ear.worked["student alone"] == ear.worked["student"] == 2 * 72 // 8
 
 

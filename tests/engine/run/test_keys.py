@@ -52,7 +52,7 @@ def key_of(made: Callable[[], Any]) -> Any:
     return caught.value.args[0]
 
 
-def found(*key: Any) -> Any:
+def found(*key: Any, about: str = "") -> Any:
     """Stands in for what reads the cache."""
     raise KeyFoundError(key)
 
