@@ -1,6 +1,6 @@
 """Makes meta_data/prior.json: what the learning curves of the study teach a search.
 
-    python scripts/fit_curves.py [TABLES] [--least 20]
+    python scripts/fit_curves.py [TABLES] [--least 5]
 
 Minutes. Whoever adds runs to the study, or changes what a search believes, runs it again.
 """
@@ -23,7 +23,7 @@ def main() -> None:
     """Reads the runs, learns, writes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", nargs="?", default="study", help="folder of a study's tables; default: the study")
-    parser.add_argument("--least", type=int, default=20, help="pipelines of a cell that is learned from")
+    parser.add_argument("--least", type=int, default=5, help="pipelines of a cell that is learned from")
     given = parser.parse_args()
     replay = Replay.read(given.tables)
     cells = [cell for cell in replay.cells if len(replay.pipelines(cell)) >= given.least]

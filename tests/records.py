@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from autodistill.search.beliefs import Prior
 from engine.run.result import RunResult
 
 TIMES = {
@@ -46,6 +47,20 @@ def made_record(identity: str = "a", **more: Any) -> RunResult:
         "teacher_score": 0.9,
     }
     return RunResult.model_validate(known | more)
+
+
+def made_prior() -> Prior:
+    """What some past curves could have taught a search: fixed, where the project's own changes with its runs."""
+    return Prior(
+        course=(-15.8, -14.2, -5.0, -1.1, 0.0),
+        dispersion=(0.1, 1.0, 1.5, 1.2, 1.0),
+        spread=0.015,
+        alike={"intermediate": 0.2, "mapping": 0.1, "prediction": 0.1, "augmentation": 0.1, "student": 50.0},
+        shared=100.0,
+        own=1.0,
+        noise=0.05,
+        lengths=(1.0, 0.8, 0.5),
+    )
 
 
 def made_row(**more: Any) -> dict[str, Any]:

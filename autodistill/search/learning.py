@@ -19,7 +19,7 @@ from gpytorch.priors import LogNormalPrior, NormalPrior
 from linear_operator import to_linear_operator
 from torch import Tensor
 
-from autodistill.search.beliefs import LEAST_DISPERSION, SHARES, Curves, Prior
+from autodistill.search.beliefs import FEW_RUNS, LEAST_DISPERSION, SHARES, SMALLEST, Curves, Prior
 
 ITERATIONS = 40
 USUAL = {"shared": (10.0, 1.5), "alike": (0.5, 1.0), "own": (0.5, 0.7), "noise": (0.1, 1.0), "length": (1.5, 0.4)}
@@ -74,23 +74,32 @@ def _usual(part: str) -> LogNormalPrior:
 
 
 def learned(past: Sequence[Curves]) -> Prior:
-    """What past curves teach, each set of comparable ones around its own mean and in units of its own spread."""
+    """What past curves teach, each set of comparable ones around its own mean and in units of its own spread.
+
+    Equation:
+        unit² = (k s² + n s_i²) / (k + n) of a set of n curves with spread s_i, s the median spread, k = `FEW_RUNS`, as
+        a search estimates it: a set whose scores hardly differ would otherwise be all that is learned from
+    """
     columns = sorted({str(name) for each in past for name in each.words if each.words[name].nunique() > 1})
-    missing = [(each.scores - each.scores[:, -1:]).mean(axis=0) / each.spread for each in past]
-    course = np.mean(missing, axis=0)
-    dispersion = np.maximum(np.mean([each.scores.std(axis=0) / each.spread for each in past], axis=0), LEAST_DISPERSION)
+    spreads, sizes = np.array([each.spread for each in past]), np.array([len(each.scores) for each in past])
+    spread = float(np.median(spreads))
+    units = np.sqrt((FEW_RUNS * spread**2 + sizes * spreads**2) / (FEW_RUNS + sizes))
+    course = np.mean([each.scores.mean(axis=0) / unit for each, unit in zip(past, units, strict=True)], axis=0)
+    course -= course[-1]
+    scattered = np.mean([each.scores.std(axis=0) / unit for each, unit in zip(past, units, strict=True)], axis=0)
+    dispersion = np.maximum(scattered / max(scattered[-1], SMALLEST), LEAST_DISPERSION)
     sets = []
-    for each in past:
+    for each, unit in zip(past, units, strict=True):
         around = each.scores - each.scores[:, -1].mean() - each.expected[:, None]
         x = [_rows(each.words, columns, *point) for point in zip(SHARES, dispersion, strict=True)]
-        sets.append((torch.cat(x), torch.tensor((around / each.spread - course).T.reshape(-1))))
+        sets.append((torch.cat(x), torch.tensor((around / unit - course).T.reshape(-1))))
     process = Process(*sets[0], len(columns))
     _train(process, sets)
     shared, alike, own = process.covariance.kernels
     return Prior(
         tuple(course.tolist()),
         tuple(dispersion.tolist()),
-        float(np.median([each.spread for each in past])),
+        spread,
         dict(zip(columns, alike.kernels[0].logarithms.exp().tolist(), strict=True)),
         shared.outputscale.item(),
         own.kernels[0].logarithms.exp().item(),
@@ -106,14 +115,12 @@ def of_students(past: Mapping[str, Sequence[Curves]]) -> float:
         past: Dataset, rows and teacher → the curves of each of its students.
 
     Returns:
-        The mean over those with several students; 0 where there are none.
+        The ratio of the means over those with several students; 0 where there are none.
     """
     several = [each for each in past.values() if len(each) > 1]
-    found = [
-        np.var([own.scores[:, -1].mean() for own in each], ddof=1) / np.mean([own.spread**2 for own in each])
-        for each in several
-    ]
-    return float(np.mean(found)) if found else 0.0
+    apart = [np.var([own.scores[:, -1].mean() for own in each], ddof=1) for each in several]
+    within = [np.mean([own.spread**2 for own in each]) for each in several]
+    return float(np.mean(apart) / np.mean(within)) if several else 0.0
 
 
 def _train(process: Process, sets: Sequence[tuple[Tensor, Tensor]]) -> None:

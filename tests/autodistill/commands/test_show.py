@@ -19,7 +19,6 @@ from autodistill.recommend.race import Outcome
 from autodistill.recommend.record import Pick
 from autodistill.recommend.search_record import Known, SearchRecord, Trained
 from autodistill.recommend.trials import Searched
-from autodistill.search.beliefs import shipped_prior
 from engine.base.progress import SilentReporter
 from engine.pipeline.presets import PRESETS
 from engine.pipeline.read import load_pipeline
@@ -27,6 +26,7 @@ from engine.run.result import Candidate, Member, RunResult, TeamResult
 from tests.autodistill.commands.records import a_recommendation
 from tests.autodistill.commands.test_show_evaluation import an_evaluation
 from tests.command_line import Answer
+from tests.records import made_prior
 from tests.toys import toy_task
 
 
@@ -406,7 +406,7 @@ def a_search() -> Searched:
         metric="f1",
         teacher=HUB,
         error=0.01,
-        prior=shipped_prior(),
+        prior=made_prior(),
         prepared=100.0,
         candidates={name: Known(seconds=30.0, expected=0.01, latency_ms=2.0) for name in "abc"},
         steps=steps,

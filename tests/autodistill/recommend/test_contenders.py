@@ -9,10 +9,10 @@ from autodistill.recommend.record import in_words
 from autodistill.recommend.request import Request
 from autodistill.recommend.search_record import Known, SearchRecord, Trained
 from autodistill.recommend.space import pipelines
-from autodistill.search.beliefs import shipped_prior
 from engine import Pipeline
 from engine.base.errors import InputError
 from engine.pipeline import Training
+from tests.records import made_prior
 from tests.toys import toy_task
 
 
@@ -38,7 +38,7 @@ def test_every_student_has_every_pipeline_that_it_can_learn_by() -> None:
 def record(**seconds: float) -> SearchRecord:
     known = {name: Known(seconds=each, before=1.0, expected=0.0, latency_ms=1.0) for name, each in seconds.items()}
     about = {"identity": "0", "task": "t", "metric": "accuracy", "teacher": "big", "error": None, "prepared": 10.0}
-    return SearchRecord(prior=shipped_prior(), candidates=known, **about)
+    return SearchRecord(prior=made_prior(), candidates=known, **about)
 
 
 def test_what_takes_a_part_of_the_time_may_be_tried() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from autodistill.recommend.pace import FEW_PIECES, line_through, pace_of, planned
 from autodistill.recommend.search_record import Known, SearchRecord, Trained
-from autodistill.search.beliefs import shipped_prior
+from tests.records import made_prior
 
 EPOCHS = 10
 
@@ -21,7 +21,7 @@ def record(*pieces: tuple[str, int, float, bool]) -> SearchRecord:
     ]  # fmt: skip
     known = {name: Known(seconds=20.0, before=5.0, expected=0.0, latency_ms=1.0) for name in "abcdefgh"}
     about = {"identity": "0", "task": "t", "metric": "accuracy", "teacher": "big", "error": None, "prepared": 10.0}
-    return SearchRecord(prior=shipped_prior(), candidates=known, steps=steps, **about)
+    return SearchRecord(prior=made_prior(), candidates=known, steps=steps, **about)
 
 
 def test_what_comes_before_the_first_epoch_is_planned_once() -> None:

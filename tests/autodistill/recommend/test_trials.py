@@ -19,7 +19,6 @@ from autodistill.recommend.recommend import space_of
 from autodistill.recommend.request import Effort, Request
 from autodistill.recommend.search_record import Known, SearchRecord, found, identity_of, path_of
 from autodistill.recommend.trials import Searched, search
-from autodistill.search.beliefs import shipped_prior
 from engine import Pipeline, distill
 from engine.base.errors import InputError, OutOfMemory, RunError
 from engine.base.options import FineTuning, RunOptions
@@ -27,7 +26,7 @@ from engine.data.task import Task
 from engine.pipeline import Training
 from engine.run.result import RunResult
 from tests.ear import Ear
-from tests.records import made_record
+from tests.records import made_prior, made_record
 from tests.toys import toy_task
 
 TEACHER, STUDENT, EPOCHS = "scratch:layers=2,hidden=32,heads=2", "layers:1", 16
@@ -136,7 +135,7 @@ def _begin(task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
                 metric="accuracy",
                 teacher=TEACHER,
                 error=error,
-                prior=shipped_prior(),
+                prior=made_prior(),
                 prepared=5.0,
                 candidates={
                     name: Known(seconds=EPOCHS, before=dear, expected=0.02 * dice.normal(), latency_ms=1.0)
@@ -240,7 +239,7 @@ def test_what_past_curves_teach_is_that_of_the_beginning(begin, kill: int, monke
     request, _ = begin("stopped", budget=150.0, kill=kill)
     with pytest.raises(KeyboardInterrupt):
         search(request, Ear())
-    other = replace(shipped_prior(), own=0.01, noise=2.0, lengths=(1.0, 1.0, 1.0))
+    other = replace(made_prior(), own=0.01, noise=2.0, lengths=(1.0, 1.0, 1.0))
     monkeypatch.setattr(contenders, "shipped_prior", lambda: other)
     done = search(request, Ear())
     both = list(zip(history(done), history(whole), strict=False))
@@ -391,7 +390,8 @@ def test_what_is_given_up_is_closed_and_the_others_at_the_end(begin, monkeypatch
     request, script = begin(budget=300.0)
     done = search(request, Ear())
     paused = {folder_name(request, contender) for contender, steps in done.tried if not steps[-1].over}
-    assert paused == {*script.closed}
+    assert paused <= {*script.closed}
+    assert {*script.closed} - paused <= {done.folder.name}, "one that was given up may be the best after all"
     assert len(script.closed) > 2, "some were given up on the way"
 
 
@@ -420,7 +420,7 @@ def test_of_several_students_each_is_kept_that_no_faster_one_is_as_good_as(begin
         metric="accuracy",
         teacher=TEACHER,
         error=None,
-        prior=shipped_prior(),
+        prior=made_prior(),
         prepared=5.0,
         candidates=known,
     )

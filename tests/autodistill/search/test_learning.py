@@ -7,18 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from autodistill.search.beliefs import SHARES, Prior, shipped_prior
+from autodistill.search.beliefs import FEW_RUNS, SHARES, Prior, shipped_prior
 from autodistill.search.learning import USUAL, learned, of_students
 from tests.autodistill.search.conftest import WORDS, made_up
 
 
 def test_it_learns_how_curves_run_and_how_far_scores_spread(prior: Prior) -> None:
     assert [*prior.alike] == ["mapping", "objective"]
-    spreads = [made_up(seed).scores[:, -1].std() for seed in range(8)]
-    assert prior.spread == pytest.approx(np.median(spreads))
-    missing = [
-        (each.scores - each.scores[:, -1:]).mean(axis=0) / each.spread for each in (made_up(seed) for seed in range(8))
-    ]
+    past = [made_up(seed) for seed in range(8)]
+    assert prior.spread == pytest.approx(np.median([each.scores[:, -1].std() for each in past]))
+    missing = []
+    for each in past:
+        count, own = each.scores.shape[0], each.scores[:, -1].std()
+        unit = np.sqrt((FEW_RUNS * prior.spread**2 + count * own**2) / (FEW_RUNS + count))
+        missing.append((each.scores - each.scores[:, -1:]).mean(axis=0) / unit)
     np.testing.assert_allclose(prior.course, np.mean(missing, axis=0))
     assert prior.course[-1] == 0
 
@@ -38,7 +40,15 @@ def test_few_curves_move_what_is_usual_within_reason() -> None:
 
 def test_past_curves_that_hardly_differ_are_no_division_by_zero() -> None:
     flat = replace(made_up(0), scores=np.full((len(WORDS), len(SHARES)), 0.5))
-    assert np.isfinite(learned([flat, made_up(1)]).course).all()
+    assert np.isfinite(learned([flat, flat]).course).all()
+
+
+def test_past_curves_that_hardly_differ_are_not_all_that_counts() -> None:
+    """Of one set the scores rise by 0.3 and end alike; in units of its own spread, that would be thousands."""
+    rising = np.linspace(0.2, 0.5, len(SHARES)) + np.zeros((len(WORDS), 1))
+    past = [made_up(seed) for seed in range(4)]
+    found = learned([*past, replace(past[0], scores=rising)])
+    assert min(found.course) > min(learned(past).course) - 0.3 / found.spread
 
 
 def test_the_prior_that_comes_with_the_project_was_learned_by_this_code() -> None:
