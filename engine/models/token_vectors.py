@@ -30,7 +30,7 @@ def token_vectors(
     teacher: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, width: int, machine: Machine
 ) -> np.ndarray:
     """The first `width` principal components of each token's vector (V, width), float32."""
-    models = _hash_of_weights(teacher), tokenizer.backend_tokenizer.to_str()
+    models = _hash_of_weights(teacher.base_model), tokenizer.backend_tokenizer.to_str()  # whatever its head is for
     folder = kept(machine.options.cache, "token_vectors", *models)
     with machine.alone(folder):
         found = recalled(folder, machine.reporter, _read) if machine.main else None
