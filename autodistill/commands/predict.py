@@ -116,7 +116,11 @@ def line(row: Row) -> str:
         'good\\t0.9800'
         >>> line({"tokens": ["Rome", "fell"], "tags": ["PROPN", "VERB"]})
         'Rome/PROPN fell/VERB'
+        >>> line({"labels": ["joy"], "scores": {"joy": 0.93, "love": 0.2}}), line({"labels": [], "scores": {}})
+        ('joy 0.9300', '-')
     """
+    if "labels" in row:
+        return ", ".join(f"{label} {row['scores'][label]:.4f}" for label in row["labels"]) or "-"
     if "tags" in row:
         return " ".join(f"{word}/{tag}" for word, tag in zip(row["tokens"], row["tags"], strict=True))
     if "answer" in row:

@@ -26,7 +26,7 @@ from autodistill.history.table import flat
 from autodistill.recommend.space import COMPONENTS, pipelines
 from engine.base.errors import InputError
 from engine.base.files import hash_of
-from engine.data.splits import at_most, sample
+from engine.data.splits import at_most, sample, strata_of
 from engine.pipeline.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def with_test(task: Task, seed: int) -> Task:
         return task
     validation, test = {}, {}
     for name, rows in task.validation.items():
-        strata = rows["label"][:] if task.kind == "classification" else None
+        strata = strata_of(rows.with_format("arrow")[:], task.kind)
         chosen = sample(len(rows), (len(rows) + 1) // 2, seed, strata)
         validation[name] = rows.select(chosen)
         test[name.replace("validation", "test")] = rows.select(sorted({*range(len(rows))} - {*chosen}))

@@ -55,24 +55,27 @@ class Model:
         return FIELDS.get(self.kind, ("text", "text_pair")[: 1 + self.pair])
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Classification: `label`, `score` and `scores`; regression: `score`; tagging: `tokens` and `tags`; question
-        answering: `answer`."""
-        answers, logits = self.answered(rows)
-        if self.kind == "classification":
+        """Classification: `label`, `score` and `scores`; multi-label: `labels` and `scores`; regression: `score`;
+        tagging: `tokens` and `tags`; question answering: `answer`.""" answers, logits = self.answered(rows) if
+        self.kind == "classification":
             return [self._named(values, answer) for values, answer in zip(logits, answers, strict=True)]
+        if self.kind == "multi_label":
+            return [self._several(values, answer) for values, answer in zip(logits, answers, strict=True)]
         if self.kind == "tagging":
             names = [[self.labels[tag] for tag in tags] for tags in answers]
             return [{"tokens": row["tokens"], "tags": tags} for row, tags in zip(rows, names, strict=True)]
         return [{"score" if self.kind == "regression" else "answer": answer} for answer in answers]
 
     def answered(self, rows: Sequence[dict[str, Any]]) -> tuple[list[Any], list[np.ndarray]]:
-        """Classes, values, tags or texts, one a row; and the logits of each example: a row, or a window of one."""
+        """Classes, lists of labels, values, tags or texts, one a row; the logits of each row, or window of one."""
         examples, of_rows = self.encoded(rows)
         logits = self.logits(examples)
         if self.kind == "tagging":
             return [self._tags(*each) for each in zip(rows, examples, logits, strict=True)], logits
         if self.kind == "question_answering":
             return self._texts(rows, examples, of_rows, logits), logits
+        if self.kind == "multi_label":
+            return [np.flatnonzero(each > 0).tolist() for each in logits], logits
         return [int(each.argmax()) if self.kind == "classification" else float(each[0]) for each in logits], logits
 
     def encoded(self, rows: Sequence[dict[str, Any]]) -> tuple[list[Encoding], list[int]]:
@@ -115,6 +118,11 @@ class Model:
         powers = np.exp(logits.astype(float) - logits.max())
         scores = dict(zip(self.labels, (powers / powers.sum()).tolist(), strict=True))
         return {"label": self.labels[answer], "score": scores[self.labels[answer]], "scores": scores}
+
+    def _several(self, logits: np.ndarray, answer: list[int]) -> dict[str, Any]:
+        shares = 1 / (1 + np.exp(-np.clip(logits.astype(float), -500, 500)))
+        scores = dict(zip(self.labels, shares.tolist(), strict=True))
+        return {"labels": [self.labels[index] for index in answer], "scores": scores}
 
     def _tags(self, row: dict[str, Any], example: Encoding, logits: np.ndarray) -> list[int]:
         """Of words that were cut off `O`, or the first tag."""

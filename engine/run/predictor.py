@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from scipy.special import softmax
+from scipy.special import expit, softmax
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
@@ -54,7 +54,8 @@ class Predictor:
             rows: Texts; pairs of texts, or of a question and its context; or rows with the fields of the task.
 
         Returns:
-            classification: `label`, `score` (its probability) and `scores` of all labels;
+            classification: `label`, `score` (its probability) and `scores` of all labels; multi-label: `labels`, those
+            whose probability is above 0.5, and `scores` of all;
             regression: `score`; tagging: `tokens` and `tags`; question answering: `answer`.
 
         Raises:
@@ -66,6 +67,8 @@ class Predictor:
         answers, logits = self.answered(known)
         if self.kind == "classification":
             return [self._named(values, answer) for values, answer in zip(logits, answers, strict=True)]
+        if self.kind == "multi_label":
+            return [self._several(values, answer) for values, answer in zip(logits, answers, strict=True)]
         if self.kind == "tagging":
             names = [[self.labels[tag] for tag in tags] for tags in answers]
             return [{"tokens": list(row["tokens"]), "tags": tags} for row, tags in zip(known, names, strict=True)]
@@ -95,6 +98,10 @@ class Predictor:
         shares = softmax(logits.astype(float)).tolist()
         scores = dict(zip(self.labels, shares, strict=True))
         return {"label": self.labels[answer], "score": shares[answer], "scores": scores}
+
+    def _several(self, logits: np.ndarray, answer: list[int]) -> dict[str, Any]:
+        shares = dict(zip(self.labels, expit(logits.astype(float)).tolist(), strict=True))
+        return {"labels": [self.labels[index] for index in answer], "scores": shares}
 
 
 def _problems(row: Mapping[str, Any], fields: Sequence[str], number: int) -> Iterator[Problem]:
@@ -130,7 +137,7 @@ def load_predictor(model: str | Path, options: RunOptions | None = None) -> Pred
         tokenizer=tokenizer,
         kind=kind,
         columns=result.columns if result else {},
-        labels=labels if kind in ("classification", "tagging") else (),
+        labels=() if KINDS[kind].outputs else labels,
         max_length=training.max_length or _longest(tokenizer, config, kind),
         window_overlap=overlap if kind == "question_answering" else None,
         machine=machine_for(options),
@@ -148,7 +155,8 @@ def _kind(name: str, config: Any, result: RunResult | None) -> TaskKind:
     """What a model answers: from its record, otherwise from its head."""
     if result is not None:
         return result.task_kind
-    regression = config.num_labels == 1 or getattr(config, "problem_type", None) == "regression"
+    said = getattr(config, "problem_type", None)
+    regression = said == "regression" or (config.num_labels == 1 and said is None)
     kinds = [kind for kind in KINDS if has_head(config, kind) and (kind == "regression") <= regression]
     if not kinds:
         hint = "`autodistill run` makes a student of it, whose folder can be named here."

@@ -56,7 +56,8 @@ class Encoded:
     segments: Ragged
     pad: int
     cut: int = 0  # examples whose text was longer than `max_length`
-    targets: np.ndarray | None = None  # (n,) class or value, (n, 2) first and last answer token; else None
+    targets: np.ndarray | None = None  # (n,) class or value, (n, 2) first and last answer token, (n, C) has; else None
+    outputs: int = 0  # C of a model's logits
     unit: Unit = NO_UNIT  # of regression: what the values among them are in
     words: Ragged | None = None  # of tagging: the first token of each word, −1 where it was lost
     tags: Ragged | None = None  # of tagging: the label of each word
@@ -94,13 +95,14 @@ class Encoded:
         Shapes:
             Returns: classification (B,) int64; regression (B,) float32, in `unit`; tagging (B, N) int64 with `NO_LABEL`
                 at tokens without one; question answering (B, 2) int64, first and last token of the answer, 0, 0 if it
-                is absent.
+                is absent; multi-label (B, C) float32, 1 where an example has a label.
 
         Raises:
             ValueError: These rows came without labels.
         """
         if self.targets is not None:
-            return torch.from_numpy(self.targets[np.asarray(ids, dtype=np.int64)])
+            found = torch.from_numpy(self.targets[np.asarray(ids, dtype=np.int64)])
+            return found.float() if self.kind == "multi_label" else found
         if self.words is None or self.tags is None:
             raise ValueError("these rows have no labels")
         labels = np.full((len(ids), self.padded_length(ids)), NO_LABEL, dtype=np.int64)
@@ -166,7 +168,7 @@ def encode(
     pads = (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id, 0)
     pad = next(token for token in pads if token is not None)
     cut, of_rows = int(flat.cut.sum()), mapped_array(flat.rows.astype(np.int32))  # signed, as one counts with them
-    encoded = Encoded(task.kind, rows, of_rows, pad=pad, cut=cut, unit=task.unit, **ragged)
+    encoded = Encoded(task.kind, rows, of_rows, pad=pad, cut=cut, unit=task.unit, outputs=task.outputs, **ragged)
     encoded = _LABELLED.get(task.kind, _with_targets)(encoded, windows)
     if LABELLED not in rows.column_names:
         return encoded
@@ -238,4 +240,17 @@ def _with_answers(encoded: Encoded, windows: Windows | None) -> Encoded:
     return replace(encoded, windows=windows, targets=None if answers is None else targets)
 
 
-_LABELLED = {"tagging": _with_words, "question_answering": _with_answers}
+def _with_sets(encoded: Encoded, _: Windows | None) -> Encoded:
+    """For each example and label whether it has it, a byte each."""
+    if "label" not in encoded.source.column_names:
+        return encoded
+    marks = Growing()
+    for _begin, (sets,) in in_chunks(encoded.source, ["label"]):
+        piece = np.zeros((len(sets), encoded.outputs), dtype=np.uint8)
+        for row, labels in enumerate(sets):
+            piece[row, labels] = 1
+        marks.append(piece)
+    return replace(encoded, targets=marks.whole().reshape(len(encoded), encoded.outputs))
+
+
+_LABELLED = {"tagging": _with_words, "question_answering": _with_answers, "multi_label": _with_sets}
