@@ -68,11 +68,6 @@ def _mcc(of_rows: np.ndarray, of_answers: np.ndarray, right: np.ndarray) -> tupl
     return together, np.sqrt(spread)
 
 
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """part / whole, 0 where there is nothing to divide by."""
-    return np.divide(part, whole, out=np.zeros_like(part, dtype=float), where=whole > 0)
-
-
 def of_sets(
     task: Task, gold: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]
 ) -> tuple[Any, Mapping[str, Score]]:

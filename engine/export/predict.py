@@ -56,8 +56,9 @@ class Model:
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Classification: `label`, `score` and `scores`; multi-label: `labels` and `scores`; regression: `score`;
-        tagging: `tokens` and `tags`; question answering: `answer`.""" answers, logits = self.answered(rows) if
-        self.kind == "classification":
+        tagging: `tokens` and `tags`; question answering: `answer`."""
+        answers, logits = self.answered(rows)
+        if self.kind == "classification":
             return [self._named(values, answer) for values, answer in zip(logits, answers, strict=True)]
         if self.kind == "multi_label":
             return [self._several(values, answer) for values, answer in zip(logits, answers, strict=True)]
