@@ -2,8 +2,8 @@
 
 Decided here: a *cell* is a dataset with a number of rows, a teacher and a student. All cells share the core; every cell
 draws its own random pipelines; a drawn share of both has a second seed. First comes the core, then the random
-pipelines, then the second seeds. Of each, all cells make a few in turn, so that a study that is stopped early has fewer
-pipelines, not fewer datasets; runs that share a teacher's signals stand together.
+pipelines. All cells make a few of them in turn, with their second seeds, so that a study that is stopped early has
+fewer pipelines, not fewer datasets, and knows its noise; runs that share a teacher's signals stand together.
 
 The core is chosen one by one: the next pipeline is the one whose pairs of values (an objective with a mapping, a
 mapping with an augmentation, …) have met the least so far. After one with augmentation comes its twin without, so that
@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from autodistill.history.table import flat
 from autodistill.recommend.space import COMPONENTS, pipelines
 from engine.base.errors import InputError
 from engine.base.files import hash_of
+from engine.base.options import Precision
 from engine.data.splits import at_most, sample
 from engine.pipeline.pipeline import Pipeline
 
@@ -57,6 +58,8 @@ class Job:
     student: str
     pipeline: dict[str, Any]
     seed: int
+    alike: frozenset[str] = frozenset()
+    """Identities of the same run in any precision."""
 
     @property
     def group(self) -> tuple[str, int | None, str]:
@@ -171,16 +174,20 @@ def for_kind(pipeline: Pipeline, kind: TaskKind) -> Pipeline:
     return pipeline.model_copy(update={"prediction": None})
 
 
-def jobs_of(study: Study, cells: Sequence[Cell], refused: Callable[[Cell, Pipeline, str], None]) -> list[Job]:
+def jobs_of(
+    parts: Sequence[tuple[Study, Sequence[Cell]]], refused: Callable[[Cell, Pipeline, str], None]
+) -> list[Job]:
     """All runs of a study.
 
     Args:
+        parts: The study's, each with its cells.
         refused: Is told of each pipeline that does not suit a cell, and why.
     """
     from engine.run.plan import with_pipeline  # loads torch
 
     found: dict[str, tuple[tuple[int, int], Job]] = {}
-    for stage, rank, cell, pipeline, seed in _wanted(study, cells, core_of(study)):
+    wanted = itertools.chain.from_iterable(_wanted(part, cells, core_of(part)) for part, cells in parts if cells)
+    for stage, rank, cell, pipeline, seed in wanted:
         try:
             settled = pipeline.model_copy(update={"training": cell.plan.pipeline.training})  # counted once
             plan = replace(with_pipeline(cell.plan, settled), seed=seed)
@@ -188,7 +195,9 @@ def jobs_of(study: Study, cells: Sequence[Cell], refused: Callable[[Cell, Pipeli
             refused(cell, pipeline, str(error))
             continue
         what = cell.source, cell.rows, cell.teacher, cell.student, pipeline.model_dump(exclude_none=True), seed
-        found.setdefault(plan.identity, ((STAGES.index(stage), rank // TURN), Job(plan.identity, stage, *what)))
+        alike = frozenset(replace(plan, precision=precision).identity for precision in get_args(Precision))
+        order, job = (rank // TURN, STAGES.index(stage)), Job(plan.identity, stage, *what, alike | {plan.identity})
+        found.setdefault(plan.identity, (order, job))
     return [job for _, job in sorted(found.values(), key=lambda each: each[0])]
 
 
