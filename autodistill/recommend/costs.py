@@ -59,6 +59,10 @@ class Costs(RunCosts):
     teacher_score: float
     teacher_error: float | None = None
     """Standard error of its score on the rows that select."""
+    linear_score: float | None = None
+    """Of a linear model on TF-IDF, on the same rows as the teacher's."""
+    trivial_score: float | None = None
+    """Of one answer to all."""
     teacher_warnings: list[str]
     teacher_layers: int
     teacher_hidden_size: int
@@ -152,6 +156,8 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     costs = Costs(
         teacher_score=facts["teacher_score"],
         teacher_error=_error(facts["intervals"]["teacher"].get(next(iter(task.validation)), {}).get(task.metric)),
+        linear_score=facts["scores"].get("linear", {}).get(facts["split"], {}).get(task.metric),
+        trivial_score=facts["trivial_score"],
         teacher_warnings=_teacher_warnings(task, facts),
         teacher_layers=plan.teacher.start.layers,
         teacher_hidden_size=plan.teacher.start.width,
