@@ -79,7 +79,7 @@ def _cells(part: Study, precision: str) -> tuple[list[Cell], list[str]]:
     first = Pipeline(training=part.training)
     for rows, source in itertools.product(part.rows or (None,), part.datasets):
         try:
-            task = task_of(source, rows, part.seed)
+            task = task_of(source, rows, part.seed, part.test_rows)
         except InputError as error:
             left_out.append(f"{source.data}: {error}")
             continue
@@ -102,7 +102,7 @@ class Queue:
     def __init__(self, jobs: Iterable[Job]):
         self.waiting = [*jobs]
         self.running: dict[Future[Outcome], Job] = {}
-        self.warm: set[tuple[str, int | None, str]] = set()
+        self.warm: set[tuple[str, int | None, int, str]] = set()
         self.killed: dict[str, int] = {}
 
     def next(self, ledger: Ledger) -> Job | None:

@@ -1,9 +1,10 @@
 """Which runs a study consists of, in the order in which they are made.
 
 Decided here: a *cell* is a dataset with a number of rows, a teacher and a student. All cells share the core; every cell
-draws its own random pipelines; a drawn share of both has a second seed. First comes the core, then the random
-pipelines. All cells make a few of them in turn, with their second seeds, so that a study that is stopped early has
-fewer pipelines, not fewer datasets, and knows its noise; runs that share a teacher's signals stand together.
+draws its own random pipelines; a drawn share of both has a second seed. The parts of a study are made one after the
+other, of each first the core, then the random pipelines. All cells make a few of them in turn, with their second seeds,
+so that a study that is stopped early has fewer pipelines, not fewer datasets, and knows its noise; runs that share a
+teacher's signals stand together.
 
 The core is chosen one by one: the next pipeline is the one whose pairs of values (an objective with a mapping, a
 mapping with an augmentation, …) have met the least so far. After one with augmentation comes its twin without, so that
@@ -27,11 +28,14 @@ from autodistill.recommend.space import COMPONENTS, pipelines
 from engine.base.errors import InputError
 from engine.base.files import hash_of
 from engine.base.options import Precision
-from engine.data.splits import at_most, sample
+from engine.data.groups import GROUPS, known_in
+from engine.data.splits import sample
 from engine.pipeline.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from datasets import Dataset
 
     from autodistill.study.spec import Source, Study
     from engine.data.task import Task, TaskKind
@@ -58,13 +62,14 @@ class Job:
     student: str
     pipeline: dict[str, Any]
     seed: int
+    test_rows: int = 0
     alike: frozenset[str] = frozenset()
     """Identities of the same run in any precision."""
 
     @property
-    def group(self) -> tuple[str, int | None, str]:
+    def group(self) -> tuple[str, int | None, int, str]:
         """Jobs of one group share a teacher, and what it says of the training examples."""
-        return self.source.data, self.rows, self.teacher
+        return self.source.data, self.rows, self.test_rows, self.teacher
 
     @cached_property
     def words(self) -> str:
@@ -100,21 +105,44 @@ def with_test(task: Task, seed: int) -> Task:
         return task
     validation, test = {}, {}
     for name, rows in task.validation.items():
-        strata = rows["label"][:] if task.kind == "classification" else None
-        chosen = sample(len(rows), (len(rows) + 1) // 2, seed, strata)
+        chosen = sample(len(rows), (len(rows) + 1) // 2, seed, _strata(task, rows))
         validation[name] = rows.select(chosen)
         test[name.replace("validation", "test")] = rows.select(sorted({*range(len(rows))} - {*chosen}))
     return identified(replace(task, validation=validation, test=test, fingerprint=""))
 
 
-def task_of(source: Source, rows: int | None, seed: int) -> Task:
-    """A dataset of a study with so many training rows at most, and a test set."""
+def task_of(source: Source, rows: int | None, seed: int, test_rows: int = 0) -> Task:
+    """A dataset of a study with so many training rows at most, and a test set.
+
+    Args:
+        test_rows: Training rows that are not drawn join a test set that has fewer than these.
+    """
     from engine.data.load import identified, load_task
 
     task = with_test(load_task(source.data, **source.columns.model_dump(exclude_defaults=True)), seed)
     if rows is None or rows >= len(task.train):
         return task
-    return identified(replace(task, train=at_most(task.train, rows, seed, task.kind), fingerprint=""))
+    drawn = sample(len(task.train), rows, seed, _strata(task, task.train))
+    spare = task.train.select(sorted({*range(len(task.train))} - {*drawn}))
+    task = replace(task, train=task.train.select(drawn), fingerprint="")
+    (first, test), *_ = task.test.items()
+    return identified(replace(task, test={**task.test, first: _larger(task, test, spare, test_rows, seed)}))
+
+
+def _larger(task: Task, test: Dataset, spare: Dataset, wanted: int, seed: int) -> Dataset:
+    """A test set of so many rows, or of all there are, those that resemble a training row left out."""
+    from datasets import concatenate_datasets
+
+    tables = (rows.with_format("arrow")[:] for rows in (spare, task.train))
+    known = known_in(next(tables), tables, GROUPS[task.kind].fields)
+    spare = spare.select(np.flatnonzero(~known))
+    added = sample(len(spare), min(max(wanted - len(test), 0), len(spare)), seed, _strata(task, spare))
+    return concatenate_datasets([test, spare.select(added)]) if added else test
+
+
+def _strata(task: Task, rows: Dataset) -> list[int] | None:
+    """The classes of rows, of each of which a sample has its share."""
+    return rows["label"][:] if task.kind == "classification" else None
 
 
 def space_of(study: Study, kind: TaskKind) -> list[Pipeline]:
@@ -174,9 +202,7 @@ def for_kind(pipeline: Pipeline, kind: TaskKind) -> Pipeline:
     return pipeline.model_copy(update={"prediction": None})
 
 
-def jobs_of(
-    parts: Sequence[tuple[Study, Sequence[Cell]]], refused: Callable[[Cell, Pipeline, str], None]
-) -> list[Job]:
+def jobs_of(parts: Sequence[tuple[Study, Sequence[Cell]]], refused: Callable[[Cell, Pipeline, str], None]) -> list[Job]:
     """All runs of a study.
 
     Args:
@@ -185,9 +211,13 @@ def jobs_of(
     """
     from engine.run.plan import with_pipeline  # loads torch
 
-    found: dict[str, tuple[tuple[int, int], Job]] = {}
-    wanted = itertools.chain.from_iterable(_wanted(part, cells, core_of(part)) for part, cells in parts if cells)
-    for stage, rank, cell, pipeline, seed in wanted:
+    found: dict[str, tuple[tuple[int, int, int], Job]] = {}
+    wanted = (
+        (number, part, *each)
+        for number, (part, cells) in enumerate(parts)
+        for each in _wanted(part, cells, core_of(part) if cells else [])
+    )
+    for number, part, stage, rank, cell, pipeline, seed in wanted:
         try:
             settled = pipeline.model_copy(update={"training": cell.plan.pipeline.training})  # counted once
             plan = replace(with_pipeline(cell.plan, settled), seed=seed)
@@ -196,8 +226,8 @@ def jobs_of(
             continue
         what = cell.source, cell.rows, cell.teacher, cell.student, pipeline.model_dump(exclude_none=True), seed
         alike = frozenset(replace(plan, precision=precision).identity for precision in get_args(Precision))
-        order, job = (rank // TURN, STAGES.index(stage)), Job(plan.identity, stage, *what, alike | {plan.identity})
-        found.setdefault(plan.identity, (order, job))
+        job = Job(plan.identity, stage, *what, part.test_rows, alike | {plan.identity})
+        found.setdefault(plan.identity, ((number, rank // TURN, STAGES.index(stage)), job))
     return [job for _, job in sorted(found.values(), key=lambda each: each[0])]
 
 

@@ -52,6 +52,7 @@ class Part(Described):
 
     datasets: Listed[Annotated[Source, BeforeValidator(_as_source)]] = Field(default=(), min_length=1)
     rows: Listed[Count] = ()
+    test_rows: Annotated[int, Field(ge=0)] = 0
     teachers: Listed[Name] = Field(default=(), min_length=1)
     students: Listed[Name] = Field(default=(), min_length=1)
     space: dict[str, Listed[str]] = Field(default_factory=dict)
@@ -67,6 +68,8 @@ class Study(Described):
     datasets: Listed[Annotated[Source, BeforeValidator(_as_source)]] = Field(min_length=1)
     rows: Listed[Count] = ()
     """Training rows, each number a task of its own; all rows where none is named."""
+    test_rows: Annotated[int, Field(ge=0)] = 0
+    """Up to so many rows report the scores: training rows that are not drawn join a smaller test set."""
     teachers: Listed[Name] = Field(min_length=1)
     students: Listed[Name] = Field(min_length=1)
     space: dict[str, Listed[str]] = Field(default_factory=dict)
