@@ -31,6 +31,7 @@ from engine.objective.equation import Objective
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.presets import usual_preset
 from engine.pipeline.read import dump_pipeline, load_pipeline
+from engine.run.calibration import calibrate
 from engine.run.card import write_card
 from engine.run.fine_tuning import gold_scores
 from engine.run.folder import Run, RunFolder
@@ -175,6 +176,10 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
 
     best, tokenizer, team, searches = train_student(run, teacher, until_epoch)
     stage, state = best.stage, best.state
+    calibration: dict[str, Any] = {"calibration": {}, "warnings": []}
+    if plan.pipeline.training.calibrate and best.paused_after is None:
+        with run.stage("calibration"):
+            calibration = calibrate(run, teacher, stage.student, stage.held_out)
     with run.stage("measuring"):
         measures["student"] = measured_best(stage, state, machine, paused=best.paused_after is not None)
     machine.reporter.message(f"student: {in_words(measures['student'])}")
@@ -186,7 +191,8 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
     facts |= {"predicted_ratio": expected.ratio} | sizes(stage.student)
     facts |= sizes(teacher.model, "teacher_") if teacher else {}
     facts |= training_facts(run, stage.data, state, best.states) | {"team": team}
-    facts["warnings"] = [*cut_warnings(stage.data.student, plan), *stage.objective.notes]
+    facts["calibration"] = calibration["calibration"]
+    facts["warnings"] = [*cut_warnings(stage.data.student, plan), *stage.objective.notes, *calibration["warnings"]]
     if best.paused_after is not None:
         return _write(record_of(run, status="pruned", paused_after=best.paused_after, **facts), run)
     with run.stage("measuring"):

@@ -114,6 +114,9 @@ class Pipeline(Spec):
             what = f"only question answering has windows, and this task is {kind}"
             overlap = str(self.training.window_overlap)
             problems.append(Problem("training.window_overlap", what, overlap, (), "Remove the key."))
+        if kind != "classification" and self.training.calibrate:
+            what = f"only probabilities of classes are calibrated, and this task is {kind.replace('_', ' ')}"
+            problems.append(Problem("training.calibrate", what, "true", ("false",)))
         problems += self._regression_problems() if kind == "regression" else []
         problems += self._student_problems(student)
         if KINDS[kind].at_words and "back_translation" in self.augmentation.kinds:

@@ -111,7 +111,7 @@ class RunPlan:
     @property
     def training_alone(self) -> Training:
         """Of the student without a teacher: as many steps, for which the labelled rows alone may need more epochs."""
-        training, task = self.pipeline.training, self.task
+        training, task = self.pipeline.training.model_copy(update={"calibrate": False}), self.task
         if task.pool is None or training.epochs is None:
             return training
         as_many = math.ceil(training.epochs * task.examples / len(task.train))
