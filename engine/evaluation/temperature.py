@@ -1,7 +1,7 @@
 """One temperature for all probabilities of a classifier: logits / T (Guo et al. 2017, section 4.2).
 
-Decided here: T is the one under which the gold labels of some rows are likeliest, between `LEAST` and `MOST`: where every
-answer is right, the smaller the likelier, and a hundred right answers do not make the next one sure.
+Decided here: T is the one under which the gold labels of some rows are likeliest, between `LEAST` and `MOST`: where
+every answer is right, the smaller the likelier, and a hundred right answers do not make the next one sure.
 """
 
 from __future__ import annotations

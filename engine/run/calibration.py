@@ -1,9 +1,9 @@
 """After training: the temperature that makes a student's probabilities honest, and what it would be for the teacher.
 
 Decided here: it is fitted on the rows that select, and becomes a part of the student's output layer: (W h + b) / T is
-(W / T) h + b / T, so whatever reads the folder answers with it: plain transformers, `predict`, an export. The answers and
-scores stay what they were. The teacher stays as it is, since it is kept for other runs and students learn from what it
-says; its temperature is a figure of the record alone.
+(W / T) h + b / T, so whatever reads the folder answers with it: plain transformers, `predict`, an export. The answers
+and scores stay what they were. The teacher stays as it is, since it is kept for other runs and students learn from what
+it says; its temperature is a figure of the record alone.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ def calibrate(
     Args:
         held_out: Through the student's tokenizer.
     """
-    plan, machine = run.plan, run.machine
+    plan = run.plan
     own = _logits(run, student, held_out)
     found = {"student": _fitted(run, own)}
     warnings = []

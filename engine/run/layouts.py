@@ -5,7 +5,6 @@ Decided here: the number that a record carries, and what makes one layout the ne
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 LAYOUT = 3

@@ -1,4 +1,4 @@
-"""The temperature of maximum likelihood: found as trying many finds it, within its bounds, and 1 where none is better."""
+"""The temperature of maximum likelihood: as trying many finds it, within its bounds, and 1 where none is better."""
 
 from __future__ import annotations
 
