@@ -176,14 +176,12 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
 
     best, tokenizer, team, searches = train_student(run, teacher, until_epoch)
     stage, state = best.stage, best.state
-    calibration: dict[str, Any] = {"calibration": {}, "warnings": []}
-    if plan.pipeline.training.calibrate and best.paused_after is None:
-        with run.stage("calibration"):
-            calibration = calibrate(run, teacher, stage.student, stage.held_out)
+    paused = best.paused_after is not None
+    calibration, doubts = ({}, []) if paused else calibrate(run, teacher, stage.student, stage.held_out)
     with run.stage("measuring"):
-        measures["student"] = measured_best(stage, state, machine, paused=best.paused_after is not None)
+        measures["student"] = measured_best(stage, state, machine, paused)
     machine.reporter.message(f"student: {in_words(measures['student'])}")
-    if best.paused_after is None:  # nothing is said of a student that will go on
+    if not paused:  # nothing is said of a student that will go on
         with run.stage("simple_models"):
             measures |= _others(run, expected)
 
@@ -191,9 +189,9 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
     facts |= {"predicted_ratio": expected.ratio} | sizes(stage.student)
     facts |= sizes(teacher.model, "teacher_") if teacher else {}
     facts |= training_facts(run, stage.data, state, best.states) | {"team": team}
-    facts["calibration"] = calibration["calibration"]
-    facts["warnings"] = [*cut_warnings(stage.data.student, plan), *stage.objective.notes, *calibration["warnings"]]
-    if best.paused_after is not None:
+    facts["calibration"] = calibration
+    facts["warnings"] = [*cut_warnings(stage.data.student, plan), *stage.objective.notes, *doubts]
+    if paused:
         return _write(record_of(run, status="pruned", paused_after=best.paused_after, **facts), run)
     with run.stage("measuring"):
         facts |= speeds(run, teacher, (stage.student, tokenizer), stage.held_out)

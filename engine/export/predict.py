@@ -42,6 +42,7 @@ class Model:
         self.kind, self.labels, self.pair = about["kind"], about["labels"], about["pair"]
         self.inputs, self.pad = about["inputs"], about["pad"]
         self.max_length, self.overlap = about["max_length"], about["window_overlap"]
+        self.threshold = about.get("null_threshold")  # of questions that may have no answer
         self.tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
         self.tokenizer.no_padding()
         options = onnxruntime.SessionOptions()
@@ -56,7 +57,10 @@ class Model:
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Classification: `label`, `score` and `scores`; regression: `score`; tagging: `tokens` and `tags`; question
-        answering: `answer`."""
+        answering: `answer`, and where there may be none `no_answer`, the probability that it is empty."""
+        if self.threshold is not None:
+            found = self._spans(rows, *self._asked(rows))
+            return [{"answer": self._said(*each), "no_answer": _logistic(each[1] - self.threshold)} for each in found]
         answers, logits = self.answered(rows)
         if self.kind == "classification":
             return [self._named(values, answer) for values, answer in zip(logits, answers, strict=True)]
@@ -67,13 +71,17 @@ class Model:
 
     def answered(self, rows: Sequence[dict[str, Any]]) -> tuple[list[Any], list[np.ndarray]]:
         """Classes, values, tags or texts, one a row; and the logits of each example: a row, or a window of one."""
-        examples, of_rows = self.encoded(rows)
-        logits = self.logits(examples)
+        examples, of_rows, logits = self._asked(rows)
         if self.kind == "tagging":
             return [self._tags(*each) for each in zip(rows, examples, logits, strict=True)], logits
         if self.kind == "question_answering":
-            return self._texts(rows, examples, of_rows, logits), logits
+            return [self._said(*each) for each in self._spans(rows, examples, of_rows, logits)], logits
         return [int(each.argmax()) if self.kind == "classification" else float(each[0]) for each in logits], logits
+
+    def _asked(self, rows: Sequence[dict[str, Any]]) -> tuple[list[Encoding], list[int], list[np.ndarray]]:
+        """Examples, the row of each, and the logits of each."""
+        examples, of_rows = self.encoded(rows)
+        return examples, of_rows, self.logits(examples)
 
     def encoded(self, rows: Sequence[dict[str, Any]]) -> tuple[list[Encoding], list[int]]:
         """The tokens of each example, and the row that it came from."""
@@ -147,12 +155,18 @@ class Model:
             keep = min(keep, len(example)) - 1
         return text, len(example)
 
-    def _texts(
+    def _said(self, text: str, margin: float) -> str:
+        """The text, or none where that is likelier by more than the threshold."""
+        return "" if self.threshold is not None and margin > self.threshold else text
+
+    def _spans(
         self, rows: Sequence[dict[str, Any]], examples: list[Encoding], of_rows: list[int], logits: list[np.ndarray]
-    ) -> list[str]:
-        """The piece of each context whose ends have the largest sum of logits, over all windows."""
-        best = [(-np.inf, 0, 0)] * len(rows)
+    ) -> list[tuple[str, float]]:
+        """The piece of each context whose ends have the largest sum of logits, over all windows; and by how much the
+        first token's, which says that there is none, is above it, in the window where it is least."""
+        best, none = [(-np.inf, 0, 0)] * len(rows), [np.inf] * len(rows)
         for row, example, values in zip(of_rows, examples, logits, strict=True):
+            none[row] = min(none[row], float(values[0].sum()))
             inside = [token for token, sequence in enumerate(example.sequence_ids) if sequence == 1]
             if inside:
                 score, first, last = _best_span(values[inside])
@@ -160,7 +174,15 @@ class Model:
                     context, spans = rows[row]["context"], example.offsets
                     begin, _ = _trimmed(context, *spans[inside[first]])
                     best[row] = score, begin, _trimmed(context, *spans[inside[last]])[1]
-        return [row["context"][begin:end].strip() for row, (_, begin, end) in zip(rows, best, strict=True)]
+        return [
+            (row["context"][begin:end].strip(), least - score)
+            for row, (score, begin, end), least in zip(rows, best, none, strict=True)
+        ]
+
+
+def _logistic(margin: float) -> float:
+    """From any number to a probability; of 0 it is 0.5."""
+    return float(0.5 + 0.5 * np.tanh(margin / 2))
 
 
 def _trimmed(text: str, begin: int, end: int) -> tuple[int, int]:

@@ -7,7 +7,6 @@ it says; its temperature is a figure of the record alone.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from transformers import PreTrainedModel
@@ -26,23 +25,26 @@ NO_LAYER = "the probabilities are not calibrated: the student's head has no sing
 
 def calibrate(
     run: Run, teacher: Teacher | None, student: PreTrainedModel, held_out: Mapping[str, Encoded]
-) -> dict[str, Any]:
-    """Calibrates the student of a run, in place; the record's `calibration`, and a warning where it cannot be done.
+) -> tuple[dict[str, Calibration], list[str]]:
+    """Calibrates the student of a run, in place, where that was asked for.
+
+    Returns:
+        The record's `calibration`, and a warning where the student cannot be calibrated.
 
     Args:
         held_out: Through the student's tokenizer.
     """
-    plan = run.plan
-    own = _logits(run, student, held_out)
-    found = {"student": _fitted(run, own)}
-    warnings = []
-    if not divide_outputs(student, plan.task.outputs, found["student"].temperature):
-        warnings, found = [NO_LAYER], {}
-    if teacher is not None:
-        seen = encode_held_out(plan.task, teacher.tokenizer, plan.pipeline.training)
-        found["teacher"] = _fitted(run, _logits(run, teacher.model, seen))
-    calibration = dict(sorted(found.items(), reverse=True))  # the teacher's first, as everywhere
-    return {"calibration": calibration, "warnings": warnings}
+    plan, found = run.plan, {}
+    if not plan.pipeline.training.calibrate:
+        return {}, []
+    with run.stage("calibration"):
+        if teacher is not None:
+            seen = encode_held_out(plan.task, teacher.tokenizer, plan.pipeline.training)
+            found["teacher"] = _fitted(run, _logits(run, teacher.model, seen))
+        own = _fitted(run, _logits(run, student, held_out))
+        if not divide_outputs(student, plan.task.outputs, own.temperature):
+            return found, [NO_LAYER]
+        return found | {"student": own}, []
 
 
 def _logits(run: Run, model: PreTrainedModel, held_out: Mapping[str, Encoded]) -> dict[str, np.ndarray]:
@@ -59,5 +61,5 @@ def _fitted(run: Run, logits: Mapping[str, np.ndarray]) -> Calibration:
     selects, split = next(iter(logits)), task.split
     temperature = fitted_temperature(logits[selects], task.held_out[selects]["label"][:])
     rows = task.held_out[split]
-    before, after = (calibration_error(task, rows, logits[split] / each) or 0.0 for each in (1.0, temperature))
+    before, after = (calibration_error(task, rows, [*(logits[split] / each)]) or 0.0 for each in (1.0, temperature))
     return Calibration(temperature=temperature, before=before, after=after)

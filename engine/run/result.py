@@ -180,6 +180,8 @@ class RunResult(Record):
     """Role → expected calibration error of its probabilities on `split`; of classification alone."""
     calibration: dict[str, Calibration] = {}
     """Role → what was fitted on `selected_on` where it was asked for; the student's output layer holds its own."""
+    null_thresholds: dict[str, float] = {}
+    """Role → how far no answer must score above the best span, of questions that may have none; from `selected_on`."""
     agreement: float | None = None  # share of equal answers of teacher and student on `split`; none of values
     predicted_ratio: list[float] | None = None  # 80 % interval of a recommendation, low and high
     verdict: list[str] = []  # what the figures say, a sentence each
