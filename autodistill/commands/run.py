@@ -182,7 +182,8 @@ def _sets(typed: Typed) -> list[str]:
     augmentation = [f"augmentation={typed['augment']}"] if typed.get("augment") else []
     paper = ["training.paper=true"] if typed.get("paper") else []
     calibrate = ["training.calibrate=true"] if typed.get("calibrate") else []
-    return [*paper, *calibrate, *augmentation, *(typed["set"] or ())]
+    windows = [] if typed.get("windows") is None else [f"training.window_overlap={typed['windows']}"]
+    return [*paper, *calibrate, *windows, *augmentation, *(typed["set"] or ())]
 
 
 def _folder(request: Request) -> Path:

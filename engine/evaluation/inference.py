@@ -15,7 +15,7 @@ from torch import nn
 
 from engine.base.progress import Reporter, SilentReporter
 from engine.evaluation.intervals import Measures, measure
-from engine.evaluation.scores import calibration_error, predictions, scores
+from engine.evaluation.scores import calibration_error, logits_of_rows, predictions, scores
 from engine.evaluation.spans import best_threshold, spans_of
 from engine.models.forward import accepted_inputs, forward
 from engine.tokens.examples import Encoded, encode
@@ -117,14 +117,14 @@ def measured_on(
 def _answered(
     model: nn.Module, task: Task, held_out: Mapping[str, Encoded], accelerator: Accelerator, reporter: Reporter | None
 ) -> Iterator[tuple[str, list[Any], Sequence[np.ndarray], float | None]]:
-    """Held-out sets, what a model answers there, the logits of each example, and the threshold of no answer, which the
-    first set chooses."""
+    """Held-out sets, what a model answers there, the logits of each row (per token, of each example), and the threshold
+    of no answer, which the first set chooses."""
     threshold = None
     for name, encoded in held_out.items():
         logits = logits_of(model, encoded, task.kind, accelerator, reporter)
         if task.may_lack_answers and threshold is None:
             threshold = best_threshold(spans_of(encoded, logits), task.held_out[name]["answers"][:], task.metric)
-        yield name, predictions(task, encoded, logits, threshold), logits, threshold
+        yield name, predictions(task, encoded, logits, threshold), logits_of_rows(encoded, logits), threshold
 
 
 def timing(model: nn.Module, encoded: Encoded, kind: TaskKind, device: torch.device) -> tuple[float, float]:

@@ -53,6 +53,22 @@ def predictions(
     return _ANSWERS[task.kind](task, encoded, logits)
 
 
+def logits_of_rows(encoded: Encoded, logits: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    """The logits of each row that is classified: the mean over its windows, where it is read in some.
+
+    As Sun et al. (2019) average the vectors of a long text's segments; behind a last layer that is linear it is the
+    same.
+
+    Shapes: logits (C,) of each example. Those of other kinds of tasks are left as they are.
+    """
+    if encoded.kind != "classification" or encoded.windows is None:
+        return logits
+    counts = np.bincount(encoded.rows, minlength=len(encoded.source))
+    sums = np.zeros((len(counts), len(logits[0])))
+    np.add.at(sums, encoded.rows, np.stack([*logits]))
+    return (sums / counts[:, None]).astype(np.float32)
+
+
 def _tags(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[list[int]]:
     assert encoded.words is not None
     filler = _tag_of_lost_words(task) if (encoded.words.values < 0).any() else 0
@@ -68,7 +84,7 @@ def _tag_of_lost_words(task: Task) -> int:
 
 
 _ANSWERS: dict[TaskKind, Callable[[Task, Encoded, Sequence[np.ndarray]], list[Any]]] = {
-    "classification": lambda task, encoded, logits: [int(np.argmax(values)) for values in logits],
+    "classification": lambda task, encoded, logits: [int(np.argmax(each)) for each in logits_of_rows(encoded, logits)],
     "regression": lambda task, encoded, logits: [float(values[0]) for values in logits],
     "tagging": _tags,
 }

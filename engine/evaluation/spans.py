@@ -20,8 +20,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import expit
 
-from engine.tokens.tokenise import SECOND
-
 if TYPE_CHECKING:
     from engine.tokens.examples import Encoded
 
@@ -76,7 +74,7 @@ def spans_of(encoded: Encoded, logits: Sequence[np.ndarray]) -> Spans:
     for example, values in enumerate(logits):
         row = encoded.rows[example]
         none[row] = min(none[row], float(values[0].sum()))
-        inside = np.flatnonzero(encoded.segments[example] == SECOND)
+        inside = encoded.context_tokens(example)
         if len(inside) == 0:
             continue
         score, first, last = best_span(values[inside])

@@ -60,7 +60,8 @@ class Training(Spec):
     """Tokens. 64 for single texts, 128 for pairs and tagging (the latter ours), 320 in question answering, which cuts
     longer texts into windows; for others up to 256, so that of 100 training texts 99 are read whole (ours)."""
     window_overlap: Annotated[int, Field(ge=0)] | None = None
-    """Question answering only: tokens that neighbouring windows share; 128 (Devlin et al. 2019)."""
+    """Tokens that neighbouring windows of a long context share: 128 in question answering (Devlin et al. 2019). Where
+    it is given in classification of single texts, longer ones are read whole, in windows whose logits are averaged."""
     calibrate: bool = Field(default=False, exclude_if=_off)
     """Classification only: whether the student's logits are divided by one temperature after training, the likeliest on
     the set that selects (Guo et al. 2017). Where it is off, it is no part of what is written, nor of any key."""

@@ -12,7 +12,7 @@ import numpy as np
 from transformers import PreTrainedModel
 
 from engine.evaluation.inference import encode_held_out, logits_of
-from engine.evaluation.scores import calibration_error
+from engine.evaluation.scores import calibration_error, logits_of_rows
 from engine.evaluation.temperature import fitted_temperature
 from engine.models.output import divide_outputs
 from engine.run.folder import Run
@@ -52,7 +52,8 @@ def _logits(run: Run, model: PreTrainedModel, held_out: Mapping[str, Encoded]) -
     task, machine = run.plan.task, run.machine
     wanted = dict.fromkeys((next(iter(task.validation)), task.split))
     accelerator, reporter = machine.accelerator, machine.reporter
-    return {name: np.stack([*logits_of(model, held_out[name], task.kind, accelerator, reporter)]) for name in wanted}
+    answered = {name: logits_of(model, held_out[name], task.kind, accelerator, reporter) for name in wanted}
+    return {name: np.stack([*logits_of_rows(held_out[name], logits)]) for name, logits in answered.items()}
 
 
 def _fitted(run: Run, logits: Mapping[str, np.ndarray]) -> Calibration:

@@ -17,7 +17,7 @@ from engine.base.machine import Machine, machine_for
 from engine.base.options import RunOptions
 from engine.data.task import KINDS, Task, TaskKind
 from engine.evaluation.inference import logits_of
-from engine.evaluation.scores import predictions
+from engine.evaluation.scores import logits_of_rows, predictions
 from engine.evaluation.spans import spans_of
 from engine.models.load import has_head, load_config, load_pretrained, load_tokenizer, names_of_outputs, position_limit
 from engine.pipeline.training import PAIR_MAX_LENGTH, WINDOW_OVERLAP, Training
@@ -72,7 +72,8 @@ class Predictor:
             chances = spans_of(encoded, logits).chances_of_none(self.null_threshold)
             return [{"answer": text, "no_answer": each} for text, each in zip(answers, chances, strict=True)]
         if self.kind == "classification":
-            return [self._named(values, answer) for values, answer in zip(logits, answers, strict=True)]
+            of_rows = logits_of_rows(encoded, logits)
+            return [self._named(values, answer) for values, answer in zip(of_rows, answers, strict=True)]
         if self.kind == "tagging":
             names = [[self.labels[tag] for tag in tags] for tags in answers]
             return [{"tokens": list(row["tokens"]), "tags": tags} for row, tags in zip(known, names, strict=True)]
@@ -139,7 +140,7 @@ def load_predictor(model: str | Path, options: RunOptions | None = None) -> Pred
     kind = _kind(name, config, result)
     labels = tuple(names_of_outputs(config, "model"))
     training = result.training if result else Training()
-    overlap = WINDOW_OVERLAP if training.window_overlap is None else training.window_overlap
+    usual = WINDOW_OVERLAP if kind == "question_answering" else None
     tokenizer = load_tokenizer(name, "model")
     return Predictor(
         model=load_pretrained(name, config, kind, 0, "model", new_head=False),
@@ -148,7 +149,7 @@ def load_predictor(model: str | Path, options: RunOptions | None = None) -> Pred
         columns=result.columns if result else {},
         labels=labels if kind in ("classification", "tagging") else (),
         max_length=training.max_length or _longest(tokenizer, config, kind),
-        window_overlap=overlap if kind == "question_answering" else None,
+        window_overlap=usual if training.window_overlap is None else training.window_overlap,
         machine=machine_for(options),
         null_threshold=result.null_thresholds.get("student") if result else None,
     )

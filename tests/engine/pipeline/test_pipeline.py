@@ -199,7 +199,7 @@ SUITS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "defaults": ({}, set(TASK_KINDS)),
     "classes": ({"prediction": PredictionKL()}, set(TASK_KINDS) - {"regression"}),
     "logits": ({"prediction": PredictionMSE()}, set(TASK_KINDS)),
-    "windows": ({"training": Training(window_overlap=8)}, {"question_answering"}),
+    "windows": ({"training": Training(window_overlap=8)}, {"question_answering", "classification"}),
     "translations": ({"augmentation": Augmentation(operators=(BackTranslation(),)), "weights": AUGMENTED}, TEXTS),
     "moved words": ({"augmentation": Augmentation(operators=(Random(),)), "weights": AUGMENTED}, set(TASK_KINDS)),
     "scaled logits": ({"team": AutoSKD(members=("a",))}, set(TASK_KINDS) - {"regression"}),
