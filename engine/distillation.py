@@ -31,6 +31,7 @@ from engine.objective.equation import Objective
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.presets import usual_preset
 from engine.pipeline.read import dump_pipeline, load_pipeline
+from engine.run.calibration import calibrate
 from engine.run.card import write_card
 from engine.run.fine_tuning import gold_scores
 from engine.run.folder import Run, RunFolder
@@ -175,10 +176,12 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
 
     best, tokenizer, team, searches = train_student(run, teacher, until_epoch)
     stage, state = best.stage, best.state
+    paused = best.paused_after is not None
+    calibration, doubts = ({}, []) if paused else calibrate(run, teacher, stage.student, stage.held_out)
     with run.stage("measuring"):
-        measures["student"] = measured_best(stage, state, machine, paused=best.paused_after is not None)
+        measures["student"] = measured_best(stage, state, machine, paused)
     machine.reporter.message(f"student: {in_words(measures['student'])}")
-    if best.paused_after is None:  # nothing is said of a student that will go on
+    if not paused:  # nothing is said of a student that will go on
         with run.stage("simple_models"):
             measures |= _others(run, expected)
 
@@ -186,8 +189,9 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
     facts |= {"predicted_ratio": expected.ratio} | sizes(stage.student)
     facts |= sizes(teacher.model, "teacher_") if teacher else {}
     facts |= training_facts(run, stage.data, state, best.states) | {"team": team}
-    facts["warnings"] = [*cut_warnings(stage.data.student, plan), *stage.objective.notes]
-    if best.paused_after is not None:
+    facts["calibration"] = calibration
+    facts["warnings"] = [*cut_warnings(stage.data.student, plan), *stage.objective.notes, *doubts]
+    if paused:
         return _write(record_of(run, status="pruned", paused_after=best.paused_after, **facts), run)
     with run.stage("measuring"):
         facts |= speeds(run, teacher, (stage.student, tokenizer), stage.held_out)

@@ -181,7 +181,9 @@ def _sets(typed: Typed) -> list[str]:
     """What is set of the pipeline."""
     augmentation = [f"augmentation={typed['augment']}"] if typed.get("augment") else []
     paper = ["training.paper=true"] if typed.get("paper") else []
-    return [*paper, *augmentation, *(typed["set"] or ())]
+    calibrate = ["training.calibrate=true"] if typed.get("calibrate") else []
+    windows = [] if typed.get("windows") is None else [f"training.window_overlap={typed['windows']}"]
+    return [*paper, *calibrate, *windows, *augmentation, *(typed["set"] or ())]
 
 
 def _folder(request: Request) -> Path:

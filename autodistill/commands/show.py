@@ -151,6 +151,7 @@ def _answers_compared(result: RunResult) -> Iterator[str]:
         known = {ROLES[role]: error for role, error in result.calibration_error.items() if role in ROLES}
         errors = ", ".join(f"{role} {error:.3f}" for role, error in known.items())
         yield f"expected calibration error (0 is perfect): {errors}"
+    yield from result.calibration_in_words
 
 
 def _warnings(warnings: Sequence[str]) -> list[str]:

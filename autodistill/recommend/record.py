@@ -22,7 +22,8 @@ from engine.data.task import TaskKind
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.team import SingleTeacher
 from engine.pipeline.training import Training
-from engine.run.result import Member, Record, upgraded_pipeline
+from engine.run.layouts import upgraded_pipeline
+from engine.run.result import Member, Record
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 TaskKind = Literal["classification", "regression", "tagging", "question_answering"]
 LABELLED, SOFT = "labelled", "soft_label"
 """Further fields of rows: whether they have a label (`Task.learned`); their logits (`engine.data.soft`)."""
+HAS_ANSWER = {"squad_f1": "has_answer_f1", "exact_match": "has_answer_exact_match"}
+"""Metric of all questions → that of those which have an answer."""
+NO_ANSWER_ACCURACY = "no_answer_accuracy"
+"""The share of the questions without an answer that get none (SQuAD 2.0)."""
 TASK_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
 
 
@@ -197,6 +201,11 @@ class Task:
         if self.pool is None:
             return self
         return replace(self, pool=None, fingerprint=self.labelled_fingerprint, labelled_fingerprint="")
+
+    @property
+    def may_lack_answers(self) -> bool:
+        """Whether questions may have no answer (SQuAD 2.0): then there are metrics of those that have none."""
+        return NO_ANSWER_ACCURACY in self.metrics
 
     @property
     def token_level(self) -> bool:

@@ -169,6 +169,7 @@ def _about(predictor: Predictor, pair: bool) -> About:
         columns=dict(predictor.columns),
         max_length=predictor.max_length,
         window_overlap=predictor.window_overlap,
+        null_threshold=predictor.null_threshold,
         inputs=[name for name in taken if name != "token_type_ids" or name in tokenizer.model_input_names],
         pad=next(token for token in pads if token is not None),
     )

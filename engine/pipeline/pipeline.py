@@ -110,10 +110,13 @@ class Pipeline(Spec):
         if kind == "regression" and chosen != "mse":
             what = "needs classes, and a regression task has none"
             problems.append(Problem("prediction.kind", what, f"'{chosen}'", ("mse",), "mse"))
-        if kind != "question_answering" and self.training.window_overlap is not None:
-            what = f"only question answering has windows, and this task is {kind}"
+        if kind not in ("question_answering", "classification") and self.training.window_overlap is not None:
+            what = f"only question answering and classification have windows, and this task is {kind}"
             overlap = str(self.training.window_overlap)
             problems.append(Problem("training.window_overlap", what, overlap, (), "Remove the key."))
+        if kind != "classification" and self.training.calibrate:
+            what = f"only probabilities of classes are calibrated, and this task is {kind.replace('_', ' ')}"
+            problems.append(Problem("training.calibrate", what, "true", ("false",)))
         problems += self._regression_problems() if kind == "regression" else []
         problems += self._student_problems(student)
         if KINDS[kind].at_words and "back_translation" in self.augmentation.kinds:

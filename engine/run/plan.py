@@ -111,7 +111,7 @@ class RunPlan:
     @property
     def training_alone(self) -> Training:
         """Of the student without a teacher: as many steps, for which the labelled rows alone may need more epochs."""
-        training, task = self.pipeline.training, self.task
+        training, task = self.pipeline.training.model_copy(update={"calibrate": False}), self.task
         if task.pool is None or training.epochs is None:
             return training
         as_many = math.ceil(training.epochs * task.examples / len(task.train))
@@ -215,6 +215,7 @@ def _check_fits(plan: RunPlan, known: Sequence[Problem] = ()) -> None:
     if plan.teacher:
         problems += attention_problems(settled, plan.teacher.start, plan.student)
     problems += known
+    problems += window_problems(settled, plan)
     problems += pool_problems(settled, plan.task)
     for start in (*(each.start for each in plan.team), plan.student):
         mixing = "mixup" in settled.augmentation.kinds and start.role != MEMBERS
@@ -235,6 +236,16 @@ def attention_problems(pipeline: Pipeline, teacher: Start, student: Start) -> li
     remedy = "intermediate.kind = mse compares hidden states, which all models have."
     problems = [Problem(place_of(role), what, name, tuple(KNOWN), remedy) for role, name in types if name not in KNOWN]
     return problems + check_heads(pipeline.intermediate, student.width, teacher.width)
+
+
+def window_problems(pipeline: Pipeline, plan: RunPlan) -> list[Problem]:
+    """Whether long texts can be read in windows, where that is asked for."""
+    overlap, task = pipeline.training.window_overlap, plan.task
+    if overlap is None or task.kind != "classification" or not (task.pair or task.soft_labels):
+        return []
+    what = "these are pairs, and nothing says which piece of one text belongs to which of the other"
+    what = what if task.pair else "soft labels are of whole texts, and windows would each need their own"
+    return [Problem("training.window_overlap", what, str(overlap), (), "Remove the key.")]
 
 
 def pool_problems(pipeline: Pipeline, task: Task) -> list[Problem]:

@@ -37,6 +37,7 @@ OTHER_TRAINING = {
     "max_grad_norm": 2.0,
     "max_length": 40,
     "window_overlap": 9,
+    "calibrate": True,
 }
 OTHER_TUNING = {"epochs": 3, "early_stopping": 2, "batch_size": 4, "learning_rate": 2e-4, "seed": 1}
 
@@ -176,7 +177,9 @@ def test_a_student_alone(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     usual |= {"how": "float32"}
     others = {"student": "r", "big": "u", "tune": False, "tuned": 1, "seed": 7, "data": "e", "how": "bf16"}
     readings = {f"reading:{name}": TRAINING.model_copy(update={name: value}) for name, value in OTHER_TRAINING.items()}
+    calibrated = readings.pop("reading:calibrate")  # which comes after what is measured here
     assert_each_makes_another(made, usual, {**others, **readings})
+    assert made(**{**usual, "reading": calibrated}) == made(**usual)
 
 
 def test_a_bilstm(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
