@@ -112,5 +112,5 @@ class Course:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know who watches the training."""
-        said = f"it learns from layers alone in the first {self.first:,} of {self.steps:,} steps; scores rise later"
-        return (said,) if self.first else ()
+        first = f"in the first {self.first:,} of {self.steps:,} steps"
+        return (f"it learns from layers alone {first}; its head learns afterwards",) if self.first else ()

@@ -61,7 +61,7 @@ def test_of_weights_that_stay_nothing_is_said() -> None:
     assert Course(ALL, ConstantWeights(), 9).at(3) is None
     assert [Course(ALL, each, 9).notes for each in (ConstantWeights(), LinearWeights(prediction="falls"))] == [(), ()]
     (note,) = Course(ALL, LayersFirst(), 2_000).notes
-    assert note == "it learns from layers alone in the first 1,000 of 2,000 steps; scores rise later"
+    assert note == "it learns from layers alone in the first 1,000 of 2,000 steps; its head learns afterwards"
 
 
 # --- as a part of a pipeline -------------------------------------------------------------------------
