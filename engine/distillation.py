@@ -36,7 +36,7 @@ from engine.run.card import write_card
 from engine.run.fine_tuning import gold_scores
 from engine.run.folder import Run, RunFolder
 from engine.run.plan import check_batch, check_trains, plan_run
-from engine.run.prepare import cached_data, given_data, objective_for, online_data
+from engine.run.prepare import cached_data, course_of, given_data, objective_for, online_data
 from engine.run.record import (
     cut_warnings,
     measures_of,
@@ -263,7 +263,7 @@ def _taught(run: Run, teacher: Teacher | None, student: Model, objective: Object
     plan, machine = run.plan, run.machine
     data = online_data(plan, teacher, student, objective, machine) if teacher else given_data(plan, student, machine)
     cut = cut_in_words(data.student, plan.pipeline.training.max_length or 0, plan.most_tokens)
-    for sentence in (*objective.notes, *cut):
+    for sentence in (*objective.notes, *cut, *course_of(plan, data).notes):
         machine.reporter.message(f"student: {sentence}")
     return cached_data(data, teacher, student[1], run) if teacher else data
 

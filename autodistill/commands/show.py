@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from autodistill.recommend.contenders import Contender
     from autodistill.recommend.race import Outcome
     from autodistill.recommend.record import Pick, Recommendation
-    from autodistill.recommend.trials import Searched
+    from autodistill.recommend.searched import Searched
     from engine.run.result import RunResult, TeamResult
 
 COMPARED = ("teacher", "student", "student_alone", "bilstm")

@@ -172,6 +172,15 @@ class Task:
     labelled_fingerprint: str = ""
     soft_labels: str = ""
 
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: its sets, and what was inferred or made."""
+        from engine.base.html import table
+
+        sets = {"train": self.train, **self.held_out, **self.unlabelled} | ({"pool": self.pool} if self.pool else {})
+        rows = [[name, f"{len(rows):,}", ", ".join(rows.column_names)] for name, rows in sets.items()]
+        title = f"{self.name}: {self.kind.replace('_', ' ')}, metric {self.metric}"
+        return table(["set", "rows", "fields"], rows, title, self.notes)
+
     @property
     def examples(self) -> int:
         """How many rows a student learns from in an epoch: those of `train` and of the pool."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from engine.base.errors import Problem
 from engine.base.options import StartKind
@@ -15,6 +15,7 @@ from engine.base.spec import Spec
 from engine.data.task import KINDS, Task, TaskKind
 from engine.pipeline import components
 from engine.pipeline.augmentation import Augmentation, AugmentationSpec, OperatorSpec
+from engine.pipeline.schedule import ConstantWeights, ScheduleSpec, is_constant, schedule_problems
 from engine.pipeline.team import AutoSKD, SingleTeacher, StochasticTeam, TeamSpec
 from engine.pipeline.training import WITH_AUGMENTATION, Training, Weights
 
@@ -40,6 +41,8 @@ class Pipeline(Spec):
     augmentation: AugmentationSpec = Augmentation()
     team: TeamSpec = SingleTeacher()
     weights: Weights = Weights()
+    schedule: Annotated[ScheduleSpec, Field(exclude_if=is_constant)] = ConstantWeights()
+    """Of the weights. One that changes nothing is not written, so that the keys of past runs stay theirs."""
     training: Training = Training()
 
     @model_validator(mode="before")
@@ -83,6 +86,7 @@ class Pipeline(Spec):
             problems.append("nothing is learned from augmented examples: both of their weights are 0")
         if augmented and not self.augmentation.operators:
             problems.append("augmented examples have a weight, and augmentation has no operators")
+        problems += schedule_problems(self.schedule, weights, intermediate != "none")
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -171,6 +175,7 @@ def component_specs() -> dict[str, tuple[type[Spec], ...]]:
         "prediction": components.PredictionSpec,
         "augmentation": OperatorSpec,
         "team": TeamSpec,
+        "schedule": ScheduleSpec,
         "critic": components.CriticSpec,
     }
     return {name: get_args(get_args(union)[0]) for name, union in unions.items()}
