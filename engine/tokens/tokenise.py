@@ -18,6 +18,7 @@ from tokenizers import Encoding, Tokenizer
 
 from engine.base.errors import InputError
 from engine.base.mapped import Growing, count_read
+from engine.tokens.prompt import prompt_tokens
 from engine.tokens.windows import Windows, encode_windows
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def tokenise(
         raise InputError.of("tokenizer", what, type(tokenizer).__name__)
     with _without_limits(tokenizer.backend_tokenizer) as backend:
         if task.kind != "question_answering":
-            chunks = _read_texts(backend, rows, task, max_length)
+            chunks = _read_texts(backend, rows, task, max_length + prompt_tokens(tokenizer))
         elif windows is None:
             chunks = _read_answering(backend, rows, max_length, window_overlap or 0)
         else:
