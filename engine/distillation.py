@@ -26,6 +26,7 @@ from engine.evaluation.linear import linear_measures
 from engine.models.files import config_faults, tokenizer_faults, weight_faults
 from engine.models.given import name_of
 from engine.models.names import start_of_name
+from engine.models.question import is_asked
 from engine.models.start import Model, begin
 from engine.objective.equation import Objective
 from engine.pipeline.pipeline import Pipeline
@@ -86,7 +87,7 @@ def distill(
         student: One of these names, `layers:K` for K layers of the teacher, or what is no transformer: `lstm`,
             `static`.
         pipeline: A `Pipeline`, a preset's name, a file or a mapping; None: mi_alpha, of a static student, and where no
-            model teaches, vanilla_kd.
+            model teaches, or one that is asked in words, vanilla_kd.
         out: Folder of the run. The same run started again there goes on where it stopped.
         seed: Of the student's start, the order of examples and dropout.
         student_alone: Whether the student is also fine-tuned without a teacher, to compare.
@@ -104,10 +105,10 @@ def distill(
         RunError: The run failed on its way, such as by a loss that is not finite.
     """
     _check(until_epoch, seed, Path(out), options.cache)
-    usual = usual_preset(start_of_name(student), has_teacher=bool(teacher))
-    chosen = load_pipeline(usual if pipeline is None else pipeline)
     machine = machine_for(options, reporter)
     teacher = name_of(teacher, options.cache, machine.reporter)
+    usual = usual_preset(start_of_name(student), bool(teacher) and not is_asked(teacher, fine_tuning))
+    chosen = load_pipeline(usual if pipeline is None else pipeline)
     task = identified(data) if isinstance(data, Task) else load_task(data, **columns)
     for note in task.notes:
         machine.reporter.message(note)

@@ -18,7 +18,7 @@ from typer.core import TyperCommand
 
 from autodistill.commands.stop import stopped
 from autodistill.recommend.request import Columns, Request
-from engine.base.options import FineTuning, RunOptions
+from engine.base.options import TRAINED, FineTuning, RunOptions
 from engine.base.spec import Spec
 
 Typed = dict[str, Any]
@@ -38,7 +38,7 @@ NAMES = {
     "columns.kind": "task",
     "columns.seed": "split_seed",
     "fine_tuning.when": "fine_tune",
-    **{f"fine_tuning.{name}": f"teacher_{name}" for name in FineTuning.model_fields if name != "when"},
+    **{f"fine_tuning.{name}": f"teacher_{name}" for name in TRAINED},
     "limits.seconds": "max_time",
     "limits.parameters": "max_params",
     "limits.latency_ms": "max_latency",
@@ -197,7 +197,7 @@ READING = (
     ),
 )
 """Options of every command that reads data."""
-FINE_TUNING = tuple(NAMES[f"fine_tuning.{name}"] for name in FineTuning.model_fields)
+FINE_TUNING = tuple(NAMES.get(f"fine_tuning.{name}", name) for name in FineTuning.model_fields)
 WHERE = ("device", "precision", "cache_dir")
 RUNNING = (*WHERE, *(name for name in RunOptions.model_fields if name not in WHERE))
 

@@ -329,7 +329,7 @@ def holds_a_unit(config: PretrainedConfig) -> bool:
 
 
 @cache
-def _holds_a_unit(of: type[PretrainedConfig], facts: str) -> bool:
+def _holds_a_unit(of: Any, facts: str) -> bool:
     config = of.from_dict(json.loads(facts))
     config.num_labels = 1
     with torch.device("meta"), quiet_transformers():

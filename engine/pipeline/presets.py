@@ -79,11 +79,14 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def usual_preset(student: StartKind, has_teacher: bool = True) -> str:
+def usual_preset(student: StartKind, teacher_layers: bool = True) -> str:
     """The preset of a run that names no pipeline: Distiller's default, or what can be learned without layers.
+
+    Args:
+        teacher_layers: Whether a model teaches, and has layers that can be compared.
 
     Example:
         >>> usual_preset("pretrained"), usual_preset("static")
         ('mi_alpha', 'vanilla_kd')
     """
-    return "mi_alpha" if has_teacher and student != "static" else "vanilla_kd"
+    return "mi_alpha" if teacher_layers and student != "static" else "vanilla_kd"

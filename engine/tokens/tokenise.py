@@ -19,6 +19,7 @@ from tokenizers import Encoding, Tokenizer
 from engine.base.errors import InputError
 from engine.base.mapped import Growing, count_read
 from engine.data.task import KINDS
+from engine.tokens.prompt import prompt_tokens
 from engine.tokens.windows import Windows, encode_windows
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def tokenise(
         elif reads_windows(task.kind, window_overlap):
             chunks = _read_in_windows(backend, rows, task, max_length, window_overlap or 0)
         else:
-            chunks = _read_texts(backend, rows, task, max_length)
+            chunks = _read_texts(backend, rows, task, max_length + prompt_tokens(tokenizer))
         return _joined_flat(chunks)
 
 
