@@ -325,12 +325,12 @@ def parameters_of(config: PretrainedConfig, kind: TaskKind) -> int:
 
 def holds_a_unit(config: PretrainedConfig) -> bool:
     """Whether models of this type have a head for regression that `change_unit` can change; nothing is built."""
-    return _holds_a_unit(type(config), config.to_json_string())
+    return _holds_a_unit(config.to_json_string())
 
 
 @cache
-def _holds_a_unit(of: Any, facts: str) -> bool:
-    config = of.from_dict(json.loads(facts))
+def _holds_a_unit(facts: str) -> bool:
+    config = AutoConfig.for_model(**json.loads(facts))
     config.num_labels = 1
     with torch.device("meta"), quiet_transformers():
         found = output_layer(HEADS["regression"].from_config(config), 1)
