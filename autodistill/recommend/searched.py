@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autodistill.recommend.contenders import Contender
-from autodistill.recommend.search_record import SearchRecord, Trained
 from engine.base.html import table
-from engine.run.result import RunResult
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from autodistill.recommend.contenders import Contender
+    from autodistill.recommend.search_record import SearchRecord, Trained
+    from engine.run.result import RunResult
 
 SHOWN = 10
 """Candidates that a notebook shows."""

@@ -56,7 +56,8 @@ def schedule_problems(schedule: Schedule, weights: Weights, has_intermediate: bo
     """Why a schedule does not go with these weights; `has_intermediate`: and an objective on layers."""
     on_layers = weights.intermediate * has_intermediate
     if isinstance(schedule, LayersFirst):
-        problems = [] if on_layers else ["layers_first needs an intermediate objective, with a weight above 0"]
+        needed = "layers_first needs an intermediate objective with a weight above 0; without, the schedule is constant"
+        problems = [] if on_layers else [needed]
         if weights.prediction + weights.hard_label == 0:
             problems.append("layers_first needs a weight for what follows: those of prediction and hard_label are 0")
         return problems

@@ -109,7 +109,10 @@ def test_tinybert_has_two_stages() -> None:
 
 WRONG = {
     "no layers": ({"schedule": FIRST["schedule"]}, "layers_first needs an intermediate objective"),
-    "layers without weight": ({**FIRST, "weights": {"intermediate": 0.0}}, "with a weight above 0"),
+    "layers without weight": (
+        {**FIRST, "weights": {"intermediate": 0.0}},
+        "objective with a weight above 0; without, the schedule is constant",
+    ),
     "nothing after the layers": (
         {**FIRST, "weights": {"prediction": 0.0}},
         "a weight for what follows: those of prediction and hard_label are 0",
