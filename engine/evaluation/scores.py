@@ -66,7 +66,7 @@ def logits_of_rows(encoded: Encoded, logits: Sequence[np.ndarray]) -> Sequence[n
     counts = np.bincount(encoded.rows, minlength=len(encoded.source))
     sums = np.zeros((len(counts), len(logits[0])))
     np.add.at(sums, encoded.rows, np.stack([*logits]))
-    return (sums / counts[:, None]).astype(np.float32)
+    return [*(sums / counts[:, None]).astype(np.float32)]
 
 
 def _tags(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[list[int]]:

@@ -67,8 +67,8 @@ def encode_windows(
     """
     backend.no_truncation()
     if questions is None:
-        room = max_length - backend.num_special_tokens_to_add(is_pair=False)
-        backend.enable_truncation(max_length, stride=min(overlap, room // 2))
+        fits = max_length - backend.num_special_tokens_to_add(is_pair=False)
+        backend.enable_truncation(max_length, stride=min(overlap, fits // 2))
         return [[each, *each.overflowing] for each in backend.encode_batch(list(contexts))]
     questions, lengths = fit_questions(backend, questions, max_length)
     room = max_length - backend.num_special_tokens_to_add(is_pair=True) - lengths
