@@ -12,6 +12,7 @@ begin with is read once. Texts stand at the right, with padding before them, as 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -172,4 +173,5 @@ def calibrate(model: LabelWords, prompted: PreTrainedTokenizerBase, pair: bool) 
     encoded = [backend.encode(text, text) if pair else backend.encode(text) for text in EMPTY]
     rows = [torch.tensor(each.ids, device=device).unsqueeze(0) for each in encoded]
     said = torch.cat([model.likelihoods(ids, torch.ones_like(ids)) for ids in rows])
-    model.prior.copy_(said.softmax(-1).mean(0).log())
+    shares = said.log_softmax(-1)  # logarithms, for those of long words are too small for anything else
+    model.prior.copy_(shares.logsumexp(0) - math.log(len(shares)))
