@@ -323,13 +323,9 @@ def parameters_of(config: PretrainedConfig, kind: TaskKind) -> int:
         return parameter_count(HEADS[kind].from_config(config))
 
 
-def holds_a_unit(config: PretrainedConfig) -> bool:
-    """Whether models of this type have a head for regression that `change_unit` can change; nothing is built."""
-    return _holds_a_unit(config.to_json_string())
-
-
 @cache
-def _holds_a_unit(facts: str) -> bool:
+def holds_a_unit(facts: str) -> bool:
+    """Whether models of a configuration, in JSON, have a head for regression that `change_unit` can change."""
     config = AutoConfig.for_model(**json.loads(facts))
     config.num_labels = 1
     with torch.device("meta"), quiet_transformers():

@@ -299,7 +299,7 @@ def unit_problems(start: Start, task: Task) -> list[Problem]:
         return [Problem("--label", what, f"{mean:g} ± {deviation:g}")]
     if task.kind != "regression" or start.config is None or start.ready:
         return []
-    if type(start.config) not in HEADS[task.kind]._model_mapping or holds_a_unit(start.config):
+    if type(start.config) not in HEADS[task.kind]._model_mapping or holds_a_unit(start.config.to_json_string()):
         return []
     what = "the head of models of this type has no bias, so it cannot answer in the unit of the values"
     return [Problem(place_of(start.role), what, start.config.model_type)]
