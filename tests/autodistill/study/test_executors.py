@@ -64,9 +64,10 @@ def test_a_dead_worker_is_known() -> None:
 
 
 DRIVER = """
-import sys, time
+import signal, sys, time
 from autodistill.study.executors import local
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell begins in the background ignores it
     executor = local(1, 1).make()
     executor.submit(time.sleep, 600)
     executor.submit(print)
@@ -93,7 +94,10 @@ def test_a_worker_ends_with_its_driver(sent: signal.Signals, tmp_path: Path) -> 
             time.sleep(0.1)
         time.sleep(1)
         driver.send_signal(sent)
-        driver.wait(timeout=60)
+        try:
+            driver.wait(timeout=60)
+        finally:
+            driver.kill()
     worker.wait(timeout=60)
 
 

@@ -40,6 +40,8 @@ OTHER_TRAINING = {
     "calibrate": True,
 }
 OTHER_TUNING = {"epochs": 3, "early_stopping": 2, "batch_size": 4, "learning_rate": 2e-4, "seed": 1}
+ASKED = {"prompt": "{text}", "label_words": "negative=bad", "uncalibrated": True}
+"""What a language model is asked, in place of being fine-tuned: it is in the identity of its start."""
 
 
 class KeyFoundError(Exception):
@@ -88,7 +90,7 @@ def changed(tuning: FineTuning) -> dict[str, FineTuning]:
 
 
 def test_the_lists_above_name_every_field() -> None:
-    assert OTHER_TUNING.keys() == FineTuning.model_fields.keys() - {"when"}
+    assert OTHER_TUNING.keys() | ASKED.keys() == FineTuning.model_fields.keys() - {"when"}
     assert OTHER_TRAINING.keys() == Training.model_fields.keys() - {"paper"}  # which settles others
 
 
