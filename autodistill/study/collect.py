@@ -55,7 +55,7 @@ def plan_study(study: Study, precision: str) -> Planned:
         InputError: No dataset can be used.
     """
     planned, cells = Planned([], []), []
-    for part in study.each:
+    for part in study.each_part:
         found, left_out = _cells(part, precision)
         cells.append((part, found))
         planned.cells += found

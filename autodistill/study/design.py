@@ -29,7 +29,7 @@ from engine.base.errors import InputError
 from engine.base.files import hash_of
 from engine.base.options import Precision
 from engine.data.groups import GROUPS, known_in
-from engine.data.splits import sample
+from engine.data.splits import drawn
 from engine.pipeline.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def with_test(task: Task, seed: int) -> Task:
         return task
     validation, test = {}, {}
     for name, rows in task.validation.items():
-        chosen = sample(len(rows), (len(rows) + 1) // 2, seed, _strata(task, rows))
+        chosen = drawn(rows, (len(rows) + 1) // 2, seed, task.kind)
         validation[name] = rows.select(chosen)
         test[name.replace("validation", "test")] = rows.select(sorted({*range(len(rows))} - {*chosen}))
     return identified(replace(task, validation=validation, test=test, fingerprint=""))
@@ -122,27 +122,22 @@ def task_of(source: Source, rows: int | None, seed: int, test_rows: int = 0) -> 
     task = with_test(load_task(source.data, **source.columns.model_dump(exclude_defaults=True)), seed)
     if rows is None or rows >= len(task.train):
         return task
-    drawn = sample(len(task.train), rows, seed, _strata(task, task.train))
-    spare = task.train.select(sorted({*range(len(task.train))} - {*drawn}))
-    task = replace(task, train=task.train.select(drawn), fingerprint="")
+    chosen = drawn(task.train, rows, seed, task.kind)
+    spare = task.train.select(sorted({*range(len(task.train))} - {*chosen}))
+    task = replace(task, train=task.train.select(chosen), fingerprint="")
     (first, test), *_ = task.test.items()
     return identified(replace(task, test={**task.test, first: _larger(task, test, spare, test_rows, seed)}))
 
 
 def _larger(task: Task, test: Dataset, spare: Dataset, wanted: int, seed: int) -> Dataset:
-    """A test set of so many rows, or of all there are, those that resemble a training row left out."""
+    """A test set of so many rows, or of all there are, those whose texts train left out."""
     from datasets import concatenate_datasets
 
     tables = (rows.with_format("arrow")[:] for rows in (spare, task.train))
     known = known_in(next(tables), tables, GROUPS[task.kind].fields)
     spare = spare.select(np.flatnonzero(~known))
-    added = sample(len(spare), min(max(wanted - len(test), 0), len(spare)), seed, _strata(task, spare))
+    added = drawn(spare, min(max(wanted - len(test), 0), len(spare)), seed, task.kind)
     return concatenate_datasets([test, spare.select(added)]) if added else test
-
-
-def _strata(task: Task, rows: Dataset) -> list[int] | None:
-    """The classes of rows, of each of which a sample has its share."""
-    return rows["label"][:] if task.kind == "classification" else None
 
 
 def space_of(study: Study, kind: TaskKind) -> list[Pipeline]:
@@ -241,9 +236,9 @@ def _wanted(
         kind = cell.plan.task.kind
         spaces[kind] = spaces.get(kind) or space_of(study, kind)
         generator = np.random.default_rng([study.seed, int(cell.key[:12], 16)])
-        drawn = generator.permutation(len(spaces[kind]))[: design.random]
+        places = generator.permutation(len(spaces[kind]))[: design.random]
         own = [("core", for_kind(pipeline, kind)) for pipeline in core]
-        own += [("random", spaces[kind][number]) for number in drawn]
+        own += [("random", spaces[kind][number]) for number in places]
         again = generator.random(len(own)) < design.repeated
         for rank, ((stage, pipeline), twice) in enumerate(zip(own, again, strict=True)):
             yield stage, rank, cell, pipeline, study.seed

@@ -91,7 +91,7 @@ class Study(Described):
     """What the study consists of, where not every student meets every dataset with every number of rows."""
 
     @property
-    def each(self) -> tuple[Study, ...]:
+    def each_part(self) -> tuple[Study, ...]:
         """Its parts, each as a study of its own; itself where it has none."""
         own = ({name: getattr(part, name) for name in part.model_fields_set} for part in self.parts)
         return tuple(self.model_copy(update={"parts": (), **keys}) for keys in own) or (self,)
