@@ -35,17 +35,18 @@ def run(typed: Typed, reporter: Reporter) -> Shown:
     store.check_writing()
     planned = _planned(study, options, reporter)
     jobs = _chosen(planned.jobs, typed["only"])
-    known = {} if typed["only"] else _known(study)
+    known = {} if typed["only"] else _known(study, planned.jobs)
     unmade = collect(study, jobs, store, options, place, folder, reporter, known)
     shown = _shown(study, planned, store, unmade)
     return replace(shown, lines=[*shown.lines, *_scores(store, typed["only"])])
 
 
-def _known(study: Study) -> dict[str, str]:
-    """Runs that stand in the study's tables, with their status."""
+def _known(study: Study, jobs: Sequence[Job]) -> dict[str, str]:
+    """Runs that stand in the study's tables, in whichever precision, with their status."""
     from autodistill.study.tables import known_runs  # loads pandas
 
-    return known_runs(Path(study.tables)) if study.tables else {}
+    known = known_runs(Path(study.tables)) if study.tables else {}
+    return {job.identity: "ok" for job in jobs if not known.keys().isdisjoint(job.alike)}
 
 
 def _chosen(jobs: Sequence[Job], identities: Sequence[str] | None) -> list[Job]:
@@ -107,7 +108,7 @@ def _planned(study: Study, options: RunOptions, reporter: Reporter) -> Planned:
 
 def _shown(study: Study, planned: Planned, store: Store, unmade: dict[str, str]) -> Shown:
     ledger = Ledger(store, study.name)
-    known = {**_known(study), **ledger.finished(job.identity for job in planned.jobs)}
+    known = {**_known(study, planned.jobs), **ledger.finished(job.identity for job in planned.jobs)}
     over = {job.identity: known[job.identity] for job in planned.jobs if job.identity in known}
     claims = [claim for claim in ledger.claims() if claim.identity not in over]
     running = [claim for claim in claims if claim.reason is None]

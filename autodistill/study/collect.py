@@ -54,26 +54,12 @@ def plan_study(study: Study, precision: str) -> Planned:
     Raises:
         InputError: No dataset can be used.
     """
-    from engine.run.plan import plan_run  # loads torch
-
-    planned, seen = Planned([], []), set()
-    first = Pipeline(training=study.training)
-    for rows, source in itertools.product(study.rows or (None,), study.datasets):
-        try:
-            task = task_of(source, rows, study.seed)
-        except InputError as error:
-            planned.left_out.append(f"{source.data}: {error}")
-            continue
-        if task.fingerprint in seen:
-            continue  # it has not so many rows, and was there already
-        seen.add(task.fingerprint)
-        for teacher, student in itertools.product(study.teachers, study.students):
-            try:
-                plan = plan_run(task, first, teacher, student, fine_tuning=study.fine_tuning, precision=precision)
-            except InputError as error:
-                planned.left_out.append(f"{source.data} with {teacher} and {student}: {error}")
-            else:
-                planned.cells.append(Cell(source, rows, teacher, student, plan))
+    planned, cells = Planned([], []), []
+    for part in study.each_part:
+        found, left_out = _cells(part, precision)
+        cells.append((part, found))
+        planned.cells += found
+        planned.left_out += left_out
     planned.left_out = [*dict.fromkeys(planned.left_out)]  # once, not for each number of rows
     if not planned.cells:
         raise InputError.of("datasets", "none can be used", "; ".join(planned.left_out))
@@ -81,8 +67,33 @@ def plan_study(study: Study, precision: str) -> Planned:
     def refused(_: Cell, __: Pipeline, why: str) -> None:
         planned.refused[why] = planned.refused.get(why, 0) + 1
 
-    planned.jobs = jobs_of(study, planned.cells, refused)
+    planned.jobs = jobs_of(cells, refused)
     return planned
+
+
+def _cells(part: Study, precision: str) -> tuple[list[Cell], list[str]]:
+    """The cells of a part of a study, and what of it cannot be used, and why."""
+    from engine.run.plan import plan_run  # loads torch
+
+    cells, left_out, seen = [], [], set()
+    first = Pipeline(training=part.training)
+    for rows, source in itertools.product(part.rows or (None,), part.datasets):
+        try:
+            task = task_of(source, rows, part.seed, part.test_rows)
+        except InputError as error:
+            left_out.append(f"{source.data}: {error}")
+            continue
+        if task.fingerprint in seen:
+            continue  # it has not so many rows, and was there already
+        seen.add(task.fingerprint)
+        for teacher, student in itertools.product(part.teachers, part.students):
+            try:
+                plan = plan_run(task, first, teacher, student, fine_tuning=part.fine_tuning, precision=precision)
+            except InputError as error:
+                left_out.append(f"{source.data} with {teacher} and {student}: {error}")
+            else:
+                cells.append(Cell(source, rows, teacher, student, plan))
+    return cells, left_out
 
 
 class Queue:
@@ -91,7 +102,7 @@ class Queue:
     def __init__(self, jobs: Iterable[Job]):
         self.waiting = [*jobs]
         self.running: dict[Future[Outcome], Job] = {}
-        self.warm: set[tuple[str, int | None, str]] = set()
+        self.warm: set[tuple[str, int | None, int, str]] = set()
         self.killed: dict[str, int] = {}
 
     def next(self, ledger: Ledger) -> Job | None:

@@ -1,9 +1,10 @@
 """Which runs a study consists of, in the order in which they are made.
 
 Decided here: a *cell* is a dataset with a number of rows, a teacher and a student. All cells share the core; every cell
-draws its own random pipelines; a drawn share of both has a second seed. First comes the core, then the random
-pipelines, then the second seeds. Of each, all cells make a few in turn, so that a study that is stopped early has fewer
-pipelines, not fewer datasets; runs that share a teacher's signals stand together.
+draws its own random pipelines; a drawn share of both has a second seed. The parts of a study are made one after the
+other, of each first the core, then the random pipelines. All cells make a few of them in turn, with their second seeds,
+so that a study that is stopped early has fewer pipelines, not fewer datasets, and knows its noise; runs that share a
+teacher's signals stand together.
 
 The core is chosen one by one: the next pipeline is the one whose pairs of values (an objective with a mapping, a
 mapping with an augmentation, …) have met the least so far. After one with augmentation comes its twin without, so that
@@ -18,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -26,11 +27,15 @@ from autodistill.history.table import flat
 from autodistill.recommend.space import COMPONENTS, pipelines
 from engine.base.errors import InputError
 from engine.base.files import hash_of
-from engine.data.splits import at_most, sample, strata_of
+from engine.base.options import Precision
+from engine.data.groups import GROUPS, known_in
+from engine.data.splits import drawn
 from engine.pipeline.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from datasets import Dataset
 
     from autodistill.study.spec import Source, Study
     from engine.data.task import Task, TaskKind
@@ -57,11 +62,14 @@ class Job:
     student: str
     pipeline: dict[str, Any]
     seed: int
+    test_rows: int = 0
+    alike: frozenset[str] = frozenset()
+    """Identities of the same run in any precision."""
 
     @property
-    def group(self) -> tuple[str, int | None, str]:
+    def group(self) -> tuple[str, int | None, int, str]:
         """Jobs of one group share a teacher, and what it says of the training examples."""
-        return self.source.data, self.rows, self.teacher
+        return self.source.data, self.rows, self.test_rows, self.teacher
 
     @cached_property
     def words(self) -> str:
@@ -97,21 +105,39 @@ def with_test(task: Task, seed: int) -> Task:
         return task
     validation, test = {}, {}
     for name, rows in task.validation.items():
-        strata = strata_of(rows.with_format("arrow")[:], task.kind)
-        chosen = sample(len(rows), (len(rows) + 1) // 2, seed, strata)
+        chosen = drawn(rows, (len(rows) + 1) // 2, seed, task.kind)
         validation[name] = rows.select(chosen)
         test[name.replace("validation", "test")] = rows.select(sorted({*range(len(rows))} - {*chosen}))
     return identified(replace(task, validation=validation, test=test, fingerprint=""))
 
 
-def task_of(source: Source, rows: int | None, seed: int) -> Task:
-    """A dataset of a study with so many training rows at most, and a test set."""
+def task_of(source: Source, rows: int | None, seed: int, test_rows: int = 0) -> Task:
+    """A dataset of a study with so many training rows at most, and a test set.
+
+    Args:
+        test_rows: Training rows that are not drawn join a test set that has fewer than these.
+    """
     from engine.data.load import identified, load_task
 
     task = with_test(load_task(source.data, **source.columns.model_dump(exclude_defaults=True)), seed)
     if rows is None or rows >= len(task.train):
         return task
-    return identified(replace(task, train=at_most(task.train, rows, seed, task.kind), fingerprint=""))
+    chosen = drawn(task.train, rows, seed, task.kind)
+    spare = task.train.select(sorted({*range(len(task.train))} - {*chosen}))
+    task = replace(task, train=task.train.select(chosen), fingerprint="")
+    (first, test), *_ = task.test.items()
+    return identified(replace(task, test={**task.test, first: _larger(task, test, spare, test_rows, seed)}))
+
+
+def _larger(task: Task, test: Dataset, spare: Dataset, wanted: int, seed: int) -> Dataset:
+    """A test set of so many rows, or of all there are, those whose texts train left out."""
+    from datasets import concatenate_datasets
+
+    tables = (rows.with_format("arrow")[:] for rows in (spare, task.train))
+    known = known_in(next(tables), tables, GROUPS[task.kind].fields)
+    spare = spare.select(np.flatnonzero(~known))
+    added = drawn(spare, min(max(wanted - len(test), 0), len(spare)), seed, task.kind)
+    return concatenate_datasets([test, spare.select(added)]) if added else test
 
 
 def space_of(study: Study, kind: TaskKind) -> list[Pipeline]:
@@ -171,16 +197,22 @@ def for_kind(pipeline: Pipeline, kind: TaskKind) -> Pipeline:
     return pipeline.model_copy(update={"prediction": None})
 
 
-def jobs_of(study: Study, cells: Sequence[Cell], refused: Callable[[Cell, Pipeline, str], None]) -> list[Job]:
+def jobs_of(parts: Sequence[tuple[Study, Sequence[Cell]]], refused: Callable[[Cell, Pipeline, str], None]) -> list[Job]:
     """All runs of a study.
 
     Args:
+        parts: The study's, each with its cells.
         refused: Is told of each pipeline that does not suit a cell, and why.
     """
     from engine.run.plan import with_pipeline  # loads torch
 
-    found: dict[str, tuple[tuple[int, int], Job]] = {}
-    for stage, rank, cell, pipeline, seed in _wanted(study, cells, core_of(study)):
+    found: dict[str, tuple[tuple[int, int, int], Job]] = {}
+    wanted = (
+        (number, part, *each)
+        for number, (part, cells) in enumerate(parts)
+        for each in _wanted(part, cells, core_of(part) if cells else [])
+    )
+    for number, part, stage, rank, cell, pipeline, seed in wanted:
         try:
             settled = pipeline.model_copy(update={"training": cell.plan.pipeline.training})  # counted once
             plan = replace(with_pipeline(cell.plan, settled), seed=seed)
@@ -188,7 +220,9 @@ def jobs_of(study: Study, cells: Sequence[Cell], refused: Callable[[Cell, Pipeli
             refused(cell, pipeline, str(error))
             continue
         what = cell.source, cell.rows, cell.teacher, cell.student, pipeline.model_dump(exclude_none=True), seed
-        found.setdefault(plan.identity, ((STAGES.index(stage), rank // TURN), Job(plan.identity, stage, *what)))
+        alike = frozenset(replace(plan, precision=precision).identity for precision in get_args(Precision))
+        job = Job(plan.identity, stage, *what, part.test_rows, alike | {plan.identity})
+        found.setdefault(plan.identity, ((number, rank // TURN, STAGES.index(stage)), job))
     return [job for _, job in sorted(found.values(), key=lambda each: each[0])]
 
 
@@ -202,9 +236,9 @@ def _wanted(
         kind = cell.plan.task.kind
         spaces[kind] = spaces.get(kind) or space_of(study, kind)
         generator = np.random.default_rng([study.seed, int(cell.key[:12], 16)])
-        drawn = generator.permutation(len(spaces[kind]))[: design.random]
+        places = generator.permutation(len(spaces[kind]))[: design.random]
         own = [("core", for_kind(pipeline, kind)) for pipeline in core]
-        own += [("random", spaces[kind][number]) for number in drawn]
+        own += [("random", spaces[kind][number]) for number in places]
         again = generator.random(len(own)) < design.repeated
         for rank, ((stage, pipeline), twice) in enumerate(zip(own, again, strict=True)):
             yield stage, rank, cell, pipeline, study.seed

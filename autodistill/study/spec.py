@@ -47,6 +47,19 @@ class Design(Described):
     """Share of all of them that is run with a second seed, too, to know the noise."""
 
 
+class Part(Described):
+    """What a part of a study has in place of the study's own."""
+
+    datasets: Listed[Annotated[Source, BeforeValidator(_as_source)]] = Field(default=(), min_length=1)
+    rows: Listed[Count] = ()
+    test_rows: Annotated[int, Field(ge=0)] = 0
+    teachers: Listed[Name] = Field(default=(), min_length=1)
+    students: Listed[Name] = Field(default=(), min_length=1)
+    space: dict[str, Listed[str]] = Field(default_factory=dict)
+    design: Design = Field(default_factory=Design)
+    training: Training = Field(default_factory=Training)
+
+
 class Study(Described):
     """A study. What is not said has the defaults of `autodistill run`."""
 
@@ -55,6 +68,8 @@ class Study(Described):
     datasets: Listed[Annotated[Source, BeforeValidator(_as_source)]] = Field(min_length=1)
     rows: Listed[Count] = ()
     """Training rows, each number a task of its own; all rows where none is named."""
+    test_rows: Annotated[int, Field(ge=0)] = 0
+    """Up to so many rows report the scores: training rows that are not drawn join a smaller test set."""
     teachers: Listed[Name] = Field(min_length=1)
     students: Listed[Name] = Field(min_length=1)
     space: dict[str, Listed[str]] = Field(default_factory=dict)
@@ -72,6 +87,14 @@ class Study(Described):
     """After so many of collecting no further run is begun; the same command goes on later."""
     seed: Seed = 0
     """Of all that is drawn."""
+    parts: Listed[Part] = ()
+    """What the study consists of, where not every student meets every dataset with every number of rows."""
+
+    @property
+    def each_part(self) -> tuple[Study, ...]:
+        """Its parts, each as a study of its own; itself where it has none."""
+        own = ({name: getattr(part, name) for name in part.model_fields_set} for part in self.parts)
+        return tuple(self.model_copy(update={"parts": (), **keys}) for keys in own) or (self,)
 
     @field_validator("name")
     @classmethod

@@ -43,9 +43,12 @@ Parts = dict[str, dict[str, pa.Table]]
 
 def at_most(rows: Dataset, limit: int, seed: int, kind: TaskKind) -> Dataset:
     """The rows, or a sample of them in which classes keep their shares."""
-    if len(rows) <= limit:
-        return rows
-    return rows.select(sample(len(rows), limit, seed, strata_of(rows.with_format("arrow")[:], kind)))
+    return rows if len(rows) <= limit else rows.select(drawn(rows, limit, seed, kind))
+
+
+def drawn(rows: Dataset, size: int, seed: int, kind: TaskKind) -> list[int]:
+    """The places of `size` rows, ascending, in which classes keep their shares."""
+    return sample(len(rows), size, seed, strata_of(rows.with_format("arrow")[:], kind))
 
 
 def strata_of(rows: pa.Table, kind: TaskKind) -> np.ndarray | None:

@@ -132,7 +132,8 @@ def prediction_loss(spec: Any, kind: TaskKind) -> PredictionLoss:
 
 def relabelled_loss(kind: TaskKind) -> PredictionLoss:
     """The hard-label loss where the label is what the teacher says."""
-    return {"regression": mse, "multi_label": binary_cross_entropy}.get(kind, cross_entropy)
+    losses: dict[TaskKind, PredictionLoss] = {"regression": mse, "multi_label": binary_cross_entropy}
+    return losses.get(kind, cross_entropy)
 
 
 def prediction_term(

@@ -60,6 +60,19 @@ def test_its_tables(study: str, tmp_path: Path) -> None:
     assert len(pd.read_csv(tmp_path / "tables" / "study.csv")) == 2
 
 
+def test_what_the_tables_hold_is_not_made_in_another_precision(study: str, there: Path, tmp_path: Path) -> None:
+    tables = tmp_path / "tables"
+    Answer("study", "export", study, *PLAIN, "--out", str(tables))
+    (there / "goes_on.toml").write_text(tomli_w.dumps(STUDY | {"datasets": ["single"], "tables": str(tables)}))
+    for precision in ("bf16", "float32"):
+        asked = ("goes_on.toml", "--device", "cpu", "--precision", precision, "--store", str(tmp_path / "other.db"))
+        answer = Answer("study", "run", *asked)
+        assert answer.code == 0, answer.err
+        assert "2 runs on 1 tasks: 2 are there, 0 failed, 0 are left" in answer.out
+    answer = Answer("study", "status", "study.toml", "--device", "cpu", "--precision", "bf16", "--json")
+    assert json.loads(answer.out)["left"] == 2  # no tables: the store's own are of float32
+
+
 def test_one_run_is_made_again(study: str, tmp_path: Path) -> None:
     Answer("study", "export", study, *PLAIN, "--out", str(tmp_path))
     row = pd.read_csv(tmp_path / "study.csv").iloc[1]

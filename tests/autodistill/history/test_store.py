@@ -23,7 +23,7 @@ from autodistill.history.store import DATASETS, LAYOUT, RUNS, Store, store_url
 from engine.base.errors import InputError
 from engine.data.task import texts_of
 from engine.pipeline.pipeline import Pipeline
-from engine.run import result as records
+from engine.run import layouts as records
 from engine.run.result import RunResult
 from tests import postgresql
 from tests.conftest import ROOT

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from autodistill.study.design import core_of, for_kind, relative_cost, space_of,
 from autodistill.study.spec import Source
 from engine.base.errors import InputError
 from engine.pipeline import Weights
-from tests.autodistill.study.conftest import STUDENT, TEACHER, a_study
+from tests.autodistill.study.conftest import STUDENT, TEACHER, a_study, write_data
 from tests.toys import toy_task
 
 Data = dict[str, str]
@@ -79,7 +81,10 @@ def test_all_cells_share_the_core_and_draw_others(data: Data) -> None:
     assert len(cores) == 1
     assert {len(each["core"]) for each in by_cell.values()} == {4}
     assert len({tuple(sorted(each["random"])) for each in by_cell.values()}) == 4
-    assert [job.stage for job in found.jobs] == sorted((job.stage for job in found.jobs), key=design.STAGES.index)
+    ranks = [("core", "random").index(job.stage) for job in found.jobs]
+    turns = [ranks[: 6 * len(found.cells)], ranks[6 * len(found.cells) :]]  # 4 + 2 each, then what is left
+    assert ranks[: 4 * len(found.cells)] == [0] * 4 * len(found.cells)
+    assert all(turn == sorted(turn) for turn in turns)
     assert len({job.identity for job in found.jobs}) == len(found.jobs)
     assert (
         found.jobs
@@ -91,9 +96,53 @@ def test_a_study_that_is_stopped_early_has_fewer_pipelines_not_fewer_datasets(da
     found = planned(data, "single", "pair", design={"core": 2 * design.TURN + 1, "random": 0, "repeated": 1.0})
     turns = [(job.stage, name) for job in found.jobs for name in ("single", "pair") if job.source.data == data[name]]
     per_turn = [(stage, name, len([*each])) for (stage, name), each in itertools.groupby(turns)]
-    both = [("single", design.TURN), ("pair", design.TURN), ("single", design.TURN), ("pair", design.TURN)]
-    both += [("single", 1), ("pair", 1)]
-    assert per_turn == [(stage, name, many) for stage in ("core", "repeated") for name, many in both]
+    turns = (design.TURN, design.TURN, 1)
+    stages = ("core", "repeated")
+    assert per_turn == [(stage, name, many) for many in turns for stage in stages for name in ("single", "pair")]
+
+
+def test_the_parts_of_a_study_are_all_of_it(data: Data) -> None:
+    parts: list[dict[str, object]] = [
+        {"datasets": [data["single"]], "rows": [20, 30]},
+        {"datasets": [data["pair"]], "students": ["static"], "design": {"core": 1}, "training": {"epochs": 2}},
+        {"datasets": [data["single"]], "rows": [30], "design": {"core": 4, "repeated": 0.0}},
+    ]
+    found = planned(data, "regression", parts=parts)
+    cells = [(cell.source.data, cell.rows, cell.student) for cell in found.cells]
+    assert cells == [
+        (data["single"], 20, STUDENT), (data["single"], 30, STUDENT), (data["pair"], None, "static"),
+        (data["single"], 30, STUDENT),
+    ]  # fmt: skip
+    made = Counter((job.source.data, job.rows) for job in found.jobs)
+    assert made == {
+        (data["single"], 20): 3,
+        (data["single"], 30): 4,
+        (data["pair"], None): 1,
+    }  # three of the four are the first part's
+    epochs = {(job.source.data, job.pipeline["training"]["epochs"]) for job in found.jobs}
+    assert epochs == {(data["single"], 1), (data["pair"], 2)}
+    (other,) = planned(data, "pair", students=["static"], design={"core": 1}, training={"epochs": 2}).jobs
+    assert other in found.jobs
+
+
+def test_a_part_may_have_nothing_that_can_be_used(data: Data) -> None:
+    parts = [{"datasets": ["no/such/folder"]}, {"datasets": [data["single"]]}]
+    found = planned(data, parts=parts)
+    assert len(found.jobs) == 3
+    assert "no/such/folder" in found.left_out[0]
+
+
+@pytest.mark.parametrize("part", [{"datasets": []}, {"hours": 3}, {"rows": [0]}, {"students": "static"}])
+def test_a_part_that_is_none(part: dict[str, object], data: Data) -> None:
+    with pytest.raises(InputError, match=rf"parts.*{next(iter(part))}"):
+        a_study(data, parts=[part])
+
+
+def test_a_run_is_alike_in_every_precision(data: Data) -> None:
+    jobs = {precision: plan_study(a_study(data), precision).jobs for precision in ("float32", "bf16")}
+    for one, other in zip(*jobs.values(), strict=True):
+        assert one.identity != other.identity
+        assert one.alike == other.alike >= {one.identity, other.identity}
 
 
 def test_a_share_is_run_with_a_second_seed(data: Data) -> None:
@@ -176,7 +225,31 @@ def test_a_task_has_as_many_rows_as_it_is_asked_for(data: Data) -> None:
     assert task_of(source, 40, 0).fingerprint == all_rows.fingerprint
 
 
+def test_rows_that_do_not_train_may_report(tmp_path: Path) -> None:
+    """But for those that also train: here a third of all texts is one of three."""
+    folder = write_data(tmp_path, "single", rows=300, held_out=40)
+    rows = [json.loads(line) for line in (folder / "train.jsonl").read_text("utf-8").splitlines()]
+    common = [{"text": f"common {number % 3}", "label": number % 3} for number in range(100)]
+    (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows[:200] + common)), "utf-8")
+    source = Source(data=str(folder))
+    plain, larger, all_of_them = (task_of(source, 60, 0, test_rows) for test_rows in (0, 70, 1000))
+    assert larger.train["text"] == plain.train["text"]
+    assert larger.validation["validation"]["text"] == plain.validation["validation"]["text"]
+    assert [len(task.test["test"]) for task in (plain, larger)] == [20, 70]
+    for task in (larger, all_of_them):
+        assert task.test["test"]["text"][:20] == plain.test["test"]["text"]
+        assert not {*task.test["test"]["text"][20:]} & {*task.train["text"]}
+    spare = Counter(row["text"] for row in rows[:200] + common) - Counter(plain.train["text"])
+    added = Counter(all_of_them.test["test"]["text"][20:])
+    assert added == Counter({text: many for text, many in spare.items() if text not in plain.train["text"]})
+    assert len({task.fingerprint for task in (plain, larger, all_of_them)}) == 3
+    assert len({task.source for task in (plain, larger, all_of_them)}) == 1
+    labels = [task.test["test"]["label"][20:] for task in (larger, all_of_them)]
+    shares = [np.bincount(each, minlength=3) / len(each) for each in labels]
+    assert (np.abs(shares[0] - shares[1]) <= 1 / 50).all()
+
+
 def test_a_job_in_words(data: Data) -> None:
     job = planned(data, rows=[20]).jobs[0]
     assert job.words.startswith(f"single (20 rows), {STUDENT}: ")
-    assert job.group == (data["single"], 20, TEACHER)
+    assert job.group == (data["single"], 20, 0, TEACHER)
