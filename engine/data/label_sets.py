@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.base.errors import InputError, Problem, counted, shown, unknown_name
-from engine.data.cells import are_tags, class_names, different, is_missing, looks, numbers, values_of
+from engine.data.cells import are_tags, class_names, different, is_missing, looks, numbers, pieces, values_of
 from engine.data.rows import Declared, Findings, RawSplit, Source
 
 SEPARATORS = ("|", ";", ",")
@@ -178,8 +178,7 @@ def rarest(column: pa.ChunkedArray, labels: int) -> np.ndarray:
     ranks = np.argsort(np.argsort(-np.bincount(found, minlength=labels), kind="stable"))
     best = np.full(len(column), -1)
     np.maximum.at(best, rows, ranks[found])
-    by_rank = np.argsort(ranks)
-    return np.where(best < 0, labels, by_rank[best])
+    return np.append(np.argsort(ranks), labels)[best]
 
 
 def _rows_of(column: pa.ChunkedArray) -> np.ndarray:
@@ -187,10 +186,9 @@ def _rows_of(column: pa.ChunkedArray) -> np.ndarray:
     return np.repeat(np.arange(len(column)), pc.list_value_length(column).to_numpy())
 
 
-def check_sets(column: pa.ChunkedArray, where: str) -> None:
-    """Raises an `InputError` where the label sets of training teach nothing: all are empty, or all the same."""
-    different = {tuple(cell) for cell in column.to_pylist()}
-    if different == {()}:
-        raise InputError.of(where, "no row has a label: nothing to learn")
-    if len(different) == 1:
-        raise InputError.of(where, "all rows have the same labels: nothing to learn")
+def why_nothing(column: pa.ChunkedArray) -> str:
+    """Why the sets of labels of the training rows teach nothing; empty where they do."""
+    first = next((cell for cells in pieces(column) for cell in cells.to_pylist()), None)
+    if any(cell != first for cells in pieces(column) for cell in cells.to_pylist()):
+        return ""
+    return f"{'all rows have the same labels' if first else 'no row has a label'}: nothing to learn"

@@ -23,7 +23,7 @@ from engine.base.mapped import batches_of, mapped_table
 from engine.data.cells import PIECE, different, in_shares, is_missing
 from engine.data.checks import normalise
 from engine.data.groups import GROUPS, groups_of, hold_out, known_rows
-from engine.data.label_sets import check_sets, rarest
+from engine.data.label_sets import rarest, why_nothing
 from engine.data.rows import Findings, RawSplit, Source
 from engine.data.schema import Schema
 from engine.data.soft import SoftLabels, with_soft_labels
@@ -267,9 +267,9 @@ def _check_targets(parts: Mapping[str, pa.Table], schema: Schema, where: str) ->
     findings = Findings()
     if len(train) < 2:
         findings.add(Problem(where, "too few training rows", str(len(train)), ("at least 2",)))
-    if schema.kind == "multi_label":
-        check_sets(train["label"], where)
-    elif schema.labels and len(found := _labels_in(train, schema)) == 1:
+    if schema.kind == "multi_label" and (what := why_nothing(train["label"])):
+        findings.add(Problem(where, what))
+    if schema.kind != "multi_label" and schema.labels and len(found := _labels_in(train, schema)) == 1:
         name = "tag" if schema.kind == "tagging" else "class"
         findings.add(Problem(where, f"only one {name} in training: nothing to learn", repr(schema.labels[found.pop()])))
     for split, rows in parts.items() if schema.kind == "regression" else ():

@@ -187,7 +187,8 @@ def _hard_label_term(
     kind: TaskKind, logits: Tensor, mask: Tensor, labels: Tensor, class_weights: Tensor | None
 ) -> Term:
     if kind == "multi_label":
-        losses = F.binary_cross_entropy_with_logits(logits, labels, pos_weight=class_weights, reduction="none")
+        targets = labels.to(logits.dtype)
+        losses = F.binary_cross_entropy_with_logits(logits, targets, pos_weight=class_weights, reduction="none")
         return all_count(losses.mean(-1))
     if kind == "regression":
         return all_count((logits.squeeze(-1) - labels.to(logits.dtype)).square())
