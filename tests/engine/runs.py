@@ -38,7 +38,7 @@ LEARNED = {
     "question_answering": 0.8,
     "multi_label": 0.9,
 }
-"""Scores that nothing but the words of the text can give; the trivial ones are below 0.7."""
+"""Scores that nothing but the words of the text can give; the trivial ones are below 0.6."""
 STUDENT = ("model.safetensors", "tokenizer.json", "config.json", "pipeline.toml")
 
 
