@@ -84,16 +84,13 @@ def load_task(
         >>> task.kind, task.labels, task.columns
         ('classification', ('1', '2', '4', '5'), {'text': 'review', 'label': 'stars'})
     """
-    from engine.data.label_sets import gathered
     from engine.data.pool import pool_rows
     from engine.data.soft import soft_labels
-    from engine.data.sources import read_source, with_test
     from engine.data.splits import check_test, divided, normalised, training_split
 
     limits = {"train": max_train, "validation": max_validation, "test": max_test, "unlabelled": max_unlabelled}
     _check_numbers(seed, limits, unlabelled is not None)
-    source = read_source(data) if test is None else with_test(read_source(data), test)
-    source = gathered(source, label)
+    source = _read(data, test, label)
     train = training_split(source)
     soft = soft_labels(teacher_logits, teacher_probabilities)
     schema = _schema(train, source, {"text": text, "text_pair": text_pair, "label": label}, kind, soft)
@@ -126,6 +123,15 @@ def load_task(
         soft_labels="" if soft is None else soft.words,
     )
     return task if pool is None else with_pool(task, pool)
+
+
+def _read(data: Data, test: Data | None, label: str | None) -> Source:
+    """The splits, with a test set that was named beside them, and with lists in place of columns of 0 and 1."""
+    from engine.data.label_sets import gathered
+    from engine.data.sources import read_source, with_test
+
+    source = read_source(data)
+    return gathered(source if test is None else with_test(source, test), label)
 
 
 def _schema(

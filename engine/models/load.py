@@ -166,8 +166,7 @@ def for_task(config: PretrainedConfig, task: Task, tokenizer: PreTrainedTokenize
 def has_head(config: PretrainedConfig, kind: TaskKind) -> bool:
     """Whether the model was saved with a head for this kind of task, that is: fine-tuned."""
     several = getattr(config, "problem_type", None) == KINDS["multi_label"].problem_type
-    of_texts = KINDS[kind].head == KINDS["multi_label"].head
-    fits = not of_texts or several == KINDS[kind].independent
+    fits = KINDS[kind].head != KINDS["multi_label"].head or several == KINDS[kind].independent
     return fits and any(name.endswith(KINDS[kind].head) for name in config.architectures or [])
 
 
