@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from engine.data.task import Task, TaskKind
     from engine.run.plan import RunPlan
 
-STAGES = ("core", "random", "repeated")
+STAGES = ("core", "random", "repeated", "search")
 """What a run is there for, in their order."""
 TURN = 6
 """Pipelines that a cell makes in its turn; each change costs the reading of a dataset and its signals."""
@@ -60,6 +60,8 @@ class Job:
     seed: int
     alike: frozenset[str] = frozenset()
     """Identities of the same run in any precision."""
+    until: int | None = None
+    """The epoch after which it pauses; None: it goes to its end."""
 
     @property
     def group(self) -> tuple[str, int | None, str]:
@@ -72,7 +74,13 @@ class Job:
         found = flat(self.pipeline)
         kinds = [str(found.get(name)) for name in ("intermediate", "mapping", "augmentation")]
         rows = f"{self.rows:,} rows" if self.rows else "all rows"
-        return f"{self.source.data.rstrip('/').rpartition('/')[2]} ({rows}), {self.student}: {', '.join(kinds)}"
+        end = f", to epoch {self.until}" if self.until else ""
+        return f"{name_of(self.source)} ({rows}), {self.student}: {', '.join(kinds)}{end}"
+
+
+def name_of(source: Source) -> str:
+    """A dataset as people call it."""
+    return source.data.rstrip("/").rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -174,31 +182,39 @@ def for_kind(pipeline: Pipeline, kind: TaskKind) -> Pipeline:
     return pipeline.model_copy(update={"prediction": None})
 
 
-def jobs_of(
-    parts: Sequence[tuple[Study, Sequence[Cell]]], refused: Callable[[Cell, Pipeline, str], None]
-) -> list[Job]:
+def jobs_of(parts: Sequence[tuple[Study, Sequence[Cell]]], refused: Callable[[Cell, Pipeline, str], None]) -> list[Job]:
     """All runs of a study.
 
     Args:
         parts: The study's, each with its cells.
         refused: Is told of each pipeline that does not suit a cell, and why.
     """
-    from engine.run.plan import with_pipeline  # loads torch
-
     found: dict[str, tuple[tuple[int, int], Job]] = {}
     wanted = itertools.chain.from_iterable(_wanted(part, cells, core_of(part)) for part, cells in parts if cells)
     for stage, rank, cell, pipeline, seed in wanted:
         try:
-            settled = pipeline.model_copy(update={"training": cell.plan.pipeline.training})  # counted once
-            plan = replace(with_pipeline(cell.plan, settled), seed=seed)
+            job = job_of(stage, cell, pipeline, seed)
         except InputError as error:
             refused(cell, pipeline, str(error))
             continue
-        what = cell.source, cell.rows, cell.teacher, cell.student, pipeline.model_dump(exclude_none=True), seed
-        alike = frozenset(replace(plan, precision=precision).identity for precision in get_args(Precision))
-        order, job = (rank // TURN, STAGES.index(stage)), Job(plan.identity, stage, *what, alike | {plan.identity})
-        found.setdefault(plan.identity, (order, job))
+        found.setdefault(job.identity, ((rank // TURN, STAGES.index(stage)), job))
     return [job for _, job in sorted(found.values(), key=lambda each: each[0])]
+
+
+def job_of(stage: str, cell: Cell, pipeline: Pipeline, seed: int) -> Job:
+    """A run of a pipeline in a cell; an `InputError` where it does not suit that one."""
+    plan = replace(planned_in(cell, pipeline), seed=seed)
+    what = cell.source, cell.rows, cell.teacher, cell.student, pipeline.model_dump(exclude_none=True), seed
+    alike = frozenset(replace(plan, precision=precision).identity for precision in get_args(Precision))
+    return Job(plan.identity, stage, *what, alike | {plan.identity})
+
+
+def planned_in(cell: Cell, pipeline: Pipeline) -> RunPlan:
+    """The plan of a pipeline in a cell; an `InputError` where it does not suit that one."""
+    from engine.run.plan import with_pipeline  # loads torch
+
+    settled = pipeline.model_copy(update={"training": cell.plan.pipeline.training})  # counted once
+    return with_pipeline(cell.plan, settled)
 
 
 def _wanted(

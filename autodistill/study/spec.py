@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from autodistill.recommend.request import Columns
 from engine.base.options import FineTuning
@@ -18,6 +18,9 @@ from engine.pipeline.explain import checked
 from engine.pipeline.read import read_document
 from engine.pipeline.training import Training
 
+PolicyName = Literal["random", "halving", "hyperband", "asha", "tpe", "one_epoch"]
+POLICY_NAMES = get_args(PolicyName)
+"""Those of `autodistill.search.policies.POLICIES`, which loads pandas."""
 Item = TypeVar("Item")
 Listed = Annotated[tuple[Item, ...], Field(strict=False)]
 
@@ -45,6 +48,16 @@ class Design(Described):
     """So many more, drawn from the whole space, others each time."""
     repeated: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Share of all of them that is run with a second seed, too, to know the noise."""
+    search: PolicyName | None = None
+    """What chooses further ones, by what it sees of those before, and when to stop them; none where it is not named."""
+    trials: Count = 10
+    """How many whole trainings' worth of epochs a search spends, before it trains its choice to the end."""
+
+    @model_validator(mode="after")
+    def _trials_are_of_a_search(self) -> Design:
+        if self.search is None and "trials" in self.model_fields_set:
+            raise ValueError(f"trials are those of a search, and none is named; search: {', '.join(POLICY_NAMES)}")
+        return self
 
 
 class Part(Described):
