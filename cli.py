@@ -71,7 +71,8 @@ command(
     With --budget or --trials it searches: pipelines are tried in short pieces, the best one is trained to its end.
     With --pick or --top the pipelines are those of a recommendation, which is made where there is none.
     """,
-    *("data", "teacher", "students", "pipeline", "augment", "set", "paper", "out", "seed", "student_alone"),
+    *("data", "teacher", "students", "pipeline", "augment", "set", "paper"),
+    *("calibrate", "windows", "out", "seed", "student_alone"),
     *("budget", "trials", "pareto", "pick", "top", "members", *LIMITS, *KNOWLEDGE, "description"),
     *(*READING, *FINE_TUNING, *RUNNING, "store"),
     top="Run the first picks side by side, stopping the worse.",

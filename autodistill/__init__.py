@@ -18,11 +18,13 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
     from autodistill.report.listing import runs as runs
     from engine import *  # noqa: F403
     from engine.pipeline import *  # noqa: F403
+    from engine.pipeline.read import dump_pipeline as dump_pipeline
     from engine.pipeline.read import load_pipeline as load_pipeline
 
 _HOMES = {
     "AutoDistiller": "autodistill.api",
     "Limits": "autodistill.recommend.request",
+    "dump_pipeline": "engine.pipeline.read",
     "load_pipeline": "engine.pipeline.read",
     "runs": "autodistill.report.listing",
     **dict.fromkeys(engine.__all__, "engine"),

@@ -15,20 +15,24 @@ from autodistill.recommend.recommend import recommend
 from autodistill.recommend.record import Recommendation
 from autodistill.recommend.request import Effort, Limits, Request, check_places, check_predictor
 from engine.base.errors import InputError
+from engine.base.files import RESULT_FILE
+from engine.base.notebook import usual_reporter
 from engine.base.options import FineTuning, RunOptions
-from engine.base.progress import Reporter, SilentReporter
+from engine.base.progress import Reporter
+from engine.base.text import expanded
 from engine.data.load import identified, load_task
 from engine.data.task import Task
 from engine.models.given import name_of
 from engine.pipeline.explain import checked
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.training import Training
+from engine.run.result import RunResult
 
 if TYPE_CHECKING:
     from autodistill.evaluation.importance import Importance
     from autodistill.evaluation.leave_one_out import HeldOut
     from autodistill.evaluation.report import Evaluation
-    from autodistill.recommend.trials import Searched
+    from autodistill.recommend.searched import Searched
     from autodistill.report.page import Page
 
 USUAL = Request()
@@ -44,6 +48,7 @@ class AutoDistiller:
         vectors: Word vectors that datasets are embedded with: `glove`, a file, or `owner/repository:file` of the hub.
         predictor: A name of `autodistill.ranking.fitted.PREDICTORS`.
         options: Device, precision, caches.
+        reporter: Is told how far the work is. By default it is shown below the cell of a notebook, elsewhere not.
 
     Raises:
         InputError: There is no such predictor.
@@ -60,7 +65,7 @@ class AutoDistiller:
     vectors: str = USUAL.vectors
     predictor: str = USUAL.predictor
     options: RunOptions = field(default_factory=RunOptions)
-    reporter: Reporter = field(default_factory=SilentReporter)
+    reporter: Reporter = field(default_factory=usual_reporter)
 
     def __post_init__(self) -> None:
         check_predictor(self.predictor)
@@ -239,16 +244,24 @@ class AutoDistiller:
         students = (student,) if isinstance(student, str) and student else tuple(student)
         return importance_of(self._request(teacher=teacher, students=students), self.reporter, components)
 
-    def report(self) -> Page:
-        """One page about past runs, with figures and tables, that needs nothing but itself.
+    def report(self, run: str | Path | None = None, *, dataset: Any = None, **columns: Any) -> Page:
+        """One page about past runs, or about one, with figures and tables, that needs nothing but itself.
+
+        Args:
+            run: Folder of a run; None: all past runs.
+            dataset: The dataset of the run, whose rows the page may then show; `columns` as `load_task` takes them.
 
         Returns:
-            The page; its `html()` is the document, its `draw(folder)` writes the figures as PNG and SVG.
+            The page, which a notebook shows; its `html()` is the document, its `draw(folder)` writes the figures as PNG
+            and SVG.
 
         Raises:
-            InputError: A source cannot be read, or there is no run.
+            InputError: A source cannot be read, there is no such run, or the dataset is not its own.
         """
-        return report_of(self._request(), self.reporter)
+        if run is None:
+            return report_of(self._request(), self.reporter)
+        given = dataset is None or isinstance(dataset, Task)
+        return page_about(run, dataset if given else load_task(dataset, **columns))
 
 
 def evaluation_of(
@@ -279,3 +292,20 @@ def report_of(request: Request, reporter: Reporter) -> Page:
     from autodistill.report.sections import page  # loads matplotlib
 
     return page(gather(request, reporter))
+
+
+def page_about(run: str | Path, task: Task | None) -> Page:
+    """The page about a finished run, with rows of its `task` where that is given.
+
+    Raises:
+        InputError: There is no such run, or the task is not its own.
+    """
+    from autodistill.report.answers import answers_of
+    from autodistill.report.one_run import page_of_run  # loads matplotlib
+
+    folder = Path(expanded(str(run)))
+    result = RunResult.read(folder)
+    if result is None:
+        hint = f"A page about several runs: autodistill report --meta-data {run}."
+        raise InputError.of(str(run), f"this folder holds no finished run (no {RESULT_FILE})", "", (), hint)
+    return page_of_run(result, answers_of(folder, result, task))

@@ -24,7 +24,7 @@ from scipy.stats import iqr, norm
 
 from autodistill.evaluation.leave_one_out import regret
 from autodistill.history.store import Store
-from autodistill.ranking.calibration import calibrate, gaps
+from autodistill.ranking.calibration import calibrate, conditions
 from autodistill.ranking.diverse import diverse
 from autodistill.ranking.knowledge import load_knowledge
 from autodistill.ranking.mixed import SAME, Mixed, covariances, mixed
@@ -116,9 +116,10 @@ def _choice(dataset: str, runs: pd.DataFrame, past: RunTable, model: Mixed, tabl
     across = total(encoded, model.runs)
     covariance = total(encoded, encoded) - across @ cho_solve(cho_factor(known, lower=True), across.T)
     calibration = calibrate(past, model.left_out)
-    gap = np.nan_to_num(gaps(asked), nan=calibration.middle_gap)[0]
-    spreads = calibration.past.groupby("dataset").loss.apply(iqr) / (2 * norm.ppf(0.75))
-    return Choice(dataset, runs, model(asked), covariance, noises.median(), gap * spreads.median())
+    losses = past.runs.assign(loss=past.runs.ratio / calibration.line.units(conditions(past)))
+    spreads = losses.dropna(subset="loss").groupby("dataset").loss.apply(iqr) / (2 * norm.ppf(0.75))
+    unit = calibration.line.units(conditions(asked))[0]
+    return Choice(dataset, runs, model(asked), covariance, noises.median(), unit * spreads.median())
 
 
 def main() -> None:

@@ -85,7 +85,7 @@ class Remembered:
 
     source = "cached"
 
-    def fetch(self, ids: object) -> None:
+    def fetch(self, ids: object, inside: bool = True) -> None:
         """Nothing is to be prepared."""
 
     def view(self, fetched: Features) -> Features:

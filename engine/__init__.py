@@ -7,6 +7,7 @@ Names are looked up when they are first used, so that reading a pipeline needs n
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 share_cores()
+warnings.filterwarnings("ignore", message="IProgress not found")  # in a notebook whose bars need no ipywidgets, as ours
 
 
 def __getattr__(name: str) -> Any:

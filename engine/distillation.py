@@ -26,16 +26,18 @@ from engine.evaluation.linear import linear_measures
 from engine.models.files import config_faults, tokenizer_faults, weight_faults
 from engine.models.given import name_of
 from engine.models.names import start_of_name
+from engine.models.question import is_asked
 from engine.models.start import Model, begin
 from engine.objective.equation import Objective
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.presets import usual_preset
 from engine.pipeline.read import dump_pipeline, load_pipeline
+from engine.run.calibration import calibrate
 from engine.run.card import write_card
 from engine.run.fine_tuning import gold_scores
 from engine.run.folder import Run, RunFolder
 from engine.run.plan import check_batch, check_trains, plan_run
-from engine.run.prepare import cached_data, given_data, objective_for, online_data
+from engine.run.prepare import cached_data, course_of, given_data, objective_for, online_data
 from engine.run.record import (
     cut_warnings,
     measures_of,
@@ -85,7 +87,7 @@ def distill(
         student: One of these names, `layers:K` for K layers of the teacher, or what is no transformer: `lstm`,
             `static`.
         pipeline: A `Pipeline`, a preset's name, a file or a mapping; None: mi_alpha, of a static student, and where no
-            model teaches, vanilla_kd.
+            model teaches, or one that is asked in words, vanilla_kd.
         out: Folder of the run. The same run started again there goes on where it stopped.
         seed: Of the student's start, the order of examples and dropout.
         student_alone: Whether the student is also fine-tuned without a teacher, to compare.
@@ -103,10 +105,10 @@ def distill(
         RunError: The run failed on its way, such as by a loss that is not finite.
     """
     _check(until_epoch, seed, Path(out), options.cache)
-    usual = usual_preset(start_of_name(student), has_teacher=bool(teacher))
-    chosen = load_pipeline(usual if pipeline is None else pipeline)
     machine = machine_for(options, reporter)
     teacher = name_of(teacher, options.cache, machine.reporter)
+    usual = usual_preset(start_of_name(student), bool(teacher) and not is_asked(teacher, fine_tuning))
+    chosen = load_pipeline(usual if pipeline is None else pipeline)
     task = identified(data) if isinstance(data, Task) else load_task(data, **columns)
     for note in task.notes:
         machine.reporter.message(note)
@@ -175,10 +177,12 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
 
     best, tokenizer, team, searches = train_student(run, teacher, until_epoch)
     stage, state = best.stage, best.state
+    paused = best.paused_after is not None
+    calibration, doubts = ({}, []) if paused else calibrate(run, teacher, stage.student, stage.held_out)
     with run.stage("measuring"):
-        measures["student"] = measured_best(stage, state, machine, paused=best.paused_after is not None)
+        measures["student"] = measured_best(stage, state, machine, paused)
     machine.reporter.message(f"student: {in_words(measures['student'])}")
-    if best.paused_after is None:  # nothing is said of a student that will go on
+    if not paused:  # nothing is said of a student that will go on
         with run.stage("simple_models"):
             measures |= _others(run, expected)
 
@@ -186,8 +190,9 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
     facts |= {"predicted_ratio": expected.ratio} | sizes(stage.student)
     facts |= sizes(teacher.model, "teacher_") if teacher else {}
     facts |= training_facts(run, stage.data, state, best.states) | {"team": team}
-    facts["warnings"] = [*cut_warnings(stage.data.student, plan), *stage.objective.notes]
-    if best.paused_after is not None:
+    facts["calibration"] = calibration
+    facts["warnings"] = [*cut_warnings(stage.data.student, plan), *stage.objective.notes, *doubts]
+    if paused:
         return _write(record_of(run, status="pruned", paused_after=best.paused_after, **facts), run)
     with run.stage("measuring"):
         facts |= speeds(run, teacher, (stage.student, tokenizer), stage.held_out)
@@ -259,7 +264,7 @@ def _taught(run: Run, teacher: Teacher | None, student: Model, objective: Object
     plan, machine = run.plan, run.machine
     data = online_data(plan, teacher, student, objective, machine) if teacher else given_data(plan, student, machine)
     cut = cut_in_words(data.student, plan.pipeline.training.max_length or 0, plan.most_tokens)
-    for sentence in (*objective.notes, *cut):
+    for sentence in (*objective.notes, *cut, *course_of(plan, data).notes):
         machine.reporter.message(f"student: {sentence}")
     return cached_data(data, teacher, student[1], run) if teacher else data
 

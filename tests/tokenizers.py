@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
+import copy
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
@@ -19,7 +22,18 @@ CORPUS = (
 )
 
 
-@cache
+def trained_once(train: Callable[..., PreTrainedTokenizerFast]) -> Callable[..., PreTrainedTokenizerFast]:
+    """A copy for each test: a tokenizer keeps what it was last told to cut and to pad."""
+    trained = cache(train)
+
+    @wraps(train)
+    def copied(*args: Any, **kwargs: Any) -> PreTrainedTokenizerFast:
+        return copy.deepcopy(trained(*args, **kwargs))
+
+    return copied
+
+
+@trained_once
 def wordpiece(texts: tuple[str, ...] = CORPUS, size: int = 300) -> PreTrainedTokenizerFast:
     """BERT's: lower case without accents, WordPiece, `[CLS] A [SEP] B [SEP]`, token types."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -70,7 +84,7 @@ def _byte_level(texts: tuple[str, ...], size: int, special: list[str]) -> Tokeni
     return backend
 
 
-@cache
+@trained_once
 def byte_bpe(texts: tuple[str, ...] = CORPUS, size: int = 450) -> PreTrainedTokenizerFast:
     """RoBERTa's: byte-level BPE, `<s> A </s></s> B </s>`; offsets include the leading space."""
     backend = _byte_level(texts, size, ["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
@@ -78,7 +92,7 @@ def byte_bpe(texts: tuple[str, ...] = CORPUS, size: int = 450) -> PreTrainedToke
     return _roberta_like(backend)
 
 
-@cache
+@trained_once
 def bare_bpe(texts: tuple[str, ...] = CORPUS, size: int = 400) -> PreTrainedTokenizerFast:
     """GPT-2's: byte-level BPE with no template and no padding token."""
     end = "<|endoftext|>"
@@ -86,7 +100,7 @@ def bare_bpe(texts: tuple[str, ...] = CORPUS, size: int = 400) -> PreTrainedToke
     return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token=end, model_max_length=512)
 
 
-@cache
+@trained_once
 def unigram(texts: tuple[str, ...] = CORPUS, size: int = 250) -> PreTrainedTokenizerFast:
     """XLM-R's: what SentencePiece trains by default, `<s> A </s></s> B </s>`."""
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]

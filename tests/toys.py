@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.data.task import Task, TaskKind
 from engine.models.load import HEADS, for_task, save_model
 from tests.tasks import make_task
-from tests.tokenizers import wordpiece
+from tests.tokenizers import bare_bpe, wordpiece
 
 FILLER = ["the", "a", "one", "this", "that", "some", "day", "house"]
 FILLER += ["street", "table", "water", "paper", "window", "garden", "river", "cloud"]
@@ -145,6 +145,28 @@ def save_tiny(
     config.pad_token_id = tokenizer.pad_token_id
     torch.manual_seed(seed)
     model = HEADS[task.kind].from_config(for_task(config, task, tokenizer))
+    save_model(model, tokenizer, folder)
+    return model
+
+
+CAUSAL: dict[str, dict[str, Any]] = {
+    "llama": {"num_key_value_heads": 1, "max_position_embeddings": 96},
+    "gpt2": {"n_positions": 96},
+    "bloom": {},
+    "mamba": {"state_size": 4, "num_hidden_layers": 2},
+}
+"""Causal language model → what its tiny configuration says beside the sizes that all share; mamba has no keys."""
+
+
+def save_causal(folder: Path, architecture: str = "llama", seed: int = 0) -> PreTrainedModel:
+    """Writes a causal language model of random weights, without a padding token, and gives it back."""
+    tokenizer = bare_bpe()
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    sizes |= {"vocab_size": len(tokenizer), "bos_token_id": 0, "eos_token_id": 0}
+    config = AutoConfig.for_model(architecture, **(sizes | CAUSAL[architecture]))
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(config)
+    perturb(model, seed)
     save_model(model, tokenizer, folder)
     return model
 

@@ -27,6 +27,7 @@ from engine.pipeline.explain import checked
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.presets import PRESETS
 from engine.pipeline.read import dump_pipeline, load_pipeline
+from engine.pipeline.schedule import is_constant
 from engine.pipeline.team import FOR_REGRESSION, AverageTeam
 from engine.run.result import RunResult
 
@@ -234,7 +235,8 @@ def validate(typed: Typed, reporter: Reporter) -> Shown:
     prediction = pipeline.prediction_for(task.kind if task else "classification").kind
     parts = f"intermediate {pipeline.intermediate.kind}, mapping {pipeline.mapping.kind}"
     stack = "+".join(pipeline.augmentation.kinds) or "none"
-    lines = [f"{source}: a valid pipeline ({parts}, prediction {prediction}, augmentation {stack})"]
+    schedule = "" if is_constant(pipeline.schedule) else f", schedule {pipeline.schedule.kind}"
+    lines = [f"{source}: a valid pipeline ({parts}, prediction {prediction}, augmentation {stack}{schedule})"]
     record = {"status": "ok", "key": pipeline.key, "pipeline": pipeline.model_dump(), "task": None}
     if task is not None:
         sizes = {name: len(rows) for name, rows in task.held_out.items()}

@@ -18,7 +18,7 @@ from typer.core import TyperCommand
 
 from autodistill.commands.stop import stopped
 from autodistill.recommend.request import Columns, Request
-from engine.base.options import FineTuning, RunOptions
+from engine.base.options import TRAINED, FineTuning, RunOptions
 from engine.base.spec import Spec
 
 Typed = dict[str, Any]
@@ -38,7 +38,7 @@ NAMES = {
     "columns.kind": "task",
     "columns.seed": "split_seed",
     "fine_tuning.when": "fine_tune",
-    **{f"fine_tuning.{name}": f"teacher_{name}" for name in FineTuning.model_fields if name != "when"},
+    **{f"fine_tuning.{name}": f"teacher_{name}" for name in TRAINED},
     "limits.seconds": "max_time",
     "limits.parameters": "max_params",
     "limits.latency_ms": "max_latency",
@@ -145,6 +145,8 @@ OPTIONS |= {
     ),
     "set": Option(list[str] | None, "Change a key: prediction.kind=mse. Repeatable.", MODELS),
     "paper": Option(bool, "Epochs, lengths and learning rate of the Distiller paper.", MODELS, default=False),
+    "calibrate": Option(bool, "Calibrate the student's probabilities after training.", MODELS, default=False),
+    "windows": Option(int | None, "Read long texts whole, in windows that share so many tokens.", MODELS, least=0),
     "augment": Option(str | None, "Operators in their order: random,mixup; or none.", MODELS),
     "policy": Option(
         str, "Operators in their order, such as random+mixup.", MODELS, names=("--augment", "--policy"), default=...
@@ -195,7 +197,7 @@ READING = (
     ),
 )
 """Options of every command that reads data."""
-FINE_TUNING = tuple(NAMES[f"fine_tuning.{name}"] for name in FineTuning.model_fields)
+FINE_TUNING = tuple(NAMES.get(f"fine_tuning.{name}", name) for name in FineTuning.model_fields)
 WHERE = ("device", "precision", "cache_dir")
 RUNNING = (*WHERE, *(name for name in RunOptions.model_fields if name not in WHERE))
 

@@ -28,6 +28,8 @@ from engine.data.rows import Findings
 from engine.data.task import KINDS, TaskKind
 
 Row = dict[str, Any]
+NO_ANSWER = "no answer"
+"""How a person reads that a question has none in its context; with it stands the probability of what is said."""
 
 
 def predict(typed: Typed, reporter: Reporter) -> Shown:
@@ -116,11 +118,16 @@ def line(row: Row) -> str:
         'good\\t0.9800'
         >>> line({"tokens": ["Rome", "fell"], "tags": ["PROPN", "VERB"]})
         'Rome/PROPN fell/VERB'
+        >>> line({"answer": "Rome", "no_answer": 0.25}), line({"answer": "", "no_answer": 0.9})
+        ('Rome\\t0.7500', 'no answer\\t0.9000')
     """
     if "tags" in row:
         return " ".join(f"{word}/{tag}" for word, tag in zip(row["tokens"], row["tags"], strict=True))
     if "answer" in row:
-        return str(row["answer"])
+        chance = row.get("no_answer")  # of models of questions that may have none
+        if chance is None:
+            return str(row["answer"])
+        return f"{row['answer'] or NO_ANSWER}\t{max(chance, 1 - chance):.4f}"
     score = f"{row['score']:.4f}"
     return f"{row['label']}\t{score}" if "label" in row else score
 

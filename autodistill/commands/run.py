@@ -35,6 +35,7 @@ from engine.base.errors import InputError
 from engine.base.progress import Reporter, SilentReporter
 from engine.data.task import Task
 from engine.models.names import start_of_name
+from engine.models.question import is_asked
 from engine.pipeline.presets import usual_preset
 from engine.pipeline.read import load_pipeline
 from engine.pipeline.training import Training
@@ -51,8 +52,7 @@ def run(typed: Typed, reporter: Reporter) -> show.Shown:
         return search(typed, reporter)
     if typed["pick"] is not None or typed["top"] is not None:
         return run_picks(typed, reporter)
-    start, has_teacher = start_of_name(next(iter(typed["students"] or []), "")), not brings_soft_labels(typed)
-    source = typed["pipeline"] or usual_preset(start, has_teacher)
+    source = typed["pipeline"] or _usual(typed)
     request = request_from(typed, lambda: load_pipeline(source, _sets(typed)))
     out = request.out or default_folder(request, source)
     result = distilled(request, request.students[0], request.pipeline, out, reporter)
@@ -65,6 +65,16 @@ def run(typed: Typed, reporter: Reporter) -> show.Shown:
     from engine.base.machine import machine_for
 
     return show.comparison(result, bilstm_costs(request.task, machine_for(request.options, reporter)), where)
+
+
+def _usual(typed: Typed) -> str:
+    """The preset that suits student and teacher."""
+    student, teacher = next(iter(typed["students"] or []), ""), typed["teacher"]
+    try:
+        asked = bool(teacher) and is_asked(teacher, fields_of(typed).fine_tuning)
+    except InputError:  # which is said when everything is checked
+        asked = False
+    return usual_preset(start_of_name(student), not asked and not brings_soft_labels(typed))
 
 
 def _check_ways(typed: Typed) -> None:
@@ -181,7 +191,9 @@ def _sets(typed: Typed) -> list[str]:
     """What is set of the pipeline."""
     augmentation = [f"augmentation={typed['augment']}"] if typed.get("augment") else []
     paper = ["training.paper=true"] if typed.get("paper") else []
-    return [*paper, *augmentation, *(typed["set"] or ())]
+    calibrate = ["training.calibrate=true"] if typed.get("calibrate") else []
+    windows = [] if typed.get("windows") is None else [f"training.window_overlap={typed['windows']}"]
+    return [*paper, *calibrate, *windows, *augmentation, *(typed["set"] or ())]
 
 
 def _folder(request: Request) -> Path:

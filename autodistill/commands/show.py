@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from autodistill.recommend.contenders import Contender
     from autodistill.recommend.race import Outcome
     from autodistill.recommend.record import Pick, Recommendation
-    from autodistill.recommend.trials import Searched
+    from autodistill.recommend.searched import Searched
     from engine.run.result import RunResult, TeamResult
 
 COMPARED = ("teacher", "student", "student_alone", "bilstm")
@@ -151,6 +151,7 @@ def _answers_compared(result: RunResult) -> Iterator[str]:
         known = {ROLES[role]: error for role, error in result.calibration_error.items() if role in ROLES}
         errors = ", ".join(f"{role} {error:.3f}" for role, error in known.items())
         yield f"expected calibration error (0 is perfect): {errors}"
+    yield from result.calibration_in_words
 
 
 def _warnings(warnings: Sequence[str]) -> list[str]:

@@ -147,8 +147,9 @@ def _shown(study: Study, planned: Planned, store: Store, unmade: dict[str, str])
     return Shown(record, [_table(planned, over, record["searches"])], [*_sentences(record)])
 
 
-def _of_searches(searches: Sequence[Searching]) -> dict[str, int]:
-    """How many there are and are over, the trials that they have spent, and what became of what they began."""
+def _of_searches(searches: Sequence[Searching]) -> dict[str, Any]:
+    """How many there are and are over, the trials that they have spent, what became of what they began, and where each
+    stands."""
     for search in searches:
         search.go_on()
     ends = Counter(end for search in searches for end in search.ends.values())
@@ -158,6 +159,7 @@ def _of_searches(searches: Sequence[Searching]) -> dict[str, int]:
         "trials": sum(search.search.trials for search in searches),
         "spent": sum(search.done for search in searches),
         **{end: ends[end] for end in ENDS},
+        "cells": [search.words for search in searches],
     }
 
 
@@ -168,7 +170,7 @@ def _times(ledger: Ledger, identities: Sequence[str], over: dict[str, str]) -> d
     return {"runs_per_hour": per_hour, "seconds_left": 3600 * left / per_hour if per_hour and left else None}
 
 
-def _table(planned: Planned, over: dict[str, str], searches: dict[str, int]) -> TextTable:
+def _table(planned: Planned, over: dict[str, str], searches: dict[str, Any]) -> TextTable:
     """How far each stage has come."""
     rows = []
     for stage in dict.fromkeys(job.stage for job in planned.jobs):
@@ -190,6 +192,7 @@ def _sentences(record: dict[str, Any]) -> Iterator[str]:
         paused = f"{counted(searches['paused'], 'run')} stopped early"
         many = f"{searches['count']:,} search{'es' * (searches['count'] != 1)} on {tasks}"
         yield f"{many}: {searches['over']:,} over, {spent}, {paused}"
+        yield from searches["cells"][:MOST_SHOWN]
     if record["running"]:
         yield f"{record['running']:,} under way"
     if record["runs_per_hour"]:

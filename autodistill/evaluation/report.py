@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from autodistill.evaluation import leave_one_out
 from autodistill.evaluation.leave_one_out import HeldOut
-from autodistill.ranking.calibration import calibrate, gaps, left_out_standings
+from autodistill.ranking.calibration import calibrate, left_out_standings
 from autodistill.ranking.fitted import PREDICTORS, SIMPLE, kept_fit
 from autodistill.ranking.past import FEWEST, Fit, RunTable, commonest_pair, configurations
 from engine.base.errors import InputError, counted
@@ -133,7 +133,7 @@ def _coverage(held_out: HeldOut, table: RunTable, fit: Fit) -> float:
     runs to tell."""
     past, runs = table.without(held_out.dataset), held_out.runs
     calibration = calibrate(past, left_out_standings(fit, held_out.rank, past))
-    low, _, high = calibration(runs.predicted.to_numpy(), gaps(replace(table, runs=runs))).T
+    low, _, high = calibration(runs.predicted.to_numpy(), replace(table, runs=runs)).T
     known = runs.ratio.notna() & np.isfinite(low)
     return float(runs.ratio.between(low, high)[known].mean()) if known.sum() >= FEWEST else np.nan
 

@@ -21,7 +21,8 @@ from engine.base.spec import TableRow
 from engine.data.cells import is_missing
 from engine.data.files import SUFFIXES, read_file
 from engine.data.rows import Findings
-from engine.run.result import NewerRecordError, RunResult
+from engine.run.layouts import NewerRecordError
+from engine.run.result import RunResult
 
 
 def read_runs(source: str | Path) -> Runs:

@@ -27,7 +27,7 @@ from autodistill.datasets.words import WordCounts
 from engine.base.errors import InputError
 from engine.base.options import in_home
 from engine.base.text import expanded
-from engine.run import result as records
+from engine.run import layouts as records
 from engine.run.result import RunResult
 
 log = logging.getLogger("autodistiller")

@@ -1,34 +1,81 @@
 """From a standing in the order to a distillation ratio with an interval.
 
-Ratios of different datasets differ by their level more than by the pipeline: where a small Bi-LSTM already comes
-near the teacher, every student does. So a student's loss is measured as a share of the gap between the two, and
-compared across datasets in that unit:
+Ratios of different datasets differ by their level more than by the pipeline. What the level is like is known before any
+student is trained: how near simple models come to the teacher says how hard the dataset is, and the form of the student
+what becomes of that (on pairs of texts a Bi-LSTM or static student may be ahead of the teacher, where a small
+transformer from scratch learns next to nothing). So a ratio is a line through these, for all students and once more for
+each form of them:
 
-    ratio = 1 − u · g,   g = 1 − Bi-LSTM score / teacher's score
+    ratio = Σ_j b_j x_j + ε,   x = (1, standing, g₁, g₂, g₃),   g = 1 − simple model's score / teacher's score
+    sd(ε) = σ_form · √(c² + g₁²) · √(1 + xᵀA⁻¹x / datasets)
 
-Quantiles of u among past runs of a like standing (each predicted without its own dataset) give the ratio and a first
-interval, which is then widened until it holds 80 % of the runs of past datasets that were left out (conformalised
-quantile regression, Romano et al. 2019).
+with small b_j rather than large ones (ridge regression, A = cov(x) + penalty), with the c under which left-out datasets
+are the most probable, and the wider the further x lies from what was seen. An interval is as many standard deviations
+wide as hold 80 % of the runs of past datasets that were left out (conformal prediction), and 80 % of the runs of 80 %
+of these datasets: a new dataset is a draw among datasets, not among runs (hierarchical conformal prediction, Dunn,
+Wasserman and Ramdas 2022).
 """
 
+from __future__ import annotations
+
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from autodistill.ranking.past import Fit, Rank, RunTable, folds
+from engine.models.names import start_of_name
 
 COVERAGE = 0.8
-LEVELS = (0.5 + COVERAGE / 2, 0.5, 0.5 - COVERAGE / 2)
-"""Quantiles of the loss that give the low, middle and high ratio."""
-BANDWIDTH = 0.3
-"""Runs that stand this much higher or lower count for exp(−½)."""
+GAPS = {"bilstm": "bilstm_score", "linear": "linear_score", "trivial": "trivial_score"}
+"""Simple model → the column of its score. The first one says how far ratios spread."""
 SMALLEST_GAP = 0.02
-SMALLEST_HALF = 1e-3
+LEAST_SPREADS = (0.03, 0.1, 0.3, 10.0)
+"""What c may be; with the last one ratios of all datasets spread alike."""
+RIDGE = 0.3
+"""Square of a standardised coefficient costs as much as so many datasets' residuals."""
 FEW_RUNS = 5
 """A dataset with n runs counts for n / (n + 5): many runs as much as others have, a single one little."""
+FEW_DATASETS = 3
+"""The spread of a form of students is that of all, weighted as so many datasets, and its own."""
 FEWEST_DATASETS = 3
 """An interval that was checked on fewer left-out datasets is not given."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A fitted line.
+
+    Args:
+        usual: Simple model → the median gap, for where it is not known.
+        forms: Forms of students that were seen.
+        middle, scale: Of the columns, by which they are standardised (columns,).
+        level, slopes: The ratio in the middle, and what each column adds (columns,).
+        inverse: A⁻¹ / datasets (columns, columns).
+        least_spread: c.
+    """
+
+    usual: dict[str, float]
+    forms: list[str]
+    middle: np.ndarray
+    scale: np.ndarray
+    level: float
+    slopes: np.ndarray
+    inverse: np.ndarray
+    least_spread: float
+
+    def __call__(self, runs: pd.DataFrame) -> np.ndarray:
+        """The middle ratio of each run (n,)."""
+        return self.level + self._x(runs) @ self.slopes
+
+    def units(self, runs: pd.DataFrame) -> np.ndarray:
+        """How far the ratio of each run spreads, but for σ (n,)."""
+        x = self._x(runs)
+        return _units(runs, self.usual, self.least_spread) * np.sqrt(1 + ((x @ self.inverse) * x).sum(axis=1))
+
+    def _x(self, runs: pd.DataFrame) -> np.ndarray:
+        return (_columns(runs, self.usual, self.forms) - self.middle) / self.scale
 
 
 @dataclass(frozen=True)
@@ -36,76 +83,144 @@ class Calibration:
     """What turns an order into ratios.
 
     Args:
-        past: Runs: `dataset`, `ratio`, `standing` (predicted without their dataset), `gap` (g), `loss` (u), `weight`.
-        middle_gap: Median of g, for candidates whose own is not known.
-        widening: Factor on the distance of the quantiles from the median; NaN where there is no interval.
+        line: From standings, gaps and forms to ratios.
+        spreads: Form of students → σ; "" is that of a form that was not seen.
+        widening: So many standard deviations from the middle to an end; NaN where there is no interval.
+        most: Between these two ratios lie 80 % of past runs.
     """
 
-    past: pd.DataFrame
-    middle_gap: float
+    line: Line
+    spreads: dict[str, float]
     widening: float
+    most: tuple[float, float]
 
     def __call__(
         self,
         standings: np.ndarray,
-        gaps: np.ndarray,
+        table: RunTable,
         outside: np.ndarray | None = None,
         reached: np.ndarray | None = None,
     ) -> np.ndarray:
         """Low, middle and high ratio of candidates (n, 3); low and high are NaN without an interval.
 
         Args:
-            outside: Candidates that hardly any past run is like (n,), none where absent. Their standing says nothing,
-                so their interval is not narrower than that of all past runs, nor is its end above the Bi-LSTM's ratio.
+            standings: Of each candidate in the order (n,).
+            table: The candidates.
+            outside: Candidates that hardly any past run is like (n,), none where absent. Their interval is no narrower
+                than that of the form of students that spreads most, and holds most past ratios and the Bi-LSTM's.
             reached: Lowest and highest ratio of the few runs that are like them, which it holds too; NaN: none (n, 2).
         """
-        known = np.where(np.isnan(gaps), self.middle_gap, gaps)
-        low, middle, high = quantiles(self.past, standings, known).T
-        lowered, raised = middle - self.widening * (middle - low), middle + self.widening * (high - middle)
-        if outside is not None and np.isfinite(self.widening):
-            losses = weighted_quantiles(self.past.loss.to_numpy(), self.past.weight.to_numpy(), LEVELS)
-            lowest, highest = 1 - known * max(losses[0], 1.0), 1 - known * losses[2]
-            least, most = np.full((2, len(known)), np.nan) if reached is None else reached.T
-            lowered = np.where(outside, np.fmin(np.minimum(lowered, lowest), least), lowered)
-            raised = np.where(outside, np.fmax(np.maximum(raised, highest), most), raised)
-        return np.stack([lowered, middle, raised], axis=1)
+        runs = conditions(table).assign(standing=standings)
+        middle = self.line(runs)
+        spreads = runs.form.map(self.spreads).fillna(self.spreads[""]).to_numpy(float)
+        far = np.zeros(len(runs), bool) if outside is None else outside
+        half = self.widening * np.where(far, max(self.spreads.values()), spreads) * self.line.units(runs)
+        low, high = middle - half, middle + half
+        if far.any() and np.isfinite(self.widening):
+            untaught = 1 - runs.bilstm.fillna(self.line.usual["bilstm"]).to_numpy()
+            held = np.column_stack([untaught, np.broadcast_to(self.most, (len(runs), 2))])
+            held = held if reached is None else np.column_stack([held, reached])
+            low = np.where(far, np.fmin(low, np.nanmin(held, axis=1)), low)
+            high = np.where(far, np.fmax(high, np.nanmax(held, axis=1)), high)
+        return np.stack([low, middle, high], axis=1)
+
+
+def conditions(table: RunTable) -> pd.DataFrame:
+    """What the level of a run depends on: `form` of its student, and a gap for each of `GAPS`; NaN: not known."""
+    runs = table.runs
+    teacher = runs.teacher_score.astype(float)
+    teacher = teacher.where(teacher > 0)
+    described = {name: dataset.descriptors.bilstm_score for name, dataset in table.datasets.items()}
+    scores = {name: _column(runs, column) for name, column in GAPS.items()}
+    scores["bilstm"] = scores["bilstm"].fillna(runs.dataset.map(described).astype(float))
+    scores["linear"] = scores["linear"].fillna(scores["bilstm"])  # of words one by one there is no such model
+    return pd.DataFrame(
+        {
+            "form": runs.student.map(str).map(start_of_name),
+            **{name: (1 - score / teacher).clip(-1, 1) for name, score in scores.items()},
+        },
+        index=runs.index,
+    )
 
 
 def calibrate(table: RunTable, standings: np.ndarray) -> Calibration:
     """Learns ratios from past runs and their standings by predictors that had not seen their datasets (n,)."""
-    known = gaps(table)
-    middle = float(np.nanmedian(known)) if np.isfinite(known).any() else 1.0
-    past = table.runs[["dataset", "ratio"]].assign(standing=standings, gap=np.where(np.isnan(known), middle, known))
-    past = past[past.ratio.notna()]
-    counts = past.groupby("dataset").ratio.transform("size")
-    past = past.assign(loss=(1 - past.ratio) / past.gap, weight=1 / (counts + FEW_RUNS))
-    return Calibration(past, middle, _widening(past))
+    past = conditions(table).assign(dataset=table.runs.dataset, ratio=table.runs.ratio.astype(float))
+    past = past.assign(standing=standings)[past.ratio.notna()]
+    past = past.assign(weight=1 / (past.groupby("dataset").ratio.transform("size") + FEW_RUNS))
+    found = [_checked(past, least_spread) for least_spread in LEAST_SPREADS]
+    return max(found, key=lambda each: each[0])[1]
 
 
-def _widening(past: pd.DataFrame) -> float:
-    """The factor with which intervals from the other datasets hold 80 % of a left-out one's runs."""
+def _checked(past: pd.DataFrame, least_spread: float) -> tuple[float, Calibration]:
+    """How probable left-out datasets are with this c (their mean log-likelihood), and what follows from it."""
+    line, errors = _fitted(past, least_spread), np.full(len(past), np.nan)
     names = past.dataset.unique()
+    for name in names if len(names) > 1 else ():
+        inside = (past.dataset == name).to_numpy()
+        other = _fitted(past[~inside], least_spread)
+        errors[inside] = (past.ratio[inside] - other(past[inside])) / other.units(past[inside])
     if len(names) < FEWEST_DATASETS:
-        return np.nan
-    factors, weights = [], []
-    for name in names:
-        left_out = past[past.dataset == name]
-        low, middle, high = quantiles(past[past.dataset != name], left_out.standing, left_out.gap).T
-        below = (middle - left_out.ratio) / np.maximum(middle - low, SMALLEST_HALF)
-        above = (left_out.ratio - middle) / np.maximum(high - middle, SMALLEST_HALF)
-        factors.append(np.maximum(below, above))
-        weights.append(left_out.weight)
-    return float(weighted_quantiles(np.concatenate(factors), np.concatenate(weights), (COVERAGE,))[0])
+        return 0.0, Calibration(line, {"": np.nan}, np.nan, (np.nan, np.nan))
+    weights, spreads = past.weight.to_numpy(), _spreads(past, errors)
+    expected = past.form.map(spreads).to_numpy()
+    probable = -0.5 * (errors / expected) ** 2 - np.log(expected * line.units(past))
+    widening = _widening(past.dataset.to_numpy(), np.abs(errors) / expected, weights)
+    low, high = weighted_quantiles(past.ratio.to_numpy(), weights, (0.5 - COVERAGE / 2, 0.5 + COVERAGE / 2))
+    return float(np.average(probable, weights=weights)), Calibration(line, spreads, widening, (low, high))
 
 
-def quantiles(past: pd.DataFrame, standings: np.ndarray, gaps: np.ndarray) -> np.ndarray:
-    """10 %, 50 % and 90 % quantile of the ratio at standings in the order (n, 3)."""
-    standing, loss, weight = (past[name].to_numpy() for name in ("standing", "loss", "weight"))
-    losses = [
-        weighted_quantiles(loss, weight * np.exp(-0.5 * ((standing - own) / BANDWIDTH) ** 2) + 1e-12, LEVELS)
-        for own in np.asarray(standings)
-    ]
-    return 1 - np.asarray(gaps)[:, None] * np.reshape(losses, (-1, 3))
+def _spreads(past: pd.DataFrame, errors: np.ndarray) -> dict[str, float]:
+    """σ of each form of students, near that of all where few datasets know it."""
+    squares = pd.Series(errors**2 * past.weight, past.index)
+    every = squares.sum() / past.weight.sum()
+    found = {"": every}
+    for form, own in past.groupby("form"):
+        count = own.dataset.nunique()
+        mean = squares[own.index].sum() / own.weight.sum()
+        found[str(form)] = (count * mean + FEW_DATASETS * every) / (count + FEW_DATASETS)
+    return {form: max(math.sqrt(variance), 1e-6) for form, variance in found.items()}
+
+
+def _widening(datasets: np.ndarray, distances: np.ndarray, weights: np.ndarray) -> float:
+    """The distance that holds 80 % of left-out runs, and 80 % of the runs of 80 % of left-out datasets."""
+    (of_runs,) = weighted_quantiles(distances, weights, (COVERAGE,))
+    of_datasets = sorted(np.quantile(distances[datasets == name], COVERAGE) for name in np.unique(datasets))
+    place = min(math.ceil((len(of_datasets) + 1) * COVERAGE), len(of_datasets)) - 1
+    return max(float(of_runs), float(of_datasets[place]))
+
+
+def _fitted(past: pd.DataFrame, least_spread: float) -> Line:
+    """The line through past runs."""
+    usual = {name: float(past[name].median()) if past[name].notna().any() else 1.0 for name in GAPS}
+    forms = sorted(past.form.unique())
+    weights = past.weight.to_numpy() / _units(past, usual, least_spread) ** 2
+    weights = weights / weights.sum()
+    x = _columns(past, usual, forms)
+    middle = weights @ x
+    scale = np.sqrt(weights @ (x - middle) ** 2)
+    scale = np.where(scale > 1e-9, scale, 1.0)
+    x, level = (x - middle) / scale, float(weights @ past.ratio)
+    datasets = past.dataset.nunique()
+    inverse = np.linalg.inv((x.T * weights) @ x + RIDGE / datasets * np.eye(x.shape[1]))
+    slopes = inverse @ ((x.T * weights) @ (past.ratio - level))
+    return Line(usual, forms, middle, scale, level, slopes, inverse / datasets, least_spread)
+
+
+def _columns(runs: pd.DataFrame, usual: dict[str, float], forms: list[str]) -> np.ndarray:
+    """What ratios are a line of: standing and gaps, and for each form itself and both of its own (n, columns)."""
+    known = np.column_stack([runs.standing, *(runs[name].fillna(usual[name]) for name in GAPS)])
+    own = [np.column_stack([np.ones(len(runs)), known]) * (runs.form == form).to_numpy()[:, None] for form in forms]
+    return np.concatenate([known, *own], axis=1)
+
+
+def _units(runs: pd.DataFrame, usual: dict[str, float], least_spread: float) -> np.ndarray:
+    gap = runs.bilstm.fillna(usual["bilstm"]).clip(lower=SMALLEST_GAP)
+    return np.hypot(least_spread, gap.to_numpy()) / math.hypot(least_spread, 1)
+
+
+def _column(runs: pd.DataFrame, name: str) -> pd.Series:
+    return runs[name].astype(float) if name in runs else pd.Series(np.nan, runs.index)
 
 
 def weighted_quantiles(values: np.ndarray, weights: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
@@ -113,17 +228,6 @@ def weighted_quantiles(values: np.ndarray, weights: np.ndarray, levels: tuple[fl
     order = np.argsort(values)
     sums = np.cumsum(weights[order])
     return np.interp(levels, (sums - weights[order] / 2) / sums[-1], values[order])
-
-
-def gaps(table: RunTable) -> np.ndarray:
-    """How far the Bi-LSTM is from the teacher, as a share of the teacher's score (n,); NaN: hardly, or not known."""
-    runs = table.runs
-    scores = {name: dataset.descriptors.bilstm_score for name, dataset in table.datasets.items()}
-    of_dataset = runs.dataset.map(scores).astype(float)
-    bilstm = runs.bilstm_score.astype(float).fillna(of_dataset) if "bilstm_score" in runs else of_dataset
-    teacher = runs.teacher_score.astype(float)
-    gap = 1 - bilstm / teacher.where(teacher > 0)
-    return gap.where(gap >= SMALLEST_GAP).to_numpy()
 
 
 def left_out_standings(fit: Fit, rank: Rank, table: RunTable) -> np.ndarray:

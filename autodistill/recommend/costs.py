@@ -59,6 +59,10 @@ class Costs(RunCosts):
     teacher_score: float
     teacher_error: float | None = None
     """Standard error of its score on the rows that select."""
+    linear_score: float | None = None
+    """Of a linear model on TF-IDF, on the same rows as the teacher's."""
+    trivial_score: float | None = None
+    """Of one answer to all."""
     teacher_warnings: list[str]
     teacher_layers: int
     teacher_hidden_size: int
@@ -150,9 +154,7 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     ready = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
     facts = score_facts(task, {"teacher": ready.measures, "linear": linear_measures(task)})
     costs = Costs(
-        teacher_score=facts["teacher_score"],
-        teacher_error=_error(facts["intervals"]["teacher"].get(next(iter(task.validation)), {}).get(task.metric)),
-        teacher_warnings=_teacher_warnings(task, facts),
+        **_scores(task, facts),
         teacher_layers=plan.teacher.start.layers,
         teacher_hidden_size=plan.teacher.start.width,
         layers=plan.student.layers,
@@ -163,6 +165,17 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     with keeping(folder) as aside:
         (aside / RECORD).write_text(costs.model_dump_json(indent=2), "utf-8")
     return costs
+
+
+def _scores(task: Task, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What teacher and simple models reach on this dataset, and what that means."""
+    return {
+        "teacher_score": facts["teacher_score"],
+        "teacher_error": _error(facts["intervals"]["teacher"].get(next(iter(task.validation)), {}).get(task.metric)),
+        "linear_score": facts["scores"].get("linear", {}).get(facts["split"], {}).get(task.metric),
+        "trivial_score": facts["trivial_score"],
+        "teacher_warnings": _teacher_warnings(task, facts),
+    }
 
 
 def _error(interval: Sequence[float] | None) -> float | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,9 +34,13 @@ if TYPE_CHECKING:
 class Outcome:
     """What became of a pick, and the folder of its run."""
 
-    pick: Pick
-    result: RunResult
+    pick: Pick = field(repr=False)
+    result: RunResult = field(repr=False)
     folder: Path
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: as its result is."""
+        return self.result._repr_html_()
 
     @property
     def score(self) -> float:

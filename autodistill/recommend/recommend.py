@@ -16,7 +16,6 @@ from pydantic import BaseModel
 from autodistill.datasets.known import Dataset
 from autodistill.history.store import Store
 from autodistill.history.table import MODEL_SIZES, flat
-from autodistill.ranking.calibration import gaps
 from autodistill.ranking.distances import nearest
 from autodistill.ranking.diverse import diverse, percentiles
 from autodistill.ranking.fitted import Fitted, fit_predictor
@@ -101,7 +100,7 @@ def rank(request: Request, reporter: Reporter) -> Ranked:
     new = replace(table, runs=candidates)
     standings = fitted.rank(new).round(TIED_DECIMALS)
     known = experience(candidates, table.runs)
-    low, middle, high = fitted.calibration(standings, gaps(new), known.outside, known.reached).T
+    low, middle, high = fitted.calibration(standings, new, known.outside, known.reached).T
     candidates = candidates.assign(
         standing=standings, predicted_ratio=middle, low=low, high=high, outside=known.outside
     )
@@ -115,6 +114,7 @@ def _candidates(
     task = request.task
     about = {"dataset": dataset.name, "task_kind": task.kind, "metric": task.metric, "n_train": len(task.train)}
     about |= {"teacher": request.teacher, "bilstm_score": dataset.descriptors.bilstm_score}
+    about |= {name: getattr(next(iter(costs.values())), name) for name in ("linear_score", "trivial_score")}
     return pd.DataFrame(
         {
             **about,

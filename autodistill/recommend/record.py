@@ -22,7 +22,8 @@ from engine.data.task import TaskKind
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.team import SingleTeacher
 from engine.pipeline.training import Training
-from engine.run.result import Member, Record, upgraded_pipeline
+from engine.run.layouts import upgraded_pipeline
+from engine.run.result import Member, Record
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -251,6 +252,8 @@ def in_words(pipeline: Mapping[str, Any]) -> str:
     team = pipeline.get("team", SINGLE)
     if team["kind"] != SINGLE["kind"]:
         parts.append(f"team {_component_in_words(team)}")
+    if schedule := pipeline.get("schedule"):  # of one that changes nothing nothing is said
+        parts.append(_schedule_in_words(schedule))
     return ", ".join(parts)
 
 
@@ -261,6 +264,17 @@ def _component_in_words(spec: Mapping[str, Any]) -> str:
     known = {name: spec[name] for name in names if spec.get(name) is not None}
     shown = [f"{name} {_value_in_words(value)}" for name, value in known.items() if value != 1.0 or name == "alpha"]
     return f"{spec['kind']} ({', '.join(shown)})" if shown else spec["kind"]
+
+
+def _schedule_in_words(spec: Mapping[str, Any]) -> str:
+    """Of the weights those that change.
+
+    Example:
+        >>> _schedule_in_words({"kind": "linear", "prediction": "falls", "hard_label": "stays"})
+        'linear (prediction falls)'
+    """
+    changing = {name: value for name, value in spec.items() if name != "kind" and value != "stays"}
+    return f"{spec['kind']} ({', '.join(f'{name} {_value_in_words(value)}' for name, value in changing.items())})"
 
 
 def _value_in_words(value: Any) -> str:

@@ -143,11 +143,19 @@ def check_places(request: Request) -> None:
 
 
 def check_teachable(request: Request) -> None:
-    """Raises InputError where no model teaches: what is compared are pipelines of a teacher, by past runs of such."""
+    """Raises InputError where no model teaches whose layers can be compared: past runs are of such teachers."""
+    from engine.models.question import is_asked
+
     if request.task.soft_labels:
         what = "what is compared and predicted are pipelines of a teacher, and the data bring soft labels"
         hint = "Run a pipeline: autodistill run … --pipeline vanilla_kd."
         raise InputError.of("--teacher", what, request.task.soft_labels, (), hint)
+    if is_asked(request.teacher, request.fine_tuning):
+        what = (
+            "what is compared are mostly ways to learn from a teacher's layers, and one that is asked in words has none"
+        )
+        hint = "Run a pipeline: autodistill run … --pipeline vanilla_kd."
+        raise InputError.of("--teacher", what, repr(request.teacher), (), hint)
 
 
 def check_predictor(name: str) -> None:

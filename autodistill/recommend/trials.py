@@ -26,6 +26,7 @@ from autodistill.recommend.pace import pace_of, planned
 from autodistill.recommend.race import close, distilled, folder_name, record_run
 from autodistill.recommend.request import Request, check_places
 from autodistill.recommend.search_record import ANEW, SearchRecord, Trained, found, identity_of, path_of, score_after
+from autodistill.recommend.searched import Searched
 from autodistill.search.beliefs import Beliefs
 from autodistill.search.improving import improving
 from autodistill.search.policies import FAILED, Piece, Seen, Space, Step, steps
@@ -37,24 +38,6 @@ FEW_TRAININGS = 4
 """A time in which fewer than these fit is too little for a search."""
 WORTH = 0.25
 """Of the standard error of a score: what is expected beyond the chosen candidate, and is still worth a search."""
-
-
-@dataclass(frozen=True)
-class Searched:
-    """What a search found.
-
-    Args:
-        tried: Candidates that were begun, the best first, with their pieces.
-        result: Of the chosen one, whose training has ended.
-        front: What was chosen, the best first: of several students each that no faster one is as good as, where that
-            was asked for; else the one.
-    """
-
-    record: SearchRecord
-    tried: list[tuple[Contender, list[Trained]]]
-    result: RunResult
-    folder: Path
-    front: list[tuple[Contender, RunResult]]
 
 
 def search(request: Request, reporter: Reporter) -> Searched:

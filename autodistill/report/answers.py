@@ -88,7 +88,7 @@ def disagreements(found: Answers) -> tuple[list[str], list[list[str]]]:
 
 
 def _is_right(task: Task, gold: Any, answer: Any) -> bool:
-    return answer in gold["text"] if task.kind == "question_answering" else answer == gold
+    return answer in (gold["text"] or [""]) if task.kind == "question_answering" else answer == gold
 
 
 def _text(row: Mapping[str, Any]) -> str:
@@ -105,6 +105,7 @@ def _words(task: Task, answered: tuple[Any, Any, Any], which: int) -> str:
     if task.kind == "regression":
         return number(value, ".4g")
     if task.kind == "question_answering":
-        return " / ".join(dict.fromkeys(value["text"])) if isinstance(value, Mapping) else str(value)
+        text = " / ".join(dict.fromkeys(value["text"])) if isinstance(value, Mapping) else str(value)
+        return text or "no answer"
     _, one, other = answered
     return ", ".join(task.labels[value[place]] for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)

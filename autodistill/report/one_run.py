@@ -92,6 +92,7 @@ def _agreement(result: RunResult) -> Iterator[str]:
     if known:
         errors = ", ".join(f"{role} {error:.3f}" for role, error in known.items())
         yield f"Expected calibration error, how far probabilities lie from how often they are right: {errors}."
+    yield from (f"{sentence[:1].upper()}{sentence[1:]}." for sentence in result.calibration_in_words)
 
 
 def classes(run: OneRun) -> Section | str:

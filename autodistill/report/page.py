@@ -12,6 +12,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -24,6 +25,7 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = (Path(__file__).with_name("page.css")).read_text("utf-8")
 FIGURE = re.compile(r"[+−-]?[\d.,]+(\xa0[kMG])?( \([+−\d., to]+\))?|–")
 """What stands to the right in its cell: a figure, perhaps with its unit and interval."""
+FRAME = "width: 100%; height: 45em; border: 1px solid"
 PIXELS = 96
 """Of an inch, in a browser."""
 
@@ -96,6 +98,10 @@ class Page:
         )
         document = tag("html", head, body, lang="en")
         return "<!DOCTYPE html>\n" + ElementTree.tostring(document, encoding="unicode", method="html") + "\n"
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: in a frame, so that neither's style touches the other's."""
+        return f'<iframe srcdoc="{escape(self.html())}" title="{escape(self.title)}" sandbox style="{FRAME}"></iframe>'
 
     def _header(self) -> Element:
         links = [_link(key, title, isinstance(shown, str)) for key, (title, shown) in self.sections.items()]

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from autodistill.history.store import Store
-from autodistill.study.design import Cell, Job, jobs_of, task_of
+from autodistill.study.design import Cell, Group, Job, jobs_of, task_of
 from autodistill.study.executors import Place
 from autodistill.study.ledger import Ledger
 from autodistill.study.searching import CellSearch, Searching, searches_of
@@ -69,7 +69,7 @@ def plan_study(study: Study, precision: str) -> Planned:
         InputError: No dataset can be used.
     """
     planned, cells = Planned([], []), []
-    for part in study.each:
+    for part in study.each_part:
         found, left_out = _cells(part, precision)
         cells.append((part, found))
         planned.cells += found
@@ -95,7 +95,7 @@ def _cells(part: Study, precision: str) -> tuple[list[Cell], list[str]]:
     first = Pipeline(training=part.training)
     for rows, source in itertools.product(part.rows or (None,), part.datasets):
         try:
-            task = task_of(source, rows, part.seed)
+            task = task_of(source, rows, part.seed, part.test_rows)
         except InputError as error:
             left_out.append(f"{source.data}: {error}")
             continue
@@ -108,7 +108,7 @@ def _cells(part: Study, precision: str) -> tuple[list[Cell], list[str]]:
             except InputError as error:
                 left_out.append(f"{source.data} with {teacher} and {student}: {error}")
             else:
-                cells.append(Cell(source, rows, teacher, student, plan))
+                cells.append(Cell(source, rows, teacher, student, plan, part.test_rows))
     return cells, left_out
 
 
@@ -120,7 +120,7 @@ class Queue:
         self.told = 0
         """Trials of searches that were spent, as far as it was said."""
         self.running: dict[Future[Outcome], Job] = {}
-        self.warm: set[tuple[str, int | None, str]] = set()
+        self.warm: set[Group] = set()
         self.killed: dict[str, int] = {}
 
     def next(self, ledger: Ledger) -> Job | None:
@@ -223,11 +223,11 @@ def collect(
     return unmade
 
 
-def _begun(searches: Iterable[Searching]) -> set[tuple[str, int | None, str]]:
+def _begun(searches: Iterable[Searching]) -> set[Group]:
     """Brings searches to where the records end; the groups of those that were begun."""
     for search in searches:
         search.go_on()
-    return {search.search.group for search in searches if search.scores}
+    return {search.search.cell.group for search in searches if search.scores}
 
 
 def _close(queue: Queue, ledger: Ledger, folder: Path, reporter: Reporter) -> None:

@@ -1,9 +1,10 @@
 """Which runs a study consists of, in the order in which they are made.
 
 Decided here: a *cell* is a dataset with a number of rows, a teacher and a student. All cells share the core; every cell
-draws its own random pipelines; a drawn share of both has a second seed. First comes the core, then the random
-pipelines. All cells make a few of them in turn, with their second seeds, so that a study that is stopped early has
-fewer pipelines, not fewer datasets, and knows its noise; runs that share a teacher's signals stand together.
+draws its own random pipelines; a drawn share of both has a second seed. The parts of a study are made one after the
+other, of each first the core, then the random pipelines. All cells make a few of them in turn, with their second seeds,
+so that a study that is stopped early has fewer pipelines, not fewer datasets, and knows its noise; runs that share a
+teacher's signals stand together.
 
 The core is chosen one by one: the next pipeline is the one whose pairs of values (an objective with a mapping, a
 mapping with an augmentation, …) have met the least so far. After one with augmentation comes its twin without, so that
@@ -27,11 +28,14 @@ from autodistill.recommend.space import COMPONENTS, pipelines
 from engine.base.errors import InputError
 from engine.base.files import hash_of
 from engine.base.options import Precision
-from engine.data.splits import at_most, sample
+from engine.data.groups import GROUPS, known_in
+from engine.data.splits import drawn
 from engine.pipeline.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from datasets import Dataset
 
     from autodistill.study.spec import Source, Study
     from engine.data.task import Task, TaskKind
@@ -43,6 +47,8 @@ TURN = 6
 """Pipelines that a cell makes in its turn; each change costs the reading of a dataset and its signals."""
 DEARER = {"mi_alpha": 1.0}
 """Kind → what it adds to a step, in steps (docs/methods/costs.md); the others add little."""
+Group = tuple[str, int | None, int, str]
+"""Data, rows, rows that report, teacher: runs of one group share what the teacher says of the training examples."""
 
 
 @dataclass(frozen=True)
@@ -58,29 +64,34 @@ class Job:
     student: str
     pipeline: dict[str, Any]
     seed: int
+    test_rows: int = 0
     alike: frozenset[str] = frozenset()
     """Identities of the same run in any precision."""
     until: int | None = None
     """The epoch after which it pauses; None: it goes to its end."""
 
     @property
-    def group(self) -> tuple[str, int | None, str]:
-        """Jobs of one group share a teacher, and what it says of the training examples."""
-        return self.source.data, self.rows, self.teacher
+    def group(self) -> Group:
+        """What it shares with others."""
+        return self.source.data, self.rows, self.test_rows, self.teacher
 
     @cached_property
     def words(self) -> str:
         """For people."""
+        return f"{words_of(self)}: {self.training}"
+
+    @property
+    def training(self) -> str:
+        """What is trained until when, for people."""
         found = flat(self.pipeline)
         kinds = [str(found.get(name)) for name in ("intermediate", "mapping", "augmentation")]
-        rows = f"{self.rows:,} rows" if self.rows else "all rows"
-        end = f", to epoch {self.until}" if self.until else ""
-        return f"{name_of(self.source)} ({rows}), {self.student}: {', '.join(kinds)}{end}"
+        return ", ".join([*kinds, *([f"to epoch {self.until}"] if self.until else [])])
 
 
-def name_of(source: Source) -> str:
-    """A dataset as people call it."""
-    return source.data.rstrip("/").rpartition("/")[2]
+def words_of(each: Job | Cell) -> str:
+    """Dataset, rows and student as people call them."""
+    rows = f"{each.rows:,} rows" if each.rows else "all rows"
+    return f"{each.source.data.rstrip('/').rpartition('/')[2]} ({rows}), {each.student}"
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,12 @@ class Cell:
     student: str
     plan: RunPlan
     """Of any pipeline."""
+    test_rows: int = 0
+
+    @property
+    def group(self) -> Group:
+        """That of its runs."""
+        return self.source.data, self.rows, self.test_rows, self.teacher
 
     @property
     def key(self) -> str:
@@ -108,21 +125,39 @@ def with_test(task: Task, seed: int) -> Task:
         return task
     validation, test = {}, {}
     for name, rows in task.validation.items():
-        strata = rows["label"][:] if task.kind == "classification" else None
-        chosen = sample(len(rows), (len(rows) + 1) // 2, seed, strata)
+        chosen = drawn(rows, (len(rows) + 1) // 2, seed, task.kind)
         validation[name] = rows.select(chosen)
         test[name.replace("validation", "test")] = rows.select(sorted({*range(len(rows))} - {*chosen}))
     return identified(replace(task, validation=validation, test=test, fingerprint=""))
 
 
-def task_of(source: Source, rows: int | None, seed: int) -> Task:
-    """A dataset of a study with so many training rows at most, and a test set."""
+def task_of(source: Source, rows: int | None, seed: int, test_rows: int = 0) -> Task:
+    """A dataset of a study with so many training rows at most, and a test set.
+
+    Args:
+        test_rows: Training rows that are not drawn join a test set that has fewer than these.
+    """
     from engine.data.load import identified, load_task
 
     task = with_test(load_task(source.data, **source.columns.model_dump(exclude_defaults=True)), seed)
     if rows is None or rows >= len(task.train):
         return task
-    return identified(replace(task, train=at_most(task.train, rows, seed, task.kind), fingerprint=""))
+    chosen = drawn(task.train, rows, seed, task.kind)
+    spare = task.train.select(sorted({*range(len(task.train))} - {*chosen}))
+    task = replace(task, train=task.train.select(chosen), fingerprint="")
+    (first, test), *_ = task.test.items()
+    return identified(replace(task, test={**task.test, first: _larger(task, test, spare, test_rows, seed)}))
+
+
+def _larger(task: Task, test: Dataset, spare: Dataset, wanted: int, seed: int) -> Dataset:
+    """A test set of so many rows, or of all there are, those whose texts train left out."""
+    from datasets import concatenate_datasets
+
+    tables = (rows.with_format("arrow")[:] for rows in (spare, task.train))
+    known = known_in(next(tables), tables, GROUPS[task.kind].fields)
+    spare = spare.select(np.flatnonzero(~known))
+    added = drawn(spare, min(max(wanted - len(test), 0), len(spare)), seed, task.kind)
+    return concatenate_datasets([test, spare.select(added)]) if added else test
 
 
 def space_of(study: Study, kind: TaskKind) -> list[Pipeline]:
@@ -189,15 +224,19 @@ def jobs_of(parts: Sequence[tuple[Study, Sequence[Cell]]], refused: Callable[[Ce
         parts: The study's, each with its cells.
         refused: Is told of each pipeline that does not suit a cell, and why.
     """
-    found: dict[str, tuple[tuple[int, int], Job]] = {}
-    wanted = itertools.chain.from_iterable(_wanted(part, cells, core_of(part)) for part, cells in parts if cells)
-    for stage, rank, cell, pipeline, seed in wanted:
+    found: dict[str, tuple[tuple[int, int, int], Job]] = {}
+    wanted = (
+        (number, *each)
+        for number, (part, cells) in enumerate(parts)
+        for each in _wanted(part, cells, core_of(part) if cells else [])
+    )
+    for number, stage, rank, cell, pipeline, seed in wanted:
         try:
             job = job_of(stage, cell, pipeline, seed)
         except InputError as error:
             refused(cell, pipeline, str(error))
             continue
-        found.setdefault(job.identity, ((rank // TURN, STAGES.index(stage)), job))
+        found.setdefault(job.identity, ((number, rank // TURN, STAGES.index(stage)), job))
     return [job for _, job in sorted(found.values(), key=lambda each: each[0])]
 
 
@@ -206,7 +245,7 @@ def job_of(stage: str, cell: Cell, pipeline: Pipeline, seed: int) -> Job:
     plan = replace(planned_in(cell, pipeline), seed=seed)
     what = cell.source, cell.rows, cell.teacher, cell.student, pipeline.model_dump(exclude_none=True), seed
     alike = frozenset(replace(plan, precision=precision).identity for precision in get_args(Precision))
-    return Job(plan.identity, stage, *what, alike | {plan.identity})
+    return Job(plan.identity, stage, *what, cell.test_rows, alike | {plan.identity})
 
 
 def planned_in(cell: Cell, pipeline: Pipeline) -> RunPlan:
@@ -227,9 +266,9 @@ def _wanted(
         kind = cell.plan.task.kind
         spaces[kind] = spaces.get(kind) or space_of(study, kind)
         generator = np.random.default_rng([study.seed, int(cell.key[:12], 16)])
-        drawn = generator.permutation(len(spaces[kind]))[: design.random]
+        places = generator.permutation(len(spaces[kind]))[: design.random]
         own = [("core", for_kind(pipeline, kind)) for pipeline in core]
-        own += [("random", spaces[kind][number]) for number in drawn]
+        own += [("random", spaces[kind][number]) for number in places]
         again = generator.random(len(own)) < design.repeated
         for rank, ((stage, pipeline), twice) in enumerate(zip(own, again, strict=True)):
             yield stage, rank, cell, pipeline, study.seed

@@ -1,22 +1,26 @@
 """Where the runs of a study are made: processes of this machine, or a Ray cluster.
 
 Decided here: both are executors of `concurrent.futures`. On this machine workers times threads never go beyond the
-cores; by default each has one thread, and where the workers alone are named, the cores are shared out among them. On a
-cluster a run whose node is lost is begun again elsewhere.
+cores; by default each has one thread, and where the workers alone are named, the cores are shared out among them. A
+driver that is told to stop has its workers stop, too, each with a checkpoint. On a cluster a run whose node is lost is
+begun again elsewhere.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from engine.base.errors import InputError
-from engine.base.machine import cores, end_with_parent
+from engine.base.machine import cores
 
 TRIES = 3
 """How often Ray begins a run whose node was lost."""
@@ -46,18 +50,64 @@ def local(workers: int | None = None, threads: int | None = None) -> Place:
         what = "more threads than cores make all of them slower"
         got = f"{workers} × {threads}"
         raise InputError.of("--processes × --threads", what, got, (f"at most {cores()} together",))
-    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    begin = partial(_begin, threads)
-    return Place(partial(ProcessPoolExecutor, workers, mp_context=context, initializer=begin), workers)
+    return Place(partial(LocalExecutor, workers, threads), workers)
 
 
-def _begin(threads: int) -> None:
-    """In a worker: its threads, and its end with the driver."""
+class LocalExecutor(ProcessPoolExecutor):
+    """Processes of this machine, which stop when the driver leaves them, and end when it was killed.
+
+    Args:
+        threads: Of each.
+    """
+
+    def __init__(self, workers: int, threads: int):
+        context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+        heard, self._said = context.Pipe(duplex=False)
+        super().__init__(workers, mp_context=context, initializer=_begin, initargs=(threads, heard))
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Begins a call as soon as a worker is free."""
+        return super().submit(_work, fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Waits for the calls under way, or has them stop."""
+        if not wait:
+            self._said.close()
+        super().shutdown(wait, cancel_futures=cancel_futures)
+
+
+_at_work = threading.Event()
+"""Set in a worker while it makes a run."""
+
+
+def _work(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    _at_work.set()
+    try:
+        return fn(*args, **kwargs)
+    finally:
+        _at_work.clear()
+
+
+def _begin(threads: int, heard: Connection) -> None:
+    """In a worker: its threads, and what it does when its driver leaves it."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
     import torch
 
     torch.set_num_threads(threads)
-    end_with_parent()
+    threading.Thread(target=_stop_with_driver, args=(heard,), daemon=True).start()
+
+
+def _stop_with_driver(heard: Connection) -> None:
+    """Stops the run under way as Ctrl-C does, which a terminal has perhaps told it already; ends after a kill."""
+    from engine.training.state import interrupted  # loads torch
+
+    driver = multiprocessing.parent_process()
+    assert driver is not None
+    wait([driver.sentinel, heard])
+    if driver.is_alive() and _at_work.is_set() and not interrupted():
+        os.kill(os.getpid(), signal.SIGINT)
+    driver.join()
+    os._exit(1)
 
 
 class RayExecutor(Executor):

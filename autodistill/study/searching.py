@@ -21,7 +21,7 @@ import pandas as pd
 from autodistill.history.store import Store
 from autodistill.history.table import flat
 from autodistill.search.policies import FAILED, POLICIES, Piece, Seen, Space
-from autodistill.study.design import Cell, Job, job_of, name_of, planned_in, space_of
+from autodistill.study.design import Cell, Job, job_of, planned_in, space_of, words_of
 from autodistill.study.spec import Study
 from engine.base.errors import InputError, counted
 from engine.base.files import hash_of
@@ -114,11 +114,6 @@ class CellSearch:
     def epochs(self) -> int:
         """Of a whole training."""
         return self.cell.plan.pipeline.training.epochs or 1
-
-    @property
-    def group(self) -> tuple[str, int | None, str]:
-        """As a job's."""
-        return self.cell.source.data, self.cell.rows, self.cell.teacher
 
     def job(self, name: str) -> Job:
         """The whole run of a pipeline."""
@@ -224,12 +219,21 @@ class Searching:
 
     @property
     def words(self) -> str:
-        """What came of it, for people."""
-        cell = self.search.cell
-        rows = f"{cell.rows:,} rows" if cell.rows else "all rows"
-        begun = f"{counted(len(self.ends), 'pipeline')} begun, {len(self.paused):,} of them stopped early"
+        """What came of it, and what it asks for now, for people."""
+        head = f"{words_of(self.search.cell)}, searched by {self.search.policy}"
+        parts = [f"{self._begun}; {self._best}"] if self.scores else []
+        if self.job is not None:
+            trials = f"{self.done:,} of {counted(self.search.trials, 'trial')} spent"
+            parts = [f"{counted(len(self.search.pipelines), 'pipeline')} to choose from, {trials}", *parts]
+            parts.append(f"next: {self.job.training}")
+        return f"{head}: {'; '.join(parts)}"
+
+    @property
+    def _begun(self) -> str:
+        return f"{counted(len(self.ends), 'pipeline')} begun, {len(self.paused):,} of them stopped early"
+
+    @property
+    def _best(self) -> str:
         best = max(self.scores.values())
-        score = (
-            "all failed" if best == FAILED else f"{cell.plan.task.metric} {best:.4f} at best on the rows that select"
-        )
-        return f"{name_of(cell.source)} ({rows}), {cell.student}, searched by {self.search.policy}: {begun}; {score}"
+        metric = self.search.cell.plan.task.metric
+        return "all failed" if best == FAILED else f"{metric} {best:.4f} at best on the rows that select"

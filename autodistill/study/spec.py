@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from autodistill.recommend.request import Columns
+from engine.base.errors import counted
 from engine.base.options import FineTuning
 from engine.base.spec import Count, Described, Name, Seed
 from engine.pipeline.explain import checked
@@ -21,6 +22,8 @@ from engine.pipeline.training import Training
 PolicyName = Literal["random", "halving", "hyperband", "asha", "tpe", "one_epoch"]
 POLICY_NAMES = get_args(PolicyName)
 """Those of `autodistill.search.policies.POLICIES`, which loads pandas."""
+EPOCHS_NEEDED = {"halving": 3, "hyperband": 3, "asha": 3, "one_epoch": 2}
+"""Policy that stops trainings early → the epochs of a whole one without which it would stop none."""
 Item = TypeVar("Item")
 Listed = Annotated[tuple[Item, ...], Field(strict=False)]
 
@@ -65,6 +68,7 @@ class Part(Described):
 
     datasets: Listed[Annotated[Source, BeforeValidator(_as_source)]] = Field(default=(), min_length=1)
     rows: Listed[Count] = ()
+    test_rows: Annotated[int, Field(ge=0)] = 0
     teachers: Listed[Name] = Field(default=(), min_length=1)
     students: Listed[Name] = Field(default=(), min_length=1)
     space: dict[str, Listed[str]] = Field(default_factory=dict)
@@ -80,6 +84,8 @@ class Study(Described):
     datasets: Listed[Annotated[Source, BeforeValidator(_as_source)]] = Field(min_length=1)
     rows: Listed[Count] = ()
     """Training rows, each number a task of its own; all rows where none is named."""
+    test_rows: Annotated[int, Field(ge=0)] = 0
+    """Up to so many rows report the scores: training rows that are not drawn join a smaller test set."""
     teachers: Listed[Name] = Field(min_length=1)
     students: Listed[Name] = Field(min_length=1)
     space: dict[str, Listed[str]] = Field(default_factory=dict)
@@ -101,10 +107,22 @@ class Study(Described):
     """What the study consists of, where not every student meets every dataset with every number of rows."""
 
     @property
-    def each(self) -> tuple[Study, ...]:
+    def each_part(self) -> tuple[Study, ...]:
         """Its parts, each as a study of its own; itself where it has none."""
         own = ({name: getattr(part, name) for name in part.model_fields_set} for part in self.parts)
         return tuple(self.model_copy(update={"parts": (), **keys}) for keys in own) or (self,)
+
+    @model_validator(mode="after")
+    def _searches_have_epochs_to_spare(self) -> Study:
+        for part in self.each_part:
+            policy, epochs = part.design.search, part.training.epochs
+            needed = EPOCHS_NEEDED.get(policy or "", 1)
+            if epochs is not None and epochs < needed:
+                raise ValueError(
+                    f"a search by {policy} stops trainings early, and whole ones of {counted(epochs, 'epoch')} leave "
+                    f"nothing to stop; design.search: random or tpe, or training.epochs: at least {needed}"
+                )
+        return self
 
     @field_validator("name")
     @classmethod

@@ -23,6 +23,7 @@ from autodistill.history.table import COLUMNS, facts_of_result, runs_of_results
 from autodistill.study.searching import Course, Searching
 from engine.base.files import written_atomically
 from engine.data.task import texts_of
+from engine.models.names import without_path
 from engine.run.result import RunResult
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def write_tables(
     epochs = [row for result in results for row in curve(result)]
     curves = pd.DataFrame(epochs, columns=None if epochs else [*OF_EPOCH])
     runs, curves = (_joined(folder / name, new, "identity") for name, new in ((STUDY, runs), (CURVES, curves)))
+    for role in ("teacher", "student"):
+        runs[role] = runs[role].map(without_path, na_action="ignore")  # where a model lies is its owner's business
     tables = {
         STUDY: _in_order(runs.dropna(axis=1, how="all") if len(runs) else runs, COLUMNS).sort_values([*BY]),
         CURVES: _in_order(curves, OF_EPOCH).sort_values(["identity", "epoch"]),

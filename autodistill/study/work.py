@@ -41,7 +41,7 @@ def carry_out(job: Job, study: Study, options: RunOptions, folder: Path) -> Outc
     out = folder / job.identity
     try:
         result = distill(
-            _task(job.source, job.rows, study.seed),
+            _task(job.source, job.rows, study.seed, job.test_rows),
             teacher=job.teacher,
             student=job.student,
             pipeline=job.pipeline,

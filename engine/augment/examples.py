@@ -80,12 +80,14 @@ class Augmenter:
         )
 
     def originals(self, ids: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:
-        """The rows of some examples; of question answering with the window's piece of the context."""
+        """The rows of some examples; where these are windows, with their piece of the context, or text."""
         columns = self.examples.source[self.examples.rows[np.asarray(ids)].tolist()]
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         if (windows := self.examples.windows) is None:
             return rows
         edges = zip(windows.starts[ids], windows.ends[ids], strict=True)
+        if self.task.kind != "question_answering":
+            return [{**row, "text": row["text"][start:end]} for row, (start, end) in zip(rows, edges, strict=True)]
         return [_piece(row, int(start), int(end)) for row, (start, end) in zip(rows, edges, strict=True)]
 
     def _encoded(self, rows: Dataset, tokenisation: Tokenisation) -> Encoded:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 from filelock import FileLock
 
 from engine.base.errors import InputError, counted, in_bytes
+from engine.base.notebook import usual_reporter
 from engine.base.options import RunOptions
 from engine.base.progress import Reporter, SilentReporter
 
@@ -173,6 +174,9 @@ def choose_precision(requested: str, device: torch.device) -> str:
 def machine_for(options: RunOptions, reporter: Reporter | None = None) -> Machine:
     """The machine of this process, with the device and in the precision that `options` ask for.
 
+    Args:
+        reporter: None: that of `usual_reporter`.
+
     Raises:
         InputError: There is no CUDA device, or the device does not compute in what is asked for.
     """
@@ -197,8 +201,8 @@ def machine_for(options: RunOptions, reporter: Reporter | None = None) -> Machin
     AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
     mixed = {"float32": "no"}.get(precision, precision)
     accelerator = Accelerator(mixed_precision=mixed, cpu=not on_gpu, kwargs_handlers=[patience, unused])
-    quiet = SilentReporter()
-    return Machine(accelerator, options, (reporter or quiet) if accelerator.is_main_process else quiet)
+    reporter = (reporter or usual_reporter()) if accelerator.is_main_process else SilentReporter()
+    return Machine(accelerator, options, reporter)
 
 
 @atexit.register

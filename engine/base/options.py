@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from engine.base.errors import InputError
 from engine.base.spec import Described, Seed
@@ -33,6 +34,12 @@ LEAST_EPOCHS, LEAST_FROM_SCRATCH, MOST_EPOCHS, LEAST_PATIENCE = 4, 10, 30, 2
 """A teacher trains for `STEPS`, but for at least and at most so many epochs, and stops when its score has not risen for
 `PATIENT_STEPS`, or so many epochs where these are longer. Four epochs are the most of Devlin et al. (2019), for large
 data; that small data needs many more is Mosbach et al.'s (2021). The other values are ours (benchmarks/RESULTS.md)."""
+
+
+TRAINED = ("epochs", "early_stopping", "batch_size", "learning_rate", "seed")
+"""Fields of `FineTuning` that decide every fine-tuned model."""
+OLD = ("when", *TRAINED)
+"""Those that are always written."""
 
 
 def usual_rate(start: StartKind, width: int) -> float:
@@ -57,14 +64,16 @@ def epochs_of(steps: int, rows: int, batch_size: int) -> int:
 
 
 class FineTuning(Described):
-    """How a teacher that is not fine-tuned yet becomes one.
+    """How a model that is no teacher yet becomes one: it is fine-tuned, or a language model is asked in words.
 
     `None` means what suits the model's size and the number of rows. The learning rate falls over all epochs, also
     where the training stops before the last.
     """
 
     when: Literal["auto", "always", "never"] = "auto"
-    """`auto`: only a model without a head for the task."""
+    """`auto`: only a model without a head for the task.
+
+    With `never` a causal language model without one is asked, as with `prompt`."""
     epochs: Annotated[int, Field(ge=1)] | None = None
     """Default: until its score stops rising.
 
@@ -81,6 +90,38 @@ class FineTuning(Described):
     """Of the teacher's fine-tuning.
 
     It has its own, so that students with different seeds share one teacher."""
+    prompt: Annotated[str, Field(min_length=1)] | None = None
+    """Ask a causal language model: "{text} … {text_pair}".
+
+    It teaches without fine-tuning, by how likely each label's word is to come next (docs/methods/language-models.md).
+    `{labels}` stands for the words, and \\n for the end of a line."""
+    label_words: Annotated[str, Field(min_length=1)] | None = None
+    """Words it answers by: positive=great,negative=terrible.
+
+    Default: the labels' names. In Python a mapping serves as well."""
+    uncalibrated: bool = False
+    """Do not take off what it says where there is no text."""
+
+    @field_validator("label_words", mode="before")
+    @classmethod
+    def _of_mapping(cls, given: Any) -> Any:
+        return ",".join(f"{label}={word}" for label, word in given.items()) if isinstance(given, Mapping) else given
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_said(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As it was written before a model could be asked, where none is: names of what is kept are hashes of it."""
+        usual = FineTuning.model_fields
+        return {name: value for name, value in write(self).items() if name in OLD or value != usual[name].default}
+
+    @property
+    def asks(self) -> bool:
+        """Whether something is said that only a language model is asked."""
+        return bool(self.prompt or self.label_words or self.uncalibrated)
+
+    @property
+    def training(self) -> str:
+        """What decides a fine-tuned model, in words."""
+        return self.model_dump_json(include={*TRAINED})
 
     def resolved(self, start: StartKind, width: int, rows: int) -> FineTuning:
         """The same with a value in place of every `None`, for a model that starts so, of this width, and its rows."""

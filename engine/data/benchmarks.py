@@ -1,8 +1,8 @@
 """Benchmarks that bring their own columns, labels, metric and splits: GLUE and SQuAD, by hub name.
 
 Decided here: facts alone. GLUE (Wang et al. 2019, table 1, and the submission format of gluebenchmark.com) and SQuAD
-(Rajpurkar et al. 2016). Where GLUE averages two scores, the first one named there decides: F1 for MRPC and QQP; for
-STS-B Spearman.
+(Rajpurkar et al. 2016; 2.0, with questions without an answer: 2018). Where GLUE averages two scores, the first one
+named there decides: F1 for MRPC and QQP; for STS-B Spearman.
 """
 
 from collections.abc import Mapping
@@ -77,6 +77,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         _glue("RTE", "sentence1 sentence2", "accuracy", *ENTAILMENT, words=True),
         _glue("WNLI", "sentence1 sentence2", "accuracy", *ENTAILMENT[::-1]),
         Benchmark("squad", SQUAD, "squad_f1", kind="question_answering", repo="rajpurkar/squad"),
+        Benchmark("squad_v2", SQUAD, "squad_f1", kind="question_answering", repo="rajpurkar/squad_v2"),
     )
 }
 

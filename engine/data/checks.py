@@ -7,7 +7,7 @@ the answer stands in its context exactly once. Columns are checked as a whole; o
 Python objects, for the message.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,14 @@ from engine.base.errors import Problem, counted, listed, shown
 from engine.base.mapped import mapped_table
 from engine.base.text import HALF
 from engine.data.cells import are_tags, coded, is_index, is_missing, is_number, label_of, missing, numbers, values_of
-from engine.data.rows import Findings, RawSplit
+from engine.data.rows import IMPOSSIBLE, Findings, RawSplit
 from engine.data.schema import Schema
 from engine.data.task import TaskKind
 
 MAX_CHARACTERS = 1_000_000
 LIMIT = (f"at most {MAX_CHARACTERS:,}",)
 HALF_WORDS = "has half a character (a lone surrogate)"
+NONE: dict[str, list[Any]] = {"text": [], "answer_start": []}
 NO_LABEL = -1
 """In place of an index: no label, or one that does not exist."""
 
@@ -34,7 +35,9 @@ class _Check:
 
     def __init__(self, split: RawSplit, schema: Schema, findings: Findings, published: bool):
         self.split, self.schema, self.findings, self.published = split, schema, findings, published
-        self.moved_answers = 0
+        self.moved_answers = self.unanswerable = 0
+        marks = split.table[IMPOSSIBLE] if IMPOSSIBLE in split.names else None
+        self.impossible = frozenset() if marks is None else _marked(values_of(marks))
         self._indices = {name: index for index, name in enumerate(schema.labels)}
         names = split.class_names.get(schema.columns[schema.target], ())
         same = schema.fixed_labels and names == schema.labels
@@ -104,7 +107,14 @@ def normalise(
             f"{split.where}: {counted(check.moved_answers, 'wrong answer_start')} mended: "
             "the answer stands in its context exactly once"
         )
+    if check.unanswerable:
+        notes.append(f"{split.where}: {check.unanswerable:,} of {counted(len(split), 'question')} have no answer")
     return pa.table(rows)
+
+
+def _marked(marks: Sequence[Any]) -> frozenset[int]:
+    """The rows that are marked, by true or its text."""
+    return frozenset(row for row, mark in enumerate(marks) if mark is True or str(mark).strip().lower() == "true")
 
 
 def _is_half(value: Any) -> bool:
@@ -242,7 +252,9 @@ def _tags(check: _Check, row: int, where: str, tags: Any, words: Any) -> list[in
 
 
 def _answers(check: _Check, row: int, where: str, cell: Any, context: Any) -> dict[str, list[Any]] | None:
-    """The accepted answers of one question: SQuAD's {text: [...], answer_start: [...]}."""
+    """The accepted answers of one question: SQuAD's {text: [...], answer_start: [...]}; empty where it has none."""
+    if row in check.impossible:
+        cell = NONE
     if isinstance(cell, list) and all(isinstance(answer, dict) for answer in cell):
         cell = {key: [answer.get(key) for answer in cell] for key in ("text", "answer_start")}
     if not isinstance(cell, dict) or cell.get("text") is None or cell.get("answer_start") is None:
@@ -250,10 +262,10 @@ def _answers(check: _Check, row: int, where: str, cell: Any, context: Any) -> di
         return None
     both = (cell["text"], cell["answer_start"])
     texts, starts = (value if isinstance(value, list) else [value] for value in both)
-    if not texts:
-        advice = "Leave such rows out: unanswerable questions (SQuAD 2) are not supported."
-        check.row(row, "a question without an answer", shown(cell), suggestion=advice)
-    elif any(map(_is_half, texts)):
+    if not texts and not starts:
+        check.unanswerable += 1
+        return NONE
+    if any(map(_is_half, texts)):
         check.row(row, f"an answer that {HALF_WORDS}", shown(texts))
     elif len(texts) != len(starts):
         check.row(row, "texts and starts of the answers differ in number", f"{len(texts)} and {len(starts)}")

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.base.checks import check_seed
 from engine.base.errors import InputError, Problem
-from engine.data.metrics import choose_metrics, positive_class
+from engine.data.metrics import choose_metrics, positive_class, with_parts
 from engine.data.task import SOFT, Task, TaskKind
 
 if TYPE_CHECKING:
@@ -102,6 +102,8 @@ def load_task(
     parts = normalised(source, schema, train, notes, soft)
     every_row = parts["train"]["train"]  # before a sample or a split, which could turn two classes of like size around
     labelled = divided(parts, schema, train.where, seed, limits, notes)
+    if schema.kind == "question_answering" and any(map(_lacks_answers, _tables(parts))):
+        metrics = with_parts(metrics)
     found = _positive(schema, every_row, positive, source.declared.published, notes)
     pool = pool_rows(unlabelled, schema, parts, max_unlabelled, seed, notes, soft)
     identity = fingerprint(schema.kind, schema.labels, metrics[0], labelled, found)
@@ -232,6 +234,19 @@ def _hash(schema: Sequence[Any], parts: Mapping[str, pa.Table]) -> str:
                 total.update((", " * (number > 0) + json.dumps(values_of(piece))[1:-1]).encode())
             total.update(b"]]")
     return total.hexdigest()[:16]
+
+
+def _tables(parts: Parts) -> Iterator[pa.Table]:
+    """The labelled rows of every role."""
+    return (rows for role, sets in parts.items() if role != "unlabelled" for rows in sets.values())
+
+
+def _lacks_answers(rows: pa.Table) -> bool:
+    """Whether a question has no answer."""
+    import pyarrow.compute as pc
+
+    texts = pc.struct_field(rows["answers"], "text")
+    return bool(pc.any(pc.equal(pc.list_value_length(texts), 0)).as_py())
 
 
 def _sets(parts: Parts, identity: str) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 Decided here: accuracy for classes, with balanced accuracy and macro F1 beside it, in which every class weighs the same;
 F1 of the rarer of two classes unless another one is named; Spearman for numbers, seqeval's F1 for tags in the B-/I-
-scheme and token accuracy for others, SQuAD's F1 for answers.
+scheme and token accuracy for others, SQuAD's F1 for answers; where questions may have none, those of both parts, too.
 """
 
 import re
 from collections.abc import Sequence
 
 from engine.base.errors import InputError, counted, unknown_name
-from engine.data.task import TaskKind
+from engine.data.task import HAS_ANSWER, NO_ANSWER_ACCURACY, TaskKind
 
 ROLES = {
     "teacher": "teacher",
@@ -46,6 +46,16 @@ def fitting_metrics(kind: TaskKind, labels: Sequence[str]) -> tuple[str, ...]:
     if kind == "tagging":
         return ("seqeval_f1", "accuracy") if marks_spans(labels) else ("accuracy",)
     return ("spearman", "pearson") if kind == "regression" else ("squad_f1", "exact_match")
+
+
+def with_parts(metrics: tuple[str, ...]) -> tuple[str, ...]:
+    """The scores of questions that may have no answer: those of all, then of both parts (SQuAD 2.0).
+
+    Example:
+        >>> with_parts(("exact_match", "squad_f1"))[2:]
+        ('has_answer_exact_match', 'has_answer_f1', 'no_answer_accuracy')
+    """
+    return (*metrics, *(HAS_ANSWER[name] for name in metrics), NO_ANSWER_ACCURACY)
 
 
 def marks_spans(labels: Sequence[str]) -> bool:

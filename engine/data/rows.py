@@ -21,6 +21,8 @@ from engine.data.task import TaskKind
 MAX_EXAMPLES = 5
 MAX_COLUMNS = 10_000
 """Of a file; each of them is looked at."""
+IMPOSSIBLE = "is_impossible"
+"""The column by which SQuAD 2.0 marks questions without an answer; where it says so, answers are only plausible."""
 
 
 @dataclass(frozen=True)

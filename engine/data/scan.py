@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from engine.base.errors import InputError, Problem, listed, shown
 from engine.base.text import HALF, read_json, read_text
 from engine.data.cells import column_of, pieces
-from engine.data.rows import Findings, Origin, RawSplit, check_columns
+from engine.data.rows import IMPOSSIBLE, Findings, Origin, RawSplit, check_columns
 
 QUOTE_MISTAKES = {
     "unexpected end of data": "a quote is opened here and never closed",
@@ -155,7 +155,11 @@ def scan_json(path: Path, findings: Findings) -> RawSplit:
     if rows and all("paragraphs" in row for row in rows):
         try:
             rows = [
-                {**{key: question.get(key) for key in ("id", "question", "answers")}, "context": part.get("context")}
+                {
+                    **{key: question.get(key) for key in ("id", "question", "answers")},
+                    **{key: mark for key, mark in question.items() if key == IMPOSSIBLE},
+                    "context": part.get("context"),
+                }
                 for article in rows
                 for part in article["paragraphs"]
                 for question in part.get("qas", ())

@@ -42,9 +42,12 @@ Parts = dict[str, dict[str, pa.Table]]
 
 def at_most(rows: Dataset, limit: int, seed: int, kind: TaskKind) -> Dataset:
     """The rows, or a sample of them in which classes keep their shares."""
-    if len(rows) <= limit:
-        return rows
-    return rows.select(sample(len(rows), limit, seed, rows["label"][:] if kind == "classification" else None))
+    return rows if len(rows) <= limit else rows.select(drawn(rows, limit, seed, kind))
+
+
+def drawn(rows: Dataset, size: int, seed: int, kind: TaskKind) -> list[int]:
+    """The places of `size` rows, ascending, in which classes keep their shares."""
+    return sample(len(rows), size, seed, rows["label"][:] if kind == "classification" else None)
 
 
 def held_out_size(rows: int, sets: int = 1) -> int:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 TaskKind = Literal["classification", "regression", "tagging", "question_answering"]
 LABELLED, SOFT = "labelled", "soft_label"
 """Further fields of rows: whether they have a label (`Task.learned`); their logits (`engine.data.soft`)."""
+HAS_ANSWER = {"squad_f1": "has_answer_f1", "exact_match": "has_answer_exact_match"}
+"""Metric of all questions → that of those which have an answer."""
+NO_ANSWER_ACCURACY = "no_answer_accuracy"
+"""The share of the questions without an answer that get none (SQuAD 2.0)."""
 TASK_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
 
 
@@ -168,6 +172,15 @@ class Task:
     labelled_fingerprint: str = ""
     soft_labels: str = ""
 
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: its sets, and what was inferred or made."""
+        from engine.base.html import table
+
+        sets = {"train": self.train, **self.held_out, **self.unlabelled} | ({"pool": self.pool} if self.pool else {})
+        rows = [[name, f"{len(rows):,}", ", ".join(rows.column_names)] for name, rows in sets.items()]
+        title = f"{self.name}: {self.kind.replace('_', ' ')}, metric {self.metric}"
+        return table(["set", "rows", "fields"], rows, title, self.notes)
+
     @property
     def examples(self) -> int:
         """How many rows a student learns from in an epoch: those of `train` and of the pool."""
@@ -197,6 +210,11 @@ class Task:
         if self.pool is None:
             return self
         return replace(self, pool=None, fingerprint=self.labelled_fingerprint, labelled_fingerprint="")
+
+    @property
+    def may_lack_answers(self) -> bool:
+        """Whether questions may have no answer (SQuAD 2.0): then there are metrics of those that have none."""
+        return NO_ANSWER_ACCURACY in self.metrics
 
     @property
     def token_level(self) -> bool:

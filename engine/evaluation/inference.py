@@ -15,7 +15,8 @@ from torch import nn
 
 from engine.base.progress import Reporter, SilentReporter
 from engine.evaluation.intervals import Measures, measure
-from engine.evaluation.scores import calibration_error, predictions, scores
+from engine.evaluation.scores import calibration_error, logits_of_rows, predictions, scores
+from engine.evaluation.spans import best_threshold, spans_of
 from engine.models.forward import accepted_inputs, forward
 from engine.tokens.examples import Encoded, encode
 from engine.tokens.order import sorted_batches
@@ -94,7 +95,7 @@ def scores_on(
 ) -> Scores:
     """Held-out set → metric → score of a model, on the sets wanted, by their names in `task.held_out`."""
     answered = _answered(model, task, held_out, accelerator, reporter)
-    return {name: scores(task, task.held_out[name], answers) for name, answers, _ in answered}
+    return {name: scores(task, task.held_out[name], answers) for name, answers, *_ in answered}
 
 
 def measured_on(
@@ -106,19 +107,24 @@ def measured_on(
 ) -> Measures:
     """The same with intervals, answers and calibration."""
     found = {}
-    for name, answers, logits in _answered(model, task, held_out, accelerator, reporter):
+    for name, answers, logits, threshold in _answered(model, task, held_out, accelerator, reporter):
         rows = task.held_out[name]
-        found[name] = replace(measure(task, rows, answers), calibration_error=calibration_error(task, rows, logits))
+        more: dict[str, Any] = {"calibration_error": calibration_error(task, rows, logits), "null_threshold": threshold}
+        found[name] = replace(measure(task, rows, answers), **more)
     return found
 
 
 def _answered(
     model: nn.Module, task: Task, held_out: Mapping[str, Encoded], accelerator: Accelerator, reporter: Reporter | None
-) -> Iterator[tuple[str, list[Any], Sequence[np.ndarray]]]:
-    """Held-out sets, what a model answers there, and the logits of each example."""
+) -> Iterator[tuple[str, list[Any], Sequence[np.ndarray], float | None]]:
+    """Held-out sets, what a model answers there, the logits of each row (per token, of each example), and the threshold
+    of no answer, which the first set chooses."""
+    threshold = None
     for name, encoded in held_out.items():
         logits = logits_of(model, encoded, task.kind, accelerator, reporter)
-        yield name, predictions(task, encoded, logits), logits
+        if task.may_lack_answers and threshold is None:
+            threshold = best_threshold(spans_of(encoded, logits), task.held_out[name]["answers"][:], task.metric)
+        yield name, predictions(task, encoded, logits, threshold), logits_of_rows(encoded, logits), threshold
 
 
 def timing(model: nn.Module, encoded: Encoded, kind: TaskKind, device: torch.device) -> tuple[float, float]:

@@ -11,9 +11,6 @@ than that of a model without one, whose lower bound is that of Clopper and Pears
 
 from __future__ import annotations
 
-import re
-import string
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,8 +20,9 @@ from scipy import sparse
 from scipy.stats import rankdata
 
 from engine.data.metrics import with_interval
-from engine.data.task import KINDS, Task, TaskKind
+from engine.data.task import HAS_ANSWER, KINDS, NO_ANSWER_ACCURACY, Task, TaskKind
 from engine.evaluation.scores import scores
+from engine.evaluation.spans import SCORED, agreement_with
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -36,8 +34,6 @@ TAIL = 0.025
 """Of the draws on either side of a 95 % interval."""
 SEED = 0
 CELLS = 4_000_000  # weights that are held at once
-ARTICLES = re.compile(r"\b(a|an|the)\b")
-PUNCTUATION = str.maketrans("", "", string.punctuation)
 CORRELATIONS = ("mcc", "pearson", "spearman")  # 0 for sure where all answers are the same
 CONSTANT = 1e-12  # variance, as a share of that of all rows, below which a draw counts as constant
 
@@ -55,6 +51,7 @@ class Measured:
         answers: What `predictions` gives for each row.
         drawn: Metric → its score in each draw of the rows (B,), as long as the process lives.
         calibration_error: Expected, of the classes' probabilities; None where there are none, or it is not known.
+        null_threshold: Of `engine.evaluation.spans`, with which questions were answered; None where all have an answer.
     """
 
     scores: dict[str, float]
@@ -62,6 +59,7 @@ class Measured:
     answers: list[Any] = field(default_factory=list)
     drawn: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
     calibration_error: float | None = None
+    null_threshold: float | None = None
 
 
 Measures = dict[str, Measured]
@@ -82,7 +80,7 @@ def scores_of(measures: Measures) -> Scores:
 
 def as_record(measures: Measures) -> dict[str, Any]:
     """As JSON."""
-    fields = ("scores", "intervals", "answers", "calibration_error")
+    fields = ("scores", "intervals", "answers", "calibration_error", "null_threshold")
     return {split: {name: getattr(measured, name) for name in fields} for split, measured in measures.items()}
 
 
@@ -181,6 +179,9 @@ def _telling(task: Task, rows: Dataset, metric: str) -> int:
     if metric == "seqeval_f1":
         outside = task.labels.index("O") if "O" in task.labels else -1
         return max(sum(any(tag != outside for tag in tags) for tags in rows["tags"][:]), 1)
+    if metric in (*HAS_ANSWER.values(), NO_ANSWER_ACCURACY):
+        has = sum(bool(each["text"]) for each in rows["answers"][:])
+        return max(len(rows) - has if metric == NO_ANSWER_ACCURACY else has, 1)
     if task.kind != "classification" or metric == "accuracy":
         return len(rows)
     counts = np.bincount(rows["label"][:], minlength=len(task.labels))
@@ -316,28 +317,26 @@ def _tags(
 
 
 def _answers(task: Task, gold: Sequence[Any], answers: Sequence[str]) -> tuple[np.ndarray, Mapping[str, Score]]:
-    """F1 and exact match of each row, and the row."""
-    of_rows = []
-    for accepted, answer in zip(gold, answers, strict=True):
-        given, wanted = _words(answer), [_words(text) for text in accepted["text"] or [""]]
-        of_rows.append([max(_overlap(given, words) for words in wanted), given in wanted, 1])
-    return np.array(of_rows, float), {
+    """F1 and exact match of each row, and the row; where questions may have no answer, once more by whether they do."""
+    scored = np.array([agreement_with(accepted, answer) for accepted, answer in zip(gold, answers, strict=True)], float)
+    of_rows = np.column_stack([scored, np.ones(len(scored))])
+    whole: dict[str, Score] = {
         "squad_f1": lambda sums: _share(sums[:, 0], sums[:, 2]),
         "exact_match": lambda sums: _share(sums[:, 1], sums[:, 2]),
     }
+    if not task.may_lack_answers:
+        return of_rows, whole
+    has = np.array([bool(accepted["text"]) for accepted in gold])[:, None]
+    parts = np.hstack([of_rows, of_rows * has, of_rows * ~has])
+    totals = parts.sum(axis=0)
 
+    def part(score: int, count: int) -> Score:
+        """Of a draw without any such row that of all rows."""
+        of_all = _share(totals[[score]], totals[[count]])
+        return lambda sums: np.where(sums[:, count] > 0, _share(sums[:, score], sums[:, count]), of_all)
 
-def _words(answer: str) -> list[str]:
-    """What counts of an answer: its words, without articles and punctuation, in small letters."""
-    return ARTICLES.sub(" ", answer.lower().translate(PUNCTUATION)).split()
-
-
-def _overlap(given: list[str], wanted: list[str]) -> float:
-    """F1 of the words of two answers; where one has none, whether both have none."""
-    if not given or not wanted:
-        return float(given == wanted)
-    common = sum((Counter(given) & Counter(wanted)).values())
-    return 2 * common / (len(given) + len(wanted))
+    places = {**{HAS_ANSWER[name]: (3 + SCORED[name], 5) for name in SCORED}, NO_ANSWER_ACCURACY: (6, 8)}
+    return parts, whole | {name: part(*place) for name, place in places.items()}
 
 
 SUMMED: Mapping[TaskKind, Callable[[Task, Any, Any], tuple[np.ndarray, Mapping[str, Score]]]] = {

@@ -1,14 +1,13 @@
 """From logits to predictions, and from predictions to scores.
 
 Decided here: scores are fractions (0 to 1, correlations −1 to 1). Where a score is undefined, as the correlation of a
-constant, it is 0. An answer is the span with the largest sum of start and end logit over all windows of the row, at
-most `MAX_ANSWER` tokens long. Words that truncation cut off are counted: they get `O`, or the most frequent tag of
-the training rows where there is no `O` (in prediction, which has no training rows, the first tag).
+constant, it is 0. What an answer to a question is stands in `spans`. Words that truncation cut off are counted: they
+get `O`, or the most frequent tag of the training rows where there is no `O` (in prediction, which has no training rows,
+the first tag).
 """
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,8 +17,8 @@ from scipy import stats
 from sklearn import metrics
 
 from engine.base.errors import RunError
-from engine.data.task import KINDS, Task, TaskKind
-from engine.tokens.tokenise import SECOND
+from engine.data.task import HAS_ANSWER, KINDS, NO_ANSWER_ACCURACY, Task, TaskKind
+from engine.evaluation.spans import NO_ANSWER, spans_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -27,14 +26,18 @@ if TYPE_CHECKING:
     from engine.tokens.examples import Encoded
 
 BINS = 15  # of probabilities, as Guo et al. (2017) have them
-MAX_ANSWER = 30  # tokens of the longest answer that is considered (Devlin et al. 2019)
 
 
-def predictions(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[Any]:
+def predictions(
+    task: Task, encoded: Encoded, logits: Sequence[np.ndarray], threshold: float | None = None
+) -> list[Any]:
     """What a model answers for each row.
 
     It is the index of its class; its value; a tag index for each word; or the text of its answer, empty where no
-    window holds any context. The logits of each example are cut to its own length.
+    window holds any context, or it says that there is none. The logits of each example are cut to its own length.
+
+    Args:
+        threshold: How far the score of no answer must lie above that of the best span; None: there always is one.
 
     Shapes: logits of classification (C,), regression (1,), tagging (N, C), question answering (N, 2).
 
@@ -45,7 +48,25 @@ def predictions(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> l
         if not np.isfinite(values).all():
             what = f"row {row + 1} of {task.name}: the model's output is not a finite number, so it cannot be scored"
             raise RunError(what)
+    if task.kind == "question_answering":
+        return spans_of(encoded, logits).answers(threshold)
     return _ANSWERS[task.kind](task, encoded, logits)
+
+
+def logits_of_rows(encoded: Encoded, logits: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    """The logits of each row that is classified: the mean over its windows, where it is read in some.
+
+    As Sun et al. (2019) average the vectors of a long text's segments; behind a last layer that is linear it is the
+    same.
+
+    Shapes: logits (C,) of each example. Those of other kinds of tasks are left as they are.
+    """
+    if encoded.kind != "classification" or encoded.windows is None:
+        return logits
+    counts = np.bincount(encoded.rows, minlength=len(encoded.source))
+    sums = np.zeros((len(counts), len(logits[0])))
+    np.add.at(sums, encoded.rows, np.stack([*logits]))
+    return [*(sums / counts[:, None]).astype(np.float32)]
 
 
 def _tags(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[list[int]]:
@@ -62,39 +83,10 @@ def _tag_of_lost_words(task: Task) -> int:
     return _commonest(_flat(task.train["tags"][:])) if "tags" in task.train.column_names else 0
 
 
-def _spans(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[str]:
-    contexts = encoded.source["context"][:]
-    best = [(-math.inf, 0, 0)] * len(contexts)
-    for example, values in enumerate(logits):
-        inside = np.flatnonzero(encoded.segments[example] == SECOND)
-        if len(inside) == 0:
-            continue
-        score, first, last = best_span(values[inside])
-        row = encoded.rows[example]
-        if score > best[row][0]:
-            starts, ends = encoded.starts[example], encoded.ends[example]
-            best[row] = score, int(starts[inside[first]]), int(ends[inside[last]])
-    return [context[begin:end].strip() for context, (_, begin, end) in zip(contexts, best, strict=True)]
-
-
-def best_span(logits: np.ndarray) -> tuple[float, int, int]:
-    """The span of at most `MAX_ANSWER` tokens with the largest start plus end logit (N, 2): its score, first and last.
-
-    Example:
-        >>> best_span(np.array([[0.0, 9.0], [5.0, 0.0], [1.0, 2.0]]))
-        (9.0, 0, 0)
-    """
-    ends = np.concatenate([logits[:, 1], np.full(MAX_ANSWER - 1, -np.inf)])
-    table = logits[:, :1] + np.lib.stride_tricks.sliding_window_view(ends, MAX_ANSWER)
-    first, length = divmod(int(table.argmax()), MAX_ANSWER)
-    return float(table[first, length]), first, first + length
-
-
 _ANSWERS: dict[TaskKind, Callable[[Task, Encoded, Sequence[np.ndarray]], list[Any]]] = {
-    "classification": lambda task, encoded, logits: [int(np.argmax(values)) for values in logits],
+    "classification": lambda task, encoded, logits: [int(np.argmax(each)) for each in logits_of_rows(encoded, logits)],
     "regression": lambda task, encoded, logits: [float(values[0]) for values in logits],
     "tagging": _tags,
-    "question_answering": _spans,
 }
 
 
@@ -108,7 +100,7 @@ def scores(task: Task, rows: Dataset, predicted: Sequence[Any]) -> dict[str, flo
         warnings.simplefilter("ignore")  # of undefined scores; they are 0 here, by the module's rule
         gold = rows[KINDS[task.kind].target][:]
         if task.kind == "question_answering":
-            measured = _squad(gold, predicted)
+            measured = _squad(gold, predicted) | (_parts(gold, predicted) if task.may_lack_answers else {})
             return {name: measured[name] for name in task.metrics}
         return {name: float(METRICS[name](task, gold, predicted)) for name in task.metrics}
 
@@ -151,6 +143,16 @@ def _squad(answers: Sequence[dict[str, Any]], predicted: Sequence[str]) -> dict[
     ]
     measured = squad(given, accepted)
     return {"squad_f1": float(measured["f1"]) / 100, "exact_match": float(measured["exact_match"]) / 100}
+
+
+def _parts(answers: Sequence[dict[str, Any]], predicted: Sequence[str]) -> dict[str, float]:
+    """The same of the rows that have an answer, and the share of those without one that get none (SQuAD 2.0)."""
+    found: dict[str, float] = {}
+    for has, names in ((True, HAS_ANSWER), (False, {"squad_f1": NO_ANSWER_ACCURACY})):
+        rows = [row for row, answer in enumerate(answers) if bool(answer["text"]) == has]
+        measured = _squad([answers[row] for row in rows], [predicted[row] for row in rows]) if rows else {}
+        found |= {part: measured.get(whole, 0.0) for whole, part in names.items()}
+    return found
 
 
 METRICS: dict[str, Callable[[Task, Sequence[Any], Sequence[Any]], float]] = {
@@ -211,12 +213,14 @@ def agreement(task: Task, one: Sequence[Any], other: Sequence[Any]) -> float | N
 
 
 def trivial_score(task: Task, rows: Dataset) -> float | None:
-    """The task's metric of always giving one answer; None for question answering.
+    """The task's metric of always giving one answer; None where all questions have one.
 
-    It is the commonest class or tag of the training rows, or their mean; where F1 of a class counts, this class.
+    It is the commonest class or tag of the training rows, or their mean; where F1 of a class counts, this class; of
+    questions that no answer is there.
     """
     if task.kind == "question_answering":
-        return None
+        never = [NO_ANSWER] * len(rows)
+        return scores(task, rows, never)[task.metric] if task.may_lack_answers else None
     gold = rows[KINDS[task.kind].target][:]
     if task.kind == "regression":
         answer = task.unit.mean

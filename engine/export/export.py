@@ -20,8 +20,9 @@ from engine.base.checks import check_place
 from engine.base.errors import InputError, RunError, counted
 from engine.base.files import folder_written_atomically, write_text
 from engine.base.machine import cores
+from engine.base.notebook import usual_reporter
 from engine.base.options import RunOptions
-from engine.base.progress import Reporter, SilentReporter
+from engine.base.progress import Reporter
 from engine.base.text import expanded
 from engine.data.load import load_task
 from engine.data.task import KINDS, Task
@@ -93,7 +94,7 @@ def export_model(
         RunError: The model cannot be written as ONNX, or the graph does not answer as PyTorch does.
     """
     check_packages()
-    reporter, folder = reporter or SilentReporter(), _folder(str(model), out)
+    reporter, folder = reporter or usual_reporter(), _folder(str(model), out)
     if not 0 <= margin <= 100:
         raise InputError.of("--margin", "out of range", margin, ("0 to 100",))
     known = RunResult.read(model) if Path(model).is_dir() else None
@@ -169,6 +170,7 @@ def _about(predictor: Predictor, pair: bool) -> About:
         columns=dict(predictor.columns),
         max_length=predictor.max_length,
         window_overlap=predictor.window_overlap,
+        null_threshold=predictor.null_threshold,
         inputs=[name for name in taken if name != "token_type_ids" or name in tokenizer.model_input_names],
         pad=next(token for token in pads if token is not None),
     )

@@ -7,7 +7,8 @@
 In Python: `from predict import Model`, then `Model("this/folder")([{"text": "a text"}])`. The file is yours to change.
 
 Decided here: what AutoDistiller's `predict` does, once more without torch, since this file is copied into what is
-exported. A word's tag stands at the first token that begins in it; a long context is read in windows.
+exported. A word's tag stands at the first token that begins in it; a long context is read in windows, and so
+is a long text where the model was trained so.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Model:
         self.kind, self.labels, self.pair = about["kind"], about["labels"], about["pair"]
         self.inputs, self.pad = about["inputs"], about["pad"]
         self.max_length, self.overlap = about["max_length"], about["window_overlap"]
+        self.threshold = about.get("null_threshold")  # of questions that may have no answer
         self.tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
         self.tokenizer.no_padding()
         options = onnxruntime.SessionOptions()
@@ -56,10 +58,14 @@ class Model:
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Classification: `label`, `score` and `scores`; regression: `score`; tagging: `tokens` and `tags`; question
-        answering: `answer`."""
-        answers, logits = self.answered(rows)
+        answering: `answer`, and where there may be none `no_answer`, the probability that it is empty."""
+        if self.threshold is not None:
+            found = self._spans(rows, *self._asked(rows))
+            return [{"answer": self._said(*each), "no_answer": _logistic(each[1] - self.threshold)} for each in found]
         if self.kind == "classification":
-            return [self._named(values, answer) for values, answer in zip(logits, answers, strict=True)]
+            _, of_rows, logits = self._asked(rows)
+            return [self._named(values) for values in _means(of_rows, logits)]
+        answers, _ = self.answered(rows)
         if self.kind == "tagging":
             names = [[self.labels[tag] for tag in tags] for tags in answers]
             return [{"tokens": row["tokens"], "tags": tags} for row, tags in zip(rows, names, strict=True)]
@@ -67,18 +73,29 @@ class Model:
 
     def answered(self, rows: Sequence[dict[str, Any]]) -> tuple[list[Any], list[np.ndarray]]:
         """Classes, values, tags or texts, one a row; and the logits of each example: a row, or a window of one."""
-        examples, of_rows = self.encoded(rows)
-        logits = self.logits(examples)
+        examples, of_rows, logits = self._asked(rows)
         if self.kind == "tagging":
             return [self._tags(*each) for each in zip(rows, examples, logits, strict=True)], logits
         if self.kind == "question_answering":
-            return self._texts(rows, examples, of_rows, logits), logits
-        return [int(each.argmax()) if self.kind == "classification" else float(each[0]) for each in logits], logits
+            return [self._said(*each) for each in self._spans(rows, examples, of_rows, logits)], logits
+        if self.kind == "classification":
+            return [int(each.argmax()) for each in _means(of_rows, logits)], logits
+        return [float(each[0]) for each in logits], logits
+
+    def _asked(self, rows: Sequence[dict[str, Any]]) -> tuple[list[Encoding], list[int], list[np.ndarray]]:
+        """Examples, the row of each, and the logits of each."""
+        examples, of_rows = self.encoded(rows)
+        return examples, of_rows, self.logits(examples)
 
     def encoded(self, rows: Sequence[dict[str, Any]]) -> tuple[list[Encoding], list[int]]:
         """The tokens of each example, and the row that it came from."""
         if self.kind == "question_answering":
             windows = [self._windows(row["question"], row["context"]) for row in rows]
+            return [each for some in windows for each in some], [i for i, some in enumerate(windows) for _ in some]
+        if self.kind == "classification" and self.overlap is not None:
+            room = self.max_length - self.tokenizer.num_special_tokens_to_add(False)
+            self.tokenizer.enable_truncation(self.max_length, stride=min(self.overlap, room // 2))
+            windows = [[each, *each.overflowing] for each in self.tokenizer.encode_batch([row["text"] for row in rows])]
             return [each for some in windows for each in some], [i for i, some in enumerate(windows) for _ in some]
         self.tokenizer.enable_truncation(self.max_length, strategy="longest_first")
         texts = [[row[field] for field in self.fields] for row in rows]
@@ -111,10 +128,10 @@ class Model:
             fed[name] = np.array([[*of(each), *[fill] * (width - len(each))] for each in examples], dtype=np.int64)
         return fed
 
-    def _named(self, logits: np.ndarray, answer: int) -> dict[str, Any]:
-        powers = np.exp(logits.astype(float) - logits.max())
+    def _named(self, logits: np.ndarray) -> dict[str, Any]:
+        powers, label = np.exp(logits.astype(float) - logits.max()), self.labels[int(logits.argmax())]
         scores = dict(zip(self.labels, (powers / powers.sum()).tolist(), strict=True))
-        return {"label": self.labels[answer], "score": scores[self.labels[answer]], "scores": scores}
+        return {"label": label, "score": scores[label], "scores": scores}
 
     def _tags(self, row: dict[str, Any], example: Encoding, logits: np.ndarray) -> list[int]:
         """Of words that were cut off `O`, or the first tag."""
@@ -147,12 +164,18 @@ class Model:
             keep = min(keep, len(example)) - 1
         return text, len(example)
 
-    def _texts(
+    def _said(self, text: str, margin: float) -> str:
+        """The text, or none where that is likelier by more than the threshold."""
+        return "" if self.threshold is not None and margin > self.threshold else text
+
+    def _spans(
         self, rows: Sequence[dict[str, Any]], examples: list[Encoding], of_rows: list[int], logits: list[np.ndarray]
-    ) -> list[str]:
-        """The piece of each context whose ends have the largest sum of logits, over all windows."""
-        best = [(-np.inf, 0, 0)] * len(rows)
+    ) -> list[tuple[str, float]]:
+        """The piece of each context whose ends have the largest sum of logits, over all windows; and by how much the
+        first token's, which says that there is none, is above it, in the window where it is least."""
+        best, none = [(-np.inf, 0, 0)] * len(rows), [np.inf] * len(rows)
         for row, example, values in zip(of_rows, examples, logits, strict=True):
+            none[row] = min(none[row], float(values[0].sum()))
             inside = [token for token, sequence in enumerate(example.sequence_ids) if sequence == 1]
             if inside:
                 score, first, last = _best_span(values[inside])
@@ -160,7 +183,23 @@ class Model:
                     context, spans = rows[row]["context"], example.offsets
                     begin, _ = _trimmed(context, *spans[inside[first]])
                     best[row] = score, begin, _trimmed(context, *spans[inside[last]])[1]
-        return [row["context"][begin:end].strip() for row, (_, begin, end) in zip(rows, best, strict=True)]
+        return [
+            (row["context"][begin:end].strip(), least - score)
+            for row, (score, begin, end), least in zip(rows, best, none, strict=True)
+        ]
+
+
+def _means(of_rows: list[int], logits: list[np.ndarray]) -> list[np.ndarray]:
+    """The mean logits (C,) of each row, over its windows."""
+    found: dict[int, list[np.ndarray]] = {}
+    for row, values in zip(of_rows, logits, strict=True):
+        found.setdefault(row, []).append(values)
+    return [np.mean(each, axis=0) for each in found.values()]
+
+
+def _logistic(margin: float) -> float:
+    """From any number to a probability; of 0 it is 0.5."""
+    return float(0.5 + 0.5 * np.tanh(margin / 2))
 
 
 def _trimmed(text: str, begin: int, end: int) -> tuple[int, int]:

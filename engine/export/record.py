@@ -33,7 +33,8 @@ class About(Record):
     pair: bool
     columns: dict[str, str]  # field → column of the data that it was trained on; empty where no record says it
     max_length: int
-    window_overlap: int | None  # tokens, of question answering
+    window_overlap: int | None  # tokens; of question answering, and of texts that are classified in windows
+    null_threshold: float | None = None  # of questions that may have no answer
     inputs: list[str]  # of the graphs, each (B, N) int64
     pad: int  # the token that fills input_ids
 

@@ -6,11 +6,12 @@ loaded; remote code never runs.
 
 from __future__ import annotations
 
-import copy
+import json
 import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -322,9 +323,10 @@ def parameters_of(config: PretrainedConfig, kind: TaskKind) -> int:
         return parameter_count(HEADS[kind].from_config(config))
 
 
-def holds_a_unit(config: PretrainedConfig) -> bool:
-    """Whether models of this type have a head for regression that `change_unit` can change; nothing is built."""
-    config = copy.deepcopy(config)
+@cache
+def holds_a_unit(facts: str) -> bool:
+    """Whether models of a configuration, in JSON, have a head for regression that `change_unit` can change."""
+    config = AutoConfig.for_model(**json.loads(facts))
     config.num_labels = 1
     with torch.device("meta"), quiet_transformers():
         found = output_layer(HEADS["regression"].from_config(config), 1)

@@ -1,4 +1,4 @@
-"""A model's output layer: the order of its classes, and the unit of its values.
+"""A model's output layer: the order of its classes, the unit of its values, the temperature of its probabilities.
 
 Decided here: outside of training, the models of a regression task answer in the user's unit, also when plain
 transformers loads them, because the unit is a part of their output layer's weights. That layer computes in float32
@@ -59,6 +59,20 @@ def change_unit(model: nn.Module, unit: Unit) -> None:
     with torch.no_grad():
         layer.weight.copy_(layer.weight.double() * unit.deviation)
         layer.bias.copy_(layer.bias.double() * unit.deviation + unit.mean)
+
+
+def divide_outputs(model: nn.Module, outputs: int, temperature: float) -> bool:
+    """Makes a model answer its logits / temperature, in place; False where it has no linear output layer.
+
+    Of several linear layers of as many numbers the last one gives the logits: a head ends with it.
+    """
+    layers = [each for each in model.modules() if isinstance(each, nn.Linear) and each.out_features == outputs]
+    if not layers:
+        return False
+    with torch.no_grad():
+        for parameter in layers[-1].parameters():
+            parameter.copy_(parameter.double() / temperature)
+    return True
 
 
 def answer_exactly(model: PreTrainedModel) -> PreTrainedModel:

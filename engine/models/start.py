@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.base.errors import InputError, counted
 from engine.base.files import hash_of
@@ -23,9 +23,11 @@ from engine.base.options import StartKind
 from engine.data.task import Task, TaskKind
 from engine.models import load
 from engine.models.bilstm import BiLSTMConfig
+from engine.models.label_words import LabelWords, asked, calibrate, tokens_beside
 from engine.models.names import BiLSTM, LayersOfTeacher, ModelName, Scratch, Static
 from engine.models.output import change_unit
 from engine.models.own import for_texts
+from engine.models.question import Question
 from engine.models.shallow import layers_of, shallow_config
 from engine.models.static import StaticConfig, zipf_weights
 from engine.models.token_vectors import read_vectors, token_vectors
@@ -35,6 +37,7 @@ Model = tuple[PreTrainedModel, PreTrainedTokenizerBase]  # a model with its toke
 OWN: dict[type[PretrainedConfig], StartKind] = {BiLSTMConfig: "lstm", StaticConfig: "static"}
 """Configurations of models that are no transformers."""
 STATIC_WIDTH = 256  # as model2vec's
+LEAST_TEXT = 8  # tokens of a text that a question has to leave room for
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Start:
     config: PretrainedConfig | None = None  # of the pretrained model that it comes from, or of what is no transformer
     whole: Start | None = field(default=None, repr=False)  # the model of which it takes layers, or words' vectors
     ready: bool = False  # whether it keeps the head that it was fine-tuned with
+    question: Question | None = None  # what a language model is asked, which then has no head
+    beside: int = 0  # tokens that it reads beside those of a text: the question's
 
     @property
     def kind(self) -> StartKind:
@@ -58,23 +63,32 @@ class Start:
     @cached_property
     def positions(self) -> int | None:
         """Tokens that it can read; None where nothing limits them."""
-        return 512 if self.config is None else load.position_limit(self.config)
+        limit = 512 if self.config is None else load.position_limit(self.config)
+        return None if limit is None else limit - self.beside
 
     def with_head(self) -> Start:
         """The same, keeping the head that it was fine-tuned with, which others of its layers then have, too."""
         return replace(self, ready=True, identity=hash_of(self.identity, "with its head"))
 
 
-def start_of(name: ModelName, role: str, whole: Start | None = None) -> Start:
+def start_of(name: ModelName, role: str, whole: Start | None = None, question: Question | None = None) -> Start:
     """Settles what a model starts as; `layers:K` takes the layers of `whole`, the teacher.
 
+    Args:
+        question: What a language model is asked, in place of getting a head.
+
     Raises:
-        InputError: The model cannot be read, or the teacher has fewer layers than K.
+        InputError: The model cannot be read, the teacher has fewer layers than K or answers a question, or a question
+            does not suit the model.
     """
     if isinstance(name, Scratch):
         return Start(name, role, repr(name), name.layers, name.hidden)
     if isinstance(name, LayersOfTeacher):
         assert whole is not None
+        if whole.question is not None:
+            what = "the teacher is asked in words, and its layers would have to learn the task without a head"
+            remedy = "--fine-tune always gives it one."
+            raise InputError.of(place_of(role), what, f"layers:{name.count}", ("a hub name", "a folder"), remedy)
         if name.count > whole.layers:
             what, got = f"the teacher has only {counted(whole.layers, 'layer')}", f"layers:{name.count}"
             raise InputError.of(place_of(role), what, got, (f"1 to {whole.layers}",))
@@ -84,9 +98,20 @@ def start_of(name: ModelName, role: str, whole: Start | None = None) -> Start:
         assert whole is not None
         own = _own_config(name, whole, role)
         return Start(name, role, hash_of(repr(name), whole.identity), *load.depth_and_width(own), own, whole)
-    load.load_tokenizer(name, role)
+    tokenizer = load.load_tokenizer(name, role)
     config = load.load_config(name, role)
-    return Start(name, role, load.weights_hash(name, role), *load.depth_and_width(config), config)
+    start = Start(name, role, load.weights_hash(name, role), *load.depth_and_width(config), config)
+    return start if question is None else _asking(start, question, tokenizer)
+
+
+def _asking(start: Start, question: Question, tokenizer: PreTrainedTokenizerBase) -> Start:
+    """The start of a language model that is asked; an `InputError` where it cannot read the question."""
+    identity = hash_of(start.identity, "asked", question.prompt, *question.words, question.calibrated)
+    found = replace(start, identity=identity, question=question, beside=tokens_beside(question, tokenizer))
+    if found.positions is not None and found.positions < LEAST_TEXT:
+        what = f"it takes {counted(found.beside, 'token')} with the longest word, which leaves no room for a text"
+        raise InputError.of("--prompt", what, counted(start.positions or 0, "token"), (f"{LEAST_TEXT} fewer",))
+    return found
 
 
 def _own_config(name: BiLSTM | Static, teacher: Start, role: str) -> PretrainedConfig:
@@ -101,7 +126,9 @@ def _own_config(name: BiLSTM | Static, teacher: Start, role: str) -> PretrainedC
 
 def check_weights(start: Start, kind: TaskKind) -> None:
     """Compares the weights of a named model with its configuration; an `InputError` where some would be made up."""
-    if isinstance(start.name, str) and start.config is not None:
+    if isinstance(start.name, str) and start.config is not None and start.question is not None:
+        load.compare_weights(AutoModelForCausalLM, start.name, start.config, start.role)
+    elif isinstance(start.name, str) and start.config is not None:
         load.compare_weights(load.HEADS[kind], start.name, start.config, start.role, new_head=not start.ready)
 
 
@@ -137,7 +164,9 @@ def begin(start: Start, task: Task, seed: int, machine: Machine, donor: Model | 
     layers of the whole model as that starts."""
     if donor is None and start.whole is not None:
         donor = begin(start.whole, task, seed, machine)
-    network, vocabulary = donor or (None, None)
+    if start.question is not None:
+        return _asked(start, task, machine)
+    network, vocabulary = _lent(start, donor) or (None, None)
     tokenizer = tokenizer_of(start, task, machine, vocabulary)
     config = configuration(start, task, tokenizer, None if network is None else network.config)
     if isinstance(start.name, LayersOfTeacher):
@@ -146,8 +175,9 @@ def begin(start: Start, task: Task, seed: int, machine: Machine, donor: Model | 
     if not isinstance(start.name, str):
         model = load.build(config, task.kind, seed)
         if isinstance(start.name, BiLSTM | Static):
-            assert donor is not None
-            _take_vectors(model, donor, machine)
+            assert network is not None
+            assert vocabulary is not None
+            _take_vectors(model, (network, vocabulary), machine)
     else:
         model = load.load_pretrained(start.name, config, task.kind, seed, start.role, new_head=not start.ready)
     if start.ready:
@@ -155,6 +185,28 @@ def begin(start: Start, task: Task, seed: int, machine: Machine, donor: Model | 
     else:
         change_unit(model, task.unit)  # a new head answers as if the values' mean were 0, their deviation 1
     return model, tokenizer
+
+
+def _asked(start: Start, task: Task, machine: Machine) -> Model:
+    """A language model with the question that it is asked."""
+    assert isinstance(start.name, str)
+    assert start.config is not None
+    assert start.question is not None
+    causal = load.load_weights(AutoModelForCausalLM, start.name, start.config, start.role)
+    tokenizer = load.load_tokenizer(start.name, start.role)
+    model, prompted = asked(causal, tokenizer, start.question, start.positions)
+    if start.question.calibrated:
+        with machine.accelerator.autocast():
+            calibrate(model.to(machine.device), prompted, task.pair)
+    return model, prompted
+
+
+def _lent(start: Start, donor: Model | None) -> Model | None:
+    """What a model takes from a donor. One that is asked in words lends no prompt, and no vocabulary to a student from
+    scratch, which learns from its answers alone and would have to learn a language model's many tokens."""
+    if donor is None or not isinstance(donor[0], LabelWords):
+        return donor
+    return None if isinstance(start.name, Scratch) else (donor[0].causal, donor[0].tokenizer)
 
 
 def _take_vectors(model: PreTrainedModel, donor: Model, machine: Machine) -> None:
@@ -188,4 +240,6 @@ def planned_parameters(start: Start, task: Task, machine: Machine, teacher: Star
         whole = None if start.whole is None else planned(start.whole)
         return configuration(start, task, tokenizer_of(start, task, machine, vocabulary), whole)
 
+    if teacher is not None and teacher.question is not None and isinstance(start.name, Scratch):
+        teacher = None  # it lends no vocabulary
     return load.parameters_of(planned(start, tokenizer_of(teacher, task, machine) if teacher else None), task.kind)

@@ -99,4 +99,5 @@ def _template(tokenizer: PreTrainedTokenizerBase) -> tuple[Tensor, Tensor]:
     encoding = tokenizer.backend_tokenizer.encode("a")
     places = [place for place, sequence in enumerate(encoding.sequence_ids) if sequence is not None]
     first, last = (places[0], places[-1] + 1) if places else (len(encoding.ids),) * 2
-    return torch.tensor(encoding.ids[:first]), torch.tensor(encoding.ids[last:])
+    before, after = encoding.ids[:first], encoding.ids[last:]
+    return torch.tensor(before, dtype=torch.long), torch.tensor(after, dtype=torch.long)  # of no tokens, too

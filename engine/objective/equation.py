@@ -68,7 +68,7 @@ class Objective(nn.Module):
         teacher_heads: int = 1,
     ):
         super().__init__()
-        self.kind, self.weights = kind, pipeline.weights
+        self.kind, self.weights, self.schedule = kind, pipeline.weights, pipeline.schedule
         self.weighted = pipeline.team.kind == "weighted"
         used = pipeline.weights.intermediate > 0
         spec = pipeline.intermediate if used else NoIntermediate()
@@ -105,6 +105,7 @@ class Objective(nn.Module):
         label_alignment: Tensor | None = None,
         augmented: bool = False,
         labelled: Tensor | None = None,
+        weights: Weights | None = None,
     ) -> dict[str, Tensor]:
         """Every term of the loss, weighted; what is minimised is exactly their sum.
 
@@ -120,26 +121,28 @@ class Objective(nn.Module):
             augmented: Whether nothing is learned from hidden states, and the terms have weights of their own.
             labelled: (B,) whether an example has a label; the others count as 0 in the hard-label loss, and are counted
                 in `totals`. `None` where all have.
+            weights: Those of this step, where a schedule changes them; `None`: the pipeline's.
 
         Returns:
             Name (`intermediate`, `prediction`, `hard_label`, `augmented_prediction`, …) → scalar, where it has weight.
         """
         terms: dict[str, Term] = {}
+        weights = weights or self.weights
         student = replace(student, mask=student.mask.bool())
         prefix = "augmented_" if augmented else ""
-        if self.intermediate is not None and not augmented:
+        if self.intermediate is not None and weights.intermediate > 0 and not augmented:
             terms["intermediate"] = self._intermediate_term(student, _detached(teacher), alignment)
         said = teacher, labels, alignment if label_alignment is None else label_alignment, labelled
-        if getattr(self.weights, f"{prefix}prediction") > 0:
+        if getattr(weights, f"{prefix}prediction") > 0:
             terms[f"{prefix}prediction"] = self._prediction_term(self.prediction, student, *said)
-        if getattr(self.weights, f"{prefix}hard_label") > 0:
+        if getattr(weights, f"{prefix}hard_label") > 0:
             by_teacher = augmented and self.relabelled
             terms[f"{prefix}hard_label"] = (
                 self._prediction_term(self.label_loss, student, *said)
                 if by_teacher
                 else hard_label_term(self.kind, student.logits, student.mask, labels, labelled)
             )
-        return {name: getattr(self.weights, name) * reduce(term, totals) for name, term in terms.items()}
+        return {name: getattr(weights, name) * reduce(term, totals) for name, term in terms.items()}
 
     def _intermediate_term(self, student: Features, teacher: Features, alignment: Tensor | None) -> Term:
         assert self.intermediate is not None

@@ -10,5 +10,6 @@ from engine.base.spec import Spec
 from engine.pipeline.augmentation import *
 from engine.pipeline.components import *
 from engine.pipeline.pipeline import Pipeline, component_kinds
+from engine.pipeline.schedule import ConstantWeights, LayersFirst, LinearWeights
 from engine.pipeline.team import *
 from engine.pipeline.training import Training, Weights

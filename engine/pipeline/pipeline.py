@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from engine.base.errors import Problem
 from engine.base.options import StartKind
@@ -15,6 +15,7 @@ from engine.base.spec import Spec
 from engine.data.task import KINDS, Task, TaskKind
 from engine.pipeline import components
 from engine.pipeline.augmentation import Augmentation, AugmentationSpec, OperatorSpec
+from engine.pipeline.schedule import ConstantWeights, ScheduleSpec, is_constant, schedule_problems
 from engine.pipeline.team import AutoSKD, SingleTeacher, StochasticTeam, TeamSpec
 from engine.pipeline.training import WITH_AUGMENTATION, Training, Weights
 
@@ -40,6 +41,8 @@ class Pipeline(Spec):
     augmentation: AugmentationSpec = Augmentation()
     team: TeamSpec = SingleTeacher()
     weights: Weights = Weights()
+    schedule: Annotated[ScheduleSpec, Field(exclude_if=is_constant)] = ConstantWeights()
+    """Of the weights. One that changes nothing is not written, so that the keys of past runs stay theirs."""
     training: Training = Training()
 
     @model_validator(mode="before")
@@ -83,6 +86,7 @@ class Pipeline(Spec):
             problems.append("nothing is learned from augmented examples: both of their weights are 0")
         if augmented and not self.augmentation.operators:
             problems.append("augmented examples have a weight, and augmentation has no operators")
+        problems += schedule_problems(self.schedule, weights, intermediate != "none")
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -110,10 +114,13 @@ class Pipeline(Spec):
         if kind == "regression" and chosen != "mse":
             what = "needs classes, and a regression task has none"
             problems.append(Problem("prediction.kind", what, f"'{chosen}'", ("mse",), "mse"))
-        if kind != "question_answering" and self.training.window_overlap is not None:
-            what = f"only question answering has windows, and this task is {kind}"
+        if kind not in ("question_answering", "classification") and self.training.window_overlap is not None:
+            what = f"only question answering and classification have windows, and this task is {kind}"
             overlap = str(self.training.window_overlap)
             problems.append(Problem("training.window_overlap", what, overlap, (), "Remove the key."))
+        if kind != "classification" and self.training.calibrate:
+            what = f"only probabilities of classes are calibrated, and this task is {kind.replace('_', ' ')}"
+            problems.append(Problem("training.calibrate", what, "true", ("false",)))
         problems += self._regression_problems() if kind == "regression" else []
         problems += self._student_problems(student)
         if KINDS[kind].at_words and "back_translation" in self.augmentation.kinds:
@@ -168,6 +175,7 @@ def component_specs() -> dict[str, tuple[type[Spec], ...]]:
         "prediction": components.PredictionSpec,
         "augmentation": OperatorSpec,
         "team": TeamSpec,
+        "schedule": ScheduleSpec,
         "critic": components.CriticSpec,
     }
     return {name: get_args(get_args(union)[0]) for name, union in unions.items()}

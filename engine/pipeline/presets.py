@@ -10,6 +10,7 @@ from engine.base.options import StartKind
 from engine.pipeline.augmentation import Augmentation, Contextual, Mixup
 from engine.pipeline.components import EMD, MSE, PKD, Attention, MIAlpha, PredictionCE, Relations, Skip, Top, Uniform
 from engine.pipeline.pipeline import Pipeline
+from engine.pipeline.schedule import LayersFirst
 from engine.pipeline.training import Weights
 
 
@@ -39,11 +40,12 @@ PRESETS: dict[str, Preset] = {
             mapping=Uniform(),
             augmentation=Augmentation(operators=(Contextual(strength=0.4, top_k=15),)),
             weights=Weights(hard_label=0.0, augmented_prediction=1.0, augmented_hard_label=0.0),
+            schedule=LayersFirst(),
         ),
-        "embeddings, and every mapped layer's hidden states and attention scores, by squared difference, and the "
-        "teacher's soft labels, also on texts with words filled in by a masked-language model",
-        "Jiao et al. 2020, arXiv:1909.10351, task stage, in one stage; as in He et al. 2021, appendix A, layers are "
-        "compared on the originals alone; their values 0.4 and 15 of the augmentation",
+        "first embeddings, and every mapped layer's hidden states and attention scores, by squared difference; then "
+        "the teacher's soft labels, also on texts with words filled in by a masked-language model",
+        "Jiao et al. 2020, arXiv:1909.10351, task stage; as in He et al. 2021, appendix A, layers are compared on the "
+        "originals alone; their values 0.4 and 15 of the augmentation; half of the steps for either stage is ours",
     ),
     "minilm": Preset(
         Pipeline(intermediate=Relations(), mapping=Top()),
@@ -77,11 +79,14 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def usual_preset(student: StartKind, has_teacher: bool = True) -> str:
+def usual_preset(student: StartKind, teacher_layers: bool = True) -> str:
     """The preset of a run that names no pipeline: Distiller's default, or what can be learned without layers.
+
+    Args:
+        teacher_layers: Whether a model teaches, and has layers that can be compared.
 
     Example:
         >>> usual_preset("pretrained"), usual_preset("static")
         ('mi_alpha', 'vanilla_kd')
     """
-    return "mi_alpha" if has_teacher and student != "static" else "vanilla_kd"
+    return "mi_alpha" if teacher_layers and student != "static" else "vanilla_kd"

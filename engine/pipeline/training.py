@@ -32,6 +32,11 @@ PAIR_MAX_LENGTH = 128  # tokens (Distiller, appendix G)
 WINDOW_OVERLAP = 128  # tokens (Devlin et al. 2019)
 
 
+def _off(value: bool) -> bool:
+    """Whether a switch that came later is off, so that pipelines without it keep their keys."""
+    return not value
+
+
 class Training(Spec):
     """How long and how fast the student trains. `None` means: the paper's value for the task (Distiller, appendix G),
     and more of it where the data need it and `paper` is not set."""
@@ -55,7 +60,11 @@ class Training(Spec):
     """Tokens. 64 for single texts, 128 for pairs and tagging (the latter ours), 320 in question answering, which cuts
     longer texts into windows; for others up to 256, so that of 100 training texts 99 are read whole (ours)."""
     window_overlap: Annotated[int, Field(ge=0)] | None = None
-    """Question answering only: tokens that neighbouring windows share; 128 (Devlin et al. 2019)."""
+    """Tokens that neighbouring windows of a long context share: 128 in question answering (Devlin et al. 2019). Where
+    it is given in classification of single texts, longer ones are read whole, in windows whose logits are averaged."""
+    calibrate: bool = Field(default=False, exclude_if=_off)
+    """Classification only: whether the student's logits are divided by one temperature after training, the likeliest on
+    the set that selects (Guo et al. 2017). Where it is off, it is no part of what is written, nor of any key."""
 
     def for_task(
         self, task: Task, start: StartKind = "pretrained", positions: int | None = None, width: int | None = None

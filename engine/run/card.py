@@ -39,7 +39,7 @@ Distilled with AutoDistiller from {teacher_code}{others} on {task}.
 
 Distillation ratio (student / teacher, {metric}), on {split}:
 **{ratio}**.{baseline}
-{warnings}{verdict}{team}{classes}
+{calibration}{warnings}{verdict}{team}{classes}
 Scores are of {split}, 0 to 1 (correlations −1 to 1), with 95 % intervals by the bootstrap over its
 rows; the ratio's is paired. Latency is the median of one example,
 throughput is at batch 32, both in float32 on {result.device}, tokenising not counted.
@@ -185,6 +185,7 @@ def write_card(folder: Path, result: RunResult, task: Task) -> None:
         ratio=of_ratio,
         pool=f", and {result.unlabelled_examples:,} without labels" if result.unlabelled_examples else "",
         baseline="" if without is None else f" The same student without a teacher reaches {without:.4f}.",
+        calibration="".join(f"\n- {plain(sentence)}\n" for sentence in result.calibration_in_words),
         warnings="".join(f"\n> {plain(warning)}\n" for warning in result.warnings),
         known=KNOWN if _is_own(folder) else "",
         auto=HEADS[task.kind].__name__,

@@ -87,7 +87,7 @@ def kept_measures(name: str, task: Task, folder: Path) -> Measures:
 def _are_of(task: Task, split: str, found: Measured) -> bool:
     """Whether there is a score and an interval of each metric of the task, and an answer to each row."""
     numbers = [*found.scores.values(), *(bound for low, high in found.intervals.values() for bound in (low, high))]
-    numbers += [] if found.calibration_error is None else [found.calibration_error]
+    numbers += [each for each in (found.calibration_error, found.null_threshold) if each is not None]
     numeric = all(isinstance(number, int | float) for number in numbers)
     answered = len(found.answers) == len(task.held_out[split])
     return numeric and answered and {*task.metrics} == {*found.scores} == {*found.intervals}

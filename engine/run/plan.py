@@ -1,30 +1,30 @@
 """Everything about a run that is settled, and checked, before the first weight is loaded."""
 
-import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from transformers import PretrainedConfig
+from transformers import AutoModelForCausalLM
 
 from engine.base.errors import InputError, Problem, counted
 from engine.base.files import hash_of
 from engine.base.hub import local_snapshot, place_of
 from engine.base.machine import Machine, check_memory, free_on
 from engine.base.options import FineTuning
-from engine.data.task import Task, TaskKind
+from engine.data.task import Task
 from engine.models.attention import KNOWN
 from engine.models.files import weight_files
 from engine.models.load import HEADS, has_head, holds_a_unit, label_order, load_tokenizer, names_of_outputs
 from engine.models.names import ModelName, Scratch, parse_model
 from engine.models.own import tells_apart
+from engine.models.question import asking_problems, is_asked, no_language_model, question_for
 from engine.models.start import OWN, Model, Start, begin, check_weights, start_of
-from engine.models.static import StaticConfig
 from engine.objective.attention import check_heads
 from engine.objective.mapping import check_layers
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.training import MOST_EPOCHS, Training
+from engine.run.heads import head_problems
 
 NEW_HEAD = "Use --fine-tune always to train it on these."
 MEMBERS = "team.members"  # role of the members of a team
@@ -41,7 +41,7 @@ class TeacherPlan:
     @property
     def training(self) -> str:
         """How it is fine-tuned, in words."""
-        return self.fine_tuning.model_dump_json(exclude={"when"})
+        return self.fine_tuning.training
 
     def begin(self, task: Task, machine: Machine) -> Model:
         """The teacher as it was named: pretrained, fine-tuned before or random, with a head for the task."""
@@ -61,6 +61,11 @@ def plan_teacher(
     Raises:
         InputError: It cannot be read, was fine-tuned for other labels, or has no head and must not be fine-tuned.
     """
+    if isinstance(name, str) and is_asked(name, fine_tuning, role):
+        start = start_of(name, role, question=question_for(task, fine_tuning))
+        return TeacherPlan(start, False, fine_tuning.resolved(start.kind, start.width, len(task.train)))
+    if fine_tuning.asks and role == "teacher":
+        raise no_language_model(str(name), role, fine_tuning)
     if not isinstance(name, str) and fine_tuning.when == "never":
         what = f"a teacher {'from scratch' if isinstance(name, Scratch) else 'of layers'} has to be trained"
         raise InputError.of("--fine-tune", what, "never", ("auto", "always"))
@@ -111,7 +116,7 @@ class RunPlan:
     @property
     def training_alone(self) -> Training:
         """Of the student without a teacher: as many steps, for which the labelled rows alone may need more epochs."""
-        training, task = self.pipeline.training, self.task
+        training, task = self.pipeline.training.model_copy(update={"calibrate": False}), self.task
         if task.pool is None or training.epochs is None:
             return training
         as_many = math.ceil(training.epochs * task.examples / len(task.train))
@@ -212,13 +217,16 @@ def _check_fits(plan: RunPlan, known: Sequence[Problem] = ()) -> None:
     problems = settled.problems_with(kind, plan.student.kind)
     if plan.teacher and plan.student.kind != "static":  # which has no layers, as is said above
         problems += check_layers(settled.mapping, plan.student.layers, plan.teacher.start.layers)
-    if plan.teacher:
+    if plan.teacher and plan.teacher.start.question is None:
         problems += attention_problems(settled, plan.teacher.start, plan.student)
     problems += known
+    problems += window_problems(settled, plan)
     problems += pool_problems(settled, plan.task)
     for start in (*(each.start for each in plan.team), plan.student):
-        mixing = "mixup" in settled.augmentation.kinds and start.role != MEMBERS
-        problems += head_problems(start.config, kind, start.role, mixing)
+        asked = start.question is not None
+        mixing = "mixup" in settled.augmentation.kinds and start.role != MEMBERS and not asked
+        problems += asking_problems(settled, start.role) if asked else ()
+        problems += head_problems(start.config, kind, start.role, mixing, AutoModelForCausalLM if asked else None)
         problems += unit_problems(start, plan.task)
         problems += length_problems(start, settled.training.max_length or 0)
     if problems:
@@ -235,6 +243,20 @@ def attention_problems(pipeline: Pipeline, teacher: Start, student: Start) -> li
     remedy = "intermediate.kind = mse compares hidden states, which all models have."
     problems = [Problem(place_of(role), what, name, tuple(KNOWN), remedy) for role, name in types if name not in KNOWN]
     return problems + check_heads(pipeline.intermediate, student.width, teacher.width)
+
+
+def window_problems(pipeline: Pipeline, plan: RunPlan) -> list[Problem]:
+    """Whether long texts can be read in windows, where that is asked for."""
+    overlap, task = pipeline.training.window_overlap, plan.task
+    if overlap is None or task.kind != "classification":
+        return []
+    against = {
+        "these are pairs, and nothing says which piece of one text belongs to which of the other": task.pair,
+        "soft labels are of whole texts, and windows would each need their own": task.soft_labels,
+        "a language model is asked about whole texts": any(each.start.question for each in plan.team),
+    }
+    whys = (what for what, holds in against.items() if holds)
+    return [Problem("training.window_overlap", what, str(overlap), (), "Remove the key.") for what in whys]
 
 
 def pool_problems(pipeline: Pipeline, task: Task) -> list[Problem]:
@@ -277,7 +299,7 @@ def unit_problems(start: Start, task: Task) -> list[Problem]:
         return [Problem("--label", what, f"{mean:g} ± {deviation:g}")]
     if task.kind != "regression" or start.config is None or start.ready:
         return []
-    if type(start.config) not in HEADS[task.kind]._model_mapping or holds_a_unit(start.config):
+    if type(start.config) not in HEADS[task.kind]._model_mapping or holds_a_unit(start.config.to_json_string()):
         return []
     what = "the head of models of this type has no bias, so it cannot answer in the unit of the values"
     return [Problem(place_of(start.role), what, start.config.model_type)]
@@ -303,28 +325,6 @@ def pair_problems(student: Start, task: Task) -> list[Problem]:
         return []
     what = "the tokenizer puts nothing between two texts, so that these students cannot tell them apart"
     return [Problem(place_of(student.role), what, student.kind)]
-
-
-NEEDED = {
-    "attention_mask": "models of this type take no attention mask, so padding would change their answers",
-    "inputs_embeds": "models of this type take no embeddings in place of words, which mixup mixes",
-}
-"""Argument of a model's forward → what it means that it is not there."""
-
-
-def head_problems(config: PretrainedConfig | None, kind: TaskKind, role: str, mixing: bool = False) -> list[Problem]:
-    """Whether models of this type can do this kind of task, with mixup or without; None is from scratch."""
-    if config is None:
-        return []
-    known = HEADS[kind]._model_mapping
-    if type(config) not in known:
-        what = f"transformers has no head for {kind.replace('_', ' ')} for models of this type"
-        if isinstance(config, StaticConfig):
-            what = f"a static student knows no order of words, and {kind.replace('_', ' ')} asks about single ones"
-        return [Problem(place_of(role), what, config.model_type)]
-    taken = inspect.signature(known[type(config)].forward).parameters
-    needed = ["attention_mask", "inputs_embeds"] if mixing else ["attention_mask"]
-    return [Problem(place_of(role), NEEDED[name], config.model_type) for name in needed if name not in taken]
 
 
 def check_batch(pipeline: Pipeline, processes: int) -> None:

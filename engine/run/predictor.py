@@ -17,11 +17,12 @@ from engine.base.machine import Machine, machine_for
 from engine.base.options import RunOptions
 from engine.data.task import KINDS, Task, TaskKind
 from engine.evaluation.inference import logits_of
-from engine.evaluation.scores import predictions
+from engine.evaluation.scores import logits_of_rows, predictions
+from engine.evaluation.spans import spans_of
 from engine.models.load import has_head, load_config, load_pretrained, load_tokenizer, names_of_outputs, position_limit
 from engine.pipeline.training import PAIR_MAX_LENGTH, WINDOW_OVERLAP, Training
 from engine.run.result import RunResult
-from engine.tokens.examples import encode
+from engine.tokens.examples import Encoded, encode
 
 ONE_TEXT = "there is a second text, and the model was trained on single ones"
 
@@ -42,6 +43,7 @@ class Predictor:
     max_length: int
     window_overlap: int | None
     machine: Machine
+    null_threshold: float | None = None  # of questions that may have no answer, as `RunResult.null_thresholds`
 
     def indices(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
         """Answers as metrics and leaderboard files take them: class or tag indices, values, texts."""
@@ -55,7 +57,8 @@ class Predictor:
 
         Returns:
             classification: `label`, `score` (its probability) and `scores` of all labels;
-            regression: `score`; tagging: `tokens` and `tags`; question answering: `answer`.
+            regression: `score`; tagging: `tokens` and `tags`; question answering: `answer`, and for a model of
+            questions that may have none `no_answer`, the probability of that; with it above 0.5 `answer` is empty.
 
         Raises:
             InputError: A row lacks a field, its field is not text, or it has a second text for a model that reads one.
@@ -63,9 +66,14 @@ class Predictor:
         known = [self._row(each) for each in ([rows] if isinstance(rows, str) else rows)]
         if not known:
             return []
-        answers, logits = self.answered(known)
+        encoded, logits = self._asked(known)
+        answers = self._answers(encoded, logits)
+        if self.null_threshold is not None:
+            chances = spans_of(encoded, logits).chances_of_none(self.null_threshold)
+            return [{"answer": text, "no_answer": each} for text, each in zip(answers, chances, strict=True)]
         if self.kind == "classification":
-            return [self._named(values, answer) for values, answer in zip(logits, answers, strict=True)]
+            of_rows = logits_of_rows(encoded, logits)
+            return [self._named(values, answer) for values, answer in zip(of_rows, answers, strict=True)]
         if self.kind == "tagging":
             names = [[self.labels[tag] for tag in tags] for tags in answers]
             return [{"tokens": list(row["tokens"]), "tags": tags} for row, tags in zip(known, names, strict=True)]
@@ -81,15 +89,24 @@ class Predictor:
 
     def answered(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[Any], Sequence[np.ndarray]]:
         """Answers as `indices` gives them, and the logits of each example, at least one of each row."""
+        encoded, logits = self._asked(rows)
+        return self._answers(encoded, logits), logits
+
+    def _answers(self, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[Any]:
+        return predictions(self._task(encoded.source), encoded, logits, self.null_threshold)
+
+    def _task(self, rows: Dataset) -> Task:
+        return Task("input", self.kind, "text_pair" in rows.column_names, self.labels, "", (), rows, {})
+
+    def _asked(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Encoded, Sequence[np.ndarray]]:
+        """The rows as examples, and the logits of each."""
         pair = "text_pair" in self.columns if self.columns else any("text_pair" in row for row in rows)
         fields = (*KINDS[self.kind].texts, *["text_pair"] * pair)
         if problems := [p for number, row in enumerate(rows) for p in _problems(row, fields, number)]:
             raise InputError(problems[:5])
         source = Dataset.from_list([{field: row[field] for field in fields} for row in rows])
-        task = Task("input", self.kind, pair, self.labels, "", (), train=source, validation={})
-        encoded = encode(source, task, self.tokenizer, self.max_length, self.window_overlap)
-        logits = logits_of(self.model, encoded, self.kind, self.machine.accelerator)
-        return predictions(task, encoded, logits), logits
+        encoded = encode(source, self._task(source), self.tokenizer, self.max_length, self.window_overlap)
+        return encoded, logits_of(self.model, encoded, self.kind, self.machine.accelerator)
 
     def _named(self, logits: np.ndarray, answer: int) -> dict[str, Any]:
         shares = softmax(logits.astype(float)).tolist()
@@ -123,7 +140,7 @@ def load_predictor(model: str | Path, options: RunOptions | None = None) -> Pred
     kind = _kind(name, config, result)
     labels = tuple(names_of_outputs(config, "model"))
     training = result.training if result else Training()
-    overlap = WINDOW_OVERLAP if training.window_overlap is None else training.window_overlap
+    usual = WINDOW_OVERLAP if kind == "question_answering" else None
     tokenizer = load_tokenizer(name, "model")
     return Predictor(
         model=load_pretrained(name, config, kind, 0, "model", new_head=False),
@@ -132,8 +149,9 @@ def load_predictor(model: str | Path, options: RunOptions | None = None) -> Pred
         columns=result.columns if result else {},
         labels=labels if kind in ("classification", "tagging") else (),
         max_length=training.max_length or _longest(tokenizer, config, kind),
-        window_overlap=overlap if kind == "question_answering" else None,
+        window_overlap=usual if training.window_overlap is None else training.window_overlap,
         machine=machine_for(options),
+        null_threshold=result.null_thresholds.get("student") if result else None,
     )
 
 

@@ -18,6 +18,7 @@ from engine.models.load import depth_and_width, position_limit
 from engine.models.names import without_path
 from engine.models.start import Model
 from engine.objective.equation import Objective
+from engine.pipeline.schedule import Course
 from engine.pipeline.training import Training
 from engine.run.folder import Run
 from engine.run.plan import RunPlan
@@ -27,7 +28,7 @@ from engine.signals.signals import GivenSignals, OnlineSignals, TeacherSignals, 
 from engine.signals.store import SignalStore
 from engine.tokens.alignment import rules, same_tokenizer
 from engine.tokens.examples import INPUTS, Encoded, encode
-from engine.training.batches import TrainingData
+from engine.training.batches import TrainingData, steps_in_all
 
 LOGITS = TeacherNeeds(layers=(), tokens="all")
 
@@ -107,8 +108,15 @@ def _kept_steps(
     processes = machine.accelerator.process_index, machine.accelerator.num_processes
     policy = policy_hash(plan.pipeline.augmentation)
     identity = "augmented", teacher.key, policy, tokens, stream, models, processes
-    folder = kept(options.cache, "signals", *identity, about=about_signals(plan))
-    return AugmentedSteps(folder, int(options.cache_budget_gb * 1e9), machine.reporter)
+    first = course_of(plan, data).first
+    folder = kept(options.cache, "signals", *identity, *[first] * bool(first), about=about_signals(plan))
+    return AugmentedSteps(folder, int(options.cache_budget_gb * 1e9), machine.reporter, first)
+
+
+def course_of(plan: RunPlan, data: TrainingData) -> Course:
+    """The weights of the student's training on these data, step by step."""
+    pipeline = plan.pipeline
+    return Course(pipeline.weights, pipeline.schedule, steps_in_all(len(data), pipeline.training))
 
 
 def about_signals(plan: RunPlan) -> str:

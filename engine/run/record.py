@@ -56,6 +56,9 @@ def score_facts(task: Task, measures: Mapping[str, Measures]) -> dict[str, Any]:
         "calibration_error": {
             role: each.calibration_error for role, each in of_split.items() if each.calibration_error is not None
         },
+        "null_thresholds": {
+            role: each.null_threshold for role, each in of_split.items() if each.null_threshold is not None
+        },
         **_class_facts(task, rows, of_split.get("student")),
         **_pair_facts(task, rows, of_split),
     }
@@ -91,7 +94,9 @@ def measures_of(result: RunResult) -> dict[str, Measures]:
 
     def measured(role: str, split: str, scores: dict[str, float]) -> Measured:
         error = result.calibration_error.get(role) if split == result.split else None
-        return Measured(scores, result.intervals.get(role, {}).get(split, {}), calibration_error=error)
+        threshold = result.null_thresholds.get(role)
+        bounds = result.intervals.get(role, {}).get(split, {})
+        return Measured(scores, bounds, calibration_error=error, null_threshold=threshold)
 
     return {
         role: {split: measured(role, split, scores) for split, scores in sets.items()}

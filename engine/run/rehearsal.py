@@ -57,7 +57,7 @@ class Seen:
 
     source: Source = "cached"
 
-    def fetch(self, ids: Any) -> None:
+    def fetch(self, ids: Any, inside: bool = True) -> None:
         """Nothing is left to fetch."""
 
     def view(self, fetched: Features) -> Features:

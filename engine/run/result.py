@@ -19,6 +19,7 @@ from engine.base.text import read_text
 from engine.data.metrics import Scores
 from engine.data.task import TaskKind
 from engine.pipeline.training import Training
+from engine.run.layouts import LAYOUT, upgraded
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -44,72 +45,8 @@ def distillation_ratio(student_score: float, teacher_score: float) -> float | No
     return student_score / teacher_score
 
 
-LAYOUT = 3
-"""Of the record. The first said `baseline` for the student alone, `[teacher] policy` for `[team] kind`; before the
-third, the first validation set both selected and reported, and nothing had an interval."""
-
-
-class NewerRecordError(ValueError):
-    """A record was written by a newer version, whose layout this one does not know."""
-
-
-def upgraded(record: Any) -> Any:
-    """A record in today's layout, whichever it was written in.
-
-    Raises:
-        NewerRecordError: It was written by a newer version.
-
-    Example:
-        >>> upgraded({"baseline_score": 0.7, "pipeline": {"teacher": {"policy": "single"}}})
-        {'pipeline': {'team': {'kind': 'single'}}, 'student_alone_score': 0.7, 'layout': 3}
-    """
-    layout = record.get("layout", 1) if isinstance(record, dict) else LAYOUT
-    if not isinstance(layout, int):
-        raise ValueError(f"its layout is {layout!r}, which is no number")
-    if layout > LAYOUT:
-        raise NewerRecordError(f"it was written by a newer version (layout {layout}, and {LAYOUT} is known)")
-    for before in range(layout, LAYOUT):
-        record = UPGRADES[before](record)
-    return record if layout == LAYOUT else record | {"layout": LAYOUT}
-
-
-def _from_first(record: dict[str, Any]) -> dict[str, Any]:
-    """With the names of the second layout."""
-    record = {**record, "pipeline": upgraded_pipeline(record.get("pipeline", {}))}
-    if "baseline_score" in record:
-        record["student_alone_score"] = record.pop("baseline_score")
-    for name in {"scores", "stage_seconds"} & record.keys():
-        record[name] = _renamed(record[name], "baseline", "student_alone")
-    if "team" in record:
-        record["team"] = _renamed(record["team"], "members", "teachers")
-    return record
-
-
-def _from_second(record: dict[str, Any]) -> dict[str, Any]:
-    """With the set that selected and reported: the first one that was scored."""
-    scores = record.get("scores")
-    sets = next(iter(scores.values()), None) if isinstance(scores, dict) else None
-    split = next(iter(sets), None) if isinstance(sets, dict) else None
-    return record if split is None else {**record, "split": split, "selected_on": split}
-
-
 READ_AGAIN = {"epochs", "max_length", "window_overlap"}
 """Of a pipeline's training, what others than the run itself read in its record."""
-UPGRADES = {1: _from_first, 2: _from_second}
-"""Layout → what makes it the next one."""
-
-
-def upgraded_pipeline(pipeline: Any) -> Any:
-    """A pipeline of the first layout with its team under today's keys."""
-    pipeline = _renamed(pipeline, "teacher", "team")
-    if isinstance(pipeline, dict) and "team" in pipeline:
-        pipeline["team"] = _renamed(pipeline["team"], "policy", "kind")
-    return pipeline
-
-
-def _renamed(table: Any, old: str, new: str) -> Any:
-    """A table with a key renamed; what is no table is left to those who check it."""
-    return {new if key == old else key: value for key, value in table.items()} if isinstance(table, dict) else table
 
 
 class Record(BaseModel):
@@ -154,6 +91,14 @@ class ClassScores(Record):
     recall: float
     f1: float
     rows: int
+
+
+class Calibration(Record):
+    """A temperature by which logits were divided after training, and the calibration error without and with it."""
+
+    temperature: float
+    before: float  # on `RunResult.split`, as the next
+    after: float
 
 
 class RunCosts(Record):
@@ -233,6 +178,10 @@ class RunResult(Record):
     """Role → low and high, 95 %, paired, of student score − that of the role."""
     calibration_error: dict[str, float] = {}
     """Role → expected calibration error of its probabilities on `split`; of classification alone."""
+    calibration: dict[str, Calibration] = {}
+    """Role → what was fitted on `selected_on` where it was asked for; the student's output layer holds its own."""
+    null_thresholds: dict[str, float] = {}
+    """Role → how far no answer must score above the best span, of questions that may have none; from `selected_on`."""
     agreement: float | None = None  # share of equal answers of teacher and student on `split`; none of values
     predicted_ratio: list[float] | None = None  # 80 % interval of a recommendation, low and high
     verdict: list[str] = []  # what the figures say, a sentence each
@@ -313,6 +262,16 @@ class RunResult(Record):
         """The set that the figures are of, and whether it has also selected."""
         also = " (also used to select)" if self.split == self.selected_on else ""
         return f"{self.split or 'validation'}{also}"
+
+    @property
+    def calibration_in_words(self) -> list[str]:
+        """What temperatures change, a sentence for each role that has one."""
+        where = {"student": "its output layer holds it", "teacher": "the teacher stays as it is"}
+        return [
+            f"{role} calibrated on {self.selected_on}: temperature {each.temperature:.2f}, expected calibration error "
+            f"on {self.split_in_words} {each.before:.3f} → {each.after:.3f}; {where[role]}"
+            for role, each in self.calibration.items()
+        ]
 
     def to_frame(self) -> DataFrame:
         """The scores as a DataFrame: a row for each model, held-out set and metric, with its 95 % interval."""

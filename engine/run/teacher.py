@@ -66,6 +66,8 @@ def prepare_teacher(
 ) -> Teacher:
     """Loads a teacher, fine-tuning and scoring it where that has not happened before; it learns from labels alone."""
     task = task.labelled
+    if plan.start.question is not None:
+        machine.reporter.message(f"{label}: {plan.start.question.in_words(task.labels)}")
     reading = training.model_dump(include=set(READING))
     key = hash_of(plan.start.identity, task.fingerprint, plan.tuned or "as it is", reading, machine.precision)
 

@@ -5,7 +5,7 @@ that needs a step first appends it to a file; all later ones with the same strea
 neither augment anything nor ask the teacher. So several students share one teacher, one after the other or in processes
 side by side, and each learns, bit for bit, what it would have learned alone.
 
-The file is a row of records, one for each optimiser step from the first on without a gap:
+The file is a row of records, one for each optimiser step without a gap, from the first on that has augmented examples:
 
     length (8 bytes), checksum (4 bytes), tensors as safetensors lays them out, whole numbers as narrow as they fit
 
@@ -44,10 +44,10 @@ BESIDE = ("labels", "alignment", "label_alignment", "labelled")  # tensors of a 
 
 class AugmentedSteps:
     """The augmented batches of a stream, in a `folder` beside those of other signals, which together may take
-    `budget` bytes."""
+    `budget` bytes. Steps before the `first` have none."""
 
-    def __init__(self, folder: Path, budget: int, reporter: Reporter):
-        self.folder, self.budget, self.owner = folder, budget, ""
+    def __init__(self, folder: Path, budget: int, reporter: Reporter, first: int = 0):
+        self.folder, self.budget, self.owner, self.first = folder, budget, "", first
         self._file = folder / "steps"
         self._ends = [0]  # where each record ends
         self._room = 0  # to which size the file may grow
@@ -73,10 +73,11 @@ class AugmentedSteps:
 
     def read(self, step: int) -> list[Batch]:
         """The augmented batches of a step, with the teacher's view of them; none where they are not kept."""
-        self._look(step + 1)
-        if step >= self.count:
+        place = step - self.first
+        self._look(place + 1)
+        if not 0 <= place < self.count:
             return []
-        start, end = self._ends[step : step + 2]
+        start, end = self._ends[place : place + 2]
         with suppress(FileNotFoundError), self._file.open("rb") as file:  # it may be cleared away just now
             file.seek(start + HEADER.size)
             return _unpacked(file.read(end - start - HEADER.size), self.owner)
@@ -89,19 +90,19 @@ class AugmentedSteps:
         They are written with the next ones or by `flush`: a GPU is at work on them yet.
         """
         self.flush()
-        if step >= self.count:
-            self._latest = step, list(batches)
+        if batches and step - self.first >= self.count:
+            self._latest = step - self.first, list(batches)
 
     def flush(self) -> None:
         """Writes the step that was added last."""
-        (step, batches), self._latest = self._latest or (-1, []), None
-        if step < self.count:
+        (place, batches), self._latest = self._latest or (-1, []), None
+        if place < self.count:
             return
         record = _packed(batches, self.owner)
         with disk_errors(self.folder), self._alone():
-            self._look(step + 1)  # another process may have been there before
+            self._look(place + 1)  # another process may have been there before
             start, length = self._ends[-1], HEADER.size + len(record)
-            if step == self.count and self._has_room(start + length):
+            if place == self.count and self._has_room(start + length):
                 self.folder.mkdir(exist_ok=True)  # it may have been cleared away
                 with self._file.open("ab") as file:
                     file.write(HEADER.pack(len(record), zlib.crc32(record)) + record)

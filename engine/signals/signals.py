@@ -38,8 +38,12 @@ class TeacherSignals(Protocol):
 
     source: Source
 
-    def fetch(self, ids: np.ndarray) -> Any:
-        """What the host has to prepare for the examples `ids` (B,); may run in a worker process."""
+    def fetch(self, ids: np.ndarray, inside: bool = True) -> Any:
+        """What the host has to prepare for the examples `ids` (B,); may run in a worker process.
+
+        Args:
+            inside: Whether hidden states and attention are wanted, where there are some.
+        """
 
     def view(self, fetched: Any) -> Features:
         """The teacher's features of a fetched batch, on the training device."""
@@ -60,7 +64,7 @@ class OnlineSignals:
         self.teacher.eval().requires_grad_(False)
         self._accepted = accepted_inputs(self.teacher)
 
-    def fetch(self, ids: np.ndarray) -> Any:
+    def fetch(self, ids: np.ndarray, inside: bool = True) -> Any:
         return self.encoded.inputs(ids, accepted=self._accepted)
 
     @torch.no_grad()
@@ -83,8 +87,8 @@ class CachedSignals:
     device: torch.device
     source: Source = "cached"
 
-    def fetch(self, ids: np.ndarray) -> Any:
-        return self.reader.read(ids, self.encoded.padded_length(ids))
+    def fetch(self, ids: np.ndarray, inside: bool = True) -> Any:
+        return self.reader.read(ids, self.encoded.padded_length(ids), inside)
 
     def view(self, fetched: Features) -> Features:
         return fetched.to(self.device)
@@ -98,7 +102,7 @@ class GivenSignals:
     device: torch.device
     source: Source = "given"
 
-    def fetch(self, ids: np.ndarray) -> Features:
+    def fetch(self, ids: np.ndarray, inside: bool = True) -> Features:
         rows = self.encoded.source.select_columns([SOFT])[self.encoded.rows[ids].tolist()]
         mask = torch.arange(self.encoded.padded_length(ids)) < torch.from_numpy(self.encoded.lengths[ids])[:, None]
         return Features(torch.tensor(rows[SOFT], dtype=torch.float32), {}, mask)

@@ -134,9 +134,10 @@ class SignalReader:
     def __post_init__(self) -> None:
         self._arrays = {name: self.store.open(name) for name in self.store.names(self.needs)}
 
-    def read(self, ids: np.ndarray, length: int) -> Features:
-        """The teacher's view of the examples `ids` (B,), token positions padded to `length`."""
-        needs, (_, *names) = self.needs, self._arrays
+    def read(self, ids: np.ndarray, length: int, inside: bool = True) -> Features:
+        """The teacher's view of the examples `ids` (B,), token positions padded to `length`; logits alone where what is
+        inside of it is not wanted."""
+        needs, (_, *names) = (self.needs, self._arrays) if inside else (TeacherNeeds((), "all"), ("logits",))
         logits = self._gather("logits", ids, length)
         hidden = {}
         for layer, name in zip(needs.layers, names, strict=False):

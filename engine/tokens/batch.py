@@ -6,13 +6,16 @@ import copyreg
 import pickle
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.utils import recursively_apply, send_to_device
 from torch import Tensor
 
 from engine.tokens.ragged import NO_LABEL
+
+if TYPE_CHECKING:
+    from engine.pipeline.training import Weights
 
 
 @dataclass
@@ -29,6 +32,12 @@ class Batch:
     augmented: bool = False
     labelled: Tensor | None = None  # (B,) whether an example has a label; None where all have
     kept: bool = False  # whether it was made, and the teacher asked about it, for another training
+    weights: Weights | None = None  # of the terms in its step; None: the pipeline's, which never change
+
+    @property
+    def inside(self) -> bool:
+        """Whether anything is learned from hidden states or attention."""
+        return not self.augmented and (self.weights is None or self.weights.intermediate > 0)
 
     def to(self, device: torch.device) -> Batch:
         """The same on the training device, without the teachers' part, which moves when it is viewed."""

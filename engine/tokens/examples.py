@@ -20,7 +20,7 @@ from engine.base.errors import counted
 from engine.base.mapped import Growing, mapped_array
 from engine.data.task import LABELLED, NO_UNIT, Unit, numbers_in
 from engine.tokens.ragged import NO_LABEL, Ids, Ragged, offsets_of
-from engine.tokens.tokenise import CHUNK, FIRST, SECOND, in_chunks, tokenise
+from engine.tokens.tokenise import CHUNK, FIRST, SECOND, in_chunks, reads_windows, tokenise
 from engine.tokens.windows import Windows, answer_spans, answer_tokens, context_spans
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ class Spans(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """One split through one tokenizer. An example is a row, or one window of a row (question answering)."""
+    """One split through one tokenizer. An example is a row, or one window of a row: in question answering, and where
+    long texts are read in windows."""
 
     kind: TaskKind
     source: Dataset
@@ -60,7 +61,7 @@ class Encoded:
     unit: Unit = NO_UNIT  # of regression: what the values among them are in
     words: Ragged | None = None  # of tagging: the first token of each word, −1 where it was lost
     tags: Ragged | None = None  # of tagging: the label of each word
-    windows: Windows | None = None  # of question answering: the piece of context in each example
+    windows: Windows | None = None  # where examples are windows: the piece of context, or text, in each
     labelled: np.ndarray | None = None  # (n,) whether an example has a label; None where all have, or none has
 
     def __len__(self) -> int:
@@ -87,6 +88,10 @@ class Encoded:
         if self.types is not None:
             arrays["token_type_ids"] = self.types.padded(ids, width)
         return {k: torch.from_numpy(array) for k, array in arrays.items() if accepted is None or k in accepted}
+
+    def context_tokens(self, example: int) -> np.ndarray:
+        """Of question answering: the positions of an example's tokens that are the context's."""
+        return np.flatnonzero(self.segments[example] == SECOND)
 
     def labels(self, ids: Ids) -> Tensor:
         """The gold labels of these examples.
@@ -129,6 +134,8 @@ def cut_in_words(examples: Encoded, max_length: int, most: int | None) -> list[s
     Args:
         most: Tokens that the models can read, where something limits them.
     """
+    if examples.windows is not None and examples.kind != "question_answering":
+        return _windows_in_words(np.bincount(examples.rows), max_length)
     if not examples.cut:
         return []
     cut, share = examples.cut, examples.cut / len(examples)
@@ -137,6 +144,21 @@ def cut_in_words(examples: Encoded, max_length: int, most: int | None) -> list[s
     if more <= max_length:
         return [f"{what}, which is all that the models read."]
     return [f"{what}, and what follows is not read; --set training.max_length={more} reads more."]
+
+
+def _windows_in_words(counts: np.ndarray, max_length: int) -> list[str]:
+    """How many texts are read in windows, of which each has so many; nothing where all fit into one.
+
+    Example:
+        >>> _windows_in_words(np.array([1, 2, 3, 1]), 128)
+        ['2 of 4 texts are longer than 128 tokens, and are read in 2.5 windows on average.']
+    """
+    long = counts[counts > 1]
+    if not len(long):
+        return []
+    verb, mean = "is" if len(long) == 1 else "are", long.mean()
+    what = f"{len(long):,} of {counted(len(counts), 'text')} {verb} longer than {max_length} tokens"
+    return [f"{what}, and {verb} read in {mean:.1f} windows on average."]
 
 
 def encode(
@@ -151,9 +173,9 @@ def encode(
     says which of them have some.
 
     Args:
-        max_length: Tokens of one example, special ones included; what is longer is truncated, for question answering
-            cut into windows, of which neighbours share `window_overlap` tokens.
-        windows: Question answering through a second tokenizer: those of the first, to get the same examples.
+        max_length: Tokens of one example, special ones included; what is longer is truncated, or cut into windows, of
+            which neighbours share `window_overlap` tokens: in question answering, and in classification where given.
+        windows: Of a first tokenizer, where this is a second one, to get the same examples.
 
     Raises:
         InputError: The tokenizer knows no character offsets.
@@ -167,6 +189,8 @@ def encode(
     pad = next(token for token in pads if token is not None)
     cut, of_rows = int(flat.cut.sum()), mapped_array(flat.rows.astype(np.int32))  # signed, as one counts with them
     encoded = Encoded(task.kind, rows, of_rows, pad=pad, cut=cut, unit=task.unit, **ragged)
+    if task.kind == "classification" and (windows is not None or reads_windows(task.kind, window_overlap)):
+        encoded = replace(encoded, windows=windows or _windows_of(encoded, FIRST))
     encoded = _LABELLED.get(task.kind, _with_targets)(encoded, windows)
     if LABELLED not in rows.column_names:
         return encoded
@@ -181,6 +205,8 @@ def _with_targets(encoded: Encoded, _: Windows | None) -> Encoded:
         targets = encoded.unit.inside(labels.astype(np.float64)).astype(np.float32)
     else:
         targets = labels.astype(np.int64)
+    if encoded.windows is not None:
+        targets = targets[encoded.rows]
     return replace(encoded, targets=mapped_array(targets))
 
 
@@ -222,20 +248,30 @@ def _first_tokens(encoded: Encoded, begin: int, words: list[list[str]], counts: 
 def _with_answers(encoded: Encoded, windows: Windows | None) -> Encoded:
     """What each example sees of the context, and where the answer stands in it."""
     source, n = encoded.source, len(encoded)
+    windows = windows or _windows_of(encoded, SECOND)
     answers = None
     if "answers" in source.column_names:
         parts = [answer_spans(part) for _, (part,) in in_chunks(source, ["answers"])]
         answers = np.concatenate([np.zeros((0, 2), dtype=np.int64), *parts])
-    spans, targets = np.zeros((n, 2), dtype=np.int64), np.zeros((n, 2), dtype=np.int64)
+    if answers is None:
+        return replace(encoded, windows=windows)
+    targets = np.zeros((n, 2), dtype=np.int64)
     for begin in range(0, n, CHUNK):
         here = np.arange(begin, min(begin + CHUNK, n))
         tokens = encoded.spans(here)
         inside = tokens.segments == SECOND
-        spans[here] = np.stack(context_spans(inside, tokens.starts, tokens.ends), axis=1)
-        if answers is not None:
-            targets[here] = answer_tokens(inside, tokens.starts, tokens.ends, answers[encoded.rows[here]])
-    windows = windows or Windows(encoded.rows, spans[:, 0], spans[:, 1])
-    return replace(encoded, windows=windows, targets=None if answers is None else targets)
+        targets[here] = answer_tokens(inside, tokens.starts, tokens.ends, answers[encoded.rows[here]])
+    return replace(encoded, windows=windows, targets=targets)
+
+
+def _windows_of(encoded: Encoded, segment: int) -> Windows:
+    """The piece of the text in a segment that each example sees."""
+    spans = np.zeros((len(encoded), 2), dtype=np.int64)
+    for begin in range(0, len(encoded), CHUNK):
+        here = np.arange(begin, min(begin + CHUNK, len(encoded)))
+        tokens = encoded.spans(here)
+        spans[here] = np.stack(context_spans(tokens.segments == segment, tokens.starts, tokens.ends), axis=1)
+    return Windows(encoded.rows, spans[:, 0], spans[:, 1])
 
 
 _LABELLED = {"tagging": _with_words, "question_answering": _with_answers}

@@ -18,13 +18,15 @@ from tokenizers import Encoding, Tokenizer
 
 from engine.base.errors import InputError
 from engine.base.mapped import Growing, count_read
+from engine.data.task import KINDS
+from engine.tokens.prompt import prompt_tokens
 from engine.tokens.windows import Windows, encode_windows
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
-    from engine.data.task import Task
+    from engine.data.task import Task, TaskKind
 
 CHUNK = 1024  # examples that are worked on at once
 BEFORE, FIRST, BETWEEN, SECOND, AFTER = range(5)
@@ -62,13 +64,18 @@ def tokenise(
         what = "has no fast version, and only those give character offsets"
         raise InputError.of("tokenizer", what, type(tokenizer).__name__)
     with _without_limits(tokenizer.backend_tokenizer) as backend:
-        if task.kind != "question_answering":
-            chunks = _read_texts(backend, rows, task, max_length)
-        elif windows is None:
-            chunks = _read_answering(backend, rows, max_length, window_overlap or 0)
+        if windows is not None:
+            chunks = _read_windows(backend, rows, task, max_length, windows)
+        elif reads_windows(task.kind, window_overlap):
+            chunks = _read_in_windows(backend, rows, task, max_length, window_overlap or 0)
         else:
-            chunks = _read_windows(backend, rows, max_length, windows)
+            chunks = _read_texts(backend, rows, task, max_length + prompt_tokens(tokenizer))
         return _joined_flat(chunks)
+
+
+def reads_windows(kind: TaskKind, window_overlap: int | None) -> bool:
+    """Whether rows of such a task are read in windows, which share so many tokens: contexts always, texts on demand."""
+    return kind == "question_answering" or (kind == "classification" and window_overlap is not None)
 
 
 def _joined_flat(chunks: Iterable[Flat]) -> Flat:
@@ -115,30 +122,32 @@ def _read_texts(backend: Tokenizer, rows: Dataset, task: Task, max_length: int) 
         yield flat._replace(cut=np.array([len(each.overflowing) > 0 for each in encodings], np.int64))
 
 
-def _read_answering(backend: Tokenizer, rows: Dataset, max_length: int, overlap: int) -> Iterator[Flat]:
-    """Windows of question and context, some to each row."""
-    edges = _template(backend, pair=True)
-    for begin, (questions, contexts) in in_chunks(rows, ["question", "context"]):
-        windows = encode_windows(backend, questions, contexts, max_length, overlap)
+def _read_in_windows(backend: Tokenizer, rows: Dataset, task: Task, max_length: int, overlap: int) -> Iterator[Flat]:
+    """Windows of question and context, or of a text, some to each row."""
+    columns = list(KINDS[task.kind].texts)
+    edges = _template(backend, pair=len(columns) == 2)
+    for begin, (*questions, contexts) in in_chunks(rows, columns):
+        windows = encode_windows(backend, next(iter(questions), None), contexts, max_length, overlap)
         text_of = np.repeat(np.arange(len(windows)), [len(each) for each in windows])
         encodings = list(chain.from_iterable(windows))
-        yield _flatten(encodings, text_of, questions, contexts, edges=edges, begin=begin)
+        yield _flatten(encodings, text_of, *questions, contexts, edges=edges, begin=begin)
 
 
-def _read_windows(backend: Tokenizer, rows: Dataset, max_length: int, windows: Windows) -> Iterator[Flat]:
+def _read_windows(backend: Tokenizer, rows: Dataset, task: Task, max_length: int, windows: Windows) -> Iterator[Flat]:
     """Given windows: one example for each, whatever its number of tokens here."""
-    plain = rows.select_columns(["question", "context"])
-    edges = _template(backend, pair=True)
+    *beside, whole = KINDS[task.kind].texts
+    plain = rows.select_columns([*beside, whole])
+    edges, cut = _template(backend, pair=bool(beside)), SECOND if beside else FIRST
     for begin in range(0, len(windows), CHUNK):
         here = slice(begin, begin + CHUNK)
         low = int(windows.rows[here][0])
         chunk = plain[low : int(windows.rows[here][-1]) + 1]
         cuts = list(zip(windows.rows[here] - low, windows.starts[here], windows.ends[here], strict=True))
-        questions = [chunk["question"][row] for row, _, _ in cuts]
-        contexts = [chunk["context"][row][start:end] for row, start, end in cuts]
-        encodings = [each[0] for each in encode_windows(backend, questions, contexts, max_length, 0)]
-        flat = _flatten(encodings, np.arange(len(cuts)), questions, contexts, edges=edges)
-        shift = np.repeat(windows.starts[here], flat.lengths) * (flat.segments == SECOND)
+        questions = [[chunk[name][row] for row, _, _ in cuts] for name in beside]
+        contexts = [chunk[whole][row][start:end] for row, start, end in cuts]
+        pieces = encode_windows(backend, next(iter(questions), None), contexts, max_length, 0)
+        flat = _flatten([each[0] for each in pieces], np.arange(len(cuts)), *questions, contexts, edges=edges)
+        shift = np.repeat(windows.starts[here], flat.lengths) * (flat.segments == cut)
         yield flat._replace(rows=windows.rows[here], starts=flat.starts + shift, ends=flat.ends + shift)
 
 

@@ -1,6 +1,6 @@
-"""Question answering: long contexts cut into overlapping windows.
+"""Long contexts of question answering, and long texts that are classified, cut into overlapping windows.
 
-Decided here: the question is never cut below half of the maximum length, only the context moves on from window to
+Decided here: a question is never cut below half of the maximum length, only the context moves on from window to
 window, and neighbouring windows share at most half of what fits. The windows are made by the first tokenizer (the
 student's) and remembered as character spans, so that a second tokenizer can see the same examples in the same order.
 """
@@ -17,7 +17,7 @@ from engine.base.progress import log
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Which piece of which row's context each example holds; each (n,)."""
+    """Which piece of which row's context, or text, each example holds; each (n,)."""
 
     rows: np.ndarray  # ascending row indices
     starts: np.ndarray  # first character of the piece within the context
@@ -56,15 +56,20 @@ def fit_questions(backend: Tokenizer, questions: Sequence[str], max_length: int)
 
 
 def encode_windows(
-    backend: Tokenizer, questions: Sequence[str], contexts: Sequence[str], max_length: int, overlap: int
+    backend: Tokenizer, questions: Sequence[str] | None, contexts: Sequence[str], max_length: int, overlap: int
 ) -> list[list[Encoding]]:
     """Each question with its context in windows of at most `max_length` tokens, in the order of the context.
 
     Args:
         backend: Its truncation is changed; the caller restores it.
+        questions: None: the contexts are texts of their own.
         overlap: Tokens that neighbouring windows share; less where a long question leaves little room.
     """
     backend.no_truncation()
+    if questions is None:
+        alone = max_length - backend.num_special_tokens_to_add(is_pair=False)
+        backend.enable_truncation(max_length, stride=min(overlap, alone // 2))
+        return [[each, *each.overflowing] for each in backend.encode_batch(list(contexts))]
     questions, lengths = fit_questions(backend, questions, max_length)
     room = max_length - backend.num_special_tokens_to_add(is_pair=True) - lengths
     overlaps = np.minimum(overlap, room // 2)

@@ -22,6 +22,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from engine.base.machine import end_with_parent
+from engine.data.task import KINDS
 from engine.tokens.alignment import alignments
 from engine.tokens.batch import Batch, label_weights, packed
 from engine.tokens.order import step_batches
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
     from engine.augment.examples import Augmenter
     from engine.models.forward import Features
-    from engine.pipeline.training import Training
+    from engine.pipeline.schedule import Course
+    from engine.pipeline.training import Training, Weights
     from engine.signals.augmented import AugmentedSteps
     from engine.signals.signals import OnlineSignals, TeacherSignals
     from engine.signals.team import TeamSignals
@@ -57,18 +59,24 @@ class TrainingData:
     def __len__(self) -> int:
         return len(self.student)
 
-    def batch(self, ids: np.ndarray, totals: dict[str, float], drawn: int | None = None) -> Batch:
-        """The tensors of some examples, which the teacher of index `drawn` teaches; None for all."""
-        alignment, label_alignment = alignments(self.student, self.teacher if self.aligned else None, ids)
+    def batch(
+        self, ids: np.ndarray, totals: dict[str, float], drawn: int | None = None, weights: Weights | None = None
+    ) -> Batch:
+        """The tensors of some examples, which the teacher of index `drawn` teaches; None for all. Of what the teachers
+        say there is what terms with `weights` need; None: all."""
+        inside = weights is None or weights.intermediate > 0
+        aligned = self.aligned and (inside or KINDS[self.student.kind].per_token)
+        alignment, label_alignment = alignments(self.student, self.teacher if aligned else None, ids)
         return Batch(
             self.student.inputs(ids, accepted=self.accepted),
             self.student.labels(ids),
-            None if self.signals is None else self.signals.fetch(ids),
+            None if self.signals is None else self.signals.fetch(ids, inside),
             alignment,
             label_alignment,
             totals,
-            None if self.team is None else self.team.fetch(ids, drawn),
+            self.team.fetch(ids, drawn) if self.team and (weights is None or weights.prediction > 0) else None,
             labelled=self.student.have_labels(ids),
+            weights=weights,
         )
 
     def answered(self, batches: Sequence[Batch], step: int) -> list[Batch]:
@@ -108,9 +116,18 @@ class TrainingData:
 class StepPlan:
     """The steps of one epoch: step number → the batches of this process, in order."""
 
-    def __init__(self, data: TrainingData, training: Training, seed: int, rank: int, processes: int, epoch: int):
+    def __init__(
+        self,
+        data: TrainingData,
+        training: Training,
+        seed: int,
+        rank: int,
+        processes: int,
+        epoch: int,
+        course: Course | None = None,
+    ):
         self.data, self.size, self.position = data, training.batch_size, (seed, epoch)
-        self.rank, self.processes = rank, processes
+        self.rank, self.processes, self.course = rank, processes, course
         whole = self.size * training.gradient_accumulation
         self.steps = step_batches(data.student.lengths, whole, seed, epoch)  # ids, of all processes together
 
@@ -123,16 +140,20 @@ class StepPlan:
         totals = {"examples": float(len(ids)), "tokens": float(self.data.student.label_count(ids))}
         nothing = dict.fromkeys(totals, math.inf)
         drawn = None if self.data.team is None else self.data.team.draw([*self.position, number])
-        epoch = self.position[1]
+        step = self.position[1] * len(self) + number
+        weights = None if self.course is None else self.course.at(step)
+        augmenting = weights is None or weights.augmented_prediction + weights.augmented_hard_label > 0
         known = self.data.augmented
-        kept = iter(() if known is None else known.read(epoch * len(self) + number))
+        kept = iter(known.read(step) if augmenting and known is not None else ())
         batches = []
         for start in range(0, len(ids), self.size):
             part = ids[start : start + self.size]
             own = part[self.rank :: self.processes]
             own, counts = (own, totals) if len(own) else (part[:1], nothing)
-            batches.append(self.data.batch(own, counts, drawn))
-            batches += self._augmented(own, counts, (number, start), kept)
+            batches.append(self.data.batch(own, counts, drawn, weights))
+            if augmenting:
+                made = self._augmented(own, counts, (number, start), kept)
+                batches += [replace(each, weights=weights) for each in made]
         if self.data.student.words is not None:
             _count_tags(batches)
         return batches
@@ -173,11 +194,19 @@ def count_together(batches: Sequence[Batch], accelerator: Accelerator) -> None:
 class Stream:
     """The steps of a whole training, one epoch behind the other: step → the batches of this process."""
 
-    def __init__(self, data: TrainingData, training: Training, seed: int, epochs: int, accelerator: Accelerator):
+    def __init__(
+        self,
+        data: TrainingData,
+        training: Training,
+        seed: int,
+        epochs: int,
+        accelerator: Accelerator,
+        course: Course | None = None,
+    ):
         self._augmenter, self._on_gpu = data.augmenter, accelerator.device.type == "cuda"
         self._epochs, self._per_epoch = epochs, steps_in_epoch(len(data), training)
         place = accelerator.process_index, accelerator.num_processes  # of the accelerator no more: it holds the models
-        self._plan_of = partial(StepPlan, data, training, seed, *place)
+        self._plan_of = partial(StepPlan, data, training, seed, *place, course=course)
         self._epoch, self._plan = 0, self._plan_of(0)
 
     def __len__(self) -> int:
@@ -248,3 +277,8 @@ def to_answer(batches: Sequence[Batch]) -> int:
 def steps_in_epoch(examples: int, training: Training) -> int:
     """Optimiser steps of one epoch."""
     return math.ceil(examples / (training.batch_size * training.gradient_accumulation))
+
+
+def steps_in_all(examples: int, training: Training) -> int:
+    """Optimiser steps of a whole training, wherever it pauses."""
+    return (training.epochs or 1) * steps_in_epoch(examples, training)

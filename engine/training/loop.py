@@ -26,7 +26,16 @@ from engine.evaluation.inference import measured_on, scores_on
 from engine.evaluation.intervals import Measured, Measures
 from engine.models.forward import Features, faster_attention, forward
 from engine.models.output import change_unit
-from engine.training.batches import Stream, TrainingData, count_together, examples_in, steps_in_epoch, to_answer
+from engine.pipeline.schedule import Course
+from engine.training.batches import (
+    Stream,
+    TrainingData,
+    count_together,
+    examples_in,
+    steps_in_all,
+    steps_in_epoch,
+    to_answer,
+)
 from engine.training.optimiser import clip_gradients, optimizer_for, schedule, set_learning_rate, step_seed
 from engine.training.state import (
     Clock,
@@ -65,11 +74,12 @@ class Trainee(nn.Module):
 
     def forward(self, batch: Batch, teacher: Features | None) -> dict[str, Tensor]:
         """The weighted terms of equation 1, one scalar each."""
-        layers = () if batch.augmented else self.objective.student_layers_used
-        attention = () if batch.augmented else self.objective.student_attention_used
+        layers = self.objective.student_layers_used if batch.inside else ()
+        attention = self.objective.student_attention_used if batch.inside else ()
         student = forward(self.student, batch.inputs, self.kind, layers, attention=attention)
         said = batch.labels, batch.totals, batch.alignment, batch.label_alignment
-        return self.objective(student, teacher, *said, augmented=batch.augmented, labelled=batch.labelled)
+        which = {"augmented": batch.augmented, "labelled": batch.labelled, "weights": batch.weights}
+        return self.objective(student, teacher, *said, **which)
 
 
 @dataclass
@@ -98,6 +108,12 @@ class Stage:
         return self.training.epochs or 1
 
     @property
+    def course(self) -> Course:
+        """The weights of its objective, step by step."""
+        steps = steps_in_all(len(self.data), self.training)
+        return Course(self.objective.weights, self.objective.schedule, steps)
+
+    @property
     def last_epoch(self) -> int:
         """The epoch after which the training is over or pauses."""
         return min(self.epochs, self.until_epoch or self.epochs)
@@ -105,7 +121,9 @@ class Stage:
     def settled(self, state: LoopState) -> bool:
         """Whether `early_stopping` ends it: the score has not risen for so many epochs, or cannot rise any more."""
         patience = self.training.early_stopping
-        return patience > 0 and (state.best_score == PERFECT or patience <= state.epoch - (state.best_epoch or 0))
+        of_layers = self.course.first // steps_in_epoch(len(self.data), self.training)  # whose scores say nothing
+        waited = state.epoch - max(state.best_epoch or 0, of_layers)
+        return patience > 0 and (state.best_score == PERFECT or patience <= waited)
 
     def paused(self, state: LoopState) -> bool:
         """Whether the training is to go on."""
@@ -142,7 +160,8 @@ def train(stage: Stage, machine: Machine) -> LoopState:
     log = _log_in(stage.folder) if machine.options.tensorboard else None
     reporter.start(stage.name, stage.last_epoch * per_epoch, state.step, most=training.early_stopping > 0)
     attention = faster_attention(student, machine.device)
-    steps = Stream(stage.data, training, stage.seed, stage.last_epoch, accelerator).from_step(state.step)
+    stream = Stream(stage.data, training, stage.seed, stage.last_epoch, accelerator, stage.course)
+    steps = stream.from_step(state.step)
 
     while state.epoch < stage.last_epoch and not stage.settled(state):
         meter = Meter(state.term_sums)

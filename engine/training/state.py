@@ -19,6 +19,7 @@ from zipfile import ZipFile
 import torch
 from accelerate.utils import reduce
 from torch import Tensor
+from torch.nn.functional import pad
 
 from engine.base.errors import NonFiniteLossError, RunError
 from engine.base.files import has_checksum, remove, taken_for_damage, written_atomically
@@ -178,11 +179,11 @@ class Meter:
         together: dict[str, Tensor] = {}
         for name, value in (term for terms in losses for term in terms.items()):
             together[name] = together[name] + value.detach() if name in together else value.detach()
-        self._names = self._names or list(together)
-        total = reduce(torch.stack([together[name] for name in self._names]).double(), "sum")
-        if not len(self._sums):
-            self._sums, self._bad = torch.zeros_like(total), torch.zeros_like(total, dtype=torch.int64)
-        self._sums, bad = self._sums.to(total.device) + total, self._bad.to(total.device)
+        self._names += [name for name in together if name not in self._names]  # a schedule may bring one late
+        nothing = torch.zeros_like(next(iter(together.values())))
+        total = reduce(torch.stack([together.get(name, nothing) for name in self._names]).double(), "sum")
+        late = 0, len(self._names) - len(self._sums)
+        self._sums, bad = pad(self._sums.to(total.device), late) + total, pad(self._bad.to(total.device), late)
         self._bad = torch.where((bad == 0) & ~torch.isfinite(total), step, bad)
 
     def sums(self) -> dict[str, float]:

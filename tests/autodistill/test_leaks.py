@@ -17,7 +17,7 @@ import pytest
 from autodistill.datasets.known import Dataset
 from autodistill.datasets.words import count_words
 from autodistill.evaluation.leave_one_out import leave_one_out
-from autodistill.ranking.calibration import calibrate, gaps, left_out_standings
+from autodistill.ranking.calibration import calibrate, left_out_standings
 from autodistill.ranking.distances import DatasetSpace
 from autodistill.ranking.fitted import PREDICTORS
 from autodistill.ranking.mixed import fit_mixed
@@ -120,7 +120,7 @@ def ratios(table: RunTable, learned_from: Callable[[RunTable], RunTable]) -> np.
     rank = fit_mixed(past)
     calibration = calibrate(past, left_out_standings(fit_mixed, rank, past))
     asked = table.of(HELD_OUT)
-    return calibration(fit_mixed(table.without(HELD_OUT))(asked), gaps(asked))
+    return calibration(fit_mixed(table.without(HELD_OUT))(asked), asked)
 
 
 def of_the_others(table: RunTable) -> RunTable:

@@ -79,10 +79,10 @@ def test_soft_labels_of_a_file_teach_as_the_teacher_that_made_them(
     assert by_file.labels == by_model.labels
     for role in ("teacher", "student"):
         of_file, of_model = by_file.scores[role]["validation"], by_model.scores[role]["validation"]
-        assert of_file == pytest.approx(of_model, abs=1e-3)  # of rounding, which a training makes larger
+        assert of_file == pytest.approx(of_model, abs=5e-3)  # of rounding, which a training makes larger
     losses = [[entry["loss"]["prediction"] for entry in result.history] for result in (by_file, by_model)]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
-    assert by_file.distillation_ratio == pytest.approx(by_model.distillation_ratio, abs=1e-3)
+    assert losses[0] == pytest.approx(losses[1], rel=3e-3)
+    assert by_file.distillation_ratio == pytest.approx(by_model.distillation_ratio, abs=5e-3)
     assert by_file.dataset_source == by_model.dataset_source
     assert by_file.identity != by_model.identity
 

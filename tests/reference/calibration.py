@@ -1,6 +1,7 @@
-"""What docs/recommender.md says of ratios and their intervals, in loops over plain floats, without the package.
+"""What docs/recommender.md says of ratios and their intervals, run by run, without the package.
 
-A run is a dictionary: `dataset`, `ratio`, `standing`, `bilstm`, `teacher` (scores; NaN: not known).
+A run is a dictionary: `dataset`, `form`, `ratio`, `standing`, and the scores `bilstm`, `linear`, `trivial`, `teacher`
+(NaN: not known). Ridge regression is least squares with a row more for each column.
 """
 
 from __future__ import annotations
@@ -8,29 +9,67 @@ from __future__ import annotations
 import math
 from statistics import median
 
-LEVELS = (0.9, 0.5, 0.1)
+import numpy as np
+
+SIMPLE = ("bilstm", "linear", "trivial")
 
 
-def gap(run):
-    """1 − Bi-LSTM / teacher; NaN where it is below 2 % or not known."""
-    if not run["teacher"] > 0:
-        return math.nan
-    found = 1 - run["bilstm"] / run["teacher"]
-    return found if found >= 0.02 else math.nan
+def gaps(run):
+    """1 − score / teacher's score of each simple model, between −1 and 1."""
+    known = {name: 1 - run[name] / run["teacher"] if run["teacher"] > 0 else math.nan for name in SIMPLE}
+    found = {name: gap if math.isnan(gap) else min(max(gap, -1), 1) for name, gap in known.items()}
+    if math.isnan(found["linear"]):
+        found["linear"] = found["bilstm"]
+    return found
 
 
 def learned(runs):
-    """Runs with `gap`, `loss` (share of the gap that was lost) and `weight`, and the gap of candidates without one."""
-    known = [gap(run) for run in runs if not math.isnan(gap(run))]
-    usual = median(known) if known else 1.0
-    past = []
-    for run in runs:
-        if math.isnan(run["ratio"]):
-            continue
-        own = usual if math.isnan(gap(run)) else gap(run)
-        of_its_dataset = sum(other["dataset"] == run["dataset"] and not math.isnan(other["ratio"]) for other in runs)
-        past.append({**run, "gap": own, "loss": (1 - run["ratio"]) / own, "weight": 1 / (of_its_dataset + 5)})
-    return past, usual
+    """Runs that have a ratio, with their gaps and weight."""
+    past = [{**run, **gaps(run)} for run in runs if not math.isnan(run["ratio"])]
+    return [{**run, "weight": 1 / (sum(each["dataset"] == run["dataset"] for each in past) + 5)} for run in past]
+
+
+class Line:
+    """A line through runs, with the least spread c."""
+
+    def __init__(self, past, c):
+        known = {name: [run[name] for run in past if not math.isnan(run[name])] for name in SIMPLE}
+        self.usual = {name: median(values) if values else 1.0 for name, values in known.items()}
+        self.forms, self.c = sorted({run["form"] for run in past}), c
+        datasets = len({run["dataset"] for run in past})
+        weights = np.array([run["weight"] / self.unit(run) ** 2 for run in past])
+        weights /= weights.sum()
+        x = np.array([self.columns(run) for run in past])
+        self.middle = (weights[:, None] * x).sum(axis=0)
+        self.scale = np.sqrt((weights[:, None] * (x - self.middle) ** 2).sum(axis=0))
+        self.scale[self.scale < 1e-9] = 1
+        x, ratios = (x - self.middle) / self.scale, np.array([run["ratio"] for run in past])
+        self.level = sum(weights * ratios)
+        roots, penalty = np.sqrt(weights), np.sqrt(0.3 / datasets) * np.eye(x.shape[1])
+        rows = np.concatenate([x * roots[:, None], penalty])
+        self.slopes = np.linalg.lstsq(rows, [*(roots * (ratios - self.level)), *np.zeros(len(penalty))])[0]
+        self.rows, self.datasets = rows, datasets
+
+    def known(self, run, name):
+        return self.usual[name] if math.isnan(run[name]) else run[name]
+
+    def columns(self, run):
+        own = [run["standing"], *(self.known(run, name) for name in SIMPLE)]
+        return [*own, *(value * (run["form"] == form) for form in self.forms for value in (1.0, *own))]
+
+    def unit(self, run):
+        return math.hypot(self.c, max(self.known(run, "bilstm"), 0.02)) / math.hypot(self.c, 1)
+
+    def x(self, run):
+        return (np.array(self.columns(run)) - self.middle) / self.scale
+
+    def ratio(self, run):
+        return self.level + self.x(run) @ self.slopes
+
+    def spread(self, run):
+        """The unit, and more of it the further away."""
+        x = self.x(run)
+        return self.unit(run) * math.sqrt(1 + x @ np.linalg.inv(self.rows.T @ self.rows) @ x / self.datasets)
 
 
 def quantile(values, weights, level):
@@ -45,28 +84,44 @@ def quantile(values, weights, level):
     return rows[0][0] if level < middles[0] else rows[-1][0]
 
 
-def ratios(past, standing, own_gap):
-    """Low, middle and high ratio before the interval is widened: runs 0.3 higher or lower count for exp(−½)."""
-    near = [run["weight"] * math.exp(-(((run["standing"] - standing) / 0.3) ** 2) / 2) for run in past]
-    return [1 - own_gap * quantile([run["loss"] for run in past], near, level) for level in LEVELS]
-
-
-def widening(past):
-    """The factor with which four fifths of a left-out dataset's runs are held; NaN below three datasets."""
-    names = {run["dataset"] for run in past}
+def checked(past, c):
+    """How probable left-out datasets are, the line, σ of each form, and how many of it an interval is wide."""
+    line, names = Line(past, c), sorted({run["dataset"] for run in past})
     if len(names) < 3:
-        return math.nan
-    factors = []
+        return 0.0, line, {"": math.nan}, math.nan
+    errors = []
     for run in past:
-        low, middle, high = ratios([r for r in past if r["dataset"] != run["dataset"]], run["standing"], run["gap"])
-        below = (middle - run["ratio"]) / max(middle - low, 0.001)
-        above = (run["ratio"] - middle) / max(high - middle, 0.001)
-        factors.append(max(below, above))
-    return quantile(factors, [run["weight"] for run in past], 0.8)
+        other = Line([each for each in past if each["dataset"] != run["dataset"]], c)
+        errors.append((run["ratio"] - other.ratio(run)) / other.spread(run))
+    rows = [*zip(past, errors, strict=True)]
+
+    def mean_square(some):
+        return sum(run["weight"] * error**2 for run, error in some) / sum(run["weight"] for run, _ in some)
+
+    sigma = {"": math.sqrt(mean_square(rows))}
+    for form in line.forms:
+        own = [row for row in rows if row[0]["form"] == form]
+        count = len({run["dataset"] for run, _ in own})
+        sigma[form] = math.sqrt((count * mean_square(own) + 3 * mean_square(rows)) / (count + 3))
+    weights = [run["weight"] for run in past]
+    probable = [
+        -(((error / sigma[run["form"]]) ** 2) / 2) - math.log(sigma[run["form"]] * line.spread(run))
+        for run, error in rows
+    ]
+    distances = [abs(error) / sigma[run["form"]] for run, error in rows]
+    of_runs = quantile(distances, weights, 0.8)
+    of_datasets = sorted(
+        np.quantile([far for far, run in zip(distances, past, strict=True) if run["dataset"] == name], 0.8)
+        for name in names
+    )
+    place = min(math.ceil((len(names) + 1) * 0.8), len(names))
+    likely = sum(w * p for w, p in zip(weights, probable, strict=True)) / sum(weights)
+    return likely, line, sigma, max(of_runs, of_datasets[place - 1])
 
 
-def widened(past, usual, standing, own_gap):
+def ratios(past, asked):
     """Low, middle and high ratio of a candidate."""
-    low, middle, high = ratios(past, standing, usual if math.isnan(own_gap) else own_gap)
-    factor = widening(past)
-    return [middle - factor * (middle - low), middle, middle + factor * (high - middle)]
+    _, line, sigma, widening = max((checked(past, c) for c in (0.03, 0.1, 0.3, 10.0)), key=lambda each: each[0])
+    asked = {**asked, **gaps(asked)}
+    half = widening * sigma.get(asked["form"], sigma[""]) * line.spread(asked)
+    return [line.ratio(asked) - half, line.ratio(asked), line.ratio(asked) + half]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from autodistill.commands.options import OPTIONS, dashed
-from autodistill.commands.run import ADVISING, _changes, run, run_picks
+from autodistill.commands.run import ADVISING, _changes, _sets, run, run_picks
 from autodistill.commands.show import Shown
 from autodistill.history.store import Store
 from autodistill.recommend.request import Columns, Limits, Request
@@ -51,6 +51,14 @@ def test_ways_to_choose_that_exclude_each_other(pick: int | None, top: int | Non
     for more in ({"budget": "30m"}, {"trials": 4}):
         with pytest.raises(InputError, match="only one of these"):
             run({**ways, "pick": None, "pipeline": pipeline or "tinybert", **more}, SilentReporter())
+
+
+def test_switches_are_settings_of_the_training() -> None:
+    """--set has the last word; windows that share no token are still windows."""
+    typed = {"augment": None, "paper": True, "calibrate": True, "windows": 0, "set": ["training.window_overlap=8"]}
+    first = ["training.paper=true", "training.calibrate=true", "training.window_overlap=0"]
+    assert _sets(typed) == [*first, "training.window_overlap=8"]
+    assert _sets({**typed, "paper": False, "calibrate": False, "windows": None, "set": None}) == []
 
 
 @pytest.mark.parametrize(

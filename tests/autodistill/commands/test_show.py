@@ -18,7 +18,7 @@ from autodistill.recommend.contenders import Contender
 from autodistill.recommend.race import Outcome
 from autodistill.recommend.record import Pick
 from autodistill.recommend.search_record import Known, SearchRecord, Trained
-from autodistill.recommend.trials import Searched
+from autodistill.recommend.searched import Searched
 from engine.base.progress import SilentReporter
 from engine.pipeline.presets import PRESETS
 from engine.pipeline.read import load_pipeline

@@ -71,8 +71,7 @@ def test_it_is_fitted_once_and_says_when(tmp_path: Path, table: RunTable, fits: 
     assert fits == ["ridge"]
     assert reporter.messages == ["fitting the predictor ridge on 48 runs of 4 datasets"]
     np.testing.assert_array_equal(again.rank(asked), standings)
-    gaps = np.full(len(standings), 0.2)
-    np.testing.assert_array_equal(again.calibration(standings, gaps), first.calibration(standings, gaps))
+    np.testing.assert_array_equal(again.calibration(standings, asked), first.calibration(standings, asked))
 
 
 @pytest.mark.parametrize("name", ["mixed", "ridge"])
@@ -212,8 +211,8 @@ def test_runs_of_a_single_dataset_are_enough(name: str, tmp_path: Path, table: R
     """The store after its first runs: nothing can be left out, and a recommendation is made all the same."""
     only = replace(table, runs=table.runs[table.runs.dataset == "set0"])
     found = fitted(tmp_path, only, name)
-    standings = found.rank(table.of("set1"))
-    low, middle, high = found.calibration(standings, np.full(len(standings), 0.2)).T
+    asked = table.of("set1")
+    low, middle, high = found.calibration(found.rank(asked), asked).T
     assert np.isfinite(middle).all()
     assert np.isnan([low, high]).all()
 

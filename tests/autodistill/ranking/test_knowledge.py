@@ -15,7 +15,7 @@ from autodistill.datasets.descriptors import describe
 from autodistill.datasets.known import Dataset, shipped_datasets
 from autodistill.datasets.words import count_words
 from autodistill.history.store import Store
-from autodistill.ranking.calibration import gaps
+from autodistill.ranking.calibration import conditions
 from autodistill.ranking.distances import nearest
 from autodistill.ranking.knowledge import _own, load_knowledge, with_dataset
 from autodistill.recommend.request import Request
@@ -126,7 +126,7 @@ def test_a_sample_of_a_shipped_dataset_leaves_its_facts_as_they_are(store: Store
     added(store, described("mrpc", hub=SHIPPED["mrpc"].descriptors.hub, **sample))
     after, _ = load_knowledge(["published"], store)
     assert after.datasets == before.datasets
-    np.testing.assert_array_equal(gaps(after), gaps(before))
+    np.testing.assert_array_equal(conditions(after).bilstm, conditions(before).bilstm)
     asked = with_dataset(after, described("mrpc", hub=SHIPPED["mrpc"].descriptors.hub, **sample))
     assert asked.datasets == before.datasets
 
@@ -136,7 +136,7 @@ def test_own_runs_on_a_sample_of_a_shipped_dataset_keep_its_bi_lstm_score(store:
     added(store, described("mrpc", hub=known.hub, fingerprint="f", bilstm_score=0.66, metric="accuracy"))
     store.add_run(made_record(task="mrpc", dataset_hub=known.hub, teacher_score=0.8), tmp_path)
     table, _ = load_knowledge(USUAL, store)
-    (own,) = gaps(table)[table.runs.source == "run a"]
+    (own,) = conditions(table).bilstm[table.runs.source == "run a"]
     assert own == pytest.approx(1 - 0.66 / 0.8)
     assert set(table.names) == set(SHIPPED)
 

@@ -18,7 +18,8 @@ from autodistill.recommend.race import folder_name
 from autodistill.recommend.recommend import space_of
 from autodistill.recommend.request import Effort, Request
 from autodistill.recommend.search_record import Known, SearchRecord, found, identity_of, path_of
-from autodistill.recommend.trials import Searched, search
+from autodistill.recommend.searched import Searched
+from autodistill.recommend.trials import search
 from engine import Pipeline, distill
 from engine.base.errors import InputError, OutOfMemory, RunError
 from engine.base.options import FineTuning, RunOptions

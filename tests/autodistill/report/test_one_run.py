@@ -36,6 +36,7 @@ def a_run(name: str = "toy", **more: Any) -> RunResult:
         "trivial_score": 0.5,
         "agreement": 0.875,
         "calibration_error": {"teacher": 0.01, "student": 0.034},
+        "calibration": {"student": {"temperature": 1.5, "before": 0.07, "after": 0.034}},
         "verdict": [f"It keeps 89 % of {name}."],
         "classes": [
             {"label": label, "precision": 0.8, "recall": recall, "f1": recall, "rows": 10}
@@ -82,6 +83,7 @@ def test_every_section_says_what_the_record_says() -> None:
     text = " ".join(found["scores"].text)  # type: ignore[union-attr]
     assert "It keeps 89 % of toy." in text
     assert "agree in 87.5 % of their answers" in text
+    assert "Student calibrated on validation: temperature 1.50" in text
     assert "teacher 0.010, student 0.034" in text
     assert [*table(found["classes"])] == ["good", "toy"], "the weakest first"
     assert table(found["confusion"])["good"] == ["toy", "4", "0.40"]

@@ -124,3 +124,12 @@ def test_a_browser_shows_it_without_an_error_or_a_request(tmp_path: Path, width:
     assert found.measured["beyond"] == []
     assert found.measured["drawn"] == found.measured["images"] == 1
     assert EVIL in str(found.measured["text"])
+
+
+def test_a_notebook_shows_it_in_a_frame() -> None:
+    """Nothing of the page is a part of the notebook, and nothing of it may run."""
+    page = a_page(EVIL)
+    ((tag, attributes),) = Tags(page._repr_html_()).tags
+    assert tag == "iframe"
+    assert attributes["srcdoc"] == page.html()
+    assert attributes["sandbox"] is None  # nothing is allowed

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from autodistill.study.design import core_of, for_kind, relative_cost, space_of,
 from autodistill.study.spec import Source
 from engine.base.errors import InputError
 from engine.pipeline import Weights
-from tests.autodistill.study.conftest import STUDENT, TEACHER, a_study
+from tests.autodistill.study.conftest import STUDENT, TEACHER, a_study, write_data
 from tests.toys import toy_task
 
 Data = dict[str, str]
@@ -100,7 +102,7 @@ def test_a_study_that_is_stopped_early_has_fewer_pipelines_not_fewer_datasets(da
 
 
 def test_the_parts_of_a_study_are_all_of_it(data: Data) -> None:
-    parts = [
+    parts: list[dict[str, object]] = [
         {"datasets": [data["single"]], "rows": [20, 30]},
         {"datasets": [data["pair"]], "students": ["static"], "design": {"core": 1}, "training": {"epochs": 2}},
         {"datasets": [data["single"]], "rows": [30], "design": {"core": 4, "repeated": 0.0}},
@@ -223,7 +225,31 @@ def test_a_task_has_as_many_rows_as_it_is_asked_for(data: Data) -> None:
     assert task_of(source, 40, 0).fingerprint == all_rows.fingerprint
 
 
+def test_rows_that_do_not_train_may_report(tmp_path: Path) -> None:
+    """But for those that also train: here a third of all texts is one of three."""
+    folder = write_data(tmp_path, "single", rows=300, held_out=40)
+    rows = [json.loads(line) for line in (folder / "train.jsonl").read_text("utf-8").splitlines()]
+    common = [{"text": f"common {number % 3}", "label": number % 3} for number in range(100)]
+    (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows[:200] + common)), "utf-8")
+    source = Source(data=str(folder))
+    plain, larger, all_of_them = (task_of(source, 60, 0, test_rows) for test_rows in (0, 70, 1000))
+    assert larger.train["text"] == plain.train["text"]
+    assert larger.validation["validation"]["text"] == plain.validation["validation"]["text"]
+    assert [len(task.test["test"]) for task in (plain, larger)] == [20, 70]
+    for task in (larger, all_of_them):
+        assert task.test["test"]["text"][:20] == plain.test["test"]["text"]
+        assert not {*task.test["test"]["text"][20:]} & {*task.train["text"]}
+    spare = Counter(row["text"] for row in rows[:200] + common) - Counter(plain.train["text"])
+    added = Counter(all_of_them.test["test"]["text"][20:])
+    assert added == Counter({text: many for text, many in spare.items() if text not in plain.train["text"]})
+    assert len({task.fingerprint for task in (plain, larger, all_of_them)}) == 3
+    assert len({task.source for task in (plain, larger, all_of_them)}) == 1
+    labels = [task.test["test"]["label"][20:] for task in (larger, all_of_them)]
+    shares = [np.bincount(each, minlength=3) / len(each) for each in labels]
+    assert (np.abs(shares[0] - shares[1]) <= 1 / 50).all()
+
+
 def test_a_job_in_words(data: Data) -> None:
     job = planned(data, rows=[20]).jobs[0]
     assert job.words.startswith(f"single (20 rows), {STUDENT}: ")
-    assert job.group == (data["single"], 20, TEACHER)
+    assert job.group == (data["single"], 20, 0, TEACHER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -42,8 +43,7 @@ def test_workers_share_the_cores(
     monkeypatch.setattr(executors, "cores", lambda: cores)
     place = local(*asked)
     assert place.slots == found[0]
-    assert place.make.args == (found[0],)  # type: ignore[attr-defined]
-    assert place.make.keywords["initializer"].args == (found[1],)  # type: ignore[attr-defined]
+    assert place.make.args == found  # type: ignore[attr-defined]
 
 
 def test_more_threads_than_cores_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,20 +64,26 @@ def test_a_dead_worker_is_known() -> None:
 
 
 DRIVER = """
-import sys, time
+import signal, sys, time
 from autodistill.study.executors import local
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell begins in the background ignores it
     executor = local(1, 1).make()
     executor.submit(time.sleep, 600)
     executor.submit(print)
     while not executor._processes:
         time.sleep(0.1)
     print(*executor._processes, flush=True)
-    time.sleep(600)
+    try:
+        time.sleep(600)
+    except KeyboardInterrupt:
+        executor.shutdown(wait=False, cancel_futures=True)
 """
 
 
-def test_a_worker_ends_with_its_driver(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_worker_ends_with_its_driver(sent: signal.Signals, tmp_path: Path) -> None:
+    """Also where the driver alone hears of the end, as in a notebook or under a supervisor."""
     (tmp_path / "driver.py").write_text(DRIVER, encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(tmp_path / "driver.py")]
@@ -87,7 +93,11 @@ def test_a_worker_ends_with_its_driver(tmp_path: Path) -> None:
         while len(worker.threads()) < 2:  # it loads torch first, and watches its driver then
             time.sleep(0.1)
         time.sleep(1)
-        driver.kill()
+        driver.send_signal(sent)
+        try:
+            driver.wait(timeout=60)
+        finally:
+            driver.kill()
     worker.wait(timeout=60)
 
 

@@ -131,6 +131,15 @@ def test_runs_of_another_precision_and_of_other_datasets_stay(study: Study, done
         assert {*words} == {*earlier}
 
 
+def test_no_table_says_where_a_model_lies(study: Study, done: Path, tmp_path: Path) -> None:
+    store, (first, *_) = Store(str(tmp_path / "store.db")), Store(str(done / "store.db")).runs()
+    (tmp_path / "big-encoder").mkdir()
+    store.add_run(first.model_copy(update={"teacher": str(tmp_path / "big-encoder")}), done)
+    write_tables(plan_study(study, "float32"), store, tmp_path / "tables")
+    assert pd.read_csv(tmp_path / "tables" / "study.csv").teacher.tolist() == ["big-encoder"]
+    assert str(tmp_path) not in (tmp_path / "tables" / "study.csv").read_text("utf-8")
+
+
 def test_what_was_exported_before_stays_and_is_not_made_again(study: Study, done: Path, tmp_path: Path) -> None:
     """A study may be carried on by its tables alone, without the store that its first runs came from."""
     planned, store = plan_study(study, "float32"), Store(str(done / "store.db"))

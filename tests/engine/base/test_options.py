@@ -96,3 +96,13 @@ def test_of_the_options_only_rounding_belongs_to_a_runs_identity() -> None:
     assert len(identities) == 3
     tuned = plan_run(task, Pipeline(), *models, fine_tuning=FineTuning(epochs=1)).identity
     assert tuned not in identities
+
+
+def test_what_nobody_said_is_not_written() -> None:
+    """Names of what is kept are hashes of this text, and they outlive new fields."""
+    assert FineTuning().model_dump_json() == (
+        '{"when":"auto","epochs":null,"early_stopping":null,"batch_size":16,"learning_rate":null,"seed":0}'
+    )
+    asked = FineTuning(prompt="{text} is", label_words={"good": "great", "bad": "poor"})
+    assert asked.label_words == "good=great,bad=poor"
+    assert FineTuning.model_validate_json(asked.model_dump_json()) == asked

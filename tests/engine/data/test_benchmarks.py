@@ -66,6 +66,11 @@ def test_mnli_does_without_the_diagnostics(monkeypatch: pytest.MonkeyPatch) -> N
     assert any("the diagnostic set AX is left out" in note for note in task.notes)
 
 
+def test_squad_2_is_another_benchmark() -> None:
+    assert {find(name).hub for name in ("squad_v2", "rajpurkar/squad_v2")} == {"rajpurkar/squad_v2"}
+    assert find("squad").hub == "rajpurkar/squad"
+
+
 @pytest.mark.parametrize("name", ["squad", "rajpurkar/squad"])
 def test_squad(name: str) -> None:
     task = load_task(name)

@@ -419,9 +419,9 @@ BAD: dict[str, Case] = {
         ["train.jsonl:3", "an answer that has half a character"],
     ),
     "half a character in an id": ({"train.jsonl": asked(id="\ud800")}, ["train.jsonl:3", "an id that has half"]),
-    "no answer": (
-        {"train.jsonl": asked(answers={"text": [], "answer_start": []})},
-        ["train.jsonl:3", "without an answer", "SQuAD 2"],
+    "an answer without its start": (
+        {"train.jsonl": asked(answers={"text": [], "answer_start": [0]})},
+        ["train.jsonl:3", "differ in number; got 0 and 1"],
     ),
     "answer not in its context": (
         {"train.jsonl": asked(answers={"text": ["Bob"], "answer_start": [0]})},

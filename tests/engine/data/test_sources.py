@@ -123,6 +123,22 @@ def test_squad_files(tmp_path: Path) -> None:
     }
 
 
+def test_files_of_squad_2(tmp_path: Path) -> None:
+    """What marks a question as impossible makes its answers plausible ones, which do not count."""
+    asked = {"question": "Who?", "answers": [{"text": "Ada", "answer_start": 0}], "is_impossible": False}
+    none = {"question": "When?", "answers": [], "is_impossible": True}
+    marked = {"question": "Why?", "answers": [{"text": "it", "answer_start": 10}], "is_impossible": True}
+    questions = [{"id": f"q{number}", **each} for number, each in enumerate((asked, none, marked))]
+    article = {"title": "x", "paragraphs": [{"context": "Ada wrote it.", "qas": questions}]}
+    for name in ("train-v2.0.json", "dev-v2.0.json"):
+        (tmp_path / name).write_text(json.dumps({"version": "v2.0", "data": [article]}))
+    task = load_task(tmp_path)
+    assert task.train["answers"][:] == [{"text": ["Ada"], "answer_start": [0]}, *[{"text": [], "answer_start": []}] * 2]
+    assert task.may_lack_answers
+    assert task.metrics[2:] == ("has_answer_f1", "has_answer_exact_match", "no_answer_accuracy")
+    assert f"{tmp_path / 'train-v2.0.json'}: 2 of 3 questions have no answer" in task.notes
+
+
 # --- folders ---------------------------------------------------------------------------------------
 
 

@@ -100,3 +100,12 @@ def test_rows_without_values_have_no_unit() -> None:
     """Those that are to be answered."""
     task = toy_task("regression", rows=4, held_out=2)
     assert replace(task, train=task.train.remove_columns("label")).unit == NO_UNIT
+
+
+def test_a_notebook_shows_its_sets_and_what_was_made_of_it() -> None:
+    task = replace(toy_task("single", rows=8, held_out=4), name="a <b>", notes=("a split was made",))
+    page = task._repr_html_()
+    assert "<strong>a &lt;b&gt;: classification, metric accuracy</strong>" in page
+    assert "<td>train</td><td>8</td><td>text, label</td>" in page
+    assert "<td>validation</td><td>4</td>" in page
+    assert page.endswith("<p>a split was made</p>")

@@ -12,17 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from engine.base.errors import RunError
-from engine.evaluation.scores import (
-    BINS,
-    MAX_ANSWER,
-    agreement,
-    best_span,
-    calibration_error,
-    of_classes,
-    predictions,
-    scores,
-    trivial_score,
-)
+from engine.evaluation.scores import BINS, agreement, calibration_error, of_classes, predictions, scores, trivial_score
+from engine.evaluation.spans import MAX_ANSWER, best_span
 from engine.tokens.examples import encode
 from engine.tokens.ragged import NO_LABEL
 from tests.clock import within

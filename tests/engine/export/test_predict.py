@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.evaluation.scores import MAX_ANSWER, best_span
+from engine.evaluation.spans import MAX_ANSWER, best_span
 from engine.export.predict import LONGEST_ANSWER, _best_span, _trimmed
 
 

@@ -12,7 +12,7 @@ from engine.base.errors import InputError
 from engine.data.task import NO_UNIT, Unit
 from engine.models.forward import accepted_inputs, forward
 from engine.models.load import build, for_task, load_pretrained, save_model
-from engine.models.output import change_unit, output_layer
+from engine.models.output import change_unit, divide_outputs, output_layer
 from engine.tokens.examples import encode
 from tests.tokenizers import wordpiece
 from tests.toys import ARCHITECTURES, perturb, tiny_config, toy_task
@@ -46,6 +46,30 @@ def test_plain_transformers_answers_in_the_unit(architecture: str, tmp_path: Pat
     torch.testing.assert_close(answers(plain), 5e4 + 1e4 * before, rtol=1e-6, atol=1e-2)
     change_unit(model, PRICES.inverse)
     torch.testing.assert_close(answers(model), before, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("width", [16, 3])
+def test_plain_transformers_answers_logits_over_the_temperature(architecture: str, width: int, tmp_path: Path) -> None:
+    """Also where other layers give as many numbers as there are classes."""
+    task = toy_task("single", rows=12, held_out=4)
+    config = for_task(tiny_config(architecture, vocabulary=len(wordpiece())), task, wordpiece())
+    for name in ("intermediate_size", "hidden_dim"):
+        if hasattr(config, name):
+            setattr(config, name, width)
+    model = build(config, task.kind, seed=0).eval()
+    perturb(model)
+    inputs = encode(task.train, task, wordpiece(), 24).inputs(range(12), accepted=accepted_inputs(model))
+    with torch.no_grad():
+        before = model(**inputs).logits
+        assert divide_outputs(model, 3, 2.5)
+        save_model(model, wordpiece(), tmp_path)
+        after = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()(**inputs).logits
+    torch.testing.assert_close(after * 2.5, before, rtol=1e-5, atol=1e-5)
+
+
+def test_a_model_without_an_output_layer_holds_no_temperature() -> None:
+    assert not divide_outputs(torch.nn.Sequential(torch.nn.Linear(4, 4)), 3, 2.0)
 
 
 def test_without_a_unit_nothing_changes() -> None:

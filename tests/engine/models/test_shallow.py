@@ -36,7 +36,8 @@ def test_layers_of_the_teacher(architecture: str, count: int, tmp_path: Path) ->
     task = toy_task("single")
     teacher = save_tiny(tmp_path, task, architecture, layers=6)
     perturb(teacher)
-    student, tokenizer = started(teacher, wordpiece(), f"layers:{count}", task, tmp_path)
+    given = wordpiece()
+    student, tokenizer = started(teacher, given, f"layers:{count}", task, tmp_path)
     of_teacher, of_student = teacher.state_dict(), student.state_dict()
     place = LAYERS[architecture]
     taken = {key: key for key in of_teacher}
@@ -51,7 +52,7 @@ def test_layers_of_the_teacher(architecture: str, count: int, tmp_path: Path) ->
     assert taken.keys() == of_student.keys()
     assert all(torch.equal(of_student[key], of_teacher[origin]) for key, origin in taken.items())
     assert student.config.num_hidden_layers == count
-    assert tokenizer is wordpiece()
+    assert tokenizer is given
     with torch.no_grad():  # its own copy, not the teacher's
         for parameter in student.parameters():
             parameter.zero_()

@@ -41,8 +41,9 @@ def test_a_student_from_scratch_speaks_the_teachers_tokens(tmp_path: Path) -> No
     made = [
         started(teacher, byte_bpe(), "scratch:layers=2,hidden=8,heads=1", task, tmp_path, seed)[0] for seed in (0, 0, 1)
     ]
-    student, tokenizer = started(teacher, byte_bpe(), "scratch:layers=2,hidden=8,heads=1", task, tmp_path)
-    assert tokenizer is byte_bpe()
+    of_teacher = byte_bpe()
+    student, tokenizer = started(teacher, of_teacher, "scratch:layers=2,hidden=8,heads=1", task, tmp_path)
+    assert tokenizer is of_teacher
     assert student.config.vocab_size == len(byte_bpe())
     assert student.config.pad_token_id == byte_bpe().pad_token_id
     assert tuple(student.config.id2label.values()) == task.labels

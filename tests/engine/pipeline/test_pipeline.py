@@ -149,6 +149,9 @@ def test_pipelines_of_past_runs_keep_their_keys() -> None:
     weights = {"hard_label": 0.0, "augmented_prediction": 1.0, "augmented_hard_label": 0.0}
     parts = {"intermediate": MSE(), "augmentation": {"operators": operators}, "weights": weights}
     assert Pipeline(**parts).key == "eb89289e8826"  # what `tinybert` was before attention could be compared
+    off = Pipeline.model_validate({"training": {"calibrate": False}})
+    assert off.key == Pipeline().key == "cff976e8ff69"  # what it was before there was a calibration
+    assert off.model_copy(update={"training": Training(calibrate=True)}).key != off.key
 
 
 @pytest.mark.parametrize(
@@ -196,7 +199,7 @@ SUITS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "defaults": ({}, set(TASK_KINDS)),
     "classes": ({"prediction": PredictionKL()}, set(TASK_KINDS) - {"regression"}),
     "logits": ({"prediction": PredictionMSE()}, set(TASK_KINDS)),
-    "windows": ({"training": Training(window_overlap=8)}, {"question_answering"}),
+    "windows": ({"training": Training(window_overlap=8)}, {"question_answering", "classification"}),
     "translations": ({"augmentation": Augmentation(operators=(BackTranslation(),)), "weights": AUGMENTED}, TEXTS),
     "moved words": ({"augmentation": Augmentation(operators=(Random(),)), "weights": AUGMENTED}, set(TASK_KINDS)),
     "scaled logits": ({"team": AutoSKD(members=("a",))}, set(TASK_KINDS) - {"regression"}),

@@ -37,8 +37,11 @@ OTHER_TRAINING = {
     "max_grad_norm": 2.0,
     "max_length": 40,
     "window_overlap": 9,
+    "calibrate": True,
 }
 OTHER_TUNING = {"epochs": 3, "early_stopping": 2, "batch_size": 4, "learning_rate": 2e-4, "seed": 1}
+ASKED = {"prompt": "{text}", "label_words": "negative=bad", "uncalibrated": True}
+"""What a language model is asked, in place of being fine-tuned: it is in the identity of its start."""
 
 
 class KeyFoundError(Exception):
@@ -87,7 +90,7 @@ def changed(tuning: FineTuning) -> dict[str, FineTuning]:
 
 
 def test_the_lists_above_name_every_field() -> None:
-    assert OTHER_TUNING.keys() == FineTuning.model_fields.keys() - {"when"}
+    assert OTHER_TUNING.keys() | ASKED.keys() == FineTuning.model_fields.keys() - {"when"}
     assert OTHER_TRAINING.keys() == Training.model_fields.keys() - {"paper"}  # which settles others
 
 
@@ -176,7 +179,9 @@ def test_a_student_alone(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     usual |= {"how": "float32"}
     others = {"student": "r", "big": "u", "tune": False, "tuned": 1, "seed": 7, "data": "e", "how": "bf16"}
     readings = {f"reading:{name}": TRAINING.model_copy(update={name: value}) for name, value in OTHER_TRAINING.items()}
+    calibrated = readings.pop("reading:calibrate")  # which comes after what is measured here
     assert_each_makes_another(made, usual, {**others, **readings})
+    assert made(**{**usual, "reading": calibrated}) == made(**usual)
 
 
 def test_a_bilstm(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,7 +103,14 @@ def test_each_of_a_team_is_fine_tuned_as_suits_its_size(saved: Callable[..., Pat
             {"task": "regression", "pipeline": Pipeline(prediction=PredictionCE())},
             "prediction.kind: needs classes, and a regression task has none",
         ),
-        ({"pipeline": Pipeline(training=Training(window_overlap=8))}, "training.window_overlap"),
+        (
+            {"task": "pair", "pipeline": Pipeline(training=Training(window_overlap=8))},
+            "training.window_overlap: these are pairs, and nothing says which piece",
+        ),
+        (
+            {"task": "tagging", "pipeline": Pipeline(training=Training(window_overlap=8))},
+            "training.window_overlap: only question answering and classification have windows",
+        ),
         (
             {"pipeline": Pipeline(intermediate=MSE()), "student": "scratch:layers=5,hidden=8,heads=1"},
             "needs a student that is not deeper than its teacher",

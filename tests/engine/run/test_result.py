@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from engine.base.errors import InputError
+from engine.run.layouts import LAYOUT
 from engine.run.record import now
-from engine.run.result import LAYOUT, RunResult
+from engine.run.result import RunResult
 
 FIRST = {
     "status": "ok",

@@ -38,7 +38,7 @@ class Sayings:
         self.values = random.normal(size=(rows, outputs)).astype(np.float32)
         self.encoded, self.per_token, self.asked = encoded, per_token, 0
 
-    def fetch(self, ids: np.ndarray) -> np.ndarray:
+    def fetch(self, ids: np.ndarray, inside: bool = True) -> np.ndarray:
         return ids
 
     def view(self, fetched: np.ndarray) -> Features:

@@ -36,7 +36,7 @@ class Echo:
 
     source = "cached"
 
-    def fetch(self, ids: np.ndarray) -> Features:
+    def fetch(self, ids: np.ndarray, inside: bool = True) -> Features:
         return Features(torch.from_numpy(ids.copy()), {}, torch.ones(len(ids), 1))
 
     def view(self, fetched: Features) -> Features:

@@ -32,7 +32,7 @@ class Poison:
     value: float
     source: str = "online"
 
-    def fetch(self, ids: np.ndarray) -> Any:
+    def fetch(self, ids: np.ndarray, inside: bool = True) -> Any:
         return ids, self.signals.fetch(ids)
 
     def view(self, fetched: Any) -> Features:

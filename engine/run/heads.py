@@ -1,0 +1,39 @@
+"""Whether models of a type can do a kind of task at all, as transformers knows them."""
+
+import inspect
+from typing import Any
+
+from transformers import PretrainedConfig
+
+from engine.base.errors import Problem
+from engine.base.hub import place_of
+from engine.data.task import TaskKind
+from engine.models.load import HEADS
+from engine.models.static import StaticConfig
+
+NEEDED = {
+    "attention_mask": "models of this type take no attention mask, so padding would change their answers",
+    "inputs_embeds": "models of this type take no embeddings in place of words, which mixup mixes",
+}
+"""Argument of a model's forward → what it means that it is not there."""
+
+
+def head_problems(
+    config: PretrainedConfig | None, kind: TaskKind, role: str, mixing: bool = False, auto: Any = None
+) -> list[Problem]:
+    """Whether models of this type can do this kind of task, with mixup or without; None is from scratch.
+
+    Args:
+        auto: Class of transformers that is to load it, where it is not that with a head for the task.
+    """
+    if config is None:
+        return []
+    known = (auto or HEADS[kind])._model_mapping
+    if type(config) not in known:
+        what = f"transformers has no head for {kind.replace('_', ' ')} for models of this type"
+        if isinstance(config, StaticConfig):
+            what = f"a static student knows no order of words, and {kind.replace('_', ' ')} asks about single ones"
+        return [Problem(place_of(role), what, config.model_type)]
+    taken = inspect.signature(known[type(config)].forward).parameters
+    needed = ["attention_mask", "inputs_embeds"] if mixing else ["attention_mask"]
+    return [Problem(place_of(role), NEEDED[name], config.model_type) for name in needed if name not in taken]
