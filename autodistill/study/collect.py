@@ -11,14 +11,16 @@ from __future__ import annotations
 import itertools
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from autodistill.history.store import Store
-from autodistill.study.design import Cell, Group, Job, jobs_of, task_of
+from autodistill.study.design import Cell, Group, Job, jobs_of, task_of, whole_task
 from autodistill.study.executors import Place
 from autodistill.study.ledger import Ledger
 from autodistill.study.searching import CellSearch, Searching, searches_of
@@ -29,6 +31,10 @@ from engine.base.options import RunOptions
 from engine.base.progress import Reporter
 from engine.pipeline.pipeline import Pipeline
 from engine.run.result import RunResult
+
+if TYPE_CHECKING:
+    from engine.data.task import Task
+    from engine.models.looked import Looked
 
 BEAT = 10.0
 """Seconds after which a driver says that it is still there, and looks at what others have done."""
@@ -68,9 +74,13 @@ def plan_study(study: Study, precision: str) -> Planned:
     Raises:
         InputError: No dataset can be used.
     """
+    from engine.models.looked import Looked  # loads torch
+
     planned, cells = Planned([], []), []
+    read = cache(partial(task_of, whole=cache(whole_task)))  # parts share datasets and models
+    looked = Looked()
     for part in study.each_part:
-        found, left_out = _cells(part, precision)
+        found, left_out = _cells(part, precision, read, looked)
         cells.append((part, found))
         planned.cells += found
         planned.left_out += left_out
@@ -87,15 +97,20 @@ def plan_study(study: Study, precision: str) -> Planned:
     return planned
 
 
-def _cells(part: Study, precision: str) -> tuple[list[Cell], list[str]]:
-    """The cells of a part of a study, and what of it cannot be used, and why."""
+def _cells(part: Study, precision: str, read: Callable[..., Task], looked: Looked) -> tuple[list[Cell], list[str]]:
+    """The cells of a part of a study, and what of it cannot be used, and why.
+
+    Args:
+        read: `task_of`, or what does not read again what it has read.
+    """
     from engine.run.plan import plan_run  # loads torch
 
     cells, left_out, seen = [], [], set()
     first = Pipeline(training=part.training)
+    planned = partial(plan_run, fine_tuning=part.fine_tuning, precision=precision, looked=looked)
     for rows, source in itertools.product(part.rows or (None,), part.datasets):
         try:
-            task = task_of(source, rows, part.seed, part.test_rows)
+            task = read(source, rows, part.seed, part.test_rows)
         except InputError as error:
             left_out.append(f"{source.data}: {error}")
             continue
@@ -104,7 +119,7 @@ def _cells(part: Study, precision: str) -> tuple[list[Cell], list[str]]:
         seen.add(task.fingerprint)
         for teacher, student in itertools.product(part.teachers, part.students):
             try:
-                plan = plan_run(task, first, teacher, student, fine_tuning=part.fine_tuning, precision=precision)
+                plan = planned(task, first, teacher, student)
             except InputError as error:
                 left_out.append(f"{source.data} with {teacher} and {student}: {error}")
             else:

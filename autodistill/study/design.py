@@ -18,7 +18,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from autodistill.study.spec import Source, Study
     from engine.data.task import Task, TaskKind
+    from engine.pipeline.training import Training
     from engine.run.plan import RunPlan
 
 STAGES = ("core", "random", "repeated", "search")
@@ -47,6 +48,8 @@ TURN = 6
 """Pipelines that a cell makes in its turn; each change costs the reading of a dataset and its signals."""
 DEARER = {"mi_alpha": 1.0}
 """Kind → what it adds to a step, in steps (docs/methods/costs.md); the others add little."""
+Allowed = tuple[tuple[str, tuple[str, ...]], ...]
+"""Component → the kinds that are tried, as `Study.space` has them."""
 Group = tuple[str, int | None, int, str]
 """Data, rows, rows that report, teacher: runs of one group share what the teacher says of the training examples."""
 
@@ -121,6 +124,11 @@ def with_test(task: Task, seed: int) -> Task:
     """The task with a test set: where its source brings none, every other row that selects, of each class its share."""
     from engine.data.load import identified
 
+    return identified(_with_test(task, seed))
+
+
+def _with_test(task: Task, seed: int) -> Task:
+    """The same, whose fingerprint is not worked out."""
     if task.test:
         return task
     validation, test = {}, {}
@@ -128,59 +136,80 @@ def with_test(task: Task, seed: int) -> Task:
         chosen = drawn(rows, (len(rows) + 1) // 2, seed, task.kind)
         validation[name] = rows.select(chosen)
         test[name.replace("validation", "test")] = rows.select(sorted({*range(len(rows))} - {*chosen}))
-    return identified(replace(task, validation=validation, test=test, fingerprint=""))
+    return replace(task, validation=validation, test=test, fingerprint="")
 
 
-def task_of(source: Source, rows: int | None, seed: int, test_rows: int = 0) -> Task:
+def whole_task(source: Source, seed: int) -> Task:
+    """A dataset of a study with all of its rows, and a test set; perhaps without a fingerprint."""
+    from engine.data.load import load_task
+
+    return _with_test(load_task(source.data, **source.columns.model_dump(exclude_defaults=True)), seed)
+
+
+def task_of(
+    source: Source, rows: int | None, seed: int, test_rows: int = 0, whole: Callable[[Source, int], Task] = whole_task
+) -> Task:
     """A dataset of a study with so many training rows at most, and a test set.
 
     Args:
         test_rows: Training rows that are not drawn join a test set that has fewer than these.
+        whole: Reads the dataset.
     """
-    from engine.data.load import identified, load_task
-
-    task = with_test(load_task(source.data, **source.columns.model_dump(exclude_defaults=True)), seed)
-    if rows is None or rows >= len(task.train):
-        return task
-    chosen = drawn(task.train, rows, seed, task.kind)
-    spare = task.train.select(sorted({*range(len(task.train))} - {*chosen}))
-    task = replace(task, train=task.train.select(chosen), fingerprint="")
-    (first, test), *_ = task.test.items()
-    return identified(replace(task, test={**task.test, first: _larger(task, test, spare, test_rows, seed)}))
-
-
-def _larger(task: Task, test: Dataset, spare: Dataset, wanted: int, seed: int) -> Dataset:
-    """A test set of so many rows, or of all there are, those whose texts train left out."""
     from datasets import concatenate_datasets
 
-    tables = (rows.with_format("arrow")[:] for rows in (spare, task.train))
-    known = known_in(next(tables), tables, GROUPS[task.kind].fields)
-    spare = spare.select(np.flatnonzero(~known))
-    added = drawn(spare, min(max(wanted - len(test), 0), len(spare)), seed, task.kind)
-    return concatenate_datasets([test, spare.select(added)]) if added else test
+    from engine.data.load import identified
+
+    task = whole(source, seed)
+    if rows is None or rows >= len(task.train):
+        return identified(task)
+    chosen = drawn(task.train, rows, seed, task.kind)
+    smaller = replace(task, train=task.train.select(chosen), fingerprint="")
+    (first, test), *_ = task.test.items()
+    if len(test) < test_rows:
+        spare = _unseen(task.train, smaller.train, task.kind)
+        added = drawn(spare, min(test_rows - len(test), len(spare)), seed, task.kind)
+        larger = concatenate_datasets([test, spare.select(added)]) if added else test
+        smaller = replace(smaller, test={**task.test, first: larger})
+    return identified(smaller)
 
 
-def space_of(study: Study, kind: TaskKind) -> list[Pipeline]:
+def _unseen(rows: Dataset, train: Dataset, kind: TaskKind) -> Dataset:
+    """The rows whose texts do not train."""
+    known = known_in(rows.with_format("arrow")[:], [train.with_format("arrow")[:]], GROUPS[kind].fields)
+    return rows.select(np.flatnonzero(~known))
+
+
+def space_of(study: Study, kind: TaskKind) -> tuple[Pipeline, ...]:
     """The pipelines of a study's space that a kind of task can have."""
+    return _space(tuple(study.space.items()), study.training, kind)
+
+
+def core_of(study: Study) -> tuple[Pipeline, ...]:
+    """The pipelines that every cell runs, before they meet a kind of task."""
+    return _core(tuple(study.space.items()), study.training, study.design.core)
+
+
+@lru_cache(maxsize=64)
+def _space(allowed: Allowed, training: Training, kind: TaskKind) -> tuple[Pipeline, ...]:
     chosen = []
-    for pipeline in pipelines(kind, study.training):
-        columns = flat(pipeline.model_dump(exclude_none=True))
-        if all(columns.get(component) in kinds for component, kinds in study.space.items()):
+    for pipeline in pipelines(kind, training):
+        columns = flat(pipeline.model_dump(exclude_none=True)) if allowed else {}
+        if all(columns.get(component) in kinds for component, kinds in allowed):
             chosen.append(pipeline)
     if not chosen:
-        raise InputError.of("space", "no pipeline has these kinds", str(dict(study.space)))
-    return chosen
+        raise InputError.of("space", "no pipeline has these kinds", str(dict(allowed)))
+    return tuple(chosen)
 
 
-def core_of(study: Study) -> list[Pipeline]:
-    """The pipelines that every cell runs, before they meet a kind of task."""
-    space = space_of(study, "classification")
+@lru_cache(maxsize=64)
+def _core(allowed: Allowed, training: Training, size: int) -> tuple[Pipeline, ...]:
+    space = _space(allowed, training, "classification")
     pairs = [[*itertools.combinations(_values(pipeline), 2)] for pipeline in space]
     costs = np.array([relative_cost(pipeline) for pipeline in space])
     number = {pipeline.key: place for place, pipeline in enumerate(space)}
     met: Counter[tuple[str, str]] = Counter()
     chosen: list[int] = []
-    while len(chosen) < min(study.design.core, len(space)):
+    while len(chosen) < min(size, len(space)):
         gains = np.array([sum(1 / (1 + met[pair]) ** 2 for pair in each) for each in pairs]) / costs
         gains[chosen] = -np.inf
         best = int(gains.argmax())
@@ -188,7 +217,7 @@ def core_of(study: Study) -> list[Pipeline]:
         new = [best] if twin in {best, *chosen} else [best, twin]
         met.update(itertools.chain.from_iterable(pairs[each] for each in new))
         chosen += new
-    return [space[place] for place in chosen[: study.design.core]]
+    return tuple(space[place] for place in chosen[:size])
 
 
 def unaugmented(pipeline: Pipeline) -> Pipeline:
@@ -228,7 +257,7 @@ def jobs_of(parts: Sequence[tuple[Study, Sequence[Cell]]], refused: Callable[[Ce
     wanted = (
         (number, *each)
         for number, (part, cells) in enumerate(parts)
-        for each in _wanted(part, cells, core_of(part) if cells else [])
+        for each in _wanted(part, cells, core_of(part) if cells else ())
     )
     for number, stage, rank, cell, pipeline, seed in wanted:
         try:
@@ -244,7 +273,7 @@ def job_of(stage: str, cell: Cell, pipeline: Pipeline, seed: int) -> Job:
     """A run of a pipeline in a cell; an `InputError` where it does not suit that one."""
     plan = replace(planned_in(cell, pipeline), seed=seed)
     what = cell.source, cell.rows, cell.teacher, cell.student, pipeline.model_dump(exclude_none=True), seed
-    alike = frozenset(replace(plan, precision=precision).identity for precision in get_args(Precision))
+    alike = frozenset(map(plan.identity_in, get_args(Precision)))
     return Job(plan.identity, stage, *what, cell.test_rows, alike | {plan.identity})
 
 
@@ -261,14 +290,13 @@ def _wanted(
 ) -> Iterator[tuple[str, int, Cell, Pipeline, int]]:
     """Stage, rank among the cell's pipelines, cell, pipeline and seed of every run that is wanted, cell by cell."""
     design = study.design
-    spaces: dict[TaskKind, list[Pipeline]] = {}
     for cell in cells:
         kind = cell.plan.task.kind
-        spaces[kind] = spaces.get(kind) or space_of(study, kind)
+        space = space_of(study, kind)
         generator = np.random.default_rng([study.seed, int(cell.key[:12], 16)])
-        places = generator.permutation(len(spaces[kind]))[: design.random]
+        places = generator.permutation(len(space))[: design.random]
         own = [("core", for_kind(pipeline, kind)) for pipeline in core]
-        own += [("random", spaces[kind][number]) for number in places]
+        own += [("random", space[number]) for number in places]
         again = generator.random(len(own)) < design.repeated
         for rank, ((stage, pipeline), twice) in enumerate(zip(own, again, strict=True)):
             yield stage, rank, cell, pipeline, study.seed
