@@ -34,7 +34,7 @@ from engine.run.result import RunResult
 
 if TYPE_CHECKING:
     from engine.data.task import Task
-    from engine.models.looked import Looked
+    from engine.models.start import Looked
 
 BEAT = 10.0
 """Seconds after which a driver says that it is still there, and looks at what others have done."""
@@ -74,7 +74,7 @@ def plan_study(study: Study, precision: str) -> Planned:
     Raises:
         InputError: No dataset can be used.
     """
-    from engine.models.looked import Looked  # loads torch
+    from engine.models.start import Looked  # loads torch
 
     planned, cells = Planned([], []), []
     read = cache(partial(task_of, whole=cache(whole_task)))  # parts share datasets and models

@@ -9,7 +9,6 @@ from engine.base.errors import Problem
 from engine.base.hub import place_of
 from engine.data.task import Task, TaskKind
 from engine.models.load import HEADS, holds_a_unit
-from engine.models.start import Start
 from engine.models.static import StaticConfig
 
 NEEDED = {
@@ -43,15 +42,16 @@ def head_problems(
 FINE = 1e-5  # deviation of values, as a share of their mean, that float32 still tells apart well
 
 
-def unit_problems(start: Start, task: Task) -> list[Problem]:
-    """Whether a model that is trained can answer in the unit of a regression task's values."""
+def unit_problems(config: PretrainedConfig | None, task: Task, role: str) -> list[Problem]:
+    """Whether a model that is trained can answer in the unit of a regression task's values; None is from scratch, or
+    keeps the head that it has."""
     mean, deviation = task.unit
     if deviation < FINE * abs(mean):
         what = "these values differ too little for float32; subtract what they have in common"
         return [Problem("--label", what, f"{mean:g} ± {deviation:g}")]
-    if task.kind != "regression" or start.config is None or start.ready:
+    if task.kind != "regression" or config is None:
         return []
-    if type(start.config) not in HEADS[task.kind]._model_mapping or holds_a_unit(start.config.to_json_string()):
+    if type(config) not in HEADS[task.kind]._model_mapping or holds_a_unit(config.to_json_string()):
         return []
     what = "the head of models of this type has no bias, so it cannot answer in the unit of the values"
-    return [Problem(place_of(start.role), what, start.config.model_type)]
+    return [Problem(place_of(role), what, config.model_type)]

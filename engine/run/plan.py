@@ -16,10 +16,9 @@ from engine.data.task import Task
 from engine.models.attention import KNOWN
 from engine.models.files import weight_files
 from engine.models.load import has_head, label_order, names_of_outputs
-from engine.models.looked import Looked
 from engine.models.names import ModelName, Scratch, parse_model
 from engine.models.question import asking_problems, is_asked, no_language_model, question_for
-from engine.models.start import OWN, Model, Start, begin
+from engine.models.start import OWN, Looked, Model, Start, begin
 from engine.objective.attention import check_heads
 from engine.objective.mapping import check_layers
 from engine.pipeline.pipeline import Pipeline
@@ -250,7 +249,7 @@ def _check_fits(plan: RunPlan, known: Sequence[Problem] = ()) -> None:
         mixing = "mixup" in settled.augmentation.kinds and start.role != MEMBERS and not asked
         problems += asking_problems(settled, start.role) if asked else ()
         problems += head_problems(start.config, kind, start.role, mixing, AutoModelForCausalLM if asked else None)
-        problems += unit_problems(start, plan.task)
+        problems += unit_problems(None if start.ready else start.config, plan.task, start.role)
         problems += length_problems(start, settled.training.max_length or 0)
     if problems:
         raise InputError(list(dict.fromkeys(problems)))

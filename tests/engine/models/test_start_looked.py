@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from engine.base.errors import InputError
-from engine.models.looked import Looked
 from engine.models.names import parse_model
-from engine.models.start import start_of
+from engine.models.start import Looked, start_of
 from engine.pipeline.pipeline import Pipeline
 from engine.run.plan import plan_run
 from tests.toys import save_tiny, toy_task
