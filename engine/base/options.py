@@ -36,10 +36,13 @@ LEAST_EPOCHS, LEAST_FROM_SCRATCH, MOST_EPOCHS, LEAST_PATIENCE = 4, 10, 30, 2
 data; that small data needs many more is Mosbach et al.'s (2021). The other values are ours (benchmarks/RESULTS.md)."""
 
 
-TRAINED = ("epochs", "early_stopping", "batch_size", "learning_rate", "seed")
+ALWAYS = ("epochs", "early_stopping", "batch_size", "learning_rate", "seed")
+TRAINED = (*ALWAYS, "lora")
 """Fields of `FineTuning` that decide every fine-tuned model."""
-OLD = ("when", *TRAINED)
+OLD = ("when", *ALWAYS)
 """Those that are always written."""
+FASTER = 10
+"""Times the usual learning rate, for LoRA: its best one is that of the best for all weights (Schulman et al. 2025)."""
 
 
 def usual_rate(start: StartKind, width: int) -> float:
@@ -90,6 +93,15 @@ class FineTuning(Described):
     """Of the teacher's fine-tuning.
 
     It has its own, so that students with different seeds share one teacher."""
+    lora: Annotated[int, Field(ge=2)] | None = None
+    """Rank of LoRA's matrices, which learn in place of the weights.
+
+    For a large teacher: gradients and the optimiser's means, three times its weights, are not needed. The matrices are
+    merged into the weights in the end. 8 to 32 are usual; the learning rate is 10 times the usual one by default."""
+    gradient_checkpointing: bool = False
+    """Compute its layers again for the gradients: less memory.
+
+    It takes a third more time, and gives the same teacher."""
     prompt: Annotated[str, Field(min_length=1)] | None = None
     """Ask a causal language model: "{text} … {text_pair}".
 
@@ -119,6 +131,11 @@ class FineTuning(Described):
         return bool(self.prompt or self.label_words or self.uncalibrated)
 
     @property
+    def less_memory(self) -> dict[str, Any]:
+        """How memory is saved, as `fine_tune` takes it."""
+        return {"lora": self.lora, "recompute": self.gradient_checkpointing}
+
+    @property
     def training(self) -> str:
         """What decides a fine-tuned model, in words."""
         return self.model_dump_json(include={*TRAINED})
@@ -130,7 +147,7 @@ class FineTuning(Described):
         values = {
             "epochs": min(max(least, epochs_of(STEPS, rows, self.batch_size)), MOST_EPOCHS),
             "early_stopping": patience if self.epochs is None else 0,
-            "learning_rate": usual_rate(start, width),
+            "learning_rate": usual_rate(start, width) * (FASTER if self.lora else 1),
         }
         return self.model_copy(update={k: v for k, v in values.items() if getattr(self, k) is None})
 

@@ -1,4 +1,4 @@
-"""Whether models of a type can do a kind of task at all, as transformers knows them."""
+"""What models of a type can do at all, as transformers knows them: a kind of task, and learning it in less memory."""
 
 import inspect
 from typing import Any
@@ -7,6 +7,7 @@ from transformers import PretrainedConfig
 
 from engine.base.errors import Problem
 from engine.base.hub import place_of
+from engine.base.options import FineTuning, StartKind
 from engine.data.task import Task, TaskKind
 from engine.models.load import HEADS, holds_a_unit
 from engine.models.static import StaticConfig
@@ -55,3 +56,24 @@ def unit_problems(config: PretrainedConfig | None, task: Task, role: str) -> lis
         return []
     what = "the head of models of this type has no bias, so it cannot answer in the unit of the values"
     return [Problem(place_of(role), what, config.model_type)]
+
+
+def memory_problems(
+    config: PretrainedConfig | None, begins: StartKind, kind: TaskKind, fine_tuning: FineTuning
+) -> list[Problem]:
+    """Whether a model that begins so can be fine-tuned in less memory, where that is asked for."""
+    problems = []
+    if fine_tuning.lora and begins != "pretrained":
+        what = "LoRA learns beside weights that stand, and this model begins with random ones"
+        problems.append(Problem("--teacher-lora", what, str(fine_tuning.lora), (), "Leave it out."))
+    if fine_tuning.gradient_checkpointing and not _recomputes(config, kind):
+        what = "models of this type cannot compute their layers again"
+        name = config.model_type if config else begins
+        problems.append(Problem("--gradient-checkpointing", what, name, (), "Leave it out."))
+    return problems
+
+
+def _recomputes(config: PretrainedConfig | None, kind: TaskKind) -> bool:
+    """Whether models of this type have gradient checkpointing; None is from scratch, a BERT."""
+    known = HEADS[kind]._model_mapping
+    return config is None or type(config) not in known or known[type(config)].supports_gradient_checkpointing

@@ -23,7 +23,7 @@ from engine.objective.attention import check_heads
 from engine.objective.mapping import check_layers
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.training import MOST_EPOCHS, Training
-from engine.run.heads import head_problems, unit_problems
+from engine.run.heads import head_problems, memory_problems, unit_problems
 
 NEW_HEAD = "Use --fine-tune always to train it on these."
 MEMBERS = "team.members"  # role of the members of a team
@@ -76,6 +76,8 @@ def plan_teacher(
         raise InputError.of("--fine-tune", what, "never", ("auto", "always"))
     start = looked.start_of(name, role, whole)
     resolved = fine_tuning.resolved(start.kind, start.width, len(task.train))
+    if problems := memory_problems(start.config, start.kind, task.kind, fine_tuning):
+        raise InputError(problems)
     if not isinstance(name, str) or start.config is None:
         return TeacherPlan(start, True, resolved)
     ready = has_head(start.config, task.kind)
@@ -302,10 +304,10 @@ def weights_of(start: Start) -> int:
 
 def check_trains(plan: RunPlan, machine: Machine) -> None:
     """Raises an `InputError` with the numbers where the device's memory cannot hold what trains: four times its
-    weights (with gradients and Adam's two means), and the teacher beside the student."""
+    weights (with gradients and Adam's two means; by LoRA once), and the teacher beside the student."""
     free = free_on(machine.device)
     for each in plan.team:
-        check_memory("--teacher", 4 * weights_of(each.start) * each.fine_tune, free)
+        check_memory("--teacher", (1 if each.fine_tuning.lora else 4) * weights_of(each.start) * each.fine_tune, free)
     beside = weights_of(plan.teacher.start) if plan.teacher else 0
     check_memory("--student", beside + 4 * weights_of(plan.student), free)
 

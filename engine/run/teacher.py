@@ -73,11 +73,12 @@ def prepare_teacher(
 
     def learn(model: Model, work: Path) -> Measures:
         if plan.fine_tune:
-            own = training_of(plan, training)
+            own, tuning = training_of(plan, training), plan.fine_tuning
             at_most = "at most " if own.early_stopping else ""
+            by = f" by LoRA of rank {tuning.lora}" * bool(tuning.lora)
             how = f"{at_most}{counted(own.epochs or 1, 'epoch')}; the result is kept"
-            machine.reporter.message(f"{label}: is fine-tuned on {task.name} first, {how}")
-            return fine_tune(label, model, task, own, plan.fine_tuning.seed, work, machine)
+            machine.reporter.message(f"{label}: is fine-tuned on {task.name} first{by}, {how}")
+            return fine_tune(label, model, task, own, tuning.seed, work, machine, **tuning.less_memory)
         held_out = encode_held_out(task, model[1], training)
         return measured_on(model[0], task, held_out, machine.accelerator, machine.reporter)
 

@@ -110,8 +110,9 @@ def _assistant(run: Run, own: TeacherPlan, before: Teacher, name: str) -> Teache
         taught = _signals(run, before, examples, model, training)
         accepted = accepted_inputs(model[0])
         data = TrainingData(examples, accepted, taught.signals, taught.encoded, objective.aligned)
-        seed = own.fine_tuning.seed
-        return fine_tune(label, model, task, training, seed, work, machine, (objective, data))
+        tuning = own.fine_tuning
+        taught_by = objective, data
+        return fine_tune(label, model, task, training, tuning.seed, work, machine, taught_by, **tuning.less_memory)
 
     label = f"{name} as assistant"
     return kept_teacher(key, task, partial(own.begin, task, machine), learn, machine, label, training.max_length)

@@ -134,3 +134,10 @@ def test_trees_are_fitted_with_these_settings(table: RunTable, monkeypatch: pyte
     tabular.lightgbm(table)
     sizes = {"n_estimators": 200, "num_leaves": 15, "colsample_bytree": 0.5, "learning_rate": 0.05, "reg_lambda": 1.0}
     assert seen == {**sizes, "random_state": 0, "n_jobs": 1, "verbose": -1}
+
+
+def test_names_of_models_may_hold_any_character(table: RunTable) -> None:
+    named = table.runs.student.map('{{"{}": [1, 2]}}'.format)
+    odd = replace(table, runs=table.runs.assign(student=named))
+    for fit in (tabular.ridge, tabular.lightgbm):
+        np.testing.assert_allclose(fit(odd)(odd), fit(table)(table))

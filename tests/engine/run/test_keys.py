@@ -39,7 +39,7 @@ OTHER_TRAINING = {
     "window_overlap": 9,
     "calibrate": True,
 }
-OTHER_TUNING = {"epochs": 3, "early_stopping": 2, "batch_size": 4, "learning_rate": 2e-4, "seed": 1}
+OTHER_TUNING = {"epochs": 3, "early_stopping": 2, "batch_size": 4, "learning_rate": 2e-4, "seed": 1, "lora": 4}
 ASKED = {"prompt": "{text}", "label_words": "negative=bad", "uncalibrated": True}
 """What a language model is asked, in place of being fine-tuned: it is in the identity of its start."""
 
@@ -90,7 +90,7 @@ def changed(tuning: FineTuning) -> dict[str, FineTuning]:
 
 
 def test_the_lists_above_name_every_field() -> None:
-    assert OTHER_TUNING.keys() | ASKED.keys() == FineTuning.model_fields.keys() - {"when"}
+    assert OTHER_TUNING.keys() | ASKED.keys() == FineTuning.model_fields.keys() - {"when", "gradient_checkpointing"}
     assert OTHER_TRAINING.keys() == Training.model_fields.keys() - {"paper"}  # which settles others
 
 
@@ -111,6 +111,8 @@ def test_a_teacher(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_each_makes_another(made, usual, others)
     for name in readings.keys() - {"max_length", "window_overlap"}:  # of the student's training alone
         assert made(**{**usual, "reading": readings[name]}) == made(**usual)
+    recomputed = TUNING.model_copy(update={"gradient_checkpointing": True})  # the same teacher, in less memory
+    assert made(**{**usual, "tuning": recomputed}) == made(**usual)
 
 
 def test_an_assistant(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:

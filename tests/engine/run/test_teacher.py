@@ -88,6 +88,52 @@ def test_scores_of_a_known_teacher_are_not_computed_again(
     assert "known on this dataset" in ear.messages[-1]
 
 
+# --- in less memory ----------------------------------------------------------------------------------
+
+
+def test_a_teacher_by_lora_is_an_ordinary_model_that_learned(tmp_path: Path, machine: Machine, ear) -> None:
+    task, by_lora = toy_task("single", held_out=48), FineTuning(epochs=3, batch_size=8, learning_rate=1e-2, lora=4)
+    known = prepared("scratch:layers=2,hidden=64,heads=2", task, machine, QUICK.model_copy(update={"epochs": 6}))
+    save_model(known.model.bert, known.tokenizer, tmp_path / "body")  # its head goes
+    teacher = prepared(str(tmp_path / "body"), task, machine, by_lora)
+    assert teacher.scores["validation"]["accuracy"] > 0.6
+    assert any("first by LoRA of rank 4, 3 epochs" in said for said in ear.messages)
+    before, after = known.model.bert.state_dict(), teacher.model.bert.state_dict()
+    assert after.keys() == before.keys()
+    moved = {name for name in after if not torch.equal(after[name].cpu(), before[name].cpu())}
+    linear = {name for name, part in teacher.model.bert.named_modules() if isinstance(part, torch.nn.Linear)}
+    assert moved == {f"{name}.weight" for name in linear}
+    again = prepared(str(tmp_path / "body"), task, machine, by_lora)
+    assert again.scores == teacher.scores
+    assert all(torch.equal(values, after[name]) for name, values in again.model.bert.state_dict().items())
+
+
+def test_layers_that_are_computed_again_make_the_same_teacher(
+    saved: Callable[..., Path], tmp_path: Path, machine: Machine
+) -> None:
+    task = toy_task("single", rows=24, held_out=8)
+    there = [replace(machine, options=RunOptions(cache_dir=str(tmp_path / name))) for name in ("kept", "again")]
+    tunings = [QUICK.model_copy(update={"when": "always", "gradient_checkpointing": again}) for again in (False, True)]
+    plain, again = (prepared(str(saved("single")), task, *each) for each in zip(there, tunings, strict=True))
+    assert plain.key == again.key
+    assert torch.equal(weights(plain.model), weights(again.model))
+    assert not again.model.is_activation_checkpointing
+
+
+def test_lora_needs_weights_to_stand_beside() -> None:
+    with pytest.raises(InputError, match="--teacher-lora: LoRA learns beside weights that stand.*got 4.*Leave it out"):
+        plan_teacher(parse_model(SCRATCH, "teacher"), toy_task("single"), FineTuning(lora=4))
+
+
+def test_lora_learns_ten_times_as_fast(saved: Callable[..., Path]) -> None:
+    plans = [
+        plan_teacher(str(saved("single")), toy_task("single"), FineTuning(when="always", lora=lora))
+        for lora in (None, 4)
+    ]
+    plain, lora = (plan.fine_tuning.learning_rate for plan in plans)
+    assert lora == pytest.approx(10 * plain)
+
+
 # --- refused -----------------------------------------------------------------------------------------
 
 
