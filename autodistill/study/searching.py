@@ -22,7 +22,7 @@ from autodistill.history.store import Store
 from autodistill.history.table import flat
 from autodistill.search.policies import FAILED, POLICIES, Piece, Seen, Space
 from autodistill.study.design import Cell, Job, job_of, planned_in, space_of, words_of
-from autodistill.study.spec import Study
+from autodistill.study.spec import TRIALS, Study
 from engine.base.errors import InputError, counted
 from engine.base.files import hash_of
 from engine.pipeline.pipeline import Pipeline
@@ -141,7 +141,7 @@ def searches_of(part: Study, cells: Sequence[Cell], left_out: list[str]) -> Iter
             continue
         words = words.loc[[*suit]]
         varying = words.loc[:, words.nunique(dropna=False) > 1]
-        yield CellSearch(cell, str(part.design.search), part.design.trials, part.seed, suit, varying)
+        yield CellSearch(cell, str(part.design.search), part.design.trials or TRIALS, part.seed, suit, varying)
 
 
 def _suits(cell: Cell, pipeline: Pipeline) -> bool:

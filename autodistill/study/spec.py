@@ -24,6 +24,8 @@ POLICY_NAMES = get_args(PolicyName)
 """Those of `autodistill.search.policies.POLICIES`, which loads pandas."""
 EPOCHS_NEEDED = {"halving": 3, "hyperband": 3, "asha": 3, "one_epoch": 2}
 """Policy that stops trainings early → the epochs of a whole one without which it would stop none."""
+TRIALS = 10
+"""Of a search, where a file names none."""
 Item = TypeVar("Item")
 Listed = Annotated[tuple[Item, ...], Field(strict=False)]
 
@@ -53,12 +55,12 @@ class Design(Described):
     """Share of all of them that is run with a second seed, too, to know the noise."""
     search: PolicyName | None = None
     """What chooses further ones, by what it sees of those before, and when to stop them; none where it is not named."""
-    trials: Count = 10
-    """How many whole trainings' worth of epochs a search spends, before it trains its choice to the end."""
+    trials: Count | None = None
+    """How many whole trainings' worth of epochs a search spends, before it trains its choice to the end; `TRIALS`."""
 
     @model_validator(mode="after")
     def _trials_are_of_a_search(self) -> Design:
-        if self.search is None and "trials" in self.model_fields_set:
+        if self.search is None and self.trials is not None:
             raise ValueError(f"trials are those of a search, and none is named; search: {', '.join(POLICY_NAMES)}")
         return self
 

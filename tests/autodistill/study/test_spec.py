@@ -36,9 +36,10 @@ def test_a_file(tmp_path: Path) -> None:
     assert study.datasets[1].columns.text == "review"
     assert (study.rows, study.hours, study.training.epochs) == ((300, 1000), 2.5, 4)
     chosen = {"core": 10, "random": 5, "repeated": 0.2}
-    assert study.design.model_dump() == chosen | {"search": None, "trials": 10}
+    assert study.design.model_dump() == chosen | {"search": None, "trials": None}
     assert study.space == {"intermediate": ("none", "mse")}
     assert hash(study.datasets[0])
+    assert Study.model_validate_json(study.model_dump_json(), strict=False) == study
 
 
 def test_every_problem_is_named_at_once() -> None:
