@@ -159,4 +159,11 @@ def known_in(rows: pa.Table, others: Iterable[pa.Table], fields: Sequence[str]) 
         array([False,  True])
     """
     known = np.unique(_joined(hashes for table in others for hashes in _hashes(table, fields)))
-    return np.concatenate([np.zeros(0, bool), *(np.isin(hashes, known) for hashes in _hashes(rows, fields))])
+    return np.concatenate([np.zeros(0, bool), *(_among(hashes, known) for hashes in _hashes(rows, fields))])
+
+
+def _among(hashes: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Which hashes are among known ones, which ascend; the hashes themselves, often far more, are not sorted."""
+    if not len(known):
+        return np.zeros(len(hashes), bool)
+    return known[np.minimum(np.searchsorted(known, hashes), len(known) - 1)] == hashes

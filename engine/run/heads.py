@@ -8,8 +8,8 @@ from transformers import PretrainedConfig
 from engine.base.errors import Problem
 from engine.base.hub import place_of
 from engine.base.options import FineTuning, StartKind
-from engine.data.task import TaskKind
-from engine.models.load import HEADS
+from engine.data.task import Task, TaskKind
+from engine.models.load import HEADS, holds_a_unit
 from engine.models.static import StaticConfig
 
 NEEDED = {
@@ -38,6 +38,24 @@ def head_problems(
     taken = inspect.signature(known[type(config)].forward).parameters
     needed = ["attention_mask", "inputs_embeds"] if mixing else ["attention_mask"]
     return [Problem(place_of(role), NEEDED[name], config.model_type) for name in needed if name not in taken]
+
+
+FINE = 1e-5  # deviation of values, as a share of their mean, that float32 still tells apart well
+
+
+def unit_problems(config: PretrainedConfig | None, task: Task, role: str) -> list[Problem]:
+    """Whether a model that is trained can answer in the unit of a regression task's values; None is from scratch, or
+    keeps the head that it has."""
+    mean, deviation = task.unit
+    if deviation < FINE * abs(mean):
+        what = "these values differ too little for float32; subtract what they have in common"
+        return [Problem("--label", what, f"{mean:g} ± {deviation:g}")]
+    if task.kind != "regression" or config is None:
+        return []
+    if type(config) not in HEADS[task.kind]._model_mapping or holds_a_unit(config.to_json_string()):
+        return []
+    what = "the head of models of this type has no bias, so it cannot answer in the unit of the values"
+    return [Problem(place_of(role), what, config.model_type)]
 
 
 def memory_problems(
