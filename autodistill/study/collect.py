@@ -34,7 +34,7 @@ from engine.run.result import RunResult
 
 if TYPE_CHECKING:
     from engine.data.task import Task
-    from engine.models.start import Looked
+    from engine.models.start import KnownModels
 
 BEAT = 10.0
 """Seconds after which a driver says that it is still there, and looks at what others have done."""
@@ -74,13 +74,13 @@ def plan_study(study: Study, precision: str) -> Planned:
     Raises:
         InputError: No dataset can be used.
     """
-    from engine.models.start import Looked  # loads torch
+    from engine.models.start import KnownModels  # loads torch
 
     planned, cells = Planned([], []), []
     read = cache(partial(task_of, whole=cache(whole_task)))  # parts share datasets and models
-    looked = Looked()
+    known_models = KnownModels()
     for part in study.each_part:
-        found, left_out = _cells(part, precision, read, looked)
+        found, left_out = _cells(part, precision, read, known_models)
         cells.append((part, found))
         planned.cells += found
         planned.left_out += left_out
@@ -97,7 +97,9 @@ def plan_study(study: Study, precision: str) -> Planned:
     return planned
 
 
-def _cells(part: Study, precision: str, read: Callable[..., Task], looked: Looked) -> tuple[list[Cell], list[str]]:
+def _cells(
+    part: Study, precision: str, read: Callable[..., Task], known_models: KnownModels
+) -> tuple[list[Cell], list[str]]:
     """The cells of a part of a study, and what of it cannot be used, and why.
 
     Args:
@@ -107,7 +109,7 @@ def _cells(part: Study, precision: str, read: Callable[..., Task], looked: Looke
 
     cells, left_out, seen = [], [], set()
     first = Pipeline(training=part.training)
-    planned = partial(plan_run, fine_tuning=part.fine_tuning, precision=precision, looked=looked)
+    planned = partial(plan_run, fine_tuning=part.fine_tuning, precision=precision, known_models=known_models)
     for rows, source in itertools.product(part.rows or (None,), part.datasets):
         try:
             task = read(source, rows, part.seed, part.test_rows)

@@ -158,12 +158,8 @@ def known_in(rows: pa.Table, others: Iterable[pa.Table], fields: Sequence[str]) 
         >>> known_in(rows, others, ("text",))
         array([False,  True])
     """
-    known = np.unique(_joined(hashes for table in others for hashes in _hashes(table, fields)))
-    return np.concatenate([np.zeros(0, bool), *(_among(hashes, known) for hashes in _hashes(rows, fields))])
-
-
-def _among(hashes: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Which hashes are among known ones, which ascend; the hashes themselves, often far more, are not sorted."""
-    if not len(known):
-        return np.zeros(len(hashes), bool)
-    return known[np.minimum(np.searchsorted(known, hashes), len(known) - 1)] == hashes
+    known = pa.array(_joined(hashes for table in others for hashes in _hashes(table, fields)))
+    found = (
+        pc.is_in(pa.array(hashes), value_set=known).to_numpy(zero_copy_only=False) for hashes in _hashes(rows, fields)
+    )
+    return np.concatenate([np.zeros(0, bool), *found])

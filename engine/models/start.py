@@ -132,8 +132,8 @@ def check_weights(start: Start, kind: TaskKind) -> None:
         load.compare_weights(load.HEADS[kind], start.name, start.config, start.role, new_head=not start.ready)
 
 
-class Looked:
-    """Models as they were looked at: each once for all runs that are planned together, and anew for the next ones."""
+class KnownModels:
+    """What is known of models: each is read once for all runs that are planned together, and anew for the next ones."""
 
     def __init__(self) -> None:
         self._starts: dict[tuple[object, ...], Start] = {}

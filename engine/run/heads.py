@@ -66,14 +66,14 @@ def memory_problems(
     if fine_tuning.lora and begins != "pretrained":
         what = "LoRA learns beside weights that stand, and this model begins with random ones"
         problems.append(Problem("--teacher-lora", what, str(fine_tuning.lora), (), "Leave it out."))
-    if fine_tuning.gradient_checkpointing and not _recomputes(config, kind):
-        what = "models of this type cannot compute their layers again"
+    if fine_tuning.gradient_checkpointing and not _has_gradient_checkpointing(config, kind):
+        what = "transformers has no gradient checkpointing for models of this type"
         name = config.model_type if config else begins
         problems.append(Problem("--gradient-checkpointing", what, name, (), "Leave it out."))
     return problems
 
 
-def _recomputes(config: PretrainedConfig | None, kind: TaskKind) -> bool:
+def _has_gradient_checkpointing(config: PretrainedConfig | None, kind: TaskKind) -> bool:
     """Whether models of this type have gradient checkpointing; None is from scratch, a BERT."""
     known = HEADS[kind]._model_mapping
     return config is None or type(config) not in known or known[type(config)].supports_gradient_checkpointing

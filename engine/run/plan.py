@@ -18,7 +18,7 @@ from engine.models.files import weight_files
 from engine.models.load import has_head, label_order, names_of_outputs
 from engine.models.names import ModelName, Scratch, parse_model
 from engine.models.question import asking_problems, is_asked, no_language_model, question_for
-from engine.models.start import OWN, Looked, Model, Start, begin
+from engine.models.start import OWN, KnownModels, Model, Start, begin
 from engine.objective.attention import check_heads
 from engine.objective.mapping import check_layers
 from engine.pipeline.pipeline import Pipeline
@@ -58,23 +58,23 @@ def plan_teacher(
     fine_tuning: FineTuning,
     role: str = "teacher",
     whole: Start | None = None,
-    looked: Looked | None = None,
+    known_models: KnownModels | None = None,
 ) -> TeacherPlan:
     """Decides whether a teacher has to be fine-tuned; a member of a team may take layers of the `whole` teacher.
 
     Raises:
         InputError: It cannot be read, was fine-tuned for other labels, or has no head and must not be fine-tuned.
     """
-    looked = looked or Looked()
+    known_models = known_models or KnownModels()
     if isinstance(name, str) and is_asked(name, fine_tuning, role):
-        start = looked.start_of(name, role, question=question_for(task, fine_tuning))
+        start = known_models.start_of(name, role, question=question_for(task, fine_tuning))
         return TeacherPlan(start, False, fine_tuning.resolved(start.kind, start.width, len(task.train)))
     if fine_tuning.asks and role == "teacher":
         raise no_language_model(str(name), role, fine_tuning)
     if not isinstance(name, str) and fine_tuning.when == "never":
         what = f"a teacher {'from scratch' if isinstance(name, Scratch) else 'of layers'} has to be trained"
         raise InputError.of("--fine-tune", what, "never", ("auto", "always"))
-    start = looked.start_of(name, role, whole)
+    start = known_models.start_of(name, role, whole)
     resolved = fine_tuning.resolved(start.kind, start.width, len(task.train))
     if problems := memory_problems(start.config, start.kind, task.kind, fine_tuning):
         raise InputError(problems)
@@ -162,36 +162,36 @@ def plan_run(
     seed: int = 0,
     fine_tuning: FineTuning = FineTuning(),  # noqa: B008 - frozen
     precision: str = "float32",
-    looked: Looked | None = None,
+    known_models: KnownModels | None = None,
 ) -> RunPlan:
     """The run, where pipeline, dataset and models go together; else an `InputError` with every reason.
 
     Args:
-        looked: Of the plans of other runs, made at the same time, whose models need not be read again.
+        known_models: Of the plans of other runs, made at the same time, whose models need not be read again.
     """
-    looked = looked or Looked()
+    known_models = known_models or KnownModels()
     if task.soft_labels:
-        return _without_teacher(task, pipeline, teacher, student, seed, precision, looked)
+        return _without_teacher(task, pipeline, teacher, student, seed, precision, known_models)
     names = parse_model(teacher, "teacher"), parse_model(student, "student")
     if problems := pipeline.problems_with(task.kind):
         raise InputError(problems)
-    teacher_plan = plan_teacher(names[0], task, fine_tuning, looked=looked)
+    teacher_plan = plan_teacher(names[0], task, fine_tuning, known_models=known_models)
     whole = teacher_plan.start
     others = (parse_model(name, MEMBERS) for name in pipeline.team.members)
-    members = tuple(plan_teacher(name, task, fine_tuning, MEMBERS, whole, looked) for name in others)
-    own = looked.start_of(names[1], "student", whole)
+    members = tuple(plan_teacher(name, task, fine_tuning, MEMBERS, whole, known_models) for name in others)
+    own = known_models.start_of(names[1], "student", whole)
     most = most_tokens(whole, own, *(member.start for member in members))
     settled = pipeline.for_task(task, own.kind, most, own.width)
     plan = RunPlan(task, settled, teacher, student, teacher_plan, own, seed, precision, members)
-    _check_fits(plan, pair_problems(own, task, looked))
+    _check_fits(plan, pair_problems(own, task, known_models))
     check_memory("--teacher and --student", sum(map(weights_of, (*(each.start for each in plan.team), plan.student))))
     for start in (*(each.start for each in plan.team), plan.student):
-        looked.check_weights(start, task.kind)
+        known_models.check_weights(start, task.kind)
     return plan
 
 
 def _without_teacher(
-    task: Task, pipeline: Pipeline, teacher: str, student: str, seed: int, precision: str, looked: Looked
+    task: Task, pipeline: Pipeline, teacher: str, student: str, seed: int, precision: str, known_models: KnownModels
 ) -> RunPlan:
     """The run of a student that learns from the soft labels of the data."""
     name, known = parse_model(student, "student"), task.soft_labels
@@ -213,12 +213,12 @@ def _without_teacher(
         problems.append(Problem("team.kind", what, f"'{pipeline.team.kind}'", ("single",)))
     if problems:
         raise InputError(problems)
-    own = looked.start_of(name, "student")
+    own = known_models.start_of(name, "student")
     settled = pipeline.for_task(task, own.kind, most_tokens(own), own.width)
     plan = RunPlan(task, settled, known, student, None, own, seed, precision)
     _check_fits(plan)
     check_memory("--student", weights_of(own))
-    looked.check_weights(own, task.kind)
+    known_models.check_weights(own, task.kind)
     return plan
 
 
@@ -322,13 +322,13 @@ def length_problems(start: Start, max_length: int) -> list[Problem]:
     return [Problem("training.max_length", what, str(max_length), (f"8 to {limit}",))]
 
 
-def pair_problems(student: Start, task: Task, looked: Looked) -> list[Problem]:
+def pair_problems(student: Start, task: Task, known_models: KnownModels) -> list[Problem]:
     """Whether a student that is no transformer can see where the second of two texts begins."""
     whole = student.whole or student
     two = task.pair or task.kind == "question_answering"
     if not two or student.kind not in ("lstm", "static") or not isinstance(whole.name, str):
         return []
-    if looked.tells_apart(whole.name, whole.role):
+    if known_models.tells_apart(whole.name, whole.role):
         return []
     what = "the tokenizer puts nothing between two texts, so that these students cannot tell them apart"
     return [Problem(place_of(student.role), what, student.kind)]
