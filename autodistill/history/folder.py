@@ -23,6 +23,8 @@ from engine.base.text import expanded
 from meta_data import FOLDER, PUBLISHED
 
 STUDY, CURVES, DATASETS, WORDS = "study.csv", "curves.parquet", "study_datasets.csv", "study_words.npz"
+PAUSED = "paused.csv"
+"""Runs that a study's searches stopped early."""
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, BadZipFile, zlib.error)
 """What a damaged file raises; pydantic's errors are among them."""
 SHIPPED = {"published": PUBLISHED, "study": FOLDER / STUDY}

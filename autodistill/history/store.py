@@ -1,6 +1,7 @@
 """The user's record of runs and datasets: SQLite by default, any database by its URL.
 
-Append-only: a run is added once and never changed. What is recommended, reported or exported is a view of it.
+Append-only: a run is added once and never changed, but that of one that pauses the furthest record stays. What is
+recommended, reported or exported is a view of it.
 """
 
 import json
@@ -155,22 +156,35 @@ class Store:
             connection.rollback()
 
     def add_run(self, result: RunResult, folder: Path) -> bool:
-        """Adds a run; False where it is there already, `InputError` where it cannot be written."""
+        """Adds a run, or what one that pauses has come to since; False where it is there already, `InputError` where it
+        cannot be written."""
         known = {name: getattr(result, name) for name in ("identity", "status", "task", "dataset_fingerprint")}
         more = {"folder": str(folder.resolve()), "record": result.model_dump_json(), "recorded_at": _now()}
-        return self.add(RUNS, **known, **more)
+        if self.add(RUNS, **known, **more):
+            return True
+        there = [each for each in self.runs(log.debug, result.identity) if each.status == result.status]
+        if result.status != "pruned" or any(each.epochs >= result.epochs for each in there):
+            return False
+        with self.writing() as connection:
+            same = RUNS.update().where(RUNS.c.identity == result.identity, RUNS.c.status == result.status)
+            connection.execute(same.values(**more))
+        return True
 
-    def runs(self, tell: Callable[[str], None] = log.warning) -> list[RunResult]:
+    def runs(self, tell: Callable[[str], None] = log.warning, identity: str | None = None) -> list[RunResult]:
         """All runs in the order in which they came.
 
         Args:
             tell: Hears of records that cannot be read, as those of a newer version; they are left out.
+            identity: Of the run whose records are wanted; None: those of all.
         """
-        return [result for result, _ in self.runs_in_folders(tell)]
+        return [result for result, _ in self.runs_in_folders(tell, identity)]
 
-    def runs_in_folders(self, tell: Callable[[str], None] = log.warning) -> list[tuple[RunResult, Path]]:
+    def runs_in_folders(
+        self, tell: Callable[[str], None] = log.warning, identity: str | None = None
+    ) -> list[tuple[RunResult, Path]]:
         """The same, each with the folder that it was made in."""
         chosen = sql.select(RUNS.c.id, RUNS.c.record, RUNS.c.folder).order_by(RUNS.c.id)
+        chosen = chosen if identity is None else chosen.where(RUNS.c.identity == identity)
         with self.reading() as connection:
             rows = connection.execute(chosen).all()
         found: list[tuple[RunResult, Path]] = []

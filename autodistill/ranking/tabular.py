@@ -82,7 +82,6 @@ def _fitted(table: RunTable, numbers: Any, model: Any) -> Model:
     columns = make_column_transformer(
         (words, make_column_selector(dtype_include=[object, "string"])),
         (numbers, make_column_selector(dtype_include="number")),
-        verbose_feature_names_out=False,
     )
     inputs, y = Inputs.of(table), target(table.runs).fillna(0.0)
     return Model(inputs, make_pipeline(columns, model).fit(inputs(table), y.to_numpy()))

@@ -233,7 +233,7 @@ def folder_name(request: Request, entrant: Entrant) -> str:
         request.teacher,
         entrant.student,
         request.seed,
-        request.fine_tuning,
+        request.fine_tuning.model_dump_json(),  # without what is not said, so that a new field renames no folder
         request.task.fingerprint,
     ]
     identity += rounding if rounding != ("auto", False) else []

@@ -60,8 +60,8 @@ class Space:
     """A row a candidate, by its name: the columns of its pipeline and its models that vary."""
     epochs: Mapping[str, int]
     """Of each candidate's whole training."""
-    seconds: Mapping[str, float]
-    """That this is thought to take."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """That this is thought to take; empty where no policy may go by the clock."""
     before: Mapping[str, float] = field(default_factory=dict)
     """What else a candidate needs before its first epoch; those that are absent, nothing."""
 

@@ -2,7 +2,8 @@
 
 Decided here: the driver alone writes the store, and it claims a run before it is begun (`ledger`). The first run of a
 group makes what all of them share, so the others wait for it while other groups begin. A driver that is stopped at any
-moment leaves runs that go on where they were.
+moment leaves runs that go on where they were. A search is one driver's at a time, from its first run to its end, for
+what pauses goes on where its checkpoint lies; a driver begins another one when none of its own can go.
 """
 
 from __future__ import annotations
@@ -10,16 +11,19 @@ from __future__ import annotations
 import itertools
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from autodistill.history.store import Store
-from autodistill.study.design import Cell, Job, jobs_of, task_of
+from autodistill.study.design import Cell, Group, Job, jobs_of, task_of, whole_task
 from autodistill.study.executors import Place
 from autodistill.study.ledger import Ledger
+from autodistill.study.searching import CellSearch, Searching, searches_of
 from autodistill.study.spec import Study
 from autodistill.study.work import Outcome, carry_out
 from engine.base.errors import InputError, counted
@@ -27,6 +31,10 @@ from engine.base.options import RunOptions
 from engine.base.progress import Reporter
 from engine.pipeline.pipeline import Pipeline
 from engine.run.result import RunResult
+
+if TYPE_CHECKING:
+    from engine.data.task import Task
+    from engine.models.start import KnownModels
 
 BEAT = 10.0
 """Seconds after which a driver says that it is still there, and looks at what others have done."""
@@ -43,6 +51,18 @@ class Planned:
     """Why a pipeline does not suit a cell → how often."""
     left_out: list[str] = field(default_factory=list)
     """Datasets, or students of theirs, that cannot be used, and why."""
+    searches: list[CellSearch] = field(default_factory=list)
+    """Beside the jobs: what they ask for is only known once others have been made."""
+
+    def runs(self, identities: Iterable[str]) -> dict[str, Job]:
+        """The runs of identities, of those that a search may ask for, too."""
+        searched = (search.job(name) for search in self.searches for name in search.pipelines)
+        found: dict[str, Job] = {}
+        for job in itertools.chain(self.jobs, searched):
+            found.setdefault(job.identity, job)
+            if found.keys() >= {*identities}:
+                break
+        return found
 
 
 def plan_study(study: Study, precision: str) -> Planned:
@@ -54,32 +74,45 @@ def plan_study(study: Study, precision: str) -> Planned:
     Raises:
         InputError: No dataset can be used.
     """
+    from engine.models.start import KnownModels  # loads torch
+
     planned, cells = Planned([], []), []
+    read = cache(partial(task_of, whole=cache(whole_task)))  # parts share datasets and models
+    known_models = KnownModels()
     for part in study.each_part:
-        found, left_out = _cells(part, precision)
+        found, left_out = _cells(part, precision, read, known_models)
         cells.append((part, found))
         planned.cells += found
         planned.left_out += left_out
-    planned.left_out = [*dict.fromkeys(planned.left_out)]  # once, not for each number of rows
     if not planned.cells:
-        raise InputError.of("datasets", "none can be used", "; ".join(planned.left_out))
+        raise InputError.of("datasets", "none can be used", "; ".join(dict.fromkeys(planned.left_out)))
 
     def refused(_: Cell, __: Pipeline, why: str) -> None:
         planned.refused[why] = planned.refused.get(why, 0) + 1
 
     planned.jobs = jobs_of(cells, refused)
+    searches = (each for part, found in cells for each in searches_of(part, found, planned.left_out))
+    planned.searches = [*{each.key: each for each in searches}.values()]
+    planned.left_out = [*dict.fromkeys(planned.left_out)]  # once, not for each number of rows
     return planned
 
 
-def _cells(part: Study, precision: str) -> tuple[list[Cell], list[str]]:
-    """The cells of a part of a study, and what of it cannot be used, and why."""
+def _cells(
+    part: Study, precision: str, read: Callable[..., Task], known_models: KnownModels
+) -> tuple[list[Cell], list[str]]:
+    """The cells of a part of a study, and what of it cannot be used, and why.
+
+    Args:
+        read: `task_of`, or what does not read again what it has read.
+    """
     from engine.run.plan import plan_run  # loads torch
 
     cells, left_out, seen = [], [], set()
     first = Pipeline(training=part.training)
+    planned = partial(plan_run, fine_tuning=part.fine_tuning, precision=precision, known_models=known_models)
     for rows, source in itertools.product(part.rows or (None,), part.datasets):
         try:
-            task = task_of(source, rows, part.seed, part.test_rows)
+            task = read(source, rows, part.seed, part.test_rows)
         except InputError as error:
             left_out.append(f"{source.data}: {error}")
             continue
@@ -88,21 +121,23 @@ def _cells(part: Study, precision: str) -> tuple[list[Cell], list[str]]:
         seen.add(task.fingerprint)
         for teacher, student in itertools.product(part.teachers, part.students):
             try:
-                plan = plan_run(task, first, teacher, student, fine_tuning=part.fine_tuning, precision=precision)
+                plan = planned(task, first, teacher, student)
             except InputError as error:
                 left_out.append(f"{source.data} with {teacher} and {student}: {error}")
             else:
-                cells.append(Cell(source, rows, teacher, student, plan))
+                cells.append(Cell(source, rows, teacher, student, plan, part.test_rows))
     return cells, left_out
 
 
 class Queue:
-    """The jobs that are still to be made, in their order, and who may go next."""
+    """The jobs that are still to be made, in their order, then those that searches ask for, and who may go next."""
 
-    def __init__(self, jobs: Iterable[Job]):
-        self.waiting = [*jobs]
+    def __init__(self, jobs: Iterable[Job], searches: Iterable[Searching] = ()):
+        self.waiting, self.searches = [*jobs], [*searches]
+        self.told = 0
+        """Trials of searches that were spent, as far as it was said."""
         self.running: dict[Future[Outcome], Job] = {}
-        self.warm: set[tuple[str, int | None, int, str]] = set()
+        self.warm: set[Group] = set()
         self.killed: dict[str, int] = {}
 
     def next(self, ledger: Ledger) -> Job | None:
@@ -110,12 +145,40 @@ class Queue:
         under way when a worker was killed."""
         if any(job.identity in self.killed for job in self.running.values()):
             return None
-        begun = {job.group for job in self.running.values()} - self.warm
         for number, job in enumerate(self.waiting):
-            alone = job.identity in self.killed
-            if job.group not in begun and not (alone and self.running) and ledger.claim(job.identity):
+            if self._may_go(job) and ledger.claim(job.identity):
                 return self.waiting.pop(number)
-        return None
+        asked = (self._asked(search, ledger) for search in sorted(self.searches, key=lambda each: not each.is_open))
+        return next((job for job in asked if job is not None), None)
+
+    def _may_go(self, job: Job) -> bool:
+        """Beside what is running."""
+        begun = {each.group for each in self.running.values()} - self.warm
+        return job.group not in begun and not (job.identity in self.killed and self.running)
+
+    def _asked(self, search: Searching, ledger: Ledger) -> Job | None:
+        """The run that a search asks for, which is now claimed, as the search is."""
+        if search.job is None or search in map(self.search_of, self.running.values()) or not self._may_go(search.job):
+            return None
+        search.is_open = search.is_open or ledger.claim(search.search.key)
+        if search.is_open:
+            search.go_on()  # others may have made some of it
+        job = search.job if search.is_open else None
+        return job if job is not None and self._may_go(job) and ledger.claim(job.identity) else None
+
+    def search_of(self, job: Job) -> Searching | None:
+        """The search that asks for a run; None for one of the design."""
+        return next((search for search in self.searches if search.job is job), None)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to be begun."""
+        return not self.waiting and all(search.job is None for search in self.searches)
+
+    @property
+    def trials(self) -> int:
+        """That searches have spent."""
+        return sum(search.done for search in self.searches)
 
 
 def collect(
@@ -127,30 +190,34 @@ def collect(
     folder: Path,
     reporter: Reporter,
     known: Mapping[str, str] = MappingProxyType({}),
+    searches: Iterable[Searching] = (),
 ) -> dict[str, str]:
     """Makes all runs that are not in the store.
 
     Args:
         known: Runs that are over and stand elsewhere, with their status.
         folder: Of runs under way; what is over leaves nothing there.
+        searches: That ask for further runs.
 
     Returns:
         Identity → why a run could not be made.
     """
     ledger, ends = Ledger(store, study.name), time.monotonic() + 3600 * (study.hours or 1e9)
     jobs = [*jobs]
-    over = {**known, **ledger.finished(job.identity for job in jobs)}
-    over = {job.identity: over[job.identity] for job in jobs if job.identity in over}
-    queue = Queue(job for job in jobs if job.identity not in over)
-    queue.warm = {job.group for job in jobs if over.get(job.identity) == "ok"}
+    there = {**known, **ledger.finished(job.identity for job in jobs)}
+    over = {job.identity: there[job.identity] for job in jobs if job.identity in there}
+    queue = Queue((job for job in jobs if job.identity not in over), searches)
+    queue.warm = {job.group for job in jobs if over.get(job.identity) == "ok"} | _begun(queue.searches)
     unmade: dict[str, str] = {}
-    if not queue.waiting:
+    if queue.is_over:
+        _tidy(queue, ledger, folder)
         return unmade
-    reporter.start("study", len(jobs), len(over), unit="runs")
+    queue.told, trials = queue.trials, sum(search.search.trials for search in queue.searches)
+    reporter.start("study", len(jobs) + trials, len(over) + queue.told, unit="runs")
     executor = place.make()
     try:
         heard = time.monotonic()
-        while queue.running or (queue.waiting and time.monotonic() < ends):
+        while queue.running or (not queue.is_over and time.monotonic() < ends):
             _begin(queue, ledger, executor, place.slots if time.monotonic() < ends else 0, (study, options, folder))
             done = wait(queue.running, BEAT, FIRST_COMPLETED).done if queue.running else _idle(queue, ledger, reporter)
             if time.monotonic() - heard > BEAT:
@@ -164,11 +231,40 @@ def collect(
                 executor.shutdown(wait=False, cancel_futures=True)
                 executor = place.make()
                 _again(queue, ledger, reporter, unmade)
+            _close(queue, ledger, folder, reporter)
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
-        ledger.release([job.identity for job in queue.running.values()])
+        own = [search.search.key for search in queue.searches if search.is_open]
+        ledger.release([*own, *(job.identity for job in queue.running.values())])
     reporter.finish("study")
     return unmade
+
+
+def _begun(searches: Iterable[Searching]) -> set[Group]:
+    """Brings searches to where the records end; the groups of those that were begun."""
+    for search in searches:
+        search.go_on()
+    return {search.search.cell.group for search in searches if search.scores}
+
+
+def _close(queue: Queue, ledger: Ledger, folder: Path, reporter: Reporter) -> None:
+    """Says how far searches are, and gives back those of this driver that are over."""
+    reporter.advance("study", queue.trials - queue.told)
+    queue.told = queue.trials
+    for search in queue.searches:
+        if search.is_open and search.job is None:
+            reporter.message(search.words)
+            ledger.release([search.search.key])
+            search.is_open = False
+            _tidy(queue, ledger, folder)
+
+
+def _tidy(queue: Queue, ledger: Ledger, folder: Path) -> None:
+    """Removes what runs that pause would go on from, where their search is over and nobody makes them."""
+    for job in (job for search in queue.searches if search.job is None for job in search.paused):
+        if (folder / job.identity).is_dir() and ledger.claim(job.identity):
+            shutil.rmtree(folder / job.identity, ignore_errors=True)
+            ledger.release([job.identity])
 
 
 def _begin(queue: Queue, ledger: Ledger, executor: Executor, slots: int, what: tuple[Study, RunOptions, Path]) -> None:
@@ -179,7 +275,7 @@ def _begin(queue: Queue, ledger: Ledger, executor: Executor, slots: int, what: t
 
 def _idle(queue: Queue, ledger: Ledger, reporter: Reporter) -> set[Future[Outcome]]:
     """Waits for other drivers, at whose runs all that is left is."""
-    if not _drop_finished(queue, ledger, reporter):
+    if not _drop_finished(queue, ledger, reporter) and not queue.is_over:
         time.sleep(BEAT)
     return set()
 
@@ -199,17 +295,30 @@ def _end(
     """Puts a run into the store, or says why there is none."""
     queue.warm.add(job.group)
     if outcome.reason:
-        ledger.give_up(job.identity, outcome.reason)
-        unmade[job.identity] = outcome.reason
-        reporter.message(f"{job.words}: {outcome.reason}")
+        _give_up(job, outcome.reason, queue, ledger, reporter, unmade)
         return
     result = RunResult.parse(outcome.record)
     ledger.store.add_run(result, folder / job.identity)
     ledger.release([job.identity])
-    shutil.rmtree(folder / job.identity, ignore_errors=True)
+    if result.status != "pruned":
+        shutil.rmtree(folder / job.identity, ignore_errors=True)
     if result.status == "failed":
         reporter.message(f"{job.words}: failed, {result.reason}")
-    reporter.advance("study", note=job.words)
+    search = queue.search_of(job)
+    reporter.advance("study", 0 if search else 1, note=job.words)
+    if search:
+        search.records.add(result)
+        search.go_on()
+
+
+def _give_up(job: Job, reason: str, queue: Queue, ledger: Ledger, reporter: Reporter, unmade: dict[str, str]) -> None:
+    """Says why there is no run."""
+    ledger.give_up(job.identity, reason)
+    unmade[job.identity] = reason
+    reporter.message(f"{job.words}: {reason}")
+    if search := queue.search_of(job):
+        search.records.failed.add(job.identity)
+        search.go_on()
 
 
 def _again(queue: Queue, ledger: Ledger, reporter: Reporter, unmade: dict[str, str]) -> None:
@@ -218,10 +327,9 @@ def _again(queue: Queue, ledger: Ledger, reporter: Reporter, unmade: dict[str, s
     for job in running:
         queue.killed[job.identity] = queue.killed.get(job.identity, 0) + 1
         if queue.killed[job.identity] > 1:
-            ledger.give_up(job.identity, KILLED)
-            unmade[job.identity] = KILLED
-            reporter.message(f"{job.words}: {KILLED}")
-        else:
-            ledger.release([job.identity])
+            _give_up(job, KILLED, queue, ledger, reporter, unmade)
+            continue
+        ledger.release([job.identity])
+        if queue.search_of(job) is None:  # which asks again
             queue.waiting.insert(0, job)
     reporter.message(f"A worker was killed; {counted(len(running), 'run')} under way go on where they were.")

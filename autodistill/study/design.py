@@ -18,7 +18,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -39,14 +39,19 @@ if TYPE_CHECKING:
 
     from autodistill.study.spec import Source, Study
     from engine.data.task import Task, TaskKind
+    from engine.pipeline.training import Training
     from engine.run.plan import RunPlan
 
-STAGES = ("core", "random", "repeated")
+STAGES = ("core", "random", "repeated", "search")
 """What a run is there for, in their order."""
 TURN = 6
 """Pipelines that a cell makes in its turn; each change costs the reading of a dataset and its signals."""
 DEARER = {"mi_alpha": 1.0}
 """Kind → what it adds to a step, in steps (docs/methods/costs.md); the others add little."""
+Allowed = tuple[tuple[str, tuple[str, ...]], ...]
+"""Component → the kinds that are tried, as `Study.space` has them."""
+Group = tuple[str, int | None, int, str]
+"""Data, rows, rows that report, teacher: runs of one group share what the teacher says of the training examples."""
 
 
 @dataclass(frozen=True)
@@ -65,19 +70,31 @@ class Job:
     test_rows: int = 0
     alike: frozenset[str] = frozenset()
     """Identities of the same run in any precision."""
+    until: int | None = None
+    """The epoch after which it pauses; None: it goes to its end."""
 
     @property
-    def group(self) -> tuple[str, int | None, int, str]:
-        """Jobs of one group share a teacher, and what it says of the training examples."""
+    def group(self) -> Group:
+        """What it shares with others."""
         return self.source.data, self.rows, self.test_rows, self.teacher
 
     @cached_property
     def words(self) -> str:
         """For people."""
+        return f"{words_of(self)}: {self.training}"
+
+    @property
+    def training(self) -> str:
+        """What is trained until when, for people."""
         found = flat(self.pipeline)
         kinds = [str(found.get(name)) for name in ("intermediate", "mapping", "augmentation")]
-        rows = f"{self.rows:,} rows" if self.rows else "all rows"
-        return f"{self.source.data.rstrip('/').rpartition('/')[2]} ({rows}), {self.student}: {', '.join(kinds)}"
+        return ", ".join([*kinds, *([f"to epoch {self.until}"] if self.until else [])])
+
+
+def words_of(each: Job | Cell) -> str:
+    """Dataset, rows and student as people call them."""
+    rows = f"{each.rows:,} rows" if each.rows else "all rows"
+    return f"{each.source.data.rstrip('/').rpartition('/')[2]} ({rows}), {each.student}"
 
 
 @dataclass(frozen=True)
@@ -90,6 +107,12 @@ class Cell:
     student: str
     plan: RunPlan
     """Of any pipeline."""
+    test_rows: int = 0
+
+    @property
+    def group(self) -> Group:
+        """That of its runs."""
+        return self.source.data, self.rows, self.test_rows, self.teacher
 
     @property
     def key(self) -> str:
@@ -101,6 +124,11 @@ def with_test(task: Task, seed: int) -> Task:
     """The task with a test set: where its source brings none, every other row that selects, of each class its share."""
     from engine.data.load import identified
 
+    return identified(_with_test(task, seed))
+
+
+def _with_test(task: Task, seed: int) -> Task:
+    """The same, whose fingerprint is not worked out."""
     if task.test:
         return task
     validation, test = {}, {}
@@ -108,59 +136,80 @@ def with_test(task: Task, seed: int) -> Task:
         chosen = drawn(rows, (len(rows) + 1) // 2, seed, task.kind)
         validation[name] = rows.select(chosen)
         test[name.replace("validation", "test")] = rows.select(sorted({*range(len(rows))} - {*chosen}))
-    return identified(replace(task, validation=validation, test=test, fingerprint=""))
+    return replace(task, validation=validation, test=test, fingerprint="")
 
 
-def task_of(source: Source, rows: int | None, seed: int, test_rows: int = 0) -> Task:
+def whole_task(source: Source, seed: int) -> Task:
+    """A dataset of a study with all of its rows, and a test set; perhaps without a fingerprint."""
+    from engine.data.load import load_task
+
+    return _with_test(load_task(source.data, **source.columns.model_dump(exclude_defaults=True)), seed)
+
+
+def task_of(
+    source: Source, rows: int | None, seed: int, test_rows: int = 0, whole: Callable[[Source, int], Task] = whole_task
+) -> Task:
     """A dataset of a study with so many training rows at most, and a test set.
 
     Args:
         test_rows: Training rows that are not drawn join a test set that has fewer than these.
+        whole: Reads the dataset.
     """
-    from engine.data.load import identified, load_task
-
-    task = with_test(load_task(source.data, **source.columns.model_dump(exclude_defaults=True)), seed)
-    if rows is None or rows >= len(task.train):
-        return task
-    chosen = drawn(task.train, rows, seed, task.kind)
-    spare = task.train.select(sorted({*range(len(task.train))} - {*chosen}))
-    task = replace(task, train=task.train.select(chosen), fingerprint="")
-    (first, test), *_ = task.test.items()
-    return identified(replace(task, test={**task.test, first: _larger(task, test, spare, test_rows, seed)}))
-
-
-def _larger(task: Task, test: Dataset, spare: Dataset, wanted: int, seed: int) -> Dataset:
-    """A test set of so many rows, or of all there are, those whose texts train left out."""
     from datasets import concatenate_datasets
 
-    tables = (rows.with_format("arrow")[:] for rows in (spare, task.train))
-    known = known_in(next(tables), tables, GROUPS[task.kind].fields)
-    spare = spare.select(np.flatnonzero(~known))
-    added = drawn(spare, min(max(wanted - len(test), 0), len(spare)), seed, task.kind)
-    return concatenate_datasets([test, spare.select(added)]) if added else test
+    from engine.data.load import identified
+
+    task = whole(source, seed)
+    if rows is None or rows >= len(task.train):
+        return identified(task)
+    chosen = drawn(task.train, rows, seed, task.kind)
+    smaller = replace(task, train=task.train.select(chosen), fingerprint="")
+    (first, test), *_ = task.test.items()
+    if len(test) < test_rows:
+        spare = _unseen(task.train, smaller.train, task.kind)
+        added = drawn(spare, min(test_rows - len(test), len(spare)), seed, task.kind)
+        larger = concatenate_datasets([test, spare.select(added)]) if added else test
+        smaller = replace(smaller, test={**task.test, first: larger})
+    return identified(smaller)
 
 
-def space_of(study: Study, kind: TaskKind) -> list[Pipeline]:
+def _unseen(rows: Dataset, train: Dataset, kind: TaskKind) -> Dataset:
+    """The rows whose texts do not train."""
+    known = known_in(rows.with_format("arrow")[:], [train.with_format("arrow")[:]], GROUPS[kind].fields)
+    return rows.select(np.flatnonzero(~known))
+
+
+def space_of(study: Study, kind: TaskKind) -> tuple[Pipeline, ...]:
     """The pipelines of a study's space that a kind of task can have."""
+    return _space(tuple(study.space.items()), study.training, kind)
+
+
+def core_of(study: Study) -> tuple[Pipeline, ...]:
+    """The pipelines that every cell runs, before they meet a kind of task."""
+    return _core(tuple(study.space.items()), study.training, study.design.core)
+
+
+@lru_cache(maxsize=64)
+def _space(allowed: Allowed, training: Training, kind: TaskKind) -> tuple[Pipeline, ...]:
     chosen = []
-    for pipeline in pipelines(kind, study.training):
-        columns = flat(pipeline.model_dump(exclude_none=True))
-        if all(columns.get(component) in kinds for component, kinds in study.space.items()):
+    for pipeline in pipelines(kind, training):
+        columns = flat(pipeline.model_dump(exclude_none=True)) if allowed else {}
+        if all(columns.get(component) in kinds for component, kinds in allowed):
             chosen.append(pipeline)
     if not chosen:
-        raise InputError.of("space", "no pipeline has these kinds", str(dict(study.space)))
-    return chosen
+        raise InputError.of("space", "no pipeline has these kinds", str(dict(allowed)))
+    return tuple(chosen)
 
 
-def core_of(study: Study) -> list[Pipeline]:
-    """The pipelines that every cell runs, before they meet a kind of task."""
-    space = space_of(study, "classification")
+@lru_cache(maxsize=64)
+def _core(allowed: Allowed, training: Training, size: int) -> tuple[Pipeline, ...]:
+    space = _space(allowed, training, "classification")
     pairs = [[*itertools.combinations(_values(pipeline), 2)] for pipeline in space]
     costs = np.array([relative_cost(pipeline) for pipeline in space])
     number = {pipeline.key: place for place, pipeline in enumerate(space)}
     met: Counter[tuple[str, str]] = Counter()
     chosen: list[int] = []
-    while len(chosen) < min(study.design.core, len(space)):
+    while len(chosen) < min(size, len(space)):
         gains = np.array([sum(1 / (1 + met[pair]) ** 2 for pair in each) for each in pairs]) / costs
         gains[chosen] = -np.inf
         best = int(gains.argmax())
@@ -168,7 +217,7 @@ def core_of(study: Study) -> list[Pipeline]:
         new = [best] if twin in {best, *chosen} else [best, twin]
         met.update(itertools.chain.from_iterable(pairs[each] for each in new))
         chosen += new
-    return [space[place] for place in chosen[: study.design.core]]
+    return tuple(space[place] for place in chosen[:size])
 
 
 def unaugmented(pipeline: Pipeline) -> Pipeline:
@@ -204,26 +253,36 @@ def jobs_of(parts: Sequence[tuple[Study, Sequence[Cell]]], refused: Callable[[Ce
         parts: The study's, each with its cells.
         refused: Is told of each pipeline that does not suit a cell, and why.
     """
-    from engine.run.plan import with_pipeline  # loads torch
-
     found: dict[str, tuple[tuple[int, int, int], Job]] = {}
     wanted = (
-        (number, part, *each)
+        (number, *each)
         for number, (part, cells) in enumerate(parts)
-        for each in _wanted(part, cells, core_of(part) if cells else [])
+        for each in _wanted(part, cells, core_of(part) if cells else ())
     )
-    for number, part, stage, rank, cell, pipeline, seed in wanted:
+    for number, stage, rank, cell, pipeline, seed in wanted:
         try:
-            settled = pipeline.model_copy(update={"training": cell.plan.pipeline.training})  # counted once
-            plan = replace(with_pipeline(cell.plan, settled), seed=seed)
+            job = job_of(stage, cell, pipeline, seed)
         except InputError as error:
             refused(cell, pipeline, str(error))
             continue
-        what = cell.source, cell.rows, cell.teacher, cell.student, pipeline.model_dump(exclude_none=True), seed
-        alike = frozenset(replace(plan, precision=precision).identity for precision in get_args(Precision))
-        job = Job(plan.identity, stage, *what, part.test_rows, alike | {plan.identity})
-        found.setdefault(plan.identity, ((number, rank // TURN, STAGES.index(stage)), job))
+        found.setdefault(job.identity, ((number, rank // TURN, STAGES.index(stage)), job))
     return [job for _, job in sorted(found.values(), key=lambda each: each[0])]
+
+
+def job_of(stage: str, cell: Cell, pipeline: Pipeline, seed: int) -> Job:
+    """A run of a pipeline in a cell; an `InputError` where it does not suit that one."""
+    plan = replace(planned_in(cell, pipeline), seed=seed)
+    what = cell.source, cell.rows, cell.teacher, cell.student, pipeline.model_dump(exclude_none=True), seed
+    alike = frozenset(map(plan.identity_in, get_args(Precision)))
+    return Job(plan.identity, stage, *what, cell.test_rows, alike | {plan.identity})
+
+
+def planned_in(cell: Cell, pipeline: Pipeline) -> RunPlan:
+    """The plan of a pipeline in a cell; an `InputError` where it does not suit that one."""
+    from engine.run.plan import with_pipeline  # loads torch
+
+    settled = pipeline.model_copy(update={"training": cell.plan.pipeline.training})  # counted once
+    return with_pipeline(cell.plan, settled)
 
 
 def _wanted(
@@ -231,14 +290,13 @@ def _wanted(
 ) -> Iterator[tuple[str, int, Cell, Pipeline, int]]:
     """Stage, rank among the cell's pipelines, cell, pipeline and seed of every run that is wanted, cell by cell."""
     design = study.design
-    spaces: dict[TaskKind, list[Pipeline]] = {}
     for cell in cells:
         kind = cell.plan.task.kind
-        spaces[kind] = spaces.get(kind) or space_of(study, kind)
+        space = space_of(study, kind)
         generator = np.random.default_rng([study.seed, int(cell.key[:12], 16)])
-        places = generator.permutation(len(spaces[kind]))[: design.random]
+        places = generator.permutation(len(space))[: design.random]
         own = [("core", for_kind(pipeline, kind)) for pipeline in core]
-        own += [("random", spaces[kind][number]) for number in places]
+        own += [("random", space[number]) for number in places]
         again = generator.random(len(own)) < design.repeated
         for rank, ((stage, pipeline), twice) in enumerate(zip(own, again, strict=True)):
             yield stage, rank, cell, pipeline, study.seed

@@ -126,6 +126,13 @@ class Ledger:
             connection.execute(same.values(reason=reason))
 
 
+def given_up(store: Store) -> dict[str, str]:
+    """Runs of any study that could not be made → why."""
+    with store.reading() as connection:
+        chosen = sql.select(CLAIMS.c.identity, CLAIMS.c.reason).where(CLAIMS.c.reason.is_not(None))
+        return {row.identity: row.reason for row in connection.execute(chosen)}
+
+
 RECENT = 50
 """Runs from whose times the pace is taken."""
 

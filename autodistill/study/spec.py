@@ -7,17 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from autodistill.recommend.request import Columns
+from engine.base.errors import counted
 from engine.base.options import FineTuning
 from engine.base.spec import Count, Described, Name, Seed
 from engine.pipeline.explain import checked
 from engine.pipeline.read import read_document
 from engine.pipeline.training import Training
 
+PolicyName = Literal["random", "halving", "hyperband", "asha", "tpe", "one_epoch"]
+POLICY_NAMES = get_args(PolicyName)
+"""Those of `autodistill.search.policies.POLICIES`, which loads pandas."""
+EPOCHS_NEEDED = {"halving": 3, "hyperband": 3, "asha": 3, "one_epoch": 2}
+"""Policy that stops trainings early → the epochs of a whole one without which it would stop none."""
+TRIALS = 10
+"""Of a search, where a file names none."""
 Item = TypeVar("Item")
 Listed = Annotated[tuple[Item, ...], Field(strict=False)]
 
@@ -45,6 +53,16 @@ class Design(Described):
     """So many more, drawn from the whole space, others each time."""
     repeated: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Share of all of them that is run with a second seed, too, to know the noise."""
+    search: PolicyName | None = None
+    """What chooses further ones, by what it sees of those before, and when to stop them; none where it is not named."""
+    trials: Count | None = None
+    """How many whole trainings' worth of epochs a search spends, before it trains its choice to the end; `TRIALS`."""
+
+    @model_validator(mode="after")
+    def _trials_are_of_a_search(self) -> Design:
+        if self.search is None and self.trials is not None:
+            raise ValueError(f"trials are those of a search, and none is named; search: {', '.join(POLICY_NAMES)}")
+        return self
 
 
 class Part(Described):
@@ -95,6 +113,18 @@ class Study(Described):
         """Its parts, each as a study of its own; itself where it has none."""
         own = ({name: getattr(part, name) for name in part.model_fields_set} for part in self.parts)
         return tuple(self.model_copy(update={"parts": (), **keys}) for keys in own) or (self,)
+
+    @model_validator(mode="after")
+    def _searches_have_epochs_to_spare(self) -> Study:
+        for part in self.each_part:
+            policy, epochs = part.design.search, part.training.epochs
+            needed = EPOCHS_NEEDED.get(policy or "", 1)
+            if epochs is not None and epochs < needed:
+                raise ValueError(
+                    f"a search by {policy} stops trainings early, and whole ones of {counted(epochs, 'epoch')} leave "
+                    f"nothing to stop; design.search: random or tpe, or training.epochs: at least {needed}"
+                )
+        return self
 
     @field_validator("name")
     @classmethod

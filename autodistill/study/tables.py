@@ -1,9 +1,10 @@
 """The tables of a study, for others to read: its runs, their learning curves, its datasets (`history.folder`).
 
 Decided here: a row of `study.csv` is a run that ended well, in the columns of `history.table.RunRow` and those of its
-pipeline, so whatever reads past runs reads it. A row of the curves is an epoch of a run. Figures have six digits, which
-is more than they mean. No row of a dataset stands here, but the names of its classes do, in its description; words are
-counted by their hashes.
+pipeline, so whatever reads past runs reads it. Runs that a search stopped early are in `paused.csv`, which has no score
+of the rows that report, and so is no table of runs. A row of the curves is an epoch of a run of either table. Figures
+have six digits, which is more than they mean. No row of a dataset stands here, but the names of its classes do, in its
+description; words are counted by their hashes.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import pandas as pd
 
 from autodistill.datasets.descriptors import describe
 from autodistill.datasets.words import SHIPPED_WORDS, WordCounts, count_words
-from autodistill.history.folder import CURVES, DATASETS, STUDY, WORDS, read_parquet
-from autodistill.history.table import COLUMNS, runs_of_results
+from autodistill.history.folder import CURVES, DATASETS, PAUSED, STUDY, WORDS, read_parquet
+from autodistill.history.table import COLUMNS, facts_of_result, runs_of_results
+from autodistill.study.searching import Course, Searching
 from engine.base.files import written_atomically
 from engine.data.task import texts_of
 from engine.models.names import without_path
@@ -34,16 +36,26 @@ BY = ("dataset", "n_train", "student", "identity")
 OF_EPOCH = ("identity", "epoch", "seconds", "score")
 
 
-def write_tables(planned: Planned, store: Store, folder: Path) -> Mapping[Path, int]:
+def write_tables(
+    planned: Planned, store: Store, folder: Path, searches: Sequence[Searching] = ()
+) -> Mapping[Path, int]:
     """Writes the tables of a study's runs into a folder; file → rows.
 
     What is there already stays, whatever it is of: runs with another precision, datasets that are not at hand now.
+
+    Args:
+        searches: The study's; what they have begun is part of it.
     """
-    stages = {job.identity: job.stage for job in planned.jobs}
-    ours = (result for result in store.runs() if result.identity in stages and result.status == "ok")
-    results = sorted(ours, key=lambda result: result.identity)  # in whichever order they came
+    for search in searches:
+        search.go_on()
+    searched = {job.identity: job.stage for search in searches for job in search.jobs.values()}
+    stages = searched | {job.identity: job.stage for job in planned.jobs}
+    last = {each.identity: each for each in store.runs() if each.identity in stages}  # in whichever order they came
+    kept = {"ok": stages, "pruned": searched, "failed": {}}
+    results = [last[identity] for identity in sorted(last) if identity in kept[last[identity].status]]
     runs = runs_of_results(results).frame
     runs["source"] = [f"study, {stages[identity]}" for identity in runs.identity]
+    paused = pd.DataFrame([_of_paused(result) for result in results if result.status == "pruned"])
     epochs = [row for result in results for row in curve(result)]
     curves = pd.DataFrame(epochs, columns=None if epochs else [*OF_EPOCH])
     runs, curves = (_joined(folder / name, new, "identity") for name, new in ((STUDY, runs), (CURVES, curves)))
@@ -54,6 +66,10 @@ def write_tables(planned: Planned, store: Store, folder: Path) -> Mapping[Path, 
         CURVES: _in_order(curves, OF_EPOCH).sort_values(["identity", "epoch"]),
         DATASETS: _joined(folder / DATASETS, pd.DataFrame(datasets(planned)), "fingerprint"),
     }
+    paused = _joined(folder / PAUSED, paused, "identity") if len(paused) or (folder / PAUSED).is_file() else paused
+    if len(paused):
+        of_paused = _in_order(paused[~paused.identity.isin(runs.identity)], [*COLUMNS, "epochs"])
+        tables[PAUSED] = of_paused.dropna(axis=1, how="all").sort_values([*BY])
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         with written_atomically(folder / name) as aside:
@@ -75,6 +91,20 @@ def _whole(table: pd.DataFrame) -> pd.DataFrame:
     numbers = table.select_dtypes("float")
     whole = [name for name in numbers if (numbers[name].dropna() % 1 == 0).all()]
     return table.astype(dict.fromkeys(whole, "Int64"))
+
+
+def _of_paused(result: RunResult) -> dict[str, Any]:
+    """A run that pauses, in the columns of `study.csv`, but for what is only known of one that has ended."""
+    facts = {name: fact for name, fact in facts_of_result(result).items() if name not in ("score", "held_out")}
+    return facts | {"source": "study, search", "epochs": result.epochs}
+
+
+def known_courses(folder: Path) -> dict[str, Course]:
+    """Identity → how far a run came, of those that a folder's tables hold."""
+    if not (folder / CURVES).is_file():
+        return {}
+    over, curves = known_runs(folder), _before(folder / CURVES).sort_values("epoch").groupby("identity")
+    return {str(identity): Course(tuple(own.score), identity in over) for identity, own in curves}
 
 
 def known_runs(folder: Path) -> dict[str, str]:

@@ -47,6 +47,7 @@ def carry_out(job: Job, study: Study, options: RunOptions, folder: Path) -> Outc
             pipeline=job.pipeline,
             out=out,
             seed=job.seed,
+            until_epoch=job.until,
             student_alone=study.student_alone,
             fine_tuning=study.fine_tuning,
             options=options,

@@ -158,5 +158,8 @@ def known_in(rows: pa.Table, others: Iterable[pa.Table], fields: Sequence[str]) 
         >>> known_in(rows, others, ("text",))
         array([False,  True])
     """
-    known = np.unique(_joined(hashes for table in others for hashes in _hashes(table, fields)))
-    return np.concatenate([np.zeros(0, bool), *(np.isin(hashes, known) for hashes in _hashes(rows, fields))])
+    known = pa.array(_joined(hashes for table in others for hashes in _hashes(table, fields)))
+    found = (
+        pc.is_in(pa.array(hashes), value_set=known).to_numpy(zero_copy_only=False) for hashes in _hashes(rows, fields)
+    )
+    return np.concatenate([np.zeros(0, bool), *found])

@@ -21,7 +21,7 @@ from transformers.pytorch_utils import Conv1D
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-SCALE = 2  # α / r, as most who use LoRA have it; with α = 2r the rate need not change with the rank
+SCALE = 2  # α / r
 
 
 @contextmanager
@@ -37,10 +37,12 @@ def adapted(model: PreTrainedModel, rank: int | None, seed: int) -> Iterator[Non
     from peft.tuners.lora import LoraModel
 
     inside, learned = model.base_model, [parameter.requires_grad for parameter in model.parameters()]
-    known = {id(module) for module in inside.modules() if isinstance(module, nn.Linear | Conv1D)}
+    known = {id(module): module for module in inside.modules() if isinstance(module, nn.Linear | Conv1D)}
     layers = [name for name, module in model.named_modules() if id(module) in known]
+    turned = any(isinstance(module, Conv1D) for module in known.values())  # GPT-2's: (inputs, outputs)
+    how = LoraConfig(r=rank, lora_alpha=SCALE * rank, target_modules=layers, fan_in_fan_out=turned)
     torch.manual_seed(seed)
-    tuner = LoraModel(model, LoraConfig(r=rank, lora_alpha=SCALE * rank, target_modules=layers), "lora")
+    tuner = LoraModel(model, how, "lora")
     still = {id(parameter) for parameter in inside.parameters()}
     for parameter in model.parameters():
         parameter.requires_grad_(parameter.requires_grad or id(parameter) not in still)
@@ -51,7 +53,7 @@ def adapted(model: PreTrainedModel, rank: int | None, seed: int) -> Iterator[Non
 
 
 @contextmanager
-def recomputing(model: PreTrainedModel, whether: bool) -> Iterator[None]:
+def checkpointing_gradients(model: PreTrainedModel, whether: bool) -> Iterator[None]:
     """Layers keep but their inputs and are computed again for the gradients: the same numbers, slower, less memory."""
     if not whether:
         yield

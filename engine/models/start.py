@@ -26,7 +26,7 @@ from engine.models.bilstm import BiLSTMConfig
 from engine.models.label_words import LabelWords, asked, calibrate, tokens_beside
 from engine.models.names import BiLSTM, LayersOfTeacher, ModelName, Scratch, Static
 from engine.models.output import change_unit
-from engine.models.own import for_texts
+from engine.models.own import for_texts, tells_apart
 from engine.models.question import Question
 from engine.models.shallow import layers_of, shallow_config
 from engine.models.static import StaticConfig, zipf_weights
@@ -130,6 +130,37 @@ def check_weights(start: Start, kind: TaskKind) -> None:
         load.compare_weights(AutoModelForCausalLM, start.name, start.config, start.role)
     elif isinstance(start.name, str) and start.config is not None:
         load.compare_weights(load.HEADS[kind], start.name, start.config, start.role, new_head=not start.ready)
+
+
+class KnownModels:
+    """What is known of models: each is read once for all runs that are planned together, and anew for the next ones."""
+
+    def __init__(self) -> None:
+        self._starts: dict[tuple[object, ...], Start] = {}
+        self._checked: set[tuple[object, ...]] = set()
+        self._tell_apart: dict[str, bool] = {}
+
+    def start_of(
+        self, name: ModelName, role: str, whole: Start | None = None, question: Question | None = None
+    ) -> Start:
+        """What a model starts as (`start_of`)."""
+        key = name, role, whole and (whole.role, whole.identity), question
+        if key not in self._starts:
+            self._starts[key] = start_of(name, role, whole, question)
+        return self._starts[key]
+
+    def check_weights(self, start: Start, kind: TaskKind) -> None:
+        """Compares the weights of a model with its configuration (`check_weights`)."""
+        key = start.name, start.role, start.identity, kind
+        if key not in self._checked:
+            check_weights(start, kind)
+            self._checked.add(key)
+
+    def tells_apart(self, name: str, role: str) -> bool:
+        """Whether a model's tokenizer puts something between two texts."""
+        if name not in self._tell_apart:
+            self._tell_apart[name] = tells_apart(load.load_tokenizer(name, role))
+        return self._tell_apart[name]
 
 
 def tokenizer_of(

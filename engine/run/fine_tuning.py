@@ -13,7 +13,7 @@ from engine.base.machine import Machine
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out
 from engine.evaluation.intervals import Measured, Measures, as_record, from_record
-from engine.models.adapters import adapted, recomputing
+from engine.models.adapters import adapted, checkpointing_gradients
 from engine.models.forward import accepted_inputs
 from engine.models.load import position_limit
 from engine.models.start import Model
@@ -36,7 +36,7 @@ def fine_tune(
     machine: Machine,
     taught: tuple[Objective, TrainingData] | None = None,
     lora: int | None = None,
-    recompute: bool = False,
+    gradient_checkpointing: bool = False,
 ) -> Measures:
     """Trains a model, in place, and leaves it with its best weights, of which it gives the scores.
 
@@ -44,7 +44,7 @@ def fine_tune(
         folder: For checkpoints; the caller removes it.
         taught: What it learns and from what examples; gold labels when absent.
         lora: Rank of the matrices that learn in place of its weights; None: the weights do.
-        recompute: Whether its layers are computed again for the gradients, which takes less memory.
+        gradient_checkpointing: Whether its layers are computed again for the gradients, which takes less memory.
     """
     network, tokenizer = model
     if taught is None:
@@ -54,7 +54,7 @@ def fine_tune(
             machine.reporter.message(f"{name}: {sentence}")
         taught = hard_label_only(task.kind), TrainingData(examples, accepted_inputs(network))
     stage = Stage(name, folder, task, network, *taught, training, seed, encode_held_out(task, tokenizer, training))
-    with adapted(network, lora, seed), recomputing(network, recompute):
+    with adapted(network, lora, seed), checkpointing_gradients(network, gradient_checkpointing):
         state = train(stage, machine)
     return measured_best(stage, state, machine)
 

@@ -15,16 +15,15 @@ from engine.base.options import FineTuning
 from engine.data.task import Task
 from engine.models.attention import KNOWN
 from engine.models.files import weight_files
-from engine.models.load import HEADS, has_head, holds_a_unit, label_order, load_tokenizer, names_of_outputs
+from engine.models.load import has_head, label_order, names_of_outputs
 from engine.models.names import ModelName, Scratch, parse_model
-from engine.models.own import tells_apart
 from engine.models.question import asking_problems, is_asked, no_language_model, question_for
-from engine.models.start import OWN, Model, Start, begin, check_weights, start_of
+from engine.models.start import OWN, KnownModels, Model, Start, begin
 from engine.objective.attention import check_heads
 from engine.objective.mapping import check_layers
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.training import MOST_EPOCHS, Training
-from engine.run.heads import head_problems, memory_problems
+from engine.run.heads import head_problems, memory_problems, unit_problems
 
 NEW_HEAD = "Use --fine-tune always to train it on these."
 MEMBERS = "team.members"  # role of the members of a team
@@ -54,22 +53,28 @@ class TeacherPlan:
 
 
 def plan_teacher(
-    name: ModelName, task: Task, fine_tuning: FineTuning, role: str = "teacher", whole: Start | None = None
+    name: ModelName,
+    task: Task,
+    fine_tuning: FineTuning,
+    role: str = "teacher",
+    whole: Start | None = None,
+    known_models: KnownModels | None = None,
 ) -> TeacherPlan:
     """Decides whether a teacher has to be fine-tuned; a member of a team may take layers of the `whole` teacher.
 
     Raises:
         InputError: It cannot be read, was fine-tuned for other labels, or has no head and must not be fine-tuned.
     """
+    known_models = known_models or KnownModels()
     if isinstance(name, str) and is_asked(name, fine_tuning, role):
-        start = start_of(name, role, question=question_for(task, fine_tuning))
+        start = known_models.start_of(name, role, question=question_for(task, fine_tuning))
         return TeacherPlan(start, False, fine_tuning.resolved(start.kind, start.width, len(task.train)))
     if fine_tuning.asks and role == "teacher":
         raise no_language_model(str(name), role, fine_tuning)
     if not isinstance(name, str) and fine_tuning.when == "never":
         what = f"a teacher {'from scratch' if isinstance(name, Scratch) else 'of layers'} has to be trained"
         raise InputError.of("--fine-tune", what, "never", ("auto", "always"))
-    start = start_of(name, role, whole)
+    start = known_models.start_of(name, role, whole)
     resolved = fine_tuning.resolved(start.kind, start.width, len(task.train))
     if problems := memory_problems(start.config, start.kind, task.kind, fine_tuning):
         raise InputError(problems)
@@ -127,11 +132,20 @@ class RunPlan:
     @cached_property
     def identity(self) -> str:
         """Hash of everything that decides the result; a folder belongs to one."""
+        return self.identity_in(self.precision)
+
+    def identity_in(self, precision: str) -> str:
+        """That of the same run in another precision."""
         models = [self.student.identity]
         models += [fact for each in self.team for fact in (each.start.identity, each.tuned)]
         if self.pipeline.team.kind == "assistants":  # which trains fine-tuned members, too
             models += [each.training for each in self.team]
-        return hash_of(self.pipeline.key, self.task.fingerprint, *models, self.seed, self.precision)
+        return hash_of(self._key, self.task.fingerprint, *models, self.seed, precision)
+
+    @cached_property
+    def _key(self) -> str:
+        """Of the pipeline, from all of whose keys it is made."""
+        return self.pipeline.key
 
 
 def most_tokens(*starts: Start) -> int | None:
@@ -148,29 +162,37 @@ def plan_run(
     seed: int = 0,
     fine_tuning: FineTuning = FineTuning(),  # noqa: B008 - frozen
     precision: str = "float32",
+    known_models: KnownModels | None = None,
 ) -> RunPlan:
-    """The run, where pipeline, dataset and models go together; else an `InputError` with every reason."""
+    """The run, where pipeline, dataset and models go together; else an `InputError` with every reason.
+
+    Args:
+        known_models: Of the plans of other runs, made at the same time, whose models need not be read again.
+    """
+    known_models = known_models or KnownModels()
     if task.soft_labels:
-        return _without_teacher(task, pipeline, teacher, student, seed, precision)
+        return _without_teacher(task, pipeline, teacher, student, seed, precision, known_models)
     names = parse_model(teacher, "teacher"), parse_model(student, "student")
     if problems := pipeline.problems_with(task.kind):
         raise InputError(problems)
-    teacher_plan = plan_teacher(names[0], task, fine_tuning)
+    teacher_plan = plan_teacher(names[0], task, fine_tuning, known_models=known_models)
     whole = teacher_plan.start
     others = (parse_model(name, MEMBERS) for name in pipeline.team.members)
-    members = tuple(plan_teacher(name, task, fine_tuning, MEMBERS, whole) for name in others)
-    own = start_of(names[1], "student", whole)
+    members = tuple(plan_teacher(name, task, fine_tuning, MEMBERS, whole, known_models) for name in others)
+    own = known_models.start_of(names[1], "student", whole)
     most = most_tokens(whole, own, *(member.start for member in members))
     settled = pipeline.for_task(task, own.kind, most, own.width)
     plan = RunPlan(task, settled, teacher, student, teacher_plan, own, seed, precision, members)
-    _check_fits(plan, pair_problems(own, task))
+    _check_fits(plan, pair_problems(own, task, known_models))
     check_memory("--teacher and --student", sum(map(weights_of, (*(each.start for each in plan.team), plan.student))))
     for start in (*(each.start for each in plan.team), plan.student):
-        check_weights(start, task.kind)
+        known_models.check_weights(start, task.kind)
     return plan
 
 
-def _without_teacher(task: Task, pipeline: Pipeline, teacher: str, student: str, seed: int, precision: str) -> RunPlan:
+def _without_teacher(
+    task: Task, pipeline: Pipeline, teacher: str, student: str, seed: int, precision: str, known_models: KnownModels
+) -> RunPlan:
     """The run of a student that learns from the soft labels of the data."""
     name, known = parse_model(student, "student"), task.soft_labels
     problems = pipeline.problems_with(task.kind)
@@ -191,12 +213,12 @@ def _without_teacher(task: Task, pipeline: Pipeline, teacher: str, student: str,
         problems.append(Problem("team.kind", what, f"'{pipeline.team.kind}'", ("single",)))
     if problems:
         raise InputError(problems)
-    own = start_of(name, "student")
+    own = known_models.start_of(name, "student")
     settled = pipeline.for_task(task, own.kind, most_tokens(own), own.width)
     plan = RunPlan(task, settled, known, student, None, own, seed, precision)
     _check_fits(plan)
     check_memory("--student", weights_of(own))
-    check_weights(own, task.kind)
+    known_models.check_weights(own, task.kind)
     return plan
 
 
@@ -229,7 +251,7 @@ def _check_fits(plan: RunPlan, known: Sequence[Problem] = ()) -> None:
         mixing = "mixup" in settled.augmentation.kinds and start.role != MEMBERS and not asked
         problems += asking_problems(settled, start.role) if asked else ()
         problems += head_problems(start.config, kind, start.role, mixing, AutoModelForCausalLM if asked else None)
-        problems += unit_problems(start, plan.task)
+        problems += unit_problems(None if start.ready else start.config, plan.task, start.role)
         problems += length_problems(start, settled.training.max_length or 0)
     if problems:
         raise InputError(list(dict.fromkeys(problems)))
@@ -290,23 +312,6 @@ def check_trains(plan: RunPlan, machine: Machine) -> None:
     check_memory("--student", beside + 4 * weights_of(plan.student), free)
 
 
-FINE = 1e-5  # deviation of values, as a share of their mean, that float32 still tells apart well
-
-
-def unit_problems(start: Start, task: Task) -> list[Problem]:
-    """Whether a model that is trained can answer in the unit of a regression task's values."""
-    mean, deviation = task.unit
-    if deviation < FINE * abs(mean):
-        what = "these values differ too little for float32; subtract what they have in common"
-        return [Problem("--label", what, f"{mean:g} ± {deviation:g}")]
-    if task.kind != "regression" or start.config is None or start.ready:
-        return []
-    if type(start.config) not in HEADS[task.kind]._model_mapping or holds_a_unit(start.config.to_json_string()):
-        return []
-    what = "the head of models of this type has no bias, so it cannot answer in the unit of the values"
-    return [Problem(place_of(start.role), what, start.config.model_type)]
-
-
 def length_problems(start: Start, max_length: int) -> list[Problem]:
     """Whether a model can read texts of `max_length` tokens."""
     limit = start.positions
@@ -317,13 +322,13 @@ def length_problems(start: Start, max_length: int) -> list[Problem]:
     return [Problem("training.max_length", what, str(max_length), (f"8 to {limit}",))]
 
 
-def pair_problems(student: Start, task: Task) -> list[Problem]:
+def pair_problems(student: Start, task: Task, known_models: KnownModels) -> list[Problem]:
     """Whether a student that is no transformer can see where the second of two texts begins."""
     whole = student.whole or student
     two = task.pair or task.kind == "question_answering"
     if not two or student.kind not in ("lstm", "static") or not isinstance(whole.name, str):
         return []
-    if tells_apart(load_tokenizer(whole.name, whole.role)):
+    if known_models.tells_apart(whole.name, whole.role):
         return []
     what = "the tokenizer puts nothing between two texts, so that these students cannot tell them apart"
     return [Problem(place_of(student.role), what, student.kind)]

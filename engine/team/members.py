@@ -110,8 +110,7 @@ def _assistant(run: Run, own: TeacherPlan, before: Teacher, name: str) -> Teache
         taught = _signals(run, before, examples, model, training)
         accepted = accepted_inputs(model[0])
         data = TrainingData(examples, accepted, taught.signals, taught.encoded, objective.aligned)
-        tuning = own.fine_tuning
-        taught_by = objective, data
+        tuning, taught_by = own.fine_tuning, (objective, data)
         return fine_tune(label, model, task, training, tuning.seed, work, machine, taught_by, **tuning.less_memory)
 
     label = f"{name} as assistant"

@@ -93,6 +93,14 @@ def test_a_run_that_was_stopped_and_later_finished_is_there_twice(store: Store, 
     assert [run.status for run in store.runs()] == ["pruned", "ok"]
 
 
+def test_of_a_run_that_pauses_the_furthest_record_stays(store: Store, tmp_path: Path) -> None:
+    epochs = [{"epoch": n, "loss": {}, "scores": {"accuracy": 0.1 * n}} for n in (1, 2, 3)]
+    paused = [made_record(status="pruned", history=epochs[:count]) for count in (1, 3, 2)]
+    assert [store.add_run(each, tmp_path) for each in paused] == [True, True, False]
+    store.add_run(made_record("b"), tmp_path)
+    assert store.runs(identity="a") == [paused[1]]
+
+
 def test_a_store_outlives_the_process_and_says_where_runs_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "store.db"

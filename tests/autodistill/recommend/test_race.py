@@ -273,6 +273,17 @@ def test_a_folder_is_called_by_its_objective_and_eight_digits(tmp_path: Path, ta
     assert all(re.fullmatch("[a-z_]+-[0-9a-f]{8}", name) for name in names)
 
 
+def test_a_field_that_comes_to_fine_tuning_renames_no_folder(task: Task, tmp_path: Path) -> None:
+    class Later(FineTuning):
+        new: int = 0
+
+    whole, (first, *_) = race(task, tmp_path), picks(task)
+    given = whole.fine_tuning.model_dump()
+    later = (Later(**given), Later(**given, new=1))
+    names = [folder_name(whole.model_copy(update={"fine_tuning": each}), first) for each in later]
+    assert folder_name(whole, first) == names[0] != names[1]
+
+
 def test_a_predicted_interval_is_compared_with_what_came_out(
     tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:

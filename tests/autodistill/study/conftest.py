@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from autodistill.history.store import Store
-from autodistill.study.collect import collect, plan_study
+from autodistill.study.collect import Planned, collect, plan_study
 from autodistill.study.executors import Place, local
+from autodistill.study.searching import Records, Searching
 from autodistill.study.spec import Study, read_study
 from autodistill.study.tables import write_tables
 from engine.base.options import RunOptions
@@ -31,15 +32,21 @@ def options(folder: Path) -> RunOptions:
 
 
 def collected(study: Study, folder: Path, ear: Any = None, place: Place | None = None) -> dict[str, str]:
-    reporter, jobs = ear or SilentReporter(), plan_study(study, "float32").jobs
-    place = place or local(1, 1)
-    return collect(study, jobs, Store(str(folder / "store.db")), options(folder), place, folder / "runs", reporter)
+    planned, store = plan_study(study, "float32"), Store(str(folder / "store.db"))
+    what = options(folder), place or local(1, 1), folder / "runs", ear or SilentReporter()
+    return collect(study, planned.jobs, store, *what, searches=searches_in(planned, store))
+
+
+def searches_in(planned: Planned, store: Store) -> list[Searching]:
+    """The searches of a study, each at its beginning."""
+    records = Records(store)
+    return [Searching(search, records) for search in planned.searches]
 
 
 def table(study: Study, folder: Path) -> pd.DataFrame:
     """What came out, without what depends on the machine's mood."""
     store, planned = Store(str(folder / "store.db")), plan_study(study, "float32")
-    write_tables(planned, store, folder / "tables")
+    write_tables(planned, store, folder / "tables", searches_in(planned, store))
     return pd.read_csv(folder / "tables" / "study.csv").drop(columns=TIMES)
 
 

@@ -56,7 +56,7 @@ def test_the_core_is_chosen_as_the_definition_says(data: Data) -> None:
         same = (each for each in space if design._values(each)[:3] == design._values(chosen[-1])[:3])
         wanted = Weights() if chosen[-1].augmentation.operators else None
         chosen += [each for each in same if each.weights == wanted and each not in chosen]
-    assert core_of(study) == chosen[:6]
+    assert core_of(study) == tuple(chosen[:6])
 
 
 def test_what_is_augmented_has_a_twin_that_is_not(data: Data) -> None:
@@ -247,6 +247,20 @@ def test_rows_that_do_not_train_may_report(tmp_path: Path) -> None:
     labels = [task.test["test"]["label"][20:] for task in (larger, all_of_them)]
     shares = [np.bincount(each, minlength=3) / len(each) for each in labels]
     assert (np.abs(shares[0] - shares[1]) <= 1 / 50).all()
+
+
+def test_parts_plan_together_what_each_plans_alone(data: Data) -> None:
+    """They share what was read and drawn, and no run is another one for it."""
+    parts = [
+        {"rows": [20], "design": {"core": 3, "random": 2}},
+        {"rows": [20], "test_rows": 30, "training": {"epochs": 2}},
+        {"rows": [30, 20], "students": ["lstm:hidden=8", STUDENT], "space": {"intermediate": ["none"]}},
+    ]
+    together = planned(data, "single", "regression", design={"core": 6}, parts=parts)
+    alone = [planned(data, "single", "regression", design={"core": 6}, parts=[part]) for part in parts]
+    identities = [job.identity for each in alone for job in each.jobs]
+    assert {job.identity for job in together.jobs} == {*identities}
+    assert len({id(cell.plan.task) for cell in together.cells}) < len(together.cells)
 
 
 def test_a_job_in_words(data: Data) -> None:

@@ -35,9 +35,11 @@ def test_a_file(tmp_path: Path) -> None:
     assert [source.data for source in study.datasets] == ["glue/sst2", "reviews.csv"]
     assert study.datasets[1].columns.text == "review"
     assert (study.rows, study.hours, study.training.epochs) == ((300, 1000), 2.5, 4)
-    assert study.design.model_dump() == {"core": 10, "random": 5, "repeated": 0.2}
+    chosen = {"core": 10, "random": 5, "repeated": 0.2}
+    assert study.design.model_dump() == chosen | {"search": None, "trials": None}
     assert study.space == {"intermediate": ("none", "mse")}
     assert hash(study.datasets[0])
+    assert Study.model_validate_json(study.model_dump_json(), strict=False) == study
 
 
 def test_every_problem_is_named_at_once() -> None:
@@ -71,6 +73,24 @@ def test_files_that_hold_none(name: str, text: str | None, said: str, tmp_path: 
         (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=said):
         read_study(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("design", "epochs", "said"),
+    [
+        ({"trials": 3}, 5, "trials are those of a search, and none is named"),
+        ({"search": "halvin"}, 5, "Did you mean halving?"),
+        ({"search": "tpe", "trials": 0}, 5, "design.trials"),
+        ({"search": "halving"}, 2, "whole ones of 2 epochs leave nothing to stop"),
+        ({"search": "one_epoch"}, 1, "training.epochs: at least 2"),
+    ],
+)
+def test_searches_that_make_no_sense(design: dict[str, object], epochs: int, said: str) -> None:
+    known = {"name": "a", "datasets": ["demo"], "teachers": ["t"], "students": ["s"]}
+    training = {"epochs": epochs}
+    for more in ({"design": design, "training": training}, {"parts": [{"design": design, "training": training}]}):
+        with pytest.raises(InputError, match=said):
+            read_study(known | more)
 
 
 def test_defaults_are_those_of_a_run() -> None:

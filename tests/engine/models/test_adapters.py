@@ -5,21 +5,30 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from transformers import AutoConfig
+from transformers.pytorch_utils import Conv1D
 
-from engine.models.adapters import adapted, recomputing
+from engine.models.adapters import adapted, checkpointing_gradients
 from engine.models.forward import forward
 from engine.models.load import build, for_task
 from tests.tokenizers import wordpiece
 from tests.toys import tiny_config, toy_task
 
-ARCHITECTURES = ("bert", "roberta", "distilbert", "albert", "deberta-v2", "modernbert")
+ENCODERS = ("bert", "roberta", "distilbert", "albert", "deberta-v2", "modernbert")
+DECODERS = ("gpt2", "llama")
 INPUTS = {"input_ids": torch.tensor([[2, 9, 8, 7, 3]]), "attention_mask": torch.ones(1, 5, dtype=torch.long)}
 
 
 def built(architecture: str = "bert", kind: str = "single", seed: int = 0):
     task = toy_task(kind, rows=8, held_out=8)
-    config = for_task(tiny_config(architecture), task, wordpiece())
+    config = tiny_config(architecture) if architecture in ENCODERS else tiny_decoder(architecture)
+    config = for_task(config, task, wordpiece())
     return build(config, task.kind, seed).eval(), task
+
+
+def tiny_decoder(architecture: str):
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    return AutoConfig.for_model(architecture, vocab_size=300, pad_token_id=0, **sizes)
 
 
 def step(model: nn.Module, kind: str = "classification") -> None:
@@ -31,7 +40,7 @@ def step(model: nn.Module, kind: str = "classification") -> None:
         optimizer.zero_grad()
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", [*ENCODERS, *DECODERS])
 def test_what_was_learned_beside_the_weights_is_in_them_in_the_end(architecture: str) -> None:
     model, task = built(architecture)
     before = {name: values.clone() for name, values in model.state_dict().items()}
@@ -79,19 +88,22 @@ def test_the_seed_decides_the_matrices() -> None:
 
 
 @pytest.mark.parametrize("rank", [None, 2])
-@pytest.mark.parametrize("architecture", ["bert", "distilbert", "modernbert"])
+@pytest.mark.parametrize("architecture", ["bert", "distilbert", "modernbert", *DECODERS])
 def test_layers_that_are_computed_again_give_the_same_gradients(architecture: str, rank: int | None) -> None:
     def gradients(whether: bool) -> tuple[dict[str, torch.Tensor], int]:
         model, task = built(architecture)
-        calls = []
-        layer = [module for module in model.modules() if isinstance(module, nn.LayerNorm)][-1]
-        layer.register_forward_hook(lambda *_: calls.append(1))
-        with adapted(model.train(), rank, seed=0), recomputing(model, whether):
+        calls: list[int] = []
+        inside = [
+            module for name, module in model.named_modules() if ".0." in name and isinstance(module, nn.Linear | Conv1D)
+        ]
+        inside[0].register_forward_hook(lambda *_: calls.append(1))
+        with adapted(model.train(), rank, seed=0), checkpointing_gradients(model, whether):
             torch.manual_seed(0)
             forward(model, INPUTS, task.kind).logits.square().sum().backward()
             found = {name: values.grad for name, values in model.named_parameters() if values.grad is not None}
         return found, len(calls)
 
-    (plain, _), (again, _) = gradients(False), gradients(True)
+    (plain, once), (again, twice) = gradients(False), gradients(True)
+    assert twice == 2 * once
     assert plain.keys() == again.keys()
     assert all(torch.equal(plain[name], again[name]) for name in plain)

@@ -41,6 +41,13 @@ def test_every_kind_of_task_has_a_plan_without_open_values(name: str) -> None:
     assert plan(name).pipeline.prediction is not None
 
 
+def test_the_identity_in_another_precision() -> None:
+    single = toy_task("single", rows=8, held_out=8)
+    own = plan(single)
+    assert own.identity_in("float32") == own.identity
+    assert own.identity_in("bf16") == plan(single, precision="bf16").identity != own.identity
+
+
 def test_what_decides_the_identity() -> None:
     single = toy_task("single", rows=8, held_out=8)
     own = plan(single)

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from engine.base.errors import InputError
 from engine.base.hub import TOKENIZER
 from engine.base.machine import Machine, machine_for
 from engine.base.options import FineTuning, RunOptions
 from engine.evaluation.inference import encode_held_out, scores_on
+from engine.models.adapters import checkpointing_gradients
 from engine.models.load import name_labels, save_model
 from engine.models.names import parse_model
 from engine.models.vocabulary import scratch_tokenizer
@@ -109,12 +110,20 @@ def test_a_teacher_by_lora_is_an_ordinary_model_that_learned(tmp_path: Path, mac
 
 
 def test_layers_that_are_computed_again_make_the_same_teacher(
-    saved: Callable[..., Path], tmp_path: Path, machine: Machine
+    saved: Callable[..., Path], tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked: list[bool] = []
+
+    def heard(model: PreTrainedModel, whether: bool):
+        asked.append(whether)
+        return checkpointing_gradients(model, whether)
+
+    monkeypatch.setattr("engine.run.fine_tuning.checkpointing_gradients", heard)
     task = toy_task("single", rows=24, held_out=8)
     there = [replace(machine, options=RunOptions(cache_dir=str(tmp_path / name))) for name in ("kept", "again")]
     tunings = [QUICK.model_copy(update={"when": "always", "gradient_checkpointing": again}) for again in (False, True)]
     plain, again = (prepared(str(saved("single")), task, *each) for each in zip(there, tunings, strict=True))
+    assert asked == [False, True]
     assert plain.key == again.key
     assert torch.equal(weights(plain.model), weights(again.model))
     assert not again.model.is_activation_checkpointing
