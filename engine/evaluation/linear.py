@@ -5,13 +5,15 @@ itself where a text may have several, and ridge regression for values, all as th
 sample is read, so that the scores cost seconds. There is none for what is answered word by word.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from datasets import Dataset
+from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import LinearSVC
 
 from engine.data.splits import at_most
@@ -23,36 +25,11 @@ MOST_ROWS = 10_000
 FEWEST_ROWS, MOST_CELLS = 1_000, 1_000_000  # rows, and rows times labels, where each label has a model of its own
 MOST_WORDS = 50_000  # and pairs of them
 WORD = r"\w+|[^\w\s]"
-
-
-class EachLabel:
-    """A linear model for each of so many labels; a label that all rows of training have, or none, is always so."""
-
-    def __init__(self, labels: int):
-        self.labels = labels
-
-    def fit(self, words: Any, sets: Sequence[Sequence[int]]) -> None:
-        """Learns from texts as vectors (n, F) and the labels of each."""
-        of_labels = marked(sets, self.labels).toarray().T > 0
-        self.models = [
-            LinearSVC(random_state=0).fit(words, has) if 0 < has.sum() < len(has) else has for has in of_labels
-        ]
-
-    def predict(self, words: Any) -> np.ndarray:
-        """(n,) the indices of each text's labels."""
-        of_labels = [
-            np.full(words.shape[0], each[0]) if isinstance(each, np.ndarray) else each.predict(words)
-            for each in self.models
-        ]
-        return np.fromiter((np.flatnonzero(has).tolist() for has in np.stack(of_labels, axis=1)), object)
-
-
-MODELS: Mapping[TaskKind, Callable[[int], Any]] = {
-    "classification": lambda _: LinearSVC(random_state=0),
-    "regression": lambda _: Ridge(random_state=0),
-    "multi_label": EachLabel,
+MODELS: Mapping[TaskKind, Any] = {
+    "classification": LinearSVC(random_state=0),
+    "regression": Ridge(random_state=0),
+    "multi_label": OneVsRestClassifier(LinearSVC(random_state=0)),
 }
-"""Kind of task → number of labels → model."""
 
 
 def linear_measures(task: Task) -> Measures:
@@ -65,17 +42,27 @@ def linear_measures(task: Task) -> Measures:
     """
     if task.kind not in MODELS or len(set(map(str, task.train["label"]))) < 2:
         return {}
-    rows, labels = MOST_ROWS, len(task.labels)
+    rows = MOST_ROWS
     if KINDS[task.kind].independent:
-        rows = max(FEWEST_ROWS, min(MOST_ROWS, MOST_CELLS // labels))
+        rows = max(FEWEST_ROWS, min(MOST_ROWS, MOST_CELLS // len(task.labels)))
     train = at_most(task.train, rows, 0, task.kind)
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, max_features=MOST_WORDS, token_pattern=WORD)
-    model = MODELS[task.kind](labels)
-    model.fit(words.fit_transform(_texts(task, train)), train["label"][:])
+    answers = _learned(task, words.fit_transform(_texts(task, train)), train["label"][:])
     return {
-        name: measure(task, rows, model.predict(words.transform(_texts(task, rows))).tolist())
-        for name, rows in task.held_out.items()
+        name: measure(task, rows, answers(words.transform(_texts(task, rows)))) for name, rows in task.held_out.items()
     }
+
+
+def _learned(task: Task, words: Any, gold: Sequence[Any]) -> Callable[[Any], list[Any]]:
+    """The model of a task, fitted on texts as vectors (n, F), as a function from such vectors to answers."""
+    model = clone(MODELS[task.kind])
+    if task.kind != "multi_label":
+        model.fit(words, gold)
+        return lambda others: model.predict(others).tolist()
+    with warnings.catch_warnings():  # that all rows have a label, or none has it: then so do all others
+        warnings.filterwarnings("ignore", message="Label .* is present in all training examples")
+        model.fit(words, marked(gold, len(task.labels)))
+    return lambda others: [row.nonzero()[0].tolist() for row in model.predict(others).toarray()]
 
 
 def _texts(task: Task, rows: Dataset) -> list[str]:
