@@ -15,6 +15,7 @@ METRICS: dict[TaskKind, tuple[str, ...]] = {
     "regression": ("spearman", "pearson"),
     "tagging": ("accuracy",),
     "question_answering": ("squad_f1", "exact_match"),
+    "multi_label": ("f1_micro", "f1_macro", "subset_accuracy"),
 }
 
 

@@ -57,6 +57,13 @@ def _regression(dice: random.Random) -> dict[str, Any]:
     return {"text": _with(dice, dice.choice((BAD, DULL, GOOD)[level])), "label": level - 1 + dice.uniform(-0.1, 0.1)}
 
 
+def _several(dice: random.Random) -> dict[str, Any]:
+    """None, one or both of two labels, each said by a word of its own."""
+    label = [index for index in range(2) if dice.random() < 0.4]
+    words = [dice.choice(FILLER), *((BAD, GOOD)[index][0] for index in label)]
+    return {"text": " ".join(dice.sample(words, len(words))), "label": label}
+
+
 def _tagging(dice: random.Random) -> dict[str, Any]:
     words = [dice.choice(dice.choice((FILLER, NAMES, VERBS))) for _ in range(dice.randint(3, 9))]
     return {"tokens": words, "tags": [1 if word in NAMES else 2 if word in VERBS else 0 for word in words]}
@@ -80,6 +87,7 @@ ROWS: dict[str, tuple[TaskKind, tuple[str, ...], Callable[[random.Random], dict[
     "regression": ("regression", (), _regression),
     "tagging": ("tagging", TAGS, _tagging),
     "question_answering": ("question_answering", (), _answering),
+    "multi_label": ("multi_label", ("bad", "good"), _several),
 }
 """Name → kind, labels, and how a row is made."""
 

@@ -118,9 +118,13 @@ def line(row: Row) -> str:
         'good\\t0.9800'
         >>> line({"tokens": ["Rome", "fell"], "tags": ["PROPN", "VERB"]})
         'Rome/PROPN fell/VERB'
+        >>> line({"labels": ["joy"], "scores": {"joy": 0.93, "love": 0.2}}), line({"labels": [], "scores": {}})
+        ('joy 0.9300', '-')
         >>> line({"answer": "Rome", "no_answer": 0.25}), line({"answer": "", "no_answer": 0.9})
         ('Rome\\t0.7500', 'no answer\\t0.9000')
     """
+    if "labels" in row:
+        return ", ".join(f"{label} {row['scores'][label]:.4f}" for label in row["labels"]) or "-"
     if "tags" in row:
         return " ".join(f"{word}/{tag}" for word, tag in zip(row["tokens"], row["tags"], strict=True))
     if "answer" in row:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from autodistill.datasets.words import words_of
 from engine.base.spec import Count, Name, Score, TableRow, Weight
-from engine.data.task import Task, TaskKind, texts_of
+from engine.data.task import KINDS, Task, TaskKind, texts_of
 
 VARIETY_WORDS = 10_000
 """The type-token ratio falls with the length of the text, so it is taken over this many words at most."""
@@ -91,6 +91,7 @@ def sentence_about(task: Task) -> str:
         "classification": f"Say to which class a {text} belongs: {names}.",
         "regression": f"Give a number to a {text}.",
         "tagging": f"Give a tag to each word of a text: {names}.",
+        "multi_label": f"Say which of these apply to a {text}, several or none: {names}.",
         "question_answering": "Find the answer to a question in a text.",
     }[task.kind]
 
@@ -98,7 +99,8 @@ def sentence_about(task: Task) -> str:
 def _label_entropy(task: Task) -> float:
     if len(task.labels) < 2:
         return 0.0
-    labels = task.train["label"] if task.kind == "classification" else chain.from_iterable(task.train["tags"])
+    column = task.train[KINDS[task.kind].target]
+    labels = column if task.kind == "classification" else chain.from_iterable(column)
     counts = np.bincount(np.fromiter(labels, dtype=np.int64)).astype(float)
     shares = counts[counts > 0] / counts.sum()
     return float(min(1.0, -(shares * np.log(shares)).sum() / np.log(len(task.labels))))

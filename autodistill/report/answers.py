@@ -102,6 +102,8 @@ def _words(task: Task, answered: tuple[Any, Any, Any], which: int) -> str:
     value = answered[which]
     if task.kind == "classification":
         return task.labels[value]
+    if task.kind == "multi_label":
+        return ", ".join(task.labels[label] for label in value)
     if task.kind == "regression":
         return number(value, ".4g")
     if task.kind == "question_answering":

@@ -105,8 +105,11 @@ def classes(run: OneRun) -> Section | str:
         for each in found
     ]
     shades = [[each.precision, each.recall, each.f1] for each in found]
-    text = [f"What the student reaches on the rows of each class of {run.result.split_in_words}, the weakest first."]
-    table = Table("Classes", ["class", "precision", "recall", "F1", "rows"], rows, shades, folded=len(rows) > 2 * WIDE)
+    several = run.result.task_kind == "multi_label"
+    rows_of = "with each label" if several else "of each class"
+    text = [f"What the student reaches on the rows {rows_of} of {run.result.split_in_words}, the weakest first."]
+    title, head = ("Labels", "label") if several else ("Classes", "class")
+    table = Table(title, [head, "precision", "recall", "F1", "rows"], rows, shades, folded=len(rows) > 2 * WIDE)
     return Section(text, (), [table])
 
 

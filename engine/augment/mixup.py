@@ -29,10 +29,11 @@ def draw(spec: Mixup, count: int, generator: np.random.Generator) -> tuple[np.nd
 def mixed_targets(labels: Tensor, shares: Tensor, kind: TaskKind, classes: int, length: int) -> Tensor:
     """Targets of pairs, as distributions, from the labels of 2n examples as `Encoded.labels` gives them.
 
-    Shapes: classification (n, C); regression (n,) the mixed value; tagging (n, N, C), a token's numbers summing to the
-    share of the partners that have a label there; question answering (n, 2, N). C is `classes`, N `length`.
+    Shapes: classification and multi-label (n, C); regression (n,) the mixed value; tagging (n, N, C), a token's
+    numbers summing to the share of the partners that have a label there; question answering (n, 2, N). C is
+    `classes`, N `length`.
     """
-    if kind == "regression":
+    if kind in ("regression", "multi_label"):
         return blend(labels, shares)
     if kind == "question_answering":
         return blend(F.one_hot(labels, length).float(), shares)

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +22,7 @@ from engine.base.mapped import count_read
 from engine.base.text import HALF
 
 PIECE = 16_384
+SAMPLE = 200  # cells that are looked at
 MANY = 20  # different numbers: said as a range
 NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*|\s*[-+]?(nan|inf|infinity)\s*", re.IGNORECASE)
 
@@ -99,14 +100,14 @@ def class_names(values: Iterable[Any]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def in_shares(counts: Mapping[str, int], most: int = 10) -> str:
-    """How often each of several values occurs, the first ones in words.
+def in_shares(counts: Mapping[str, int], most: int = 10, rows: int | None = None) -> str:
+    """How often each of several values occurs, the first ones in words; of `rows`, where a row has several or none.
 
     Example:
         >>> in_shares({"bad": 199, "good": 600, "odd": 1}), in_shares({"a": 1, "b": 1, "c": 2}, most=2)
         ('bad (25 %), good (75 %), odd (<1 %)', 'a (25 %), b (25 %), …')
     """
-    total = sum(counts.values())
+    total = rows or sum(counts.values())
     shares = {name: 100 * count / total for name, count in list(counts.items())[:most]}
     shown = (f"{name} ({'<1' if 0 < share < 0.5 else format(share, '.0f')} %)" for name, share in shares.items())
     return ", ".join([*shown, *["…"] * (len(counts) > most)])
@@ -186,6 +187,13 @@ def missing(cells: pa.Array) -> np.ndarray:
 def present(column: pa.ChunkedArray) -> Iterator[pa.Array]:
     """The cells of a column that are not missing, in pieces."""
     return (piece.filter(pa.array(~missing(piece))) for piece in pieces(column))
+
+
+def looks(column: pa.ChunkedArray, fits: Callable[[Any], bool]) -> bool:
+    """Whether most cells of a column fit, of the first ones that are not missing."""
+    first = present(column[: 10 * SAMPLE])
+    cells = [cell for piece in first for cell in values_of(piece)][:SAMPLE]
+    return bool(cells) and 2 * sum(map(fits, cells)) > len(cells)
 
 
 def numbers(cells: pa.Array) -> pa.Array:

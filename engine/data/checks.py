@@ -18,6 +18,7 @@ from engine.base.errors import Problem, counted, listed, shown
 from engine.base.mapped import mapped_table
 from engine.base.text import HALF
 from engine.data.cells import are_tags, coded, is_index, is_missing, is_number, label_of, missing, numbers, values_of
+from engine.data.label_sets import label_set
 from engine.data.rows import IMPOSSIBLE, Findings, RawSplit
 from engine.data.schema import Schema
 from engine.data.task import TaskKind
@@ -222,6 +223,19 @@ def _bad_label(check: _Check, row: int, where: str, label: Any) -> None:
         check.unknown(row, where, label)
 
 
+def _label_sets(check: _Check, row: int, where: str, cell: Any) -> list[int] | None:
+    labels = label_set(cell, check.schema.separator)
+    if labels is None:
+        check.row(row, f"no labels in {where}", shown(cell), suggestion="An empty list means that no label applies.")
+    elif any(isinstance(label, list | dict) or is_missing(label) for label in labels):
+        check.row(row, f"{where} must hold lists of labels", shown(cell))
+    elif NO_LABEL in (indices := [check.index(label) for label in labels]):
+        check.unknown(row, where, check.named(labels[indices.index(NO_LABEL)]))
+    else:
+        return sorted({*indices})
+    return None
+
+
 def _numbers(check: _Check, cells: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     targets = numbers(cells).to_numpy(zero_copy_only=False)
     return targets, ~np.isfinite(targets)
@@ -307,5 +321,6 @@ NORMAL: Mapping[TaskKind, Mapping[str, Column]] = {
         "context": _TEXT,
         "answers": _by_row(_answers, ANSWERS, "context"),
     },
+    "multi_label": {"text": _TEXT, "text_pair": _TEXT, "label": _by_row(_label_sets, WHOLE)},
 }
 """Kind of task → its fields in their order, and what makes each."""

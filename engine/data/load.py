@@ -56,7 +56,7 @@ def load_task(
             a Dataset, or a mapping of split names to one of these two.
         text: Column of the text; of the words in tagging, of the question in question answering.
         text_pair: Column of the second text; of the context in question answering.
-        label: Column of the label; of the tags or the answers.
+        label: Column of the label; of the tags or the answers; several columns of 0 and 1, each a label, as `a,b,c`.
         kind: The kind of task.
         metric: The score that counts.
         positive: Of two classes the one that F1 is of; the rarer one where none is named.
@@ -86,12 +86,11 @@ def load_task(
     """
     from engine.data.pool import pool_rows
     from engine.data.soft import soft_labels
-    from engine.data.sources import read_source, with_test
     from engine.data.splits import check_test, divided, normalised, training_split
 
     limits = {"train": max_train, "validation": max_validation, "test": max_test, "unlabelled": max_unlabelled}
     _check_numbers(seed, limits, unlabelled is not None)
-    source = read_source(data) if test is None else with_test(read_source(data), test)
+    source = _read(data, test, label)
     train = training_split(source)
     soft = soft_labels(teacher_logits, teacher_probabilities)
     schema = _schema(train, source, {"text": text, "text_pair": text_pair, "label": label}, kind, soft)
@@ -124,6 +123,15 @@ def load_task(
         soft_labels="" if soft is None else soft.words,
     )
     return task if pool is None else with_pool(task, pool)
+
+
+def _read(data: Data, test: Data | None, label: str | None) -> Source:
+    """The splits, with a test set that was named beside them, and with lists in place of columns of 0 and 1."""
+    from engine.data.label_sets import gathered
+    from engine.data.sources import read_source, with_test
+
+    source = read_source(data)
+    return gathered(source if test is None else with_test(source, test), label)
 
 
 def _schema(

@@ -1,8 +1,9 @@
 """Which scores a task can have, and which one counts; their computation is `engine.evaluation.scores`'s.
 
 Decided here: accuracy for classes, with balanced accuracy and macro F1 beside it, in which every class weighs the same;
-F1 of the rarer of two classes unless another one is named; Spearman for numbers, seqeval's F1 for tags in the B-/I-
-scheme and token accuracy for others, SQuAD's F1 for answers; where questions may have none, those of both parts, too.
+F1 of the rarer of two classes unless another one is named; micro F1 where a text has several labels; Spearman for
+numbers, seqeval's F1 for tags in the B-/I- scheme and token accuracy for others, SQuAD's F1 for answers; where
+questions may have none, those of both parts, too.
 """
 
 import re
@@ -26,6 +27,8 @@ ALIASES = {
     "matthews_correlation": "mcc",
     "matthews": "mcc",
     "macro_f1": "f1_macro",
+    "micro_f1": "f1_micro",
+    "exact_match_ratio": "subset_accuracy",
     "pearsonr": "pearson",
     "spearmanr": "spearman",
     "em": "exact_match",
@@ -43,6 +46,8 @@ def fitting_metrics(kind: TaskKind, labels: Sequence[str]) -> tuple[str, ...]:
     """
     if kind == "classification":
         return ("accuracy", "balanced_accuracy", *["f1"] * (len(labels) == 2), "f1_macro", "mcc")
+    if kind == "multi_label":
+        return ("f1_micro", "f1_macro", "subset_accuracy")
     if kind == "tagging":
         return ("seqeval_f1", "accuracy") if marks_spans(labels) else ("accuracy",)
     return ("spearman", "pearson") if kind == "regression" else ("squad_f1", "exact_match")

@@ -134,4 +134,5 @@ NOTHING: Mapping[TaskKind, Nothing] = {
     "regression": Nothing(pa.float64(), lambda piece: pa.array(np.zeros(len(piece)))),
     "tagging": Nothing(WHOLE, _no_tags),
     "question_answering": Nothing(ANSWERS, lambda piece: pa.array([NO_ANSWER] * len(piece), ANSWERS)),
+    "multi_label": Nothing(WHOLE, lambda piece: pa.array([[]] * len(piece), WHOLE)),
 }

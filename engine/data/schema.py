@@ -1,11 +1,12 @@
 """Which column is what, and which kind of task that makes.
 
 Decided here: lists of words with lists of tags are tagging; question, context and answers are question answering;
-decimal labels are regression, whole numbers with more than 50 different values, one for every two rows, too,
-everything else is classification. What the user names goes before what the source declares, and that before what is
-inferred; every inference is said in a note. A label is never guessed: where several columns could hold it, and none is
-called `label`, the user is asked. Of the cells that are looked at most decide, so that a few damaged rows do not hide a
-column: they are named later, one by one.
+texts with lists of labels are multi-label (`engine.data.label_sets`); decimal labels are regression, whole numbers
+with more than 50 different values, one for every two rows, too, everything else is classification. What the user
+names goes before what the source declares, and that before what is inferred; every inference is said in a note. A
+label is never guessed: where several columns could hold it, and none is called `label`, the user is asked. Of the
+cells that are looked at most decide, so that a few damaged rows do not hide a column: they are named later, one by
+one.
 """
 
 import re
@@ -18,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.base.errors import InputError, Problem, counted, listed, unknown_name
-from engine.data.cells import are_tags, class_names, different, in_words, is_number, numbers, present, values_of
+from engine.data.cells import are_tags, class_names, different, in_words, is_number, looks, numbers, present, values_of
+from engine.data.label_sets import SURE, holds_lists, labels_of, separator_of
 from engine.data.rows import Declared, Findings, RawSplit
 from engine.data.task import KINDS, TASK_KINDS, TaskKind
 
@@ -85,12 +87,14 @@ class Schema:
         columns: Field of the normal form → column.
         labels: Class or tag names in the order of their indices.
         fixed_labels: Whether `labels` were declared, so that whole numbers are their indices.
+        separator: What joins the labels of a row in a text; empty where nothing does.
     """
 
     kind: TaskKind
     columns: Mapping[str, str]
     labels: tuple[str, ...] = ()
     fixed_labels: bool = False
+    separator: str = ""
     notes: tuple[str, ...] = ()
 
     @property
@@ -155,7 +159,7 @@ def _kind_of_lists(train: RawSplit, named: Mapping[str, str]) -> TaskKind | None
     for kind, fields in FIELDS.items():
         given = {field: named[role] for role, field in KINDS[kind].columns.items() if role in named}
         if all(
-            _looks(train, given[field], fits) if field in given else _candidates(train, names, fits)
+            looks(train.table[given[field]], fits) if field in given else _candidates(train, names, fits)
             for field, (names, fits, _) in fields.items()
         ):
             return kind
@@ -169,7 +173,7 @@ def _by_name(columns: Iterable[str]) -> dict[str, str]:
 
 def _candidates(train: RawSplit, names: Iterable[str], fits: Callable[[Any], bool]) -> list[str]:
     by_name = _by_name(train.names)
-    return [by_name[name] for name in names if name in by_name and _looks(train, by_name[name], fits)]
+    return [by_name[name] for name in names if name in by_name and looks(train.table[by_name[name]], fits)]
 
 
 def _list_columns(
@@ -185,7 +189,7 @@ def _list_columns(
             continue
         free = [column for column in train.names if column not in (*columns.values(), *named.values())]
         found = [column for column in _candidates(train, names, fits) if column in free]
-        found = found or [column for column in free if _looks(train, column, fits)]
+        found = found or [column for column in free if looks(train.table[column], fits)]
         if found and field == KINDS[kind].target:
             columns[field] = _label(train, found, notes, field)
         elif found:
@@ -218,7 +222,7 @@ def _text_columns(train: RawSplit, declared: Declared, named: Mapping[str, str],
     texts = [
         name
         for name in train.names
-        if name not in taken and not IDENTIFIERS.fullmatch(name) and _looks(train, name, _is_text)
+        if name not in taken and not IDENTIFIERS.fullmatch(name) and looks(train.table[name], _is_text)
     ]
     columns = given if "text" in given else {**_texts_by_name(train, texts, () if given else PAIRS, notes), **given}
     label = label or _one_label(train, likely, list(columns.values()), label_notes)
@@ -261,6 +265,7 @@ def _one_label(train: RawSplit, likely: Sequence[str], taken: Sequence[str], not
         return _label(train, likely, notes)
     columns = [column for column in train.names if column not in taken and not IDENTIFIERS.fullmatch(column)]
     found = [*likely, *(column for column in columns if column not in likely and _few_or_numbers(train, column))]
+    found = found or [column for column in columns if holds_lists(train.table[column])]
     found = [column for column in found if len(class_names(different(train.table[column]))) > 1] or found
     if not found:
         advice = "Name it with --label."
@@ -275,15 +280,9 @@ def _label(train: RawSplit, columns: Sequence[str], notes: list[str], field: str
         got = "; ".join(f"'{column}' ({in_words(train.table[column])})" for column in columns[:MOST_CANDIDATES])
         got += f" and {len(columns) - MOST_CANDIDATES} more" if len(columns) > MOST_CANDIDATES else ""
         what = f"{len(columns)} columns could hold the labels"
-        raise InputError.of(train.where, what, got, suggestion="Name the right one with --label.")
+        advice = "Name the right one with --label; of labels that are columns of 0 and 1 all: --label a,b."
+        raise InputError.of(train.where, what, got, suggestion=advice)
     return _chosen(field, columns, notes)
-
-
-def _looks(train: RawSplit, column: str, fits: Callable[[Any], bool]) -> bool:
-    """Whether most cells of a column fit."""
-    first = present(train.table[column][: 10 * SAMPLE])
-    cells = [cell for piece in first for cell in values_of(piece)][:SAMPLE]
-    return bool(cells) and 2 * sum(map(fits, cells)) > len(cells)
 
 
 def _few_or_numbers(train: RawSplit, column: str) -> bool:
@@ -291,7 +290,7 @@ def _few_or_numbers(train: RawSplit, column: str) -> bool:
     cells = train.table[column]
     if pa.types.is_nested(cells.type):
         return False
-    if _looks(train, column, is_number):
+    if looks(train.table[column], is_number):
         return True
     few = max(2, min(MANY_LABELS, sum(map(len, present(cells))) // 2))
     found: set[str] = set()
@@ -303,7 +302,9 @@ def _few_or_numbers(train: RawSplit, column: str) -> bool:
 
 
 def _kind_of_labels(train: RawSplit, column: str) -> tuple[TaskKind, str]:
-    """Classification or regression, and why."""
+    """Classification, of one label or several, or regression, and why."""
+    if holds_lists(train.table[column]):
+        return "multi_label", "labels are lists"
     if column in train.class_names:
         return "classification", "the source names its classes"
     count, found = 0, [np.empty(0)]
@@ -311,6 +312,8 @@ def _kind_of_labels(train: RawSplit, column: str) -> tuple[TaskKind, str]:
         count += len(piece)
         found.append(numbers(piece).drop_null().to_numpy())
     values = np.concatenate(found)
+    if len(values) < count and (sign := separator_of(different(train.table[column]), SURE)):
+        return "multi_label", f"labels are joined by {sign}"
     if 10 * len(values) < 9 * count or not count:
         return "classification", "labels are words"
     if not (np.isfinite(values) & (values == np.floor(values))).all():
@@ -324,6 +327,8 @@ def _kind_of_labels(train: RawSplit, column: str) -> tuple[TaskKind, str]:
 def _with_labels(train: RawSplit, schema: Schema, declared: Declared) -> Schema:
     """The same schema with the names of the classes or tags."""
     column = schema.columns[schema.target]
+    if schema.kind == "multi_label":
+        return replace(schema, **labels_of(train, column, declared)._asdict())
     if known := declared.labels or train.class_names.get(column, ()):
         return replace(schema, labels=known, fixed_labels=True)
     cells = train.table[column]

@@ -1,9 +1,10 @@
 """Soft labels that come with the data: what an API, a large language model or an own ensemble says of each row.
 
-Decided here: they stand in a column for each label, `<prefix><label>`, or in one list column called like the prefix, in
-the order of the labels; of a regression in one column of numbers. Every row that trains has them, and no label is
-missing. Probabilities become logits, their logarithms, which give the same distribution again; less than `LEAST` counts
-as that. A held-out set has them wholly, and then they are scored as a teacher is, or not at all.
+Decided here: they stand in a column for each label, `<prefix><label>`, or in one list column called like the prefix,
+in the order of the labels; of a regression in one column of numbers. Every row that trains has them, and no label is
+missing. Probabilities become logits, their logarithms, which give the same distribution again; less than `LEAST`
+counts as that. Where a text may have several labels each probability is by itself, and becomes the logarithm of its
+odds. A held-out set has them wholly, and then they are scored as a teacher is, or not at all.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from engine.base.errors import InputError, Problem, listed
 from engine.base.mapped import mapped_table
 from engine.data.cells import numbers, values_of
 from engine.data.rows import Findings, RawSplit
-from engine.data.task import SOFT
+from engine.data.task import KINDS, SOFT
 
 if TYPE_CHECKING:
     from engine.data.schema import Schema
@@ -72,9 +73,9 @@ def soft_labels(logits: str | None, probabilities: str | None) -> SoftLabels | N
 def check_kind(soft: SoftLabels, schema: Schema) -> None:
     """Raises an `InputError` where this kind of task has no such labels."""
     named = schema.kind.replace("_", " ")
-    if schema.kind not in ("classification", "regression"):
+    if KINDS[schema.kind].per_token:
         what = "in this kind of task the teacher answers for each token, and tokens are a model's"
-        raise InputError.of(soft.option, what, named, ("classification", "regression"))
+        raise InputError.of(soft.option, what, named, ("classification", "multi_label", "regression"))
     if schema.kind == "regression" and soft.probabilities:
         raise InputError.of(soft.option, "a regression has no classes", named, ("--teacher-logits",))
 
@@ -101,12 +102,13 @@ def with_soft_labels(
     if set(wanted) != set(there):
         return rows
     width = len(schema.labels) or 1
-    found = mapped_table(_read(split, wanted, width, soft, findings), pa.schema({SOFT: TYPE}))
+    several = KINDS[schema.kind].independent
+    found = mapped_table(_read(split, wanted, width, soft, findings, several), pa.schema({SOFT: TYPE}))
     return rows.append_column(SOFT, found[SOFT])
 
 
 def _read(
-    split: RawSplit, columns: Sequence[str], width: int, soft: SoftLabels, findings: Findings
+    split: RawSplit, columns: Sequence[str], width: int, soft: SoftLabels, findings: Findings, several: bool
 ) -> Iterator[pa.RecordBatch]:
     for start, cells in split.pieces(*columns):
         values = _in_lists(cells[0], width) if len(cells) < width or _nested(cells[0]) else _side_by_side(cells)
@@ -114,11 +116,12 @@ def _read(
             got = ", ".join(str(each[int(row)].as_py()) for each in cells)
             findings.row(split, start + int(row), f"a soft label must be {width} finite numbers", got)
         if soft.probabilities:
-            wrong = (values < 0).any(1) | (abs(values.sum(1) - 1) > NEAR)  # NaN is neither
-            for row in np.flatnonzero(wrong):
+            wrong = (values > 1).any(1) if several else abs(values.sum(1) - 1) > NEAR  # NaN is neither
+            for row in np.flatnonzero((values < 0).any(1) | wrong):
                 got = ", ".join(f"{value:g}" for value in values[row])
-                findings.row(split, start + int(row), "probabilities must be from 0 to 1, and sum to 1", got)
-            values = np.log(np.maximum(values, LEAST))
+                what = f"probabilities must be from 0 to 1{'' if several else ', and sum to 1'}"
+                findings.row(split, start + int(row), what, got)
+            values = np.log(np.maximum(values, LEAST)) - several * np.log(np.maximum(1 - values, LEAST))
         ends = np.arange(0, values.size + 1, width, dtype=np.int32)
         yield pa.record_batch([pa.ListArray.from_arrays(ends, values.ravel())], schema=pa.schema({SOFT: TYPE}))
 

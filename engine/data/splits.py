@@ -18,11 +18,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.base.errors import InputError, Problem, counted
+from engine.base.errors import InputError, Problem, counted, listed
 from engine.base.mapped import batches_of, mapped_table
 from engine.data.cells import PIECE, different, in_shares, is_missing
 from engine.data.checks import normalise
 from engine.data.groups import GROUPS, groups_of, hold_out, known_rows
+from engine.data.label_sets import rarest, why_nothing
 from engine.data.rows import Findings, RawSplit, Source
 from engine.data.schema import Schema
 from engine.data.soft import SoftLabels, with_soft_labels
@@ -47,7 +48,16 @@ def at_most(rows: Dataset, limit: int, seed: int, kind: TaskKind) -> Dataset:
 
 def drawn(rows: Dataset, size: int, seed: int, kind: TaskKind) -> list[int]:
     """The places of `size` rows, ascending, in which classes keep their shares."""
-    return sample(len(rows), size, seed, rows["label"][:] if kind == "classification" else None)
+    return sample(len(rows), size, seed, strata_of(rows.with_format("arrow")[:], kind))
+
+
+def strata_of(rows: pa.Table, kind: TaskKind) -> np.ndarray | None:
+    """The class of each row, which keeps its share in a sample: its label, or the rarest of several; None where a task
+    has no such thing."""
+    if kind == "multi_label":
+        found = pc.max(pc.list_flatten(rows["label"])).as_py()
+        return rarest(rows["label"], 1 + (-1 if found is None else found))
+    return rows["label"].to_numpy() if kind == "classification" else None
 
 
 def held_out_size(rows: int, sets: int = 1) -> int:
@@ -195,7 +205,7 @@ def _hold_out_what_is_missing(parts: Parts, schema: Schema, seed: int, notes: li
         missing = [role for role in missing if role != "test"]
     size = held_out_size(rows, max(len(missing), 1))
     train, left = parts["train"]["train"], np.arange(rows, dtype=np.int32)
-    groups, strata = groups_of(train, schema.kind) if missing else np.empty(0), _strata(train, schema)
+    groups, strata = groups_of(train, schema.kind) if missing else np.empty(0), strata_of(train, schema.kind)
     for role in missing:
         of_left = None if strata is None else strata[left]
         held_out, manner = _drawn(groups[left], of_left, schema, size, seed)
@@ -243,15 +253,12 @@ def _sampled(split: str, rows: pa.Table, schema: Schema, limit: int | None, seed
     if limit is None or len(rows) <= limit:
         return rows
     notes.append(f"{split}: a sample of {limit:,} of {len(rows):,} rows, {_manner(schema)}seed {seed}")
-    return taken(rows, np.array(sample(len(rows), limit, seed, _strata(rows, schema))))
+    return taken(rows, np.array(sample(len(rows), limit, seed, strata_of(rows, schema.kind))))
 
 
 def _manner(schema: Schema) -> str:
-    return "stratified by label, " if schema.kind == "classification" else ""
-
-
-def _strata(rows: pa.Table, schema: Schema) -> np.ndarray | None:
-    return rows["label"].to_numpy() if schema.kind == "classification" else None
+    by = {"classification": "stratified by label, ", "multi_label": "stratified by each row's rarest label, "}
+    return by.get(schema.kind, "")
 
 
 def _check_targets(parts: Mapping[str, pa.Table], schema: Schema, where: str) -> None:
@@ -260,7 +267,9 @@ def _check_targets(parts: Mapping[str, pa.Table], schema: Schema, where: str) ->
     findings = Findings()
     if len(train) < 2:
         findings.add(Problem(where, "too few training rows", str(len(train)), ("at least 2",)))
-    if schema.labels and len(found := _labels_in(train, schema)) == 1:
+    if schema.kind == "multi_label" and (what := why_nothing(train["label"])):
+        findings.add(Problem(where, what))
+    if schema.kind != "multi_label" and schema.labels and len(found := _labels_in(train, schema)) == 1:
         name = "tag" if schema.kind == "tagging" else "class"
         findings.add(Problem(where, f"only one {name} in training: nothing to learn", repr(schema.labels[found.pop()])))
     for split, rows in parts.items() if schema.kind == "regression" else ():
@@ -273,22 +282,31 @@ def _check_targets(parts: Mapping[str, pa.Table], schema: Schema, where: str) ->
 def _labels_in(rows: pa.Table, schema: Schema) -> set[Any]:
     """The different labels, tags or numbers of a split."""
     column = rows[schema.target]
-    return set((pc.list_flatten(column) if schema.kind == "tagging" else column).unique().to_pylist())
+    return set(_flat(column).unique().to_pylist())
+
+
+def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Every label of a column, also where a row has several."""
+    return pc.list_flatten(column) if pa.types.is_list(column.type) else column
 
 
 def _shares(parts: Mapping[str, pa.Table], schema: Schema) -> str:
     column = parts["train"][schema.target]
-    cells = (pc.list_flatten(column) if schema.kind == "tagging" else column).to_numpy()
-    counts = np.bincount(cells, minlength=len(schema.labels)).tolist()
-    return in_shares(dict(zip(schema.labels, counts, strict=True)))
+    counts = np.bincount(_flat(column).to_numpy(), minlength=len(schema.labels)).tolist()
+    rows = len(column) if schema.kind == "multi_label" else None
+    return in_shares(dict(zip(schema.labels, counts, strict=True)), rows=rows)
 
 
 def _remarks(parts: Mapping[str, pa.Table], schema: Schema) -> list[str]:
     """The labels with their shares in training, and what is unusual about them, but not wrong."""
     if not schema.labels:
         return []
-    notes = [f"{len(schema.labels)} {'tags' if schema.kind == 'tagging' else 'classes'}: {_shares(parts, schema)}"]
-    if schema.kind == "tagging":
+    number = len(schema.labels)
+    named = {"tagging": f"{number} tags", "multi_label": counted(number, "label")}.get(schema.kind, f"{number} classes")
+    notes = [f"{named}: {_shares(parts, schema)}"]
+    if schema.kind == "multi_label":
+        notes += _remarks_on_sets(parts, schema)
+    if schema.kind != "classification":
         return notes
     shares = np.bincount(parts["train"]["label"].to_numpy(), minlength=len(schema.labels)) / len(parts["train"])
     if shares.max() >= SKEWED:
@@ -302,3 +320,13 @@ def _remarks(parts: Mapping[str, pa.Table], schema: Schema) -> list[str]:
         elif len(found) == 1:
             notes.append(f"{split} has one class only, {schema.labels[found.pop()]}: its score says little")
     return notes
+
+
+def _remarks_on_sets(parts: Mapping[str, pa.Table], schema: Schema) -> list[str]:
+    """How many labels a row has, and which labels no row has."""
+    sizes = pc.list_value_length(parts["train"]["label"]).to_numpy()
+    found = _labels_in(parts["train"], schema)
+    absent = [name for index, name in enumerate(schema.labels) if index not in found]
+    none = int((sizes == 0).sum())
+    notes = [f"{sizes.mean():.2g} labels a row; {none:,} of {counted(len(sizes), 'training row')} have none"]
+    return notes + [f"labels without a training row: {listed(absent)}"] * bool(absent)

@@ -3,6 +3,7 @@
 Whatever the source was, rows have one normal form per kind:
 
     classification       text, [text_pair,] label (int, an index into `labels`)
+    multi_label          text, [text_pair,] label (list of int, different indices into `labels`, ascending)
     regression           text, [text_pair,] label (float)
     tagging              tokens (list of str), tags (list of int, indices into `labels`)
     question_answering   id, question, context, answers {text: [...], answer_start: [...]}
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from datasets import Dataset
 
-TaskKind = Literal["classification", "regression", "tagging", "question_answering"]
+TaskKind = Literal["classification", "regression", "tagging", "question_answering", "multi_label"]
 LABELLED, SOFT = "labelled", "soft_label"
 """Further fields of rows: whether they have a label (`Task.learned`); their logits (`engine.data.soft`)."""
 HAS_ANSWER = {"squad_f1": "has_answer_f1", "exact_match": "has_answer_exact_match"}
@@ -43,6 +44,8 @@ class Kind:
         hub_tag: The task's name on the hub.
         per_token: Whether the model answers per token.
         outputs: Width C of the logits; None: one for each label.
+        independent: Whether each label is answered by itself, so that a text may have several of them, or none.
+        problem_type: What transformers calls it, where a head alone does not say it.
         at_words: What a row would lose if its words were moved; empty where labels do not stand at words.
         max_length: Tokens of an example (Distiller, appendix G; that of tagging is ours).
         epochs: Of a student (Distiller, appendix G).
@@ -55,6 +58,8 @@ class Kind:
     hub_tag: str
     per_token: bool = False
     outputs: int | None = None
+    independent: bool = False
+    problem_type: str | None = None
     at_words: str = ""
     max_length: int = 64
     epochs: int = 20
@@ -69,7 +74,7 @@ _TEXTS = {"text": "text", "text_pair": "text_pair", "label": "label"}
 _CLASSIFIER = ("ForSequenceClassification", "text-classification")
 KINDS: Mapping[TaskKind, Kind] = {
     "classification": Kind(_TEXTS, "label", ("text",), *_CLASSIFIER),
-    "regression": Kind(_TEXTS, "label", ("text",), *_CLASSIFIER, outputs=1),
+    "regression": Kind(_TEXTS, "label", ("text",), *_CLASSIFIER, outputs=1, problem_type="regression"),
     "tagging": Kind(
         {"text": "tokens", "label": "tags"},
         "tags",
@@ -91,6 +96,9 @@ KINDS: Mapping[TaskKind, Kind] = {
         at_words="answer in its context",
         max_length=320,
         epochs=30,
+    ),
+    "multi_label": Kind(
+        _TEXTS, "label", ("text",), *_CLASSIFIER, independent=True, problem_type="multi_label_classification"
     ),
 }
 """The one table of what depends on the kind of task alone."""

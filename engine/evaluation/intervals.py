@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import sparse
 from scipy.stats import rankdata
 
 from engine.data.metrics import with_interval
 from engine.data.task import HAS_ANSWER, KINDS, NO_ANSWER_ACCURACY, Task, TaskKind
+from engine.evaluation.class_sums import Score, of_classes, of_sets, share, telling_rows
 from engine.evaluation.scores import scores
 from engine.evaluation.spans import SCORED, agreement_with
 
@@ -182,10 +182,9 @@ def _telling(task: Task, rows: Dataset, metric: str) -> int:
     if metric in (*HAS_ANSWER.values(), NO_ANSWER_ACCURACY):
         has = sum(bool(each["text"]) for each in rows["answers"][:])
         return max(len(rows) - has if metric == NO_ANSWER_ACCURACY else has, 1)
-    if task.kind != "classification" or metric == "accuracy":
+    if task.kind not in ("classification", "multi_label") or metric in ("accuracy", "subset_accuracy"):
         return len(rows)
-    counts = np.bincount(rows["label"][:], minlength=len(task.labels))
-    return max(int(counts[task.positive] if metric == "f1" else counts[counts > 0].min()), 1)
+    return telling_rows(task, rows["label"][:], metric)
 
 
 def draws(task: Task, rows: Dataset, answers: Sequence[Any]) -> dict[str, np.ndarray]:
@@ -211,64 +210,9 @@ def _weights(rows: int) -> Iterator[np.ndarray]:
         yield np.bincount(cells.ravel(), minlength=count * rows).reshape(count, rows).astype(float)
 
 
-Score = Callable[[np.ndarray], np.ndarray]
-"""Sums over rows (B, k) → scores (B,)."""
-
-
 def _summed(task: Task, rows: Dataset, answers: Sequence[Any]) -> tuple[Any, Mapping[str, Score]]:
     """What each row adds (n, k), dense or sparse, and each metric as a function of the sums."""
     return SUMMED[task.kind](task, rows[KINDS[task.kind].target][:], answers)
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """part / whole, 0 where there is nothing to divide by."""
-    return np.divide(part, whole, out=np.zeros_like(part, dtype=float), where=whole > 0)
-
-
-def _classes(task: Task, gold: Sequence[int], answers: Sequence[int]) -> tuple[Any, Mapping[str, Score]]:
-    """By class: rows, answers, right answers; sparse, because a row adds to three columns at most."""
-    true, given, width = np.asarray(gold, int), np.asarray(answers, int), len(task.labels)
-    right = np.flatnonzero(true == given)
-    columns = np.concatenate([true, width + given, 2 * width + true[right]])
-    cells = np.concatenate([np.arange(len(true)), np.arange(len(true)), right]), columns
-    of_rows = sparse.csr_array((np.ones(len(columns)), cells), shape=(len(true), 3 * width))
-
-    def parts(sums: np.ndarray) -> list[np.ndarray]:
-        return np.split(sums, 3, axis=1)
-
-    def filled(right: np.ndarray, rows: np.ndarray, of_all: np.ndarray) -> np.ndarray:
-        """right / rows; where a draw has none of these rows, that of all rows."""
-        return np.where(rows > 0, _share(right, rows), of_all)
-
-    all_rows, all_answers, all_right = parts(np.ones((1, len(true))) @ of_rows)
-    recall, f1_of_all = _share(all_right, all_rows), _share(2 * all_right, all_rows + all_answers)
-    mcc_of_all = _share(*_mcc(all_rows, all_answers, all_right))
-    seen, asked = all_rows[0] + all_answers[0] > 0, all_rows[0] > 0
-
-    def f1(sums: np.ndarray) -> np.ndarray:
-        """(B, C)"""
-        of_rows, of_answers, right = parts(sums)
-        return filled(2 * right, of_rows + of_answers, f1_of_all)
-
-    def balanced(sums: np.ndarray) -> np.ndarray:
-        of_rows, _, right = parts(sums)
-        return filled(right, of_rows, recall)[:, asked].mean(axis=1)
-
-    return of_rows, {
-        "accuracy": lambda sums: _share(parts(sums)[2].sum(axis=1), parts(sums)[0].sum(axis=1)),
-        "balanced_accuracy": balanced,
-        "f1": lambda sums: f1(sums)[:, task.positive],
-        "f1_macro": lambda sums: f1(sums)[:, seen].mean(axis=1),
-        "mcc": lambda sums: filled(*_mcc(*parts(sums)), mcc_of_all),
-    }
-
-
-def _mcc(of_rows: np.ndarray, of_answers: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Matthews' correlation (Gorodkin 2004) as a covariance and what it is divided by."""
-    count, hits = of_rows.sum(axis=1), right.sum(axis=1)
-    together = hits * count - (of_rows * of_answers).sum(axis=1)
-    spread = (count**2 - (of_rows**2).sum(axis=1)) * (count**2 - (of_answers**2).sum(axis=1))
-    return together, np.sqrt(spread)
 
 
 def _numbers(task: Task, gold: Sequence[float], answers: Sequence[float]) -> tuple[np.ndarray, Mapping[str, Score]]:
@@ -282,7 +226,7 @@ def _numbers(task: Task, gold: Sequence[float], answers: Sequence[float]) -> tup
         x, y, xx, yy, xy = (sums[:, 1:] / sums[:, :1]).T
         variances = np.stack([xx - x * x, yy - y * y])
         varies = (variances > CONSTANT).all(axis=0)
-        return _share(xy - x * y, np.sqrt(np.where(varies, variances[0] * variances[1], 0.0)))
+        return share(xy - x * y, np.sqrt(np.where(varies, variances[0] * variances[1], 0.0)))
 
     values = [np.asarray(side, float) for side in (gold, answers)]
     of_rows = np.hstack([moments(*values), moments(*map(rankdata, values))])
@@ -311,9 +255,9 @@ def _tags(
     def names(sums: np.ndarray) -> np.ndarray:
         """Of a draw without any name that of all rows."""
         there = sums[:, 3] + sums[:, 4]
-        return np.where(there > 0, _share(2 * sums[:, 2], there), of_all)
+        return np.where(there > 0, share(2 * sums[:, 2], there), of_all)
 
-    return summed, {"accuracy": lambda sums: _share(sums[:, 0], sums[:, 1]), "seqeval_f1": names}
+    return summed, {"accuracy": lambda sums: share(sums[:, 0], sums[:, 1]), "seqeval_f1": names}
 
 
 def _answers(task: Task, gold: Sequence[Any], answers: Sequence[str]) -> tuple[np.ndarray, Mapping[str, Score]]:
@@ -321,8 +265,8 @@ def _answers(task: Task, gold: Sequence[Any], answers: Sequence[str]) -> tuple[n
     scored = np.array([agreement_with(accepted, answer) for accepted, answer in zip(gold, answers, strict=True)], float)
     of_rows = np.column_stack([scored, np.ones(len(scored))])
     whole: dict[str, Score] = {
-        "squad_f1": lambda sums: _share(sums[:, 0], sums[:, 2]),
-        "exact_match": lambda sums: _share(sums[:, 1], sums[:, 2]),
+        "squad_f1": lambda sums: share(sums[:, 0], sums[:, 2]),
+        "exact_match": lambda sums: share(sums[:, 1], sums[:, 2]),
     }
     if not task.may_lack_answers:
         return of_rows, whole
@@ -332,17 +276,18 @@ def _answers(task: Task, gold: Sequence[Any], answers: Sequence[str]) -> tuple[n
 
     def part(score: int, count: int) -> Score:
         """Of a draw without any such row that of all rows."""
-        of_all = _share(totals[[score]], totals[[count]])
-        return lambda sums: np.where(sums[:, count] > 0, _share(sums[:, score], sums[:, count]), of_all)
+        of_all = share(totals[[score]], totals[[count]])
+        return lambda sums: np.where(sums[:, count] > 0, share(sums[:, score], sums[:, count]), of_all)
 
     places = {**{HAS_ANSWER[name]: (3 + SCORED[name], 5) for name in SCORED}, NO_ANSWER_ACCURACY: (6, 8)}
     return parts, whole | {name: part(*place) for name, place in places.items()}
 
 
 SUMMED: Mapping[TaskKind, Callable[[Task, Any, Any], tuple[np.ndarray, Mapping[str, Score]]]] = {
-    "classification": _classes,
+    "classification": of_classes,
     "regression": _numbers,
     "tagging": _tags,
     "question_answering": _answers,
+    "multi_label": of_sets,
 }
 """Kind of task → what each row adds, and its metrics as functions of the sums."""

@@ -9,6 +9,7 @@ the first tag).
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from sklearn import metrics
 
 from engine.base.errors import RunError
 from engine.data.task import HAS_ANSWER, KINDS, NO_ANSWER_ACCURACY, Task, TaskKind
+from engine.evaluation.class_sums import marked
 from engine.evaluation.spans import NO_ANSWER, spans_of
 
 if TYPE_CHECKING:
@@ -33,13 +35,14 @@ def predictions(
 ) -> list[Any]:
     """What a model answers for each row.
 
-    It is the index of its class; its value; a tag index for each word; or the text of its answer, empty where no
-    window holds any context, or it says that there is none. The logits of each example are cut to its own length.
+    It is the index of its class; its value; a tag index for each word; the text of its answer, empty where no window
+    holds any context, or it says that there is none; or the indices of its labels, ascending, those whose probability
+    is above 0.5. The logits of each example are cut to its own length.
 
     Args:
         threshold: How far the score of no answer must lie above that of the best span; None: there always is one.
 
-    Shapes: logits of classification (C,), regression (1,), tagging (N, C), question answering (N, 2).
+    Shapes: logits of classification and multi-label (C,), regression (1,), tagging (N, C), question answering (N, 2).
 
     Raises:
         RunError: A logit is not a finite number.
@@ -83,9 +86,20 @@ def _tag_of_lost_words(task: Task) -> int:
     return _commonest(_flat(task.train["tags"][:])) if "tags" in task.train.column_names else 0
 
 
+ANSWER: dict[TaskKind, Callable[[np.ndarray], Any]] = {
+    "classification": lambda logits: int(np.argmax(logits)),
+    "regression": lambda logits: float(logits[0]),
+    "multi_label": lambda logits: np.flatnonzero(logits > 0).tolist(),
+}
+"""Kind of task whose rows have but their own logits (C,) → the answer that they are."""
+
+
+def _of_rows(task: Task, encoded: Encoded, logits: Sequence[np.ndarray]) -> list[Any]:
+    return [ANSWER[task.kind](values) for values in logits_of_rows(encoded, logits)]
+
+
 _ANSWERS: dict[TaskKind, Callable[[Task, Encoded, Sequence[np.ndarray]], list[Any]]] = {
-    "classification": lambda task, encoded, logits: [int(np.argmax(each)) for each in logits_of_rows(encoded, logits)],
-    "regression": lambda task, encoded, logits: [float(values[0]) for values in logits],
+    **dict.fromkeys(ANSWER, _of_rows),
     "tagging": _tags,
 }
 
@@ -145,6 +159,21 @@ def _squad(answers: Sequence[dict[str, Any]], predicted: Sequence[str]) -> dict[
     return {"squad_f1": float(measured["f1"]) / 100, "exact_match": float(measured["exact_match"]) / 100}
 
 
+def _f1(task: Task, gold: Sequence[Any], predicted: Sequence[Any], average: str) -> float:
+    """Of classes, or of labels, those that the rows have or were answered with."""
+    if task.kind != "multi_label":
+        return metrics.f1_score(gold, predicted, average=average, zero_division=0)
+    seen = sorted({*_flat(gold), *_flat(predicted)})
+    if not seen:
+        return 0.0
+    both = (marked(sets, len(task.labels)).astype(int) for sets in (gold, predicted))
+    return metrics.f1_score(*both, labels=seen, average=average, zero_division=0)
+
+
+def _same_set(one: Sequence[int], other: Sequence[int]) -> bool:
+    return sorted(one) == sorted(other)
+
+
 def _parts(answers: Sequence[dict[str, Any]], predicted: Sequence[str]) -> dict[str, float]:
     """The same of the rows that have an answer, and the share of those without one that get none (SQuAD 2.0)."""
     found: dict[str, float] = {}
@@ -161,7 +190,9 @@ METRICS: dict[str, Callable[[Task, Sequence[Any], Sequence[Any]], float]] = {
         np.equal(gold, task.positive), np.equal(predicted, task.positive), zero_division=0
     ),
     "balanced_accuracy": lambda task, gold, predicted: metrics.balanced_accuracy_score(gold, predicted),
-    "f1_macro": lambda task, gold, predicted: metrics.f1_score(gold, predicted, average="macro", zero_division=0),
+    "f1_macro": lambda task, gold, predicted: _f1(task, gold, predicted, "macro"),
+    "f1_micro": lambda task, gold, predicted: _f1(task, gold, predicted, "micro"),
+    "subset_accuracy": lambda task, gold, predicted: float(np.mean([*map(_same_set, gold, predicted)])),
     "mcc": lambda task, gold, predicted: metrics.matthews_corrcoef(gold, predicted),
     "pearson": lambda task, gold, predicted: _correlation(stats.pearsonr, gold, predicted),
     "spearman": lambda task, gold, predicted: _correlation(stats.spearmanr, gold, predicted),
@@ -169,15 +200,20 @@ METRICS: dict[str, Callable[[Task, Sequence[Any], Sequence[Any]], float]] = {
 }
 
 
-def of_classes(task: Task, rows: Dataset, predicted: Sequence[int]) -> tuple[list[dict[str, Any]], list[list[int]]]:
-    """Precision, recall, F1 and rows of each class; and the confusion matrix: row the class, column the answer."""
+def of_classes(task: Task, rows: Dataset, predicted: Sequence[Any]) -> tuple[list[dict[str, Any]], list[list[int]]]:
+    """Precision, recall, F1 and rows of each class, or label; and the confusion matrix: row the class, column the
+    answer. Labels, of which a row may have several, have none."""
     classes, gold = range(len(task.labels)), rows["label"][:]
+    if task.kind == "multi_label":
+        gold, predicted = (marked(sets, len(classes)).astype(int) for sets in (gold, predicted))
     found = metrics.precision_recall_fscore_support(gold, predicted, labels=classes, zero_division=0)
     names = ("precision", "recall", "f1", "rows")
     table = [
         {"label": label, **dict(zip(names, column, strict=True))}
         for label, *column in zip(task.labels, *(values.tolist() for values in found), strict=True)
     ]
+    if task.kind == "multi_label":
+        return table, []
     return table, metrics.confusion_matrix(gold, predicted, labels=classes).tolist()
 
 
@@ -216,16 +252,34 @@ def trivial_score(task: Task, rows: Dataset) -> float | None:
     """The task's metric of always giving one answer; None where all questions have one.
 
     It is the commonest class or tag of the training rows, or their mean; where F1 of a class counts, this class; of
-    questions that no answer is there.
+    several labels a row those that are best to give always (`constant_set`); of questions that no answer is there.
     """
     if task.kind == "question_answering":
         never = [NO_ANSWER] * len(rows)
         return scores(task, rows, never)[task.metric] if task.may_lack_answers else None
     gold = rows[KINDS[task.kind].target][:]
+    answer: Any
     if task.kind == "regression":
         answer = task.unit.mean
+    elif task.kind == "multi_label":
+        answer = constant_set(task)
     elif task.metric == "f1":
         answer = task.positive
     else:
         answer = _commonest(_flat(task.train[KINDS[task.kind].target][:]))
     return scores(task, rows, [[answer] * len(row) if task.kind == "tagging" else answer for row in gold])[task.metric]
+
+
+def constant_set(task: Task) -> list[int]:
+    """The labels that, always given, score best on the training rows: of micro F1 the k commonest, of macro F1 all, of
+    subset accuracy the commonest set."""
+    sets = task.train["label"][:]
+    if task.metric == "f1_macro":
+        return [*range(len(task.labels))]
+    if task.metric == "subset_accuracy":
+        return [*Counter(map(tuple, sets)).most_common(1)[0][0]]
+    counts = np.bincount(_flat(sets), minlength=len(task.labels))
+    order = np.argsort(-counts, kind="stable")
+    many = np.arange(1, len(order) + 1)
+    best = int(np.argmax(2 * counts[order].cumsum() / (counts.sum() + many * len(sets))))
+    return sorted(order[: best + 1].tolist())

@@ -73,7 +73,7 @@ def scores_of_answers(task: Task, answers: Sequence[Any], labels: Sequence[str])
     if task.labels:
         order = label_order(labels, task.labels) or []
         place = {theirs: ours for ours, theirs in enumerate(order)}
-        answers = [[place[tag] for tag in each] if task.kind == "tagging" else place[each] for each in answers]
+        answers = [[place[tag] for tag in each] if isinstance(each, list) else place[each] for each in answers]
     return scores(task, task.held_out[task.split], answers)
 
 

@@ -57,14 +57,16 @@ class Model:
         return FIELDS.get(self.kind, ("text", "text_pair")[: 1 + self.pair])
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Classification: `label`, `score` and `scores`; regression: `score`; tagging: `tokens` and `tags`; question
-        answering: `answer`, and where there may be none `no_answer`, the probability that it is empty."""
+        """Classification: `label`, `score` and `scores`; multi-label: `labels` and `scores`; regression: `score`;
+        tagging: `tokens` and `tags`; question answering: `answer`, and where there may be none `no_answer`, the
+        probability that it is empty."""
         if self.threshold is not None:
             found = self._spans(rows, *self._asked(rows))
             return [{"answer": self._said(*each), "no_answer": _logistic(each[1] - self.threshold)} for each in found]
-        if self.kind == "classification":
+        if self.kind in ("classification", "multi_label"):
             _, of_rows, logits = self._asked(rows)
-            return [self._named(values) for values in _means(of_rows, logits)]
+            named = self._named if self.kind == "classification" else self._several
+            return [named(values) for values in _means(of_rows, logits)]
         answers, _ = self.answered(rows)
         if self.kind == "tagging":
             names = [[self.labels[tag] for tag in tags] for tags in answers]
@@ -72,7 +74,8 @@ class Model:
         return [{"score" if self.kind == "regression" else "answer": answer} for answer in answers]
 
     def answered(self, rows: Sequence[dict[str, Any]]) -> tuple[list[Any], list[np.ndarray]]:
-        """Classes, values, tags or texts, one a row; and the logits of each example: a row, or a window of one."""
+        """Classes, lists of labels, values, tags or texts, one a row; and the logits of each example: a row, or a
+        window of one."""
         examples, of_rows, logits = self._asked(rows)
         if self.kind == "tagging":
             return [self._tags(*each) for each in zip(rows, examples, logits, strict=True)], logits
@@ -80,6 +83,8 @@ class Model:
             return [self._said(*each) for each in self._spans(rows, examples, of_rows, logits)], logits
         if self.kind == "classification":
             return [int(each.argmax()) for each in _means(of_rows, logits)], logits
+        if self.kind == "multi_label":
+            return [np.flatnonzero(each > 0).tolist() for each in _means(of_rows, logits)], logits
         return [float(each[0]) for each in logits], logits
 
     def _asked(self, rows: Sequence[dict[str, Any]]) -> tuple[list[Encoding], list[int], list[np.ndarray]]:
@@ -132,6 +137,10 @@ class Model:
         powers, label = np.exp(logits.astype(float) - logits.max()), self.labels[int(logits.argmax())]
         scores = dict(zip(self.labels, (powers / powers.sum()).tolist(), strict=True))
         return {"label": label, "score": scores[label], "scores": scores}
+
+    def _several(self, logits: np.ndarray) -> dict[str, Any]:
+        scores = dict(zip(self.labels, map(_logistic, logits.tolist()), strict=True))
+        return {"labels": [self.labels[index] for index in np.flatnonzero(logits > 0)], "scores": scores}
 
     def _tags(self, row: dict[str, Any], example: Encoding, logits: np.ndarray) -> list[int]:
         """Of words that were cut off `O`, or the first tag."""

@@ -157,8 +157,7 @@ def for_task(config: PretrainedConfig, task: Task, tokenizer: PreTrainedTokenize
     """The configuration with the task's outputs and label names; changed in place."""
     config.num_labels = task.outputs
     name_labels(config, task.labels or [f"LABEL_{index}" for index in range(task.outputs)])
-    if task.kind == "regression":
-        config.problem_type = "regression"
+    config.problem_type = KINDS[task.kind].problem_type
     if config.pad_token_id is None:
         config.pad_token_id = tokenizer.pad_token_id
     return config
@@ -166,7 +165,9 @@ def for_task(config: PretrainedConfig, task: Task, tokenizer: PreTrainedTokenize
 
 def has_head(config: PretrainedConfig, kind: TaskKind) -> bool:
     """Whether the model was saved with a head for this kind of task, that is: fine-tuned."""
-    return any(name.endswith(KINDS[kind].head) for name in config.architectures or [])
+    several = getattr(config, "problem_type", None) == KINDS["multi_label"].problem_type
+    fits = KINDS[kind].head != KINDS["multi_label"].head or several == KINDS[kind].independent
+    return fits and any(name.endswith(KINDS[kind].head) for name in config.architectures or [])
 
 
 def build(config: PretrainedConfig, kind: TaskKind, seed: int) -> PreTrainedModel:

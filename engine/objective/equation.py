@@ -26,7 +26,13 @@ from engine.objective.critics import StackedLinear
 from engine.objective.hidden import HIDDEN, HiddenObjective
 from engine.objective.mapping import MAPPING, check_layers
 from engine.objective.mutual_information import MutualInformation
-from engine.objective.prediction import PREDICTION, PredictionLoss, cross_entropy, hard_label_term, mse, prediction_term
+from engine.objective.prediction import (
+    PredictionLoss,
+    hard_label_term,
+    prediction_loss,
+    prediction_term,
+    relabelled_loss,
+)
 from engine.objective.reduction import Term, all_count, at_positions, reduce
 from engine.pipeline.components import NoIntermediate, NoMapping, PredictionSpec
 from engine.pipeline.pipeline import Pipeline
@@ -80,9 +86,9 @@ class Objective(nn.Module):
         pairs, heads = self.mapping.pairs, (student_heads, teacher_heads)
         self.intermediate = INTERMEDIATE[spec.kind](spec, kind, pairs, *widths, heads)
         prediction = pipeline.prediction_for(kind)
-        self.prediction = PREDICTION[prediction.kind](prediction)
+        self.prediction = prediction_loss(prediction, kind)
         self.squared = getattr(prediction, "temperature", 1.0) ** 2
-        self.label_loss = mse if kind == "regression" else cross_entropy
+        self.label_loss = relabelled_loss(kind)
         self.relabelled = bool(set(pipeline.augmentation.kinds) - {"mixup"})
         first_only = self.intermediate is not None and self.intermediate.first_token_only
         self.notes = () if self.intermediate is None else self.intermediate.notes
@@ -111,8 +117,8 @@ class Objective(nn.Module):
 
         Args:
             teacher: Never gets a gradient; may be `None` where only gold labels teach.
-            labels: (B,), (B, N) or (B, 2); of mixed examples as in `engine.augment.mixup.mixed_targets`. Of texts
-                that were changed, only where a label stands is read.
+            labels: (B,), (B, N), (B, 2) or (B, C); of mixed examples as in `engine.augment.mixup.mixed_targets`. Of
+                texts that were changed, only where a label stands is read.
             totals: `examples`, and for tagging `tokens` (positions with a label): their counts over the whole
                 optimiser step, all micro-batches and processes.
             alignment: (B, N of the student, N of the teacher); rows sum to 1, or to 0 for a student token without

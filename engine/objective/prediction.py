@@ -3,6 +3,7 @@
 Decided here: what the class axis is for each kind of task, and in what unit its values count.
 
     classification, regression   the C logits of an example     one value per example
+    multi_label                  yes and no of each logit       one value per example, the mean of its C labels
     tagging                      the C logits of a token        one value per labelled token
     question_answering           the N positions, once for the  one value per example,
                                  start and once for the end     the mean of start and end
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.data.task import TaskKind
+from engine.data.task import KINDS, TaskKind
 from engine.objective.reduction import Term, all_count, full_precision
 from engine.tokens.batch import label_weights
 from engine.tokens.ragged import NO_LABEL
@@ -82,6 +83,34 @@ def mse(student: Tensor, teacher: Tensor, valid: Tensor | None = None) -> Tensor
     return squared.masked_fill(~valid, 0).sum(-1) / valid.sum(-1).clamp(min=1)
 
 
+def binary_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.0, valid: None = None) -> Tensor:
+    """Cross-entropy of the student's probability of each label against the teacher's, for labels that exclude nothing.
+
+    Equation: temperature² · mean_c −(p_c · log q_c + (1 − p_c) · log(1 − q_c)), p = σ(teacher / temperature),
+    q = σ(student / temperature). Shapes: student, teacher (..., C) logits. Returns: (...).
+
+    Example:
+        >>> binary_cross_entropy(torch.zeros(1, 3), torch.ones(1, 3))
+        tensor([0.6931])
+    """
+    scaled, target = full_precision(student) / temperature, (full_precision(teacher) / temperature).sigmoid()
+    return F.binary_cross_entropy_with_logits(scaled, target, reduction="none").mean(-1) * temperature**2
+
+
+def binary_kl(student: Tensor, teacher: Tensor, temperature: float = 1.0, valid: None = None) -> Tensor:
+    """Mean over the labels of the divergence of the student's probability of each from the teacher's.
+
+    Equation: temperature² · mean_c (p_c · log(p_c / q_c) + (1 − p_c) · log((1 − p_c) / (1 − q_c))), as above; that is
+    `binary_cross_entropy` less the teacher's entropies. Shapes as there.
+
+    Example:
+        >>> binary_kl(torch.ones(1, 3), torch.ones(1, 3))
+        tensor([0.])
+    """
+    own = binary_cross_entropy(teacher, teacher, temperature)
+    return binary_cross_entropy(student, teacher, temperature) - own
+
+
 PredictionLoss = Callable[..., Tensor]
 PREDICTION: dict[str, Callable[[Any], PredictionLoss]] = {
     "ce": lambda spec: partial(cross_entropy, temperature=spec.temperature),
@@ -89,6 +118,22 @@ PREDICTION: dict[str, Callable[[Any], PredictionLoss]] = {
     "kl": lambda spec: partial(kl, temperature=spec.temperature),
 }
 """Kind → spec → loss(student logits, teacher logits, valid)."""
+INDEPENDENT: dict[str, Callable[[Any], PredictionLoss]] = PREDICTION | {
+    "ce": lambda spec: partial(binary_cross_entropy, temperature=spec.temperature),
+    "kl": lambda spec: partial(binary_kl, temperature=spec.temperature),
+}
+"""The same where each label is answered by itself."""
+
+
+def prediction_loss(spec: Any, kind: TaskKind) -> PredictionLoss:
+    """The loss that a spec means on a task of a kind."""
+    return (INDEPENDENT if KINDS[kind].independent else PREDICTION)[spec.kind](spec)
+
+
+def relabelled_loss(kind: TaskKind) -> PredictionLoss:
+    """The hard-label loss where the label is what the teacher says."""
+    losses: dict[TaskKind, PredictionLoss] = {"regression": mse, "multi_label": binary_cross_entropy}
+    return losses.get(kind, cross_entropy)
 
 
 def prediction_term(
@@ -112,25 +157,39 @@ def prediction_term(
 
 
 def hard_label_term(
-    kind: TaskKind, logits: Tensor, mask: Tensor, labels: Tensor, labelled: Tensor | None = None
+    kind: TaskKind,
+    logits: Tensor,
+    mask: Tensor,
+    labels: Tensor,
+    labelled: Tensor | None = None,
+    class_weights: Tensor | None = None,
 ) -> Term:
-    """The loss against the gold label: cross-entropy, or the squared error for regression.
+    """The loss against the gold label: cross-entropy, of several labels binary, or the squared error for regression.
 
     Shapes:
         logits: (B, C), or (B, N, C) for tagging and (B, N, 2) for question answering.
         mask: (B, N), true where the student's token is real.
         labels: (B,) classes or targets; (B, N) tags; (B, 2) positions of start and end; `NO_LABEL` where there is none.
             Of mixed examples distributions: (B, C), (B, N, C) and (B, 2, N); a token whose numbers sum to less than 1
-            counts for less.
+            counts for less. Of several labels (B, C), 1 where an example has a label and 0 where not; of mixed examples
+            anything between.
         labelled: (B,), true where an example has a label; `None` where all have.
+        class_weights: (C,), what the loss of an example of a class is multiplied by; of several labels that of the
+            examples that have a label. `None`: 1.
     """
-    term = _hard_label_term(kind, full_precision(logits), mask, labels)
+    term = _hard_label_term(kind, full_precision(logits), mask, labels, class_weights)
     if labelled is None:
         return term
     return replace(term, mask=term.mask & labelled.reshape(-1, *[1] * (term.mask.ndim - 1)))
 
 
-def _hard_label_term(kind: TaskKind, logits: Tensor, mask: Tensor, labels: Tensor) -> Term:
+def _hard_label_term(
+    kind: TaskKind, logits: Tensor, mask: Tensor, labels: Tensor, class_weights: Tensor | None
+) -> Term:
+    if kind == "multi_label":
+        targets = labels.to(logits.dtype)
+        losses = F.binary_cross_entropy_with_logits(logits, targets, pos_weight=class_weights, reduction="none")
+        return all_count(losses.mean(-1))
     if kind == "regression":
         return all_count((logits.squeeze(-1) - labels.to(logits.dtype)).square())
     if kind == "question_answering":
@@ -139,7 +198,7 @@ def _hard_label_term(kind: TaskKind, logits: Tensor, mask: Tensor, labels: Tenso
         logits = logits.transpose(1, 2)
     mixed = labels.is_floating_point()
     targets = labels.transpose(1, 2) if mixed and labels.ndim == 3 else labels  # their classes on axis 1
-    values = F.cross_entropy(logits, targets, ignore_index=NO_LABEL, reduction="none")
+    values = F.cross_entropy(logits, targets, class_weights, ignore_index=NO_LABEL, reduction="none")
     if kind == "question_answering":
         return Term(values.mean(-1), mask.any(-1), "examples")
     counts = labels.sum(-1) > 0 if mixed else labels != NO_LABEL

@@ -124,19 +124,23 @@ def _team(result: RunResult) -> str:
 
 
 def _classes(result: RunResult) -> str:
-    """The table of the classes and the confusion matrix; of many classes a sentence that says where they are."""
+    """The table of the classes, or labels, and the confusion matrix; of many a sentence that says where they are."""
     if not result.classes:
         return ""
     if len(result.classes) > MANY_CLASSES:
         matrix = " and their confusion matrix" if result.confusion else ""
-        return f"\nThe scores of the {len(result.classes)} classes{matrix} are in `{RESULT_FILE}`.\n"
+        named = "labels" if result.task_kind == "multi_label" else "classes"
+        return f"\nThe scores of the {len(result.classes)} {named}{matrix} are in `{RESULT_FILE}`.\n"
     labels = [plain(each.label) for each in result.classes]
     scores = [
         [label, *(f"{value:.3f}" for value in (each.precision, each.recall, each.f1)), f"{each.rows:,}"]
         for label, each in zip(labels, result.classes, strict=True)
     ]
-    confusion = [[label, *(f"{count:,}" for count in row)] for label, row in zip(labels, result.confusion, strict=True)]
-    tables = (["class", "precision", "recall", "F1", "rows"], scores), (["class ↓ answer →", *labels], confusion)
+    tables = [(["class" if result.confusion else "label", "precision", "recall", "F1", "rows"], scores)]
+    if result.confusion:
+        counts = [[f"{count:,}" for count in row] for row in result.confusion]
+        confusion = [[label, *row] for label, row in zip(labels, counts, strict=True)]
+        tables.append((["class ↓ answer →", *labels], confusion))
     return "".join(f"\n{_table([head, ['---'] * len(head), *rows])}" for head, rows in tables)
 
 

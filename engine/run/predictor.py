@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from scipy.special import softmax
+from scipy.special import expit, softmax
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
@@ -56,7 +56,8 @@ class Predictor:
             rows: Texts; pairs of texts, or of a question and its context; or rows with the fields of the task.
 
         Returns:
-            classification: `label`, `score` (its probability) and `scores` of all labels;
+            classification: `label`, `score` (its probability) and `scores` of all labels; multi-label: `labels`, those
+            whose probability is above 0.5, and `scores` of all;
             regression: `score`; tagging: `tokens` and `tags`; question answering: `answer`, and for a model of
             questions that may have none `no_answer`, the probability of that; with it above 0.5 `answer` is empty.
 
@@ -71,9 +72,10 @@ class Predictor:
         if self.null_threshold is not None:
             chances = spans_of(encoded, logits).chances_of_none(self.null_threshold)
             return [{"answer": text, "no_answer": each} for text, each in zip(answers, chances, strict=True)]
-        if self.kind == "classification":
+        if self.kind in ("classification", "multi_label"):
+            named = self._named if self.kind == "classification" else self._several
             of_rows = logits_of_rows(encoded, logits)
-            return [self._named(values, answer) for values, answer in zip(of_rows, answers, strict=True)]
+            return [named(values, answer) for values, answer in zip(of_rows, answers, strict=True)]
         if self.kind == "tagging":
             names = [[self.labels[tag] for tag in tags] for tags in answers]
             return [{"tokens": list(row["tokens"]), "tags": tags} for row, tags in zip(known, names, strict=True)]
@@ -113,6 +115,10 @@ class Predictor:
         scores = dict(zip(self.labels, shares, strict=True))
         return {"label": self.labels[answer], "score": shares[answer], "scores": scores}
 
+    def _several(self, logits: np.ndarray, answer: list[int]) -> dict[str, Any]:
+        shares = dict(zip(self.labels, expit(logits.astype(float)).tolist(), strict=True))
+        return {"labels": [self.labels[index] for index in answer], "scores": shares}
+
 
 def _problems(row: Mapping[str, Any], fields: Sequence[str], number: int) -> Iterator[Problem]:
     """What is missing in a row, is not text, or is one too many."""
@@ -147,7 +153,7 @@ def load_predictor(model: str | Path, options: RunOptions | None = None) -> Pred
         tokenizer=tokenizer,
         kind=kind,
         columns=result.columns if result else {},
-        labels=labels if kind in ("classification", "tagging") else (),
+        labels=() if KINDS[kind].outputs else labels,
         max_length=training.max_length or _longest(tokenizer, config, kind),
         window_overlap=usual if training.window_overlap is None else training.window_overlap,
         machine=machine_for(options),
@@ -166,7 +172,8 @@ def _kind(name: str, config: Any, result: RunResult | None) -> TaskKind:
     """What a model answers: from its record, otherwise from its head."""
     if result is not None:
         return result.task_kind
-    regression = config.num_labels == 1 or getattr(config, "problem_type", None) == "regression"
+    said = getattr(config, "problem_type", None)
+    regression = said == "regression" or (config.num_labels == 1 and said is None)
     kinds = [kind for kind in KINDS if has_head(config, kind) and (kind == "regression") <= regression]
     if not kinds:
         hint = "`autodistill run` makes a student of it, whose folder can be named here."

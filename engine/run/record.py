@@ -65,8 +65,8 @@ def score_facts(task: Task, measures: Mapping[str, Measures]) -> dict[str, Any]:
 
 
 def _class_facts(task: Task, rows: Dataset, student: Measured | None) -> dict[str, Any]:
-    """Each class and, unless they are too many, the confusion matrix, where the student's answers are known."""
-    if task.kind != "classification" or student is None or not student.answers:
+    """Each class, or label, and the matrix of classes unless they are too many, where the answers are known."""
+    if task.kind not in ("classification", "multi_label") or student is None or not student.answers:
         return {}
     classes, confusion = of_classes(task, rows, student.answers)
     return {"classes": classes, "confusion": confusion if len(classes) <= MANY_CLASSES else []}

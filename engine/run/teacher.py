@@ -19,6 +19,7 @@ from engine.data.metrics import Scores
 from engine.data.task import SOFT, Task
 from engine.evaluation.inference import encode_held_out, measured_on
 from engine.evaluation.intervals import Measures, as_record, in_words, measure, scores_of
+from engine.evaluation.scores import ANSWER
 from engine.models.load import load_config, load_pretrained, load_tokenizer, save_model
 from engine.models.names import without_path
 from engine.models.start import Model
@@ -56,8 +57,7 @@ def soft_measures(task: Task) -> Measures:
     for name, rows in task.held_out.items():
         if SOFT in rows.column_names:
             logits = [np.array(cell) for cell in rows[SOFT]]
-            answers = [float(each[0]) if task.kind == "regression" else int(each.argmax()) for each in logits]
-            found[name] = measure(task, rows, answers)
+            found[name] = measure(task, rows, [ANSWER[task.kind](each) for each in logits])
     return found
 
 

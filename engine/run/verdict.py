@@ -79,8 +79,8 @@ def _learned(result: RunResult, role: str) -> bool:
 
 
 def _classes(result: RunResult) -> int:
-    """Of how many classes the rows are that report."""
-    return sum(each.rows > 0 for each in result.classes)
+    """Of how many classes the rows are that report; 0 where a row may have several labels."""
+    return 0 if result.task_kind == "multi_label" else sum(each.rows > 0 for each in result.classes)
 
 
 def _tells_apart(result: RunResult, role: str) -> bool:
@@ -91,7 +91,7 @@ def _tells_apart(result: RunResult, role: str) -> bool:
 
 def constant_answer(kind: TaskKind, metric: str, positive: str | None) -> str:
     """The one answer whose score is the trivial one, in words; of F1 it is its class."""
-    one = "the mean" if kind == "regression" else "the commonest answer"
+    one = {"regression": "the mean", "multi_label": "the same labels"}.get(kind, "the commonest answer")
     return f"always giving {positive if metric == 'f1' else one}"
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from engine.base.errors import counted
 from engine.base.mapped import Growing, mapped_array
-from engine.data.task import LABELLED, NO_UNIT, Unit, numbers_in
+from engine.data.task import KINDS, LABELLED, NO_UNIT, Unit, numbers_in
 from engine.tokens.ragged import NO_LABEL, Ids, Ragged, offsets_of
 from engine.tokens.tokenise import CHUNK, FIRST, SECOND, in_chunks, reads_windows, tokenise
 from engine.tokens.windows import Windows, answer_spans, answer_tokens, context_spans
@@ -57,7 +57,8 @@ class Encoded:
     segments: Ragged
     pad: int
     cut: int = 0  # examples whose text was longer than `max_length`
-    targets: np.ndarray | None = None  # (n,) class or value, (n, 2) first and last answer token; else None
+    targets: np.ndarray | None = None  # (n,) class or value, (n, 2) first and last answer token, (n, C) has; else None
+    outputs: int = 0  # where a text has several labels: how many there are, C
     unit: Unit = NO_UNIT  # of regression: what the values among them are in
     words: Ragged | None = None  # of tagging: the first token of each word, −1 where it was lost
     tags: Ragged | None = None  # of tagging: the label of each word
@@ -99,13 +100,14 @@ class Encoded:
         Shapes:
             Returns: classification (B,) int64; regression (B,) float32, in `unit`; tagging (B, N) int64 with `NO_LABEL`
                 at tokens without one; question answering (B, 2) int64, first and last token of the answer, 0, 0 if it
-                is absent.
+                is absent; multi-label (B, C) float32, 1 where an example has a label.
 
         Raises:
             ValueError: These rows came without labels.
         """
         if self.targets is not None:
-            return torch.from_numpy(self.targets[np.asarray(ids, dtype=np.int64)])
+            found = torch.from_numpy(self.targets[np.asarray(ids, dtype=np.int64)])
+            return found.float() if self.kind == "multi_label" else found
         if self.words is None or self.tags is None:
             raise ValueError("these rows have no labels")
         labels = np.full((len(ids), self.padded_length(ids)), NO_LABEL, dtype=np.int64)
@@ -188,7 +190,8 @@ def encode(
     pads = (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id, 0)
     pad = next(token for token in pads if token is not None)
     cut, of_rows = int(flat.cut.sum()), mapped_array(flat.rows.astype(np.int32))  # signed, as one counts with them
-    encoded = Encoded(task.kind, rows, of_rows, pad=pad, cut=cut, unit=task.unit, **ragged)
+    outputs = task.outputs if KINDS[task.kind].independent else 0
+    encoded = Encoded(task.kind, rows, of_rows, pad=pad, cut=cut, unit=task.unit, outputs=outputs, **ragged)
     if task.kind == "classification" and (windows is not None or reads_windows(task.kind, window_overlap)):
         encoded = replace(encoded, windows=windows or _windows_of(encoded, FIRST))
     encoded = _LABELLED.get(task.kind, _with_targets)(encoded, windows)
@@ -274,4 +277,17 @@ def _windows_of(encoded: Encoded, segment: int) -> Windows:
     return Windows(encoded.rows, spans[:, 0], spans[:, 1])
 
 
-_LABELLED = {"tagging": _with_words, "question_answering": _with_answers}
+def _with_sets(encoded: Encoded, _: Windows | None) -> Encoded:
+    """For each example and label whether it has it, a byte each."""
+    if "label" not in encoded.source.column_names:
+        return encoded
+    marks = Growing()
+    for _begin, (sets,) in in_chunks(encoded.source, ["label"]):
+        piece = np.zeros((len(sets), encoded.outputs), dtype=np.uint8)
+        for row, labels in enumerate(sets):
+            piece[row, labels] = 1
+        marks.append(piece)
+    return replace(encoded, targets=marks.whole().reshape(len(encoded), encoded.outputs))
+
+
+_LABELLED = {"tagging": _with_words, "question_answering": _with_answers, "multi_label": _with_sets}

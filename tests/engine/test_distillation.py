@@ -84,7 +84,7 @@ def test_the_record_is_complete(name: str, finished: Callable[[str], Finished]) 
         "trivial_score",
     }
     assert record["seconds"] == pytest.approx(sum(record["stage_seconds"].values()))
-    linear = {"linear"} if run.task.kind in ("classification", "regression") else set()
+    linear = {"linear"} if run.task.kind in ("classification", "regression", "multi_label") else set()
     assert record["scores"].keys() == {"teacher", "student"} | linear
     assert record["student_score"] == record["scores"]["student"]["validation"][record["metric"]]
     assert [entry["epoch"] for entry in record["history"]] == [1, 2, 3, 4, 5, 6]
@@ -143,6 +143,8 @@ def test_plain_transformers_load_the_student(name: str, finished: Callable[[str]
             by_hand.append(row["context"][offsets.offsets[first][0] : offsets.offsets[last][1]])
         elif name == "regression":
             by_hand.append(output.logits[0, 0].item())
+        elif name == "multi_label":
+            by_hand.append((output.logits[0].sigmoid() > 0.5).nonzero().flatten().tolist())
         else:
             by_hand.append(output.logits[0].argmax().item())
             confidence.append(output.logits[0].softmax(0).max().item())

@@ -145,11 +145,33 @@ def prediction(kind, student, teacher, temperature=1.0):
     return temperature**2 * value
 
 
+def sigmoid(value):
+    return 1 / (1 + math.exp(-value))
+
+
+def binary_cross_entropy(logits, targets):
+    """Of one vector of logits, each of which says yes or no by itself."""
+    both = [(sigmoid(logit), target) for logit, target in zip(logits, targets, strict=True)]
+    return mean([-target * math.log(p) - (1 - target) * math.log(1 - p) for p, target in both])
+
+
+def binary_prediction(kind, student, teacher, temperature=1.0):
+    """The same where each logit says yes or no by itself."""
+    if kind == "mse":
+        return token_mse(student, teacher)
+    target = [sigmoid(value / temperature) for value in teacher]
+    value = binary_cross_entropy([value / temperature for value in student], target)
+    if kind == "kl":
+        value -= binary_cross_entropy([value / temperature for value in teacher], target)
+    return temperature**2 * value
+
+
 def prediction_of_task(task, kind, student, teacher, mask, labels, temperature=1.0):
     """Mean over what the task counts: examples, or labelled tokens."""
     student, teacher = student.tolist(), teacher.tolist()
-    if task in ("classification", "regression"):
-        return mean(prediction(kind, s, t, temperature) for s, t in zip(student, teacher, strict=True))
+    if task in ("classification", "regression", "multi_label"):
+        one = binary_prediction if task == "multi_label" else prediction
+        return mean(one(kind, s, t, temperature) for s, t in zip(student, teacher, strict=True))
     mask, labels = mask.tolist(), labels.tolist()
     values = []
     for b in range(len(student)):
@@ -175,6 +197,8 @@ def hard_label_of_task(task, logits, mask, labels):
             values.append(-log_softmax(logits[b])[labels[b]])
         elif task == "regression":
             values.append((logits[b][0] - labels[b]) ** 2)
+        elif task == "multi_label":
+            values.append(binary_cross_entropy(logits[b], labels[b]))
         elif task == "tagging":
             places = [n for n in range(len(mask[b])) if labels[b][n] != -100]
             values += [-log_softmax(logits[b][n])[labels[b][n]] for n in places]

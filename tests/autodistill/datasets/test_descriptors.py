@@ -19,6 +19,7 @@ TEXTS = {
     "classification": ("text", "text_pair"),
     "regression": ("text", "text_pair"),
     "tagging": ("tokens",),
+    "multi_label": ("text", "text_pair"),
     "question_answering": ("question", "context"),
 }
 
@@ -59,6 +60,15 @@ def test_label_entropy_is_a_share_of_the_largest_possible(name: str) -> None:
     shares = [count / len(labels) for count in Counter(labels).values()]
     expected = -sum(share * math.log(share) for share in shares) / math.log(len(task.labels))
     assert describe(task).label_entropy == pytest.approx(expected)
+
+
+def test_of_several_labels_a_row_the_entropy_is_that_of_all() -> None:
+    rows = [{"text": "a text", "label": label} for label in ([0, 1], [0], [], [0, 2])]
+    found = describe(make_task("multi_label", rows, labels=("a", "b", "c", "d")))
+    assert found.label_entropy == pytest.approx(-(0.6 * math.log(0.6) + 2 * 0.2 * math.log(0.2)) / math.log(4))
+    assert "Say which of these apply to a text, several or none: a, b, c, d." in sentence_about(
+        make_task("multi_label", rows, labels=("a", "b", "c", "d"))
+    )
 
 
 @pytest.mark.parametrize(

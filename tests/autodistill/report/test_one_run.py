@@ -116,6 +116,19 @@ def test_what_a_record_does_not_tell_is_left_out_with_a_reason() -> None:
     assert "It failed: the loss." in page_of_run(made_record(status="failed", reason="the loss"), "").lead[0]
 
 
+def test_of_several_labels_a_row_each_has_a_line_and_there_is_no_matrix() -> None:
+    lines = [
+        {"label": label, "precision": 0.5, "recall": 0.5, "f1": f1, "rows": 9}
+        for label, f1 in (("joy", 0.9), ("love", 0.4))
+    ]
+    found = shown(a_run(task_kind="multi_label", classes=lines, confusion=[], labels=["joy", "love"]))
+    assert [*table(found["classes"])] == ["love", "joy"]
+    assert "on the rows with each label of" in found["classes"].text[0]  # type: ignore[union-attr]
+    assert (
+        found["confusion"] == "the record has no confusion matrix: it is not of classification, or of too many classes"
+    )
+
+
 def test_many_classes_are_folded() -> None:
     names = [f"class {place}" for place in range(77)]
     classes = [{"label": name, "precision": 1, "recall": 1, "f1": 1, "rows": 1} for name in names]

@@ -34,7 +34,7 @@ from tests.tasks import make_task
 from tests.tokenizers import byte_bpe, wordpiece
 from tests.toys import FILLER, WORDS, save_tiny, toy_task
 
-KINDS = ["single", "pair", "regression", "tagging", "question_answering"]
+KINDS = ["single", "pair", "regression", "tagging", "question_answering", "multi_label"]
 Made = tuple[TrainingData, RunPlan]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.augment.mixup import draw, mixed_alignment, mixed_targets
 from engine.data.task import TaskKind
 from engine.models.forward import blend
-from engine.objective.prediction import PREDICTION, hard_label_term, prediction_term
+from engine.objective.prediction import hard_label_term, prediction_loss, prediction_term
 from engine.objective.reduction import reduce
 from engine.pipeline import Mixup, PredictionCE
 from engine.tokens.ragged import NO_LABEL
@@ -21,6 +21,7 @@ LABELS: dict[TaskKind, torch.Tensor] = {
     "regression": torch.tensor([0.5, -1.0, 2.0, 0.0]),
     "tagging": torch.tensor([[0, 1, NO_LABEL], [2, NO_LABEL, NO_LABEL], [1, 1, 1], [0, 2, NO_LABEL]]),
     "question_answering": torch.tensor([[0, 0], [1, 2], [2, 2], [0, 1]]),
+    "multi_label": torch.tensor([[0.0, 1, 1], [0, 0, 0], [1, 1, 1], [1, 0, 0]]),
 }
 
 
@@ -83,8 +84,8 @@ def test_the_losses_of_a_share_of_1_are_those_of_the_first(kind: TaskKind) -> No
     for labels in (plain, mixed):
         found = reduce(hard_label_term(kind, student, mask, labels), totals)
         torch.testing.assert_close(found, reduce(hard_label_term(kind, student, mask, plain), totals))
-        term = prediction_term(PREDICTION["ce"](PredictionCE()), kind, student, teacher, mask, labels)
-        base = prediction_term(PREDICTION["ce"](PredictionCE()), kind, student, teacher, mask, plain)
+        term = prediction_term(prediction_loss(PredictionCE(), kind), kind, student, teacher, mask, labels)
+        base = prediction_term(prediction_loss(PredictionCE(), kind), kind, student, teacher, mask, plain)
         torch.testing.assert_close(reduce(term, totals), reduce(base, totals))
 
 

@@ -21,6 +21,8 @@ EXPECTED = {
     "pairs.jsonl": ("classification", ("contradiction", "entailment"), True, "accuracy"),
     "similarity.tsv": ("regression", (), True, "spearman"),
     "names.jsonl": ("tagging", ("B-person", "B-place", "I-person", "O"), False, "seqeval_f1"),
+    "moods.jsonl": ("multi_label", ("joy", "love", "relief"), False, "f1_micro"),
+    "columns": ("multi_label", ("joy", "love", "relief"), False, "f1_micro"),
     "questions.json": ("question_answering", (), False, "squad_f1"),
     "spam": ("classification", ("ham", "spam"), False, "f1"),
 }
@@ -41,7 +43,7 @@ def test_every_example_is_looked_at() -> None:
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_example_files(name: str, folder: Path) -> None:
-    task = load_task(folder / name)
+    task = load_task(folder / name, label="joy,love,relief" if name == "columns" else None)
     assert (task.kind, task.labels, task.pair, task.metric) == EXPECTED[name]
 
 

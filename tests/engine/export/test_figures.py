@@ -35,12 +35,12 @@ def test_rows_have_what_is_answered_alone(name: str) -> None:
     assert all({*row} == {*ASKED[name]} for row in rows)
 
 
-@pytest.mark.parametrize("name", ["single", "tagging"])
+@pytest.mark.parametrize("name", ["single", "tagging", "multi_label"])
 def test_labels_in_another_order_are_scored_alike(name: str) -> None:
     task = toy_task(name, rows=4, held_out=9)
     gold = task.validation["validation"]["tags" if name == "tagging" else "label"][:]
     turned = len(task.labels) - 1
-    answers = [[turned - tag for tag in each] if name == "tagging" else turned - each for each in gold]
+    answers = [[turned - tag for tag in each] if isinstance(each, list) else turned - each for each in gold]
     assert scores_of_answers(task, answers, task.labels[::-1])[task.metric] == 1
     assert scores_of_answers(task, answers, task.labels)[task.metric] < 1
 

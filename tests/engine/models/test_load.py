@@ -11,6 +11,7 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertModel, PreTrainedTokenizerFast
 
 from engine.base.errors import InputError
+from engine.data.task import KINDS as OF_KIND
 from engine.models.forward import forward
 from engine.models.load import (
     HEADS,
@@ -69,6 +70,7 @@ def test_a_head_is_known_by_its_kind(name: str) -> None:
     config.architectures = ["BertModel"]
     assert not has_head(config, task.kind)
     config.architectures = [HEADS[task.kind].from_config(config).__class__.__name__]
+    config.problem_type = OF_KIND[task.kind].problem_type
     alike = {"classification": "regression", "regression": "classification"}.get(task.kind)
     for other in HEADS:
         assert has_head(config, other) == (other in (task.kind, alike))

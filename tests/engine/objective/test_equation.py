@@ -93,6 +93,7 @@ def batch(task="classification", size=8, tokens=5):
         "regression": ((size, 1), torch.randn(size, generator=generator)),
         "tagging": ((size, tokens, 3), tags),
         "question_answering": ((size, tokens, 2), torch.randint(0, 2, (size, 2), generator=generator)),
+        "multi_label": ((size, 3), (torch.arange(size)[:, None] >> torch.arange(3) & 1).float()),
     }[task]
 
     def features(layers, width):

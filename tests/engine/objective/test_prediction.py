@@ -6,7 +6,18 @@ import pytest
 import torch
 
 from engine.data.task import TASK_KINDS
-from engine.objective.prediction import PREDICTION, cross_entropy, hard_label_term, kl, mse, prediction_term
+from engine.objective.prediction import (
+    PREDICTION,
+    binary_cross_entropy,
+    binary_kl,
+    cross_entropy,
+    hard_label_term,
+    kl,
+    mse,
+    prediction_loss,
+    prediction_term,
+    relabelled_loss,
+)
 from engine.objective.reduction import reduce
 from engine.pipeline import PredictionCE, PredictionKL, PredictionMSE
 from engine.tokens.ragged import NO_LABEL
@@ -32,6 +43,7 @@ def batch(kind, dtype=torch.float64):
         "regression": ((3, 1), torch.tensor([0.5, -1.0, 2.0])),
         "tagging": ((3, 5, 3), tags),
         "question_answering": ((3, 5, 2), torch.tensor([[0, 4], [1, 2], [3, 3]])),
+        "multi_label": ((3, 4), torch.tensor([[0.0, 1, 1, 0], [0, 0, 0, 0], [1, 0.25, 1, 1]])),
     }[kind]
     student, teacher = (2 * torch.randn(2, *shape, generator=generator, dtype=torch.float64)).to(dtype)
     totals = {"examples": 3, "tokens": int((tags != NO_LABEL).sum())}
@@ -43,7 +55,7 @@ def batch(kind, dtype=torch.float64):
 @pytest.mark.parametrize(("kind", "spec", "temperature"), LOSSES)
 def test_prediction_equals_the_loop(kind, spec, temperature, task, dtype):
     student, teacher, mask, labels, totals = batch(task, dtype)
-    term = prediction_term(PREDICTION[kind](spec), task, student, teacher, mask, labels)
+    term = prediction_term(prediction_loss(spec, task), task, student, teacher, mask, labels)
     value = reduce(term, totals)
     expected = naive.prediction_of_task(task, kind, student, teacher, mask, labels, temperature)
     assert value.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
@@ -77,6 +89,44 @@ def test_hard_label_of_mixed_examples_equals_the_loop(task):
     assert term.mask.flatten().tolist() == [value is not None for value in expected]
     assert term.values[term.mask].tolist() == pytest.approx([value for value in expected if value is not None])
     assert term.unit == ("tokens" if task == "tagging" else "examples")
+
+
+def test_of_labels_by_themselves_kl_is_zero_where_both_agree_and_shares_its_gradient():
+    student, teacher, *_ = batch("multi_label")
+    torch.testing.assert_close(binary_kl(teacher, teacher, 3.0), torch.zeros(3, dtype=torch.float64))
+    gradients = []
+    for loss in (binary_cross_entropy, binary_kl):
+        leaf = student.clone().requires_grad_()
+        loss(leaf, teacher, 2.0).sum().backward()
+        gradients.append(leaf.grad)
+    torch.testing.assert_close(*gradients)
+
+
+def test_a_label_says_nothing_of_another():
+    """More of one logit changes the loss of its own label alone; of classes it changes all."""
+    student, teacher, *_ = batch("multi_label")
+    leaf = student.clone().requires_grad_()
+    binary_cross_entropy(leaf, teacher).sum().backward()
+    torch.testing.assert_close(leaf.grad, (student.sigmoid() - teacher.sigmoid()) / 4)
+
+
+def test_extreme_logits_of_labels_are_finite():
+    student, teacher = torch.tensor([[1e4, -1e4, 0.0]]), torch.tensor([[-1e4, -1e4, 1e4]])
+    for loss in (binary_cross_entropy, binary_kl):
+        assert torch.isfinite(loss(student, teacher)).all()
+
+
+@pytest.mark.parametrize("task", ["classification", "regression", "multi_label"])
+def test_where_the_teacher_is_sure_it_stands_in_for_the_label(task):
+    student, _, mask, labels, _ = batch(task)
+    said = {
+        "classification": lambda: torch.nn.functional.one_hot(labels, 4) * 1e3,
+        "regression": lambda: labels.unsqueeze(-1),
+        "multi_label": lambda: (labels - 0.5) * 1e3,
+    }
+    labels = labels.round() if task == "multi_label" else labels
+    hard = hard_label_term(task, student, mask, labels.double() if task == "multi_label" else labels).values
+    torch.testing.assert_close(relabelled_loss(task)(student, said[task]().double()), hard, check_dtype=False)
 
 
 def test_a_question_without_any_position_does_not_count():
@@ -189,7 +239,7 @@ def test_gradient_is_the_derivative(kind, spec, temperature, task):
 
     def value(logits):
         both = (
-            prediction_term(PREDICTION[kind](spec), task, logits, teacher, mask, labels),
+            prediction_term(prediction_loss(spec, task), task, logits, teacher, mask, labels),
             hard_label_term(task, logits, mask, labels),
         )
         return sum(reduce(term, totals) for term in both)

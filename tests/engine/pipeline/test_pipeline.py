@@ -32,7 +32,7 @@ from tests.engine.team.runs import spec
 from tests.toys import ROWS, toy_task
 
 AUGMENTED = Weights(**WITH_AUGMENTATION)
-TEXTS = {"classification", "regression"}
+TEXTS = {"classification", "regression", "multi_label"}
 
 
 def test_a_team_needs_a_prediction_loss() -> None:

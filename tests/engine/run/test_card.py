@@ -104,6 +104,16 @@ def test_classes_and_their_confusion(tmp_path: Path) -> None:
     assert "precision |" not in many.text
 
 
+def test_labels_have_a_table_and_no_matrix(tmp_path: Path) -> None:
+    lines = [{"label": label, "precision": 0.5, "recall": 0.25, "f1": 1 / 3, "rows": 12} for label in ("joy", "love")]
+    card = card_for(tmp_path / "student", "multi_label", classes=lines)
+    assert "| label | precision | recall | F1 | rows |" in card.text
+    assert "| joy | 0.500 | 0.250 | 0.333 | 12 |" in card.text
+    assert "answer →" not in card.text
+    many = card_for(tmp_path / "many", "multi_label", classes=lines * 11)
+    assert "The scores of the 22 labels are in `result.json`." in many.text
+
+
 def test_f1_is_named_by_its_class(tmp_path: Path) -> None:
     scores = {who: {"test": {"f1": 0.5}} for who in ("student", "teacher")}
     card = card_for(tmp_path / "student", metric="f1", positive="spam", scores=scores)

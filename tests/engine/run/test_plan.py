@@ -34,7 +34,8 @@ def plan(task="single", teacher=TEACHER, student=STUDENT, pipeline=None, **more)
 def test_every_kind_of_task_has_a_plan_without_open_values(name: str) -> None:
     training = plan(name).pipeline.training
     assert training.epochs == 50  # of 8 rows
-    assert training.max_length == {"single": 64, "regression": 64, "question_answering": 320}.get(name, 128)
+    lengths = {"single": 64, "regression": 64, "multi_label": 64, "question_answering": 320}
+    assert training.max_length == lengths.get(name, 128)
     assert training.window_overlap == (128 if name == "question_answering" else None)
     assert training.learning_rate is not None
     assert plan(name).pipeline.prediction is not None

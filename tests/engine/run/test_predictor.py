@@ -24,6 +24,7 @@ ASKED = {
     "single": {"text": "a great house"},
     "pair": {"text": "a great house", "text_pair": "an awful street"},
     "regression": {"text": "a great house"},
+    "multi_label": {"text": "a great house"},
     "tagging": {"tokens": ["Anna", "sees", "the", "house"]},
     "question_answering": {"question": "who is there", "context": "Anna paints the house"},
 }
@@ -50,6 +51,10 @@ def test_an_answer_a_row(name: str, predictor) -> None:
         assert (*answer["scores"],) == task.labels
     elif task.kind == "regression":
         assert answer == {"score": indices[0]}
+    elif task.kind == "multi_label":
+        assert (*answer["scores"],) == task.labels
+        assert answer["labels"] == [label for label in task.labels if answer["scores"][label] > 0.5]
+        assert answer["labels"] == [task.labels[index] for index in indices[0]]
     elif task.kind == "tagging":
         assert answer == {"tokens": row["tokens"], "tags": [task.labels[index] for index in indices[0]]}
         assert len(answer["tags"]) == 4
@@ -66,6 +71,10 @@ def test_rows_do_not_depend_on_each_other(name: str, predictor) -> None:
     together, alone = loaded(rows), [loaded([row])[0] for row in rows]
     if name in ("tagging", "question_answering"):
         assert together == alone
+    elif name == "multi_label":
+        for one, other in zip(together, alone, strict=True):
+            assert one["labels"] == other["labels"]
+            assert one["scores"] == pytest.approx(other["scores"], abs=1e-5)
     else:
         assert [row["score"] for row in together] == pytest.approx([row["score"] for row in alone], abs=1e-5)
 

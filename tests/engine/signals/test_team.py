@@ -22,7 +22,7 @@ from tests.tokenizers import byte_bpe, wordpiece
 from tests.toys import toy_task
 
 ROWS, MEMBERS = 12, 4
-KINDS = ["single", "regression", "tagging", "question_answering"]
+KINDS = ["single", "regression", "tagging", "question_answering", "multi_label"]
 DISTRIBUTION = (0.1, 0.4, 0.3, 0.2)
 TEAM_KINDS = {"average": "average", "weighted": "all", "stochastic": "drawn"}
 
@@ -107,6 +107,9 @@ def distance(kind: str, student: Tensor, teacher: Tensor, mask: Tensor, labels: 
     """The prediction loss of each example (of tagging: of each position), written out."""
     if kind == "regression":
         return (student - teacher).square().mean(-1)
+    if kind == "multi_label":
+        shares = student.sigmoid(), teacher.sigmoid()
+        return -(shares[1] * shares[0].log() + (1 - shares[1]) * (1 - shares[0]).log()).mean(-1)
     if kind == "question_answering":
         lowest = torch.finfo(student.dtype).min
         student, teacher = (each.masked_fill(~mask[:, :, None], lowest) for each in (student, teacher))
@@ -119,6 +122,8 @@ def error(kind: str, logits: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
     """A member's own error on the gold label, of each example or position."""
     if kind == "regression":
         return (logits.squeeze(-1) - labels).square()
+    if kind == "multi_label":
+        return -torch.where(labels > 0, logits.sigmoid(), (-logits).sigmoid()).log().mean(-1)
     if kind == "question_answering":
         logs = logits.masked_fill(~mask[:, :, None], torch.finfo(logits.dtype).min).log_softmax(1)
         found = torch.zeros(len(labels), 2)

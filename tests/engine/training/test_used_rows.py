@@ -22,7 +22,7 @@ from tests.engine.training.stages import Plug, pipeline, stage_for, weights
 from tests.tokenizers import wordpiece
 from tests.toys import ARCHITECTURES, tiny_config
 
-KINDS = ["single", "pair", "regression", "tagging", "question_answering"]
+KINDS = ["single", "pair", "regression", "tagging", "question_answering", "multi_label"]
 TRAINING = Training(epochs=2, batch_size=8, learning_rate=2e-3, weight_decay=0.5, max_grad_norm=0.1)
 PARTS = {"intermediate": MSE(), "mapping": Skip(), "weights": Weights(hard_label=0.5)}
 
