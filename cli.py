@@ -71,7 +71,7 @@ command(
     With --budget or --trials it searches: pipelines are tried in short pieces, the best one is trained to its end.
     With --pick or --top the pipelines are those of a recommendation, which is made where there is none.
     """,
-    *("data", "teacher", "students", "pipeline", "augment", "set", "paper"),
+    *("data", "teacher", "students", "pipeline", "augment", "set", "class_weights", "paper"),
     *("calibrate", "windows", "out", "seed", "student_alone"),
     *("budget", "trials", "pareto", "pick", "top", "members", *LIMITS, *KNOWLEDGE, "description"),
     *(*READING, *FINE_TUNING, *RUNNING, "store"),
@@ -83,7 +83,7 @@ command(
     "recommend",
     "run",
     "Suggests pipelines for a dataset, with what each will give and cost. `run --pick 1` runs one.",
-    *("data", "teacher", "students", "members", "set", "paper", "out"),
+    *("data", "teacher", "students", "members", "set", "class_weights", "paper", "out"),
     *("top", *LIMITS, "pareto", *KNOWLEDGE),
     *(*READING, "description", *FINE_TUNING, *WHERE, "store"),
     max_time=replace(OPTIONS["max_time"], names=("--max-time", "--budget")),  # the second is the name of before

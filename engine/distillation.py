@@ -36,6 +36,7 @@ from engine.run.calibration import calibrate
 from engine.run.card import write_card
 from engine.run.fine_tuning import gold_scores
 from engine.run.folder import Run, RunFolder
+from engine.run.hard_labels import class_weights_in_words, idle_class_weights
 from engine.run.plan import check_batch, check_trains, plan_run
 from engine.run.prepare import cached_data, course_of, given_data, objective_for, online_data
 from engine.run.record import (
@@ -113,6 +114,8 @@ def distill(
     for note in task.notes:
         machine.reporter.message(note)
     plan = plan_run(task, chosen, teacher, student, seed=seed, fine_tuning=fine_tuning, precision=machine.rounding)
+    for note in (*class_weights_in_words(plan), *idle_class_weights(plan)):
+        machine.reporter.message(note)
     check_batch(plan.pipeline, machine.accelerator.num_processes)
     with machine.accelerator.main_process_first():  # one empties the folder, where that was asked for
         folder = RunFolder(out, plan.identity, options.overwrite)
@@ -189,9 +192,9 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
     facts = score_facts(plan.task, measures)
     facts |= {"predicted_ratio": expected.ratio} | sizes(stage.student)
     facts |= sizes(teacher.model, "teacher_") if teacher else {}
-    facts |= training_facts(run, stage.data, state, best.states) | {"team": team}
-    facts["calibration"] = calibration
-    facts["warnings"] = [*cut_warnings(stage.data.student, plan), *stage.objective.notes, *doubts]
+    facts |= training_facts(run, stage.data, state, best.states) | {"team": team, "calibration": calibration}
+    said = (*cut_warnings(stage.data.student, plan), *stage.objective.notes, *idle_class_weights(plan))
+    facts["warnings"] = [*said, *doubts]
     if paused:
         return _write(record_of(run, status="pruned", paused_after=best.paused_after, **facts), run)
     with run.stage("measuring"):

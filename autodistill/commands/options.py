@@ -145,6 +145,9 @@ OPTIONS |= {
     ),
     "set": Option(list[str] | None, "Change a key: prediction.kind=mse. Repeatable.", MODELS),
     "paper": Option(bool, "Epochs, lengths and learning rate of the Distiller paper.", MODELS, default=False),
+    "class_weights": Option(
+        str | None, "Of gold labels: balanced, or spam=6,ham=1. For rare classes; default: none.", MODELS
+    ),
     "calibrate": Option(bool, "Calibrate the student's probabilities after training.", MODELS, default=False),
     "windows": Option(int | None, "Read long texts whole, in windows that share so many tokens.", MODELS, least=0),
     "augment": Option(str | None, "Operators in their order: random,mixup; or none.", MODELS),

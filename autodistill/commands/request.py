@@ -24,6 +24,7 @@ from engine.base.packaged import packaged_encoder
 from engine.base.text import expanded
 from engine.data.task import Task
 from engine.models.names import parse_model
+from engine.pipeline.class_weights import class_problems
 from engine.pipeline.explain import checked
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.read import load_pipeline
@@ -63,8 +64,11 @@ def request_from(typed: Typed, pipeline: Callable[[], Pipeline] = Pipeline) -> R
     predictor = [] if asked is None else [partial(check_predictor, asked)]
     parts = together(partial(fields_of, typed), partial(_models, typed), pipeline, partial(_task, typed), *predictor)
     request, models, chosen, task, *_ = parts
-    if task is not None and (problems := chosen.problems_with(task.kind)):
-        raise InputError(problems)
+    unfit = (
+        () if task is None else chosen.problems_with(task.kind) + class_problems(chosen.training.class_weights, task)
+    )
+    if unfit:
+        raise InputError(unfit)
     request = request.model_copy(update={**models, "pipeline": chosen, "task": task})
     roles = {"teacher": [request.teacher] * bool(request.teacher), "student": request.students}
     named = [(role, name) for role, names in {**roles, "members": request.members}.items() for name in names]

@@ -192,8 +192,9 @@ def _sets(typed: Typed) -> list[str]:
     augmentation = [f"augmentation={typed['augment']}"] if typed.get("augment") else []
     paper = ["training.paper=true"] if typed.get("paper") else []
     calibrate = ["training.calibrate=true"] if typed.get("calibrate") else []
+    weights = [f"training.class_weights={typed['class_weights']}"] if typed.get("class_weights") else []
     windows = [] if typed.get("windows") is None else [f"training.window_overlap={typed['windows']}"]
-    return [*paper, *calibrate, *windows, *augmentation, *(typed["set"] or ())]
+    return [*paper, *calibrate, *weights, *windows, *augmentation, *(typed["set"] or ())]
 
 
 def _folder(request: Request) -> Path:

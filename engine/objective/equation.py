@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -53,9 +54,10 @@ class Objective(nn.Module):
     """The loss of one pipeline, of which only components and weights are read, on one kind of task.
 
     `*_layers` are numbers of transformer layers, `student_width` is D, `teacher_width` E, `*_heads` numbers of
-    attention heads. `needs` says what the teacher's signals must hold, `student_layers_used` and
-    `student_attention_used` which hidden layers and which parts of attention of the student `forward` reads, `aligned`
-    whether it needs an alignment when the tokenizers differ, `notes` what of it is otherwise than published.
+    attention heads; `class_weights` are those of gold labels, as in `hard_label_term`. `needs` says what the teacher's
+    signals must hold, `student_layers_used` and `student_attention_used` which hidden layers and which parts of
+    attention of the student `forward` reads, `aligned` whether it needs an alignment when the tokenizers differ,
+    `notes` what of it is otherwise than published.
 
     Raises:
         InputError: These layers cannot be mapped.
@@ -72,8 +74,12 @@ class Objective(nn.Module):
         teacher_width: int,
         student_heads: int = 1,
         teacher_heads: int = 1,
+        class_weights: np.ndarray | None = None,
     ):
         super().__init__()
+        self.class_weights: Tensor | None
+        weights = None if class_weights is None else torch.from_numpy(class_weights)
+        self.register_buffer("class_weights", weights, persistent=False)  # they follow from the task
         self.kind, self.weights, self.schedule = kind, pipeline.weights, pipeline.schedule
         self.weighted = pipeline.team.kind == "weighted"
         used = pipeline.weights.intermediate > 0
@@ -146,7 +152,7 @@ class Objective(nn.Module):
             terms[f"{prefix}hard_label"] = (
                 self._prediction_term(self.label_loss, student, *said)
                 if by_teacher
-                else hard_label_term(self.kind, student.logits, student.mask, labels, labelled)
+                else hard_label_term(self.kind, student.logits, student.mask, labels, labelled, self.class_weights)
             )
         return {name: getattr(weights, name) * reduce(term, totals) for name, term in terms.items()}
 
@@ -201,7 +207,7 @@ class Objective(nn.Module):
         return [{"params": group, "lr": rate, "weight_decay": decay} for group, decay in groups if group]
 
 
-def hard_label_only(kind: TaskKind) -> Objective:
+def hard_label_only(kind: TaskKind, class_weights: np.ndarray | None = None) -> Objective:
     """The objective of plain fine-tuning: a teacher, or a student without one.
 
     Example:
@@ -210,13 +216,16 @@ def hard_label_only(kind: TaskKind) -> Objective:
         ...     Features(logits, {}, mask), None, torch.tensor([0, 2]), {"examples": 2})
         {'hard_label': tensor(1.0986)}
     """
-    return outputs_only(kind, None, Weights(prediction=0.0, hard_label=1.0))
+    return outputs_only(kind, None, Weights(prediction=0.0, hard_label=1.0), class_weights)
 
 
-def outputs_only(kind: TaskKind, prediction: PredictionSpec | None, weights: Weights) -> Objective:
+def outputs_only(
+    kind: TaskKind, prediction: PredictionSpec | None, weights: Weights, class_weights: np.ndarray | None = None
+) -> Objective:
     """An objective that reads no hidden states, and so needs to know nothing of the models."""
     pipeline = Pipeline(prediction=prediction, weights=weights)
-    return Objective(pipeline, kind, student_layers=0, student_width=0, teacher_layers=0, teacher_width=0)
+    sizes = dict.fromkeys(("student_layers", "student_width", "teacher_layers", "teacher_width"), 0)
+    return Objective(pipeline, kind, class_weights=class_weights, **sizes)
 
 
 def _detached(teacher: Features | None) -> Features:

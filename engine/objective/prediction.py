@@ -174,10 +174,12 @@ def hard_label_term(
             counts for less. Of several labels (B, C), 1 where an example has a label and 0 where not; of mixed examples
             anything between.
         labelled: (B,), true where an example has a label; `None` where all have.
-        class_weights: (C,), what the loss of an example of a class is multiplied by; of several labels that of the
-            examples that have a label. `None`: 1.
+        class_weights: (C,), what the loss of an example of a class is multiplied by, of a mixed one the part of each
+            class; of several labels (2, C), that of not having a label and that of having it. `None`: 1.
     """
-    term = _hard_label_term(kind, full_precision(logits), mask, labels, class_weights)
+    logits = full_precision(logits)
+    weights = None if class_weights is None else class_weights.to(logits)
+    term = _hard_label_term(kind, logits, mask, labels, weights)
     if labelled is None:
         return term
     return replace(term, mask=term.mask & labelled.reshape(-1, *[1] * (term.mask.ndim - 1)))
@@ -188,7 +190,9 @@ def _hard_label_term(
 ) -> Term:
     if kind == "multi_label":
         targets = labels.to(logits.dtype)
-        losses = F.binary_cross_entropy_with_logits(logits, targets, pos_weight=class_weights, reduction="none")
+        without, having = (None, None) if class_weights is None else class_weights
+        ratio = None if without is None else having / without
+        losses = F.binary_cross_entropy_with_logits(logits, targets, without, pos_weight=ratio, reduction="none")
         return all_count(losses.mean(-1))
     if kind == "regression":
         return all_count((logits.squeeze(-1) - labels.to(logits.dtype)).square())

@@ -10,6 +10,7 @@ from engine.base.options import LEARNING_RATE, StartKind, epochs_of, usual_rate
 from engine.base.spec import Spec, Weight
 from engine.data.lengths import LONGEST, usual_length
 from engine.data.task import KINDS, Task
+from engine.pipeline.class_weights import ClassWeights, weighs_nothing
 
 
 class Weights(Spec):
@@ -65,6 +66,10 @@ class Training(Spec):
     calibrate: bool = Field(default=False, exclude_if=_off)
     """Classification only: whether the student's logits are divided by one temperature after training, the likeliest on
     the set that selects (Guo et al. 2017). Where it is off, it is no part of what is written, nor of any key."""
+    class_weights: Annotated[ClassWeights, Field(exclude_if=weighs_nothing)] = "none"
+    """Of gold labels, wherever models learn from them, fine-tuned teachers too: `balanced`, by which every class weighs
+    the same however rare it is, or {class = weight} (docs/methods/prediction.md). `none` is no part of what is
+    written, nor of any key."""
 
     def for_task(
         self, task: Task, start: StartKind = "pretrained", positions: int | None = None, width: int | None = None

@@ -18,6 +18,7 @@ from engine.models.forward import accepted_inputs
 from engine.models.load import position_limit
 from engine.models.start import Model
 from engine.objective.equation import Objective, hard_label_only
+from engine.pipeline.class_weights import class_weights_of
 from engine.pipeline.training import Training
 from engine.tokens.examples import cut_in_words, encode
 from engine.training.batches import TrainingData
@@ -52,7 +53,8 @@ def fine_tune(
         examples = encode(task.train, task, tokenizer, length, training.window_overlap)
         for sentence in cut_in_words(examples, length, position_limit(network.config)):
             machine.reporter.message(f"{name}: {sentence}")
-        taught = hard_label_only(task.kind), TrainingData(examples, accepted_inputs(network))
+        weights = class_weights_of(training.class_weights, task)
+        taught = hard_label_only(task.kind, weights), TrainingData(examples, accepted_inputs(network))
     stage = Stage(name, folder, task, network, *taught, training, seed, encode_held_out(task, tokenizer, training))
     with adapted(network, lora, seed), checkpointing_gradients(network, gradient_checkpointing):
         state = train(stage, machine)

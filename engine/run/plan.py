@@ -21,6 +21,7 @@ from engine.models.question import asking_problems, is_asked, no_language_model,
 from engine.models.start import OWN, KnownModels, Model, Start, begin
 from engine.objective.attention import check_heads
 from engine.objective.mapping import check_layers
+from engine.pipeline.class_weights import class_problems
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.training import MOST_EPOCHS, Training
 from engine.run.heads import head_problems, memory_problems, unit_problems
@@ -173,7 +174,7 @@ def plan_run(
     if task.soft_labels:
         return _without_teacher(task, pipeline, teacher, student, seed, precision, known_models)
     names = parse_model(teacher, "teacher"), parse_model(student, "student")
-    if problems := pipeline.problems_with(task.kind):
+    if problems := pipeline.problems_with(task.kind) + class_problems(pipeline.training.class_weights, task):
         raise InputError(problems)
     teacher_plan = plan_teacher(names[0], task, fine_tuning, known_models=known_models)
     whole = teacher_plan.start
@@ -195,7 +196,7 @@ def _without_teacher(
 ) -> RunPlan:
     """The run of a student that learns from the soft labels of the data."""
     name, known = parse_model(student, "student"), task.soft_labels
-    problems = pipeline.problems_with(task.kind)
+    problems = pipeline.problems_with(task.kind) + class_problems(pipeline.training.class_weights, task)
     if teacher:
         what = f"the data bring soft labels ({known}), so no model teaches"
         problems.append(Problem("--teacher", what, repr(teacher), (), "Leave one of both out."))

@@ -21,6 +21,7 @@ from engine.objective.equation import Objective
 from engine.pipeline.schedule import Course
 from engine.pipeline.training import Training
 from engine.run.folder import Run
+from engine.run.hard_labels import class_weights_in
 from engine.run.plan import RunPlan
 from engine.run.teacher import Teacher
 from engine.signals.augmented import AugmentedSteps
@@ -40,7 +41,7 @@ def objective_for(plan: RunPlan, teacher: Teacher | None, student: PreTrainedMod
         sizes[f"{who}_layers"], sizes[f"{who}_width"] = depth_and_width(model.config)
         sizes[f"{who}_heads"] = attention_heads(model.config)
     torch.manual_seed(plan.seed)  # of projections and critics
-    return Objective(plan.pipeline, plan.task.kind, **sizes)
+    return Objective(plan.pipeline, plan.task.kind, **sizes, class_weights=class_weights_in(plan))
 
 
 def answering(teacher: Teacher, machine: Machine) -> PreTrainedModel:

@@ -29,6 +29,7 @@ from engine.run.plan import TeacherPlan
 
 RECORD = "teacher.json"
 READING = ("max_length", "window_overlap")  # of a training, what decides how texts are read
+SHARED = (*READING, "class_weights")  # of the student's training, what that of its teachers has, too
 
 
 @dataclass
@@ -68,8 +69,8 @@ def prepare_teacher(
     task = task.labelled
     if plan.start.question is not None:
         machine.reporter.message(f"{label}: {plan.start.question.in_words(task.labels)}")
-    reading = training.model_dump(include=set(READING))
-    key = hash_of(plan.start.identity, task.fingerprint, plan.tuned or "as it is", reading, machine.precision)
+    shared = training.model_dump(include=set(SHARED if plan.fine_tune else READING))
+    key = hash_of(plan.start.identity, task.fingerprint, plan.tuned or "as it is", shared, machine.precision)
 
     def learn(model: Model, work: Path) -> Measures:
         if plan.fine_tune:
@@ -88,9 +89,9 @@ def prepare_teacher(
 
 
 def training_of(plan: TeacherPlan, pipeline: Training) -> Training:
-    """How long and how fast a teacher trains: of the student's training, only how texts are read counts."""
+    """How a teacher trains: of the student's training, only how texts are read and what classes weigh counts."""
     own = plan.fine_tuning.model_dump(include={"epochs", "early_stopping", "batch_size", "learning_rate"})
-    return Training(**own, **pipeline.model_dump(include=set(READING)))
+    return Training(**own, **pipeline.model_dump(include=set(SHARED)))
 
 
 def kept_teacher(

@@ -17,6 +17,7 @@ from engine.objective.equation import Objective, hard_label_only, outputs_only
 from engine.pipeline.components import Prediction, PredictionCE
 from engine.pipeline.team import AutoSKD
 from engine.pipeline.training import Weights
+from engine.run.hard_labels import class_weights_in
 from engine.run.plan import RunPlan
 from engine.team.theta import Target
 from engine.tokens.examples import Encoded
@@ -51,7 +52,8 @@ class TextStudent:
         self.trainee = Trainee(student, objective, kind).to(machine.device)
         weights = Weights(prediction=plan.pipeline.weights.prediction)
         agreement = _agreement(plan.pipeline.prediction_for(kind))
-        measure = hard_label_only(kind) if self.gold else outputs_only(kind, agreement, weights)
+        gold = hard_label_only(kind, class_weights_in(plan))
+        measure = gold if self.gold else outputs_only(kind, agreement, weights)
         self.validator = Trainee(student, measure, kind).to(machine.device)
         own = {"params": list(student.parameters()), "weight_decay": spec.student_weight_decay}
         beside = objective.parameter_groups(spec.student_weight_decay, self.peak)

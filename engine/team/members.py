@@ -18,6 +18,7 @@ from engine.pipeline.team import AutoSKD, StochasticTeam, TeamSpec
 from engine.pipeline.training import Training, Weights
 from engine.run.fine_tuning import fine_tune
 from engine.run.folder import Run
+from engine.run.hard_labels import class_weights_in
 from engine.run.plan import TeacherPlan
 from engine.run.prepare import LOGITS, answering, cached_signals, seen_by
 from engine.run.result import Member
@@ -105,7 +106,7 @@ def _assistant(run: Run, own: TeacherPlan, before: Teacher, name: str) -> Teache
     key = hash_of(before.key, own.start.identity, own.training, machine.rounding, *how)
 
     def learn(model: Model, work: Path) -> Measures:
-        objective = outputs_only(task.kind, pipeline.prediction, weights)
+        objective = outputs_only(task.kind, pipeline.prediction, weights, class_weights_in(plan))
         examples = encode(task.train, task, model[1], training.max_length or 0, training.window_overlap)
         taught = _signals(run, before, examples, model, training)
         accepted = accepted_inputs(model[0])

@@ -149,10 +149,13 @@ def sigmoid(value):
     return 1 / (1 + math.exp(-value))
 
 
-def binary_cross_entropy(logits, targets):
-    """Of one vector of logits, each of which says yes or no by itself."""
-    both = [(sigmoid(logit), target) for logit, target in zip(logits, targets, strict=True)]
-    return mean([-target * math.log(p) - (1 - target) * math.log(1 - p) for p, target in both])
+def binary_cross_entropy(logits, targets, without=None, having=None):
+    """Of one vector of logits, each of which says yes or no by itself; weighed by whether an example has the label."""
+    values = []
+    for c, (logit, target) in enumerate(zip(logits, targets, strict=True)):
+        p, yes, no = sigmoid(logit), having[c] if having else 1.0, without[c] if without else 1.0
+        values.append(-yes * target * math.log(p) - no * (1 - target) * math.log(1 - p))
+    return mean(values)
 
 
 def binary_prediction(kind, student, teacher, temperature=1.0):
@@ -186,6 +189,19 @@ def prediction_of_task(task, kind, student, teacher, mask, labels, temperature=1
             ]
             values.append(mean(ends))
     return mean(values)
+
+
+def weighted_hard_label_of_task(task, logits, targets, weights):
+    """Of each example: −Σ_c w_c · y_c · log q_c of classes, of labels each with a weight of no and one of yes."""
+    values = []
+    for logit, target in zip(logits.tolist(), targets.tolist(), strict=True):
+        if task == "multi_label":
+            values.append(binary_cross_entropy(logit, target, *weights.tolist()))
+        else:
+            shares = target if isinstance(target, list) else [float(c == target) for c in range(len(logit))]
+            parts = zip(weights.tolist(), shares, log_softmax(logit), strict=True)
+            values.append(-sum(weight * share * log_q for weight, share, log_q in parts))
+    return values
 
 
 def hard_label_of_task(task, logits, mask, labels):

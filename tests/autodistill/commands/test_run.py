@@ -55,10 +55,12 @@ def test_ways_to_choose_that_exclude_each_other(pick: int | None, top: int | Non
 
 def test_switches_are_settings_of_the_training() -> None:
     """--set has the last word; windows that share no token are still windows."""
-    typed = {"augment": None, "paper": True, "calibrate": True, "windows": 0, "set": ["training.window_overlap=8"]}
-    first = ["training.paper=true", "training.calibrate=true", "training.window_overlap=0"]
-    assert _sets(typed) == [*first, "training.window_overlap=8"]
-    assert _sets({**typed, "paper": False, "calibrate": False, "windows": None, "set": None}) == []
+    typed = {"augment": None, "paper": True, "calibrate": True, "class_weights": "spam=6,ham=1", "windows": 0}
+    typed |= {"set": ["training.window_overlap=8"]}
+    first = ["training.paper=true", "training.calibrate=true", "training.class_weights=spam=6,ham=1"]
+    assert _sets(typed) == [*first, "training.window_overlap=0", "training.window_overlap=8"]
+    none = {"paper": False, "calibrate": False, "class_weights": None, "windows": None, "set": None}
+    assert _sets({**typed, **none}) == []
 
 
 @pytest.mark.parametrize(

@@ -335,6 +335,68 @@ def test_plain_fine_tuning_needs_no_teacher(task):
     assert not objective.aligned
 
 
+CLASS_WEIGHTS = torch.tensor([0.25, 1.0, 4.0]).numpy()
+
+
+def build_weighed(spec):
+    sizes = dict.fromkeys(("student_layers", "student_width", "teacher_layers", "teacher_width"), 0)
+    return Objective(spec, "classification", **sizes, class_weights=CLASS_WEIGHTS)
+
+
+def test_class_weights_weigh_gold_labels_and_nothing_else():
+    student, teacher, labels, totals = batch()
+    spec = pipeline(prediction=1.0, hard_label=0.5)
+    terms = build_weighed(spec)(student, teacher, labels, totals)
+    plain = build(spec)(student, teacher, labels, totals)
+    each = naive.weighted_hard_label_of_task("classification", student.logits, labels, torch.tensor(CLASS_WEIGHTS))
+    assert terms["hard_label"].item() == pytest.approx(0.5 * naive.mean(each), rel=1e-5)
+    assert terms["prediction"] == plain["prediction"]
+
+
+def test_class_weights_of_rows_without_labels_and_of_any_cut():
+    """A row without a label counts as before; the sums of micro-batches are that of the step."""
+    student, teacher, labels, totals = batch()
+    labelled = torch.tensor([True, False] * 4)
+    objective = build_weighed(pipeline(prediction=0.0, hard_label=1.0))
+    whole = objective(student, teacher, labels, totals, labelled=labelled)["hard_label"]
+    each = naive.weighted_hard_label_of_task("classification", student.logits, labels, torch.tensor(CLASS_WEIGHTS))
+    assert whole.item() == pytest.approx(sum(each[::2]) / 8, rel=1e-5)
+    halves = [
+        objective(
+            replace(student, logits=student.logits[part], mask=student.mask[part]),
+            None,
+            labels[part],
+            totals,
+            labelled=labelled[part],
+        )["hard_label"]
+        for part in (slice(3), slice(3, 8))
+    ]
+    torch.testing.assert_close(halves[0] + halves[1], whole)
+
+
+def test_class_weights_do_not_change_what_the_teacher_says_of_changed_texts():
+    student, teacher, labels, totals = batch()
+    for operators, weighed in (("random", False), ("mixup", True)):
+        spec = Pipeline.model_validate({"augmentation": operators})
+        found, plain = (
+            objective(student, teacher, labels, totals, augmented=True)["augmented_hard_label"]
+            for objective in (build_weighed(spec), build(spec))
+        )
+        assert (found != plain) == weighed
+
+
+def test_class_weights_do_not_change_the_trust_in_a_member():
+    student, teacher, labels, totals = batch()
+    spec = Pipeline.model_validate({"team": {"kind": "weighted", "members": ["layers:1"]}})
+    both = replace(teacher, team=torch.stack([teacher.logits, student.logits]))
+    found, plain = (each(student, both, labels, totals)["prediction"] for each in (build_weighed(spec), build(spec)))
+    assert found == plain
+
+
+def test_class_weights_are_no_part_of_a_checkpoint():
+    assert "class_weights" not in build_weighed(pipeline(hard_label=1.0)).state_dict()
+
+
 def test_outputs_alone_are_compared_as_the_prediction_says():
     student, teacher, labels, totals = batch()
     terms = outputs_only("classification", PredictionMSE(), Weights(prediction=2.0, hard_label=0.0))(

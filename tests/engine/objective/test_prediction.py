@@ -91,6 +91,37 @@ def test_hard_label_of_mixed_examples_equals_the_loop(task):
     assert term.unit == ("tokens" if task == "tagging" else "examples")
 
 
+CLASS_WEIGHTS = {
+    "classification": torch.tensor([0.5, 1.0, 3.0, 7.0], dtype=torch.float64),
+    "multi_label": torch.tensor([[0.5, 1.0, 0.8, 1.0], [2.0, 1.0, 9.0, 0.25]], dtype=torch.float64),
+}
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS, ids=str)
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("task", CLASS_WEIGHTS)
+def test_weighed_classes_equal_the_loop(task, mixed, dtype):
+    """Each example by the weight of its class, a mixed one by those of its classes; no batch changes another's."""
+    logits, _, mask, labels, _ = batch(task, dtype)
+    if mixed and task == "classification":
+        labels = torch.tensor([[0.0, 0.3, 0.0, 0.7], [1, 0, 0, 0], [0.5, 0, 0.5, 0]], dtype=torch.float64).to(dtype)
+        labels = labels.float() if dtype == torch.bfloat16 else labels
+    weights = CLASS_WEIGHTS[task]
+    term = hard_label_term(task, logits, mask, labels, class_weights=weights)
+    expected = naive.weighted_hard_label_of_task(task, logits, labels, weights)
+    assert term.values.tolist() == pytest.approx(expected, abs=10 * PRECISIONS[dtype])
+    one = hard_label_term(task, logits[:1], mask[:1], labels[:1], class_weights=weights)
+    torch.testing.assert_close(one.values, term.values[:1])
+
+
+@pytest.mark.parametrize("task", CLASS_WEIGHTS)
+def test_weights_of_1_are_none(task):
+    logits, _, mask, labels, _ = batch(task)
+    ones = torch.ones_like(CLASS_WEIGHTS[task])
+    weighed = hard_label_term(task, logits, mask, labels, class_weights=ones)
+    torch.testing.assert_close(weighed.values, hard_label_term(task, logits, mask, labels).values)
+
+
 def test_of_labels_by_themselves_kl_is_zero_where_both_agree_and_shares_its_gradient():
     student, teacher, *_ = batch("multi_label")
     torch.testing.assert_close(binary_kl(teacher, teacher, 3.0), torch.zeros(3, dtype=torch.float64))

@@ -149,9 +149,10 @@ def test_pipelines_of_past_runs_keep_their_keys() -> None:
     weights = {"hard_label": 0.0, "augmented_prediction": 1.0, "augmented_hard_label": 0.0}
     parts = {"intermediate": MSE(), "augmentation": {"operators": operators}, "weights": weights}
     assert Pipeline(**parts).key == "eb89289e8826"  # what `tinybert` was before attention could be compared
-    off = Pipeline.model_validate({"training": {"calibrate": False}})
-    assert off.key == Pipeline().key == "cff976e8ff69"  # what it was before there was a calibration
-    assert off.model_copy(update={"training": Training(calibrate=True)}).key != off.key
+    off = Pipeline.model_validate({"training": {"calibrate": False, "class_weights": "none"}})
+    assert off.key == Pipeline().key == "cff976e8ff69"  # what it was before there were calibration and class weights
+    for other in (Training(calibrate=True), Training(class_weights="balanced")):
+        assert off.model_copy(update={"training": other}).key != off.key
 
 
 @pytest.mark.parametrize(

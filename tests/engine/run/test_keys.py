@@ -38,6 +38,7 @@ OTHER_TRAINING = {
     "max_length": 40,
     "window_overlap": 9,
     "calibrate": True,
+    "class_weights": "balanced",
 }
 OTHER_TUNING = {"epochs": 3, "early_stopping": 2, "batch_size": 4, "learning_rate": 2e-4, "seed": 1, "lora": 4}
 ASKED = {"prompt": "{text}", "label_words": "negative=bad", "uncalibrated": True}
@@ -107,10 +108,13 @@ def test_a_teacher(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     usual |= {"reading": TRAINING, "precision": "float32"}
     others = {"identity": "n", "fine_tune": False, "data": "e", "precision": "bf16", **changed(TUNING)}
     readings = {name: TRAINING.model_copy(update={name: value}) for name, value in OTHER_TRAINING.items()}
-    others |= {f"reading:{name}": readings[name] for name in ("max_length", "window_overlap")}
+    shared = ("max_length", "window_overlap", "class_weights")
+    others |= {f"reading:{name}": readings[name] for name in shared}
     assert_each_makes_another(made, usual, others)
-    for name in readings.keys() - {"max_length", "window_overlap"}:  # of the student's training alone
+    for name in readings.keys() - {*shared}:  # of the student's training alone
         assert made(**{**usual, "reading": readings[name]}) == made(**usual)
+    ready = {**usual, "fine_tune": False}  # which learns from no labels
+    assert made(**{**ready, "reading": readings["class_weights"]}) == made(**ready)
     recomputed = TUNING.model_copy(update={"gradient_checkpointing": True})  # the same teacher, in less memory
     assert made(**{**usual, "tuning": recomputed}) == made(**usual)
 
@@ -137,6 +141,7 @@ def test_an_assistant(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     others = {"before": "u", "identity": "n", "int8": True, **changed(TUNING)}
     others |= {f"parts:{name}": part for name, part in parts.items()}
     others |= {"reading:length": TRAINING.model_copy(update={"max_length": 40})}
+    others |= {"reading:weights": TRAINING.model_copy(update={"class_weights": "balanced"})}
     assert_each_makes_another(made, usual, others)
 
 
