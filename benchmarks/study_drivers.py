@@ -171,9 +171,10 @@ def rows(folder: Path, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         way, began = Way(folder / "two", 2), time.time()
         ended(way, way.driver("--processes", "2", "--threads", "1"))
         yield way.row("two processes", began, wanted)
-    way, began = Way(folder / "killed", 1), time.time()
-    killed(way, given.kills, random.Random(given.seed), first)
-    yield way.row(f"killed {given.kills} times", began, wanted)
+    if given.kills:
+        way, began = Way(folder / "killed", 1), time.time()
+        killed(way, given.kills, random.Random(given.seed), first)
+        yield way.row(f"killed {given.kills} times", began, wanted)
     if given.postgresql:
         with database() as url:
             way, began = Way(folder / "database", 2, url), time.time()
@@ -199,7 +200,7 @@ def main() -> None:
     parser.add_argument("--postgresql", action="store_true", help="by two drivers with one database, too")
     parser.add_argument("--ray", action="store_true", help="on Ray clusters, too")
     parser.add_argument("--two", action="store_true", help="in two processes, too")
-    parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--kills", type=int, default=5, help="times that it is killed; 0: that way is left out")
     parser.add_argument("--seed", type=int, default=0, help="of the moments at which it is killed")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()

@@ -13,14 +13,17 @@ from autodistill.commands.request import fields_of
 from autodistill.commands.show import Shown, TextTable
 from autodistill.commands.units import duration
 from autodistill.history.store import Store
-from autodistill.study.collect import Planned, collect, plan_study
+from autodistill.study.collect import collect
 from autodistill.study.design import Job
 from autodistill.study.executors import Place, local, on_ray
+from autodistill.study.kept import planned as planned_study
 from autodistill.study.ledger import Ledger, given_up, pace
+from autodistill.study.planning import Planned, tasks_of
 from autodistill.study.searching import ENDS, Records, Searching
 from autodistill.study.spec import Study, read_study
 from engine.base.checks import check_place
 from engine.base.errors import InputError, counted
+from engine.base.machine import rounding_for
 from engine.base.options import RunOptions
 from engine.base.progress import Reporter
 
@@ -92,7 +95,8 @@ def export(typed: Typed, reporter: Reporter) -> Shown:
     folder = typed["into"] or Path(study.tables or study.name)
     check_place("--out", folder, is_folder=True)
     planned = _planned(study, options, reporter)
-    written = write_tables(planned, store, folder, _searches(study, planned, store, given_up(store)))
+    searches = _searches(study, planned, store, given_up(store))
+    written = write_tables(planned, tasks_of(study, planned.samples), store, folder, searches)
     return Shown({path.name: rows for path, rows in written.items()}, (), [
         f"{path}: {counted(rows, 'row')}" for path, rows in written.items()
     ])  # fmt: skip
@@ -111,10 +115,7 @@ def _place(typed: Typed) -> Place:
 
 
 def _planned(study: Study, options: RunOptions, reporter: Reporter) -> Planned:
-    from engine.base.machine import machine_for  # loads torch
-
-    reporter.message(f"reading {counted(len(study.datasets), 'dataset')} and working out the runs of the study")
-    planned = plan_study(study, machine_for(options).rounding)
+    planned = planned_study(study, rounding_for(options), options.cache, reporter)
     for reason in planned.left_out:
         reporter.message(f"left out: {reason}")
     return planned
@@ -131,7 +132,7 @@ def _shown(study: Study, planned: Planned, store: Store, unmade: dict[str, str])
     searches = _searches(study, planned, store, reasons)
     record: dict[str, Any] = {
         "study": study.name,
-        "datasets": len({cell.plan.task.fingerprint for cell in planned.cells}),
+        "datasets": len(planned.samples),
         "runs": len(planned.jobs),
         "ok": Counter(over.values())["ok"],
         "failed": Counter(over.values())["failed"],
@@ -156,7 +157,7 @@ def _of_searches(searches: Sequence[Searching]) -> dict[str, Any]:
     return {
         "count": len(searches),
         "over": sum(search.job is None for search in searches),
-        "trials": sum(search.search.trials for search in searches),
+        "trials": sum(search.plan.trials for search in searches),
         "spent": sum(search.done for search in searches),
         **{end: ends[end] for end in ENDS},
         "cells": [search.words for search in searches],

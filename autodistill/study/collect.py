@@ -8,125 +8,28 @@ what pauses goes on where its checkpoint lies; a driver begins another one when 
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from dataclasses import dataclass, field
-from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from autodistill.history.store import Store
-from autodistill.study.design import Cell, Group, Job, jobs_of, task_of, whole_task
+from autodistill.study.design import Group, Job
 from autodistill.study.executors import Place
 from autodistill.study.ledger import Ledger
-from autodistill.study.searching import CellSearch, Searching, searches_of
+from autodistill.study.searching import Searching
 from autodistill.study.spec import Study
 from autodistill.study.work import Outcome, carry_out
-from engine.base.errors import InputError, counted
+from engine.base.errors import counted
 from engine.base.options import RunOptions
 from engine.base.progress import Reporter
-from engine.pipeline.pipeline import Pipeline
 from engine.run.result import RunResult
-
-if TYPE_CHECKING:
-    from engine.data.task import Task
-    from engine.models.start import KnownModels
 
 BEAT = 10.0
 """Seconds after which a driver says that it is still there, and looks at what others have done."""
 KILLED = "its process was killed twice, perhaps for want of memory"
-
-
-@dataclass
-class Planned:
-    """What a study consists of, on this machine."""
-
-    cells: list[Cell]
-    jobs: list[Job]
-    refused: dict[str, int] = field(default_factory=dict)
-    """Why a pipeline does not suit a cell → how often."""
-    left_out: list[str] = field(default_factory=list)
-    """Datasets, or students of theirs, that cannot be used, and why."""
-    searches: list[CellSearch] = field(default_factory=list)
-    """Beside the jobs: what they ask for is only known once others have been made."""
-
-    def runs(self, identities: Iterable[str]) -> dict[str, Job]:
-        """The runs of identities, of those that a search may ask for, too."""
-        searched = (search.job(name) for search in self.searches for name in search.pipelines)
-        found: dict[str, Job] = {}
-        for job in itertools.chain(self.jobs, searched):
-            found.setdefault(job.identity, job)
-            if found.keys() >= {*identities}:
-                break
-        return found
-
-
-def plan_study(study: Study, precision: str) -> Planned:
-    """All runs of a study. Datasets are read, models are looked at, nothing is trained.
-
-    Args:
-        precision: `Machine.rounding` of the workers.
-
-    Raises:
-        InputError: No dataset can be used.
-    """
-    from engine.models.start import KnownModels  # loads torch
-
-    planned, cells = Planned([], []), []
-    read = cache(partial(task_of, whole=cache(whole_task)))  # parts share datasets and models
-    known_models = KnownModels()
-    for part in study.each_part:
-        found, left_out = _cells(part, precision, read, known_models)
-        cells.append((part, found))
-        planned.cells += found
-        planned.left_out += left_out
-    if not planned.cells:
-        raise InputError.of("datasets", "none can be used", "; ".join(dict.fromkeys(planned.left_out)))
-
-    def refused(_: Cell, __: Pipeline, why: str) -> None:
-        planned.refused[why] = planned.refused.get(why, 0) + 1
-
-    planned.jobs = jobs_of(cells, refused)
-    searches = (each for part, found in cells for each in searches_of(part, found, planned.left_out))
-    planned.searches = [*{each.key: each for each in searches}.values()]
-    planned.left_out = [*dict.fromkeys(planned.left_out)]  # once, not for each number of rows
-    return planned
-
-
-def _cells(
-    part: Study, precision: str, read: Callable[..., Task], known_models: KnownModels
-) -> tuple[list[Cell], list[str]]:
-    """The cells of a part of a study, and what of it cannot be used, and why.
-
-    Args:
-        read: `task_of`, or what does not read again what it has read.
-    """
-    from engine.run.plan import plan_run  # loads torch
-
-    cells, left_out, seen = [], [], set()
-    first = Pipeline(training=part.training)
-    planned = partial(plan_run, fine_tuning=part.fine_tuning, precision=precision, known_models=known_models)
-    for rows, source in itertools.product(part.rows or (None,), part.datasets):
-        try:
-            task = read(source, rows, part.seed, part.test_rows)
-        except InputError as error:
-            left_out.append(f"{source.data}: {error}")
-            continue
-        if task.fingerprint in seen:
-            continue  # it has not so many rows, and was there already
-        seen.add(task.fingerprint)
-        for teacher, student in itertools.product(part.teachers, part.students):
-            try:
-                plan = planned(task, first, teacher, student)
-            except InputError as error:
-                left_out.append(f"{source.data} with {teacher} and {student}: {error}")
-            else:
-                cells.append(Cell(source, rows, teacher, student, plan, part.test_rows))
-    return cells, left_out
 
 
 class Queue:
@@ -160,7 +63,7 @@ class Queue:
         """The run that a search asks for, which is now claimed, as the search is."""
         if search.job is None or search in map(self.search_of, self.running.values()) or not self._may_go(search.job):
             return None
-        search.is_open = search.is_open or ledger.claim(search.search.key)
+        search.is_open = search.is_open or ledger.claim(search.plan.key)
         if search.is_open:
             search.go_on()  # others may have made some of it
         job = search.job if search.is_open else None
@@ -212,7 +115,7 @@ def collect(
     if queue.is_over:
         _tidy(queue, ledger, folder)
         return unmade
-    queue.told, trials = queue.trials, sum(search.search.trials for search in queue.searches)
+    queue.told, trials = queue.trials, sum(search.plan.trials for search in queue.searches)
     reporter.start("study", len(jobs) + trials, len(over) + queue.told, unit="runs")
     executor = place.make()
     try:
@@ -234,7 +137,7 @@ def collect(
             _close(queue, ledger, folder, reporter)
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
-        own = [search.search.key for search in queue.searches if search.is_open]
+        own = [search.plan.key for search in queue.searches if search.is_open]
         ledger.release([*own, *(job.identity for job in queue.running.values())])
     reporter.finish("study")
     return unmade
@@ -244,7 +147,7 @@ def _begun(searches: Iterable[Searching]) -> set[Group]:
     """Brings searches to where the records end; the groups of those that were begun."""
     for search in searches:
         search.go_on()
-    return {search.search.cell.group for search in searches if search.scores}
+    return {search.plan.group for search in searches if search.scores}
 
 
 def _close(queue: Queue, ledger: Ledger, folder: Path, reporter: Reporter) -> None:
@@ -254,7 +157,7 @@ def _close(queue: Queue, ledger: Ledger, folder: Path, reporter: Reporter) -> No
     for search in queue.searches:
         if search.is_open and search.job is None:
             reporter.message(search.words)
-            ledger.release([search.search.key])
+            ledger.release([search.plan.key])
             search.is_open = False
             _tidy(queue, ledger, folder)
 

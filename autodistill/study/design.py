@@ -25,6 +25,7 @@ import numpy as np
 
 from autodistill.history.table import flat
 from autodistill.recommend.space import COMPONENTS, pipelines
+from autodistill.study.spec import Source
 from engine.base.errors import InputError
 from engine.base.files import hash_of
 from engine.base.options import Precision
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from datasets import Dataset
 
-    from autodistill.study.spec import Source, Study
+    from autodistill.study.spec import Study
     from engine.data.task import Task, TaskKind
     from engine.pipeline.training import Training
     from engine.run.plan import RunPlan
@@ -98,8 +99,19 @@ def words_of(each: Job | Cell) -> str:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """A dataset with a number of rows."""
+
+    source: Source
+    rows: int | None
+    test_rows: int
+    fingerprint: str
+    """Of the task that it is."""
+
+
+@dataclass(frozen=True)
 class Cell:
-    """A dataset with a number of rows, a teacher and a student."""
+    """A sample of a dataset, a teacher and a student, while a study is planned."""
 
     source: Source
     rows: int | None
@@ -110,9 +122,9 @@ class Cell:
     test_rows: int = 0
 
     @property
-    def group(self) -> Group:
-        """That of its runs."""
-        return self.source.data, self.rows, self.test_rows, self.teacher
+    def sample(self) -> Sample:
+        """The dataset with its number of rows."""
+        return Sample(self.source, self.rows, self.test_rows, self.plan.task.fingerprint)
 
     @property
     def key(self) -> str:
@@ -272,7 +284,8 @@ def jobs_of(parts: Sequence[tuple[Study, Sequence[Cell]]], refused: Callable[[Ce
 def job_of(stage: str, cell: Cell, pipeline: Pipeline, seed: int) -> Job:
     """A run of a pipeline in a cell; an `InputError` where it does not suit that one."""
     plan = replace(planned_in(cell, pipeline), seed=seed)
-    what = cell.source, cell.rows, cell.teacher, cell.student, pipeline.model_dump(exclude_none=True), seed
+    written = pipeline.model_dump(mode="json", exclude_none=True)  # as it is when it is read again
+    what = cell.source, cell.rows, cell.teacher, cell.student, written, seed
     alike = frozenset(map(plan.identity_in, get_args(Precision)))
     return Job(plan.identity, stage, *what, cell.test_rows, alike | {plan.identity})
 

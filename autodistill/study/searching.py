@@ -10,8 +10,8 @@ the policy saw. A run that fails has the worst score, and spends the epochs that
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
 from types import MappingProxyType
 from typing import Literal, NamedTuple, get_args
 
@@ -21,7 +21,7 @@ import pandas as pd
 from autodistill.history.store import Store
 from autodistill.history.table import flat
 from autodistill.search.policies import FAILED, POLICIES, Piece, Seen, Space
-from autodistill.study.design import Cell, Job, job_of, planned_in, space_of, words_of
+from autodistill.study.design import Cell, Group, Job, job_of, space_of, words_of
 from autodistill.study.spec import TRIALS, Study
 from engine.base.errors import InputError, counted
 from engine.base.files import hash_of
@@ -93,63 +93,60 @@ class Records:
 
 
 @dataclass(frozen=True)
-class CellSearch:
+class SearchPlan:
     """What is searched in a cell, and how."""
 
-    cell: Cell
+    key: str
+    """Hash of what it is, but for its trials: with more of them it goes on. Drivers claim it by this."""
+    cell: str
+    """`Cell.key`."""
+    where: str
+    """The cell, for people."""
+    metric: str
     policy: str
     trials: int
     seed: int
-    pipelines: Mapping[str, Pipeline]
-    """By their keys: those that suit the cell."""
-    words: pd.DataFrame
-    """A row for each of them: the columns that vary."""
-
-    @cached_property
-    def key(self) -> str:
-        """Hash of what it is, but for its trials: with more of them it goes on. Drivers claim it by this."""
-        return f"search {hash_of(self.cell.key, self.cell.plan.precision, self.policy, self.seed, *self.pipelines)}"
+    epochs: int
+    """Of a whole training."""
+    jobs: Mapping[str, Job]
+    """Pipeline, by its key → its whole run; of those that suit the cell."""
 
     @property
-    def epochs(self) -> int:
-        """Of a whole training."""
-        return self.cell.plan.pipeline.training.epochs or 1
+    def group(self) -> Group:
+        """That of its runs."""
+        return next(iter(self.jobs.values())).group
 
-    def job(self, name: str) -> Job:
-        """The whole run of a pipeline."""
-        return job_of("search", self.cell, self.pipelines[name], self.seed)
+    @property
+    def columns(self) -> pd.DataFrame:
+        """A row for each pipeline: the columns that vary."""
+        every = pd.DataFrame([flat(job.pipeline) for job in self.jobs.values()], index=[*self.jobs])
+        return every.loc[:, every.nunique(dropna=False) > 1]
 
 
-def searches_of(part: Study, cells: Sequence[Cell], left_out: list[str]) -> Iterator[CellSearch]:
+def searches_of(part: Study, cells: Sequence[Cell], left_out: list[str]) -> Iterator[SearchPlan]:
     """A search for each cell of a part of a study.
 
     Args:
         left_out: Is told of cells that no pipeline suits.
     """
-    frames: dict[str, tuple[dict[str, Pipeline], pd.DataFrame]] = {}
     for cell in cells if part.design.search else ():
-        kind = cell.plan.task.kind
-        if kind not in frames:
-            space = {pipeline.key: pipeline for pipeline in space_of(part, kind)}
-            columns = [flat(each.model_dump(exclude_none=True)) for each in space.values()]
-            frames[kind] = space, pd.DataFrame(columns, index=[*space])
-        space, words = frames[kind]
-        suit = {name: pipeline for name, pipeline in space.items() if _suits(cell, pipeline)}
-        if not suit:
+        jobs = dict(_suitable(cell, space_of(part, cell.plan.task.kind), part.seed))
+        if not jobs:
             models = f"{cell.teacher} and {cell.student}"
             left_out.append(f"{cell.source.data} with {models}: no pipeline of the space suits")
             continue
-        words = words.loc[[*suit]]
-        varying = words.loc[:, words.nunique(dropna=False) > 1]
-        yield CellSearch(cell, str(part.design.search), part.design.trials or TRIALS, part.seed, suit, varying)
+        policy, trials = str(part.design.search), part.design.trials or TRIALS
+        key = f"search {hash_of(cell.key, cell.plan.precision, policy, part.seed, *jobs)}"
+        epochs = cell.plan.pipeline.training.epochs or 1
+        how = policy, trials, part.seed, epochs
+        yield SearchPlan(key, cell.key, words_of(cell), cell.plan.task.metric, *how, jobs)
 
 
-def _suits(cell: Cell, pipeline: Pipeline) -> bool:
-    try:
-        planned_in(cell, pipeline)
-    except InputError:
-        return False
-    return True
+def _suitable(cell: Cell, space: Sequence[Pipeline], seed: int) -> Iterator[tuple[str, Job]]:
+    """The pipelines of a space that suit a cell, by their keys, with their runs."""
+    for pipeline in space:
+        with suppress(InputError):
+            yield pipeline.key, job_of("search", cell, pipeline, seed)
 
 
 class Searching:
@@ -159,8 +156,8 @@ class Searching:
         records: Of what was seen. The search never stands before a piece that these know, once it has gone on.
     """
 
-    def __init__(self, search: CellSearch, records: Records):
-        self.search, self.records = search, records
+    def __init__(self, plan: SearchPlan, records: Records):
+        self.plan, self.records = plan, records
         self.jobs: dict[str, Job] = {}
         """Pipelines that were begun."""
         self.ends: dict[str, End] = {}
@@ -170,9 +167,9 @@ class Searching:
         self.spent, self._reached = 0, dict[str, int]()
         self.is_open = False
         """Whether this driver has claimed it."""
-        dice = np.random.default_rng([search.seed, int(search.cell.key[:12], 16), OWN_DICE])
-        epochs = dict.fromkeys(search.pipelines, search.epochs)
-        self._policy = POLICIES[search.policy](Space(search.words, epochs), dice)
+        dice = np.random.default_rng([plan.seed, int(plan.cell[:12], 16), OWN_DICE])
+        epochs = dict.fromkeys(plan.jobs, plan.epochs)
+        self._policy = POLICIES[plan.policy](Space(plan.columns, epochs), dice)
         self.job: Job | None = None
         """The run that it asks for, until which epoch; None where it is over."""
         self._ask(next(self._policy, None))
@@ -180,7 +177,7 @@ class Searching:
     @property
     def done(self) -> int:
         """Trials that were spent."""
-        return self.search.trials if self.job is None else min(self.spent // self.search.epochs, self.search.trials)
+        return self.plan.trials if self.job is None else min(self.spent // self.plan.epochs, self.plan.trials)
 
     def go_on(self) -> None:
         """Sends the policy what is known of what it asks for, until something is not."""
@@ -193,8 +190,8 @@ class Searching:
         self.job = None
         if piece is not None:
             self._piece = piece
-            whole = self.jobs.setdefault(piece.candidate, self.search.job(piece.candidate))
-            self.job = replace(whole, until=piece.epochs) if piece.epochs < self.search.epochs else whole
+            whole = self.jobs.setdefault(piece.candidate, self.plan.jobs[piece.candidate])
+            self.job = replace(whole, until=piece.epochs) if piece.epochs < self.plan.epochs else whole
 
     def _see(self, name: str, seen: Seen) -> None:
         self.spent += max(seen.epochs - self._reached.get(name, 0), 0)
@@ -204,13 +201,13 @@ class Searching:
 
     def _next(self, seen: Seen) -> Piece | None:
         """What the policy asks for; where all trials are spent, or it has nothing left, the end of the best one."""
-        if self.spent < self.search.trials * self.search.epochs:
+        if self.spent < self.plan.trials * self.plan.epochs:
             try:
                 return self._policy.send(seen)
             except StopIteration:
                 pass
         best = max(self.scores, key=lambda name: self.scores[name])
-        return Piece(best, self.search.epochs) if self.ends[best] == "paused" else None
+        return Piece(best, self.plan.epochs) if self.ends[best] == "paused" else None
 
     @property
     def paused(self) -> list[Job]:
@@ -220,11 +217,11 @@ class Searching:
     @property
     def words(self) -> str:
         """What came of it, and what it asks for now, for people."""
-        head = f"{words_of(self.search.cell)}, searched by {self.search.policy}"
+        head = f"{self.plan.where}, searched by {self.plan.policy}"
         parts = [f"{self._begun}; {self._best}"] if self.scores else []
         if self.job is not None:
-            trials = f"{self.done:,} of {counted(self.search.trials, 'trial')} spent"
-            parts = [f"{counted(len(self.search.pipelines), 'pipeline')} to choose from, {trials}", *parts]
+            trials = f"{self.done:,} of {counted(self.plan.trials, 'trial')} spent"
+            parts = [f"{counted(len(self.plan.jobs), 'pipeline')} to choose from, {trials}", *parts]
             parts.append(f"next: {self.job.training}")
         return f"{head}: {'; '.join(parts)}"
 
@@ -235,5 +232,4 @@ class Searching:
     @property
     def _best(self) -> str:
         best = max(self.scores.values())
-        metric = self.search.cell.plan.task.metric
-        return "all failed" if best == FAILED else f"{metric} {best:.4f} at best on the rows that select"
+        return "all failed" if best == FAILED else f"{self.plan.metric} {best:.4f} at best on the rows that select"

@@ -9,7 +9,7 @@ description; words are counted by their hashes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,8 @@ from engine.run.result import RunResult
 
 if TYPE_CHECKING:
     from autodistill.history.store import Store
-    from autodistill.study.collect import Planned
+    from autodistill.study.planning import Planned
+    from engine.data.task import Task
 
 DIGITS = 6
 BY = ("dataset", "n_train", "student", "identity")
@@ -37,13 +38,14 @@ OF_EPOCH = ("identity", "epoch", "seconds", "score")
 
 
 def write_tables(
-    planned: Planned, store: Store, folder: Path, searches: Sequence[Searching] = ()
+    planned: Planned, tasks: Sequence[Task], store: Store, folder: Path, searches: Sequence[Searching] = ()
 ) -> Mapping[Path, int]:
     """Writes the tables of a study's runs into a folder; file → rows.
 
     What is there already stays, whatever it is of: runs with another precision, datasets that are not at hand now.
 
     Args:
+        tasks: The datasets of the study (`planning.tasks_of`).
         searches: The study's; what they have begun is part of it.
     """
     for search in searches:
@@ -64,7 +66,9 @@ def write_tables(
     tables = {
         STUDY: _in_order(runs.dropna(axis=1, how="all") if len(runs) else runs, COLUMNS).sort_values([*BY]),
         CURVES: _in_order(curves, OF_EPOCH).sort_values(["identity", "epoch"]),
-        DATASETS: _joined(folder / DATASETS, pd.DataFrame(datasets(planned)), "fingerprint"),
+        DATASETS: _joined(
+            folder / DATASETS, pd.DataFrame([describe(task).model_dump() for task in tasks]), "fingerprint"
+        ),
     }
     paused = _joined(folder / PAUSED, paused, "identity") if len(paused) or (folder / PAUSED).is_file() else paused
     if len(paused):
@@ -77,7 +81,7 @@ def write_tables(
                 _whole(table).to_csv(aside, index=False, float_format=f"%.{DIGITS}g")
             else:
                 table.round(DIGITS).to_parquet(aside, index=False)
-    counted = words(planned)
+    counted = words(tasks)
     parts = _words_before(folder / WORDS)
     parts |= {name: part for source, each in counted.items() for name, part in each.parts(f"{source}.").items()}
     with written_atomically(folder / WORDS) as aside, aside.open("wb") as file:
@@ -154,14 +158,7 @@ def curve(result: RunResult) -> list[dict[str, Any]]:
     ]
 
 
-def datasets(planned: Planned) -> list[dict[str, Any]]:
-    """A row for each dataset and number of rows."""
-    tasks = {cell.plan.task.fingerprint: cell.plan.task for cell in planned.cells}
-    return [describe(task).model_dump() for task in tasks.values()]
-
-
-def words(planned: Planned) -> dict[str, WordCounts]:
+def words(tasks: Iterable[Task]) -> dict[str, WordCounts]:
     """Source of a dataset → its most frequent words, of as many rows as the study has of it."""
-    tasks = sorted((cell.plan.task for cell in planned.cells), key=lambda task: len(task.train))
-    largest = {task.source: task for task in tasks}
+    largest = {task.source: task for task in sorted(tasks, key=lambda task: len(task.train))}
     return {source: count_words(texts_of(task), SHIPPED_WORDS) for source, task in sorted(largest.items())}

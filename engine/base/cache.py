@@ -42,6 +42,7 @@ KINDS = {
     "given_models": "model that was given",
     "gold_scores": "scores",
     "language_models": "language model",
+    "plans": "plan of a study",
     "signals": "signals",
     "teachers": "teacher",
     "token_vectors": "vectors of tokens",

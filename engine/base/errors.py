@@ -2,6 +2,7 @@
 
     AutoDistillerError
     ├── InputError            the user's input is wrong: nothing was loaded or trained (exit code 2)
+    │   └── MemoryShort         it needs more memory than is free now
     └── RunError              a run failed after it had begun (exit code 1)
         ├── NonFiniteLossError  a term of the loss became NaN or infinite
         └── DiskError           a disk is full, or does not do what it should; the same run goes on from where it was
@@ -141,6 +142,10 @@ class InputError(AutoDistillerError):
     ) -> InputError:
         """An error with one problem; arguments as in `Problem`."""
         return cls(Problem(place, what, str(got), tuple(allowed), suggestion))
+
+
+class MemoryShort(InputError):
+    """What is asked for needs more memory than is free now."""
 
 
 class RunError(AutoDistillerError):

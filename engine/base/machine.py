@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock
 
-from engine.base.errors import InputError, counted, in_bytes
+from engine.base.errors import InputError, MemoryShort, counted, in_bytes
 from engine.base.notebook import usual_reporter
 from engine.base.options import RunOptions
 from engine.base.progress import Reporter, SilentReporter
@@ -73,7 +73,7 @@ class Machine:
     @property
     def rounding(self) -> str:
         """The precision, and the teacher's answers' where it is another: all of it that decides a result."""
-        return f"{self.precision}, teacher int8" if self.options.int8_teacher else self.precision
+        return _rounding(self.precision, self.options)
 
     @contextmanager
     def alone(self, path: Path) -> Iterator[None]:
@@ -125,7 +125,7 @@ def free_on(device: torch.device) -> int | None:
 
 
 def check_memory(place: str, needed: int, free: int | None = None) -> None:
-    """Raises an `InputError` with the numbers where so many bytes are not free.
+    """Raises a `MemoryShort` with the numbers where so many bytes are not free.
 
     Args:
         free: Those of a device; of this process's memory where none are given.
@@ -133,7 +133,7 @@ def check_memory(place: str, needed: int, free: int | None = None) -> None:
     there = free_memory() if free is None and needed > SURELY_FREE else free
     if there is not None and needed > there:
         what = f"the memory does not suffice: {in_bytes(needed)} are needed at least, and {in_bytes(there)} are free"
-        raise InputError.of(place, what)
+        raise MemoryShort.of(place, what)
 
 
 def out_of_memory(error: BaseException) -> str:
@@ -171,6 +171,29 @@ def choose_precision(requested: str, device: torch.device) -> str:
     return requested
 
 
+def rounding_for(options: RunOptions) -> str:
+    """`Machine.rounding` of the machine that `machine_for` gives; raises as that does, and loads less."""
+    return _rounding(_place_for(options)[1], options)
+
+
+def _rounding(precision: str, options: RunOptions) -> str:
+    return f"{precision}, teacher int8" if options.int8_teacher else precision
+
+
+def _place_for(options: RunOptions) -> tuple[torch.device, str]:
+    """Device and precision; an `InputError` where there is no such device, or it does not compute in that."""
+    import torch
+
+    on_gpu = torch.cuda.is_available() and options.device != "cpu"
+    if options.device == "cuda" and not on_gpu:
+        raise InputError.of("--device", "this machine has no CUDA device", "cuda", ("auto", "cpu"), "cpu")
+    if options.int8_teacher and on_gpu:
+        what = "8-bit integers are for CPUs; a GPU is faster in its 16 bits"
+        raise InputError.of("--int8-teacher", what, suggestion="Leave it out, or add --device cpu.")
+    device = torch.device("cuda" if on_gpu else "cpu")
+    return device, choose_precision(options.precision, device)
+
+
 def machine_for(options: RunOptions, reporter: Reporter | None = None) -> Machine:
     """The machine of this process, with the device and in the precision that `options` ask for.
 
@@ -185,13 +208,7 @@ def machine_for(options: RunOptions, reporter: Reporter | None = None) -> Machin
     from accelerate.state import AcceleratorState
     from accelerate.utils import DistributedDataParallelKwargs
 
-    on_gpu = torch.cuda.is_available() and options.device != "cpu"
-    if options.device == "cuda" and not on_gpu:
-        raise InputError.of("--device", "this machine has no CUDA device", "cuda", ("auto", "cpu"), "cpu")
-    if options.int8_teacher and on_gpu:
-        what = "8-bit integers are for CPUs; a GPU is faster in its 16 bits"
-        raise InputError.of("--int8-teacher", what, suggestion="Leave it out, or add --device cpu.")
-    precision = choose_precision(options.precision, torch.device("cuda" if on_gpu else "cpu"))
+    device, precision = _place_for(options)
     share_threads()
     # The main process may fine-tune a teacher for hours while the others wait.
     patience = InitProcessGroupKwargs(timeout=timedelta(hours=24))
@@ -200,7 +217,7 @@ def machine_for(options: RunOptions, reporter: Reporter | None = None) -> Machin
     # accelerate has one state per process; an earlier run in it may have had another precision or device.
     AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
     mixed = {"float32": "no"}.get(precision, precision)
-    accelerator = Accelerator(mixed_precision=mixed, cpu=not on_gpu, kwargs_handlers=[patience, unused])
+    accelerator = Accelerator(mixed_precision=mixed, cpu=device.type == "cpu", kwargs_handlers=[patience, unused])
     reporter = (reporter or usual_reporter()) if accelerator.is_main_process else SilentReporter()
     return Machine(accelerator, options, reporter)
 

@@ -122,6 +122,18 @@ def check_there(name: str) -> None:
         _on_hub(name)
 
 
+def files_of(name: str) -> list[Path] | None:
+    """The files that decide what is read of data; None of `demo`, of a hub name, and of what leads nowhere."""
+    path = expanded(name)
+    if name == "demo" or not name or not path.exists():
+        return None
+    if not path.is_dir():
+        return [path]
+    if _is_saved(path):
+        return _saved_files(path)
+    return [*_data_files(path), *_data_files(path / "data"), *filter(Path.exists, [path / DESCRIPTION])]
+
+
 def _on_hub(name: str) -> tuple[str, str | None]:
     """The parts of a name on the hub; an `InputError` where it is a path, which leads nowhere."""
     path = expanded(name)
@@ -145,7 +157,7 @@ def _no_such_path(name: str, path: Path) -> Problem:
 
 def _folder(folder: Path) -> Source:
     name = folder.resolve().name
-    if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
+    if _is_saved(folder):
         return Source(name, _saved(folder))
     groups = _split_files(folder) or _split_files(folder / "data")
     if not groups:
@@ -182,11 +194,20 @@ def _split_files(folder: Path) -> dict[str, list[Path]]:
     return groups
 
 
+def _is_saved(folder: Path) -> bool:
+    """Whether `save_to_disk` wrote it."""
+    return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
+
+
+def _saved_files(folder: Path) -> list[Path]:
+    return sorted([*folder.rglob("*.json"), *folder.rglob("*.arrow")])
+
+
 def _saved(folder: Path) -> dict[str, RawSplit]:
     """The splits of a folder that `save_to_disk` wrote."""
     import datasets
 
-    check_memory(str(folder), sum(map(regular_file, (*folder.rglob("*.json"), *folder.rglob("*.arrow")))))
+    check_memory(str(folder), sum(map(regular_file, _saved_files(folder))))
     try:  # in memory, where offsets that lead out of a damaged file are an error; in a mapped file they end the process
         loaded = datasets.load_from_disk(str(folder), keep_in_memory=True)
     except Exception as error:  # whatever stands in its files is taken for what it should be

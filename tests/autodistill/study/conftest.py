@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from autodistill.history.store import Store
-from autodistill.study.collect import Planned, collect, plan_study
+from autodistill.study.collect import collect
 from autodistill.study.executors import Place, local
+from autodistill.study.planning import Planned, plan_study, tasks_of
 from autodistill.study.searching import Records, Searching
 from autodistill.study.spec import Study, read_study
 from autodistill.study.tables import write_tables
@@ -43,10 +44,15 @@ def searches_in(planned: Planned, store: Store) -> list[Searching]:
     return [Searching(search, records) for search in planned.searches]
 
 
+def export(study: Study, store: Store, folder: Path) -> None:
+    """Writes the tables of a study."""
+    planned = plan_study(study, "float32")
+    write_tables(planned, tasks_of(study, planned.samples), store, folder, searches_in(planned, store))
+
+
 def table(study: Study, folder: Path) -> pd.DataFrame:
     """What came out, without what depends on the machine's mood."""
-    store, planned = Store(str(folder / "store.db")), plan_study(study, "float32")
-    write_tables(planned, store, folder / "tables", searches_in(planned, store))
+    export(study, Store(str(folder / "store.db")), folder / "tables")
     return pd.read_csv(folder / "tables" / "study.csv").drop(columns=TIMES)
 
 

@@ -18,9 +18,10 @@ import psutil
 import pytest
 
 from autodistill.history.store import Store
-from autodistill.study.collect import KILLED, Queue, _again, collect, plan_study
+from autodistill.study.collect import KILLED, Queue, _again, collect
 from autodistill.study.executors import Place, local
 from autodistill.study.ledger import Ledger
+from autodistill.study.planning import plan_study
 from autodistill.study.spec import Study
 from tests.autodistill.study.conftest import a_study, collected, options, table
 from tests.conftest import ROOT

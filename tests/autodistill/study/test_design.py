@@ -12,8 +12,8 @@ import pytest
 
 from autodistill.history.table import flat
 from autodistill.study import design
-from autodistill.study.collect import Planned, plan_study
 from autodistill.study.design import core_of, for_kind, relative_cost, space_of, task_of, unaugmented, with_test
+from autodistill.study.planning import Planned, plan_study
 from autodistill.study.spec import Source
 from engine.base.errors import InputError
 from engine.pipeline import Weights
@@ -72,7 +72,8 @@ def test_what_is_augmented_has_a_twin_that_is_not(data: Data) -> None:
 
 def test_all_cells_share_the_core_and_draw_others(data: Data) -> None:
     found = planned(data, "single", "pair", design={"core": 4, "random": 6, "repeated": 0.0}, rows=[20, 40])
-    assert len(found.cells) == 4
+    cells = 4
+    assert len(found.samples) == cells
     by_cell = {}
     for job in found.jobs:
         key = flat(job.pipeline) | {"seed": job.seed}
@@ -82,8 +83,8 @@ def test_all_cells_share_the_core_and_draw_others(data: Data) -> None:
     assert {len(each["core"]) for each in by_cell.values()} == {4}
     assert len({tuple(sorted(each["random"])) for each in by_cell.values()}) == 4
     ranks = [("core", "random").index(job.stage) for job in found.jobs]
-    turns = [ranks[: 6 * len(found.cells)], ranks[6 * len(found.cells) :]]  # 4 + 2 each, then what is left
-    assert ranks[: 4 * len(found.cells)] == [0] * 4 * len(found.cells)
+    turns = [ranks[: 6 * cells], ranks[6 * cells :]]  # 4 + 2 each, then what is left
+    assert ranks[: 4 * cells] == [0] * 4 * cells
     assert all(turn == sorted(turn) for turn in turns)
     assert len({job.identity for job in found.jobs}) == len(found.jobs)
     assert (
@@ -99,37 +100,6 @@ def test_a_study_that_is_stopped_early_has_fewer_pipelines_not_fewer_datasets(da
     turns = (design.TURN, design.TURN, 1)
     stages = ("core", "repeated")
     assert per_turn == [(stage, name, many) for many in turns for stage in stages for name in ("single", "pair")]
-
-
-def test_the_parts_of_a_study_are_all_of_it(data: Data) -> None:
-    parts: list[dict[str, object]] = [
-        {"datasets": [data["single"]], "rows": [20, 30]},
-        {"datasets": [data["pair"]], "students": ["static"], "design": {"core": 1}, "training": {"epochs": 2}},
-        {"datasets": [data["single"]], "rows": [30], "design": {"core": 4, "repeated": 0.0}},
-    ]
-    found = planned(data, "regression", parts=parts)
-    cells = [(cell.source.data, cell.rows, cell.student) for cell in found.cells]
-    assert cells == [
-        (data["single"], 20, STUDENT), (data["single"], 30, STUDENT), (data["pair"], None, "static"),
-        (data["single"], 30, STUDENT),
-    ]  # fmt: skip
-    made = Counter((job.source.data, job.rows) for job in found.jobs)
-    assert made == {
-        (data["single"], 20): 3,
-        (data["single"], 30): 4,
-        (data["pair"], None): 1,
-    }  # three of the four are the first part's
-    epochs = {(job.source.data, job.pipeline["training"]["epochs"]) for job in found.jobs}
-    assert epochs == {(data["single"], 1), (data["pair"], 2)}
-    (other,) = planned(data, "pair", students=["static"], design={"core": 1}, training={"epochs": 2}).jobs
-    assert other in found.jobs
-
-
-def test_a_part_may_have_nothing_that_can_be_used(data: Data) -> None:
-    parts = [{"datasets": ["no/such/folder"]}, {"datasets": [data["single"]]}]
-    found = planned(data, parts=parts)
-    assert len(found.jobs) == 3
-    assert "no/such/folder" in found.left_out[0]
 
 
 @pytest.mark.parametrize("part", [{"datasets": []}, {"hours": 3}, {"rows": [0]}, {"students": "static"}])
@@ -151,39 +121,6 @@ def test_a_share_is_run_with_a_second_seed(data: Data) -> None:
     assert Counter(job.seed for job in all_twice) == {0: 5, 1: 5}
     some = planned(data, "single", "pair", design={"core": 40, "repeated": 0.25}).jobs
     assert 8 <= sum(job.stage == "repeated" for job in some) <= 32
-
-
-def test_more_rows_than_there_are_is_no_other_task(data: Data) -> None:
-    found = planned(data, rows=[20, 40, 400, 4000])
-    assert [cell.rows for cell in found.cells] == [20, 40]
-
-
-def test_what_does_not_go_together_is_counted_with_its_reason(data: Data) -> None:
-    found = planned(
-        data, design={"core": 40, "repeated": 0.0}, students=["scratch:layers=2,hidden=16,heads=2"], teachers=[STUDENT]
-    )
-    assert len(found.jobs) + sum(found.refused.values()) == 40
-    assert found.refused
-    assert all("layer" in reason for reason in found.refused)
-
-
-def test_a_student_that_cannot_do_a_task_leaves_it_to_the_others(data: Data) -> None:
-    found = planned(data, "single", "tagging", students=["static", STUDENT], rows=[20, 30])
-    students = {(cell.plan.task.kind, cell.student) for cell in found.cells}
-    assert students == {("classification", "static"), ("classification", STUDENT), ("tagging", STUDENT)}
-    (said,) = found.left_out
-    assert f"tagging with {found.cells[0].teacher} and static: " in said
-    assert "knows no order of words" in said
-
-
-def test_a_dataset_that_cannot_be_used_is_left_out(data: Data) -> None:
-    study = a_study(data | {"gone": "no/such/folder"}, "gone", "single")
-    found = plan_study(study, "float32")
-    assert len(found.left_out) == 1
-    assert "no/such/folder" in found.left_out[0]
-    assert {cell.source.data for cell in found.cells} == {data["single"]}
-    with pytest.raises(InputError, match="none can be used"):
-        plan_study(a_study({"gone": "no/such/folder"}, "gone"), "float32")
 
 
 def test_a_space_without_pipelines(data: Data) -> None:
@@ -247,20 +184,6 @@ def test_rows_that_do_not_train_may_report(tmp_path: Path) -> None:
     labels = [task.test["test"]["label"][20:] for task in (larger, all_of_them)]
     shares = [np.bincount(each, minlength=3) / len(each) for each in labels]
     assert (np.abs(shares[0] - shares[1]) <= 1 / 50).all()
-
-
-def test_parts_plan_together_what_each_plans_alone(data: Data) -> None:
-    """They share what was read and drawn, and no run is another one for it."""
-    parts = [
-        {"rows": [20], "design": {"core": 3, "random": 2}},
-        {"rows": [20], "test_rows": 30, "training": {"epochs": 2}},
-        {"rows": [30, 20], "students": ["lstm:hidden=8", STUDENT], "space": {"intermediate": ["none"]}},
-    ]
-    together = planned(data, "single", "regression", design={"core": 6}, parts=parts)
-    alone = [planned(data, "single", "regression", design={"core": 6}, parts=[part]) for part in parts]
-    identities = [job.identity for each in alone for job in each.jobs]
-    assert {job.identity for job in together.jobs} == {*identities}
-    assert len({id(cell.plan.task) for cell in together.cells}) < len(together.cells)
 
 
 def test_a_job_in_words(data: Data) -> None:

@@ -19,8 +19,8 @@ import torch
 
 from autodistill.history.store import Store
 from autodistill.study import executors
-from autodistill.study.collect import plan_study
 from autodistill.study.executors import local, on_ray
+from autodistill.study.planning import plan_study
 from autodistill.study.spec import Study
 from engine.base.errors import InputError
 from tests.autodistill.study.conftest import collected, table

@@ -19,13 +19,13 @@ import pytest
 from autodistill.history.read import read_runs
 from autodistill.history.store import Store
 from autodistill.search.policies import FAILED, POLICIES, Space
-from autodistill.study.collect import plan_study
 from autodistill.study.executors import Place
 from autodistill.study.ledger import Ledger
-from autodistill.study.searching import CellSearch, Course, Records, Searching
+from autodistill.study.planning import plan_study
+from autodistill.study.searching import Course, Records, Searching, SearchPlan
 from autodistill.study.spec import EPOCHS_NEEDED, POLICY_NAMES, Study
-from autodistill.study.tables import known_courses, write_tables
-from tests.autodistill.study.conftest import a_study, collected, searches_in, table
+from autodistill.study.tables import known_courses
+from tests.autodistill.study.conftest import a_study, collected, export, searches_in, table
 from tests.autodistill.study.test_collect import DRIVER
 from tests.conftest import ROOT
 from tests.ear import Ear
@@ -53,10 +53,10 @@ def _through(halving: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def courses(search: CellSearch, epochs: int) -> dict[str, Course]:
+def courses(search: SearchPlan, epochs: int) -> dict[str, Course]:
     """A made-up curve for each pipeline, by the identity of its run."""
     dice = np.random.default_rng(1)
-    return {search.job(name).identity: Course(tuple(dice.random(epochs))) for name in search.pipelines}
+    return {job.identity: Course(tuple(dice.random(epochs))) for job in search.jobs.values()}
 
 
 def asked(searching: Searching, answers: Mapping[str, Course], pieces: int | None = None) -> list[tuple[str, int]]:
@@ -128,7 +128,7 @@ def test_seeds_and_cells_search_differently(halving: Study, data: dict[str, str]
         for search in plan_study(study, "float32").searches:
             searching = Searching(search, Records(store))
             while searching.job is not None and len(names) < 6:
-                names.append(search.job(next(reversed(searching.jobs))).training)
+                names.append(search.jobs[next(reversed(searching.jobs))].training)
                 searching.records.failed.add(searching.job.identity)
                 searching.go_on()
         return names
@@ -227,15 +227,15 @@ def test_a_run_that_was_stopped_is_no_finished_run(halving: Study, through: Path
 def test_what_paused_and_ended_since_leaves_the_table_of_those_that_pause(
     halving: Study, through: Path, tmp_path: Path
 ) -> None:
-    planned, store = plan_study(halving, "float32"), Store(str(tmp_path / "store.db"))
+    store = Store(str(tmp_path / "store.db"))
     made = Store(str(through / "store.db")).runs()
     for result in made:
         store.add_run(result, through)
-    write_tables(planned, store, tmp_path, searches_in(planned, store))
+    export(halving, store, tmp_path)
     first, *others = sorted(pd.read_csv(tmp_path / "paused.csv").identity)
     (paused,) = (result for result in made if result.identity == first)
     store.add_run(paused.model_copy(update={"status": "ok", "student_score": 0.5}), through)
-    write_tables(planned, store, tmp_path, searches_in(planned, store))
+    export(halving, store, tmp_path)
     assert first in set(pd.read_csv(tmp_path / "study.csv").identity)
     assert sorted(pd.read_csv(tmp_path / "paused.csv").identity) == others
 

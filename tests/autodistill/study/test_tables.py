@@ -16,14 +16,15 @@ from autodistill.history.folder import datasets_beside
 from autodistill.history.read import read_runs
 from autodistill.history.store import Store
 from autodistill.ranking.knowledge import load_knowledge
-from autodistill.study.collect import Planned, collect, plan_study
+from autodistill.study.collect import collect
 from autodistill.study.design import Job
 from autodistill.study.executors import Place
+from autodistill.study.planning import Planned, plan_study, tasks_of
 from autodistill.study.spec import Source, Study
 from autodistill.study.tables import curve, known_runs, write_tables
 from engine.base.progress import SilentReporter
 from engine.data.task import texts_of
-from tests.autodistill.study.conftest import options, table
+from tests.autodistill.study.conftest import export, options, table
 from tests.records import made_record
 
 
@@ -52,14 +53,14 @@ def test_sizes_of_real_models_are_written_in_full(tmp_path: Path) -> None:
     made = made_record("a", pipeline={"intermediate": {"kind": "none"}, "training": {"learning_rate": 5e-7}}, **sizes)
     store.add_run(made, tmp_path)
     job = Job("a", "core", Source(data="demo"), None, "", "", made.pipeline, 0)
-    write_tables(Planned([], [job]), store, tmp_path / "tables")
+    write_tables(Planned(jobs=[job]), [], store, tmp_path / "tables")
     (row,) = read_runs(tmp_path / "tables" / "study.csv").frame.to_dict("records")
     assert (row["student_parameters"], row["teacher_parameters"]) == (3_190_274, 22_713_216)
     assert row["training.learning_rate"] == 5e-7
 
 
 def test_a_study_without_runs_has_tables_without_rows(study: Study, tmp_path: Path) -> None:
-    write_tables(plan_study(study, "float32"), Store(str(tmp_path / "store.db")), tmp_path / "tables")
+    export(study, Store(str(tmp_path / "store.db")), tmp_path / "tables")
     assert known_runs(tmp_path / "tables") == {}
     assert len(read_runs(tmp_path / "tables" / "study.csv")) == 0
     assert list(pd.read_parquet(tmp_path / "tables" / "curves.parquet")) == ["identity", "epoch", "seconds", "score"]
@@ -90,7 +91,7 @@ def test_an_older_run_has_a_curve_without_seconds() -> None:
 def test_datasets_are_described_and_hold_no_text(study: Study, done: Path) -> None:
     table(study, done)
     found = pd.read_csv(done / "tables" / "study_datasets.csv")
-    tasks = {cell.plan.task.fingerprint: cell.plan.task for cell in plan_study(study, "float32").cells}
+    tasks = {task.fingerprint: task for task in tasks_of(study, plan_study(study, "float32").samples)}
     assert sorted(found.fingerprint) == sorted(tasks)
     texts = [row["text"] for task in tasks.values() for row in task.train]
     written = "".join(path.read_text("utf-8") for path in (done / "tables").glob("*.csv"))
@@ -100,7 +101,7 @@ def test_datasets_are_described_and_hold_no_text(study: Study, done: Path) -> No
 
 def test_whoever_reads_the_runs_knows_their_datasets(study: Study, done: Path) -> None:
     table(study, done)
-    tasks = {cell.plan.task.source: cell.plan.task for cell in plan_study(study, "float32").cells}
+    tasks = {task.source: task for task in tasks_of(study, plan_study(study, "float32").samples)}
     found = {each.descriptors.source: each for each in datasets_beside(done / "tables")}
     for source, task in tasks.items():
         about = describe(task).model_dump().items()
@@ -117,11 +118,12 @@ def test_whoever_reads_the_runs_knows_their_datasets(study: Study, done: Path) -
 def test_runs_of_another_precision_and_of_other_datasets_stay(study: Study, done: Path, tmp_path: Path) -> None:
     """An export in whose plan they are not takes nothing away."""
     store, folder = Store(str(done / "store.db")), tmp_path / "tables"
-    write_tables(plan_study(study, "float32"), store, folder)
+    export(study, store, folder)
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
-    other = plan_study(study.model_copy(update={"datasets": study.datasets[:1]}), "bf16")
+    smaller = study.model_copy(update={"datasets": study.datasets[:1]})
+    other = plan_study(smaller, "bf16")
     assert not {job.identity for job in other.jobs} & known_runs(folder).keys()
-    write_tables(other, store, folder)
+    write_tables(other, tasks_of(smaller, other.samples), store, folder)
     for name in ("study.csv", "curves.parquet"):
         assert (folder / name).read_bytes() == before[name]
     assert sorted((folder / "study_datasets.csv").read_text().splitlines()) == sorted(
@@ -135,7 +137,7 @@ def test_no_table_says_where_a_model_lies(study: Study, done: Path, tmp_path: Pa
     store, (first, *_) = Store(str(tmp_path / "store.db")), Store(str(done / "store.db")).runs()
     (tmp_path / "big-encoder").mkdir()
     store.add_run(first.model_copy(update={"teacher": str(tmp_path / "big-encoder")}), done)
-    write_tables(plan_study(study, "float32"), store, tmp_path / "tables")
+    export(study, store, tmp_path / "tables")
     assert pd.read_csv(tmp_path / "tables" / "study.csv").teacher.tolist() == ["big-encoder"]
     assert str(tmp_path) not in (tmp_path / "tables" / "study.csv").read_text("utf-8")
 
@@ -146,10 +148,10 @@ def test_what_was_exported_before_stays_and_is_not_made_again(study: Study, done
     half, rest = Store(str(tmp_path / "half.db")), Store(str(tmp_path / "rest.db"))
     for place, result in enumerate(store.runs()):
         (half if place % 2 else rest).add_run(result, done)
-    write_tables(planned, half, tmp_path / "tables")
+    export(study, half, tmp_path / "tables")
     assert known_runs(tmp_path / "tables") == {result.identity: "ok" for result in half.runs()}
-    write_tables(planned, rest, tmp_path / "tables")
-    write_tables(planned, store, tmp_path / "whole")
+    export(study, rest, tmp_path / "tables")
+    export(study, store, tmp_path / "whole")
     for name in ("study.csv", "study_datasets.csv"):
         assert (tmp_path / "tables" / name).read_text() == (tmp_path / "whole" / name).read_text()
     curves = [pd.read_parquet(tmp_path / folder / "curves.parquet") for folder in ("tables", "whole")]

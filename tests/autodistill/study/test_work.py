@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from autodistill.study.collect import plan_study
 from autodistill.study.executors import local
+from autodistill.study.planning import plan_study
 from autodistill.study.work import carry_out
 from engine.base.errors import NonFiniteLossError, RunError
 from engine.run.result import RunResult

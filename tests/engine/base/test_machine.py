@@ -13,7 +13,15 @@ import torch
 
 from engine.base import machine as hardware
 from engine.base.errors import InputError
-from engine.base.machine import Machine, choose_precision, device_name, free_on, machine_for, peak_memory_mb
+from engine.base.machine import (
+    Machine,
+    choose_precision,
+    device_name,
+    free_on,
+    machine_for,
+    peak_memory_mb,
+    rounding_for,
+)
 from engine.base.options import RunOptions
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -49,6 +57,7 @@ def test_all_that_rounds_has_a_name(options: RunOptions) -> None:
     machine = machine_for(options.model_copy(update={"precision": "float32", "device": "cpu"}))
     eight = machine_for(options.model_copy(update={"precision": "float32", "device": "cpu", "int8_teacher": True}))
     assert (machine.rounding, eight.rounding, eight.precision) == ("float32", "float32, teacher int8", "float32")
+    assert (rounding_for(machine.options), rounding_for(eight.options)) == (machine.rounding, eight.rounding)
 
 
 @pytest.mark.gpu

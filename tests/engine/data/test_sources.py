@@ -25,7 +25,7 @@ from engine.base.errors import InputError
 from engine.data.files import read_file
 from engine.data.load import load_task
 from engine.data.rows import Findings
-from engine.data.sources import read_source, split_name
+from engine.data.sources import files_of, read_source, split_name
 
 ROWS = [
     {"text": 'a "quoted" film, and\na second line', "label": "bad"},
@@ -307,3 +307,16 @@ def test_split_names() -> None:
     names = ("train", "DEV", "valid", "testing", "test_matched", "train.full", "training", "reviews", "developer")
     found = [split_name(name) for name in names]
     assert found == ["train", "validation", "validation", "test", "test_matched", "train_full", "train", "", ""]
+
+
+def test_the_files_that_decide_what_is_read(tmp_path: Path) -> None:
+    rows = "text,label\na,0\nb,1\n"
+    for name in ("train.csv", "notes.txt", "dataset.json", "data/test.csv", "further/train.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(rows, encoding="utf-8")
+    found = files_of(str(tmp_path))
+    assert found is not None
+    assert [file.relative_to(tmp_path).as_posix() for file in found] == ["train.csv", "data/test.csv", "dataset.json"]
+    assert files_of(str(tmp_path / "train.csv")) == [tmp_path / "train.csv"]
+    for name in ("demo", "", "glue/sst2", str(tmp_path / "gone")):
+        assert files_of(name) is None
