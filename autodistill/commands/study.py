@@ -34,7 +34,7 @@ def run(typed: Typed, reporter: Reporter) -> Shown:
     """Makes the runs of a study that are not there yet."""
     study, store, options = _asked(typed)
     place = _place(typed)
-    folder = Path("runs", f"study-{study.name}")
+    folder = Path("runs", f"study-{study.name}").resolve()  # a worker on Ray may stand in another one
     check_place("runs", folder, is_folder=True)
     store.check_writing()
     planned = _planned(study, options, reporter)

@@ -66,35 +66,30 @@ class Design(Described):
 
 
 class Part(Described):
-    """What a part of a study has in place of the study's own."""
+    """A part of a study, which has in these places something else than the study; the study where it has none."""
 
     datasets: Listed[Annotated[Source, BeforeValidator(_as_source)]] = Field(default=(), min_length=1)
-    rows: Listed[Count] = ()
-    test_rows: Annotated[int, Field(ge=0)] = 0
-    teachers: Listed[Name] = Field(default=(), min_length=1)
-    students: Listed[Name] = Field(default=(), min_length=1)
-    space: dict[str, Listed[str]] = Field(default_factory=dict)
-    design: Design = Field(default_factory=Design)
-    training: Training = Field(default_factory=Training)
-
-
-class Study(Described):
-    """A study. What is not said has the defaults of `autodistill run`."""
-
-    name: Name
-    """Studies of one name in one store are one study."""
-    datasets: Listed[Annotated[Source, BeforeValidator(_as_source)]] = Field(min_length=1)
     rows: Listed[Count] = ()
     """Training rows, each number a task of its own; all rows where none is named."""
     test_rows: Annotated[int, Field(ge=0)] = 0
     """Up to so many rows report the scores: training rows that are not drawn join a smaller test set."""
-    teachers: Listed[Name] = Field(min_length=1)
-    students: Listed[Name] = Field(min_length=1)
+    teachers: Listed[Name] = Field(default=(), min_length=1)
+    students: Listed[Name] = Field(default=(), min_length=1)
     space: dict[str, Listed[str]] = Field(default_factory=dict)
     """Component → the kinds that are tried; all where it is not named."""
     design: Design = Field(default_factory=Design)
     training: Training = Field(default_factory=Training)
     """Of every student."""
+
+
+class Study(Part):
+    """A study. What is not said has the defaults of `autodistill run`."""
+
+    name: Name
+    """Studies of one name in one store are one study."""
+    datasets: Listed[Annotated[Source, BeforeValidator(_as_source)]] = Field(min_length=1)
+    teachers: Listed[Name] = Field(min_length=1)
+    students: Listed[Name] = Field(min_length=1)
     fine_tuning: FineTuning = Field(default_factory=FineTuning)
     """Of the teachers."""
     student_alone: bool = True
