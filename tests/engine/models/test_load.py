@@ -28,11 +28,11 @@ from engine.models.load import (
     position_limit,
     reorder_labels,
     save_model,
-    scratch_config,
     size_mb,
     weights_hash,
 )
 from engine.models.names import Scratch
+from engine.models.scratch import scratch_config
 from tests.engine.models.scenes import KINDS, batch
 from tests.tokenizers import bare_bpe, byte_bpe, wordpiece
 from tests.toys import ARCHITECTURES, perturb, save_tiny, tiny_config, toy_task
