@@ -36,8 +36,7 @@ from engine.run.calibration import calibrate
 from engine.run.card import write_card
 from engine.run.fine_tuning import gold_scores
 from engine.run.folder import Run, RunFolder
-from engine.run.memory import check_trains
-from engine.run.plan import check_batch, plan_run
+from engine.run.plan import check_batch, check_trains, plan_run
 from engine.run.prepare import cached_data, course_of, given_data, objective_for, online_data
 from engine.run.record import (
     cut_warnings,

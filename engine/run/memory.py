@@ -1,21 +1,18 @@
-"""Whether a run's models fit into memory, and whether their weights can be held in less of it."""
+"""How much memory a model's weights take, and whether they can be held in less of it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.base.errors import InputError, Problem
+from engine.base.errors import Problem
 from engine.base.hub import local_snapshot
-from engine.base.machine import check_memory, free_on
 from engine.models.files import weight_files
 from engine.models.held import BY_LIBRARY, SMALLER, has_library
 from engine.models.names import Scratch
 
 if TYPE_CHECKING:
-    from engine.base.machine import Machine
     from engine.base.options import FineTuning
     from engine.models.start import Start
-    from engine.run.plan import RunPlan
 
 PLACE = "--teacher-weights"
 
@@ -29,20 +26,6 @@ def weights_of(start: Start) -> int:
     return (
         sum(path.stat().st_size for path in weight_files(local_snapshot(start.name, start.role))) // SMALLER[start.bits]
     )
-
-
-def check_trains(plan: RunPlan, machine: Machine) -> None:
-    """Raises an `InputError` with the numbers where the device's memory cannot hold what trains: four times its
-    weights (with gradients and Adam's two means; by LoRA once), and the teacher beside the student."""
-    held = next((each.start.bits for each in plan.team if each.start.bits != "float32"), "")
-    if held and machine.options.int8_teacher:
-        what = "it makes 8-bit integers of weights in float32 while the teacher answers"
-        raise InputError.of("--int8-teacher", what, f"{PLACE} {held}", (), "Leave one of both out.")
-    free = free_on(machine.device)
-    for each in plan.team:
-        check_memory("--teacher", (1 if each.fine_tuning.lora else 4) * weights_of(each.start) * each.fine_tune, free)
-    beside = weights_of(plan.teacher.start) if plan.teacher else 0
-    check_memory("--student", beside + 4 * weights_of(plan.student), free)
 
 
 def held_problems(start: Start, fine_tune: bool, fine_tuning: FineTuning) -> list[Problem]:

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 from engine.base.errors import InputError, Problem, counted
 from engine.base.files import hash_of
 from engine.base.hub import place_of
-from engine.base.machine import Machine, check_memory
+from engine.base.machine import Machine, check_memory, free_on
 from engine.base.options import FineTuning
 from engine.data.task import Task
 from engine.models.attention import KNOWN
@@ -294,6 +294,20 @@ def pool_problems(pipeline: Pipeline, task: Task) -> list[Problem]:
         return []
     what = "this pipeline learns from labels alone, and these texts have none"
     return [Problem("--unlabelled", what, f"weights.prediction {weights.prediction:g}", ("more than 0",))]
+
+
+def check_trains(plan: RunPlan, machine: Machine) -> None:
+    """Raises an `InputError` with the numbers where the device's memory cannot hold what trains: four times its
+    weights (with gradients and Adam's two means; by LoRA once), and the teacher beside the student."""
+    held = next((each.start.bits for each in plan.team if each.start.bits != "float32"), "")
+    if held and machine.options.int8_teacher:
+        what = "it makes 8-bit integers of weights in float32 while the teacher answers"
+        raise InputError.of("--int8-teacher", what, f"--teacher-weights {held}", (), "Leave one of both out.")
+    free = free_on(machine.device)
+    for each in plan.team:
+        check_memory("--teacher", (1 if each.fine_tuning.lora else 4) * weights_of(each.start) * each.fine_tune, free)
+    beside = weights_of(plan.teacher.start) if plan.teacher else 0
+    check_memory("--student", beside + 4 * weights_of(plan.student), free)
 
 
 def length_problems(start: Start, max_length: int) -> list[Problem]:

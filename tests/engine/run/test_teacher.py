@@ -22,7 +22,6 @@ from engine.models.load import name_labels, save_model
 from engine.models.names import parse_model
 from engine.models.vocabulary import scratch_tokenizer
 from engine.pipeline import Training
-from engine.run.memory import held_problems
 from engine.run.plan import MEMBERS, plan_teacher
 from engine.run.teacher import _load_kept, prepare_teacher
 from tests.engine.models.damage import Damage, stored, vocabulary, without
@@ -166,33 +165,6 @@ def test_a_teacher_in_fewer_bits_learns_beside_them_and_is_found_again(
     file.write_bytes(file.read_bytes()[:-9])
     assert prepared(body, task, machine, tuning).scores == teacher.scores
     assert any("was damaged" in said for said in ear.messages)
-
-
-def test_a_start_in_float32_is_what_it_was(saved: Callable[..., Path]) -> None:
-    start = plan_teacher(str(saved("single")), toy_task("single"), FineTuning()).start
-    assert start.held_in("float32") is start
-    assert "weights" not in FineTuning().model_dump()
-
-
-def test_weights_in_few_bits_do_not_learn(saved: Callable[..., Path]) -> None:
-    tuning = FineTuning(when="always", weights="bf16")
-    plan = plan_teacher(str(saved("single")), toy_task("single"), tuning)
-    (problem,) = held_problems(plan.start, plan.fine_tune, tuning)
-    assert "cannot learn" in problem.what
-    assert "--teacher-lora 16" in problem.suggestion
-    by_lora = tuning.model_copy(update={"lora": 4})
-    assert not held_problems(plan.start, plan.fine_tune, by_lora)
-    assert not held_problems(plan.start, False, tuning)
-    random = plan_teacher(parse_model(SCRATCH, "teacher"), toy_task("single"), tuning)
-    assert "random weights" in held_problems(random.start, True, tuning)[0].what
-
-
-def test_what_is_not_installed_is_said(saved: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.run.memory.has_library", lambda: False)
-    tuning = FineTuning(weights="4bit")
-    plan = plan_teacher(str(saved("single")), toy_task("single"), tuning)
-    (problem,) = held_problems(plan.start, plan.fine_tune, tuning)
-    assert str(problem).startswith("--teacher-weights: bitsandbytes is not installed; pip install ")
 
 
 def test_lora_learns_ten_times_as_fast(saved: Callable[..., Path]) -> None:
