@@ -38,7 +38,7 @@ NAMES = {
     "columns.kind": "task",
     "columns.seed": "split_seed",
     "fine_tuning.when": "fine_tune",
-    **{f"fine_tuning.{name}": f"teacher_{name}" for name in TRAINED},
+    **{f"fine_tuning.{name}": f"teacher_{name}" for name in (*TRAINED, "weights")},
     "limits.seconds": "max_time",
     "limits.parameters": "max_params",
     "limits.latency_ms": "max_latency",

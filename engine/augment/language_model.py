@@ -13,21 +13,17 @@ import torch
 from accelerate.utils import send_to_device
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import (
-    AutoModelForMaskedLM,
-    DataCollatorForLanguageModeling,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    get_linear_schedule_with_warmup,
-)
+from transformers import AutoModelForMaskedLM, DataCollatorForLanguageModeling, PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.augment.head import logits_at
 from engine.base.cache import intact, keeping, kept
 from engine.base.errors import InputError
 from engine.base.machine import Machine
 from engine.data.task import Task, texts_of
-from engine.models.load import load_config, load_tokenizer, load_weights, quiet_transformers, save_model, scratch_config
+from engine.models.held import import_library
+from engine.models.load import load_config, load_tokenizer, load_weights, quiet_transformers, save_model
 from engine.models.names import Scratch
+from engine.models.scratch import scratch_config
 from engine.models.vocabulary import scratch_tokenizer
 from engine.pipeline.augmentation import IN_DOMAIN
 from engine.tokens.order import step_batches
@@ -88,6 +84,9 @@ def _trained(task: Task, tokenizer: PreTrainedTokenizerBase, machine: Machine) -
     steps = [ids for epoch in epochs for ids in step_batches(lengths, BATCH, 0, epoch)][: EXAMPLES // BATCH]
     weights = {"params": list(model.parameters()), "initial_lr": LEARNING_RATE}
     optimizer = torch.optim.AdamW([weights], lr=LEARNING_RATE)
+    import_library()
+    from transformers import get_linear_schedule_with_warmup  # which imports peft
+
     # It begins behind transformers' first step and ends before its last one, whose rates are 0.
     warmup, total = max(1, round(WARMUP * len(steps))), len(steps) + 1
     schedule = get_linear_schedule_with_warmup(optimizer, warmup, total, last_epoch=0)

@@ -19,6 +19,8 @@ from engine.base.errors import InputError
 from engine.base.spec import Described, Seed
 
 Precision = Literal["auto", "bf16", "fp16", "float32"]
+HeldIn = Literal["float32", "bf16", "8bit", "4bit"]
+"""What the weights of a large model's linear layers are held in."""
 LEARNING_RATES = ((256, 3e-4), (512, 1e-4))
 """Width of the hidden states up to which a pretrained encoder is trained at a rate; wider ones at `LEARNING_RATE`.
 
@@ -103,6 +105,11 @@ class FineTuning(Described):
     """Compute its layers again for the gradients: less memory.
 
     It takes a third to a half more time, and gives the same teacher."""
+    weights: HeldIn = "float32"
+    """What its weights are held in; fewer bits take less memory.
+
+    Those of the linear layers inside the encoder; it answers a little differently. Only LoRA fine-tunes it then, whose
+    matrices stay beside the weights. 8bit and 4bit need bitsandbytes."""
     prompt: Annotated[str, Field(min_length=1)] | None = None
     """Ask a causal language model: "{text} … {text_pair}".
 

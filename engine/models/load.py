@@ -1,7 +1,6 @@
 """Teacher and student models: how they are loaded and built.
 
-Nothing here names an architecture, except that a model from scratch is a BERT encoder. Only safetensors are
-loaded; remote code never runs.
+Nothing here names an architecture. Only safetensors are loaded; remote code never runs.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from engine.data.task import KINDS, Task, TaskKind
 from engine.models import bilstm  # noqa: F401 - makes its model type known, as the next does
 from engine.models.files import TOKENIZER_FILES, checked, config_faults, refuse, tokenizer_faults, weight_faults
 from engine.models.fit import body_names, tokenizer_misfits, weight_misfits
-from engine.models.names import Scratch
+from engine.models.held import Held
 from engine.models.output import answer_exactly, output_layer
 from engine.models.static import StaticConfig
 from engine.tokens.examples import MULTIPLE
@@ -116,19 +115,6 @@ def weights_hash(name: str, role: str) -> str:
     return model_hash(checked(name, role, weight_faults))
 
 
-def scratch_config(name: Scratch, vocabulary: int, pad: int) -> PretrainedConfig:
-    """A BERT configuration of the size that `scratch:` names; feed-forward is 4 times hidden."""
-    return AutoConfig.for_model(
-        "bert",
-        vocab_size=vocabulary,
-        pad_token_id=pad,
-        num_hidden_layers=name.layers,
-        hidden_size=name.hidden,
-        num_attention_heads=name.heads,
-        intermediate_size=4 * name.hidden,
-    )
-
-
 def load_tokenizer(name: str, role: str, fast: bool = True) -> PreTrainedTokenizerBase:
     """The tokenizer of a pretrained model.
 
@@ -210,22 +196,37 @@ def compare_weights(
 
 
 def load_weights(
-    auto: Any, name: str, config: PretrainedConfig, role: str, what: str = UNLOADED, new_head: bool = False
+    auto: Any,
+    name: str,
+    config: PretrainedConfig,
+    role: str,
+    what: str = UNLOADED,
+    new_head: bool = False,
+    held: Held | None = None,
 ) -> PreTrainedModel:
-    """A pretrained model in float32, none of whose weights are made up; arguments as in `compare_weights`."""
+    """A pretrained model, no weight of which is made up, in float32 or as `held`; the rest as in `compare_weights`."""
     folder = compare_weights(auto, name, config, role, what, new_head)
     names = body_names(auto, config)
     with readable(what, name, role):
-        model = auto.from_pretrained(folder, config=config, key_mapping=names, ignore_mismatched_sizes=new_head, **SAFE)
+        kind, how = held.loading(auto, config, SAFE) if held else (auto, SAFE)
+        model = kind.from_pretrained(folder, config=config, key_mapping=names, ignore_mismatched_sizes=new_head, **how)
+    if held:
+        held.settle(model)
     if names:
         model._weight_conversions = None  # it is saved under the names that transformers looks for
     return model
 
 
 def load_pretrained(
-    name: str, config: PretrainedConfig, kind: TaskKind, seed: int, role: str, new_head: bool = True
+    name: str,
+    config: PretrainedConfig,
+    kind: TaskKind,
+    seed: int,
+    role: str,
+    new_head: bool = True,
+    held: Held | None = None,
 ) -> PreTrainedModel:
-    """A pretrained encoder with a head for the task, in float32.
+    """A pretrained encoder with a head for the task, in float32 unless its weights are `held` otherwise.
 
     Args:
         new_head: Whether a head that is missing or of another size gives way to a new one; else it is an error.
@@ -234,7 +235,7 @@ def load_pretrained(
         InputError: It has no safetensors weights, or they do not fit.
     """
     torch.manual_seed(seed)
-    return _exact(load_weights(HEADS[kind], name, config, role, new_head=new_head), kind)
+    return _exact(load_weights(HEADS[kind], name, config, role, new_head=new_head, held=held), kind)
 
 
 def depth_and_width(config: PretrainedConfig) -> tuple[int, int]:
@@ -301,8 +302,8 @@ def reorder_labels(model: PreTrainedModel, labels: Sequence[str]) -> bool:
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Number of parameters; shared ones count once."""
-    return sum(parameter.numel() for parameter in model.parameters())
+    """Number of parameters; shared ones count once, and two of 4 bits that share a byte are two."""
+    return sum(getattr(each, "quant_state", each).shape.numel() for each in model.parameters())
 
 
 def position_limit(config: PretrainedConfig) -> int | None:

@@ -5,6 +5,7 @@ import copy
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
+from engine.models.held import whole_tensor
 from engine.models.load import depth_and_width, parameter_count, quiet_transformers
 from engine.models.output import answer_exactly
 
@@ -31,7 +32,6 @@ def layers_of(teacher: PreTrainedModel, count: int, config: PretrainedConfig) ->
     step = depth_and_width(teacher.config)[0] // count
     with quiet_transformers():
         student = type(teacher)(config)
-    weights = teacher.state_dict()
 
     def origin(key: str) -> str:
         if name is None or not key.startswith(f"{name}."):
@@ -39,7 +39,7 @@ def layers_of(teacher: PreTrainedModel, count: int, config: PretrainedConfig) ->
         index, _, rest = key.removeprefix(f"{name}.").partition(".")
         return f"{name}.{(int(index) + 1) * step - 1}.{rest}"
 
-    student.load_state_dict({key: weights[origin(key)] for key in student.state_dict()})
+    student.load_state_dict({key: whole_tensor(teacher, origin(key)) for key in student.state_dict()})
     return answer_exactly(student) if config.problem_type == "regression" else student
 
 

@@ -19,15 +19,17 @@ from engine.base.errors import InputError, counted
 from engine.base.files import hash_of
 from engine.base.hub import place_of
 from engine.base.machine import Machine
-from engine.base.options import StartKind
+from engine.base.options import HeldIn, StartKind
 from engine.data.task import Task, TaskKind
 from engine.models import load
 from engine.models.bilstm import BiLSTMConfig
+from engine.models.held import Held
 from engine.models.label_words import LabelWords, asked, calibrate, tokens_beside
 from engine.models.names import BiLSTM, LayersOfTeacher, ModelName, Scratch, Static
 from engine.models.output import change_unit
 from engine.models.own import for_texts, tells_apart
 from engine.models.question import Question
+from engine.models.scratch import scratch_config
 from engine.models.shallow import layers_of, shallow_config
 from engine.models.static import StaticConfig, zipf_weights
 from engine.models.token_vectors import read_vectors, token_vectors
@@ -54,6 +56,7 @@ class Start:
     ready: bool = False  # whether it keeps the head that it was fine-tuned with
     question: Question | None = None  # what a language model is asked, which then has no head
     beside: int = 0  # tokens that it reads beside those of a text: the question's
+    bits: HeldIn = "float32"  # what its weights are held in
 
     @property
     def kind(self) -> StartKind:
@@ -69,6 +72,17 @@ class Start:
     def with_head(self) -> Start:
         """The same, keeping the head that it was fine-tuned with, which others of its layers then have, too."""
         return replace(self, ready=True, identity=hash_of(self.identity, "with its head"))
+
+    def held_in(self, bits: HeldIn) -> Start:
+        """The same with its weights in fewer bits, where it has weights to read; others of its layers have what is
+        left of them."""
+        if bits == "float32" or not isinstance(self.name, str):
+            return self
+        return replace(self, bits=bits, identity=hash_of(self.identity, "held in", bits))
+
+    def held(self, machine: Machine) -> Held | None:
+        """How its weights are held on a machine; None where they are in float32."""
+        return None if self.bits == "float32" else Held(self.bits, machine.precision, machine.device)
 
 
 def start_of(name: ModelName, role: str, whole: Start | None = None, question: Question | None = None) -> Start:
@@ -179,7 +193,7 @@ def configuration(
 ) -> PretrainedConfig:
     """The configuration of a model with a head for the task; a head that stays keeps its own."""
     if isinstance(start.name, Scratch):
-        config = load.scratch_config(start.name, len(tokenizer), tokenizer.pad_token_id or 0)
+        config = scratch_config(start.name, len(tokenizer), tokenizer.pad_token_id or 0)
     elif isinstance(start.name, LayersOfTeacher):
         assert donor is not None
         config = shallow_config(donor, start.name.count)
@@ -210,7 +224,8 @@ def begin(start: Start, task: Task, seed: int, machine: Machine, donor: Model | 
             assert vocabulary is not None
             _take_vectors(model, (network, vocabulary), machine)
     else:
-        model = load.load_pretrained(start.name, config, task.kind, seed, start.role, new_head=not start.ready)
+        new = not start.ready
+        model = load.load_pretrained(start.name, config, task.kind, seed, start.role, new, start.held(machine))
     if start.ready:
         _match_labels(model, task, machine)
     else:
@@ -223,7 +238,8 @@ def _asked(start: Start, task: Task, machine: Machine) -> Model:
     assert isinstance(start.name, str)
     assert start.config is not None
     assert start.question is not None
-    causal = load.load_weights(AutoModelForCausalLM, start.name, start.config, start.role)
+    held = start.held(machine)
+    causal = load.load_weights(AutoModelForCausalLM, start.name, start.config, start.role, held=held)
     tokenizer = load.load_tokenizer(start.name, start.role)
     model, prompted = asked(causal, tokenizer, start.question, start.positions)
     if start.question.calibrated:

@@ -9,12 +9,11 @@ from transformers import AutoModelForCausalLM
 
 from engine.base.errors import InputError, Problem, counted
 from engine.base.files import hash_of
-from engine.base.hub import local_snapshot, place_of
+from engine.base.hub import place_of
 from engine.base.machine import Machine, check_memory, free_on
 from engine.base.options import FineTuning
 from engine.data.task import Task
 from engine.models.attention import KNOWN
-from engine.models.files import weight_files
 from engine.models.load import has_head, label_order, names_of_outputs
 from engine.models.names import ModelName, Scratch, parse_model
 from engine.models.question import asking_problems, is_asked, no_language_model, question_for
@@ -25,6 +24,7 @@ from engine.pipeline.class_weights import class_problems
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.training import MOST_EPOCHS, Training
 from engine.run.heads import head_problems, memory_problems, unit_problems
+from engine.run.memory import held_problems, weights_of
 
 NEW_HEAD = "Use --fine-tune always to train it on these."
 MEMBERS = "team.members"  # role of the members of a team
@@ -69,13 +69,14 @@ def plan_teacher(
     known_models = known_models or KnownModels()
     if isinstance(name, str) and is_asked(name, fine_tuning, role):
         start = known_models.start_of(name, role, question=question_for(task, fine_tuning))
+        start = start.held_in(fine_tuning.weights)
         return TeacherPlan(start, False, fine_tuning.resolved(start.kind, start.width, len(task.train)))
     if fine_tuning.asks and role == "teacher":
         raise no_language_model(str(name), role, fine_tuning)
     if not isinstance(name, str) and fine_tuning.when == "never":
         what = f"a teacher {'from scratch' if isinstance(name, Scratch) else 'of layers'} has to be trained"
         raise InputError.of("--fine-tune", what, "never", ("auto", "always"))
-    start = known_models.start_of(name, role, whole)
+    start = known_models.start_of(name, role, whole).held_in(fine_tuning.weights)
     resolved = fine_tuning.resolved(start.kind, start.width, len(task.train))
     if problems := memory_problems(start.config, start.kind, task.kind, fine_tuning):
         raise InputError(problems)
@@ -247,6 +248,8 @@ def _check_fits(plan: RunPlan, known: Sequence[Problem] = ()) -> None:
     problems += known
     problems += window_problems(settled, plan)
     problems += pool_problems(settled, plan.task)
+    for each in plan.team:
+        problems += held_problems(each.start, each.fine_tune, each.fine_tuning)
     for start in (*(each.start for each in plan.team), plan.student):
         asked = start.question is not None
         mixing = "mixup" in settled.augmentation.kinds and start.role != MEMBERS and not asked
@@ -294,18 +297,13 @@ def pool_problems(pipeline: Pipeline, task: Task) -> list[Problem]:
     return [Problem("--unlabelled", what, f"weights.prediction {weights.prediction:g}", ("more than 0",))]
 
 
-def weights_of(start: Start) -> int:
-    """Bytes of a model's weights at least; as far as they are known without building it."""
-    if start.config is None:  # from scratch, or layers of such a one: BERT's layers, in float32
-        return 4 * 12 * start.layers * start.width**2
-    if not isinstance(start.name, str):
-        return 0
-    return sum(path.stat().st_size for path in weight_files(local_snapshot(start.name, start.role)))
-
-
 def check_trains(plan: RunPlan, machine: Machine) -> None:
     """Raises an `InputError` with the numbers where the device's memory cannot hold what trains: four times its
     weights (with gradients and Adam's two means; by LoRA once), and the teacher beside the student."""
+    held = next((each.start.bits for each in plan.team if each.start.bits != "float32"), "")
+    if held and machine.options.int8_teacher:
+        what = "it makes 8-bit integers of weights in float32 while the teacher answers"
+        raise InputError.of("--int8-teacher", what, f"--teacher-weights {held}", (), "Leave one of both out.")
     free = free_on(machine.device)
     for each in plan.team:
         check_memory("--teacher", (1 if each.fine_tuning.lora else 4) * weights_of(each.start) * each.fine_tune, free)

@@ -20,6 +20,7 @@ from engine.data.task import SOFT, Task
 from engine.evaluation.inference import encode_held_out, measured_on
 from engine.evaluation.intervals import Measures, as_record, in_words, measure, scores_of
 from engine.evaluation.scores import ANSWER
+from engine.models import adapters
 from engine.models.load import load_config, load_pretrained, load_tokenizer, save_model
 from engine.models.names import without_path
 from engine.models.start import Model
@@ -69,6 +70,8 @@ def prepare_teacher(
     task = task.labelled
     if plan.start.question is not None:
         machine.reporter.message(f"{label}: {plan.start.question.in_words(task.labels)}")
+    if plan.start.bits != "float32":
+        machine.reporter.message(f"{label}: the weights of its linear layers are held in {plan.start.bits}")
     shared = training.model_dump(include=set(SHARED if plan.fine_tune else READING))
     key = hash_of(plan.start.identity, task.fingerprint, plan.tuned or "as it is", shared, machine.precision)
 
@@ -117,7 +120,7 @@ def kept_teacher(
 
     def read(folder: Path) -> tuple[Model, Measures]:
         measures = kept_measures(RECORD, task, folder)
-        return _load_kept(str(folder), task) if weights else start(), measures
+        return _load_kept(folder, start, task) if weights else start(), measures
 
     with machine.alone(folder):
         found = recalled(folder, machine.reporter, read) if machine.main else None
@@ -131,7 +134,7 @@ def kept_teacher(
         machine.reporter.message(f"{label}: {in_words(measures)}")
         if machine.main:
             with keeping(folder) as aside:
-                if weights:
+                if weights and not adapters.save_adapters(model[0], aside):
                     save_model(*model, aside, max_length)
                 (aside / RECORD).write_text(json.dumps(as_record(measures)), "utf-8")
             shutil.rmtree(work, ignore_errors=True)
@@ -139,8 +142,12 @@ def kept_teacher(
     return Teacher(*model, key, measures)
 
 
-def _load_kept(folder: str, task: Task) -> Model:
+def _load_kept(folder: Path, start: Callable[[], Model], task: Task) -> Model:
     """A teacher that was fine-tuned here."""
-    config = load_config(folder, "teacher")
-    model = load_pretrained(folder, config, task.kind, seed=0, role="teacher", new_head=False)
-    return model, load_tokenizer(folder, "teacher")
+    if (folder / adapters.FILE).exists():
+        network, tokenizer = start()
+        adapters.load_adapters(network, folder)
+        return network, tokenizer
+    config = load_config(str(folder), "teacher")
+    model = load_pretrained(str(folder), config, task.kind, seed=0, role="teacher", new_head=False)
+    return model, load_tokenizer(str(folder), "teacher")

@@ -18,7 +18,8 @@ from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokeni
 from engine.augment.language_model import BATCH, EPOCHS, EXAMPLES, SIZE, TOKENS, masked_loss, masking
 from engine.base.machine import Machine
 from engine.data.task import Task, texts_of
-from engine.models.load import quiet_transformers, save_model, scratch_config
+from engine.models.load import quiet_transformers, save_model
+from engine.models.scratch import scratch_config
 from engine.models.vocabulary import scratch_tokenizer
 from engine.pipeline.augmentation import Augmentation, Contextual
 from engine.run.timing import timed

@@ -45,6 +45,10 @@ ASKED = {"prompt": "{text}", "label_words": "negative=bad", "uncalibrated": True
 """What a language model is asked, in place of being fine-tuned: it is in the identity of its start."""
 
 
+IN_NO_KEY = {"when", "gradient_checkpointing", "weights"}
+"""Fields that decide nothing, or, as what weights are held in, the identity of the start."""
+
+
 class KeyFoundError(Exception):
     """Carries a key out of the function that asks the cache for it."""
 
@@ -91,7 +95,7 @@ def changed(tuning: FineTuning) -> dict[str, FineTuning]:
 
 
 def test_the_lists_above_name_every_field() -> None:
-    assert OTHER_TUNING.keys() | ASKED.keys() == FineTuning.model_fields.keys() - {"when", "gradient_checkpointing"}
+    assert OTHER_TUNING.keys() | ASKED.keys() == FineTuning.model_fields.keys() - IN_NO_KEY
     assert OTHER_TRAINING.keys() == Training.model_fields.keys() - {"paper"}  # which settles others
 
 

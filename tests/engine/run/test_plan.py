@@ -17,7 +17,8 @@ from engine.data.task import Task
 from engine.models.load import save_model
 from engine.pipeline import EMD, MSE, Attention, Manual, Pipeline, PredictionCE, PredictionMSE, Relations, Training
 from engine.pipeline.presets import PRESETS
-from engine.run.plan import RunPlan, check_trains, plan_run, weights_of
+from engine.run.memory import weights_of
+from engine.run.plan import RunPlan, check_trains, plan_run
 from tests.tasks import make_task
 from tests.tokenizers import bare_bpe, wordpiece
 from tests.toys import ROWS, save_tiny, toy_task

@@ -14,9 +14,10 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from engine.base.errors import InputError
 from engine.base.hub import TOKENIZER
 from engine.base.machine import Machine, machine_for
-from engine.base.options import FineTuning, RunOptions
+from engine.base.options import FineTuning, HeldIn, RunOptions
 from engine.evaluation.inference import encode_held_out, scores_on
-from engine.models.adapters import checkpointing_gradients
+from engine.models.adapters import FILE, checkpointing_gradients
+from engine.models.held import has_library
 from engine.models.load import name_labels, save_model
 from engine.models.names import parse_model
 from engine.models.vocabulary import scratch_tokenizer
@@ -29,6 +30,7 @@ from tests.toys import ROWS, save_tiny, toy_task
 
 SCRATCH = "scratch:layers=2,hidden=16,heads=2"
 QUICK = FineTuning(epochs=2, batch_size=8, learning_rate=1e-3)
+needs_library = pytest.mark.skipif(not has_library(), reason="bitsandbytes is not installed")
 KINDS = [name for name in ROWS if name != "pair"]
 
 
@@ -134,6 +136,37 @@ def test_lora_needs_weights_to_stand_beside() -> None:
         plan_teacher(parse_model(SCRATCH, "teacher"), toy_task("single"), FineTuning(lora=4))
 
 
+def with_body(folder: Path, task, machine: Machine) -> str:
+    known = prepared("scratch:layers=2,hidden=64,heads=2", task, machine, QUICK.model_copy(update={"epochs": 6}))
+    save_model(known.model.bert, known.tokenizer, folder)  # its head goes
+    return str(folder)
+
+
+@pytest.mark.parametrize("bits", ["bf16", *(pytest.param(bits, marks=needs_library) for bits in ("8bit", "4bit"))])
+def test_a_teacher_in_fewer_bits_learns_beside_them_and_is_found_again(
+    bits: HeldIn, tmp_path: Path, machine: Machine, ear
+) -> None:
+    task = toy_task("single", held_out=48)
+    body = with_body(tmp_path / "body", task, machine)
+    tuning = FineTuning(epochs=3, batch_size=8, learning_rate=1e-2, lora=4, weights=bits)
+    whole = plan_teacher(body, task, tuning.model_copy(update={"weights": "float32"}))
+    assert plan_teacher(body, task, tuning).start.identity != whole.start.identity
+    teacher = prepared(body, task, machine, tuning)
+    assert teacher.scores["validation"]["accuracy"] > 0.6
+    assert f"teacher: the weights of its linear layers are held in {bits}" in ear.messages
+    kept = machine.options.cache / "teachers"
+    assert len([*kept.rglob(FILE)]) == 1
+    again = prepared(body, task, machine, tuning)
+    assert "known on this dataset" in ear.messages[-1]
+    assert again.scores == teacher.scores
+    state = teacher.model.state_dict()
+    assert all(torch.equal(values, state[name]) for name, values in again.model.state_dict().items())
+    (file,) = kept.rglob(FILE)
+    file.write_bytes(file.read_bytes()[:-9])
+    assert prepared(body, task, machine, tuning).scores == teacher.scores
+    assert any("was damaged" in said for said in ear.messages)
+
+
 def test_lora_learns_ten_times_as_fast(saved: Callable[..., Path]) -> None:
     plans = [
         plan_teacher(str(saved("single")), toy_task("single"), FineTuning(when="always", lora=lora))
@@ -216,7 +249,7 @@ def test_a_kept_teacher_that_is_damaged_does_not_teach(case: str, machine: Machi
     (folder,) = {path.parent for path in (machine.options.cache / "teachers").rglob(TOKENIZER)}
     KEPT[case](folder)
     with pytest.raises(InputError, match="--teacher: "):
-        _load_kept(str(folder), task)
+        _load_kept(folder, lambda: pytest.fail("it was saved whole"), task)
 
 
 # --- fine-tuned here ---------------------------------------------------------------------------------
