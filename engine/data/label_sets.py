@@ -1,4 +1,4 @@
-"""The labels of a text that may have several: how a cell holds them, and columns of 0 and 1 in their place.
+"""The labels of a text that may have several, and how a cell holds them.
 
 Decided here: a cell holds a list, a list as JSON or Python writes it, or labels that are joined by `|`; those joined by
 `;` or `,` are known where the kind of task is named, since a class may well have such a sign in its name. An empty list
@@ -6,22 +6,25 @@ means that no label applies; where labels are joined, so does an empty cell. A r
 their shares, to its rarest label.
 """
 
+from __future__ import annotations
+
 import ast
 import json
 import re
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.base.errors import InputError, Problem, counted, shown, unknown_name
-from engine.data.cells import are_tags, class_names, different, is_missing, looks, numbers, pieces, values_of
-from engine.data.rows import Declared, Findings, RawSplit, Source
+from engine.base.errors import InputError, counted
+from engine.data.cells import are_tags, class_names, different, is_missing, looks, pieces
+
+if TYPE_CHECKING:
+    from engine.data.rows import Declared, RawSplit
 
 SEPARATORS = ("|", ";", ",")
 SURE = SEPARATORS[:1]
@@ -119,52 +122,6 @@ def labels_of(train: RawSplit, column: str, declared: Declared) -> Labels:
         place = f"{train.where}: column '{column}'"
         raise InputError.of(place, "too many different labels", got, suggestion="Name another column with --label.")
     return Labels(found, False, separator)
-
-
-def gathered(source: Source, label: str | None) -> Source:
-    """The source with one column of lists in place of columns of 0 and 1, where `label` names several: `a,b,c`.
-
-    Raises:
-        InputError: One of them does not exist or stands twice, or a cell is neither 0 nor 1.
-    """
-    names = [] if label is None else [name.strip() for name in label.split(",")]
-    splits = source.splits.values()
-    if label is None or len(names) < 2 or any(label in split.names for split in splits):
-        return source
-    findings, known = Findings(), list(dict.fromkeys(name for split in splits for name in split.names))
-    for name in dict.fromkeys(names):
-        if name not in known:
-            findings.add(unknown_name("--label", "no such column", name, known))
-        if names.count(name) > 1:
-            findings.add(Problem("--label", "one column is named twice", repr(name)))
-    findings.check()
-    found = {
-        key: _with_lists(split, label, names, findings) if {*names} <= {*split.names} else split
-        for key, split in source.splits.items()
-    }
-    findings.check()
-    note = f"label: {len(names)} columns of 0 and 1, one for each label"
-    return replace(source, splits=found, notes=(*source.notes, note))
-
-
-def _with_lists(split: RawSplit, label: str, names: list[str], findings: Findings) -> RawSplit:
-    lists = [_lists(split, start, names, cells, findings) for start, cells in split.pieces(*names)]
-    table = split.table.drop_columns(names).append_column(label, pa.chunked_array(lists, pa.list_(pa.int64())))
-    return replace(split, table=table, class_names={**split.class_names, label: tuple(names)})
-
-
-def _lists(split: RawSplit, start: int, names: list[str], columns: list[pa.Array], findings: Findings) -> pa.Array:
-    """For each row the numbers of the columns that hold 1."""
-    marks = np.zeros((len(columns[0]), len(names)), bool)
-    for place, cells in enumerate(columns):
-        plain = cells.cast(pa.int8()) if pa.types.is_boolean(cells.type) else cells
-        values = numbers(plain).to_numpy(zero_copy_only=False)
-        for row in np.flatnonzero(~np.isin(values, (0, 1))):
-            cell = values_of(cells.slice(int(row), 1))[0]
-            findings.row(split, start + int(row), f"column '{names[place]}' must hold 0 or 1", shown(cell))
-        marks[:, place] = values == 1
-    ends = np.cumsum([0, *marks.sum(axis=1)], dtype=np.int32)
-    return pa.ListArray.from_arrays(pa.array(ends), pa.array(np.nonzero(marks)[1].astype(np.int64)))
 
 
 def rarest(column: pa.ChunkedArray, labels: int) -> np.ndarray:

@@ -127,7 +127,7 @@ def load_task(
 
 def _read(data: Data, test: Data | None, label: str | None) -> Source:
     """The splits, with a test set that was named beside them, and with lists in place of columns of 0 and 1."""
-    from engine.data.label_sets import gathered
+    from engine.data.label_columns import gathered
     from engine.data.sources import read_source, with_test
 
     source = read_source(data)

@@ -129,8 +129,7 @@ def load_tokenizer(name: str, role: str, fast: bool = True) -> PreTrainedTokeniz
     with readable(f"its tokenizer cannot be used: {files}", name, role):
         tokenizer = AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False)
         if fast and not tokenizer.is_fast:
-            what = "this model has no fast tokenizer, which character offsets need"
-            raise InputError.of(place_of(role), what, repr(name))
+            raise InputError.of(place_of(role), "no fast tokenizer, which character offsets need", repr(name))
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
         tokenizer(UNCOMMON)

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.base.errors import InputError
-from engine.data.label_sets import gathered, holds_lists, label_set, rarest, separator_of, why_nothing, written_list
+from engine.data.label_columns import gathered
+from engine.data.label_sets import holds_lists, label_set, rarest, separator_of, why_nothing, written_list
 from engine.data.load import load_task
 from engine.data.rows import Declared, Origin, RawSplit, Source
 from engine.data.task import SOFT, Task
