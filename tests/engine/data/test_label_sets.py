@@ -13,33 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.base.errors import InputError
-from engine.data.label_columns import gathered
 from engine.data.label_sets import holds_lists, label_set, rarest, separator_of, why_nothing, written_list
 from engine.data.load import load_task
-from engine.data.rows import Declared, Origin, RawSplit, Source
-from engine.data.task import SOFT, Task
-
-SETS = [["joy"], ["joy", "love"], [], ["anger"], ["love"], ["anger", "joy"]]
-
-
-def frame(sets: Any = SETS, times: int = 10, **more: Any) -> pd.DataFrame:
-    labels = [*sets] * times
-    texts = [f"text number {row}" for row in range(len(labels))]
-    return pd.DataFrame({"text": texts, "labels": labels, **more})
-
-
-def names_of(task: Task) -> dict[str, list[str]]:
-    """Text → labels, of all rows, whichever set they went to."""
-    sets = [task.train, *task.validation.values(), *task.test.values()]
-    return {row["text"]: [task.labels[label] for label in row["label"]] for rows in sets for row in rows}
-
-
-def problem(data: Any, **how: Any) -> str:
-    with pytest.raises(InputError) as caught:
-        load_task(data, **how)
-    return "\n".join(map(str, caught.value.problems))
-
+from engine.data.task import SOFT
+from tests.engine.data.label_rows import SETS, frame, names_of, problem
 
 # --- how a cell holds them ---------------------------------------------------------------------------
 
@@ -115,61 +92,6 @@ def test_a_label_stands_once_however_often_it_is_written_and_numbers_are_names()
     task = load_task(frame([[3, 1, 3], [1], [2]]))
     assert task.labels == ("1", "2", "3")
     assert names_of(task)["text number 0"] == ["1", "3"]
-
-
-# --- columns of 0 and 1 ------------------------------------------------------------------------------
-
-
-def columns(**changed: Any) -> pd.DataFrame:
-    texts = [f"text number {row}" for row in range(60)]
-    marks = {name: [int(name in SETS[row % 6]) for row in range(60)] for name in ("joy", "love", "anger")}
-    return pd.DataFrame({"text": texts, **marks, **changed})
-
-
-@pytest.mark.parametrize("as_type", [int, float, bool])
-def test_columns_are_labels_in_the_order_they_are_named_in(as_type: type) -> None:
-    data = columns()
-    data = data.astype(dict.fromkeys(("joy", "love", "anger"), as_type))
-    task = load_task(data, label="love, joy,anger")
-    assert (task.kind, task.labels) == ("multi_label", ("love", "joy", "anger"))
-    assert names_of(task)["text number 5"] == ["joy", "anger"]
-    assert task.columns == {"text": "text", "label": "love, joy,anger"}
-    assert "label: 3 columns of 0 and 1, one for each label" in task.notes
-
-
-def test_columns_of_a_csv_file(tmp_path: Path) -> None:
-    columns().to_csv(tmp_path / "rows.csv", index=False)
-    assert load_task(tmp_path / "rows.csv", label="joy,love,anger").labels == ("joy", "love", "anger")
-    assert "of labels that are columns of 0 and 1 all: --label a,b" in problem(tmp_path / "rows.csv")
-
-
-@pytest.mark.parametrize("cell", [2, -1, 0.5, "yes", None])
-def test_a_cell_that_is_neither_0_nor_1_is_named_with_its_row(cell: Any) -> None:
-    data = columns(love=[0, 1, 0, cell] + [0] * 56)
-    found = problem(data, label="joy,love,anger")
-    assert found.startswith("train row 3: column 'love' must hold 0 or 1; got ")
-    assert "row 2" not in found
-
-
-def test_columns_that_do_not_exist_or_stand_twice() -> None:
-    found = problem(columns(), label="joy,lovee,joy")
-    assert "--label: no such column; got 'lovee'" in found
-    assert "Did you mean love?" in found
-    assert "--label: one column is named twice; got 'joy'" in found
-
-
-def test_a_column_whose_name_has_a_comma_is_one_column() -> None:
-    data = frame().rename(columns={"labels": "joy,love"})
-    assert load_task(data, label="joy,love").labels == ("anger", "joy", "love")
-
-
-def test_a_split_without_these_columns_is_left_as_it_is() -> None:
-    table = pa.table({"text": ["a"], "joy": [1], "love": [0]})
-    bare = pa.table({"text": ["b"]})
-    splits = {name: RawSplit(each, (Origin(name, 1),)) for name, each in (("train", table), ("test", bare))}
-    found = gathered(Source("made", splits, Declared("made")), "joy,love").splits
-    assert found["train"].table["joy,love"].to_pylist() == [[0]]
-    assert found["test"].names == ["text"]
 
 
 # --- what is refused, and what is remarked -----------------------------------------------------------
