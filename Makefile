@@ -53,6 +53,7 @@ bench-all: bench
 	$(BIN)/python benchmarks/step_costs.py demo --teacher scratch:layers=4,hidden=256 --student layers:2 --rows 300
 	$(BIN)/python benchmarks/adaptive_picks.py published
 	$(BIN)/python benchmarks/picks.py published
+	$(BIN)/python benchmarks/findings.py
 	$(BIN)/python benchmarks/augmentation.py demo --teacher scratch:layers=4,hidden=256 --seeds 1
 	$(BIN)/python benchmarks/augmentation_speed.py demo --teacher scratch:layers=4,hidden=256
 	$(BIN)/python benchmarks/objectives.py --layers 4 2 --hidden 128 128 --tokens 32 --rounds 5
