@@ -1,8 +1,10 @@
 """What the runs of a study say: what an objective, a mapping, an augmentation and a teacher add, with intervals.
 
 Runs are compared within cells: one dataset with its rows, one student, one set of rows that report. A difference is
-between means over runs that share all else that is named; it is averaged over a dataset's cells, then over datasets,
-whose 95 % interval is that of the mean over datasets (they are drawn again, not runs).
+between means over runs that have every other component alike and gold labels of one weight; temperatures, whose values
+a study draws anew for each pipeline, and seeds are averaged over. Differences are averaged over a dataset's cells, then
+over datasets, whose 95 % interval is that of the mean over datasets (they are drawn again, not runs). Augmented runs
+learn from gold labels, too, and their twins in a study's core do not: both comparisons are made.
 
     python benchmarks/findings.py [TABLES] [--rows 300] [--json]
 """
@@ -17,42 +19,48 @@ from typing import Any
 
 import pandas as pd
 
+from autodistill.history.table import is_pipeline_column
 from autodistill.report.findings import mean_over_datasets
 from meta_data import FOLDER
 
 CELL = ["dataset", "n_train", "student", "held_out", "teacher_score"]
-OTHERS = ["student_alone", "bilstm", "linear", "teacher"]
+BASELINES = ["student_alone", "bilstm", "linear", "teacher"]
+LOSS = ["prediction", "gold"]
+"""What is alike in two runs whose objectives are compared; `gold` is the weight of gold labels, of all examples."""
 KINDS = ["intermediate", "mapping", "prediction"]
 
 
 def differences(runs: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
     """What is compared, and the differences of score, a cell a row or more."""
-    plain = runs[runs.augmentation == "none"]
-    vanilla = plain[plain.intermediate == "none"].groupby([*CELL, "prediction"]).score.mean()
+    plain, augmented = runs[runs.augmentation == "none"], runs[runs.augmentation != "none"]
+    vanilla = plain[plain.intermediate == "none"]
     for kind in sorted({*plain.intermediate} - {"none"}):
-        of = plain[plain.intermediate == kind].groupby([*CELL, "prediction"]).score.mean()
-        yield f"objective {kind} − none", of - vanilla
+        yield f"objective {kind} − none", less(plain[plain.intermediate == kind], vanilla, LOSS)
     mapped = plain[plain.mapping != "none"]
     for mapping in sorted({*mapped.mapping}):
-        of = mapped[mapped.mapping == mapping].groupby([*CELL, "intermediate"]).score.mean()
-        others = mapped[mapped.mapping != mapping].groupby([*CELL, "intermediate"]).score.mean()
-        yield f"mapping {mapping} − the others", of - others
-    losses = plain.groupby([*CELL, "intermediate", "mapping", "prediction"]).score.mean().unstack("prediction")
-    if {"ce", "mse"} <= {*losses}:
-        yield "prediction loss mse − ce", losses["mse"] - losses["ce"]
-    twins = plain.groupby([*CELL, *KINDS]).score.mean()
-    augmented = runs[runs.augmentation != "none"]
+        ours = mapped.mapping == mapping
+        yield f"mapping {mapping} − the others", less(mapped[ours], mapped[~ours], ["intermediate", *LOSS])
+    losses = (plain[plain.prediction == kind] for kind in ("mse", "ce"))
+    yield "prediction loss mse − ce", less(*losses, ["intermediate", "mapping", "gold"])
+    soft, golden = plain[plain.gold == 0], plain[plain.gold > 0]
+    yield "gold labels beside soft − soft alone", less(golden, soft, KINDS)
     for policy in sorted({*augmented.augmentation}):
-        yield f"augmentation {policy} − none", _of(augmented, policy) - twins
-    yield "augmentation, any − none", augmented.groupby([*CELL, *KINDS]).score.mean() - twins
-    for other in OTHERS:
-        scores = plain[plain.intermediate == "none"].groupby(CELL)[["score", f"{other}_score"]]
-        means = scores.mean() if other != "teacher" else scores.agg({"score": "mean", "teacher_score": "first"})
-        yield f"vanilla distillation − {other.replace('_', ' ')}", means.score - means[f"{other}_score"]
+        yield (
+            f"augmentation {policy}, gold − none, soft alone",
+            less(augmented[augmented.augmentation == policy], soft, KINDS),
+        )
+    yield "augmentation, any, gold − none, soft alone", less(augmented, soft, KINDS)
+    yield "augmentation, any, gold − none, gold", less(augmented, golden, KINDS)
+    means = vanilla.groupby(CELL)[["score", *(f"{name}_score" for name in BASELINES[:-1])]].mean()
+    means = means.reset_index().set_index("dataset")
+    for name in BASELINES:
+        yield f"vanilla distillation − {name.replace('_', ' ')}", means.score - means[f"{name}_score"]
 
 
-def _of(augmented: pd.DataFrame, policy: str) -> pd.Series:
-    return augmented[augmented.augmentation == policy].groupby([*CELL, *KINDS]).score.mean()
+def less(ours: pd.DataFrame, theirs: pd.DataFrame, alike: list[str]) -> pd.Series:
+    """Mean scores of runs minus those of others, between runs of a cell that have these columns alike."""
+    mean, other = (runs.groupby([*CELL, *alike]).score.mean() for runs in (ours, theirs))
+    return mean - other
 
 
 def rows(runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -67,7 +75,7 @@ def rows(runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 def noise(runs: pd.DataFrame) -> dict[str, float]:
     """Median standard deviation, in points, of pipelines in a cell, and of a pipeline's seeds."""
-    pipeline = [name for name in runs if name.split(".")[0] in (*KINDS, "augmentation", "weights", "training")]
+    pipeline = [name for name in map(str, runs) if is_pipeline_column(name)]
     of_seeds = runs.groupby([*CELL, *pipeline], dropna=False).score.std()
     of_pipelines = runs[runs.seed == runs.seed.min()].groupby(CELL).score.std()
     return {"pipelines": 100 * of_pipelines.median(), "seeds": 100 * of_seeds.median()}
@@ -82,6 +90,8 @@ def main() -> None:
     given = parser.parse_args()
     runs = pd.read_csv(given.tables / "study.csv")
     runs = runs[runs.score.notna() & (runs.n_train == given.rows)]
+    gold = runs["weights.hard_label"] + runs["weights.augmented_hard_label"]
+    runs = runs.assign(gold=gold)
     found, spread = [*rows(runs)], noise(runs)
     if given.json:
         print(json.dumps({"differences": found, "noise": spread}, indent=1))

@@ -1,4 +1,4 @@
-"""Rows of several labels: how cells hold them, columns of 0 and 1 in their place, and what is refused, with its row."""
+"""Rows of several labels: how cells hold them, and what is refused, with its row."""
 
 from __future__ import annotations
 
