@@ -8,8 +8,9 @@ teacher's signals stand together.
 
 The core is chosen one by one: the next pipeline is the one whose pairs of values (an objective with a mapping, a
 mapping with an augmentation, …) have met the least so far. After one with augmentation comes its twin without, so that
-what augmentation adds is seen where all else is equal but the weights, which are the twin's usual ones: no gold labels. A kind of task for which a pipeline's prediction loss is
-not defined has its own loss in that place; what is then there twice runs once.
+what augmentation adds is seen where all else is equal but the weights, which are the twin's usual ones: no gold labels.
+A kind of task for which a pipeline's prediction loss is not defined has its own loss in that place; what is then there
+twice runs once.
 """
 
 from __future__ import annotations
