@@ -4,7 +4,8 @@ Runs are compared within cells: one dataset with its rows, one student, one set 
 between means over runs that have every other component alike and gold labels of one weight; temperatures, whose values
 a study draws anew for each pipeline, and seeds are averaged over. Differences are averaged over a dataset's cells, then
 over datasets, whose 95 % interval is that of the mean over datasets (they are drawn again, not runs). Augmented runs
-learn from gold labels, too, and their twins in a study's core do not: both comparisons are made.
+are compared with their twins, which learn from gold labels of the same weight and share even the temperature, and with
+those that learn from soft labels alone.
 
     python benchmarks/findings.py [TABLES] [--rows 300] [--json]
 """
@@ -21,6 +22,7 @@ import pandas as pd
 
 from autodistill.history.table import is_pipeline_column
 from autodistill.report.findings import mean_over_datasets
+from engine.pipeline.training import WITH_AUGMENTATION
 from meta_data import FOLDER
 
 CELL = ["dataset", "n_train", "student", "held_out", "teacher_score"]
@@ -28,11 +30,13 @@ BASELINES = ["student_alone", "bilstm", "linear", "teacher"]
 LOSS = ["prediction", "gold"]
 """What is alike in two runs whose objectives are compared; `gold` is the weight of gold labels, of all examples."""
 KINDS = ["intermediate", "mapping", "prediction"]
+TEMPERATURE = "prediction.temperature"
 
 
 def differences(runs: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
     """What is compared, and the differences of score, a cell a row or more."""
-    plain, augmented = runs[runs.augmentation == "none"], runs[runs.augmentation != "none"]
+    augmented, twins = (runs[of] for of in (runs.augmentation != "none", is_twin(runs)))
+    plain = runs[(runs.augmentation == "none") & ~is_twin(runs)]
     vanilla = plain[plain.intermediate == "none"]
     for kind in sorted({*plain.intermediate} - {"none"}):
         yield f"objective {kind} − none", less(plain[plain.intermediate == kind], vanilla, LOSS)
@@ -45,21 +49,24 @@ def differences(runs: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
     soft, golden = plain[plain.gold == 0], plain[plain.gold > 0]
     yield "gold labels beside soft − soft alone", less(golden, soft, KINDS)
     for policy in sorted({*augmented.augmentation}):
-        yield (
-            f"augmentation {policy}, gold − none, soft alone",
-            less(augmented[augmented.augmentation == policy], soft, KINDS),
-        )
-    yield "augmentation, any, gold − none, soft alone", less(augmented, soft, KINDS)
-    yield "augmentation, any, gold − none, gold", less(augmented, golden, KINDS)
+        own = augmented[augmented.augmentation == policy]
+        yield f"augmentation {policy} − its twins", less(own, twins, [*KINDS, TEMPERATURE])
+    yield "augmentation, any − its twins", less(augmented, twins, [*KINDS, TEMPERATURE])
+    yield "augmentation, any, with gold labels − none, soft alone", less(augmented, soft, KINDS)
     means = vanilla.groupby(CELL)[["score", *(f"{name}_score" for name in BASELINES[:-1])]].mean()
     means = means.reset_index().set_index("dataset")
     for name in BASELINES:
         yield f"vanilla distillation − {name.replace('_', ' ')}", means.score - means[f"{name}_score"]
 
 
+def is_twin(runs: pd.DataFrame) -> pd.Series:
+    """Which are twins of augmented runs (`study.design.twin_of`): no others without augmentation have this weight."""
+    return (runs.augmentation == "none") & (runs["weights.hard_label"] == WITH_AUGMENTATION["hard_label"])
+
+
 def less(ours: pd.DataFrame, theirs: pd.DataFrame, alike: list[str]) -> pd.Series:
     """Mean scores of runs minus those of others, between runs of a cell that have these columns alike."""
-    mean, other = (runs.groupby([*CELL, *alike]).score.mean() for runs in (ours, theirs))
+    mean, other = (runs.groupby([*CELL, *alike], dropna=False).score.mean() for runs in (ours, theirs))
     return mean - other
 
 

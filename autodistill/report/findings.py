@@ -21,6 +21,8 @@ FEWEST_CONFIGURATIONS = 10
 """Among comparable runs; of fewer nearly any is among the best five."""
 KINDS = ["intermediate", "mapping", "prediction", "team"]
 """Components that twins share; augmentation is what they differ in."""
+GOLD = "weights.hard_label"
+"""Of the examples themselves; twins share it, too."""
 NOT_STATED = "not stated"
 NEAR = 0.99
 """Share of its last value at which a learning curve is called there."""
@@ -145,23 +147,23 @@ def stated(runs: pd.DataFrame, name: str) -> pd.Series:
 def augmentation_gains(runs: pd.DataFrame) -> pd.DataFrame | str:
     """What augmentation adds to the score, from twins: runs that share everything here but augmentation.
 
-    Twins are comparable, and have one teacher, student, size of data and one kind of every other component; knobs and
-    seeds are averaged over.
+    Twins are comparable, and have one teacher, student, size of data, one kind of every other component and one weight
+    of gold labels; knobs and seeds are averaged over.
 
     Returns:
         A row for each set of comparable runs, size of data and student: `gain` in points (score × 100), mean over
         pairs of twins; `pairs`; `dataset`, `student_parameters`. Or why there is none.
     """
     augmented = stated(runs, "augmentation")
-    runs = runs.assign(augmented=augmented != "none", **{kind: stated(runs, kind) for kind in KINDS})
+    runs = runs.assign(augmented=augmented != "none", **{kind: stated(runs, kind) for kind in (*KINDS, GOLD)})
     runs = runs[augmented != NOT_STATED]
     if runs.augmented.nunique() < 2:
         return "the runs are all with augmentation" if runs.augmented.any() else "no run has augmentation"
-    shared = ["among", "dataset", "n_train", *MODELS, *KINDS]
+    shared = ["among", "dataset", "n_train", *MODELS, *KINDS, GOLD]
     scores = runs.groupby([*shared, "augmented"]).score.mean().unstack("augmented")
     pairs = (100 * (scores[True] - scores[False])).dropna().rename("gain").reset_index()
     if pairs.empty:
-        return "no run with augmentation has a twin without, alike in models and in the kinds of all other components"
+        return "no run with augmentation has a twin without, alike in models, other components and gold labels"
     sizes = runs.groupby("student").student_parameters.first()
     of = pairs.groupby(["among", "dataset", "n_train", "student"]).gain
     rows = of.agg(gain="mean", pairs="size").reset_index()

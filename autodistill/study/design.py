@@ -7,10 +7,10 @@ so that a study that is stopped early has fewer pipelines, not fewer datasets, a
 teacher's signals stand together.
 
 The core is chosen one by one: the next pipeline is the one whose pairs of values (an objective with a mapping, a
-mapping with an augmentation, …) have met the least so far. After one with augmentation comes its twin without, so that
-what augmentation adds is seen where all else is equal but the weights, which are the twin's usual ones: no gold labels.
-A kind of task for which a pipeline's prediction loss is not defined has its own loss in that place; what is then there
-twice runs once.
+mapping with an augmentation, …) have met the least so far. After one with augmentation comes the same without, which has
+the usual weights: no gold labels. Every run of the core with augmentation has a twin besides, which learns from gold
+labels, too, and differs in nothing else, so that what augmentation adds is seen alone. A kind of task for which a
+pipeline's prediction loss is not defined has its own loss in that place; what is then there twice runs once.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from engine.base.options import Precision
 from engine.data.groups import GROUPS, known_in
 from engine.data.splits import drawn
 from engine.pipeline.pipeline import Pipeline
+from engine.pipeline.training import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,11 +41,12 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from autodistill.study.spec import Study
+    from engine.base.spec import Spec
     from engine.data.task import Task, TaskKind
     from engine.pipeline.training import Training
     from engine.run.plan import RunPlan
 
-STAGES = ("core", "random", "repeated", "search")
+STAGES = ("core", "twin", "random", "repeated", "search")
 """What a run is there for, in their order."""
 TURN = 6
 """Pipelines that a cell makes in its turn; each change costs the reading of a dataset and its signals."""
@@ -233,9 +235,15 @@ def _core(allowed: Allowed, training: Training, size: int) -> tuple[Pipeline, ..
     return tuple(space[place] for place in chosen[:size])
 
 
-def unaugmented(pipeline: Pipeline) -> Pipeline:
-    """The pipeline without its augmentation, and without the weights that go with one."""
-    return Pipeline(**{name: getattr(pipeline, name) for name in (*COMPONENTS, "team", "training")})
+def unaugmented(pipeline: Pipeline, **others: Spec) -> Pipeline:
+    """The pipeline without its augmentation, and without the weights that go with one, but for what is given."""
+    return Pipeline(**{name: getattr(pipeline, name) for name in (*COMPONENTS, "team", "training")} | others)
+
+
+def twin_of(pipeline: Pipeline) -> Pipeline:
+    """The pipeline without its augmentation; what it learns from the examples themselves has the same weights."""
+    unused = {name: 0.0 for name in Weights.model_fields if name.startswith("augmented_")}
+    return unaugmented(pipeline, weights=pipeline.weights.model_copy(update=unused))
 
 
 def _values(pipeline: Pipeline) -> list[str]:
@@ -314,5 +322,7 @@ def _wanted(
         again = generator.random(len(own)) < design.repeated
         for rank, ((stage, pipeline), twice) in enumerate(zip(own, again, strict=True)):
             yield stage, rank, cell, pipeline, study.seed
+            if stage == "core" and pipeline.augmentation.operators:
+                yield "twin", rank, cell, twin_of(pipeline), study.seed
             if twice:
                 yield "repeated", rank, cell, pipeline, study.seed + 1

@@ -109,6 +109,23 @@ def test_augmentation_is_judged_by_twins() -> None:
     assert found.n_train.tolist() == [100] * 8 + [300] * 2
 
 
+def test_twins_learn_from_gold_labels_alike() -> None:
+    """Of runs without augmentation and with other weights of gold labels, no score matters."""
+    weighed = [{**row, "weights.hard_label": 0.5} for row in rows()]
+    others = [
+        {**row, "weights.hard_label": weight, "score": 0.01}
+        for row in rows()
+        for weight in (0.0, 1.0)
+        if row["augmentation"] == "none"
+    ]
+    found, alone = findings.augmentation_gains(frame_of([*weighed, *others])), findings.augmentation_gains(RUNS)
+    assert not isinstance(found, str)
+    assert not isinstance(alone, str)
+    assert found.gain.tolist() == pytest.approx(alone.gain.tolist())
+    without = [row for row in [*weighed, *others] if row["augmentation"] != "none" or row["weights.hard_label"] != 0.5]
+    assert "and gold labels" in str(findings.augmentation_gains(frame_of(without)))
+
+
 def test_models_are_compared_under_the_commonest_pipeline() -> None:
     kept = [row for row in rows() if row["intermediate"] == "mse" or row["dataset"] != "set1@0000000b"]
     found = findings.models(frame_of(kept))

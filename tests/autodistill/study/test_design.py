@@ -12,11 +12,20 @@ import pytest
 
 from autodistill.history.table import flat
 from autodistill.study import design
-from autodistill.study.design import core_of, for_kind, relative_cost, space_of, task_of, unaugmented, with_test
+from autodistill.study.design import (
+    core_of,
+    for_kind,
+    relative_cost,
+    space_of,
+    task_of,
+    twin_of,
+    unaugmented,
+    with_test,
+)
 from autodistill.study.planning import Planned, plan_study
 from autodistill.study.spec import Source
 from engine.base.errors import InputError
-from engine.pipeline import Weights
+from engine.pipeline import Pipeline, Weights
 from tests.autodistill.study.conftest import STUDENT, TEACHER, a_study, write_data
 from tests.toys import toy_task
 
@@ -70,6 +79,21 @@ def test_what_is_augmented_has_a_twin_that_is_not(data: Data) -> None:
         assert not twin.augmentation.operators
 
 
+def test_a_run_of_the_core_with_augmentation_has_a_twin_that_is_alike_in_all_else(data: Data) -> None:
+    jobs = planned(data, design={"core": 20, "random": 9, "repeated": 1.0}).jobs
+    core, twins = ([Pipeline(**job.pipeline) for job in jobs if job.stage == stage] for stage in ("core", "twin"))
+    augmented = [each for each in core if each.augmentation.operators]
+    assert len(twins) == len(augmented) > 2
+    assert {each.key for each in twins} == {twin_of(each).key for each in augmented}
+    for twin, each in itertools.product(twins, augmented):
+        alone = {"augmented_prediction": 0.0, "augmented_hard_label": 0.0}
+        assert twin.weights == each.weights.model_copy(update=alone)
+        assert twin.weights is not None
+        assert twin.weights.hard_label > 0
+        assert not twin.augmentation.operators
+    assert {job.seed for job in jobs if job.stage == "twin"} == {0}
+
+
 def test_all_cells_share_the_core_and_draw_others(data: Data) -> None:
     found = planned(data, "single", "pair", design={"core": 4, "random": 6, "repeated": 0.0}, rows=[20, 40])
     cells = 4
@@ -95,7 +119,8 @@ def test_all_cells_share_the_core_and_draw_others(data: Data) -> None:
 
 def test_a_study_that_is_stopped_early_has_fewer_pipelines_not_fewer_datasets(data: Data) -> None:
     found = planned(data, "single", "pair", design={"core": 2 * design.TURN + 1, "random": 0, "repeated": 1.0})
-    turns = [(job.stage, name) for job in found.jobs for name in ("single", "pair") if job.source.data == data[name]]
+    listed = [job for job in found.jobs if job.stage != "twin"]  # as many as are augmented
+    turns = [(job.stage, name) for job in listed for name in ("single", "pair") if job.source.data == data[name]]
     per_turn = [(stage, name, len([*each])) for (stage, name), each in itertools.groupby(turns)]
     turns = (design.TURN, design.TURN, 1)
     stages = ("core", "repeated")
