@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine.base.checks import check_seed
 from engine.base.errors import InputError, Problem
-from engine.data.metrics import choose_metrics, positive_class, with_parts
+from engine.data.metrics import ASKED, choose_metrics, positive_class, with_parts
+from engine.data.own_metric import Function, is_own, name_of, version_of
 from engine.data.task import SOFT, Task, TaskKind
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def load_task(
     text_pair: str | None = None,
     label: str | None = None,
     kind: TaskKind | None = None,
-    metric: str | None = None,
+    metric: str | Function | None = None,
     positive: str | None = None,
     test: Data | None = None,
     unlabelled: Data | None = None,
@@ -58,7 +59,8 @@ def load_task(
         text_pair: Column of the second text; of the context in question answering.
         label: Column of the label; of the tags or the answers; several columns of 0 and 1, each a label, as `a,b,c`.
         kind: The kind of task.
-        metric: The score that counts.
+        metric: The score that counts; also a function of your own (`engine.data.own_metric`), or its name as
+            `metrics.py:cost`.
         positive: Of two classes the one that F1 is of; the rarer one where none is named.
         test: Labelled rows that report the score and select nothing, in place of the source's test sets: whatever
             `data` may be, with the same columns.
@@ -97,7 +99,7 @@ def load_task(
     if test is not None:
         check_test(source, schema)
     notes = [*source.notes, *schema.notes]
-    metrics = _metrics(source, schema, metric)
+    metrics = _metrics(source, schema, None if metric is None else name_of(metric))
     parts = normalised(source, schema, train, notes, soft)
     every_row = parts["train"]["train"]  # before a sample or a split, which could turn two classes of like size around
     labelled = divided(parts, schema, train.where, seed, limits, notes)
@@ -151,7 +153,7 @@ def _schema(
 
 def _metrics(source: Source, schema: Schema, wanted: str | None) -> tuple[str, ...]:
     """The scores of the task: first the one that was asked for, or that the source declares."""
-    declared, place = wanted, "--metric"
+    declared, place = wanted, ASKED
     if wanted is None and source.declared.kind in (None, schema.kind):
         declared, place = source.declared.metric, f"{source.declared.place}: metric"
     return choose_metrics(schema.kind, schema.labels, declared, place)
@@ -223,6 +225,7 @@ def fingerprint(
 ) -> str:
     """A short hash of what a task is made of, wherever its files lie; that of earlier versions, which knew but
     `positive` 1."""
+    metric = f"{metric.rpartition(':')[2]} {version_of(metric)}" if is_own(metric) else metric
     return _hash([kind, labels, metric, *[positive] * (positive != 1)], parts)
 
 

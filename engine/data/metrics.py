@@ -3,13 +3,15 @@
 Decided here: accuracy for classes, with balanced accuracy and macro F1 beside it, in which every class weighs the same;
 F1 of the rarer of two classes unless another one is named; micro F1 where a text has several labels; Spearman for
 numbers, seqeval's F1 for tags in the B-/I- scheme and token accuracy for others, SQuAD's F1 for answers; where
-questions may have none, those of both parts, too.
+questions may have none, those of both parts, too. A function of the user's own (`own_metric`) may count, which only the
+user can name, never a dataset: it is code.
 """
 
 import re
 from collections.abc import Sequence
 
 from engine.base.errors import InputError, counted, unknown_name
+from engine.data.own_metric import function_of, is_own
 from engine.data.task import HAS_ANSWER, NO_ANSWER_ACCURACY, TaskKind
 
 ROLES = {
@@ -22,6 +24,8 @@ ROLES = {
 """Role of a model → what it is called."""
 Scores = dict[str, dict[str, float]]
 """Held-out set → metric → score."""
+ASKED = "--metric"
+"""What asks for a score."""
 ALIASES = {
     "acc": "accuracy",
     "matthews_correlation": "mcc",
@@ -73,13 +77,12 @@ def marks_spans(labels: Sequence[str]) -> bool:
     return any(label != "O" for label in labels) and all(re.fullmatch(r"O|[BIES]-.+", label) for label in labels)
 
 
-def choose_metrics(
-    kind: TaskKind, labels: Sequence[str], wanted: str | None, place: str = "--metric"
-) -> tuple[str, ...]:
+def choose_metrics(kind: TaskKind, labels: Sequence[str], wanted: str | None, place: str = ASKED) -> tuple[str, ...]:
     """The scores of a task, the wanted one first.
 
     Args:
-        wanted: The score that shall count; spaces and hyphens may stand for underscores.
+        wanted: The score that shall count; spaces and hyphens may stand for underscores. Or a function, which is then
+            reported before the usual ones.
         place: Who wants it.
 
     Raises:
@@ -92,6 +95,9 @@ def choose_metrics(
     fitting = fitting_metrics(kind, labels)
     if wanted is None:
         return fitting
+    if is_own(wanted) and place == ASKED:
+        function_of(wanted, place)
+        return (wanted, *fitting)
     name = re.sub(r"[\s-]+", "_", wanted.strip().lower())
     name = ALIASES.get(name, name)
     if name not in fitting:

@@ -11,6 +11,7 @@ than that of a model without one, whose lower bound is that of Clopper and Pears
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import rankdata
 
+from engine.base.errors import RunError
 from engine.data.metrics import with_interval
+from engine.data.own_metric import is_own, own_score
 from engine.data.task import HAS_ANSWER, KINDS, NO_ANSWER_ACCURACY, Task, TaskKind
 from engine.evaluation.class_sums import Score, of_classes, of_sets, share, telling_rows
 from engine.evaluation.scores import scores
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from engine.data.metrics import Scores
 
 RESAMPLES = 1_000
+OWN_RESAMPLES = 200  # each of which calls a function of the user's
 TAIL = 0.025
 """Of the draws on either side of a 95 % interval."""
 SEED = 0
@@ -106,11 +110,11 @@ def in_words(measures: Measures) -> str:
 def interval(task: Task, rows: Dataset, metric: str, score: float, drawn: np.ndarray) -> Interval:
     """The 95 % interval of a score on some rows, from its draws (B,)."""
     low, high = _middle(drawn, score)
-    low, high = max(low, -1.0 if metric in CORRELATIONS else 0.0), min(high, 1.0)
+    low, high = max(low, -1.0 if _signed(metric) else 0.0), min(high, 1.0)
     telling = _telling(task, rows, metric)
     if telling == len(rows) or (np.ptp(drawn) == 0 and low in (0, 1)):
         bound = TAIL ** (1 / telling)
-        low, high = min(low, bound), high if metric in CORRELATIONS else max(high, 1 - bound)
+        low, high = min(low, bound), high if _signed(metric) else max(high, 1 - bound)
     return _rounded(low, high)
 
 
@@ -126,7 +130,7 @@ def ratio_interval(task: Task, rows: Dataset, student: Measured, teacher: Measur
     usable = below > 0
     ratios = above[usable] / below[usable]
     low, high = _middle(ratios, student.scores[metric] / teacher.scores[metric])
-    low = low if metric in CORRELATIONS else max(low, 0.0)
+    low = low if _signed(metric) else max(low, 0.0)
     if np.ptp(above) == 0 or np.ptp(below) == 0:  # the draws of one of them know less than its interval
         bounds = [measured.intervals[metric] for measured in (student, teacher)]
         low, high = min(low, bounds[0][0] / bounds[1][1]), max(high, bounds[0][1] / bounds[1][0])
@@ -149,6 +153,11 @@ def lead_intervals(task: Task, rows: Dataset, student: Measured, others: Mapping
             low, high = min(low, bounds[0][0] - bounds[1][1]), max(high, bounds[0][1] - bounds[1][0])
         found[role] = _rounded(low, high)
     return found
+
+
+def _signed(metric: str) -> bool:
+    """Whether a score may lie below 0."""
+    return metric in CORRELATIONS or is_own(metric)
 
 
 def _middle(drawn: np.ndarray, value: float) -> tuple[float, float]:
@@ -182,7 +191,11 @@ def _telling(task: Task, rows: Dataset, metric: str) -> int:
     if metric in (*HAS_ANSWER.values(), NO_ANSWER_ACCURACY):
         has = sum(bool(each["text"]) for each in rows["answers"][:])
         return max(len(rows) - has if metric == NO_ANSWER_ACCURACY else has, 1)
-    if task.kind not in ("classification", "multi_label") or metric in ("accuracy", "subset_accuracy"):
+    if (
+        task.kind not in ("classification", "multi_label")
+        or metric in ("accuracy", "subset_accuracy")
+        or is_own(metric)
+    ):
         return len(rows)
     return telling_rows(task, rows["label"][:], metric)
 
@@ -190,15 +203,30 @@ def _telling(task: Task, rows: Dataset, metric: str) -> int:
 def draws(task: Task, rows: Dataset, answers: Sequence[Any]) -> dict[str, np.ndarray]:
     """Metric → its score in each draw of the rows (B,)."""
     of_rows, metrics = _summed(task, rows, answers)
-    found = [{metric: metrics[metric](weights @ of_rows) for metric in task.metrics} for weights in _weights(len(rows))]
-    return {metric: np.concatenate([part[metric] for part in found]) for metric in task.metrics}
+    known = [metric for metric in task.metrics if not is_own(metric)]
+    found = [{metric: metrics[metric](weights @ of_rows) for metric in known} for weights in _weights(len(rows))]
+    own = {metric: _own_draws(task, rows, answers, metric) for metric in task.metrics if is_own(metric)}
+    return own | {metric: np.concatenate([part[metric] for part in found]) for metric in known}
+
+
+def _own_draws(task: Task, rows: Dataset, answers: Sequence[Any], metric: str) -> np.ndarray:
+    """The score by a function of the user's own in the first draws; where it fails in one, that of all rows."""
+    gold = rows[KINDS[task.kind].target][:]
+    of_all, found = own_score(task, metric, gold, answers), []
+    for weights in itertools.islice(itertools.chain.from_iterable(_weights(len(rows))), OWN_RESAMPLES):
+        places = np.repeat(np.arange(len(rows)), weights.astype(int)).tolist()
+        try:
+            found.append(own_score(task, metric, [gold[at] for at in places], [answers[at] for at in places]))
+        except RunError:
+            found.append(of_all)
+    return np.array(found)
 
 
 def exact(task: Task, rows: Dataset, answers: Sequence[Any]) -> dict[str, float]:
-    """Metric → its score where every row counts once: that of `scores`, by the way of the draws."""
+    """Metric → its score where every row counts once: that of `scores`, by the way of the draws; of no own ones."""
     of_rows, metrics = _summed(task, rows, answers)
     once = np.ones((1, len(rows)))
-    return {metric: float(metrics[metric](once @ of_rows)[0]) for metric in task.metrics}
+    return {metric: float(metrics[metric](once @ of_rows)[0]) for metric in task.metrics if not is_own(metric)}
 
 
 def _weights(rows: int) -> Iterator[np.ndarray]:

@@ -18,6 +18,7 @@ from scipy import stats
 from sklearn import metrics
 
 from engine.base.errors import RunError
+from engine.data.own_metric import is_own, own_score
 from engine.data.task import HAS_ANSWER, KINDS, NO_ANSWER_ACCURACY, Task, TaskKind
 from engine.evaluation.class_sums import marked
 from engine.evaluation.spans import NO_ANSWER, spans_of
@@ -115,8 +116,13 @@ def scores(task: Task, rows: Dataset, predicted: Sequence[Any]) -> dict[str, flo
         gold = rows[KINDS[task.kind].target][:]
         if task.kind == "question_answering":
             measured = _squad(gold, predicted) | (_parts(gold, predicted) if task.may_lack_answers else {})
-            return {name: measured[name] for name in task.metrics}
-        return {name: float(METRICS[name](task, gold, predicted)) for name in task.metrics}
+            own = {name: own_score(task, name, gold, predicted) for name in task.metrics if is_own(name)}
+            return {name: (measured | own)[name] for name in task.metrics}
+        return {name: _score(task, name, gold, predicted) for name in task.metrics}
+
+
+def _score(task: Task, name: str, gold: Sequence[Any], predicted: Sequence[Any]) -> float:
+    return own_score(task, name, gold, predicted) if is_own(name) else float(METRICS[name](task, gold, predicted))
 
 
 def _correlation(measure: Callable[..., Any], gold: Sequence[float], predicted: Sequence[float]) -> float:
