@@ -43,7 +43,7 @@ class AutoDistiller:
     """Recommends pipelines for a dataset from past runs, runs them, and says how far it can be trusted.
 
     Args:
-        meta_data: Where past runs are: `published`, `store`, tables, folders of runs.
+        meta_data: Where past runs are: `published`, `study`, `store`, tables, folders of runs.
         store: The user's record of runs: a file or a database's URL.
         vectors: Word vectors that datasets are embedded with: `glove`, a file, or `owner/repository:file` of the hub.
         predictor: A name of `autodistill.ranking.fitted.PREDICTORS`.

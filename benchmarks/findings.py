@@ -5,7 +5,8 @@ between means over runs that have every other component alike and gold labels of
 a study draws anew for each pipeline, and seeds are averaged over. Differences are averaged over a dataset's cells, then
 over datasets, whose 95 % interval is that of the mean over datasets (they are drawn again, not runs). Augmented runs
 are compared with their twins, which learn from gold labels of the same weight and share even the temperature, and with
-those that learn from soft labels alone.
+those that learn from soft labels alone. Twins were made later, by teachers that were fine-tuned anew, whose scores differ
+by half a point; both kinds of run are averaged over their teachers there.
 
     python benchmarks/findings.py [TABLES] [--rows 300] [--json]
 """
@@ -25,7 +26,8 @@ from autodistill.report.findings import mean_over_datasets
 from engine.pipeline.training import WITH_AUGMENTATION
 from meta_data import FOLDER
 
-CELL = ["dataset", "n_train", "student", "held_out", "teacher_score"]
+ROWS = ["dataset", "n_train", "student", "held_out"]
+CELL = [*ROWS, "teacher_score"]
 BASELINES = ["student_alone", "bilstm", "linear", "teacher"]
 LOSS = ["prediction", "gold"]
 """What is alike in two runs whose objectives are compared; `gold` is the weight of gold labels, of all examples."""
@@ -50,8 +52,8 @@ def differences(runs: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
     yield "gold labels beside soft − soft alone", less(golden, soft, KINDS)
     for policy in sorted({*augmented.augmentation}):
         own = augmented[augmented.augmentation == policy]
-        yield f"augmentation {policy} − its twins", less(own, twins, [*KINDS, TEMPERATURE])
-    yield "augmentation, any − its twins", less(augmented, twins, [*KINDS, TEMPERATURE])
+        yield f"augmentation {policy} − its twins", less(own, twins, [*KINDS, TEMPERATURE], ROWS)
+    yield "augmentation, any − its twins", less(augmented, twins, [*KINDS, TEMPERATURE], ROWS)
     yield "augmentation, any, with gold labels − none, soft alone", less(augmented, soft, KINDS)
     means = vanilla.groupby(CELL)[["score", *(f"{name}_score" for name in BASELINES[:-1])]].mean()
     means = means.reset_index().set_index("dataset")
@@ -64,9 +66,9 @@ def is_twin(runs: pd.DataFrame) -> pd.Series:
     return (runs.augmentation == "none") & (runs["weights.hard_label"] == WITH_AUGMENTATION["hard_label"])
 
 
-def less(ours: pd.DataFrame, theirs: pd.DataFrame, alike: list[str]) -> pd.Series:
+def less(ours: pd.DataFrame, theirs: pd.DataFrame, alike: list[str], cell: list[str] = CELL) -> pd.Series:
     """Mean scores of runs minus those of others, between runs of a cell that have these columns alike."""
-    mean, other = (runs.groupby([*CELL, *alike], dropna=False).score.mean() for runs in (ours, theirs))
+    mean, other = (runs.groupby([*cell, *alike], dropna=False).score.mean() for runs in (ours, theirs))
     return mean - other
 
 

@@ -24,8 +24,6 @@ WORDS = FOLDER / "words.npz"
 GLOVE = FOLDER / "glove.bin"
 """Vectors of GloVe's most frequent words, in word2vec's binary form."""
 
-FITS = FOLDER / "fits.json"
-"""What the usual predictor learned of the published figures, and how well it orders them."""
 
 PRIOR = FOLDER / "prior.json"
 """What the learning curves of the study teach a search."""

@@ -24,12 +24,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from autodistill.ranking.past import Fit, Rank, RunTable, folds
-from engine.models.names import start_of_name
+from autodistill.ranking.circumstances import GAPS, conditions
+from autodistill.ranking.past import FEWEST_DATASETS, Fit, Rank, RunTable, folds
 
 COVERAGE = 0.8
-GAPS = {"bilstm": "bilstm_score", "linear": "linear_score", "trivial": "trivial_score"}
-"""Simple model → the column of its score. The first one says how far ratios spread."""
 SMALLEST_GAP = 0.02
 LEAST_SPREADS = (0.03, 0.1, 0.3, 10.0)
 """What c may be; with the last one ratios of all datasets spread alike."""
@@ -39,8 +37,6 @@ FEW_RUNS = 5
 """A dataset with n runs counts for n / (n + 5): many runs as much as others have, a single one little."""
 FEW_DATASETS = 3
 """The spread of a form of students is that of all, weighted as so many datasets, and its own."""
-FEWEST_DATASETS = 3
-"""An interval that was checked on fewer left-out datasets is not given."""
 
 
 @dataclass(frozen=True)
@@ -125,24 +121,6 @@ class Calibration:
         return np.stack([low, middle, high], axis=1)
 
 
-def conditions(table: RunTable) -> pd.DataFrame:
-    """What the level of a run depends on: `form` of its student, and a gap for each of `GAPS`; NaN: not known."""
-    runs = table.runs
-    teacher = runs.teacher_score.astype(float)
-    teacher = teacher.where(teacher > 0)
-    described = {name: dataset.descriptors.bilstm_score for name, dataset in table.datasets.items()}
-    scores = {name: _column(runs, column) for name, column in GAPS.items()}
-    scores["bilstm"] = scores["bilstm"].fillna(runs.dataset.map(described).astype(float))
-    scores["linear"] = scores["linear"].fillna(scores["bilstm"])  # of words one by one there is no such model
-    return pd.DataFrame(
-        {
-            "form": runs.student.map(str).map(start_of_name),
-            **{name: (1 - score / teacher).clip(-1, 1) for name, score in scores.items()},
-        },
-        index=runs.index,
-    )
-
-
 def calibrate(table: RunTable, standings: np.ndarray) -> Calibration:
     """Learns ratios from past runs and their standings by predictors that had not seen their datasets (n,)."""
     past = conditions(table).assign(dataset=table.runs.dataset, ratio=table.runs.ratio.astype(float))
@@ -217,10 +195,6 @@ def _columns(runs: pd.DataFrame, usual: dict[str, float], forms: list[str]) -> n
 def _units(runs: pd.DataFrame, usual: dict[str, float], least_spread: float) -> np.ndarray:
     gap = runs.bilstm.fillna(usual["bilstm"]).clip(lower=SMALLEST_GAP)
     return np.hypot(least_spread, gap.to_numpy()) / math.hypot(least_spread, 1)
-
-
-def _column(runs: pd.DataFrame, name: str) -> pd.Series:
-    return runs[name].astype(float) if name in runs else pd.Series(np.nan, runs.index)
 
 
 def weighted_quantiles(values: np.ndarray, weights: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:

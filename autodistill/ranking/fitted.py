@@ -4,15 +4,12 @@ Fitting takes seconds, and fitting without each dataset in turn up to minutes, s
 the runs that it was fitted on and the candidates that it was asked about; what was stopped goes on. Numbers alone are
 kept, never a fitted model: models of scikit-learn, LightGBM and AutoGluon are pickles, which run code when they are
 loaded. A new question fits again; the mixed model from its variances, which take longest, in a moment.
-
-What takes long to learn of the published figures comes with the project, and serves as long as they are all that there
-is to learn from.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -26,15 +23,13 @@ from autodistill.ranking.mixed import mixed, mixed_of
 from autodistill.ranking.past import Fit, Rank, RunTable, commonest_pair, folds, of_pair, rank_correlations
 from engine.base.cache import keeping, kept, maker, recalled
 from engine.base.errors import counted
-from engine.base.files import hash_of
 from engine.base.progress import Reporter
-from meta_data import FITS
 
 PREDICTORS: dict[str, Fit] = {
+    "ridge": tabular.ridge,
     "mixed": mixed,
     "autogluon": tabular.autogluon,
     "lightgbm": tabular.lightgbm,
-    "ridge": tabular.ridge,
     "mean_rank": simple.mean_rank,
     "portfolio": simple.portfolio,
     "nearest": simple.nearest_dataset,
@@ -144,18 +139,12 @@ class Kept:
     def _facts(self) -> tuple[Any, ...]:
         return _facts(self.past)
 
-    def identity(self, what: str, *about: Any) -> str:
-        """Hash of a question about these runs, whoever answers it."""
-        return hash_of(self.name, self._facts, what, *about)
-
     def known(self, what: str, answer: Callable[[], Any], form: Callable[[Any], Form], *about: Any) -> Form:
         """What was answered before, or is answered now, in its form; the answer itself is JSON.
 
         Raises:
             ValueError: No answer has this form.
         """
-        if (shipped := shipped_fits().get(self.identity(what, *about))) is not None:
-            return form(shipped)
         made_by = maker(Path(__file__).parents[1], LIBRARIES)
         folder = kept(self.cache, "fits", self.name, self._facts, what, *about, made_by)
         before = recalled(
@@ -167,12 +156,6 @@ class Kept:
         with keeping(folder) as aside:
             (aside / ANSWER).write_text(found, "utf-8")
         return form(json.loads(found))
-
-
-@cache
-def shipped_fits() -> Mapping[str, Any]:
-    """`Kept.identity` → the answer, of those that come with the project (scripts/fit_published.py)."""
-    return json.loads(FITS.read_text("utf-8"))["fits"] if FITS.exists() else {}
 
 
 def _numbers(values: Any, size: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The default predictor: what holds on every dataset, and how datasets deviate from it.
+"""What holds on every dataset, and how datasets deviate from it.
 
 A Gaussian process whose covariance is a sum of parts with a variance each (a mixed model):
 

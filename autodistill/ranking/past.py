@@ -22,6 +22,8 @@ from autodistill.history.table import GROUP, MODEL_COLUMNS, REMARKS, STACKS, is_
 MODELS = ["teacher", "student"]
 FEWEST = 5
 """Least number of runs of which an order is worth a correlation."""
+FEWEST_DATASETS = 3
+"""Runs of fewer datasets say nothing of others: an interval that was checked on fewer is not given."""
 OUTCOMES = ["score", "ratio", "seconds", *REMARKS]
 """What a run shows only afterwards."""
 

@@ -1,7 +1,9 @@
 """Predictors that are models of tables: ridge, LightGBM, and AutoGluon's ensemble.
 
-All three see the same table: a run's models and pipeline, the models' sizes, and the descriptors of its dataset.
-Decided here: their settings. Everything that they learn, scales included, comes from the runs that they are fitted on.
+All three see the same table: a run's models and pipeline, the models' sizes, the form of its student, its circumstances
+and the descriptors of its dataset. Decided here: their settings, and what ridge makes of it: trees find by themselves
+which student suits which circumstances, a linear model needs a column for it. Everything that they learn, scales
+included, comes from the runs that they are fitted on.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import io
 import shutil
 import warnings
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from autodistill.history.table import MODEL_COLUMNS
+from autodistill.ranking.circumstances import CIRCUMSTANCES, Circumstances, forms
 from autodistill.ranking.distances import DatasetSpace
 from autodistill.ranking.past import RunTable, as_words, log_sizes, target, varying_columns
 
@@ -47,33 +51,64 @@ class Inputs:
 
     words: list[str]
     space: DatasetSpace
+    circumstances: Circumstances
 
     @classmethod
     def of(cls, table: RunTable) -> Inputs:
         """Of all columns that vary."""
-        return cls(varying_columns(table.runs), DatasetSpace.of(table))
+        return cls(varying_columns(table.runs), DatasetSpace.of(table), Circumstances.of(table))
 
     def __call__(self, table: RunTable) -> pd.DataFrame:
         """The table (n, columns)."""
         runs = table.runs.reindex(columns=["dataset", *self.words, *MODEL_COLUMNS])
         known = {name: self.space.descriptors(table, name) for name in table.names}
         about = pd.DataFrame([known[name] for name in runs["dataset"]], index=runs.index)
-        return as_words(runs[self.words]).join(log_sizes(runs)).join(about.add_prefix("descriptor "))
+        words = as_words(runs[self.words]).assign(form=forms(table).to_numpy())
+        return words.join([log_sizes(runs), self.circumstances(table), about.add_prefix("descriptor ")])
+
+
+@dataclass(frozen=True)
+class Products:
+    """The table of a linear model: in place of what all runs of a dataset share, which no order depends on, a column
+    for each circumstance that a form of student meets.
+
+    Args:
+        forms: Of the students in past runs.
+    """
+
+    inputs: Inputs
+    forms: Sequence[str]
+
+    @classmethod
+    def of(cls, table: RunTable) -> Products:
+        """Of all columns that vary."""
+        return cls(Inputs.of(table), sorted({*forms(table)}))
+
+    def __call__(self, table: RunTable) -> pd.DataFrame:
+        """The table (n, columns)."""
+        found = self.inputs(table)
+        products = {
+            f"{form} × {circumstance}": (found.form == form) * found[circumstance]
+            for form in self.forms
+            for circumstance in CIRCUMSTANCES
+        }
+        shared = [name for name in map(str, found) if name in CIRCUMSTANCES or name.startswith("descriptor ")]
+        return found.drop(columns=shared).join(pd.DataFrame(products, index=found.index))
 
 
 @dataclass(frozen=True)
 class Model:
     """A model of a table, with what turns runs into one."""
 
-    inputs: Inputs
+    inputs: Inputs | Products
     model: Any
 
     def __call__(self, candidates: RunTable) -> np.ndarray:
         return np.asarray(self.model.predict(self.inputs(candidates)), dtype=float)
 
 
-def _fitted(table: RunTable, numbers: Any, model: Any) -> Model:
-    """Fits `model` on a column for each name, and numbers that go through `numbers`."""
+def _fitted(table: RunTable, inputs: Inputs | Products, numbers: Any, model: Any) -> Model:
+    """Fits `model` on a column for each name, products as they are, and other numbers that go through `numbers`."""
     from sklearn.compose import make_column_selector, make_column_transformer  # these take most of a second
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder
@@ -81,21 +116,23 @@ def _fitted(table: RunTable, numbers: Any, model: Any) -> Model:
     words = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     columns = make_column_transformer(
         (words, make_column_selector(dtype_include=[object, "string"])),
-        (numbers, make_column_selector(dtype_include="number")),
+        ("passthrough", make_column_selector(" × ")),
+        (numbers, make_column_selector("^[^×]*$", dtype_include="number")),
     )
-    inputs, y = Inputs.of(table), target(table.runs).fillna(0.0)
+    y = target(table.runs).fillna(0.0)
     return Model(inputs, make_pipeline(columns, model).fit(inputs(table), y.to_numpy()))
 
 
 def ridge(table: RunTable) -> Model:
-    """A linear model: every component adds its share, whatever the others are."""
+    """A linear model: every component adds its share, whatever the others are, and a form of student its own in each
+    circumstance."""
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import Ridge
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     numbers = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
-    return _fitted(table, numbers, Ridge(alpha=RIDGE_PENALTY))
+    return _fitted(table, Products.of(table), numbers, Ridge(alpha=RIDGE_PENALTY))
 
 
 def lightgbm(table: RunTable) -> Model:
@@ -104,7 +141,7 @@ def lightgbm(table: RunTable) -> Model:
 
     size = {"n_estimators": 200, "num_leaves": 15, "colsample_bytree": 0.5}
     trees = LGBMRegressor(**size, learning_rate=0.05, reg_lambda=1.0, random_state=0, n_jobs=1, verbose=-1)
-    return _fitted(table, "passthrough", trees)
+    return _fitted(table, Inputs.of(table), "passthrough", trees)
 
 
 @dataclass(frozen=True)

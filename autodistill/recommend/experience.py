@@ -13,8 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from autodistill.ranking.calibration import FEWEST_DATASETS
-from autodistill.ranking.past import MODELS
+from autodistill.ranking.past import FEWEST_DATASETS, MODELS
 from engine.base.errors import digits
 from engine.data.task import KINDS
 from engine.models.names import start_of_name

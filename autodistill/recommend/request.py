@@ -118,9 +118,9 @@ class Request(Described):
     """Number of picks. Default: 5."""
     limits: Limits = Field(default_factory=Limits)
     effort: Effort = Field(default_factory=Effort)
-    meta_data: tuple[str, ...] = ("published", "store")
+    meta_data: tuple[str, ...] = ("published", "study", "store")
     """Past runs: published, study, store, a table, a folder. Repeatable."""
-    predictor: str = "mixed"
+    predictor: str = "ridge"
     """What orders the pipelines."""
     vectors: str = "glove"
     """Word vectors: glove, a file, or owner/repo:file of the hub."""

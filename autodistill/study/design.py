@@ -7,7 +7,7 @@ so that a study that is stopped early has fewer pipelines, not fewer datasets, a
 teacher's signals stand together.
 
 The core is chosen one by one: the next pipeline is the one whose pairs of values (an objective with a mapping, a
-mapping with an augmentation, …) have met the least so far. After one with augmentation comes the same without, which has
+mapping with an augmentation, …) have met the least so far. After one with augmentation comes the same without, with
 the usual weights: no gold labels. Every run of the core with augmentation has a twin besides, which learns from gold
 labels, too, and differs in nothing else, so that what augmentation adds is seen alone. A kind of task for which a
 pipeline's prediction loss is not defined has its own loss in that place; what is then there twice runs once.

@@ -64,7 +64,7 @@ def test_switches_are_settings_of_the_training() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("members", ["layers:2"]), ("pareto", True), ("max_params", "20M"), ("predictor", "ridge")]
+    ("option", "value"), [("members", ["layers:2"]), ("pareto", True), ("max_params", "20M"), ("predictor", "mixed")]
 )
 def test_what_only_a_search_or_picks_know_is_refused_without_them(option: str, value: object) -> None:
     typed = {name: OPTIONS[name].default for name in ADVISING} | dict.fromkeys(("pick", "top", "pipeline", "students"))

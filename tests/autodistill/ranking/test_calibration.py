@@ -10,14 +10,8 @@ import pandas as pd
 import pytest
 
 from autodistill.evaluation.leave_one_out import leave_one_out
-from autodistill.ranking.calibration import (
-    GAPS,
-    LEAST_SPREADS,
-    calibrate,
-    conditions,
-    left_out_standings,
-    weighted_quantiles,
-)
+from autodistill.ranking.calibration import LEAST_SPREADS, calibrate, left_out_standings, weighted_quantiles
+from autodistill.ranking.circumstances import GAPS, conditions
 from autodistill.ranking.mixed import fit_mixed
 from autodistill.ranking.past import RunTable, target
 from autodistill.ranking.simple import mean_rank

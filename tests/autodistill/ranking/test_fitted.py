@@ -286,35 +286,9 @@ def test_each_question_is_another_one(tmp_path: Path, table: RunTable) -> None:
         for what in ("answers", "agreement")
         for about in ((), ("a",), ("a", "b"))
     ]
-    keys = [Kept(name, past, tmp_path, SilentReporter()).identity(what, *about) for name, past, what, about in asked]
-    assert len({*keys}) == len(keys)
-    assert keys[0] == Kept("ridge", table, tmp_path / "elsewhere", Ear()).identity("answers")
-
-
-def test_what_comes_with_the_project_is_not_asked_again(
-    tmp_path: Path, table: RunTable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept = Kept("ridge", table, tmp_path, SilentReporter())
-    shipped = {kept.identity("answers", "a"): [1.0, 2.0]}
-    monkeypatch.setattr(module, "shipped_fits", lambda: shipped)
-    assert kept.known("answers", lambda: pytest.fail("it is known"), tuple, "a") == (1.0, 2.0)
-    assert kept.known("answers", lambda: [3.0], tuple, "b") == (3.0,)
-    assert kept.known("agreement", lambda: [4.0], tuple, "a") == (4.0,)
-    assert Kept("mixed", table, tmp_path, SilentReporter()).known("answers", lambda: [5.0], tuple, "a") == (5.0,)
-
-
-def test_what_comes_with_the_project_answers_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its keys are those of the questions that a recommendation asks."""
-    from autodistill.history.store import Store
-    from autodistill.ranking.knowledge import load_knowledge
-    from engine.base.options import RunOptions
-
-    options = RunOptions(cache_dir=str(tmp_path))
-    published, _ = load_knowledge(("published",), Store(str(tmp_path / "store.db")), "glove", options, SilentReporter())
-    monkeypatch.setattr(module, "PREDICTORS", dict.fromkeys(PREDICTORS, lambda table: pytest.fail("it is fitted")))
-    found = fit_predictor("mixed", published, tmp_path, SilentReporter())
-    assert np.isfinite(found.rank.left_out).all()  # type: ignore[attr-defined]
-    assert found.trust(2).datasets == 9
+    for number, (name, past, what, about) in [*enumerate(asked)] * 2:
+        kept = Kept(name, past, tmp_path, SilentReporter())
+        assert kept.known(what, lambda number=number: number, int, *about) == number
 
 
 class Progress(SilentReporter):

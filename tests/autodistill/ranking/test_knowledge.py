@@ -15,10 +15,9 @@ from autodistill.datasets.descriptors import describe
 from autodistill.datasets.known import Dataset, shipped_datasets
 from autodistill.datasets.words import count_words
 from autodistill.history.store import Store
-from autodistill.ranking.calibration import conditions
+from autodistill.ranking.circumstances import conditions
 from autodistill.ranking.distances import nearest
 from autodistill.ranking.knowledge import _own, load_knowledge, with_dataset
-from autodistill.recommend.request import Request
 from engine.base.errors import InputError
 from engine.base.options import RunOptions
 from engine.data.task import texts_of
@@ -47,7 +46,7 @@ def table_of_runs(folder: Path, *rows: dict[str, Any]) -> str:
     return str(folder / "runs.csv")
 
 
-USUAL = Request().meta_data
+USUAL = ("published", "store")
 SHIPPED = shipped_datasets()
 
 

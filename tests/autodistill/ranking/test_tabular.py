@@ -14,9 +14,11 @@ import pandas as pd
 import pytest
 from sklearn.dummy import DummyRegressor
 
+from autodistill.history.table import MODEL_COLUMNS
 from autodistill.ranking import tabular
+from autodistill.ranking.circumstances import CIRCUMSTANCES
 from autodistill.ranking.past import RunTable, target
-from autodistill.ranking.tabular import AUTOGLUON, RIDGE_PENALTY, Inputs, ridge
+from autodistill.ranking.tabular import AUTOGLUON, RIDGE_PENALTY, Inputs, Products, ridge
 from tests.autodistill.made_up import by_size, made_up
 
 
@@ -47,14 +49,29 @@ def test_what_is_missing_from_candidates_is_empty(table: RunTable) -> None:
     assert rows.student_layers.isna().all()
 
 
+def test_a_product_is_a_circumstance_where_its_form_is(table: RunTable) -> None:
+    table = replace(table, runs=table.runs.assign(student=np.tile(["lstm:hidden=8", "layers:2", "static"], 16)))
+    rows, products = Inputs.of(table)(table), Products.of(table)(table)
+    for form in ("lstm", "pretrained", "static"):
+        for circumstance in CIRCUMSTANCES:
+            wanted = np.where(rows.form == form, rows[circumstance], 0.0)
+            np.testing.assert_allclose(products[f"{form} × {circumstance}"], wanted)
+    assert not {*products} & {*CIRCUMSTANCES}
+    assert products.filter(like="descriptor ").empty
+    of_new = Products.of(table)(replace(table, runs=table.runs.assign(student="scratch:layers=2")))
+    assert (of_new.filter(like=" × ") == 0).all(axis=None)
+
+
 def test_ridge_solves_the_normal_equations(table: RunTable) -> None:
     """Of students that differ in size, too: a number counts as much as any, whatever its unit is."""
     table = replace(table, runs=table.runs.assign(student_parameters=np.tile([1e4, 5e6, 2e9], 16)))
-    rows = Inputs.of(table)(table)
-    numbers = rows.select_dtypes("number")
+    rows = Products.of(table)(table)
+    products = rows.filter(like=" × ")
+    numbers = rows.drop(columns=products.columns).select_dtypes("number")
+    assert [*numbers] == [*MODEL_COLUMNS]
     spread = numbers.std(ddof=0)
     scaled = (numbers - numbers.mean()) / spread.where(spread > 1e-9, 1.0)
-    design = pd.get_dummies(rows.select_dtypes(object)).join(scaled).to_numpy(dtype=float)
+    design = pd.get_dummies(rows.select_dtypes(object)).join([scaled, products]).to_numpy(dtype=float)
     y = target(table.runs).to_numpy()
     centred = design - design.mean(axis=0)
     penalty = RIDGE_PENALTY * np.eye(design.shape[1])

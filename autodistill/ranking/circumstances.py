@@ -1,0 +1,83 @@
+"""What is known of a run before anything is trained, and may decide which pipeline suits: the circumstances.
+
+Decided here: which they are. How near a Bi-LSTM comes to the teacher says how hard the task is for small models; pairs
+of texts are read together by some students alone; and with more rows other things help. A ranked target leaves nothing
+of what all runs of a dataset share, so circumstances count only together with the form of the student, which is worth
+more in one place than in another. Together with components they were tried, too: what helped on one table of past runs
+did harm on another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from autodistill.ranking.past import RunTable
+from engine.models.names import start_of_name
+
+GAPS = {"bilstm": "bilstm_score", "linear": "linear_score", "trivial": "trivial_score"}
+"""Simple model → the column of its score. The first one says how far ratios spread."""
+CIRCUMSTANCES = ("gap", "pair", "rows")
+FARTHEST = 3.0
+"""Standard deviations at which what lies outside of all that was seen is taken to lie."""
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """Circumstances of runs, standardised by those of the past ones.
+
+    Args:
+        means, deviations: Of the past runs (3,).
+    """
+
+    means: pd.Series
+    deviations: pd.Series
+
+    @classmethod
+    def of(cls, table: RunTable) -> Circumstances:
+        """Learned from past runs."""
+        found = _circumstances(table)
+        deviations = found.std(ddof=0)
+        return cls(found.mean().fillna(0.0), deviations.where(deviations > 0, np.inf))
+
+    def __call__(self, table: RunTable) -> pd.DataFrame:
+        """A column for each of `CIRCUMSTANCES` (n, 3); 0, the mean, where it is not known, or never varied."""
+        found = (_circumstances(table) - self.means) / self.deviations
+        return found.fillna(0.0).clip(-FARTHEST, FARTHEST)
+
+
+def conditions(table: RunTable) -> pd.DataFrame:
+    """What the level of a run depends on: `form` of its student, and a gap for each of `GAPS`; NaN: not known."""
+    runs = table.runs
+    teacher = runs.teacher_score.astype(float)
+    teacher = teacher.where(teacher > 0)
+    described = {name: dataset.descriptors.bilstm_score for name, dataset in table.datasets.items()}
+    scores = {name: _column(runs, column) for name, column in GAPS.items()}
+    scores["bilstm"] = scores["bilstm"].fillna(runs.dataset.map(described).astype(float))
+    scores["linear"] = scores["linear"].fillna(scores["bilstm"])  # of words one by one there is no such model
+    return pd.DataFrame(
+        {
+            "form": runs.student.map(str).map(start_of_name),
+            **{name: (1 - score / teacher).clip(-1, 1) for name, score in scores.items()},
+        },
+        index=runs.index,
+    )
+
+
+def _column(runs: pd.DataFrame, name: str) -> pd.Series:
+    return runs[name].astype(float) if name in runs else pd.Series(np.nan, runs.index)
+
+
+def forms(table: RunTable) -> pd.Series:
+    """How the student of each run starts (n,)."""
+    return conditions(table).form
+
+
+def _circumstances(table: RunTable) -> pd.DataFrame:
+    """As numbers; NaN: not known."""
+    runs = table.runs.reindex(columns=["dataset", "n_train"])
+    pairs = {name: float(each.descriptors.pair) for name, each in table.datasets.items()}
+    found = [conditions(table).bilstm, runs.dataset.map(pairs).astype(float), np.log(runs.n_train.astype(float))]
+    return pd.DataFrame(dict(zip(CIRCUMSTANCES, found, strict=True)), index=runs.index)
