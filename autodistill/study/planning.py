@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from engine.data.task import Task
     from engine.models.start import KnownModels
 
+MOST_REASONS = 3  # in a message
+
 
 @dataclass
 class Planned:
@@ -67,7 +69,7 @@ def plan_study(study: Study, precision: str) -> Planned:
     found = {cell.sample.fingerprint: cell.sample for _, own in cells for cell in own}
     planned.samples = [*found.values()]
     if not planned.samples:
-        raise InputError.of("datasets", "none can be used", "; ".join(dict.fromkeys(planned.left_out)))
+        raise InputError.of("datasets", "none can be used", _some(planned.left_out))
 
     def refused(_: Cell, __: Pipeline, why: str) -> None:
         planned.refused[why] = planned.refused.get(why, 0) + 1
@@ -77,6 +79,13 @@ def plan_study(study: Study, precision: str) -> Planned:
     planned.searches = [*{each.key: each for each in searches}.values()]
     planned.left_out = [*dict.fromkeys(planned.left_out)]  # once, not for each number of rows
     return planned
+
+
+def _some(reasons: Iterable[str]) -> str:
+    """The first different ones of many."""
+    found = [*dict.fromkeys(reasons)]
+    more = len(found) - MOST_REASONS
+    return "; ".join([*found[:MOST_REASONS], *([f"and {more:,} more like these"] if more > 0 else [])])
 
 
 def tasks_of(study: Study, samples: Sequence[Sample]) -> list[Task]:

@@ -78,6 +78,13 @@ def test_a_dataset_that_cannot_be_used_is_left_out(data: Data) -> None:
         plan_study(a_study({"gone": "no/such/folder"}, "gone"), "float32")
 
 
+def test_a_message_names_few_of_many_reasons() -> None:
+    many = {str(number): f"no/such/folder{number}" for number in range(5)}
+    with pytest.raises(InputError, match="none can be used.*folder0.*folder2.*; and 2 more like these") as caught:
+        plan_study(a_study(many, *many), "float32")
+    assert "folder3" not in str(caught.value)
+
+
 def test_parts_plan_together_what_each_plans_alone(data: Data) -> None:
     """They share what was read and drawn, and no run is another one for it."""
     parts = [
