@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from autodistill.study.design import core_of
 from autodistill.study.planning import Planned, plan_study
 from engine.base.errors import InputError
 from tests.autodistill.study.conftest import STUDENT, TEACHER, a_study
@@ -51,10 +52,10 @@ def test_more_rows_than_there_are_is_no_other_task(data: Data) -> None:
 
 
 def test_what_does_not_go_together_is_counted_with_its_reason(data: Data) -> None:
-    found = planned(
-        data, design={"core": 40, "repeated": 0.0}, students=["scratch:layers=2,hidden=16,heads=2"], teachers=[STUDENT]
-    )
-    assert len(found.jobs) + sum(found.refused.values()) == 40
+    how = {"design": {"core": 40, "repeated": 0.0}, "students": ["scratch:layers=2,hidden=16,heads=2"]}
+    found = planned(data, **how, teachers=[STUDENT])
+    twins = sum(bool(each.augmentation.operators) for each in core_of(a_study(data, **how)))
+    assert len(found.jobs) + sum(found.refused.values()) == 40 + twins
     assert found.refused
     assert all("layer" in reason for reason in found.refused)
 
