@@ -72,10 +72,12 @@ def objectives(material: Material) -> Section | str:
     if isinstance(found, str):
         return found
     first = found.counts.columns[0]
-    oftener = [name for name, lead in found.leads.items() if lead.low is not None and lead.low > 0]
+    oftener = [_called(name) for name, lead in found.leads.items() if lead.low is not None and lead.low > 0]
+    more = "Clearly more often than it was tried"
+    count = with_interval(found.means[first], ".2f")
     text = [
-        f"{first} stands in {with_interval(found.means[first], '.2f')} of the {TOP} best configurations of a dataset.",
-        f"Clearly more often than it was tried: {', '.join(oftener) or 'none'}.",
+        f"{_called(first)} stands in {count} of the {TOP} best configurations of a dataset.",
+        f"{more}: {', '.join(oftener)}." if oftener else "None is there clearly more often than it was tried.",
         "An objective that was tried often is often among the best. So its count is compared with that of five "
         "configurations drawn from all that were tried; a difference above 0 is more than chance gives. Repeats are "
         "averaged, and equally good ones share their places. Datasets with fewer than "
@@ -87,6 +89,11 @@ def objectives(material: Material) -> Section | str:
         Picture("objectives-leads", figures.objective_leads(found), "Bars: count among the best, less that by chance."),
     ]
     return Section(text, pictures, [_counts(found)])
+
+
+def _called(objective: str) -> str:
+    """An objective in a sentence, where `none` would be read as a pronoun."""
+    return "Vanilla distillation, without an objective," if objective == "none" else objective
 
 
 def _counts(found: findings.Objectives) -> Table:
@@ -111,8 +118,9 @@ def augmentation(material: Material) -> Section | str:
         f"{counted(gains.dataset.nunique(), 'dataset')}.",
         *_halves(gains, "n_train", "With up to {} training rows it is {}, with more {}."),
         *_halves(gains, "student_parameters", "For students of up to {} parameters it is {}, of more {}."),
-        "Twins are compared: runs with and without augmentation that have the same models, data and kinds of all other "
-        "components. Knobs, seeds and different augmentations are averaged over. A dash: no twins.",
+        "Twins are compared: runs with and without augmentation that have the same models, data, kinds of all other "
+        "components and weight of gold labels. Knobs, seeds and different augmentations are averaged over. A dash: no "
+        "twins.",
     ]
     picture = Picture(
         "augmentation",
