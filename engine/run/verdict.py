@@ -19,6 +19,8 @@ from engine.run.result import RunResult
 KEPT = 0.9
 """Share of the teacher's score below which a student is not what was hoped for."""
 FEW_ROWS = 1_000
+FEW_STEPS = 200
+"""Of a training, fewer than which teach hardly anything."""
 SMALL = 0.1
 """Share of the teacher's parameters that makes a small student."""
 MOST_NAMES = 5
@@ -201,7 +203,9 @@ def _what_to_change(result: RunResult) -> Iterator[str]:
     others = [*_simple(result).values(), *filter(None, [result.student_alone_score])]
     if learned and score is not None and score >= max(others, default=score) and (ratio is None or ratio >= KEPT):
         return
-    advice = [_better_teacher(result), _more_epochs(result), _rate(result, learned), _rows(result), _size(result)]
+    longer = _more_epochs(result, learned)
+    rate = "" if longer else _rate(result, learned)
+    advice = [_better_teacher(result), longer, rate, _rows(result), _size(result)]
     yield f"What may help: {'; '.join(filter(None, advice)) or 'another pipeline (autodistill recommend)'}."
 
 
@@ -211,11 +215,15 @@ def _better_teacher(result: RunResult) -> str:
     return "a teacher that has learned the task"
 
 
-def _more_epochs(result: RunResult) -> str:
-    epochs = len(result.history)
-    if not epochs or result.best_epoch != epochs:
-        return ""
-    return f"more epochs, because the last one was the best (--set training.epochs={2 * epochs})"
+def _more_epochs(result: RunResult, learned: bool) -> str:
+    epochs, batch = len(result.history), result.pipeline.get("training", {}).get("batch_size")
+    steps = math.ceil(result.train_examples / batch) * epochs if batch else FEW_STEPS
+    if epochs and result.best_epoch == epochs:
+        return f"more epochs, because the last one was the best (--set training.epochs={2 * epochs})"
+    if epochs and not learned and steps < FEW_STEPS:
+        wanted = math.ceil(epochs * FEW_STEPS / steps)
+        return f"more epochs, because {counted(steps, 'step')} are few (--set training.epochs={wanted})"
+    return ""
 
 
 def _rate(result: RunResult, learned: bool) -> str:

@@ -233,6 +233,14 @@ def test_rows_that_selected_and_report_flatter() -> None:
     [
         ({"best_epoch": 3}, "more epochs, because the last one was the best (--set training.epochs=6)"),
         ({}, "a higher learning rate (--set training.learning_rate=0.0003)"),
+        (
+            {"train_examples": 30, "pipeline": {"training": {"learning_rate": 1e-4, "batch_size": 16}}},
+            "more epochs, because 6 steps are few (--set training.epochs=100)",
+        ),
+        (
+            {"train_examples": 30, "best_epoch": 3, "pipeline": {"training": {"batch_size": 16}}},
+            "more epochs, because the last one was the best (--set training.epochs=6)",
+        ),
         ({"train_examples": 32}, "more training rows than 32, or --augment random"),
         ({"parameters": 4, "teacher_parameters": 100}, "a larger student than 4 % of the teacher"),
     ],
