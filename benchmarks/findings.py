@@ -5,8 +5,8 @@ between means over runs that have every other component alike and gold labels of
 a study draws anew for each pipeline, and seeds are averaged over. Differences are averaged over a dataset's cells, then
 over datasets, whose 95 % interval is that of the mean over datasets (they are drawn again, not runs). Augmented runs
 are compared with their twins, which learn from gold labels of the same weight and share even the temperature, and with
-those that learn from soft labels alone. Twins were made later, by teachers that were fine-tuned anew, whose scores differ
-by half a point; both kinds of run are averaged over their teachers there.
+those that learn from soft labels alone. Twins were made later, by teachers that were fine-tuned anew, whose scores
+differ by half a point; both kinds of run are averaged over their teachers there.
 
     python benchmarks/findings.py [TABLES] [--rows 300] [--json]
 """
