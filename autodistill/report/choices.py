@@ -93,7 +93,7 @@ def objectives(material: Material) -> Section | str:
 
 def _called(objective: str) -> str:
     """An objective in a sentence, where `none` would be read as a pronoun."""
-    return "Vanilla distillation, without an objective," if objective == "none" else objective
+    return "Vanilla distillation" if objective == "none" else objective
 
 
 def _counts(found: findings.Objectives) -> Table:

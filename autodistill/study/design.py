@@ -228,8 +228,8 @@ def _core(allowed: Allowed, training: Training, size: int) -> tuple[Pipeline, ..
         gains = np.array([sum(1 / (1 + met[pair]) ** 2 for pair in each) for each in pairs]) / costs
         gains[chosen] = -np.inf
         best = int(gains.argmax())
-        twin = number.get(unaugmented(space[best]).key, best) if space[best].augmentation.operators else best
-        new = [best] if twin in {best, *chosen} else [best, twin]
+        plain = number.get(unaugmented(space[best]).key, best) if space[best].augmentation.operators else best
+        new = [best] if plain in {best, *chosen} else [best, plain]
         met.update(itertools.chain.from_iterable(pairs[each] for each in new))
         chosen += new
     return tuple(space[place] for place in chosen[:size])

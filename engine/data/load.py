@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine.base.checks import check_seed
 from engine.base.errors import InputError, Problem
-from engine.data.metrics import ASKED, choose_metrics, positive_class, with_parts
-from engine.data.own_metric import Function, is_own, name_of, version_of
+from engine.data.metrics import choose_metrics, positive_class, with_parts
+from engine.data.own_metric import ASKED, Function, is_own, name_of, version_of
 from engine.data.task import SOFT, Task, TaskKind
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 
 from engine.base.errors import InputError, counted, unknown_name
-from engine.data.own_metric import function_of, is_own
+from engine.data.own_metric import ASKED, function_of, is_own
 from engine.data.task import HAS_ANSWER, NO_ANSWER_ACCURACY, TaskKind
 
 ROLES = {
@@ -24,8 +24,6 @@ ROLES = {
 """Role of a model → what it is called."""
 Scores = dict[str, dict[str, float]]
 """Held-out set → metric → score."""
-ASKED = "--metric"
-"""What asks for a score."""
 ALIASES = {
     "acc": "accuracy",
     "matthews_correlation": "mcc",

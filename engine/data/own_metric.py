@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Function = Callable[[list[Any], list[Any]], float]
 """The true answers of some rows and those given → the score."""
+ASKED = "--metric"
+"""What asks for a score."""
 FORM = ("file.py:function", "package.module:function")
 
 
@@ -57,7 +59,7 @@ def name_of(metric: str | Function) -> str:
     raise InputError.of("metric", "a function that cannot be found again by its name", repr(metric), (), hint)
 
 
-def function_of(metric: str, place: str = "--metric") -> Function:
+def function_of(metric: str, place: str = ASKED) -> Function:
     """The function that a name means, loaded once.
 
     Args:

@@ -12,15 +12,15 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 from engine.base.errors import counted
+from engine.base.options import epochs_of
 from engine.data.metrics import with_interval
 from engine.data.task import TaskKind
+from engine.pipeline.training import LEAST_STEPS, MOST_EPOCHS
 from engine.run.result import RunResult
 
 KEPT = 0.9
 """Share of the teacher's score below which a student is not what was hoped for."""
 FEW_ROWS = 1_000
-FEW_STEPS = 200
-"""Of a training, fewer than which teach hardly anything."""
 SMALL = 0.1
 """Share of the teacher's parameters that makes a small student."""
 MOST_NAMES = 5
@@ -216,14 +216,14 @@ def _better_teacher(result: RunResult) -> str:
 
 
 def _more_epochs(result: RunResult, learned: bool) -> str:
-    epochs, batch = len(result.history), result.pipeline.get("training", {}).get("batch_size")
-    steps = math.ceil(result.train_examples / batch) * epochs if batch else FEW_STEPS
+    epochs, training = len(result.history), result.pipeline.get("training", {})
     if epochs and result.best_epoch == epochs:
         return f"more epochs, because the last one was the best (--set training.epochs={2 * epochs})"
-    if epochs and not learned and steps < FEW_STEPS:
-        wanted = math.ceil(epochs * FEW_STEPS / steps)
-        return f"more epochs, because {counted(steps, 'step')} are few (--set training.epochs={wanted})"
-    return ""
+    if learned or not epochs or "batch_size" not in training:
+        return ""
+    step = training["batch_size"] * training.get("gradient_accumulation", 1)
+    usual = min(epochs_of(LEAST_STEPS, result.train_examples, step), MOST_EPOCHS)
+    return f"more epochs, as is usual for so few rows (--set training.epochs={usual})" if usual > epochs else ""
 
 
 def _rate(result: RunResult, learned: bool) -> str:

@@ -50,7 +50,7 @@ def test_the_core_meets_every_value_and_most_pairs(data: Data) -> None:
 
 
 def test_the_core_is_chosen_as_the_definition_says(data: Data) -> None:
-    """One by one: of what its pairs are worth that met so far, per cost, the most; then its twin, if it augments."""
+    """One by one: of what its pairs are worth that met so far, per cost, the most; then, if it augments, it without."""
     study = a_study(
         data, design={"core": 6}, space={"augmentation": ["none", "random"], "intermediate": ["mse", "none"]}
     )
@@ -68,15 +68,15 @@ def test_the_core_is_chosen_as_the_definition_says(data: Data) -> None:
     assert core_of(study) == tuple(chosen[:6])
 
 
-def test_what_is_augmented_has_a_twin_that_is_not(data: Data) -> None:
+def test_what_is_augmented_is_followed_by_the_same_without(data: Data) -> None:
     core = core_of(a_study(data, design={"core": 40}))
     augmented = [each for each in core if each.augmentation.operators]
-    twins = [each for each in core if each in map(unaugmented, augmented)]
+    without = [each for each in core if each in map(unaugmented, augmented)]
     assert len({tuple(each.augmentation.kinds) for each in augmented}) == 5
     for each in augmented:
-        (twin,) = (other for other in twins if design._values(other)[:3] == design._values(each)[:3])
-        assert twin.weights == Weights()
-        assert not twin.augmentation.operators
+        (plain,) = (other for other in without if design._values(other)[:3] == design._values(each)[:3])
+        assert plain.weights == Weights()
+        assert not plain.augmentation.operators
 
 
 def test_a_run_of_the_core_with_augmentation_has_a_twin_that_is_alike_in_all_else(data: Data) -> None:

@@ -235,7 +235,7 @@ def test_rows_that_selected_and_report_flatter() -> None:
         ({}, "a higher learning rate (--set training.learning_rate=0.0003)"),
         (
             {"train_examples": 30, "pipeline": {"training": {"learning_rate": 1e-4, "batch_size": 16}}},
-            "more epochs, because 6 steps are few (--set training.epochs=100)",
+            "more epochs, as is usual for so few rows (--set training.epochs=50)",
         ),
         (
             {"train_examples": 30, "best_epoch": 3, "pipeline": {"training": {"batch_size": 16}}},
