@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import inf
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -106,9 +107,13 @@ class Replay:
         """The score that the whole training leads to, on the rows that report."""
         return float(self._of(cell, pipeline).score[pipeline])
 
-    def regret(self, cell: str, score: float) -> float:
-        """How much of the way from the median pipeline of a cell to its best one is missing: 0 to 1, less is better."""
-        scores = self._of(cell).score
+    def regret(self, cell: str, score: float, column: Literal["score", "validation_score"] = "score") -> float:
+        """How much of the way from the median pipeline of a cell to its best one is missing: 0 to 1, less is better.
+
+        Args:
+            column: Of the runs: on the rows that report, or on those that a search sees.
+        """
+        scores = self._of(cell)[column]
         room = scores.max() - scores.median()
         return float(min(max((scores.max() - score) / room, 0.0), 1.0)) if room > 0 else 0.0
 

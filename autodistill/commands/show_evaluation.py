@@ -22,6 +22,12 @@ MEASURES = {
         "within_pair_regret_at_1": "first pick within the pair",
         "within_pair_regret_of_5_picks": "of 5 picks within the pair",
     },
+    "lost to the best configuration, share of its ratio; less is better": {
+        "lost_at_1": "first pick",
+        "lost_of_5_picks": "best of 5 picks",
+        "within_pair_lost_at_1": "first pick within the pair",
+        "within_pair_lost_of_5_picks": "best of 5 picks within the pair",
+    },
     "what the first ones reach; more is better": {
         "top_5_ratio": "ratio of 5",
         "random_5_ratio": "ratio of 5 at random",
@@ -74,12 +80,31 @@ def _difference(values: Sequence[float] | None) -> str:
     return f"{values[0]:+.3f} ({values[1]:+.3f} to {values[2]:+.3f})" if values else MISSING
 
 
+def _near(found: Evaluation) -> Iterator[str]:
+    """On how many datasets the picks are near the best configuration; nothing where none can tell."""
+    from autodistill.evaluation.leave_one_out import LOST, LOST_OF_PICKS, NEAR  # loads scipy
+
+    subjects = {LOST_OF_PICKS: "the best of five picks", LOST: "the first pick"}
+    for where, prefix in (("", ""), (f" within {found.pair}", "within_pair_")):
+        parts = []
+        for name, most in NEAR.items():
+            values = [each[prefix + name] for each in found.datasets.values() if prefix + name in each]
+            if values:
+                near = sum(value <= most for value in values)
+                parts.append(
+                    f"{subjects[name]} loses {100 * most:g}% at most on {near} of {counted(len(values), 'dataset')}"
+                )
+        if parts:
+            yield f"beside the best configuration{where}, {', '.join(parts)}"
+
+
 def _evaluation_lines(found: Evaluation) -> Iterator[str]:
     low, high = found.interval or (None, None)
     between = "" if low is None else f" (95 % over datasets: {low:.3f} to {high:.3f})"
     runs = f"{counted(found.runs, 'run')} of {counted(len(found.datasets), 'dataset')} ({found.meta_data})"
     within = f"within {found.pair} {figure(found.mean_within_pair_spearman, '.3f')}"
     yield f"{found.predictor} on {runs}: mean Spearman {figure(found.mean_spearman, '.3f')}{between}; {within}"
+    yield from _near(found)
     if found.noise_ceiling is not None:
         what = "what a perfect prediction would reach against single runs, by the repeats on"
         yield f"noise ceiling {found.noise_ceiling:.3f}: {what} {', '.join(found.noise_ceilings)}"

@@ -34,9 +34,12 @@ LOWEST = 0.75
 CHANCE = 0.05
 """How often repeats may differ more than configurations do, in the F-test of the two variances."""
 OF_PICKS = f"regret_of_{TOP}_picks"
-WITHIN_PAIR = ("spearman", "regret_at_1", OF_PICKS)
+LOST, LOST_OF_PICKS = "lost_at_1", f"lost_of_{TOP}_picks"
+NEAR = {LOST_OF_PICKS: 0.005, LOST: 0.01}
+"""What five picks and the first one may lose to the best configuration, a share of its ratio, to be near it."""
+WITHIN_PAIR = ("spearman", "regret_at_1", OF_PICKS, LOST, LOST_OF_PICKS)
 """Measures that are taken within a pair of models too."""
-COMPARED = ("spearman", OF_PICKS, *(f"within_pair_{name}" for name in WITHIN_PAIR if name != "regret_at_1"))
+COMPARED = ("spearman", OF_PICKS, *(f"within_pair_{name}" for name in ("spearman", OF_PICKS, LOST, LOST_OF_PICKS)))
 """Measures whose differences between two predictors are given."""
 
 
@@ -68,6 +71,7 @@ def measures(runs: pd.DataFrame, pair: tuple[str, str] | None = None) -> dict[st
 
     Returns:
         `spearman`; `regret_at_k`, 0 to 1, of the first k in the order; `regret_of_5_picks`, of the five `delivered`;
+        `lost_at_1` and `lost_of_5_picks`, what is `lost` to the best;
         `top_5_ratio` beside `random_5_ratio`; `first_pick_percentile`, 0 to 1: of the configurations, those that the
         first pick is as good as; `picks_percentile`, the same of the five, mean; and `WITHIN_PAIR` as `within_pair_…`.
     """
@@ -86,6 +90,8 @@ def _of_group(group: pd.DataFrame) -> dict[str, float]:
         "spearman": spearman(group.predicted, group.ratio),
         **{f"regret_at_{k}": regret(group, k) for k in PICKS},
         OF_PICKS: regret_of(ratios, picks),
+        LOST: lost(ratios, [0]),
+        LOST_OF_PICKS: lost(ratios, picks),
         "picks_percentile": ratios.rank(pct=True, method="max").iloc[picks].mean(),
         f"top_{TOP}_ratio": ratios[:TOP].mean(),
         f"random_{TOP}_ratio": ratios.mean(),
@@ -110,6 +116,15 @@ def regret_of(ratios: pd.Series, rows: Sequence[int]) -> float:
         return np.nan
     best, middle, found = ratios.max(), ratios.median(), ratios.iloc[[*rows][: len(ratios)]].max()
     return float(np.clip((best - found) / (best - middle), 0, 1)) if best > middle else np.nan
+
+
+def lost(ratios: pd.Series, rows: Sequence[int]) -> float:
+    """What the best of some configurations lacks of the best ratio of all, as a share of it.
+
+    NaN: none is given or known, or the best ratio is not above 0.
+    """
+    best, found = ratios.max(), ratios.iloc[[*rows]].max()
+    return float((best - found) / best) if best > 0 else np.nan
 
 
 def delivered(group: pd.DataFrame) -> list[int]:

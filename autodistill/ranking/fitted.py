@@ -18,6 +18,7 @@ import pandas as pd
 
 from autodistill.history.table import MODEL_COLUMNS, REMARKS
 from autodistill.ranking import simple, tabular
+from autodistill.ranking.average import average_of
 from autodistill.ranking.calibration import Calibration, calibrate, left_out_standings
 from autodistill.ranking.mixed import mixed, mixed_of
 from autodistill.ranking.past import Fit, Rank, RunTable, commonest_pair, folds, of_pair, rank_correlations
@@ -26,6 +27,7 @@ from engine.base.errors import counted
 from engine.base.progress import Reporter
 
 PREDICTORS: dict[str, Fit] = {
+    "average": average_of(tabular.ridge, tabular.lightgbm, simple.mean_rank),
     "ridge": tabular.ridge,
     "mixed": mixed,
     "autogluon": tabular.autogluon,

@@ -120,7 +120,7 @@ class Request(Described):
     effort: Effort = Field(default_factory=Effort)
     meta_data: tuple[str, ...] = ("published", "study", "store")
     """Past runs: published, study, store, a table, a folder. Repeatable."""
-    predictor: str = "ridge"
+    predictor: str = "average"
     """What orders the pipelines."""
     vectors: str = "glove"
     """Word vectors: glove, a file, or owner/repo:file of the hub."""

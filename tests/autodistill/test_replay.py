@@ -75,6 +75,11 @@ def test_regret_is_what_is_missing(replay: Replay) -> None:
     assert [replay.regret(cell, score) for score in (0.7, 0.65, 0.6, 0.1, 0.9)] == pytest.approx([0, 0.5, 1, 1, 0])
 
 
+def test_regret_of_what_a_search_sees(replay: Replay) -> None:
+    cell = replay.cells[0]  # 0.4, 0.5, 0.6
+    assert [replay.regret(cell, score, "validation_score") for score in (0.6, 0.5)] == pytest.approx([0, 1])
+
+
 def test_a_cell_in_which_all_are_alike(tmp_path: Path) -> None:
     write(tmp_path)
     runs = pd.read_csv(tmp_path / "study.csv").assign(score=0.5)

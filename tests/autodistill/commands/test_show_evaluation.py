@@ -41,8 +41,8 @@ def test_an_evaluation_shows_every_predictor_and_dataset() -> None:
     found = distiller.evaluate(compared=["random"])
     shown = evaluation(found, "more to know")
     subjects = [title.split(": ")[-1] for *_, title in shown.tables]
-    assert subjects == [*MEASURES, *list(MEASURES)[:2], *MEASURES, "what else is known"]
-    means, regrets, _, against, _, by_dataset, *_, known = shown.tables
+    assert subjects == [*MEASURES, *list(MEASURES)[:3], *MEASURES, "what else is known"]
+    means, regrets, _, _, against, _, _, by_dataset, *_, known = shown.tables
     assert [row[0] for row in means[1]] == [*found.predictors]
     assert {"mean_rank", "random"} <= found.predictors.keys()
     assert [row[0] for row in against[1]] == ["random"]
@@ -54,6 +54,16 @@ def test_an_evaluation_shows_every_predictor_and_dataset() -> None:
     assert f"mean_rank on {found.runs} runs of {len(found.datasets)} datasets (published)" in shown.lines[0]
     assert shown.lines[-1] == "more to know"
     assert shown.record == json.loads(found.model_dump_json())
+
+
+def test_it_says_on_how_many_datasets_the_picks_are_near_the_best() -> None:
+    near, far = dict.fromkeys(("lost_of_5_picks", "within_pair_lost_at_1"), 0.005), {"lost_of_5_picks": 0.0051}
+    found = an_evaluation().model_copy(update={"datasets": {"a": near, "b": far, "c": {}}})
+    said = [line for line in evaluation(found).lines if line.startswith("beside")]
+    assert said == [
+        "beside the best configuration, the best of five picks loses 0.5% at most on 1 of 2 datasets",
+        f"beside the best configuration within {found.pair}, the first pick loses 1% at most on 1 of 1 dataset",
+    ]
 
 
 def test_what_the_runs_cannot_tell_is_a_dash() -> None:

@@ -15,6 +15,7 @@ from autodistill.evaluation.leave_one_out import (
     differences,
     interval_of,
     leave_one_out,
+    lost,
     means,
     measures,
     noise_ceiling,
@@ -51,6 +52,12 @@ def test_regret(found: list[tuple[int, int]], picks: int) -> None:
         assert np.isnan(value)
     else:
         assert value == pytest.approx(min(1.0, max(0.0, (best - got) / (best - middle))))
+
+
+def test_what_is_lost_is_a_share_of_the_best_ratio() -> None:
+    ratios = pd.Series([0.4, 0.8, 0.6])
+    assert [lost(ratios, rows) for rows in ([0], [0, 2], [1])] == pytest.approx([0.5, 0.25, 0.0])
+    assert np.isnan([lost(ratios, []), lost(-ratios, [0]), lost(ratios * np.nan, [0])]).all()
 
 
 @given(pairs)

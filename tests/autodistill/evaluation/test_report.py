@@ -114,7 +114,7 @@ def test_one_dataset_cannot_be_left_out(tmp_path: Path) -> None:
 def test_every_row_of_a_table_is_as_wide_as_its_head(tmp_path: Path) -> None:
     found, _ = evaluate(made_up(by_size, datasets=4), "made up", SilentReporter(), "ridge", tmp_path, ("random",))
     shown = show_evaluation.evaluation(found)
-    assert len(shown.tables) == 8
+    assert len(shown.tables) == 11
     for columns, rows, _ in shown.tables:
         assert {len(row) for row in rows} == {len(columns)}
     assert shown.lines

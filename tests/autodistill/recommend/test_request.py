@@ -25,7 +25,7 @@ def test_a_request_of_nothing_is_the_defaults() -> None:
     assert (request.columns, request.limits) == (Columns(), Limits())
     assert (request.fine_tuning, request.options) == (FineTuning(), RunOptions())
     assert (request.students, request.members, request.meta_data) == ((), (), ("published", "study", "store"))
-    assert (request.predictor, request.vectors) == ("ridge", "glove")
+    assert (request.predictor, request.vectors) == ("average", "glove")
     assert {request.pick, request.top, request.store, request.out} == {None}
 
 
