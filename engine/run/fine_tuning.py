@@ -51,7 +51,7 @@ def fine_tune(
     if taught is None:
         length = training.max_length or 0
         examples = encode(task.train, task, tokenizer, length, training.window_overlap)
-        for sentence in cut_in_words(examples, length, position_limit(network.config)):
+        for sentence in cut_in_words(examples, task, length, position_limit(network.config)):
             machine.reporter.message(f"{name}: {sentence}")
         weights = class_weights_of(training.class_weights, task)
         taught = hard_label_only(task.kind, weights), TrainingData(examples, accepted_inputs(network))

@@ -130,7 +130,7 @@ class Encoded:
         return Spans(starts, ends, self.segments.padded(ids, width, fill=-1))
 
 
-def cut_in_words(examples: Encoded, max_length: int, most: int | None) -> list[str]:
+def cut_in_words(examples: Encoded, task: Task, max_length: int, most: int | None) -> list[str]:
     """How many training texts are cut, a sentence that says how to read more of them; none where all are read whole.
 
     Args:
@@ -144,6 +144,10 @@ def cut_in_words(examples: Encoded, max_length: int, most: int | None) -> list[s
     verb, more = "is" if cut == 1 else "are", 2 * max_length if most is None else most
     what = f"{cut:,} of {counted(len(examples), 'training text')} ({share:.1%}) {verb} longer than {max_length} tokens"
     if more <= max_length:
+        if task.kind == "classification" and not (task.pair or task.soft_labels):
+            return [
+                f"{what}, which is all that the models read at once; --windows 32 reads longer ones piece by piece."
+            ]
         return [f"{what}, which is all that the models read."]
     return [f"{what}, and what follows is not read; --set training.max_length={more} reads more."]
 

@@ -87,8 +87,8 @@ def test_how_many_texts_are_long_is_said() -> None:
     long = np.bincount(encoded.rows)
     mean = long[long > 1].mean()
     sentence = f"{(long > 1).sum()} of 300 texts are longer than {LENGTH} tokens, and are read in {mean:.1f} windows"
-    assert cut_in_words(encoded, LENGTH, None) == [f"{sentence} on average."]
-    assert cut_in_words(encode(task.train, task, wordpiece(), 512, OVERLAP), 512, None) == []
+    assert cut_in_words(encoded, task, LENGTH, None) == [f"{sentence} on average."]
+    assert cut_in_words(encode(task.train, task, wordpiece(), 512, OVERLAP), task, 512, None) == []
 
 
 # --- answers -----------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -296,11 +297,20 @@ def test_labels_of_real_data_are_found(shared, name):
         (
             ["a a a a a a a a a"],
             8,
-            "1 of 1 training text (100.0%) is longer than 8 tokens, which is all that the models read.",
+            "1 of 1 training text (100.0%) is longer than 8 tokens, which is all that the models "
+            "read at once; --windows 32 reads longer ones piece by piece.",
         ),
     ],
 )
 def test_what_is_cut_is_said_with_the_way_to_read_more(texts: list[str], most: int | None, sentence: str) -> None:
     task = make_task("classification", [{"text": text} for text in texts])
-    assert cut_in_words(encode(task.train, task, wordpiece(), max_length=8), 8, most) == [sentence]
-    assert cut_in_words(encode(task.train, task, wordpiece(), max_length=64), 64, most) == []
+    assert cut_in_words(encode(task.train, task, wordpiece(), max_length=8), task, 8, most) == [sentence]
+    assert cut_in_words(encode(task.train, task, wordpiece(), max_length=64), task, 64, most) == []
+
+
+def test_no_windows_are_offered_where_a_task_has_none() -> None:
+    task = make_task("classification", [{"text": "a a a a a", "text_pair": "a a a a a"}])
+    encoded = encode(task.train, task, wordpiece(), max_length=8)
+    said = ["1 of 1 training text (100.0%) is longer than 8 tokens, which is all that the models read."]
+    assert cut_in_words(encoded, task, 8, 8) == said
+    assert cut_in_words(encoded, replace(task, pair=False, soft_labels=True), 8, 8) == said
