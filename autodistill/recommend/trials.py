@@ -132,7 +132,9 @@ class _Search:
             parts.append(f"at most {effort.trials:,} are tried")
         least, most = (pick(self.space.seconds.values()) / 60 for pick in (min, max))
         takes = f"each takes {least:.1f} to {most:.1f} minutes to its end, as predicted"
-        self.reporter.message(f"{len(self.contenders):,} pipelines; {takes}; {', '.join(parts)}")
+        left_out = len(self.record.candidates) - len(self.contenders)
+        longer = f" ({left_out:,} others take too long for this time)" if left_out else ""
+        self.reporter.message(f"{len(self.contenders):,} pipelines{longer}; {takes}; {', '.join(parts)}")
         if effort.budget is not None and self._minutes_left() < FEW_TRAININGS * least:
             self.reporter.message(
                 "In so little time few can be tried: more of it, or fewer epochs, would let them compete."

@@ -181,8 +181,11 @@ def test_what_takes_too_long_is_not_tried(begin) -> None:
         for name, each in record.candidates.items()
     }
     record.model_copy(update={"candidates": known}).write(request.out)
-    done = search(request, Ear())
+    done = search(request, ear := Ear())
     assert not {step.candidate for step in done.record.steps} & dear
+    assert any(
+        f"pipelines ({len(dear)} others take too long for this time); each takes" in said for said in ear.messages
+    )
     assert done.record.spent <= 200.0
 
 
@@ -191,7 +194,7 @@ def test_a_time_in_which_few_can_be_tried_is_said(begin, budget: float, said: bo
     """Each takes 16 seconds."""
     search(begin(budget=budget)[0], ear := Ear())
     assert any("few can be tried" in line for line in ear.messages) is said
-    assert any("each takes 0.3 to 0.3 minutes to its end" in line for line in ear.messages)
+    assert any("pipelines; each takes 0.3 to 0.3 minutes to its end" in line for line in ear.messages)
 
 
 def test_too_little_time_is_said_with_what_is_needed(begin) -> None:
