@@ -20,9 +20,10 @@ import argparse
 import json
 from collections.abc import Iterator
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -52,7 +53,10 @@ LOOKS: dict[str, dict[str, Any]] = {
     OURS: {"color": ACCENT, "linewidth": 2.4, "zorder": 3},
     EVERYTHING: {"color": INK, "linestyle": ":"},
 }
-ROWS = {"validation_score": "the rows that select", "score": "the rows that report"}
+ROWS: dict[Literal["score", "validation_score"], str] = {
+    "validation_score": "the rows that select",
+    "score": "the rows that report",
+}
 
 
 def dataset_of(cell: str) -> str:
@@ -77,7 +81,10 @@ def _usual(name: str) -> str:
 
 def orders(replay: Replay, cells: list[str], said: pd.Series) -> dict[str, np.ndarray]:
     """Of each cell's pipelines how far above their mean each is expected, in spreads: as `recommend.contenders` has it,
-    with the rank correlation on the other datasets."""
+    with the rank correlation on the other datasets.
+
+    What was said of the others' runs knew those of this cell's dataset; that correlation alone is taken from it.
+    """
     found, worth = {}, {}
     for cell in cells:
         identities = replay.runs.xs(cell, level="cell").identity
@@ -85,8 +92,10 @@ def orders(replay: Replay, cells: list[str], said: pd.Series) -> dict[str, np.nd
         found[cell] = (own - own.mean()) / (own.std() or 1.0)
         results = pd.Series([replay.result(cell, name) for name in identities.index])
         worth[cell] = spearman(pd.Series(own), results)
-    of_others = {cell: [rho for other, rho in worth.items() if dataset_of(other) != dataset_of(cell)] for cell in cells}
-    return {cell: max(float(np.mean(of_others[cell])), 0.0) * own for cell, own in found.items()}
+    for cell in cells:
+        others = [rho for name, rho in worth.items() if dataset_of(name) != dataset_of(cell) and np.isfinite(rho)]
+        found[cell] *= max(float(np.mean(others)), 0.0) if others else 0.0
+    return found
 
 
 def policies_for(words: pd.DataFrame, prior: Prior, order: np.ndarray) -> dict[str, Policy]:
@@ -124,7 +133,7 @@ def regret_of(replay: Replay, cell: str, choice: str) -> dict[str, float]:
         return dict.fromkeys(ROWS, 1.0)
     selecting = replay.ask(cell, choice, replay.epochs(cell, choice)).score
     scores = {"validation_score": selecting, "score": replay.result(cell, choice)}
-    return {column: replay.regret(cell, score, column) for column, score in scores.items()}  # type: ignore[arg-type]
+    return {column: replay.regret(cell, score, column) for column, score in scores.items()}
 
 
 def best_seen(replay: Replay, cell: str) -> str:
@@ -178,7 +187,7 @@ def drawn(means: dict[str, pd.DataFrame]) -> Figure:
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     for axes, (column, table) in zip(figure.subplots(1, 2, sharey=True), means.items(), strict=True):
         others = [name for name in table.index if name not in (OURS, EVERYTHING)]
-        for name, marker in [*zip(others, "osvD^<>Pph*X", strict=False), (OURS, "o"), (EVERYTHING, "")]:
+        for name, marker in [*zip(others, cycle("osvD^<>Pph*X"), strict=False), (OURS, "o"), (EVERYTHING, "")]:
             axes.plot(
                 TIMES, table.loc[name], marker=marker, markersize=4, label=name, **LOOKS.get(name, {"color": QUIET})
             )
@@ -201,6 +210,8 @@ def main() -> None:
     given = parser.parse_args()
     replay = Replay.read(given.tables)
     cells = [cell for cell in replay.cells if len(replay.pipelines(cell)) >= given.least]
+    if not cells:
+        parser.error(f"no cell has {given.least} pipelines")
     rows = pd.DataFrame(measured(replay, cells, standings(given.tables), given.seeds))
     means = {}
     for column in ROWS:

@@ -95,11 +95,12 @@ def compared(data: str, given: argparse.Namespace, folder: Path) -> dict[str, An
     default = trained("default", Pipeline(training=training))
     distiller = AutoDistiller([str(tables)], str(folder / "runs.db"), options=options)
     first = distiller.recommend(task, **asked, training=training).picks[0]
-    seconds = PREPARING + (given.trainings + 2) * default.seconds
+    whole = default.stage_seconds["student"]
+    seconds = PREPARING + (given.trainings + 2) * whole
     with patch("autodistill.recommend.contenders.shipped_prior", lambda: prior):
         found = distiller.search(task, **asked, training=training, out=out / "search", budget=seconds)
     drawn = list(islice(at_random(task, given.student, training, trained), given.trainings))
-    best = max(drawn, key=lambda each: each.selection_score or -np.inf)
+    best = max(drawn, key=lambda each: -np.inf if each.selection_score is None else each.selection_score)
     picked = trained("first pick", Pipeline.model_validate(first.pipeline))
     scores = {"search": found.result, "at random": best, "default": default, "first pick": picked}
     spent = sum(step.seconds for step in found.record.steps)
@@ -109,7 +110,7 @@ def compared(data: str, given: argparse.Namespace, folder: Path) -> dict[str, An
         **{way: result.student_score for way, result in scores.items()},
         "teacher": default.teacher_score,
         "alone": found.result.student_alone_score,
-        "trainings": spent / default.seconds,
+        "trainings": spent / whole,
         "tried": len(found.tried),
         "pieces": len(found.record.steps),
         "ended": found.record.ended,

@@ -266,7 +266,7 @@ def _taught(run: Run, teacher: Teacher | None, student: Model, objective: Object
     """The training examples with what teaches: the teacher's signals, or the soft labels of the data."""
     plan, machine = run.plan, run.machine
     data = online_data(plan, teacher, student, objective, machine) if teacher else given_data(plan, student, machine)
-    cut = cut_in_words(data.student, plan.task, plan.pipeline.training.max_length or 0, plan.most_tokens)
+    cut = cut_in_words(data.student, plan.task, plan.pipeline.training.max_length or 0, plan.most_tokens, plan.asks)
     for sentence in (*objective.notes, *cut, *course_of(plan, data).notes):
         machine.reporter.message(f"student: {sentence}")
     return cached_data(data, teacher, student[1], run) if teacher else data

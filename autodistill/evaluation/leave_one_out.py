@@ -121,10 +121,10 @@ def regret_of(ratios: pd.Series, rows: Sequence[int]) -> float:
 def lost(ratios: pd.Series, rows: Sequence[int]) -> float:
     """What the best of some configurations lacks of the best ratio of all, as a share of it.
 
-    NaN: none is given or known, or the best ratio is not above 0.
+    1 at most, where the ratio found is 0 or less; NaN: none is given or known, or the best ratio is not above 0.
     """
     best, found = ratios.max(), ratios.iloc[[*rows]].max()
-    return float((best - found) / best) if best > 0 else np.nan
+    return float(np.minimum((best - found) / best, 1.0)) if best > 0 else np.nan
 
 
 def delivered(group: pd.DataFrame) -> list[int]:

@@ -25,7 +25,7 @@ FEW_CONFIGURATIONS = 60
 
 
 class Evaluation(BaseModel):
-    """What came out. Ratios are student / teacher; regrets and percentiles 0 to 1; None: the runs cannot tell."""
+    """What came out. Ratios are student / teacher; regrets, losses, percentiles 0 to 1; None: the runs cannot tell."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

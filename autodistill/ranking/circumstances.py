@@ -2,9 +2,9 @@
 
 Decided here: which they are. How near a Bi-LSTM comes to the teacher says how hard the task is for small models; pairs
 of texts are read together by some students alone; and with more rows other things help. A ranked target leaves nothing
-of what all runs of a dataset share, so circumstances count only together with the form of the student, which is worth
-more in one place than in another. Together with components they were tried, too: what helped on one table of past runs
-did harm on another.
+of what all runs of a dataset share, so in a line circumstances count only together with the form of the student, which
+is worth more in one place than in another. Together with components they were tried there, too: what helped on one
+table of past runs did harm on another.
 """
 
 from __future__ import annotations

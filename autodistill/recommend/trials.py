@@ -133,7 +133,7 @@ class _Search:
         least, most = (pick(self.space.seconds.values()) / 60 for pick in (min, max))
         takes = f"each takes {least:.1f} to {most:.1f} minutes to its end, as predicted"
         left_out = len(self.record.candidates) - len(self.contenders)
-        longer = f" ({left_out:,} others take too long for this time)" if left_out else ""
+        longer = f" and {left_out:,} that would take too long for the time that is left" if left_out else ""
         self.reporter.message(f"{len(self.contenders):,} pipelines{longer}; {takes}; {', '.join(parts)}")
         if effort.budget is not None and self._minutes_left() < FEW_TRAININGS * least:
             self.reporter.message(

@@ -110,6 +110,7 @@ MEASURES = {
     "within_pair_spearman": "rank correlation within the commonest pair of models",
     "regret_at_5": "regret of the best of 5",
     "regret_of_5_picks": "regret of 5 picks",
+    "lost_of_5_picks": "lost by 5 picks to the best, share of its ratio",
     "top_5_ratio": "ratio of the first 5",
     "random_5_ratio": "ratio of 5 at random",
     "first_pick_percentile": "percentile of the first",

@@ -123,6 +123,11 @@ class RunPlan:
         return most_tokens(self.student, *(each.start for each in self.team))
 
     @property
+    def asks(self) -> bool:
+        """Whether a language model among the teachers is asked about the texts."""
+        return any(each.start.question for each in self.team)
+
+    @property
     def training_alone(self) -> Training:
         """Of the student without a teacher: as many steps, for which the labelled rows alone may need more epochs."""
         training, task = self.pipeline.training.model_copy(update={"calibrate": False}), self.task
@@ -281,7 +286,7 @@ def window_problems(pipeline: Pipeline, plan: RunPlan) -> list[Problem]:
     against = {
         "these are pairs, and nothing says which piece of one text belongs to which of the other": task.pair,
         "soft labels are of whole texts, and windows would each need their own": task.soft_labels,
-        "a language model is asked about whole texts": any(each.start.question for each in plan.team),
+        "a language model is asked about whole texts": plan.asks,
     }
     whys = (what for what, holds in against.items() if holds)
     return [Problem("training.window_overlap", what, str(overlap), (), "Remove the key.") for what in whys]

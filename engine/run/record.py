@@ -114,7 +114,8 @@ def write_answers(path: Path, task: Task, measures: Mapping[str, Measures]) -> N
 def cut_warnings(examples: Encoded, plan: RunPlan) -> list[str]:
     """What of the training texts was not read, in words, where it is more than a few."""
     few = examples.cut <= FEW * len(examples)
-    return [] if few else cut_in_words(examples, plan.task, plan.pipeline.training.max_length or 0, plan.most_tokens)
+    length = plan.pipeline.training.max_length or 0
+    return [] if few else cut_in_words(examples, plan.task, length, plan.most_tokens, plan.asks)
 
 
 def training_facts(run: Run, data: TrainingData, state: LoopState, states: Sequence[LoopState]) -> dict[str, Any]:

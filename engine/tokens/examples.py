@@ -130,11 +130,12 @@ class Encoded:
         return Spans(starts, ends, self.segments.padded(ids, width, fill=-1))
 
 
-def cut_in_words(examples: Encoded, task: Task, max_length: int, most: int | None) -> list[str]:
+def cut_in_words(examples: Encoded, task: Task, max_length: int, most: int | None, asked: bool = False) -> list[str]:
     """How many training texts are cut, a sentence that says how to read more of them; none where all are read whole.
 
     Args:
         most: Tokens that the models can read, where something limits them.
+        asked: Whether a language model is asked about the texts, which reads no windows.
     """
     if examples.windows is not None and examples.kind != "question_answering":
         return _windows_in_words(np.bincount(examples.rows), max_length)
@@ -144,7 +145,7 @@ def cut_in_words(examples: Encoded, task: Task, max_length: int, most: int | Non
     verb, more = "is" if cut == 1 else "are", 2 * max_length if most is None else most
     what = f"{cut:,} of {counted(len(examples), 'training text')} ({share:.1%}) {verb} longer than {max_length} tokens"
     if more <= max_length:
-        if task.kind == "classification" and not (task.pair or task.soft_labels):
+        if task.kind == "classification" and not (task.pair or task.soft_labels or asked):
             return [
                 f"{what}, which is all that the models read at once; --windows 32 reads longer ones piece by piece."
             ]

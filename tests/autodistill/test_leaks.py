@@ -30,7 +30,7 @@ Plant = Callable[[RunTable], Fit]
 WITH_FEATURES: dict[str, Fit] = {
     "mixed with descriptors": lambda past: fit_mixed(past, ("descriptors",)),
     "mixed with embedding": lambda past: fit_mixed(past, ("embedding",)),
-    **{name: PREDICTORS[name] for name in ("nearest", "ridge", "lightgbm")},
+    **{name: PREDICTORS[name] for name in ("nearest", "ridge", "lightgbm", "average")},
 }
 """Predictors that place datasets among others."""
 
@@ -193,7 +193,7 @@ def test_features_chosen_with_the_held_out_outcomes_are_caught(table: RunTable) 
     assert inputs_leak(plant, table)
 
 
-@pytest.mark.parametrize("name", ["mixed", "ridge", "mean_rank", "portfolio"])
+@pytest.mark.parametrize("name", ["mixed", "average", "ridge", "mean_rank", "portfolio"])
 def test_a_fold_with_the_held_out_runs_in_it_is_caught(
     name: str, table: RunTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:

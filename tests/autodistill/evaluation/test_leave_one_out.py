@@ -57,6 +57,7 @@ def test_regret(found: list[tuple[int, int]], picks: int) -> None:
 def test_what_is_lost_is_a_share_of_the_best_ratio() -> None:
     ratios = pd.Series([0.4, 0.8, 0.6])
     assert [lost(ratios, rows) for rows in ([0], [0, 2], [1])] == pytest.approx([0.5, 0.25, 0.0])
+    assert lost(pd.Series([-0.3, 0.01]), [0]) == 1
     assert np.isnan([lost(ratios, []), lost(-ratios, [0]), lost(ratios * np.nan, [0])]).all()
 
 

@@ -206,15 +206,25 @@ def test_a_damaged_answer_is_made_anew(damage: str, tmp_path: Path, table: RunTa
     assert fits == ["ridge", "ridge"], "the damaged file was not replaced"
 
 
-@pytest.mark.parametrize("name", ["mixed", "ridge", "lightgbm", "mean_rank", "portfolio", "nearest"])
-def test_runs_of_a_single_dataset_are_enough(name: str, tmp_path: Path, table: RunTable) -> None:
+@pytest.mark.parametrize("count", [1, 12])
+@pytest.mark.parametrize("name", ["average", "mixed", "ridge", "lightgbm", "mean_rank", "portfolio", "nearest"])
+def test_runs_of_a_single_dataset_are_enough(name: str, count: int, tmp_path: Path, table: RunTable) -> None:
     """The store after its first runs: nothing can be left out, and a recommendation is made all the same."""
-    only = replace(table, runs=table.runs[table.runs.dataset == "set0"])
+    only = replace(table, runs=table.runs[table.runs.dataset == "set0"].head(count))
     found = fitted(tmp_path, only, name)
     asked = table.of("set1")
     low, middle, high = found.calibration(found.rank(asked), asked).T
     assert np.isfinite(middle).all()
     assert np.isnan([low, high]).all()
+
+
+@pytest.mark.parametrize("name", ["average", "ridge", "lightgbm"])
+def test_a_dataset_with_a_single_run_is_enough_for_a_fold(name: str, tmp_path: Path, table: RunTable) -> None:
+    """Without the other dataset, one run is all there is to learn from."""
+    first = table.runs[table.runs.dataset == "set0"].head(1)
+    few = replace(table, runs=pd.concat([first, table.runs[table.runs.dataset == "set1"]]))
+    found = fitted(tmp_path, few, name)
+    assert np.isfinite(found.rank(table.of("set2"))).all()
 
 
 def test_nothing_that_is_kept_is_code(tmp_path: Path, table: RunTable) -> None:

@@ -184,7 +184,8 @@ def test_what_takes_too_long_is_not_tried(begin) -> None:
     done = search(request, ear := Ear())
     assert not {step.candidate for step in done.record.steps} & dear
     assert any(
-        f"pipelines ({len(dear)} others take too long for this time); each takes" in said for said in ear.messages
+        f"pipelines and {len(dear)} that would take too long for the time that is left; each" in said
+        for said in ear.messages
     )
     assert done.record.spent <= 200.0
 

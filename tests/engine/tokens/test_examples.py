@@ -314,3 +314,5 @@ def test_no_windows_are_offered_where_a_task_has_none() -> None:
     said = ["1 of 1 training text (100.0%) is longer than 8 tokens, which is all that the models read."]
     assert cut_in_words(encoded, task, 8, 8) == said
     assert cut_in_words(encoded, replace(task, pair=False, soft_labels=True), 8, 8) == said
+    assert cut_in_words(encoded, replace(task, pair=False), 8, 8, asked=True) == said
+    assert cut_in_words(encoded, replace(task, pair=False), 8, 8) != said
