@@ -68,7 +68,10 @@ class Replay:
             hint = "`autodistill study export` writes them."
             raise InputError.of(str(folder), "there are no learning curves with their seconds", "", (), hint)
         curves = {str(name): own for name, own in epochs.sort_values("epoch").groupby("identity")}
-        runs = runs[runs.seed == runs.groupby([*CELL]).seed.transform("min")]
+        if runs.empty:
+            raise InputError.of(str(folder), "it has no runs yet", "", (), "`autodistill study run` makes them.")
+        seeds = runs.seed.fillna(0)
+        runs = runs[seeds == seeds.groupby([runs[name] for name in CELL]).transform("min")]
         if missing := sorted({*runs.identity} - curves.keys()):
             raise InputError.of(str(folder), "these runs of study.csv have no curve", ", ".join(missing[:5]))
         columns = [name for name in runs if is_pipeline_column(str(name)) and name not in ALIKE]

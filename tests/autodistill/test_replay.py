@@ -101,3 +101,22 @@ def test_what_is_not_there(replay: Replay, tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="these runs of study.csv have no curve"):
         Replay.read(tmp_path)
+
+
+def test_runs_whose_seed_is_not_known(tmp_path: Path) -> None:
+    write(tmp_path)
+    runs = pd.read_csv(tmp_path / "study.csv")
+    runs[runs.seed == 0].drop(columns="seed").to_csv(tmp_path / "study.csv", index=False)
+    replay = Replay.read(tmp_path)
+    assert [len(replay.pipelines(cell)) for cell in replay.cells] == [3, 3, 2, 2]
+
+
+def test_a_study_without_a_run(tmp_path: Path) -> None:
+    write(tmp_path)
+    for name, read, save in (
+        ("study.csv", pd.read_csv, lambda table, path: table.to_csv(path, index=False)),
+        ("curves.parquet", pd.read_parquet, pd.DataFrame.to_parquet),
+    ):
+        save(read(tmp_path / name).head(0), tmp_path / name)
+    with pytest.raises(InputError, match="no runs"):
+        Replay.read(tmp_path)

@@ -24,13 +24,6 @@ TINY = {"teacher": (4, 24), "student": (2, 12), "batch": 3, "tokens": 10, "threa
 SIZES = ("--teacher", "4x24", "--student", "2x12", "--batch", "3", "--tokens", "10", "--threads", "1")
 
 
-@pytest.fixture(autouse=True)
-def _scripts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The benchmarks import each other as scripts do."""
-    for folder in ("benchmarks", "benchmarks/ways"):
-        monkeypatch.syspath_prepend(ROOT / folder)
-
-
 def script(name: str) -> ModuleType:
     return __import__(name)
 
