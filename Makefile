@@ -52,6 +52,7 @@ bench-all: bench
 	$(BIN)/python benchmarks/cold_start.py demo --teacher scratch:layers=4,hidden=256 --student layers:2 --rows 300
 	$(BIN)/python benchmarks/step_costs.py demo --teacher scratch:layers=4,hidden=256 --student layers:2 --rows 300
 	$(BIN)/python benchmarks/searching.py demo --teacher scratch:layers=4,hidden=256 --rows 300 --epochs 2 --trainings 2
+	$(BIN)/python benchmarks/killed_search.py --trials 8 --kills 2
 	$(BIN)/python benchmarks/adaptive_picks.py published
 	$(BIN)/python benchmarks/picks.py published
 	$(BIN)/python benchmarks/findings.py

@@ -35,6 +35,8 @@ UNUSABLE = (ArgumentError, DBAPIError, NoSuchModuleError, ModuleNotFoundError, O
 """What a store may raise: a wrong URL, no server, no driver, a folder, tables of another program, a full disk."""
 UNIQUE = {"runs": ("identity", "status"), "datasets": ("fingerprint",), "claims": ("identity",)}
 """Table → the columns by which a row is there already."""
+ATTEMPTS = 20
+"""How often a row is added anew that was there and is not there any more, as a claim that its driver gives back."""
 UNREADABLE = (ValueError, TypeError, KeyError, EOFError, BadZipFile, OSError)
 """What a damaged row raises: SQLite keeps a number, or nothing, where a text should stand."""
 SECRET = re.compile("pass|pwd|secret|token|key", re.IGNORECASE)
@@ -219,16 +221,20 @@ class Store:
         """Adds a row; False where one with the same `UNIQUE` columns is there, `InputError` where it cannot be."""
         unique = [table.c[name] == values[name] for name in UNIQUE[table.name]]
         there = sql.select(table).where(*unique)
+        attempts = ATTEMPTS
         with self._usable("written to"):
-            try:
-                with self._engine.begin() as connection:
-                    connection.execute(table.insert().values(**values))
-            except IntegrityError:
-                with self._engine.connect() as connection:
-                    if connection.execute(there).first() is None:
+            while True:
+                try:
+                    with self._engine.begin() as connection:
+                        connection.execute(table.insert().values(**values))
+                    return True
+                except IntegrityError:
+                    attempts -= 1
+                    with self._engine.connect() as connection:
+                        if connection.execute(there).first() is not None:
+                            return False
+                    if not attempts:
                         raise
-                return False
-        return True
 
 
 def _now() -> datetime:

@@ -70,6 +70,24 @@ def test_of_many_at_once_one_has_it(url: str) -> None:
     assert [sum(each) for each in zip(*found, strict=True)] == [1] * 10
 
 
+def test_a_claim_that_is_given_back_at_the_same_moment_is_no_error(url: str) -> None:
+    drivers = [a_ledger(url, replace(ELSEWHERE, process=number)) for number in range(4)]
+    together = Barrier(len(drivers))
+
+    def claim_and_release(ledger: Ledger) -> int:
+        together.wait()
+        had = 0
+        for _ in range(40):
+            if ledger.claim("a"):
+                had += 1
+                ledger.release(["a"])
+        return had
+
+    with ThreadPoolExecutor(len(drivers)) as threads:
+        assert sum(threads.map(claim_and_release, drivers)) > 0
+    assert drivers[0].claim("a")
+
+
 @pytest.mark.parametrize("status", ["ok", "failed"])
 def test_what_is_over_is_claimed_by_nobody(url: str, status: str, tmp_path: Path) -> None:
     ledger = a_ledger(url)
