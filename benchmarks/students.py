@@ -1,8 +1,8 @@
 """Students of all kinds beside their teacher: score with its interval, latency, size.
 
 Each kind of student learns from the teacher's soft labels alone, once for each dataset; teacher and rows are those of a
-study (docs/study.md), so a study's cache serves. Scores are of rows that did not select; `alone` is the same student
-fine-tuned without a teacher.
+study with as many `--rows` and `--test-rows` (docs/study.md), so the cache of one in the same precision serves. Scores
+are of rows that did not select; `alone` is the same student fine-tuned without a teacher.
 
     python benchmarks/students.py DATA … --teacher MODEL [--students static lstm:hidden=64 layers:2] [--rows 300]
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ def rows(given: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
     """A row for each student on each dataset, the teacher's first."""
     options = RunOptions(precision=given.precision, cache_dir=given.cache_dir or str(folder / "cache"))
     for data in given.data:
-        task = task_of(Source(data=data), given.rows, seed=0)
+        task = task_of(Source(data=data), given.rows, seed=0, test_rows=given.test_rows)
         for number, student in enumerate(given.students):
             result = distill(
                 task,
@@ -72,12 +73,16 @@ def main() -> None:
     parser.add_argument("--students", nargs="+", default=STUDENTS)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--rows", type=int, default=300)
-    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--test-rows", type=int, default=2000)
+    parser.add_argument("--precision", default="auto")
     parser.add_argument("--cache-dir")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, Others() as others:
-        found = [*rows(given, Path(name))]
+        found = []
+        for row in rows(given, Path(name)):
+            print(f"{row['dataset']}, {row['model']}: {row['score']:.3f}", file=sys.stderr)
+            found.append(row)
     about = {"rows": given.rows, "epochs": given.epochs, "precision": given.precision}
     if given.json:
         print(
