@@ -12,8 +12,8 @@ import pandas as pd
 from autodistill.history.table import GROUP
 from autodistill.ranking.past import configurations
 
-FINGERPRINT = r" of [0-9a-f]{16}$"
-"""How a held-out set ends that no person has named."""
+FINGERPRINT = r" of ([0-9a-f]{4})[0-9a-f]{12}$"
+"""How a held-out set ends that no person has named; its beginning tells it from others."""
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 """What can stand neither in HTML nor in SVG."""
 
@@ -32,7 +32,10 @@ def readable(runs: pd.DataFrame) -> pd.DataFrame:
     plain = runs.held_out.str.replace(FINGERPRINT, "", regex=True)
     rows = runs.n_train.map("{:,.0f} rows".format)
     sized = plain.where(plain == runs.held_out, plain + ", " + rows)
-    runs = runs.assign(held_out=_where_clear(runs[GROUP], sized))
+    marked = sized + runs.held_out.str.extract(FINGERPRINT, expand=False).map(
+        " ({})".format, na_action="ignore"
+    ).fillna("")
+    runs = runs.assign(held_out=_where_clear(runs[GROUP], sized, marked))
     several = runs.groupby("dataset")[["metric", "held_out"]].transform("nunique") > 1
     parts = [", " + runs[name].where(several[name], "") for name in several]
     among = sum((part.where(part != ", ", "") for part in parts), runs.dataset)
@@ -44,8 +47,11 @@ def printable(text: str) -> str:
     return UNPRINTABLE.sub("�", str(text))
 
 
-def _where_clear(before: pd.DataFrame, short: pd.Series) -> pd.Series:
-    """The last column in short, but where two different rows would then be alike."""
+def _where_clear(before: pd.DataFrame, *shorter: pd.Series) -> pd.Series:
+    """The last column in short, the first of the ways in which no two different rows of one dataset would be alike."""
     *others, last = before.columns
-    alike = before.assign(short=short).groupby([*others, "short"])[last].transform("nunique") > 1
-    return before[last].where(alike, short)
+    chosen = before[last]
+    for short in reversed(shorter):
+        alike = before.assign(short=short).groupby([*others, "short"])[last].transform("nunique") > 1
+        chosen = chosen.where(alike, short)
+    return chosen

@@ -25,10 +25,13 @@ def test_names_say_what_tells_comparable_runs_apart() -> None:
     ]
 
 
-def test_what_would_be_alike_without_its_fingerprint_keeps_it() -> None:
+def test_what_would_be_alike_without_its_fingerprint_keeps_as_much_of_it_as_is_needed() -> None:
     assert named(("a@12ab", "f1", "test", 10), ("a@34cd", "f1", "test", 10)) == ["a@12ab", "a@34cd"]
     both = named(("a", "f1", f"test of {SHA}", 100), ("a", "f1", f"test of {OTHER}", 100))
-    assert both == [f"a, test of {SHA}", f"a, test of {OTHER}"]
+    assert both == ["a, test, 100 rows (0123)", "a, test, 100 rows (fedc)"]
+    like = SHA[:4] + OTHER[4:]
+    three = named(*(("a", "f1", f"test of {each}", 100) for each in (SHA, like, OTHER)), ("a", "f1", "test", 5))
+    assert three == [f"a, test of {SHA}", f"a, test of {like}", "a, test, 100 rows (fedc)", "a, test"]
 
 
 def test_a_name_that_no_page_can_hold_is_changed() -> None:
