@@ -1,7 +1,8 @@
 """A search that is killed (-9) at random moments, beside one that is not: same pieces, same scores, same winner.
 
 Both go on from one beginning, since what trainings are predicted to cost is measured once, when a search begins, and
-decides with what is tried.
+decides with what is tried. Each time it is killed some seconds after it has made a piece of training, by chance, up to
+`--latest`.
 
     python benchmarks/killed_search.py [--data demo] [--teacher MODEL] [--student lstm:hidden=16] [--kills 5] [--json]
 """
@@ -10,22 +11,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from machine import Others, features, in_words
+from processes import begin, end, kill
 
 from autodistill.history.store import Store
 
-CLI = Path(__file__).resolve().parents[1] / "cli.py"
 OUT = "search"
 STEP = ("candidate", "epochs", "score", "over", "closing", "failed", "choice", "gain")
 """What a piece of training is; the rest is how long it took."""
@@ -40,16 +38,7 @@ class Search:
 
     def begin(self) -> subprocess.Popen[bytes]:
         """The command, begun or gone on with."""
-        known = os.environ | {"PYTHONPATH": str(CLI.parent)}
-        with (self.folder / "log").open("ab") as log:
-            return subprocess.Popen(
-                self.command, cwd=self.folder, env=known, start_new_session=True, stdout=log, stderr=log
-            )
-
-    def end(self) -> None:
-        """Lets it end; an error where it fails."""
-        if code := self.begin().wait():
-            raise SystemExit(f"ended with {code}: {(self.folder / 'log').read_text('utf-8')[-2000:]}")
+        return begin(self.folder, *self.command)
 
     def record(self) -> dict[str, Any] | None:
         """What it has done so far; None before it has begun."""
@@ -74,56 +63,39 @@ class Search:
         }
 
 
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """It and all of its processes, at once."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def begun(folder: Path, command: list[str]) -> Search:
-    """A search whose record has been begun, killed before it has gone far."""
-    folder.mkdir()
-    search = Search(folder, command)
-    process = search.begin()
-    while not search.pieces():
-        if process.poll() is not None:
-            raise SystemExit(f"it ended early: {(folder / 'log').read_text('utf-8')[-2000:]}")
-        time.sleep(0.05)
-    kill(process)
-    return search
+def killed_later(search: Search, seconds: float) -> None:
+    """Goes on with a search, and kills it so long after it has made a piece; an error where it ends before."""
+    process, before = search.begin(), search.pieces()
+    while process.poll() is None and search.pieces() == before:
+        time.sleep(0.02)
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        kill(process)
+    else:
+        raise SystemExit(f"it ended before it was killed: {(search.folder / 'log').read_text('utf-8')[-2000:]}")
 
 
 def measured(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     """What both came to."""
-    command = [sys.executable, str(CLI), "run", given.data, "--teacher", given.teacher, "--student", given.student]
-    command += [
-        "--trials",
-        str(given.trials),
-        "--max-train",
-        str(given.rows),
-        "--set",
-        f"training.epochs={given.epochs}",
-    ]
+    command = ["run", given.data, "--teacher", given.teacher, "--student", given.student]
+    command += ["--trials", str(given.trials), "--max-train", str(given.rows)]
+    command += ["--set", f"training.epochs={given.epochs}"]
     command += ["--teacher-epochs", "2", "--precision", "float32", "--device", "cpu"]
     command += ["--out", OUT, "--store", "store.db", "--cache-dir", "cache"]
-    beginning = begun(folder / "beginning", command)
-    for name in ("undisturbed", "killed"):
-        shutil.copytree(beginning.folder, folder / name)
+    beginning = Search(folder / "beginning", command)
+    beginning.folder.mkdir()
+    killed_later(beginning, 0.0)
     undisturbed, killed = (Search(folder / name, command) for name in ("undisturbed", "killed"))
-    began = time.monotonic()
-    undisturbed.end()
-    seconds, dice, pieces = time.monotonic() - began, random.Random(given.seed), []
+    for search in (undisturbed, killed):
+        shutil.copytree(beginning.folder, search.folder)
+    began, dice, pieces = time.monotonic(), random.Random(given.seed), []
+    end(undisturbed.folder, undisturbed.begin())
+    seconds = time.monotonic() - began
     for _ in range(given.kills):
-        process, before = killed.begin(), killed.pieces()
-        wait = time.monotonic() + given.latest * dice.random()
-        while process.poll() is None and (killed.pieces() == before or time.monotonic() < wait):
-            time.sleep(0.02)  # something is made each time
-        if process.poll() is not None:
-            raise SystemExit(f"it ended before it was killed {given.kills} times: more --trials, or fewer kills")
-        time.sleep(given.latest / 4 * dice.random())
-        kill(process)
+        killed_later(killed, given.latest * dice.random())
         pieces.append(killed.pieces())
-    killed.end()
+    end(killed.folder, killed.begin())
     one, other = undisturbed.outcome(), killed.outcome()
     return {
         "pieces": len(one["steps"]),
@@ -147,7 +119,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--kills", type=int, default=5)
-    parser.add_argument("--latest", type=float, default=10.0, help="seconds after which it is killed, at most about")
+    parser.add_argument("--latest", type=float, default=3.0, help="seconds after a piece, at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()

@@ -1,9 +1,9 @@
 """What a search finds on data that is in no past run: beside pipelines at random, the default one and the first pick.
 
-Training rows are drawn from those that the study has in no sample, and what is known beforehand (the study's runs, and
-what its curves teach) is known without the dataset. A search has the time of so many whole trainings, and of two more
-for what follows it, the comparison with the student alone. Of as many pipelines at random the one with the best score
-on the rows that select counts. All scores are of rows that did not select.
+Training rows are drawn from those that the study has in no sample of 300 or 1,000 rows, and what is known beforehand
+(the study's runs, and what its curves teach) is known without the dataset. A search has the time of so many whole
+trainings, and of two more for what follows it, the comparison with the student alone. Of as many pipelines at random
+the one with the best score on the rows that select counts. All scores are of rows that did not select.
 
     python benchmarks/searching.py DATA … --teacher MODEL [--student lstm:hidden=64] [--trainings 6] [--json]
 """
@@ -43,6 +43,8 @@ from meta_data import FOLDER
 
 SEED, OTHER_SEED = 0, 1
 """Of the study's samples, and of those that are drawn here."""
+SIZES = (300, 1000)
+"""Of the study's samples; the smaller one need not be part of the larger."""
 TEST_ROWS = 2000
 LEAST = 5
 """Pipelines of a cell whose curves teach."""
@@ -57,8 +59,8 @@ def unseen_task(data: str, rows: int) -> Task:
     whole = whole_task(source, SEED)
     if whole.name not in {*pd.read_csv(FOLDER / STUDY, usecols=["dataset"]).dataset.map(plain)}:
         return task_of(source, rows, OTHER_SEED, TEST_ROWS, lambda *_: whole)
-    sample = task_of(source, 1000, SEED, whole=lambda *_: whole).train
-    known = known_in(whole.train.with_format("arrow")[:], [sample.with_format("arrow")[:]], GROUPS[whole.kind].fields)
+    samples = [task_of(source, size, SEED, whole=lambda *_: whole).train.with_format("arrow")[:] for size in SIZES]
+    known = known_in(whole.train.with_format("arrow")[:], samples, GROUPS[whole.kind].fields)
     rest = replace(whole, train=whole.train.select(np.flatnonzero(~known)), fingerprint="")
     return task_of(source, rows, OTHER_SEED, TEST_ROWS, lambda *_: rest)
 

@@ -17,7 +17,6 @@ import argparse
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,7 @@ from typing import Any
 
 import pandas as pd
 from machine import Others, features, in_words
+from processes import CLI, begin, end, kill
 
 from autodistill.history.folder import CURVES, SHIPPED, STUDY, read_parquet
 from autodistill.history.store import Store
@@ -52,7 +52,6 @@ max_length = 32
 [fine_tuning]
 epochs = 2
 """
-CLI = Path(__file__).resolve().parents[1] / "cli.py"
 ONE = ("--processes", "1", "--threads", "1")
 TIMES = ["seconds", "total_seconds", "latency_ms", "finished_at"]
 """Columns of a study's table that tell times."""
@@ -72,14 +71,11 @@ class Way:
 
     def _command(self, name: str, *options: str) -> subprocess.Popen[bytes]:
         where = ("--store", self.store, "--precision", "float32", "--device", "cpu")
-        command = [sys.executable, str(CLI), "study", name, str(self.folder / "study.toml"), *where, *options]
-        known = os.environ | {"PYTHONPATH": str(CLI.parent)}
-        with (self.folder / "log").open("ab") as log:
-            return subprocess.Popen(command, cwd=self.folder, env=known, start_new_session=True, stdout=log, stderr=log)
+        return begin(self.folder, "study", name, str(self.folder / "study.toml"), *where, *options)
 
     def tables(self) -> list[pd.DataFrame]:
         """The runs and their curves as they are exported, without times."""
-        ended(self, self._command("export", "--out", "tables"))
+        end(self.folder, self._command("export", "--out", "tables"))
         runs, curves = pd.read_csv(self.folder / "tables" / STUDY), read_parquet(self.folder / "tables" / CURVES)
         return [runs.drop(columns=TIMES), curves.drop(columns="seconds")]
 
@@ -115,12 +111,6 @@ def median_run() -> float:
     return float(pd.read_csv(SHIPPED["study"]).total_seconds.median())
 
 
-def ended(way: Way, *drivers: subprocess.Popen[bytes]) -> None:
-    """Waits for drivers; an error where one fails."""
-    if failed := [driver.returncode for driver in drivers if driver.wait()]:
-        raise SystemExit(f"ended with {failed}: {(way.folder / 'log').read_text('utf-8')[-2000:]}")
-
-
 def killed(way: Way, times: int, dice: random.Random, first: dict[str, Any]) -> None:
     """Kills the driver and all of its processes at random moments, then lets it end."""
     latest = first["start"] + (first["seconds"] - first["start"]) / (times + 1)
@@ -128,10 +118,9 @@ def killed(way: Way, times: int, dice: random.Random, first: dict[str, Any]) -> 
         driver = way.driver(*ONE)
         time.sleep(dice.uniform(first["start"] / 2, latest))
         assert driver.poll() is None, "it ended before it was killed"
-        os.killpg(driver.pid, signal.SIGKILL)
-        driver.wait()
+        kill(driver)
         print(f"killed with {len(Store(way.store).runs())} runs in the store", file=sys.stderr)
-    ended(way, way.driver(*ONE))
+    end(way.folder, way.driver(*ONE))
 
 
 @contextmanager
@@ -164,12 +153,12 @@ def cluster(nodes: int) -> Iterator[Any]:
 def rows(folder: Path, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row a way; the first is what the others are compared with."""
     way, began = Way(folder / "one", 1), time.time()
-    ended(way, way.driver(*ONE))
+    end(way.folder, way.driver(*ONE))
     yield (first := way.row("one process", began, None))
     wanted = way.tables()
     if given.two:
         way, began = Way(folder / "two", 2), time.time()
-        ended(way, way.driver("--processes", "2", "--threads", "1"))
+        end(way.folder, way.driver("--processes", "2", "--threads", "1"))
         yield way.row("two processes", began, wanted)
     if given.kills:
         way, began = Way(folder / "killed", 1), time.time()
@@ -178,7 +167,7 @@ def rows(folder: Path, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     if given.postgresql:
         with database() as url:
             way, began = Way(folder / "database", 2, url), time.time()
-            ended(way, *(way.driver(*ONE) for _ in range(2)))
+            end(way.folder, *(way.driver(*ONE) for _ in range(2)))
             yield way.row("two drivers, PostgreSQL", began, wanted)
     for nodes, removed in ((1, False), (3, False), (3, True)) if given.ray else ():
         way = Way(folder / f"ray{nodes}{removed}", nodes)
@@ -189,7 +178,7 @@ def rows(folder: Path, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 time.sleep(0.5)
             if removed:
                 found.remove_node(next(iter(found.worker_nodes)), allow_graceful=False)
-            ended(way, driver)
+            end(way.folder, driver)
         name = f"Ray, {nodes} node{'s' * (nodes > 1)}{', one removed' * removed}"
         yield way.row(name, began, wanted)
 

@@ -32,9 +32,8 @@ def readable(runs: pd.DataFrame) -> pd.DataFrame:
     plain = runs.held_out.str.replace(FINGERPRINT, "", regex=True)
     rows = runs.n_train.map("{:,.0f} rows".format)
     sized = plain.where(plain == runs.held_out, plain + ", " + rows)
-    marked = sized + runs.held_out.str.extract(FINGERPRINT, expand=False).map(
-        " ({})".format, na_action="ignore"
-    ).fillna("")
+    marks = runs.held_out.str.extract(FINGERPRINT, expand=False)
+    marked = sized + (" (" + marks + ")").fillna("")
     runs = runs.assign(held_out=_where_clear(runs[GROUP], sized, marked))
     several = runs.groupby("dataset")[["metric", "held_out"]].transform("nunique") > 1
     parts = [", " + runs[name].where(several[name], "") for name in several]
