@@ -1,7 +1,8 @@
 """What texts without labels add: few labelled rows, the same and further texts, and all rows labelled.
 
-The teacher is fine-tuned on the labelled rows; the student learns from its soft labels alone. Scores are of rows that
-did not select, means over seeds with their standard deviation; `alone` is the same student without a teacher.
+The teacher is fine-tuned on the labelled rows, anew for each seed; the student learns from its soft labels alone.
+Scores are of rows that did not select, means over seeds with their standard deviation; `alone` is the same student
+without a teacher.
 
     python benchmarks/unlabelled.py DATA … --teacher MODEL [--student lstm:hidden=64] [--rows 300] [--seeds 3] [--json]
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,6 @@ def ways(data: str, rows: int) -> dict[str, dict[str, Any]]:
 def scores(data: str, given: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """A row for each way and seed on a dataset."""
     options = RunOptions(precision=given.precision, cache_dir=given.cache_dir or str(folder / "cache"))
-    tuning = FineTuning() if given.teacher_epochs is None else FineTuning(epochs=given.teacher_epochs)
     found = []
     for way, reading in ways(data, given.rows).items():
         task = with_test(load_task(data, **reading), 0)
@@ -42,7 +43,7 @@ def scores(data: str, given: argparse.Namespace, folder: Path) -> list[dict[str,
                 out=folder / f"{task.name}-{way}-{seed}",
                 seed=seed,
                 student_alone=True,
-                fine_tuning=tuning,
+                fine_tuning=FineTuning(epochs=given.teacher_epochs, seed=seed),
                 options=options,
             )
             about = {"dataset": task.name, "metric": task.metric, "way": way, "seed": seed}
@@ -50,6 +51,7 @@ def scores(data: str, given: argparse.Namespace, folder: Path) -> list[dict[str,
             alone, epochs = result.student_alone_score, len(result.history)
             reached = {"teacher": result.teacher_score, "student": result.student_score, "alone": alone}
             found.append(about | reached | {"epochs": epochs})
+            print(f"{task.name}, {way}, seed {seed}: {result.student_score:.3f}", file=sys.stderr)
     return found
 
 
