@@ -34,7 +34,7 @@ from engine.pipeline.presets import usual_preset
 from engine.pipeline.read import dump_pipeline, load_pipeline
 from engine.run.calibration import calibrate
 from engine.run.card import write_card
-from engine.run.fine_tuning import gold_scores
+from engine.run.fine_tuning import student_alone_scores
 from engine.run.folder import Run, RunFolder
 from engine.run.hard_labels import class_weights_in_words, idle_class_weights
 from engine.run.plan import check_batch, check_trains, plan_run
@@ -176,7 +176,7 @@ def _carry_out(run: Run, student_alone: bool, until_epoch: int | None, expected:
     measures = {"teacher": reached} if reached else {}
     if student_alone:
         with run.stage("student_alone"):
-            measures["student_alone"] = _student_alone(run)
+            measures["student_alone"] = student_alone_scores(run.plan, run.machine)
 
     best, tokenizer, team, searches = train_student(run, teacher, until_epoch)
     stage, state = best.stage, best.state
@@ -279,22 +279,6 @@ def _others(run: Run, expected: Expected) -> dict[str, Measures]:
     return found | ({"linear": linear} if linear else {})
 
 
-def _student_alone(run: Run) -> Measures:
-    """Scores of the student without a teacher: fine-tuned on gold labels, as many steps and as fast.
-
-    A student of `layers:K` starts from the teacher as it was named, before it was fine-tuned here.
-    """
-    plan, machine = run.plan, run.machine
-    task, teacher, training = plan.task.labelled, plan.teacher, plan.training_alone
-    start = begin(plan.student, task, plan.seed, machine, teacher.begin(task, machine) if teacher else None)
-    of_teacher = (teacher.start.identity, teacher.fine_tune, teacher.fine_tuning.seed) if teacher else ()
-    models = (plan.student.identity, *of_teacher)
-    key = hash_of(task.fingerprint, *models, training.model_dump_json(), plan.seed, machine.precision)
-    measures = gold_scores("student alone", start, task, training, plan.seed, key, machine)
-    machine.reporter.message(f"student alone: {in_words(measures)}")
-    return measures
-
-
 def _lacking(known: RunResult, student_alone: bool, expected: Expected) -> bool:
     """Whether a run is to be compared with what it was not compared with yet; one that pauses, with itself alone."""
     others = expected.others.keys() if known.status == "ok" else set()
@@ -304,7 +288,8 @@ def _lacking(known: RunResult, student_alone: bool, expected: Expected) -> bool:
 def _compared(known: RunResult, run: Run, expected: Expected) -> RunResult:
     """A finished run with the student alone beside it, and what else is known now; nothing else is done again."""
     with run.stage("student_alone"):
-        measures = measures_of(known) | {"student_alone": _student_alone(run), **_others(run, expected)}
+        alone = student_alone_scores(run.plan, run.machine)
+        measures = measures_of(known) | {"student_alone": alone, **_others(run, expected)}
     stages = known.stage_seconds | run.stage_seconds
     others: dict[str, Any] = {"stage_seconds": stages, "seconds": sum(stages.values()), "finished_at": now()}
     others |= {"warnings": known.warnings}

@@ -216,7 +216,9 @@ def _lines_about(found: Recommendation) -> Iterator[str]:
     for student in found.students:
         sizes = f"{large(student.parameters)} parameters (teacher {large(found.teacher_parameters)})"
         served = f"{megabytes(student.size_mb)}, {milliseconds(student.latency_ms)} an example"
-        yield f"student {student.name}: {sizes}, {served}"
+        alone = student.student_alone_score
+        reached = "" if alone is None else f"; without a teacher {alone:.3f}"
+        yield f"student {student.name}: {sizes}, {served}{reached}"
     for member in found.members:
         score = member.score(found.metric, found.split)
         yield f"member {member.name}: {large(member.parameters)} parameters, {score:.3f}"

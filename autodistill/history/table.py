@@ -82,7 +82,9 @@ class RunRow(TableRow):
 
 
 COLUMNS = tuple(RunRow.model_fields)
-REMARKS = COLUMNS[COLUMNS.index("source") + 1 :]
+BEFOREHAND = ("student_alone_score", "linear_score", "trivial_score")
+"""What is reached without a teacher, which can be measured before a run is made."""
+REMARKS = tuple(name for name in COLUMNS[COLUMNS.index("source") + 1 :] if name not in BEFOREHAND)
 """What is known of a run beside; nobody predicts from it."""
 MODEL_SIZES = ("layers", "hidden_size", "parameters")
 MODEL_COLUMNS = tuple(f"{role}_{size}" for role in ("teacher", "student") for size in MODEL_SIZES)

@@ -1,10 +1,11 @@
-"""What is known of a run before anything is trained, and may decide which pipeline suits: the circumstances.
+"""What is known of a run before it is made, and may decide which pipeline suits: the circumstances.
 
 Decided here: which they are. How near a Bi-LSTM comes to the teacher says how hard the task is for small models; pairs
 of texts are read together by some students alone; and with more rows other things help. A ranked target leaves nothing
 of what all runs of a dataset share, so in a line circumstances count only together with the form of the student, which
 is worth more in one place than in another. Together with components they were tried there, too: what helped on one
-table of past runs did harm on another.
+table of past runs did harm on another. What the student reaches alone, without a teacher, says most of what it will
+reach with one: among several students, which of them leads.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import pandas as pd
 from autodistill.ranking.past import RunTable
 from engine.models.names import start_of_name
 
-GAPS = {"bilstm": "bilstm_score", "linear": "linear_score", "trivial": "trivial_score"}
-"""Simple model → the column of its score. The first one says how far ratios spread."""
+GAPS = {"bilstm": "bilstm_score", "linear": "linear_score", "trivial": "trivial_score", "alone": "student_alone_score"}
+"""Model that learns without a teacher → the column of its score: simple ones, and the student itself."""
 CIRCUMSTANCES = ("gap", "pair", "rows")
+LEAD = 0.02
+"""Share of the teacher's score by which one student alone is clearly ahead of another."""
 FARTHEST = 3.0
 """Standard deviations at which what lies outside of all that was seen is taken to lie."""
 
@@ -64,6 +67,20 @@ def conditions(table: RunTable) -> pd.DataFrame:
         },
         index=runs.index,
     )
+
+
+def leads(table: RunTable) -> pd.Series:
+    """How far the student of each run is ahead of the others of its dataset and rows, each alone: −1 to 1 (n,).
+
+    0 where it is the only one, or what it reaches alone is not known.
+    """
+    runs = table.runs.reindex(columns=["dataset", "n_train", "student"])
+    alone = -conditions(table).alone
+    own = alone.groupby([runs.dataset, runs.n_train, runs.student.map(str)]).transform("mean")
+    each = own[~runs.duplicated() & own.notna()]
+    middle = each.groupby([runs.dataset, runs.n_train]).mean().rename("middle")
+    found = own - runs.join(middle, on=["dataset", "n_train"]).middle
+    return np.tanh(found.fillna(0.0) / LEAD)
 
 
 def _column(runs: pd.DataFrame, name: str) -> pd.Series:

@@ -25,7 +25,7 @@ FEWEST = 5
 FEWEST_DATASETS = 3
 """Runs of fewer datasets say nothing of others: an interval that was checked on fewer is not given."""
 OUTCOMES = ["score", "ratio", "seconds", *REMARKS]
-"""What a run shows only afterwards."""
+"""What a run shows only afterwards, and what nobody predicts from."""
 
 
 HALF_A_LAYER = 0.5

@@ -1,9 +1,9 @@
 """Predictors that are models of tables: ridge, LightGBM, and AutoGluon's ensemble.
 
-All three see the same table: a run's models and pipeline, the models' sizes, the form of its student, its circumstances
-and the descriptors of its dataset. Decided here: their settings, and what ridge makes of it: trees find by themselves
-which student suits which circumstances, a linear model needs a column for it. Everything that they learn, scales
-included, comes from the runs that they are fitted on.
+All three see the same table: a run's models and pipeline, the models' sizes, the form of its student and whether that
+leads among the students, its circumstances and the descriptors of its dataset. Decided here: their settings, and what
+ridge makes of it: trees find by themselves which student suits which circumstances, a linear model needs a column for
+it. Everything that they learn, scales included, comes from the runs that they are fitted on.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from autodistill.history.table import MODEL_COLUMNS
-from autodistill.ranking.circumstances import CIRCUMSTANCES, Circumstances, forms
+from autodistill.ranking.circumstances import CIRCUMSTANCES, Circumstances, forms, leads
 from autodistill.ranking.distances import DatasetSpace
 from autodistill.ranking.past import RunTable, as_words, log_sizes, target, varying_columns
 
@@ -65,7 +65,7 @@ class Inputs:
         runs = table.runs.reindex(columns=["dataset", *self.words, *MODEL_COLUMNS])
         known = {name: self.space.descriptors(table, name) for name in table.names}
         about = pd.DataFrame([known[name] for name in runs["dataset"]], index=runs.index)
-        words = as_words(runs[self.words]).assign(form=forms(table).to_numpy())
+        words = as_words(runs[self.words]).assign(form=forms(table).to_numpy(), lead=leads(table).to_numpy())
         return words.join([log_sizes(runs), self.circumstances(table), about.add_prefix("descriptor ")])
 
 

@@ -36,9 +36,12 @@ if TYPE_CHECKING:
     from engine.run.teacher import Teacher
 
 FIRST = (
-    "Measured first, where it is not known yet: how good the teacher and a small Bi-LSTM are on {task}, and what the "
-    "steps of {student} cost here."
+    "Measured first, where it is not known yet: how good the teacher and a small Bi-LSTM are on {task}, what the steps "
+    "of {student} cost here, and what it reaches alone."
 )
+LONG = "What {student} reaches alone is not measured, which takes {minutes:.0f} minutes: ratios are predicted without."
+ALONE_SECONDS = 300
+"""What a student reaches alone is measured where that takes no longer."""
 RECORD = "costs.json"
 IN_95 = 3.92
 """Standard errors that a 95 % interval is wide."""
@@ -63,6 +66,8 @@ class Costs(RunCosts):
     """Of a linear model on TF-IDF, on the same rows as the teacher's."""
     trivial_score: float | None = None
     """Of one answer to all."""
+    student_alone_score: float | None = None
+    """Of the student without a teacher; None: it would take longer than `ALONE_SECONDS`."""
     teacher_warnings: list[str]
     teacher_layers: int
     teacher_hidden_size: int
@@ -153,18 +158,33 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     assert plan.teacher is not None  # such data are refused before
     ready = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
     facts = score_facts(task, {"teacher": ready.measures, "linear": linear_measures(task)})
+    measured = measure_costs(plans, ready, machine)
     costs = Costs(
         **_scores(task, facts),
+        student_alone_score=_alone(plan, measured, machine),
         teacher_layers=plan.teacher.start.layers,
         teacher_hidden_size=plan.teacher.start.width,
         layers=plan.student.layers,
         hidden_size=plan.student.width,
-        **vars(measure_costs(plans, ready, machine)),
+        **vars(measured),
         members=list(_member_costs(members, plan, ready, machine)),
     )
     with keeping(folder) as aside:
         (aside / RECORD).write_text(costs.model_dump_json(indent=2), "utf-8")
     return costs
+
+
+def _alone(plan: RunPlan, costs: RunCosts, machine: Machine) -> float | None:
+    """What the student reaches alone; None where that takes too long."""
+    from engine.run.fine_tuning import student_alone_scores
+
+    training = plan.training_alone
+    step = min(costs.step_seconds.values())
+    seconds = (training.epochs or 1) * (costs.steps_per_epoch * step + costs.evaluation_seconds)
+    if seconds > ALONE_SECONDS:
+        machine.reporter.message(LONG.format(student=without_path(plan.student_name), minutes=seconds / 60))
+        return None
+    return student_alone_scores(plan, machine)[plan.task.split].scores[plan.task.metric]
 
 
 def _scores(task: Task, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -129,7 +129,8 @@ def _candidates(
 
 
 def _model_columns(student: str, costs: Costs) -> dict[str, Any]:
-    of_student = {f"student_{size}": getattr(costs, size) for size in MODEL_SIZES}
+    of_student = {f"student_{name}": getattr(costs, name) for name in MODEL_SIZES}
+    of_student["student_alone_score"] = costs.student_alone_score
     of_teacher = {f"teacher_{name}": getattr(costs, f"teacher_{name}") for name in (*MODEL_SIZES, "score")}
     return {"student": student, **of_student, **of_teacher}
 

@@ -78,13 +78,15 @@ class Pick(Record):
 
 
 class StudentFacts(Record):
-    """What a student will cost to serve, measured."""
+    """What a student will cost to serve, and what it reaches without a teacher, measured."""
 
     name: str
     parameters: int
     size_mb: float
     latency_ms: float
     throughput: float
+    student_alone_score: float | None = None
+    """None: measuring it would have taken too long; in records of before not known."""
 
 
 class Recommendation(Record):

@@ -3,26 +3,33 @@
 What comes out is kept in the cache, so that each is trained once for a dataset.
 """
 
+from __future__ import annotations
+
 import json
 import shutil
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.base.cache import keeping, kept, recalled
+from engine.base.files import hash_of
 from engine.base.machine import Machine
 from engine.data.task import Task
 from engine.evaluation.inference import encode_held_out
-from engine.evaluation.intervals import Measured, Measures, as_record, from_record
+from engine.evaluation.intervals import Measured, Measures, as_record, from_record, in_words
 from engine.models.adapters import adapted, checkpointing_gradients
 from engine.models.forward import accepted_inputs
 from engine.models.load import position_limit
-from engine.models.start import Model
+from engine.models.start import Model, begin
 from engine.objective.equation import Objective, hard_label_only
 from engine.pipeline.class_weights import class_weights_of
 from engine.pipeline.training import Training
 from engine.tokens.examples import cut_in_words, encode
 from engine.training.batches import TrainingData
 from engine.training.loop import Stage, measured_best, train
+
+if TYPE_CHECKING:
+    from engine.run.plan import RunPlan
 
 RECORD = "scores.json"
 
@@ -82,6 +89,21 @@ def gold_scores(
                 (aside / RECORD).write_text(json.dumps(as_record(measures)), "utf-8")
             shutil.rmtree(work)
         machine.accelerator.wait_for_everyone()
+    return measures
+
+
+def student_alone_scores(plan: RunPlan, machine: Machine) -> Measures:
+    """Scores of a run's student without a teacher: fine-tuned on gold labels, as many steps and as fast.
+
+    A student of `layers:K` starts from the teacher as it was named, before it was fine-tuned here.
+    """
+    task, teacher, training = plan.task.labelled, plan.teacher, plan.training_alone
+    start = begin(plan.student, task, plan.seed, machine, teacher.begin(task, machine) if teacher else None)
+    of_teacher = (teacher.start.identity, teacher.fine_tune, teacher.fine_tuning.seed) if teacher else ()
+    models = (plan.student.identity, *of_teacher)
+    key = hash_of(task.fingerprint, *models, training.model_dump_json(), plan.seed, machine.precision)
+    measures = gold_scores("student alone", start, task, training, plan.seed, key, machine)
+    machine.reporter.message(f"student alone: {in_words(measures)}")
     return measures
 
 

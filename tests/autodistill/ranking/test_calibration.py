@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from autodistill.evaluation.leave_one_out import leave_one_out
-from autodistill.ranking.calibration import LEAST_SPREADS, calibrate, left_out_standings, weighted_quantiles
+from autodistill.ranking.calibration import LEAST_SPREADS, SIMPLE, calibrate, left_out_standings, weighted_quantiles
 from autodistill.ranking.circumstances import GAPS, conditions
 from autodistill.ranking.mixed import fit_mixed
 from autodistill.ranking.past import RunTable, target
@@ -71,7 +71,7 @@ def test_without_a_teacher_worth_the_name_no_gap_is_known(table: RunTable, teach
     ratios = calibrate(table, target(table.runs).to_numpy())(np.zeros(len(blind.runs)), blind)
     assert np.isfinite(ratios).all()
     known = calibrate(blind, np.zeros(len(blind.runs)))
-    assert known.line.usual == dict.fromkeys(GAPS, 1.0)
+    assert known.line.usual == dict.fromkeys(SIMPLE, 1.0)
     assert np.isfinite(known(np.zeros(len(blind.runs)), blind)).all()
 
 
@@ -96,9 +96,14 @@ def _uneven(table: RunTable) -> RunTable:
     return replace(table, runs=runs, datasets={})
 
 
+@pytest.mark.parametrize("known", [0.0, 0.4, 1.0])
 @pytest.mark.parametrize("datasets", [6, 3, 2, 1])
-def test_ratios_are_those_of_the_naive_reference(uneven: RunTable, datasets: int) -> None:
+def test_ratios_are_those_of_the_naive_reference(uneven: RunTable, datasets: int, known: float) -> None:
+    """With what students reach alone known of so many runs."""
     names = [f"set{place}" for place in range(6)][-datasets:]
+    dice = np.random.default_rng(3)
+    alone = np.where(dice.random(len(uneven.runs)) < known, 0.6 + 0.3 * dice.random(len(uneven.runs)), np.nan)
+    uneven = replace(uneven, runs=uneven.runs.assign(student_alone_score=alone))
     table = replace(uneven, runs=uneven.runs[uneven.runs.dataset.isin(names)].reset_index(drop=True))
     standings = np.random.default_rng(1).standard_normal(len(table.runs))
     asked = replace(uneven, runs=uneven.runs.assign(student=uneven.runs.student.replace("lstm", "static")))
@@ -112,6 +117,7 @@ def test_ratios_are_those_of_the_naive_reference(uneven: RunTable, datasets: int
 def _plain(table: RunTable, standings: np.ndarray) -> list[dict[str, Any]]:
     """Runs as the reference reads them."""
     scores = {name: table.runs[f"{name}_score"] for name in ("bilstm", "linear", "trivial", "teacher")}
+    scores["alone"] = table.runs.student_alone_score
     columns = {"dataset": table.runs.dataset, "ratio": table.runs.ratio, "form": conditions(table).form, **scores}
     return pd.DataFrame(columns).assign(standing=standings).to_dict("records")
 
@@ -208,6 +214,30 @@ def test_most_datasets_have_most_of_their_runs_inside(table: RunTable) -> None:
     low, _, high = calibrate(past, np.zeros(len(ratios)))(np.zeros(1), _first(table, 1)).T
     assert low < 0.8
     assert high > 1.1
+
+
+def test_every_dataset_has_three_fifths_of_its_runs_inside(table: RunTable) -> None:
+    """One of sixteen is far above, and holds too few of all runs to count by anything else."""
+    dice = np.random.default_rng(0)
+    ratios = 0.8 + 0.01 * dice.standard_normal(len(table.runs)) + 0.3 * (table.runs.dataset == "set3")
+    past = replace(table, runs=table.runs.assign(ratio=ratios))
+    calibration = calibrate(past, np.zeros(len(ratios)))
+    _, _, high = calibration(np.zeros(len(ratios)), past).T
+    assert (ratios <= high)[table.runs.dataset == "set3"].mean() >= 0.6
+
+
+def test_what_the_student_reaches_alone_says_what_it_will_reach(table: RunTable) -> None:
+    """The Bi-LSTM says nothing here: with it alone every dataset is expected to be the same."""
+    dice = np.random.default_rng(0)
+    alone = table.runs.dataset.map({name: 0.4 + 0.03 * place for place, name in enumerate(table.names)})
+    runs = table.runs.assign(student_alone_score=alone, teacher_score=0.9, bilstm_score=0.5)
+    runs = runs.assign(ratio=alone / 0.9 + 0.005 * dice.standard_normal(len(alone)))
+    calibration = calibrate(replace(table, runs=runs), np.zeros(len(runs)))
+    asked = _first(table, 2, student_alone_score=[0.45, np.nan], teacher_score=0.9, bilstm_score=0.5)
+    (near, of_all), low, high = (calibration(np.zeros(2), asked)[:, place] for place in (1, 0, 2))
+    assert near == pytest.approx(0.5, abs=0.02)
+    assert of_all == pytest.approx(runs.ratio.mean(), abs=0.05)
+    assert 3 * (high - low)[0] < (high - low)[1]
 
 
 def test_predictors_that_know_no_left_out_standings_are_fitted_again(table: RunTable) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from autodistill.datasets.known import Dataset
-from autodistill.ranking.circumstances import CIRCUMSTANCES, FARTHEST, Circumstances, forms
+from autodistill.ranking.circumstances import CIRCUMSTANCES, FARTHEST, Circumstances, forms, leads
 from autodistill.ranking.fitted import PREDICTORS
 from autodistill.ranking.past import RunTable, folds
 from tests.autodistill.made_up import everywhere_the_same, made_up
@@ -64,6 +64,42 @@ def test_forms_are_those_of_students(table: RunTable) -> None:
     names = ["lstm:hidden=64", "static", "scratch:layers=2,hidden=128", "layers:2"]
     runs = table.runs.iloc[:4].assign(student=names)
     assert forms(replace(table, runs=runs)).tolist() == ["lstm", "static", "scratch", "pretrained"]
+
+
+def test_a_student_leads_by_what_it_reaches_alone(table: RunTable) -> None:
+    runs = (
+        table.of("set0")
+        .runs.iloc[:6]
+        .assign(
+            student=["a", "a", "b", "b", "b", "c"],
+            student_alone_score=[0.6, 0.62, 0.5, 0.5, 0.5, np.nan],
+            teacher_score=1.0,
+            n_train=300,
+        )
+    )
+    found = leads(replace(table, runs=runs))
+    ahead = np.tanh((0.61 - 0.555) / 0.02)
+    np.testing.assert_allclose(found, [ahead, ahead, -ahead, -ahead, -ahead, 0])
+    assert (leads(replace(table, runs=runs.iloc[:2])) == 0).all()
+    assert (leads(replace(table, runs=runs.drop(columns="student_alone_score"))) == 0).all()
+    other_rows = runs.assign(n_train=[1000, 1000, 300, 300, 300, 300])
+    assert (leads(replace(table, runs=other_rows)) == 0).all()
+
+
+@pytest.mark.parametrize("name", ["ridge", "lightgbm"])
+def test_the_student_that_leads_alone_is_ordered_first(name: str) -> None:
+    """Which of two it is differs from dataset to dataset, and nothing else tells."""
+    table = made_up(everywhere_the_same, datasets=10)
+    first = table.runs.dataset.map({each: place % 3 == 0 for place, each in enumerate(table.names)})
+    students = np.where(np.arange(len(table.runs)) % 2 == 0, "layers:3", "layers:2")
+    ahead = (students == "layers:3") == first
+    ratio = 0.8 + 0.1 * ahead + 0.01 * np.random.default_rng(0).standard_normal(len(ahead))
+    alone = 0.6 + 0.1 * ahead
+    runs = table.runs.assign(student=students, ratio=ratio, student_alone_score=alone, teacher_score=0.9)
+    table = replace(table, runs=runs)
+    for dataset, _, standings in folds(PREDICTORS[name], table):
+        own = (runs.dataset == dataset).to_numpy()
+        assert standings[ahead[own]].min() > standings[~ahead[own]].max()
 
 
 def test_which_form_of_student_suits_pairs_is_found() -> None:

@@ -68,7 +68,7 @@ def test_ridge_solves_the_normal_equations(table: RunTable) -> None:
     rows = Products.of(table)(table)
     products = rows.filter(like=" × ")
     numbers = rows.drop(columns=products.columns).select_dtypes("number")
-    assert [*numbers] == [*MODEL_COLUMNS]
+    assert [*numbers] == ["lead", *MODEL_COLUMNS]
     spread = numbers.std(ddof=0)
     scaled = (numbers - numbers.mean()) / spread.where(spread > 1e-9, 1.0)
     design = pd.get_dummies(rows.select_dtypes(object)).join([scaled, products]).to_numpy(dtype=float)

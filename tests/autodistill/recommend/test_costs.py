@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from autodistill.recommend.costs import Costs, _teacher_warnings, cost_parts
+from autodistill.recommend.costs import Costs, _alone, _teacher_warnings, cost_parts
 from autodistill.recommend.space import pipelines
-from engine import Pipeline
+from engine import Pipeline, RunOptions
+from engine.base.machine import machine_for
 from engine.evaluation.intervals import measure
 from engine.evaluation.linear import linear_measures
+from engine.run.fine_tuning import student_alone_scores
+from engine.run.plan import plan_run
 from engine.run.record import score_facts
+from engine.run.result import RunCosts
+from tests.ear import Ear
 from tests.toys import toy_task
 
 
@@ -55,6 +61,26 @@ def test_a_teacher_to_which_a_ratio_means_little(right: float, words: list[str])
     warnings = _teacher_warnings(task, score_facts(task, {"teacher": teacher, "linear": linear}))
     assert len(warnings) == len(words)
     assert all(word in warning for word, warning in zip(words, warnings, strict=True))
+
+
+@pytest.mark.parametrize(("seconds", "measured"), [(0.001, True), (100.0, False)])
+def test_what_a_student_reaches_alone_is_measured_where_that_is_soon_done(
+    seconds: float, measured: bool, tmp_path: Path
+) -> None:
+    task = toy_task("single", rows=48, held_out=24)
+    reporter = Ear()
+    machine = machine_for(RunOptions(cache_dir=str(tmp_path)), reporter)
+    training = {"training": {"epochs": 2, "batch_size": 16}}
+    teacher = "scratch:layers=1,hidden=16,heads=2"
+    plan = plan_run(task, Pipeline.model_validate(training), teacher, "lstm:hidden=8", precision=machine.rounding)
+    figures = dict.fromkeys(RunCosts.model_fields, 1) | {"step_seconds": {"": seconds}, "steps_per_epoch": 3}
+    costs = RunCosts.model_validate(figures)
+    found = _alone(plan, costs, machine)
+    if measured:
+        assert found == student_alone_scores(plan, machine)[task.split].scores[task.metric]
+    else:
+        assert found is None
+        assert any("is not measured, which takes 10 minutes" in said for said in reporter.messages)
 
 
 def test_a_teacher_is_held_against_the_answer_that_is_scored() -> None:
