@@ -60,9 +60,9 @@ class AutoDistiller:
         (504, 9)
     """
 
-    meta_data: Sequence[str] = USUAL.meta_data
-    store: str | None = None
-    vectors: str = USUAL.vectors
+    meta_data: str | Path | Sequence[str | Path] = USUAL.meta_data
+    store: str | Path | None = None
+    vectors: str | Path = USUAL.vectors
     predictor: str = USUAL.predictor
     options: RunOptions = field(default_factory=RunOptions)
     reporter: Reporter = field(default_factory=usual_reporter)
@@ -71,7 +71,7 @@ class AutoDistiller:
         check_predictor(self.predictor)
 
     def _request(self, **given: Any) -> Request:
-        sources = (self.meta_data,) if isinstance(self.meta_data, str) else tuple(self.meta_data)
+        sources = (self.meta_data,) if isinstance(self.meta_data, str | Path) else tuple(self.meta_data)
         own = {name: getattr(self, name) for name in ("store", "vectors", "predictor", "options")}
         return checked(Request, {"meta_data": sources, **own, **given})
 

@@ -70,7 +70,7 @@ LAYOUT = sql.Table("layout", metadata, sql.Column("version", sql.Integer, primar
 """The layouts of the records, one row each since it was made or migrated; the highest counts, and none is the first."""
 
 
-def store_url(given: str | None = None) -> URL:
+def store_url(given: str | Path | None = None) -> URL:
     """Where the store is: as given, else `$AUTODISTILLER_STORE`, else a file in the user's data folder.
 
     Example:
@@ -80,7 +80,7 @@ def store_url(given: str | None = None) -> URL:
     Raises:
         InputError: A URL is malformed; or no store is named, and the user has no home.
     """
-    chosen = given or os.environ.get("AUTODISTILLER_STORE") or str(_default())
+    chosen = str(given or "") or os.environ.get("AUTODISTILLER_STORE") or str(_default())
     if "://" not in chosen:
         return URL.create("sqlite", database=str(expanded(chosen)))
     try:
@@ -113,7 +113,7 @@ class Store:
         InputError: It cannot be opened.
     """
 
-    def __init__(self, url: str | None = None):
+    def __init__(self, url: str | Path | None = None):
         self.url = store_url(url)
         with self._usable("opened"):
             is_file = self.url.get_backend_name() == "sqlite"

@@ -14,7 +14,7 @@ from pydantic import Field
 from engine.base.checks import check_place
 from engine.base.errors import InputError, unknown_name
 from engine.base.options import FineTuning, RunOptions
-from engine.base.spec import Described, Seed
+from engine.base.spec import Described, Place, Seed
 from engine.data.task import TaskKind
 
 if TYPE_CHECKING:
@@ -118,13 +118,13 @@ class Request(Described):
     """Number of picks. Default: 5."""
     limits: Limits = Field(default_factory=Limits)
     effort: Effort = Field(default_factory=Effort)
-    meta_data: tuple[str, ...] = ("published", "study", "store")
+    meta_data: tuple[Place, ...] = ("published", "study", "store")
     """Past runs: published, study, store, a table, a folder. Repeatable."""
     predictor: str = "average"
     """What orders the pipelines."""
-    vectors: str = "glove"
+    vectors: Place = "glove"
     """Word vectors: glove, a file, or owner/repo:file of the hub."""
-    store: str | None = None
+    store: Place | None = None
     """Your record of runs: a file or a database's URL."""
 
     count: Annotated[int, Field(ge=1)] = 10

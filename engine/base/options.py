@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from engine.base.errors import InputError
-from engine.base.spec import Described, Seed
+from engine.base.spec import Described, Place, Seed
 
 Precision = Literal["auto", "bf16", "fp16", "float32"]
 HeldIn = Literal["float32", "bf16", "8bit", "4bit"]
@@ -198,7 +198,7 @@ class RunOptions(Described):
     """`auto`: the teacher's signals are kept on disk.
 
     Where they fit the budget; otherwise, and with `online`, they are computed in every epoch."""
-    cache_dir: str | None = None
+    cache_dir: Place | None = None
     """Folder of what is kept from run to run: teachers, signals, vocabularies, ….
 
     `$AUTODISTILLER_CACHE` or ~/.cache/autodistiller when absent."""

@@ -1,8 +1,9 @@
 """What all specs have in common."""
 
-from typing import Annotated
+import os
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Weight = Annotated[float, Field(ge=0)]
 Score = Annotated[float, Field(ge=-1, le=1)]
@@ -10,6 +11,14 @@ Count = Annotated[int, Field(ge=1)]
 SEEDS = 2**32  # as many as numpy's older generator, which scikit-learn draws from, takes
 Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
 Name = Annotated[str, Field(min_length=1)]
+
+
+def _as_text(given: Any) -> Any:
+    return os.fspath(given) if isinstance(given, os.PathLike) else given
+
+
+Place = Annotated[str, BeforeValidator(_as_text)]
+"""A file, a folder or what else has a name there: as text, a `Path` is taken too."""
 
 
 class Spec(BaseModel):

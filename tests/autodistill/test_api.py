@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from autodistill.api import AutoDistiller, evaluation_of
+from autodistill.history.store import Store
 from engine.base.errors import InputError
 from engine.base.options import RunOptions
 
@@ -45,6 +46,15 @@ def test_options_of_the_distiller_are_those_of_every_request(tmp_path: Path) -> 
     request = distiller._request(top=3)
     assert (request.meta_data, request.store, request.predictor) == (("published",), "runs.db", "ridge")
     assert (request.options, request.top) == (options, 3)
+
+
+def test_places_are_taken_as_paths_too(tmp_path: Path) -> None:
+    places: dict[str, Any] = {"meta_data": tmp_path / "runs", "store": tmp_path / "store.db", "vectors": tmp_path / "v"}
+    request = AutoDistiller(**places, options=RunOptions(cache_dir=tmp_path / "cache"))._request()
+    assert request.meta_data == (str(tmp_path / "runs"),)
+    assert [request.store, request.vectors] == [str(tmp_path / "store.db"), str(tmp_path / "v")]
+    assert request.options.cache == tmp_path / "cache"
+    assert Store(tmp_path / "store.db").url == Store(str(tmp_path / "store.db")).url
 
 
 def test_an_evaluation_is_that_of_the_own_predictor() -> None:
