@@ -6,6 +6,7 @@ about a dataset loads no model and needs no torch.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -39,9 +40,13 @@ FIRST = (
     "Measured first, where it is not known yet: how good the teacher and a small Bi-LSTM are on {task}, what the steps "
     "of {student} cost here, and what it reaches alone."
 )
-LONG = "What {student} reaches alone is not measured, which takes {minutes:.0f} minutes: ratios are predicted without."
+LONG = (
+    "What {student} reaches alone is not measured, which takes about {minutes:.0f} min: ratios are predicted without."
+)
 ALONE_SECONDS = 300
-"""What a student reaches alone is measured where that takes no longer."""
+"""What a student reaches alone is measured where that takes no longer, nor than `OF_A_BUDGET`."""
+OF_A_BUDGET = 0.1
+"""Share of a search's time."""
 RECORD = "costs.json"
 IN_95 = 3.92
 """Standard errors that a 95 % interval is wide."""
@@ -67,7 +72,7 @@ class Costs(RunCosts):
     trivial_score: float | None = None
     """Of one answer to all."""
     student_alone_score: float | None = None
-    """Of the student without a teacher; None: it would take longer than `ALONE_SECONDS`."""
+    """Of the student without a teacher; None: measuring it would have taken too long."""
     teacher_warnings: list[str]
     teacher_layers: int
     teacher_hidden_size: int
@@ -161,7 +166,7 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     measured = measure_costs(plans, ready, machine)
     costs = Costs(
         **_scores(task, facts),
-        student_alone_score=_alone(plan, measured, machine),
+        student_alone_score=_alone(plan, measured, machine, OF_A_BUDGET * (request.effort.budget or math.inf)),
         teacher_layers=plan.teacher.start.layers,
         teacher_hidden_size=plan.teacher.start.width,
         layers=plan.student.layers,
@@ -174,15 +179,15 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     return costs
 
 
-def _alone(plan: RunPlan, costs: RunCosts, machine: Machine) -> float | None:
-    """What the student reaches alone; None where that takes too long."""
+def _alone(plan: RunPlan, costs: RunCosts, machine: Machine, most: float) -> float | None:
+    """What the student reaches alone; None where that takes more than so many seconds, or `ALONE_SECONDS`."""
     from engine.run.fine_tuning import student_alone_scores
 
     training = plan.training_alone
     step = min(costs.step_seconds.values())
     seconds = (training.epochs or 1) * (costs.steps_per_epoch * step + costs.evaluation_seconds)
-    if seconds > ALONE_SECONDS:
-        machine.reporter.message(LONG.format(student=without_path(plan.student_name), minutes=seconds / 60))
+    if seconds > min(ALONE_SECONDS, most):
+        machine.reporter.message(LONG.format(student=without_path(plan.student_name), minutes=max(seconds / 60, 1)))
         return None
     return student_alone_scores(plan, machine)[plan.task.split].scores[plan.task.metric]
 
