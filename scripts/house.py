@@ -25,7 +25,7 @@ PLAN = {
     "longest import chain, modules": 12,
     "functions, lines at most, nine in ten": 24,
     "longest file, lines": 350,
-    "lines of the packages": 36_500,  # 16,500 for what the rebuild found, which it reached; the rest came since
+    "lines of the packages": 37_000,  # 16,500 for what the rebuild found, which it reached; the rest came since
 }
 BEFORE = {
     "doors of engine": 44,

@@ -218,8 +218,20 @@ def machine_for(options: RunOptions, reporter: Reporter | None = None) -> Machin
     AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
     mixed = {"float32": "no"}.get(precision, precision)
     accelerator = Accelerator(mixed_precision=mixed, cpu=device.type == "cpu", kwargs_handlers=[patience, unused])
+    if options.shard_teacher:
+        _check_sharding(accelerator.num_processes, precision)
     reporter = (reporter or usual_reporter()) if accelerator.is_main_process else SilentReporter()
     return Machine(accelerator, options, reporter)
+
+
+def _check_sharding(processes: int, precision: str) -> None:
+    """Raises an `InputError` where a teacher cannot be fine-tuned in pieces."""
+    if processes == 1:
+        hint = "Start several: torchrun --nproc-per-node 2 -m cli run …"
+        raise InputError.of("--shard-teacher", "there is one process, which holds all of it", "", (), hint)
+    if precision == "fp16":
+        what = "the scale of gradients in fp16 is not known to all pieces"
+        raise InputError.of("--shard-teacher", what, "--precision fp16", ("bf16", "float32"))
 
 
 @atexit.register

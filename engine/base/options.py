@@ -204,6 +204,10 @@ class RunOptions(Described):
     `$AUTODISTILLER_CACHE` or ~/.cache/autodistiller when absent."""
     cache_budget_gb: Annotated[float, Field(ge=0)] = 20.0
     """Gigabytes on disk for cached signals."""
+    shard_teacher: bool = False
+    """Of several processes, each holds a piece of the teacher while it is fine-tuned.
+
+    Weights, gradients and the optimiser's means (FSDP); afterwards each holds the whole teacher, which answers."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
     """Least time between two checkpoints."""
     tensorboard: bool = False

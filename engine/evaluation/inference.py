@@ -18,6 +18,7 @@ from engine.evaluation.intervals import Measures, measure
 from engine.evaluation.scores import calibration_error, logits_of_rows, predictions, scores
 from engine.evaluation.spans import best_threshold, spans_of
 from engine.models.forward import accepted_inputs, forward
+from engine.models.sharded import is_sharded
 from engine.tokens.examples import Encoded, encode
 from engine.tokens.order import sorted_batches
 
@@ -60,8 +61,11 @@ def logits_of(
     batches = sorted_batches(encoded.lengths, EVALUATION_BATCH)
     reporter = reporter or SilentReporter()
     reporter.start("evaluation", len(encoded), unit="examples")
+    own = [*batches[accelerator.process_index :: accelerator.num_processes]]
+    if is_sharded(model):  # every process has to take part in each answer, also where none is left for it
+        own += [batches[0]] * (len(batches[:: accelerator.num_processes]) - len(own))
     with evaluating(model), accelerator.autocast():
-        for ids in batches[accelerator.process_index :: accelerator.num_processes]:
+        for ids in own:
             inputs = send_to_device(encoded.inputs(ids, accepted=accepted), accelerator.device)
             rows: Any = forward(model, inputs, kind).logits.float().cpu().numpy()
             if rows.ndim == 3:  # copies, so that the padding is not kept with them

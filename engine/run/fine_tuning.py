@@ -45,6 +45,7 @@ def fine_tune(
     taught: tuple[Objective, TrainingData] | None = None,
     lora: int | None = None,
     gradient_checkpointing: bool = False,
+    sharded: bool = False,
 ) -> Measures:
     """Trains a model, in place, and leaves it with its best weights, of which it gives the scores.
 
@@ -53,6 +54,7 @@ def fine_tune(
         taught: What it learns and from what examples; gold labels when absent.
         lora: Rank of the matrices that learn in place of its weights; None: the weights do.
         gradient_checkpointing: Whether its layers are computed again for the gradients, which takes less memory.
+        sharded: Whether it lies in pieces on all processes meanwhile.
     """
     network, tokenizer = model
     if taught is None:
@@ -62,7 +64,8 @@ def fine_tune(
             machine.reporter.message(f"{name}: {sentence}")
         weights = class_weights_of(training.class_weights, task)
         taught = hard_label_only(task.kind, weights), TrainingData(examples, accepted_inputs(network))
-    stage = Stage(name, folder, task, network, *taught, training, seed, encode_held_out(task, tokenizer, training))
+    held_out = encode_held_out(task, tokenizer, training)
+    stage = Stage(name, folder, task, network, *taught, training, seed, held_out, sharded=sharded)
     with adapted(network, lora, seed), checkpointing_gradients(network, gradient_checkpointing):
         state = train(stage, machine)
     return measured_best(stage, state, machine)

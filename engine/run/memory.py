@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.base.errors import Problem
+from engine.base.errors import InputError, Problem
 from engine.base.hub import local_snapshot
 from engine.models.files import weight_files
 from engine.models.held import BY_LIBRARY, SMALLER, has_library
 from engine.models.names import Scratch
 
 if TYPE_CHECKING:
-    from engine.base.options import FineTuning
+    from engine.base.options import FineTuning, RunOptions
     from engine.models.start import Start
 
 PLACE = "--teacher-weights"
@@ -42,3 +42,18 @@ def held_problems(start: Start, fine_tune: bool, fine_tuning: FineTuning) -> lis
         what = "bitsandbytes is not installed; pip install 'autodistiller-nlp[bits]'"
         problems.append(Problem(PLACE, what, bits, ("float32", "bf16")))
     return problems
+
+
+NEEDS_FLOAT32 = {
+    "int8_teacher": "it makes 8-bit integers of weights in float32 while the teacher answers",
+    "shard_teacher": "pieces have one type of numbers, and LoRA's matrices another than weights in fewer bits",
+}
+"""Option → why the teacher's weights have to be held in float32 with it."""
+
+
+def check_held(bits: str, options: RunOptions) -> None:
+    """Raises an `InputError` where an option does not go with weights in fewer bits; empty: they are in float32."""
+    for name, what in NEEDS_FLOAT32.items():
+        if bits and getattr(options, name):
+            option = "--" + name.replace("_", "-")
+            raise InputError.of(option, what, f"--teacher-weights {bits}", (), "Leave one of both out.")

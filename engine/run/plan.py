@@ -24,7 +24,7 @@ from engine.pipeline.class_weights import class_problems
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.training import MOST_EPOCHS, Training
 from engine.run.heads import head_problems, memory_problems, unit_problems
-from engine.run.memory import held_problems, weights_of
+from engine.run.memory import check_held, held_problems, weights_of
 
 NEW_HEAD = "Use --fine-tune always to train it on these."
 MEMBERS = "team.members"  # role of the members of a team
@@ -304,14 +304,14 @@ def pool_problems(pipeline: Pipeline, task: Task) -> list[Problem]:
 
 def check_trains(plan: RunPlan, machine: Machine) -> None:
     """Raises an `InputError` with the numbers where the device's memory cannot hold what trains: four times its
-    weights (with gradients and Adam's two means; by LoRA once), and the teacher beside the student."""
+    weights (with gradients and Adam's two means; by LoRA or in four pieces once), and the teacher beside it."""
     held = next((each.start.bits for each in plan.team if each.start.bits != "float32"), "")
-    if held and machine.options.int8_teacher:
-        what = "it makes 8-bit integers of weights in float32 while the teacher answers"
-        raise InputError.of("--int8-teacher", what, f"--teacher-weights {held}", (), "Leave one of both out.")
+    check_held(held, machine.options)
     free = free_on(machine.device)
+    pieces = machine.accelerator.num_processes if machine.options.shard_teacher else 1
     for each in plan.team:
-        check_memory("--teacher", (1 if each.fine_tuning.lora else 4) * weights_of(each.start) * each.fine_tune, free)
+        weights = weights_of(each.start) * each.fine_tune
+        check_memory("--teacher", weights if each.fine_tuning.lora else max(4 * weights // pieces, weights), free)
     beside = weights_of(plan.teacher.start) if plan.teacher else 0
     check_memory("--student", beside + 4 * weights_of(plan.student), free)
 

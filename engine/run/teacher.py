@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -82,7 +83,8 @@ def prepare_teacher(
             by = f" by LoRA of rank {tuning.lora}" * bool(tuning.lora)
             how = f"{at_most}{counted(own.epochs or 1, 'epoch')}; the result is kept"
             machine.reporter.message(f"{label}: is fine-tuned on {task.name} first{by}, {how}")
-            return fine_tune(label, model, task, own, tuning.seed, work, machine, **tuning.less_memory)
+            less: dict[str, Any] = {**tuning.less_memory, "sharded": machine.options.shard_teacher}
+            return fine_tune(label, model, task, own, tuning.seed, work, machine, **less)
         held_out = encode_held_out(task, model[1], training)
         return measured_on(model[0], task, held_out, machine.accelerator, machine.reporter)
 

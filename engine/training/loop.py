@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.tracking import TensorBoardTracker
@@ -26,6 +26,7 @@ from engine.evaluation.inference import measured_on, scores_on
 from engine.evaluation.intervals import Measured, Measures
 from engine.models.forward import Features, faster_attention, forward
 from engine.models.output import change_unit
+from engine.models.sharded import Gathered, sharded
 from engine.pipeline.schedule import Course
 from engine.training.batches import (
     Stream,
@@ -96,6 +97,7 @@ class Stage:
     seed: int
     held_out: Mapping[str, Encoded]  # the first one decides which epoch is best; no other is seen before the end
     until_epoch: int | None = None  # after which the training pauses; its schedule stays that of all epochs
+    sharded: bool = False  # whether it lies in pieces on all processes while it trains
 
     @property
     def unit(self) -> Unit:
@@ -143,17 +145,15 @@ def train(stage: Stage, machine: Machine) -> LoopState:
         KeyboardInterrupt: Ctrl-C was pressed; the step or evaluation under way came to its end first.
     """
     accelerator, reporter = machine.accelerator, machine.reporter
-    training, student, objective = stage.training, stage.student, stage.objective
+    training, whole = stage.training, stage
     first = next(iter(stage.held_out))
-    change_unit(student, stage.unit.inverse)
-    use_rows(student, stage.data, stage.held_out[first])
-    optimizer = optimizer_for(student, objective, training)
-    trainee, optimizer = accelerator.prepare(Trainee(student, objective, stage.task.kind), optimizer)
-    parts = {"student": student, "objective": objective, "optimizer": optimizer}
+    change_unit(stage.student, stage.unit.inverse)
+    stage, trainee, optimizer, parts = _ready(stage, accelerator)
+    student = stage.student
     if accelerator.scaler is not None:
         accelerator.scaler.load_state_dict(torch.amp.GradScaler().state_dict())  # not the last training's
         parts["scaler"] = accelerator.scaler
-    checkpoint = stage.folder / "checkpoint.pt"
+    checkpoint = stage.folder / ("sharded.pt" if stage.sharded else "checkpoint.pt")
     state = resumed(stage.name, checkpoint, parts, LoopState, reporter) or LoopState()
     epochs, per_epoch = stage.epochs, steps_in_epoch(len(stage.data), training)
     clock = Clock(machine.options.checkpoint_seconds, machine.saved)
@@ -189,10 +189,10 @@ def train(stage: Stage, machine: Machine) -> LoopState:
                 note = f"loss {sum(means.values()):.4f}"
                 _log(log, "loss", means, state.step)
             reporter.advance(stage.name, note=note)
-            if accelerator.is_main_process and clock.checkpoint_due():
+            if _all_or_main(stage, machine, accelerator.is_main_process and clock.checkpoint_due()):
                 state.term_sums = meter.sums()
                 stage.data.settle()
-                save_checkpoint(checkpoint, state, parts)
+                save_checkpoint(checkpoint, state, parts, accelerator.is_main_process)
                 clock.checkpoint_saved()
 
         terms = meter.means(state.step_in_epoch)
@@ -203,25 +203,48 @@ def train(stage: Stage, machine: Machine) -> LoopState:
         reporter.message(f"{stage.name}: epoch {state.epoch} of {epochs}, {stage.task.metric} {score:.4f}")
         if state.best_score is None or score > state.best_score:
             state.best_score, state.best_epoch, state.best_checksum = score, state.epoch, ""
+            if stage.sharded:
+                Gathered(student).fill(whole.student)
             if accelerator.is_main_process:
-                _save_best(stage, state, left_by_decay(training, state.step, epochs * per_epoch))
+                _save_best(whole, state, left_by_decay(training, state.step, epochs * per_epoch))
 
     if stage.settled(state) and state.epoch < epochs:
         nothing = "nothing can be" if state.best_score == PERFECT else "nothing was"
         reporter.message(f"{stage.name}: stops, as {nothing} better than epoch {state.best_epoch}")
     stage.data.settle()
-    if accelerator.is_main_process and (stage.paused(state) or interrupted()):
-        save_checkpoint(checkpoint, state, parts)
+    if _all_or_main(stage, machine, accelerator.is_main_process and (stage.paused(state) or interrupted())):
+        save_checkpoint(checkpoint, state, parts, accelerator.is_main_process)
     restore_rows(student)
     student.set_attn_implementation(attention)
     if log is not None:
         log.finish()
     reporter.finish(stage.name)
     accelerator.wait_for_everyone()
-    load_best(stage, state)
+    load_best(whole, state)
     accelerator.wait_for_everyone()  # the main process may remove the folder now
     accelerator.free_memory(trainee, optimizer)
     return state
+
+
+def _ready(stage: Stage, accelerator: Accelerator) -> tuple[Stage, nn.Module, Optimizer, dict[str, Any]]:
+    """The stage with what learns as its student, that with its objective as one module, the optimiser, and the parts of
+    a checkpoint."""
+    objective, training = stage.objective, stage.training
+    if not stage.sharded:
+        use_rows(stage.student, stage.data, next(iter(stage.held_out.values())))
+        own = optimizer_for(stage.student, objective, training)
+        trainee, optimizer = accelerator.prepare(Trainee(stage.student, objective, stage.task.kind), own)
+        return stage, trainee, optimizer, {"student": stage.student, "objective": objective, "optimizer": optimizer}
+    stage = replace(stage, student=sharded(stage.student, accelerator.device))
+    own = optimizer_for(stage.student, objective, training)
+    parts = {"student": Gathered(stage.student), "optimizer": Gathered(stage.student, own)}
+    objective.to(accelerator.device)
+    return stage, Trainee(stage.student, objective, stage.task.kind), accelerator.prepare(own), parts
+
+
+def _all_or_main(stage: Stage, machine: Machine, asked: bool) -> bool:
+    """What the main process asks for: of itself alone, or of all where it holds a piece only."""
+    return machine.agreed(asked) if stage.sharded else asked
 
 
 def _save_best(stage: Stage, state: LoopState, decayed: float) -> None:
@@ -267,7 +290,8 @@ def optimise(
     for batch in batches:
         teacher = stage.data.view(batch)
         with nullcontext() if batch is batches[-1] else accelerator.no_sync(trainee):
-            terms = trainee(batch.to(accelerator.device), teacher)
+            with accelerator.autocast():
+                terms = trainee(batch.to(accelerator.device), teacher)
             # Processes average their gradients; the terms' totals count the whole step.
             accelerator.backward(sum(terms.values()) * accelerator.num_processes)
         losses.append(terms)

@@ -23,7 +23,9 @@ def optimizer_for(student: nn.Module, objective: Objective, training: Training) 
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         *objective.parameter_groups(training.weight_decay, rate),
     ]
-    return torch.optim.AdamW(groups, lr=rate, fused=True)
+    optimizer = torch.optim.AdamW(groups, lr=rate, fused=True)
+    set_learning_rate(optimizer, 1.0)  # so that every group has its peak from the beginning
+    return optimizer
 
 
 def schedule(step: int, total: int, warmup: float) -> float:

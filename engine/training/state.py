@@ -56,16 +56,24 @@ class LoopState:
         self.epoch_seconds.append(round(self.seconds, 3))
 
 
-def save_checkpoint(path: Path, state: LoopState, parts: dict[str, Any]) -> None:
-    """Writes a checkpoint, and removes best weights beside it of which its state knows nothing."""
-    save_state(path, asdict(state), parts)
+def save_checkpoint(path: Path, state: LoopState, parts: dict[str, Any], writes: bool = True) -> None:
+    """Writes a checkpoint, and removes best weights beside it of which its state knows nothing.
+
+    Args:
+        writes: Whether this process does; one that does not takes part in gathering what lies in pieces.
+    """
+    save_state(path, asdict(state), parts, writes)
+    if not writes:
+        return
     for older in set(path.parent.glob("best-*.safetensors")) - {best_file(path.parent, state)}:
         older.unlink()
 
 
-def save_state(path: Path, state: dict[str, Any], parts: dict[str, Any]) -> None:
+def save_state(path: Path, state: dict[str, Any], parts: dict[str, Any], writes: bool = True) -> None:
     """Writes a state of plain values and the `state_dict` of every part into one file, or nothing."""
     saved = {name: part.state_dict() for name, part in parts.items()}
+    if not writes:
+        return
     with written_atomically(path) as aside, aside.open("wb") as file:  # of a path, torch would not say what failed
         torch.save({"state": state, **saved}, file)
 
