@@ -14,6 +14,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import version
 from itertools import cycle
 from pathlib import Path
@@ -50,7 +51,7 @@ def read() -> Source:
         InputError: A library is not installed.
     """
     rows_each = sum(ROWS.values()) // len(LIBRARIES)
-    found = {name: list(_some(name, rows_each * 6 // 5)) for name in LIBRARIES}  # some occur in two libraries
+    found = {name: _known(name, rows_each * 6 // 5) for name in LIBRARIES}  # some occur in two libraries
     labels: dict[str, set[str]] = {}
     for name, sentences in found.items():
         for sentence in sentences:
@@ -85,6 +86,12 @@ def first_sentence(docstring: str) -> str:
     """
     paragraph = " ".join(docstring.strip().split("\n\n")[0].split())
     return NAMES.sub(MASK, re.split(r"(?<=[.!?])\s", paragraph, maxsplit=1)[0])
+
+
+@cache
+def _known(library: str, enough: int) -> tuple[str, ...]:
+    """So many sentences of a library at least, found once in a process: it takes seconds."""
+    return (*_some(library, enough),)
 
 
 def _some(library: str, enough: int) -> Iterator[str]:

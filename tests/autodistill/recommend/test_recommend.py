@@ -17,6 +17,7 @@ from autodistill.history.store import Store
 from autodistill.recommend.experience import Experience, experience
 from autodistill.recommend.recommend import within
 from autodistill.recommend.record import Recommendation, in_words
+from autodistill.recommend.request import Request
 from autodistill.recommend.space import pipelines
 from engine import Pipeline, load_task
 from engine.base.errors import InputError
@@ -232,7 +233,7 @@ def test_students_that_are_no_transformers_are_compared_by_what_they_can_learn(f
 
 
 def test_the_default_predictor_recommends_too(folder: Path, task: Task) -> None:
-    found = distiller(folder, "mixed").recommend(
+    found = distiller(folder, Request().predictor).recommend(
         task, teacher=TEACHER, student=STUDENT, training=TRAINING, fine_tuning=TUNING
     )
     assert found.agreement > found.mean_rank_agreement
