@@ -280,7 +280,7 @@ def test_a_baseline_that_fails_leaves_the_finished_run(
     def fail(*_: object) -> None:
         raise RunError("out of luck")
 
-    monkeypatch.setattr("engine.distillation.gold_scores", fail)
+    monkeypatch.setattr("engine.distillation.student_alone_scores", fail)
     with pytest.raises(RunError, match="out of luck"):
         small(options, tmp_path / "run", student_alone=True)
     assert RunResult.read(tmp_path / "run") == first

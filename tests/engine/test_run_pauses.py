@@ -147,7 +147,7 @@ def test_a_baseline_in_a_pause(run: Run, ear, monkeypatch, tmp_path: Path) -> No
         def fail(*_: object) -> None:
             raise RunError("out of luck")
 
-        patch.setattr("engine.distillation.gold_scores", fail)
+        patch.setattr("engine.distillation.student_alone_scores", fail)
         run(1, student_alone=True)
     assert RunResult.read(tmp_path / "run") == paused
     student_alone = run(1, student_alone=True, reporter=ear)

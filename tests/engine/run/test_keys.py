@@ -12,14 +12,13 @@ import pytest
 import torch
 
 from autodistill.datasets import bilstm
-from engine import distillation
 from engine.base.machine import Machine
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import SilentReporter
 from engine.data.task import Task
 from engine.pipeline.pipeline import Pipeline
 from engine.pipeline.training import Training
-from engine.run import prepare, teacher
+from engine.run import fine_tuning, prepare, teacher
 from engine.run.plan import RunPlan, TeacherPlan, plan_run
 from engine.team import members
 from tests.toys import toy_task
@@ -168,8 +167,8 @@ def test_signals(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_student_alone(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distillation, "begin", lambda *_: None)
-    monkeypatch.setattr(distillation, "gold_scores", lambda *given: found(given[5]))
+    monkeypatch.setattr(fine_tuning, "begin", lambda *_: None)
+    monkeypatch.setattr(fine_tuning, "gold_scores", lambda *given: found(given[5]))
     monkeypatch.setattr(TeacherPlan, "begin", lambda *_: None)
 
     def made(student: str, big: str, tune: bool, tuned: int, reading: Training, seed: int, data: str, how: str) -> Any:
@@ -184,7 +183,7 @@ def test_a_student_alone(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
             seed=seed,
         )
         run: Any = SimpleNamespace(plan=plan, machine=machine(how))
-        return key_of(lambda: distillation._student_alone(run))
+        return key_of(lambda: fine_tuning.student_alone_scores(run.plan, run.machine))
 
     usual = {"student": "s", "big": "t", "tune": True, "tuned": 0, "reading": TRAINING, "seed": 0, "data": "d"}
     usual |= {"how": "float32"}
