@@ -31,9 +31,9 @@ import pandas as pd
 from autodistill.ranking.circumstances import conditions
 from autodistill.ranking.past import FEWEST_DATASETS, Fit, Rank, RunTable, folds
 
-SIMPLE = ("bilstm", "linear", "trivial")
+BY_BILSTM = ("bilstm", "linear", "trivial")
 """The gaps of a line, the first of which says how far ratios spread."""
-ITSELF = ("alone", "linear", "trivial")
+BY_STUDENT = ("alone", "linear", "trivial")
 """Those of the line where it is known what the student reaches alone."""
 COVERAGE = 0.8
 LEAST_COVERAGE = 0.6
@@ -146,8 +146,8 @@ def calibrate(table: RunTable, standings: np.ndarray) -> Calibration:
     past = conditions(table).assign(dataset=table.runs.dataset, ratio=table.runs.ratio.astype(float))
     past = past.assign(standing=standings)[past.ratio.notna()]
     known = past[past.alone.notna()]
-    alone = _calibrated(known, ITSELF) if known.dataset.nunique() >= FEWEST_DATASETS else None
-    return replace(_calibrated(past, SIMPLE), alone=alone)
+    alone = _calibrated(known, BY_STUDENT) if known.dataset.nunique() >= FEWEST_DATASETS else None
+    return replace(_calibrated(past, BY_BILSTM), alone=alone)
 
 
 def _calibrated(past: pd.DataFrame, gaps: Sequence[str]) -> Calibration:

@@ -40,9 +40,7 @@ FIRST = (
     "Measured first, where it is not known yet: how good the teacher and a small Bi-LSTM are on {task}, what the steps "
     "of {student} cost here, and what it reaches alone."
 )
-LONG = (
-    "What {student} reaches alone is not measured, which takes about {minutes:.0f} min: ratios are predicted without."
-)
+LONG = "What {student} reaches alone is not measured, as that takes about {minutes:.0f} min; ratios are less sure."
 ALONE_SECONDS = 300
 """What a student reaches alone is measured where that takes no longer, nor than `OF_A_BUDGET`."""
 OF_A_BUDGET = 0.1

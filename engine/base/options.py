@@ -1,8 +1,9 @@
 """How a run is carried out: options that may change its speed but not what it computes.
 
 The exceptions are stated: `precision` changes rounding, and `FineTuning` makes another teacher; both belong to the
-identity of a run. `device` and `signals` change no more than the last digits (another order of sums; cached hidden
-states are kept in 16 bits), and do not. The first paragraph of a field's docstring is its help on the command line.
+identity of a run. `device`, `signals` and `shard_teacher` change no more than the last digits (another order of sums;
+cached hidden states are kept in 16 bits), and do not. The first paragraph of a field's docstring is its help on the
+command line.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ def _as_text(given: Any) -> Any:
 
 
 Place = Annotated[str, BeforeValidator(_as_text)]
-"""A file, a folder or what else has a name there: as text, a `Path` is taken too."""
+"""Where something lies: a file, a folder, a URL or another name, as text; a `Path` is taken, too."""
 
 
 class Spec(BaseModel):

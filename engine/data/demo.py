@@ -51,7 +51,7 @@ def read() -> Source:
         InputError: A library is not installed.
     """
     rows_each = sum(ROWS.values()) // len(LIBRARIES)
-    found = {name: _known(name, rows_each * 6 // 5) for name in LIBRARIES}  # some occur in two libraries
+    found = {name: _sentences_of(name, rows_each * 6 // 5) for name in LIBRARIES}  # some occur in two libraries
     labels: dict[str, set[str]] = {}
     for name, sentences in found.items():
         for sentence in sentences:
@@ -89,7 +89,7 @@ def first_sentence(docstring: str) -> str:
 
 
 @cache
-def _known(library: str, enough: int) -> tuple[str, ...]:
+def _sentences_of(library: str, enough: int) -> tuple[str, ...]:
     """So many sentences of a library at least, found once in a process: it takes seconds."""
     return (*_some(library, enough),)
 

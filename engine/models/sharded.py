@@ -17,18 +17,22 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import Optimizer
+from transformers import PreTrainedModel
 
 
-def sharded(model: nn.Module, device: torch.device) -> nn.Module:
-    """A copy of a model of which this process holds its piece, on a device; the others make theirs at the same time."""
+def sharded(model: PreTrainedModel, stack: str | None, device: torch.device) -> PreTrainedModel:
+    """A copy of a model of which this process holds its piece, on a device; the others make theirs at the same time.
+
+    Args:
+        stack: Name of the model's layers (`layer_stack`), each of which is gathered by itself; None: all at once.
+    """
     from torch.distributed.device_mesh import init_device_mesh  # these take most of a second
     from torch.distributed.fsdp import fully_shard
 
     warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view", UserWarning)  # that nobody writes to
     found = copy.deepcopy(model)
     mesh = init_device_mesh(device.type, (torch.distributed.get_world_size(),))
-    stacks = [module for module in found.modules() if isinstance(module, nn.ModuleList)]
-    for layer in max(stacks, key=len, default=()):  # the encoder's layers, which are nearly all of it
+    for layer in () if stack is None else found.get_submodule(stack).children():
         fully_shard(layer, mesh=mesh)
     fully_shard(found, mesh=mesh)
     for module in found.modules():

@@ -26,6 +26,7 @@ from engine.evaluation.inference import measured_on, scores_on
 from engine.evaluation.intervals import Measured, Measures
 from engine.models.forward import Features, faster_attention, forward
 from engine.models.output import change_unit
+from engine.models.shallow import layer_stack
 from engine.models.sharded import Gathered, sharded
 from engine.pipeline.schedule import Course
 from engine.training.batches import (
@@ -235,7 +236,7 @@ def _ready(stage: Stage, accelerator: Accelerator) -> tuple[Stage, nn.Module, Op
         own = optimizer_for(stage.student, objective, training)
         trainee, optimizer = accelerator.prepare(Trainee(stage.student, objective, stage.task.kind), own)
         return stage, trainee, optimizer, {"student": stage.student, "objective": objective, "optimizer": optimizer}
-    stage = replace(stage, student=sharded(stage.student, accelerator.device))
+    stage = replace(stage, student=sharded(stage.student, layer_stack(stage.student), accelerator.device))
     own = optimizer_for(stage.student, objective, training)
     parts = {"student": Gathered(stage.student), "optimizer": Gathered(stage.student, own)}
     objective.to(accelerator.device)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -20,8 +19,8 @@ import pytest
 from safetensors.torch import load_file
 
 from tests.toys import save_tiny, toy_task
+from tests.two_processes import start_two
 
-ROOT = Path(__file__).resolve().parents[2]
 ROWS = 33  # four steps of eight, and one of one
 CLOSE = 0.1
 """Two of nine held-out rows that nearly tie may change places in a rank; losses are compared closely."""
@@ -80,20 +79,6 @@ def main(folder: Path) -> None:
     (folder / f"process-{rank}.json").write_text(json.dumps(found))
 
 
-def start_two(folder: Path) -> None:
-    """The program in two processes."""
-    launcher = ["torch.distributed.run", "--nproc_per_node=2", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
-    done = subprocess.run(
-        [sys.executable, "-m", *launcher, "-m", "tests.engine.test_processes", str(folder)],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-5000:]
-
-
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("processes")
@@ -103,7 +88,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for processes in ("1", "2"):
         (folder / processes).mkdir()
     main(folder / "1")
-    start_two(folder / "2")
+    start_two("tests.engine.test_processes", folder / "2")
     return folder
 
 

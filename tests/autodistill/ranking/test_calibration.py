@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from autodistill.evaluation.leave_one_out import leave_one_out
-from autodistill.ranking.calibration import LEAST_SPREADS, SIMPLE, calibrate, left_out_standings, weighted_quantiles
+from autodistill.ranking.calibration import BY_BILSTM, LEAST_SPREADS, calibrate, left_out_standings, weighted_quantiles
 from autodistill.ranking.circumstances import GAPS, conditions
 from autodistill.ranking.mixed import fit_mixed
 from autodistill.ranking.past import RunTable, target
@@ -71,7 +71,7 @@ def test_without_a_teacher_worth_the_name_no_gap_is_known(table: RunTable, teach
     ratios = calibrate(table, target(table.runs).to_numpy())(np.zeros(len(blind.runs)), blind)
     assert np.isfinite(ratios).all()
     known = calibrate(blind, np.zeros(len(blind.runs)))
-    assert known.line.usual == dict.fromkeys(SIMPLE, 1.0)
+    assert known.line.usual == dict.fromkeys(BY_BILSTM, 1.0)
     assert np.isfinite(known(np.zeros(len(blind.runs)), blind)).all()
 
 

@@ -84,7 +84,7 @@ def test_what_a_student_reaches_alone_is_measured_where_that_is_soon_done(
     else:
         assert found is None
         minutes = 10 if seconds > 1 else 1
-        assert any(f"is not measured, which takes about {minutes} min" in said for said in reporter.messages)
+        assert any(f"is not measured, as that takes about {minutes} min" in said for said in reporter.messages)
 
 
 def test_a_teacher_is_held_against_the_answer_that_is_scored() -> None:

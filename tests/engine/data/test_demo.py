@@ -41,7 +41,7 @@ def test_each_sentence_stands_once_and_is_long_enough(task: Task) -> None:
 
 
 def test_it_is_the_same_every_time_and_quick(task: Task) -> None:
-    demo._known.cache_clear()
+    demo._sentences_of.cache_clear()
     with within(seconds=25):
         again = load_task("demo")
     assert again.fingerprint == task.fingerprint

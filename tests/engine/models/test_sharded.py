@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -22,15 +21,17 @@ from engine import Pipeline, distill
 from engine.base.errors import InputError
 from engine.base.machine import Machine, machine_for
 from engine.base.options import FineTuning, RunOptions
+from engine.models.shallow import layer_stack
 from engine.models.sharded import is_sharded, sharded
 from engine.run import fine_tuning
 from engine.run.memory import check_held
 from engine.run.plan import plan_run
 from engine.run.teacher import prepare_teacher
 from engine.training import loop
+from tests.ear import Ear
 from tests.toys import save_tiny, toy_task
+from tests.two_processes import start_two
 
-ROOT = Path(__file__).resolve().parents[3]
 ROWS = 33  # four steps of eight, and one of one
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "whole": ("single", {}),
@@ -56,6 +57,7 @@ def main(folder: Path) -> None:
         tuning = FineTuning(when="always", epochs=2, batch_size=8, learning_rate=1e-3, **how)
         if name == STOPS and shard:
             _stopped(toy_task(kind, rows=ROWS, held_out=9), folder, tuning, machine_for(options))
+        ear = Ear()
         result = distill(
             toy_task(kind, rows=ROWS, held_out=9),
             teacher=str(folder.parent / kind),
@@ -64,12 +66,16 @@ def main(folder: Path) -> None:
             out=folder / name,
             fine_tuning=tuning,
             options=options,
+            reporter=ear,
         )
-        (weights,) = set(cache.glob("teachers/*/model.safetensors")) - {Path(each) for each, _ in found.values()}
-        found[name] = (str(weights), result.scores["teacher"])
+        (weights,) = set(cache.glob("teachers/*/model.safetensors")) - {Path(each) for each, *_ in found.values()}
+        epochs = [message.split(",")[0] for message in ear.messages if message.startswith("teacher: epoch")]
+        found[name] = (str(weights), result.scores["teacher"], epochs)
     if shard:
         network = AutoModelForSequenceClassification.from_pretrained(folder.parent / "single")
-        own = sum(each.to_local().numel() for each in sharded(network, torch.device("cpu")).parameters())
+        own = sum(
+            each.to_local().numel() for each in sharded(network, layer_stack(network), torch.device("cpu")).parameters()
+        )
         found["share"] = own / sum(each.numel() for each in network.parameters())
     (folder / f"process-{os.environ.get('RANK', '0')}.json").write_text(json.dumps(found))
 
@@ -100,16 +106,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for processes in ("1", "2"):
         (folder / processes).mkdir()
     main(folder / "1")
-    launcher = ["torch.distributed.run", "--nproc_per_node=2", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
-    done = subprocess.run(
-        [sys.executable, "-m", *launcher, "-m", "tests.engine.models.test_sharded", str(folder / "2")],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr[-5000:]
+    start_two("tests.engine.models.test_sharded", folder / "2")
     return folder
 
 
@@ -125,9 +122,22 @@ def test_pieces_make_the_teacher_that_one_process_makes(name: str, ended: Path) 
         assert two[1][split] == pytest.approx(scores, abs=0.1)
 
 
+def test_what_was_stopped_went_on_where_it_was(ended: Path) -> None:
+    """Without its checkpoint it would have made the same teacher again from the beginning."""
+    one, two = (json.loads((ended / processes / "process-0.json").read_text()) for processes in "12")
+    assert two[STOPS][2] == ["teacher: epoch 2 of 2"]
+    assert all(
+        of[name][2] == ["teacher: epoch 1 of 2", "teacher: epoch 2 of 2"]
+        for of in (one, two)
+        for name in WAYS
+        if (of, name) != (two, STOPS)
+    )
+
+
 def test_both_processes_have_the_whole_teacher_in_the_end(ended: Path) -> None:
     first, second = (json.loads((ended / "2" / f"process-{rank}.json").read_text()) for rank in (0, 1))
-    assert first | {"share": 0} == second | {"share": 0}
+    assert first.keys() == second.keys()
+    assert all(first[name][:2] == second[name][:2] for name in WAYS)
 
 
 def test_each_process_holds_its_piece(ended: Path) -> None:
