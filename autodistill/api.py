@@ -126,6 +126,7 @@ class AutoDistiller:
         out: str | Path,
         budget: float | None = None,
         trials: int | None = None,
+        pareto: bool = False,
         members: Sequence[str] = (),
         limits: Limits = Limits(),  # noqa: B008 - frozen
         training: Training = Training(),  # noqa: B008 - frozen
@@ -140,6 +141,7 @@ class AutoDistiller:
             out: Folder in which each run has one.
             budget: Seconds, of everything together.
             trials: At most so many pipelines are begun. One of the two is needed.
+            pareto: Of several students, keep each that no faster one is as good as (`Searched.front`).
             columns: Keyword arguments of `load_task`; the others are as in `recommend`.
 
         Returns:
@@ -165,7 +167,7 @@ class AutoDistiller:
             description=description,
             seed=seed,
             out=Path(out),
-            effort=checked(Effort, {"budget": budget, "trials": trials}),
+            effort=checked(Effort, {"budget": budget, "trials": trials, "pareto": pareto}),
         )
         return search(request, self.reporter)
 
@@ -199,7 +201,7 @@ class AutoDistiller:
             recommendation: From `recommend`.
             out: Folder in which each run has one.
             dataset: The dataset of the recommendation, where its name does not lead to it.
-            pick: Rank of the pick to run; 1 where neither this nor `top` is given.
+            pick: Rank of the pick to run, also of the front; 1 where neither this nor `top` is given.
             top: How many of the best picks to run side by side.
             fine_tuning: Of the teacher; what is not given is as the recommendation has it.
 

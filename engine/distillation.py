@@ -51,7 +51,7 @@ from engine.run.record import (
     write_answers,
 )
 from engine.run.result import Expected, Member, RunResult, TeamResult
-from engine.run.teacher import Teacher, prepare_teacher, soft_measures
+from engine.run.teacher import Teacher, idle_fine_tuning, prepare_teacher, soft_measures
 from engine.run.verdict import verdict
 from engine.team.members import gather
 from engine.team.phases import Found
@@ -114,7 +114,7 @@ def distill(
     for note in task.notes:
         machine.reporter.message(note)
     plan = plan_run(task, chosen, teacher, student, seed=seed, fine_tuning=fine_tuning, precision=machine.rounding)
-    for note in (*class_weights_in_words(plan), *idle_class_weights(plan)):
+    for note in (*class_weights_in_words(plan), *idle_class_weights(plan), *idle_fine_tuning(plan, fine_tuning)):
         machine.reporter.message(note)
     check_batch(plan.pipeline, machine.accelerator.num_processes)
     with machine.accelerator.main_process_first():  # one empties the folder, where that was asked for

@@ -5,19 +5,21 @@ fields are columns, those of the training data unless others are named. Input is
 mistakes are found at once. An answer as JSON has its input beside it.
 """
 
+from __future__ import annotations
+
 import io
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autodistill.commands.options import Typed
 from autodistill.commands.request import fields_of
 from autodistill.commands.show import Shown
 from engine.base.checks import check_place
 from engine.base.errors import InputError, Problem, counted, nearest, shown, unknown_name
-from engine.base.files import write_text
+from engine.base.files import written_atomically
 from engine.base.hub import local_snapshot
 from engine.base.options import RunOptions
 from engine.base.progress import Reporter
@@ -27,13 +29,19 @@ from engine.data.files import SUFFIXES, read_file
 from engine.data.rows import Findings
 from engine.data.task import KINDS, TaskKind
 
+if TYPE_CHECKING:
+    from engine.run.predictor import Predictor
+
 Row = dict[str, Any]
+AT_A_TIME = 4096
+"""Rows that are answered together."""
 NO_ANSWER = "no answer"
 """How a person reads that a question has none in its context; with it stands the probability of what is said."""
 
 
 def predict(typed: Typed, reporter: Reporter) -> Shown:
     """Answers texts, or a leaderboard's test sets."""
+    _check_options(typed)
     model, out, options = typed["model"], typed["into"], fields_of(typed).options
     if out is not None:
         check_place("--out", out, is_folder=typed["on_data"] is not None)
@@ -48,15 +56,50 @@ def predict(typed: Typed, reporter: Reporter) -> Shown:
     predictor = load_predictor(model, options)
     rows = rows_for(predictor.kind, predictor.columns)
     _check_whole(rows, str(typed["file"] or "the input"))
-    if empty := sum(any(map(is_missing, row.values())) for row in rows):
+    if empty := sum(any(value == [] or is_missing(value) for value in row.values()) for row in rows):
         reporter.message(f"warning: rows without a text: {empty:,} of {len(rows):,}; their answers mean nothing")
-    answers = predictor(rows)
-    records = [row | answer for row, answer in zip(rows, answers, strict=True)]
+    predictor.check(rows)
+    answers = _answers(predictor, rows, reporter)
     if out is None:
-        return Shown(records, lines=[line(answer) for answer in answers])
-    write_text(out, "".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in records))
+        found = list(answers)
+        records = [row | answer for row, answer in zip(rows, found, strict=True)]
+        return Shown(records, lines=[line(answer) for answer in found])
+    with written_atomically(out) as aside, aside.open("w", encoding="utf-8") as file:
+        for row, answer in zip(rows, answers, strict=True):
+            file.write(f"{json.dumps(row | answer, ensure_ascii=False)}\n")
     reporter.message(f"{counted(len(rows), 'answer')}: {out}")
     return Shown(None)
+
+
+def _check_options(typed: Typed) -> None:
+    """Refuses what would be typed for nothing.
+
+    Raises:
+        InputError: Texts or columns beside a leaderboard's data; a second text beside a table, or columns without one.
+    """
+    file, data = typed["file"], typed["on_data"]
+    is_table = file is not None and file.suffix.lower() in SUFFIXES
+    columns = {"--text-column": typed["text_column"], "--text-pair-column": typed["text_pair_column"]}
+    texts = {"--text": typed["texts"], "--text-pair": typed["pairs"]}
+    if data is not None:
+        idle, why = texts | {"--file": file} | columns, "--data names the texts that are answered"
+    elif is_table:
+        idle, why = {"--text-pair": typed["pairs"]}, f"{file} holds the texts; --text-pair-column names a column of it"
+    else:
+        idle, why = columns, "only for a --file with columns, such as CSV"
+    given = {option: value[0] if isinstance(value, list) else str(value) for option, value in idle.items() if value}
+    if given:
+        raise InputError([Problem(option, why, shown(value)) for option, value in given.items()])
+
+
+def _answers(predictor: Predictor, rows: list[Row], reporter: Reporter) -> Iterator[Row]:
+    """Answer after answer, of so many rows at a time that their logits do not fill the memory."""
+    reporter.start("answers", len(rows), unit="rows")
+    for first in range(0, len(rows), AT_A_TIME):
+        part = rows[first : first + AT_A_TIME]
+        yield from predictor(part)
+        reporter.advance("answers", len(part))
+    reporter.finish("answers")
 
 
 def _check_whole(rows: Iterable[Row], place: str) -> None:
@@ -191,7 +234,11 @@ def _of_columns(
     if absent:
         raise InputError([_no_column(file, name, columns, *options[field]) for field, name in absent.items()])
     cells = zip(*(columns[name] for name in chosen.values()), strict=True)
-    return [dict(zip(chosen, values, strict=True)) for values in cells]
+    empty: dict[str, Any] = dict.fromkeys(chosen, "") | {"tokens": []}
+    return [
+        {field: empty[field] if is_missing(value) else value for field, value in zip(chosen, values, strict=True)}
+        for values in cells
+    ]
 
 
 def _no_column(file: str, name: str, columns: Iterable[str], option: str, typed: str | None) -> Problem:

@@ -130,8 +130,7 @@ def recommend(typed: Typed, reporter: Reporter) -> show.Shown:
     """Makes a recommendation and writes it."""
     found, request = _recommended(typed, reporter)
     path = found.write(_folder(request))
-    picks = found.pareto if typed["pareto"] else found.picks
-    return show.recommendation(found, picks, f"recommendation: {path}")
+    return show.recommendation(found, f"recommendation: {path}", pareto=typed["pareto"])
 
 
 def _recommended(
@@ -209,3 +208,6 @@ def _changes(request: Request, sets: Sequence[str], found: Recommendation) -> It
         yield " ".join(f"{option} {each}" for each in (value if isinstance(value, tuple) else [value]))
     if training_alone(sets, found.training).training != found.training:
         yield from (f"--set {each}" for each in sets)
+    for option, asked, known in (("--pick", request.pick, found.by_rank), ("--top", request.top, found.picks)):
+        if len(known) < (asked or 0) <= found.candidates:  # there are never more
+            yield f"{option} {asked}"

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from autodistill.commands.units import MISSING, curve, duration, figure, large, megabytes, milliseconds
+from autodistill.recommend.record import named
 from engine.base.errors import counted
 from engine.data.metrics import ROLES, examples_in_words, with_interval
 from engine.run.verdict import SIMPLE_MODELS
@@ -158,26 +159,29 @@ def _warnings(warnings: Sequence[str]) -> list[str]:
     return [f"warning: {warning}" for warning in warnings]
 
 
-def recommendation(found: Recommendation, picks: Sequence[Pick], *more: str) -> Shown:
-    """Picks in figures, what each is and what speaks for it, what they rest on, and what to doubt."""
-    several = len(found.students) > 1
+def recommendation(found: Recommendation, *more: str, pareto: bool = False) -> Shown:
+    """Picks or front in figures, what each is and what speaks for it, what they rest on, and what to doubt."""
+    picks, students = found.pareto if pareto else found.picks, [each.name for each in found.students]
     rows, lines = [], []
     for pick in picks:
         percentile = figure(None if pick.percentile is None else 100 * pick.percentile, ".1f")
         rows.append([_rank(pick, picks), percentile, f"{pick.ratio:.3f}", _interval(pick), duration(pick.seconds)])
-        student = f"student {pick.student}, " if several else ""
-        lines.append(f"pick {pick.rank}: {student}{pick.words}; what speaks for it: {_reasons(pick)}")
+        lines.append(f"pick {pick.rank}: {named(pick, students)}; what speaks for it: {_reasons(pick)}")
     head = ["pick", "percentile", "predicted ratio", "80 % interval", "time"]
-    lines = [*lines, *_lines_about(found), *_never_run(picks), _next(found), *more]
+    lines = [*lines, *_lines_about(found), *_never_run(picks), _next(found, pareto), *more]
     return Shown(found.model_dump(mode="json"), [(head, rows, "")], lines)
 
 
-def _next(found: Recommendation) -> str:
+def _next(found: Recommendation, pareto: bool) -> str:
     """What to do with it, by how sure it is."""
-    same, search = "`autodistill run` with the same options and", "tries many pipelines, a few epochs each"
-    if found.sure:
-        return f"next: {same} --pick 1 runs the first; with --budget 30m it {search}"
-    return f"next: this order is a guess here; {same} --budget 30m {search}, and these rows decide"
+    same, search = "with the same options and", "tries many pipelines, a few epochs each"
+    if not found.sure:
+        said = f"this order is a guess here; `autodistill run` {same} --budget 30m {search}, and these rows decide"
+    elif pareto:  # with which no pick is run
+        said = f"`autodistill run` with --pick and one of these numbers runs that pick; {same} --budget 30m it {search}"
+    else:
+        said = f"`autodistill run` {same} --pick 1 runs the first; with --budget 30m it {search}"
+    return f"next: {said}"
 
 
 def _rank(pick: Pick, picks: Sequence[Pick]) -> str:
@@ -261,6 +265,7 @@ def race(outcomes: Sequence[Outcome]) -> Shown:
 
     The table compares all on the set that selects: a pick that was stopped knows no other one.
     """
+    students = [outcome.pick.student for outcome in outcomes]
     records, rows, lines = [], [], []
     for outcome in outcomes:
         pick, result = outcome.pick, outcome.result
@@ -270,7 +275,7 @@ def race(outcomes: Sequence[Outcome]) -> Shown:
         reached = [figure(outcome.ratio, ".3f"), shown, end]
         times = f"{duration(outcome.seconds)} ({duration(pick.seconds)})"
         rows.append([str(pick.rank), f"{pick.ratio:.3f} ({_interval(pick)})", *reached, times])
-        lines.append(f"pick {pick.rank}: {pick.words}")
+        lines.append(f"pick {pick.rank}: {named(pick, students)}")
         record = result.model_dump(exclude={"history"})
         records.append({"pick": pick.model_dump(), "folder": str(outcome.folder), "result": record})
     best = outcomes[0]
@@ -308,8 +313,8 @@ def _front(front: Sequence[tuple[Contender, RunResult]]) -> TextTable:
 
 def search(found: Searched, bilstm: BiLSTMCosts, *more: str) -> Shown:
     """What was tried, the best first, and the chosen student beside its teacher, itself alone and a Bi-LSTM."""
-    record, several = found.record, len({contender.student for contender, _ in found.tried}) > 1
-    rows = []
+    record, students = found.record, {contender.student for contender, _ in found.tried}
+    several, rows = len(students) > 1, []
     for contender, steps in found.tried[:MOST_TRIED]:
         last, epochs = steps[-1], contender.pipeline["training"]["epochs"]
         end = f"{last.epochs} of {epochs}" + (", failed" if last.failed else "")
@@ -325,9 +330,11 @@ def search(found: Searched, bilstm: BiLSTMCosts, *more: str) -> Shown:
     lines = [
         f"{tried} in {pieces} and {duration(record.spent)}, of which {before}",
         f"the search ended because {record.ended}",
-        f"chosen: {found.tried[0][0].words}",
+        f"chosen: {named(found.tried[0][0], students)}",
     ]
     tables = [(head, rows, title), *whole.tables]
     if len(found.front) > 1:
         tables.append(_front(found.front))
-    return Shown({"search": record.model_dump(), "result": whole.record}, tables, [*lines, *whole.lines, *more])
+    front = [each.model_dump(exclude={"history"}) for _, each in found.front]
+    about = {"search": record.model_dump(), "result": whole.record, "front": front}
+    return Shown(about, tables, [*lines, *whole.lines, *more])

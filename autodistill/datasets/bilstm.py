@@ -28,6 +28,7 @@ from engine.models.start import Model
 from engine.models.vocabulary import scratch_tokenizer
 from engine.pipeline.training import Training
 from engine.run.fine_tuning import gold_scores
+from engine.run.verdict import BILSTM_ROWS
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class BiLSTMSettings:
     examples: int = 18_000
     answering_examples: int = 9_000
     most_epochs: int = 20
-    train_rows: int = 3_000
+    train_rows: int = BILSTM_ROWS
     held_out_rows: int = 1_000
     seed: int = 0
 

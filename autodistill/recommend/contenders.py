@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -99,11 +100,17 @@ def within_the_time(record: SearchRecord, budget: float | None) -> list[str]:
         return [*known]
     tried = {step.candidate for step in record.steps}
     needed = {name: each.before + each.seconds for name, each in known.items()}
-    left = budget - record.prepared
-    for most in (MOST_OF_THE_TIME * left, left):
-        if names := [name for name in known if needed[name] <= most or name in tried]:
-            return names
-    least = (record.prepared + min(needed.values())) / 60
+    left, least = budget - record.prepared, min(needed.values())
+    # not by what was tried: a search that was stopped would go on with that alone
+    most = next((most for most in (MOST_OF_THE_TIME * left, left) if least <= most), -math.inf)
+    if names := [name for name in known if needed[name] <= most or name in tried]:
+        return names
     hint = "What was made ready is kept, and the same command with more time goes on from there."
     what = f"too little time for a single training: preparing took {record.prepared / 60:.1f} minutes"
-    raise InputError.of("--budget", what, f"{budget / 60:.1f} minutes", (f"at least {least:.1f} minutes",), hint)
+    raise InputError.of(
+        "--budget",
+        what,
+        f"{budget / 60:.1f} minutes",
+        (f"at least {(record.prepared + least) / 60:.1f} minutes",),
+        hint,
+    )

@@ -20,6 +20,7 @@ from autodistill.history.store import Store
 from engine.base.cache import keeping, kept, maker, recalled
 from engine.base.files import hash_of
 from engine.base.hub import local_snapshot, model_hash
+from engine.base.machine import visible_gpus
 from engine.data.task import texts_of
 from engine.models.names import parse_model, without_path
 from engine.pipeline.components import MIAlpha
@@ -44,8 +45,8 @@ LONG = "What {student} reaches alone is not measured, as that takes about {minut
 ALONE_SECONDS = 300
 """What a student reaches alone is measured where that takes no longer, nor than `OF_A_BUDGET`."""
 OF_A_BUDGET = 0.1
-"""Share of a search's time."""
-RECORD = "costs.json"
+"""Share of a search's time, for all of its students together."""
+RECORD, ALONE = "costs.json", "alone.json"
 IN_95 = 3.92
 """Standard errors that a 95 % interval is wide."""
 SEARCH_STEP = 1.8
@@ -69,8 +70,10 @@ class Costs(RunCosts):
     """Of a linear model on TF-IDF, on the same rows as the teacher's."""
     trivial_score: float | None = None
     """Of one answer to all."""
+    alone_seconds: float
+    """Predicted time of training the student without a teacher."""
     student_alone_score: float | None = None
-    """Of the student without a teacher; None: measuring it would have taken too long."""
+    """What that gives; None: it would have taken too long."""
     teacher_warnings: list[str]
     teacher_layers: int
     teacher_hidden_size: int
@@ -135,14 +138,19 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     Args:
         pipelines: Those that will be compared, with one training, resolved for the task.
     """
-    task, members = request.task, request.members
     kinds = {part.key: part for pipeline in pipelines for part in cost_parts(pipeline)}
-    identity = maker(Path(__file__).parents[1]), _identity(request, student, sorted(kinds))
-    folder = kept(request.options.cache, "costs", *identity, about=f"{task.name}, {without_path(student)}")
-    found = recalled(folder, reporter, lambda folder: Costs.model_validate_json((folder / RECORD).read_text("utf-8")))
-    if found is not None:
-        return found
+    folder = _kept(request, student, "costs", *sorted(kinds))
+    costs = recalled(folder, reporter, lambda folder: Costs.model_validate_json((folder / RECORD).read_text("utf-8")))
+    if costs is None:
+        costs = _measured(request, student, kinds, reporter)
+        with keeping(folder) as aside:
+            (aside / RECORD).write_text(costs.model_dump_json(indent=2), "utf-8")
+    alone = _alone(request, student, next(iter(kinds.values())), costs.alone_seconds, reporter)
+    return costs.model_copy(update={"student_alone_score": alone})
 
+
+def _measured(request: Request, student: str, kinds: Mapping[str, Pipeline], reporter: Reporter) -> Costs:
+    """All but what the student reaches alone."""
     from engine.base.machine import machine_for  # loads torch
     from engine.evaluation.linear import linear_measures
     from engine.run.costs import measure_costs
@@ -150,7 +158,7 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     from engine.run.record import score_facts
     from engine.run.teacher import prepare_teacher
 
-    machine = machine_for(request.options, reporter)
+    task, members, machine = request.task, request.members, machine_for(request.options, reporter)
     how: dict[str, Any] = {"fine_tuning": request.fine_tuning, "precision": machine.rounding}
     plan = plan_run(task, next(iter(kinds.values())), request.teacher, student, **how)
     plans = {name: with_pipeline(plan, each) for name, each in kinds.items()}
@@ -162,9 +170,11 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
     ready = prepare_teacher(plan.teacher, task, plan.pipeline.training, machine)
     facts = score_facts(task, {"teacher": ready.measures, "linear": linear_measures(task)})
     measured = measure_costs(plans, ready, machine)
-    costs = Costs(
+    step = min(measured.step_seconds.values())
+    epoch = measured.steps_per_epoch * step + measured.evaluation_seconds
+    return Costs(
         **_scores(task, facts),
-        student_alone_score=_alone(plan, measured, machine, OF_A_BUDGET * (request.effort.budget or math.inf)),
+        alone_seconds=(plan.training_alone.epochs or 1) * epoch,
         teacher_layers=plan.teacher.start.layers,
         teacher_hidden_size=plan.teacher.start.width,
         layers=plan.student.layers,
@@ -172,22 +182,31 @@ def costs_of(request: Request, student: str, pipelines: Sequence[Pipeline], repo
         **vars(measured),
         members=list(_member_costs(members, plan, ready, machine)),
     )
-    with keeping(folder) as aside:
-        (aside / RECORD).write_text(costs.model_dump_json(indent=2), "utf-8")
-    return costs
 
 
-def _alone(plan: RunPlan, costs: RunCosts, machine: Machine, most: float) -> float | None:
-    """What the student reaches alone; None where that takes more than so many seconds, or `ALONE_SECONDS`."""
-    from engine.run.fine_tuning import student_alone_scores
-
-    training = plan.training_alone
-    step = min(costs.step_seconds.values())
-    seconds = (training.epochs or 1) * (costs.steps_per_epoch * step + costs.evaluation_seconds)
-    if seconds > min(ALONE_SECONDS, most):
-        machine.reporter.message(LONG.format(student=without_path(plan.student_name), minutes=max(seconds / 60, 1)))
+def _alone(request: Request, student: str, pipeline: Pipeline, seconds: float, reporter: Reporter) -> float | None:
+    """What the student reaches alone, measured once; None where nobody has, and it takes too many seconds."""
+    folder = _kept(request, student, "alone", pipeline.training.model_dump_json())
+    known = recalled(folder, reporter, lambda folder: float((folder / ALONE).read_text("utf-8")))
+    if known is not None:
+        return known
+    share = OF_A_BUDGET / max(len(request.students), 1)
+    if seconds > min(ALONE_SECONDS, share * (request.effort.budget or math.inf)):
+        reporter.message(LONG.format(student=without_path(student), minutes=max(seconds / 60, 1)))
         return None
-    return student_alone_scores(plan, machine)[plan.task.split].scores[plan.task.metric]
+
+    from engine.base.machine import machine_for
+    from engine.run.fine_tuning import student_alone_scores
+    from engine.run.plan import plan_run
+
+    task, machine = request.task, machine_for(request.options, reporter)
+    plan = plan_run(
+        task, pipeline, request.teacher, student, fine_tuning=request.fine_tuning, precision=machine.rounding
+    )
+    score = student_alone_scores(plan, machine)[task.split].scores[task.metric]
+    with keeping(folder) as aside:
+        (aside / ALONE).write_text(repr(score), "utf-8")
+    return score
 
 
 def _scores(task: Task, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,18 +282,21 @@ def describe_dataset(request: Request, reporter: Reporter) -> Dataset:
     return Dataset(descriptors, words)
 
 
-def _identity(request: Request, student: str, kinds: Sequence[str]) -> str:
-    """Hash of everything that the costs depend on."""
+def _kept(request: Request, student: str, *what: str) -> Path:
+    """Where what is measured of a student is kept: by everything that it depends on."""
     options, models = request.options, {"teacher": [request.teacher], "student": [student], "members": request.members}
     known = [[_model_identity(name, role) for name in names] for role, names in models.items()]
     machine = (
         options.device,
+        visible_gpus(),
         options.precision,
         options.int8_teacher,
         os.cpu_count(),
         os.environ.get("OMP_NUM_THREADS"),
     )
-    return hash_of(request.task.fingerprint, *known, kinds, request.fine_tuning.model_dump_json(), *machine)
+    identity = hash_of(request.task.fingerprint, *known, what, request.fine_tuning.model_dump_json(), *machine)
+    about = f"{request.task.name}, {without_path(student)}"
+    return kept(options.cache, "costs", maker(Path(__file__).parents[1]), identity, about=about)
 
 
 def _model_identity(name: str, role: str) -> str:

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from autodistill.history.store import Store
+from autodistill.recommend.record import named
 from autodistill.recommend.request import check_places
-from engine.base.errors import InputError, RunError
+from engine.base.errors import InputError, OutOfMemory, RunError
 from engine.base.files import hash_of
 from engine.data.load import identified, load_task
 from engine.data.task import Task
@@ -25,7 +26,7 @@ from engine.run.folder import RunFolder
 from engine.run.result import Expected, RunResult, distillation_ratio
 
 if TYPE_CHECKING:
-    from autodistill.recommend.record import Pick, Recommendation
+    from autodistill.recommend.record import Entrant, Pick, Recommendation
     from autodistill.recommend.request import Request
     from engine.base.progress import Reporter
 
@@ -143,7 +144,7 @@ def run_picks(request: Request, picks: Sequence[Pick], reporter: Reporter) -> li
     for note in request.task.notes:
         reporter.message(note)
     request = request.model_copy(update={"task": replace(request.task, notes=())})  # once, not with every run
-    running = {pick.rank: pick for pick in picks}
+    running, students = {pick.rank: pick for pick in picks}, [pick.student for pick in picks]
     outcomes: dict[int, Outcome] = {}
     stops = rungs(min(pick.pipeline["training"]["epochs"] for pick in picks), len(picks))
     if stops:
@@ -154,7 +155,7 @@ def run_picks(request: Request, picks: Sequence[Pick], reporter: Reporter) -> li
                 continue  # over already: by early stopping, or because it has fewer epochs
             if len(picks) > 1:
                 aim = "to its end" if epoch is None else f"to epoch {epoch}"
-                reporter.message(f"pick {rank}: {pick.words}, {aim}")
+                reporter.message(f"pick {rank}: {named(pick, students)}, {aim}")
             outcomes[rank] = _run(request, pick, epoch, reporter)
         if epoch is not None:
             going_on = _better_half(running, outcomes)
@@ -203,25 +204,52 @@ def _run(request: Request, pick: Pick, until_epoch: int | None, reporter: Report
     try:
         result = distilled(request, pick.student, pick.pipeline, folder, reporter, until_epoch, ratio)
     except RunError as error:
-        failed = RunResult.read(folder)
-        if failed is None or failed.status != "failed":
-            raise
+        left = record_of_failure(error, folder)
         reporter.message(f"pick {pick.rank} failed: {error}")
-        result = failed
+        if left is None:
+            return Outcome(pick, _failed(request, pick, str(error)), folder)
+        result = left
     if result.status != "pruned":
         record_run(request, result, folder, reporter)
     return Outcome(pick, result, folder)
 
 
-class Entrant(Protocol):
-    """What may be run: a student and a pipeline, with the key of that one."""
+def record_of_failure(error: RunError, folder: Path, before: RunResult | None = None) -> RunResult | None:
+    """The record that a failed run left; None where its memory did not suffice: with more of it, it goes on.
 
-    @property
-    def student(self) -> str: ...
-    @property
-    def pipeline(self) -> Mapping[str, Any]: ...
-    @property
-    def key(self) -> str: ...
+    Args:
+        before: The record that lay there when the run began.
+
+    Raises:
+        RunError: The same, where nothing is wrong with the run, as where another process works in its folder.
+    """
+    if isinstance(error, OutOfMemory):
+        return None
+    left = RunResult.read(folder)
+    if left is None or left.status != "failed" or left == before:
+        raise error
+    return left
+
+
+def _failed(request: Request, pick: Pick, reason: str) -> RunResult:
+    """What is known of a run that failed and left no record; it has no identity, and is not in the store."""
+    task = request.task
+    return RunResult(
+        status="failed",
+        reason=reason,
+        identity="",
+        task=task.name,
+        task_kind=task.kind,
+        dataset_fingerprint=task.fingerprint,
+        labels=list(task.labels),
+        train_examples=len(task.train),
+        unlabelled_examples=task.examples - len(task.train),
+        teacher=request.teacher,
+        student=pick.student,
+        pipeline=pick.pipeline,
+        seed=request.seed,
+        metric=task.metric,
+    )
 
 
 def folder_name(request: Request, entrant: Entrant) -> str:

@@ -4,9 +4,8 @@ The order: what is known of the dataset; what teacher and students give and cost
 pipeline of the space is given a standing, a ratio and a cost, and a few that differ are picked.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -159,9 +158,9 @@ def within(candidates: pd.DataFrame, limits: Limits, costs: Mapping[str, Costs])
 def _record(request: Request, ranked: Ranked) -> Recommendation:
     task, (allowed, past, costs, dataset, fitted) = request.task, ranked
     first = next(iter(costs.values()))
-    standings, seconds = allowed.standing.to_numpy(), allowed.predicted_seconds.to_numpy()
     of_the_teacher = first.model_dump(include={"teacher_score", "teacher_parameters", "teacher_size_mb"})
-    made, trust = partial(_picks, allowed, past.runs), fitted.trust(len(costs))
+    trust = fitted.trust(len(costs))
+    best, front = _picks(allowed, past.runs, request.top or PICKS)
     return Recommendation(
         data=request.data,
         columns=request.columns.model_dump(exclude_defaults=True),
@@ -192,19 +191,22 @@ def _record(request: Request, ranked: Ranked) -> Recommendation:
         agreement_pair=trust.pair,
         candidates=len(allowed),
         outside=bool(allowed.outside.any()),
-        picks=made(picks.with_a_team(diverse(standings, allowed, request.top or PICKS), standings, allowed)),
-        pareto=made(picks.pareto(standings, seconds)),
+        picks=best,
+        pareto=front,
         nearest=dict(list(nearest(past, dataset.name).items())[:3]),
         warnings=[*first.teacher_warnings, *caveats(task, dataset, past, allowed, trust)],
     )
 
 
-def _picks(candidates: pd.DataFrame, past: pd.DataFrame, rows: Sequence[int]) -> list[Pick]:
-    standings, made = candidates.standing.to_numpy(), []
+def _picks(candidates: pd.DataFrame, past: pd.DataFrame, count: int) -> tuple[list[Pick], list[Pick]]:
+    """The picks and the front; what is in both is one pick with one rank."""
+    standings, made = candidates.standing.to_numpy(), {}
+    best = picks.with_a_team(diverse(standings, candidates, count), standings, candidates)
+    front = picks.pareto(standings, candidates.predicted_seconds.to_numpy())
     shares = percentiles(standings)
-    for rank, row in enumerate(rows, start=1):
+    for rank, row in enumerate(dict.fromkeys([*best, *front]), start=1):
         candidate = candidates.iloc[row]
-        pick = Pick(
+        made[row] = Pick(
             rank=rank,
             student=candidate.student,
             pipeline=candidate.pipeline.model_dump(mode="json"),
@@ -218,8 +220,7 @@ def _picks(candidates: pd.DataFrame, past: pd.DataFrame, rows: Sequence[int]) ->
             contributions=picks.contributions(standings, candidates, row),
             unseen=picks.unseen_kinds(candidate, past),
         )
-        made.append(pick)
-    return made
+    return [made[row] for row in best], [made[row] for row in front]
 
 
 def _facts(model: type[BaseModel], costs: BaseModel) -> dict[str, Any]:

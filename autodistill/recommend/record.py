@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from autodistill.recommend.request import Limits, Request
 from engine.base.errors import InputError
@@ -38,10 +38,24 @@ SINGLE = SingleTeacher().model_dump()
 """The team of a pipeline whose teacher teaches alone."""
 
 
+class Entrant(Protocol):
+    """What may be run: a student and a pipeline, with the key of that one, and in a few words."""
+
+    @property
+    def student(self) -> str: ...
+    @property
+    def pipeline(self) -> Mapping[str, Any]: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def words(self) -> str: ...
+
+
 class Pick(Record):
     """One suggested run."""
 
     rank: int
+    """The number by which it is run. The picks have the first ones; those of the front that are no picks follow."""
     student: str
     pipeline: dict[str, Any]
     """With every default; the length of texts and the learning rate are settled by the run, which knows its models."""
@@ -143,7 +157,7 @@ class Recommendation(Record):
     picks: list[Pick]
     """In the order of preference; where members are named, the best team is one of them, however high it stands."""
     pareto: list[Pick]
-    """Runs than which none is both better and cheaper, the cheapest first."""
+    """Runs than which none is both better and cheaper, the cheapest first; one that is a pick, too, has its rank."""
     nearest: dict[str, float]
     """Past dataset → similarity of its embedding, −1 to 1."""
     warnings: list[str]
@@ -203,16 +217,22 @@ class Recommendation(Record):
         }
         return Request.model_validate({**{name: getattr(self, name) for name in same}, **names, **more})
 
+    @property
+    def by_rank(self) -> dict[int, Pick]:
+        """Rank → pick, also of the front; where both have a rank, as in records of before, that of the picks."""
+        return {each.rank: each for each in (*self.pareto, *self.picks)}
+
     def chosen(self, pick: int | None, top: int | None) -> list[Pick]:
-        """So many picks, the best first, or that of a rank, counted from 1; the first where neither is given.
+        """So many picks, the best first, or that of a rank, also of the front; the first where neither is given.
 
         Raises:
             InputError: There are not so many.
         """
+        known = self.picks if top else self.by_rank
         option, what, number = ("--top", "not so many picks", top) if top else ("--pick", "no such pick", pick or 1)
-        if not 1 <= number <= len(self.picks):
-            raise InputError.of(option, what, number, (f"1 to {len(self.picks)}",))
-        return self.picks[:number] if top else [self.picks[number - 1]]
+        if number > len(known):
+            raise InputError.of(option, what, number, (f"1 to {len(known)}",))
+        return self.picks[:number] if top else [self.by_rank[number]]
 
 
 def _upgraded(record: Any) -> Any:
@@ -228,6 +248,11 @@ def _upgraded_pick(pick: Mapping[str, Any]) -> dict[str, Any]:
     pipeline = upgraded_pipeline(pick["pipeline"])
     renamed = {RENAMED.get(key, key): value for key, value in pick.items()}
     return {**renamed, "pipeline": pipeline, "key": Pipeline.model_validate(pipeline).key}
+
+
+def named(entrant: Entrant, students: Iterable[str]) -> str:
+    """What is run, in words: its pipeline, and which student it is of where there are several."""
+    return f"student {entrant.student}, {entrant.words}" if len({*students}) > 1 else entrant.words
 
 
 def in_words(pipeline: Mapping[str, Any]) -> str:

@@ -23,14 +23,15 @@ from autodistill.history.table import flat
 from autodistill.ranking.past import as_words
 from autodistill.recommend.contenders import Contender, begun, contenders_of, within_the_time
 from autodistill.recommend.pace import pace_of, planned
-from autodistill.recommend.race import close, distilled, folder_name, record_run
+from autodistill.recommend.race import close, distilled, folder_name, record_of_failure, record_run
+from autodistill.recommend.record import named
 from autodistill.recommend.request import Request, check_places
 from autodistill.recommend.search_record import ANEW, SearchRecord, Trained, found, identity_of, path_of, score_after
 from autodistill.recommend.searched import Searched
 from autodistill.search.beliefs import Beliefs
 from autodistill.search.improving import improving
 from autodistill.search.policies import FAILED, Piece, Seen, Space, Step, steps
-from engine.base.errors import InputError, OutOfMemory, RunError
+from engine.base.errors import InputError, RunError
 from engine.base.progress import Reporter, SilentReporter
 from engine.run.result import RunResult
 
@@ -102,7 +103,7 @@ class _Search:
         if self.record.has_ended(self.request.effort):
             self.reporter.message(f"This search is finished: its record is {path_of(self.out, self.record.identity)}.")
             self._recall()
-            chosen = self._chosen()
+            chosen = self._chosen(self.record.over)
         else:
             self._search()
             chosen = self._finish()
@@ -181,12 +182,8 @@ class _Search:
         pause = None if until == whole else until
         try:
             result = distilled(self.request, contender.student, contender.pipeline, folder, self.quiet, pause)
-        except OutOfMemory as error:  # as it would be the next time
-            failed = str(error)
         except RunError as error:
-            there = RunResult.read(folder)
-            if there is None or there.status != "failed" or there == before:
-                raise
+            record_of_failure(error, folder, before)
             failed = str(error)
         if failed:
             self.reporter.message(f"{self._words_of(name)} failed: {failed}")
@@ -313,8 +310,7 @@ class _Search:
         self.reporter.message(f"{number}: {self._words_of(made.candidate)}; {epochs}: {score}")
 
     def _words_of(self, name: str) -> str:
-        contender = self.contenders[name]
-        return f"student {contender.student}, {contender.words}" if len(self.request.students) > 1 else contender.words
+        return named(self.contenders[name], self.request.students)
 
     def _minutes_left(self) -> float:
         return max((self.request.effort.budget or 0.0) - self.record.spent, 0.0) / 60

@@ -18,6 +18,7 @@ from engine.base.files import ANSWERS_FILE
 from engine.base.text import read_json, read_text
 from engine.data.rows import text_of
 from engine.data.task import KINDS, Task
+from engine.evaluation.spans import agreement_with
 from engine.run.result import RunResult
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ MOST = 30
 """Rows that are shown."""
 LONGEST = 300
 """Letters of a text that are shown."""
-TEACHER, STUDENT, NEITHER = (True, False), (False, True), (False, False)
+TEACHER, STUDENT, NEITHER, BOTH = (True, False), (False, True), (False, False), (True, True)
 """Who is right."""
 UNNAMED = "the record has no texts; name the run's data with --data, and the options that they were read with"
 
@@ -47,8 +48,8 @@ def answers_of(folder: Path, result: RunResult, task: Task | None) -> Answers | 
     Raises:
         InputError: The data are not those of the run.
     """
-    if task is not None and task.fingerprint != result.dataset_fingerprint:
-        what = "these are not the rows, splits and labels of this run"
+    if task is not None and not result.reports_on(task):
+        what = "these are not the held-out rows and labels of this run"
         hint = "Give the options that the run was given: --text, --label, --test, --max-train, …."
         raise InputError.of("--data", what, task.name, (), hint)
     path = folder / ANSWERS_FILE
@@ -79,16 +80,19 @@ def disagreements(found: Answers) -> tuple[list[str], list[list[str]]]:
     else:
         apart = [row for row, (_, one, other) in enumerate(answered) if one != other]
         pairs = {row: tuple(_is_right(task, gold[row], each[row]) for each in found[-2:]) for row in apart}
-        teacher, student, neither = ([*pairs.values()].count(each) for each in (TEACHER, STUDENT, NEITHER))
+        teacher, student, neither, both = ([*pairs.values()].count(each) for each in (TEACHER, STUDENT, NEITHER, BOTH))
         alone = f"on {teacher:,} the teacher alone is right, on {student:,} the student alone, on {neither:,} neither"
+        alone += f", on {both:,} both" if both else ""  # as a question may have several answers
         text = [f"They differ on {len(apart):,} of {counted(len(gold), 'row')}: {alone}."]
-        order = sorted(apart, key=lambda row: pairs[row], reverse=True)
+        order = sorted(apart, key=lambda row: (pairs[row] != BOTH, pairs[row]), reverse=True)
     rows = ([_text(found.rows[row]), *(_words(task, answered[row], each) for each in range(3))] for row in order[:MOST])
     return text, [[*map(printable, cells)] for cells in rows]
 
 
 def _is_right(task: Task, gold: Any, answer: Any) -> bool:
-    return answer in (gold["text"] or [""]) if task.kind == "question_answering" else answer == gold
+    """Whether an answer is the gold one; to a question whether it agrees with an accepted one word for word, as scores
+    have it."""
+    return agreement_with(gold, answer)[1] == 1 if task.kind == "question_answering" else answer == gold
 
 
 def _text(row: Mapping[str, Any]) -> str:

@@ -267,6 +267,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def visible_gpus() -> tuple[str, ...]:
+    """What decides which GPUs this process sees, known without torch: a container may have none of its host's."""
+    there = sorted(path.name for path in Path("/dev").glob("nvidia[0-9]*"))
+    return (*there, os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+
+
 def local_processes() -> int:
     """Training processes on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

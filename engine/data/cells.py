@@ -24,6 +24,7 @@ from engine.base.text import HALF
 PIECE = 16_384
 SAMPLE = 200  # cells that are looked at
 MANY = 20  # different numbers: said as a range
+TRUTHS = {"1": 1.0, "true": 1.0, "0": 0.0, "false": 0.0}
 NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*|\s*[-+]?(nan|inf|infinity)\s*", re.IGNORECASE)
 
 
@@ -208,6 +209,17 @@ def numbers(cells: pa.Array) -> pa.Array:
     values, codes = coded(cells)
     found = [_float(value) if is_number(value) else None for value in values]
     return pa.array(found, pa.float64()).take(pa.array(codes))
+
+
+def truths(cells: pa.Array) -> np.ndarray:
+    """Which cells are true, 1.0, and which are not, 0.0, also where 1 and 0 or a text say so; NaN elsewhere (n,).
+
+    Example:
+        >>> truths(column_of(["1", "0.0", " True ", "false", "yes", None])).tolist()
+        [1.0, 0.0, 1.0, 0.0, nan, nan]
+    """
+    values, codes = coded(cells)
+    return np.array([TRUTHS.get(label_of(value).lower(), math.nan) for value in values])[codes]
 
 
 def _float(value: Any) -> float:

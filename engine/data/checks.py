@@ -7,7 +7,8 @@ the answer stands in its context exactly once. Columns are checked as a whole; o
 Python objects, for the message.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,18 @@ import pyarrow.compute as pc
 from engine.base.errors import Problem, counted, listed, shown
 from engine.base.mapped import mapped_table
 from engine.base.text import HALF
-from engine.data.cells import are_tags, coded, is_index, is_missing, is_number, label_of, missing, numbers, values_of
+from engine.data.cells import (
+    are_tags,
+    coded,
+    is_index,
+    is_missing,
+    is_number,
+    label_of,
+    missing,
+    numbers,
+    truths,
+    values_of,
+)
 from engine.data.label_sets import label_set
 from engine.data.rows import IMPOSSIBLE, Findings, RawSplit
 from engine.data.schema import Schema
@@ -37,12 +49,15 @@ class _Check:
     def __init__(self, split: RawSplit, schema: Schema, findings: Findings, published: bool):
         self.split, self.schema, self.findings, self.published = split, schema, findings, published
         self.moved_answers = self.unanswerable = 0
-        marks = split.table[IMPOSSIBLE] if IMPOSSIBLE in split.names else None
-        self.impossible = frozenset() if marks is None else _marked(values_of(marks))
         self._indices = {name: index for index, name in enumerate(schema.labels)}
         names = split.class_names.get(schema.columns[schema.target], ())
         same = schema.fixed_labels and names == schema.labels
         self._own_names = () if same or not set(names) & set(schema.labels) else names
+
+    @cached_property
+    def impossible(self) -> frozenset[int]:
+        """The questions that are marked as having no answer; what says neither is named."""
+        return frozenset(np.flatnonzero(_MARKS(self, IMPOSSIBLE)) if IMPOSSIBLE in self.split.names else ())
 
     def row(self, row: int, what: str, got: str = "", **more: Any) -> None:
         """Names an unusable row."""
@@ -113,11 +128,6 @@ def normalise(
     return pa.table(rows)
 
 
-def _marked(marks: Sequence[Any]) -> frozenset[int]:
-    """The rows that are marked, by true or its text."""
-    return frozenset(row for row, mark in enumerate(marks) if mark is True or str(mark).strip().lower() == "true")
-
-
 def _is_half(value: Any) -> bool:
     """Whether a cell is a text that no file can hold."""
     return isinstance(value, str) and HALF.search(value) is not None
@@ -128,10 +138,13 @@ Column = Callable[[_Check, str], pa.ChunkedArray]
 
 
 def _at_once(look: Callable[..., tuple[Any, Any]], name: Callable[..., None]) -> Column:
-    """`look` gives the normal form of a piece and which of its rows `name` must look at."""
+    """`look` gives the normal form of a piece and which of its rows `name` must look at.
+
+    A field that the schema does not know is the column of that name.
+    """
 
     def column(check: _Check, field: str) -> pa.ChunkedArray:
-        source, found = check.schema.columns[field], []
+        source, found = check.schema.columns.get(field, field), []
         for start, (cells,) in check.split.pieces(source):
             normal, doubtful = look(check, cells)
             rows = np.flatnonzero(doubtful)
@@ -265,6 +278,15 @@ def _tags(check: _Check, row: int, where: str, tags: Any, words: Any) -> list[in
     return None
 
 
+def _marks(check: _Check, cells: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    marks = truths(cells)
+    return marks == 1, np.isnan(marks) & ~missing(cells)
+
+
+def _bad_mark(check: _Check, row: int, where: str, mark: Any) -> None:
+    check.row(row, f"{where} must hold true or false", shown(mark), allowed=("true", "false", "1", "0", "nothing"))
+
+
 def _answers(check: _Check, row: int, where: str, cell: Any, context: Any) -> dict[str, list[Any]] | None:
     """The accepted answers of one question: SQuAD's {text: [...], answer_start: [...]}; empty where it has none."""
     if row in check.impossible:
@@ -308,7 +330,7 @@ def _start(check: _Check, row: int, text: Any, start: Any, context: str) -> int:
     return -1
 
 
-_TEXT = _at_once(_texts, _bad_text)
+_TEXT, _MARKS = _at_once(_texts, _bad_text), _at_once(_marks, _bad_mark)
 STRINGS, WHOLE = pa.list_(pa.string()), pa.list_(pa.int64())
 ANSWERS = pa.struct({"text": STRINGS, "answer_start": WHOLE})
 NORMAL: Mapping[TaskKind, Mapping[str, Column]] = {

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.base.errors import Problem, shown, unknown_name
-from engine.data.cells import numbers, values_of
+from engine.data.cells import truths, values_of
 from engine.data.rows import Findings, RawSplit, Source
 
 
@@ -46,9 +46,8 @@ def _lists(split: RawSplit, start: int, names: list[str], columns: list[pa.Array
     """For each row the numbers of the columns that hold 1."""
     marks = np.zeros((len(columns[0]), len(names)), bool)
     for place, cells in enumerate(columns):
-        plain = cells.cast(pa.int8()) if pa.types.is_boolean(cells.type) else cells
-        values = numbers(plain).to_numpy(zero_copy_only=False)
-        for row in np.flatnonzero(~np.isin(values, (0, 1))):
+        values = truths(cells)
+        for row in np.flatnonzero(np.isnan(values)):
             cell = values_of(cells.slice(int(row), 1))[0]
             findings.row(split, start + int(row), f"column '{names[place]}' must hold 0 or 1", shown(cell))
         marks[:, place] = values == 1

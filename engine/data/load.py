@@ -119,6 +119,7 @@ def load_task(
         columns=dict(schema.columns),
         notes=tuple(notes),
         fingerprint=identity,
+        held_out_fingerprint=_held_out(schema.kind, schema.labels, parts["test"] or parts["validation"]),
         source=source_of(schema.kind, schema.labels, every_row),
         positive=found,
         hub=source.hub,
@@ -197,7 +198,8 @@ def identified(task: Task) -> Task:
     parts = {split: rows.with_format("arrow")[:] for split, rows in {"train": task.train, **task.held_out}.items()}
     found = fingerprint(task.kind, task.labels, task.metric, parts, task.positive)
     source = task.source or source_of(task.kind, task.labels, parts["train"])
-    return _of_both(replace(task, fingerprint=found, source=source))
+    held_out = _held_out(task.kind, task.labels, {task.split: parts[task.split]})
+    return _of_both(replace(task, fingerprint=found, held_out_fingerprint=held_out, source=source))
 
 
 def with_pool(task: Task, rows: pa.Table) -> Task:
@@ -231,7 +233,17 @@ def fingerprint(
 
 def source_of(kind: TaskKind, labels: Sequence[str], train: pa.Table) -> str:
     """A short hash of the training rows as they came: what is held out, sampled and measured does not change it."""
-    return _hash([kind, labels], {"train": train.select([name for name in train.column_names if name != SOFT])})
+    return _hash([kind, labels], {"train": _without_soft_labels(train)})
+
+
+def _held_out(kind: TaskKind, labels: Sequence[str], sets: Mapping[str, pa.Table]) -> str:
+    """A short hash of the set that is reported, the first of these."""
+    split, rows = next(iter(sets.items()))
+    return _hash([kind, labels], {split: _without_soft_labels(rows)})
+
+
+def _without_soft_labels(rows: pa.Table) -> pa.Table:
+    return rows.select([name for name in rows.column_names if name != SOFT])
 
 
 def _hash(schema: Sequence[Any], parts: Mapping[str, pa.Table]) -> str:

@@ -58,11 +58,13 @@ def fitting_metrics(kind: TaskKind, labels: Sequence[str]) -> tuple[str, ...]:
 def with_parts(metrics: tuple[str, ...]) -> tuple[str, ...]:
     """The scores of questions that may have no answer: those of all, then of both parts (SQuAD 2.0).
 
+    A function of the user's own is called with all questions alone.
+
     Example:
         >>> with_parts(("exact_match", "squad_f1"))[2:]
         ('has_answer_exact_match', 'has_answer_f1', 'no_answer_accuracy')
     """
-    return (*metrics, *(HAS_ANSWER[name] for name in metrics), NO_ANSWER_ACCURACY)
+    return (*metrics, *(HAS_ANSWER[name] for name in metrics if name in HAS_ANSWER), NO_ANSWER_ACCURACY)
 
 
 def marks_spans(labels: Sequence[str]) -> bool:

@@ -286,13 +286,15 @@ def _label(train: RawSplit, columns: Sequence[str], notes: list[str], field: str
 
 
 def _few_or_numbers(train: RawSplit, column: str) -> bool:
-    """Whether a column has few different values, or numbers."""
+    """Whether a column has numbers, or few different values: at most one for every two cells, and `MANY_LABELS` where
+    its name is none of labels."""
     cells = train.table[column]
     if pa.types.is_nested(cells.type):
         return False
     if looks(train.table[column], is_number):
         return True
-    few = max(2, min(MANY_LABELS, sum(map(len, present(cells))) // 2))
+    half = sum(map(len, present(cells))) // 2
+    few = max(2, half if column.lower() in LABELS else min(MANY_LABELS, half))
     found: set[str] = set()
     for cell in different(cells):
         found.update(class_names([cell]))

@@ -154,6 +154,7 @@ class Task:
         soft_labels: What the data's own soft labels are called (`engine.data.soft`); then no model teaches. Empty where
             there are none.
         labelled_fingerprint: What that is without the pool; empty where there is none.
+        held_out_fingerprint: Short hash of the labelled rows of `split`, whatever is learnt beside them and measured.
         source: Short hash of the training rows as they came, before any was held out or left out: which dataset it is,
             whatever was made of it.
         positive: Index of the class that `f1` is of, where there are two.
@@ -173,6 +174,7 @@ class Task:
     columns: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
+    held_out_fingerprint: str = ""
     source: str = ""
     positive: int = 1
     hub: str = ""
@@ -188,6 +190,11 @@ class Task:
         rows = [[name, f"{len(rows):,}", ", ".join(rows.column_names)] for name, rows in sets.items()]
         title = f"{self.name}: {self.kind.replace('_', ' ')}, metric {self.metric}"
         return table(["set", "rows", "fields"], rows, title, self.notes)
+
+    @property
+    def positive_label(self) -> str | None:
+        """The class that `f1` is of; None where there are not two."""
+        return self.labels[self.positive] if "f1" in self.metrics else None
 
     @property
     def examples(self) -> int:

@@ -42,15 +42,22 @@ def linear_measures(task: Task) -> Measures:
     """
     if task.kind not in MODELS or len(set(map(str, task.train["label"]))) < 2:
         return {}
-    rows = MOST_ROWS
-    if KINDS[task.kind].independent:
-        rows = max(FEWEST_ROWS, min(MOST_ROWS, MOST_CELLS // len(task.labels)))
-    train = at_most(task.train, rows, 0, task.kind)
+    train = at_most(task.train, most_rows(task.kind, len(task.labels)), 0, task.kind)
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, max_features=MOST_WORDS, token_pattern=WORD)
     answers = _learned(task, words.fit_transform(_texts(task, train)), train["label"][:])
     return {
         name: measure(task, rows, answers(words.transform(_texts(task, rows)))) for name, rows in task.held_out.items()
     }
+
+
+def most_rows(kind: TaskKind, labels: int) -> int:
+    """Training rows that are read at most.
+
+    Example:
+        >>> most_rows("classification", 500), most_rows("multi_label", 500)
+        (10000, 2000)
+    """
+    return max(FEWEST_ROWS, min(MOST_ROWS, MOST_CELLS // labels)) if KINDS[kind].independent else MOST_ROWS
 
 
 def _learned(task: Task, words: Any, gold: Sequence[Any]) -> Callable[[Any], list[Any]]:

@@ -4,7 +4,8 @@ Decided here: an answer is the span with the largest sum of start and end logit 
 `MAX_ANSWER` tokens long. That there is none is said by an example's first token, where training puts what a window
 lacks; of a row's windows the one that says it least counts (Devlin et al. 2019, section 4.3). Where questions may have
 no answer, none is given when that score lies above the best span's by more than a threshold, which is chosen on the
-rows that select, for the metric that decides.
+rows that select, for the metric that decides; for one of the user's own, which need be no mean over rows, for SQuAD's
+F1.
 """
 
 from __future__ import annotations
@@ -88,14 +89,15 @@ def spans_of(encoded: Encoded, logits: Sequence[np.ndarray]) -> Spans:
 def best_threshold(spans: Spans, gold: Sequence[Mapping[str, Any]], metric: str) -> float:
     """The margin above which a row is said to have no answer, with which these rows score best.
 
-    Between two margins their middle; of several that score alike, the one nearest to 0.
+    Between two margins their middle; of several that score alike, the one nearest to 0. For a metric of the user's own
+    it is that of SQuAD's F1.
 
     Example:
         >>> none, some = {"text": []}, {"text": ["Rome"]}
         >>> best_threshold(Spans(["Rome", "it", "a"], np.array([-4.0, 2.0, 3.0])), [some, none, none], "squad_f1")
         -1.0
     """
-    which = SCORED[metric]
+    which = SCORED.get(metric, SCORED["squad_f1"])
     gains = [  # of saying that there is none in place of the span
         agreement_with(each, NO_ANSWER)[which] - agreement_with(each, text)[which]
         for each, text in zip(gold, spans.texts, strict=True)

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 from engine.base import version_of
 from engine.base.checks import check_place
 from engine.base.errors import InputError, RunError, counted
-from engine.base.files import folder_written_atomically, write_text
+from engine.base.files import folder_written_atomically, hash_of_files, write_text
 from engine.base.machine import cores
 from engine.base.notebook import usual_reporter
 from engine.base.options import RunOptions
 from engine.base.progress import Reporter
 from engine.base.text import expanded
 from engine.data.load import load_task
+from engine.data.own_metric import is_own
 from engine.data.task import KINDS, Task
 from engine.export.card import add_section, write_export_card
 from engine.export.graph import PACKAGES, check_packages, write_graph, write_int8
@@ -33,7 +34,7 @@ from engine.models.forward import accepted_inputs
 from engine.models.load import quiet_transformers, size_mb
 from engine.run.predictor import Predictor, load_predictor
 from engine.run.record import versions
-from engine.run.result import Record, RunResult
+from engine.run.result import Record, RunResult, metric_in_words
 from engine.tokens.examples import INPUTS
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 EQUAL = 1e-4
 """By how much the logits of ONNX may differ from PyTorch's; relative where they are above 1."""
 FOLDER = "onnx"  # in the model's own, where none is named
+PROGRAM = "predict.py"
 MARGIN = 1.0  # points, hundredths of a score
 
 
@@ -98,7 +100,7 @@ def export_model(
     if not 0 <= margin <= 100:
         raise InputError.of("--margin", "out of range", margin, ("0 to 100",))
     known = RunResult.read(model) if Path(model).is_dir() else None
-    task = _task(data, columns, known)
+    task = _task(data, columns, known, reporter)
     predictor = load_predictor(model, RunOptions(device="cpu"))
     with folder_written_atomically(folder) as aside:
         work = _begun(predictor, task, aside)
@@ -122,14 +124,23 @@ def _folder(model: str, out: str | Path | None) -> Path:
     check_place("--out", folder)
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     earlier = Export.read(folder) if there else None
+    if earlier and earlier.program and PROGRAM in there and earlier.program != hash_of_files([folder / PROGRAM]):
+        what, hint = (
+            f"{PROGRAM} was changed since it was written there",
+            "Name a new folder, or move your program away.",
+        )
+        raise InputError.of("--out", what, str(folder), (), hint)
     if others := sorted(there - {EXPORT_FILE, "__pycache__", *(earlier.files if earlier else [])}):
         what = "this folder holds something else than an export"
         raise InputError.of("--out", what, ", ".join(others[:3]), (), "Name a new folder.")
     return folder
 
 
-def _task(data: Any, columns: dict[str, Any], known: RunResult | None) -> Task | None:
-    """The rows that say what the forms reach, read as the run read its data."""
+def _task(data: Any, columns: dict[str, Any], known: RunResult | None, reporter: Reporter) -> Task | None:
+    """The rows that say what the forms reach, read and measured as the run did it.
+
+    A metric that is a function is code, which no record may name, whoever wrote it.
+    """
     if data is None and columns:
         raise InputError.of("--data", "nothing is named that these would be of", ", ".join(columns))
     if data is None or isinstance(data, Task):
@@ -138,7 +149,11 @@ def _task(data: Any, columns: dict[str, Any], known: RunResult | None) -> Task |
     if known is not None:
         roles = KINDS[known.task_kind].columns.items()
         as_before = {role: known.columns[name] for role, name in roles if name in known.columns}
-        as_before |= {"kind": known.task_kind, "metric": known.metric}
+        as_before |= {"kind": known.task_kind, "positive": known.positive}
+        if not is_own(known.metric):
+            as_before["metric"] = known.metric
+        elif "metric" not in columns:
+            reporter.message(f"the run's own metric is not used, as it is code: --metric {known.metric} names it")
     return load_task(data, **(as_before | columns))
 
 
@@ -150,7 +165,7 @@ def _begun(predictor: Predictor, task: Task | None, folder: Path) -> _Work:
         figures.check_data(task, predictor)
     pair = task.pair if task else "text_pair" in predictor.columns
     rows = figures.rows_of(task) if task else figures.made_up_rows(predictor, pair)
-    shutil.copyfile(Path(__file__).with_name("predict.py"), folder / "predict.py")
+    shutil.copyfile(Path(__file__).with_name(PROGRAM), folder / PROGRAM)
     with quiet_transformers():
         predictor.tokenizer.save_pretrained(folder)
         predictor.model.config.save_pretrained(folder)
@@ -211,7 +226,8 @@ def _write_int8(work: _Work, margin: float, force: bool) -> None:
         lost = 100 * (work.scores["onnx"][work.task.metric] - work.scores["int8"][work.task.metric])
         if lost <= margin:
             return
-        why = f"it loses {lost:.1f} points of {work.task.metric}, and {margin:g} are allowed"
+        metric = metric_in_words(work.task.metric, work.task.positive_label)
+        why = f"it loses {lost:.1f} points of {metric}, and {margin:g} are allowed"
         hint = "--force keeps it, --margin allows more"
     if force:
         work.notes.append(f"{INT8_GRAPH} was forced: {why}.")
@@ -228,12 +244,15 @@ def _compare_with_run(work: _Work, known: RunResult | None) -> None:
         work.size_mb["teacher"] = known.teacher_size_mb
     if work.task is None:
         return
-    of_teacher = known.scores.get("teacher", {}).get(work.task.split)
-    if work.task.fingerprint == known.dataset_fingerprint and of_teacher:
-        work.scores["teacher"] = of_teacher
-    elif work.task.fingerprint != known.dataset_fingerprint:
+    of_teacher = known.scores.get("teacher", {}).get(work.task.split, {})
+    if not known.reports_on(work.task):
         what = "These rows are not divided as in the run, so the student may have been trained on some of them"
         work.notes.append(f"{what}; with the options that the run was given they are divided alike.")
+    elif work.task.metric in of_teacher and known.positive == work.task.positive_label:
+        work.scores["teacher"] = of_teacher
+    else:
+        metric = metric_in_words(work.task.metric, work.task.positive_label)
+        work.notes.append(f"The run has no score of its teacher in {metric}.")
 
 
 def _record(work: _Work, model: str, difference: float) -> Export:
@@ -246,9 +265,11 @@ def _record(work: _Work, model: str, difference: float) -> Export:
     of_task: dict[str, Any] = {}
     if work.task is not None:
         of_task = {"task": work.task.name, "split": work.task.split, "metric": work.task.metric}
+        of_task["positive"] = work.task.positive_label
     return Export(
         model=model,
         files=sorted([*(path.name for path in work.folder.iterdir()), "README.md"]),
+        program=hash_of_files([work.folder / PROGRAM]),
         **of_task,
         rows=len(work.rows),
         scores=work.scores,

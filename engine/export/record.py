@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from engine.base.errors import InputError, counted, digits
 from engine.base.text import read_text
 from engine.data.task import TaskKind
-from engine.run.result import Record
+from engine.run.result import Record, metric_in_words
 
 ABOUT_FILE, EXPORT_FILE = "model.json", "export.json"
 GRAPH, INT8_GRAPH = "model.onnx", "model.int8.onnx"
@@ -45,10 +45,12 @@ class Export(Record):
     layout: int = 1
     model: str  # as others may see it: of a folder its name alone
     files: list[str]  # beside this one
+    program: str = ""  # hash of `predict.py` as it was written; empty in records of before
     task: str = ""  # name of the data that were scored; empty: made-up texts, and no scores
     split: str = ""
     rows: int  # that were answered, made-up ones too
     metric: str = ""
+    positive: str | None = None  # the class that `f1` is of, where there are two
     scores: dict[str, dict[str, float]]  # form (`FORMS`) → metric → score on that split
     difference: float  # largest between the logits of ONNX and PyTorch, relative to those above 1
     size_mb: dict[str, float]  # form → 10^6 bytes of weights
@@ -74,7 +76,7 @@ class Export(Record):
         times = next(iter(self.latency_ms.values()), {})
         columns = [(threads, batch) for threads, of_batches in times.items() for batch in of_batches]
         forms = [form for form in FORMS if form in self.scores or form in self.size_mb]
-        heads = ["", *[self.metric] * bool(self.scores), "size (MB)"]
+        heads = ["", *[metric_in_words(self.metric, self.positive)] * bool(self.scores), "size (MB)"]
         heads += [f"ms, batch {batch}, {counted(int(threads), 'thread')}" for threads, batch in columns]
         return heads, [[FORMS[form], *self._figures(form, columns)] for form in forms]
 

@@ -12,6 +12,7 @@ of its own, with a weight of having it and one of not having it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -27,6 +28,8 @@ NAMED = ("none", "balanced")
 WEIGHTED = ("classification", "multi_label")
 """Kinds of task whose classes may have weights."""
 FORMS = (*NAMED, "a table {class = weight}")
+EACH = re.compile(r"\s*(.+?=[^,=]*|.+)(?:,|$)", re.DOTALL)
+"""A class with its weight, as it is typed; the name may hold commas and signs of equality, which no number does."""
 UNKNOWN, LARGEST = "unknown class weights", 1e6
 
 
@@ -37,7 +40,7 @@ def _checked(given: Any) -> Any:
     if isinstance(given, str):
         if "=" not in given:
             raise ValueError(unknown_name("", UNKNOWN, given, FORMS))
-        given = dict(map(_typed, given.split(",")))
+        given = dict(map(_typed, re.findall(EACH, given)))
     try:
         table = {str(name): weight for name, weight in dict(given).items() if _is_name(name)}
     except (TypeError, ValueError):

@@ -37,7 +37,8 @@ def idle_class_weights(plan: RunPlan) -> list[str]:
     learned = weights.hard_label + weights.augmented_hard_label * mixed or searched
     if weighs_nothing(pipeline.training.class_weights) or learned or any(each.fine_tune for each in plan.team):
         return []
-    remedy = "weights.hard_label above 0, or --fine-tune always, would change that"
+    tuned = ", or --fine-tune always," if plan.teacher else ""  # soft labels of the data come without one
+    remedy = f"weights.hard_label above 0{tuned} would change that"
     return [f"class weights do not change this student: neither it nor its teacher learns from gold labels; {remedy}"]
 
 

@@ -86,7 +86,7 @@ class Predictor:
         """A text, or a pair of texts, as a row."""
         if isinstance(given, Mapping):
             return given
-        text, *pair = (given,) if isinstance(given, str) else given
+        text, *pair = given if given and isinstance(given, tuple | list) else (given,)
         return rows_of_texts(self.kind, [text], pair or None, self.columns)[0]
 
     def answered(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[Any], Sequence[np.ndarray]]:
@@ -100,12 +100,21 @@ class Predictor:
     def _task(self, rows: Dataset) -> Task:
         return Task("input", self.kind, "text_pair" in rows.column_names, self.labels, "", (), rows, {})
 
-    def _asked(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Encoded, Sequence[np.ndarray]]:
-        """The rows as examples, and the logits of each."""
-        pair = "text_pair" in self.columns if self.columns else any("text_pair" in row for row in rows)
-        fields = (*KINDS[self.kind].texts, *["text_pair"] * pair)
+    def check(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Raises an `InputError` where a row lacks a field, or has one that is no text or does not belong there."""
+        fields = self._fields(rows)
         if problems := [p for number, row in enumerate(rows) for p in _problems(row, fields, number)]:
             raise InputError(problems[:5])
+
+    def _fields(self, rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+        """What is read of a row."""
+        pair = "text_pair" in self.columns if self.columns else any("text_pair" in row for row in rows)
+        return (*KINDS[self.kind].texts, *["text_pair"] * pair)
+
+    def _asked(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Encoded, Sequence[np.ndarray]]:
+        """The rows as examples, and the logits of each."""
+        self.check(rows)
+        fields = self._fields(rows)
         source = Dataset.from_list([{field: row[field] for field in fields} for row in rows])
         encoded = encode(source, self._task(source), self.tokenizer, self.max_length, self.window_overlap)
         return encoded, logits_of(self.model, encoded, self.kind, self.machine.accelerator)
@@ -198,7 +207,8 @@ def rows_of_texts(
             raise InputError.of("--text-pair", "a question needs the context that holds its answer")
         if second in (columns or {}):
             raise InputError.of("--text-pair", "this model was trained on pairs; each text needs a second one")
-        return [{first: text.split() if kind == "tagging" else text} for text in texts]
+        tagged = kind == "tagging"
+        return [{first: text.split() if tagged and isinstance(text, str) else text} for text in texts]
     if not second or (columns and second not in columns):
         raise InputError.of("--text-pair", ONE_TEXT)
     if len(texts) != len(pairs):

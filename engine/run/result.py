@@ -45,6 +45,16 @@ def distillation_ratio(student_score: float, teacher_score: float) -> float | No
     return student_score / teacher_score
 
 
+def metric_in_words(metric: str, positive: str | None) -> str:
+    """A metric as a person reads it: F1 with the class that it is of.
+
+    Example:
+        >>> metric_in_words("f1", "spam"), metric_in_words("accuracy", "spam")
+        ('f1 of spam', 'accuracy')
+    """
+    return f"f1 of {positive}" if metric == "f1" and positive else metric
+
+
 READ_AGAIN = {"epochs", "max_length", "window_overlap"}
 """Of a pipeline's training, what others than the run itself read in its record."""
 
@@ -149,6 +159,7 @@ class RunResult(Record):
     task: str
     task_kind: TaskKind
     dataset_fingerprint: str  # of rows, splits, labels and metric
+    held_out_fingerprint: str = ""  # of the labelled rows of `split`; empty in records of before
     dataset_source: str = ""  # of the training rows as they came: equal for every sample, split and metric of them
     dataset_hub: str = ""  # the hub name that was asked for, in full; empty for files, and in older records
     labels: list[str]
@@ -241,9 +252,15 @@ class RunResult(Record):
         """The 95 % interval of a score, on the set that is reported where none is named; None where it is not known."""
         return self.intervals.get(role, {}).get(split or self.split or "", {}).get(metric)
 
+    def reports_on(self, task: Task) -> bool:
+        """Whether the rows that a task reports are those of this run; by a record of before, whether all rows are."""
+        if self.held_out_fingerprint:
+            return self.held_out_fingerprint == task.held_out_fingerprint
+        return self.dataset_fingerprint == task.fingerprint
+
     def named(self, metric: str) -> str:
-        """A metric as a person reads it: F1 with the class that it is of."""
-        return f"f1 of {self.positive}" if metric == "f1" and self.positive else metric
+        """A metric as a person reads it."""
+        return metric_in_words(metric, self.positive)
 
     @property
     def epochs(self) -> int:
@@ -255,7 +272,7 @@ class RunResult(Record):
         """The student's best score so far on the set that selects."""
         if not self.history or self.best_epoch is None:
             return self.student_score
-        return self.history[self.best_epoch - 1]["scores"][self.metric]
+        return self.history[self.best_epoch - 1]["scores"].get(self.metric)
 
     @property
     def split_in_words(self) -> str:

@@ -13,9 +13,10 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.base.cache import keeping, kept, recalled
-from engine.base.errors import counted
+from engine.base.errors import counted, listed
 from engine.base.files import hash_of
 from engine.base.machine import Machine
+from engine.base.options import LESS_MEMORY, TRAINED, FineTuning
 from engine.data.metrics import Scores
 from engine.data.task import SOFT, Task
 from engine.evaluation.inference import encode_held_out, measured_on
@@ -27,7 +28,7 @@ from engine.models.names import without_path
 from engine.models.start import Model
 from engine.pipeline.training import Training
 from engine.run.fine_tuning import fine_tune, kept_measures
-from engine.run.plan import TeacherPlan
+from engine.run.plan import RunPlan, TeacherPlan
 
 RECORD = "teacher.json"
 READING = ("max_length", "window_overlap")  # of a training, what decides how texts are read
@@ -52,6 +53,24 @@ class Teacher:
     def as_model(self) -> Model:
         """Network and tokenizer."""
         return self.model, self.tokenizer
+
+
+def idle_fine_tuning(plan: RunPlan, fine_tuning: FineTuning) -> list[str]:
+    """That options of the fine-tuning change nothing, where no teacher of a run is fine-tuned.
+
+    Args:
+        fine_tuning: As it was asked for; what is as it is by default was not.
+    """
+    asked = fine_tuning.model_dump(exclude_defaults=True, include={*TRAINED, *LESS_MEMORY})
+    if not asked or plan.pipeline.team.kind == "assistants" or any(each.fine_tune for each in plan.team):
+        return []
+    why, remedy = "the data bring soft labels", ""
+    if plan.teacher:
+        why = f"the teacher is {'asked in words' if plan.teacher.start.question else 'fine-tuned already'}"
+        remedy = "; --fine-tune always trains it" + " again" * plan.teacher.start.ready
+    names = (f"teacher_{name}" if name in TRAINED else name for name in asked)
+    options = listed("--" + name.replace("_", "-") for name in names)
+    return [f"{why}, so {options} change{'s' * (len(asked) == 1)} nothing{remedy}"]
 
 
 def soft_measures(task: Task) -> Measures:

@@ -3,7 +3,8 @@
 Decided here: a score is clearly above another one where the 95 % interval of their difference is above 0. Where the
 best of several epochs was chosen on these very rows, intervals reach half as far again; of models that answered other
 rows, the interval of the difference follows from their own. Nothing is left unsaid that is known: the commonest answer,
-classes that are never found, simple models, the student alone, what was predicted.
+classes that are never found, simple models, and of how many rows they read a sample, the student alone, what was
+predicted.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ FEWEST = 5
 SELECTED = 1.5
 SIMPLE_MODELS = {"linear": "A linear model on TF-IDF", "bilstm": "A small Bi-LSTM that learns from the labels alone"}
 """Role → a model that costs next to nothing."""
+BILSTM_ROWS = 3_000
+"""Training rows that the Bi-LSTM learns from at most, as `autodistill.datasets.bilstm` has it."""
+CONSTANT = {"regression": "the mean", "multi_label": "the same labels", "question_answering": "no answer"}
+"""Kind of task → the one answer that the trivial score is of, where that is not the commonest one."""
 WRONG = "it is the wrong one for this dataset, or has learned too little"
 """Of a teacher that is no better than such a model."""
 
@@ -70,6 +75,15 @@ def _simple(result: RunResult) -> dict[str, float]:
     return {role: score for role, score in known.items() if score is not None}
 
 
+def _named(result: RunResult, role: str) -> str:
+    """A simple model by name, and of how many training rows it read a sample."""
+    from engine.evaluation.linear import most_rows  # loads scikit-learn
+
+    most = {"linear": most_rows(result.task_kind, len(result.labels)), "bilstm": BILSTM_ROWS}[role]
+    sample = f" ({most:,} of {result.train_examples:,} rows)" if result.train_examples > most else ""
+    return f"{SIMPLE_MODELS[role]}{sample}"
+
+
 def _learned(result: RunResult, role: str) -> bool:
     """Whether a role is clearly better than one constant answer, or tells classes apart that count unequally.
 
@@ -93,8 +107,7 @@ def _tells_apart(result: RunResult, role: str) -> bool:
 
 def constant_answer(kind: TaskKind, metric: str, positive: str | None) -> str:
     """The one answer whose score is the trivial one, in words; of F1 it is its class."""
-    one = {"regression": "the mean", "multi_label": "the same labels"}.get(kind, "the commonest answer")
-    return f"always giving {positive if metric == 'f1' else one}"
+    return f"always giving {positive if metric == 'f1' else CONSTANT.get(kind, 'the commonest answer')}"
 
 
 def _of_the_commonest_answer(result: RunResult) -> Iterator[str]:
@@ -139,7 +152,7 @@ def _of_simple_models(result: RunResult) -> Iterator[str]:
             ending = ", more than the student: as it is, this student is not worth serving."
         else:
             ending = "; the student is not clearly better, and costs more."
-        yield f"{SIMPLE_MODELS[role]} reaches {score:.3f}{ending}"
+        yield f"{_named(result, role)} reaches {score:.3f}{ending}"
 
 
 def _of_a_wrong_teacher(result: RunResult) -> Iterator[str]:
@@ -147,8 +160,8 @@ def _of_a_wrong_teacher(result: RunResult) -> Iterator[str]:
     if not simple or teacher is None or teacher > max(simple.values()) or _classes(result) == 1:
         return
     role = max(simple, key=simple.__getitem__)
-    other = SIMPLE_MODELS[role][0].lower() + SIMPLE_MODELS[role][1:]
-    against = f"reaches {teacher:.3f} itself, {other} {simple[role]:.3f}"
+    other = _named(result, role)
+    against = f"reaches {teacher:.3f} itself, {other[0].lower()}{other[1:]} {simple[role]:.3f}"
     yield f"The teacher {against}: {WRONG}."
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from autodistill.recommend.record import Recommendation, StudentFacts
+from typing import Any
+
+from autodistill.recommend.record import Pick, Recommendation, StudentFacts
+from engine.pipeline.read import load_pipeline
 
 
 def a_recommendation() -> Recommendation:
@@ -35,3 +38,21 @@ def a_recommendation() -> Recommendation:
         nearest={},
         warnings=[],
     )
+
+
+def a_pick(rank: int = 1, **more: Any) -> Pick:
+    usual: dict[str, Any] = {
+        "rank": rank,
+        "student": "layers:6",
+        "pipeline": load_pipeline("tinybert", ["prediction.kind=ce"]).model_dump(),
+        "key": str(rank),
+        "standing": 1.0,
+        "percentile": 0.994,
+        "ratio": 0.98765,
+        "ratio_low": 0.9,
+        "ratio_high": 1.01,
+        "seconds": 1250.0,
+        "contributions": {},
+        "unseen": [],
+    }
+    return Pick(**(usual | more))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from autodistill.commands import predict as module
 from autodistill.commands.predict import answer_leaderboard, line, predict, rows_from
 from engine.base.errors import InputError
 from engine.base.hub import TOKENIZER
@@ -18,6 +19,7 @@ from engine.base.progress import SilentReporter
 from engine.data.load import load_task
 from engine.data.task import TaskKind
 from engine.models.load import reorder_labels, save_model
+from engine.run.predictor import Predictor
 from tests.command_line import LABELS, Answer, assert_one_clear_message, write
 from tests.engine.models.damage import Damage, config, nested, sharded, stored, without, written
 from tests.tokenizers import wordpiece
@@ -72,6 +74,10 @@ def test_predict_writes_a_leaderboard_file(finished: Path, at_home: Path) -> Non
         (["runs/cola", "--text", "fine", "--text", " "], "--text: empty text, which no answer fits; got ' '"),
         (["runs/cola", "--text", "x", "--text-pair", "y"], "trained on single ones"),
         (["runs/cola", "--data", "cola"], "the leaderboard's files need a folder"),
+        (["runs/cola", "--data", "cola", "--text", "x"], "--text: --data names the texts that are answered; got 'x'"),
+        (["runs/cola", "--data", "cola", "--file", "x.csv"], "--file: --data names the texts"),
+        (["runs/cola", "--file", "cola/test.jsonl", "--text-pair", "y"], "test.jsonl holds the texts"),
+        (["runs/cola", "--text", "x", "--text-column", "y"], "only for a --file with columns"),
     ],
     ids=str,
 )
@@ -188,6 +194,39 @@ def test_every_column_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_a_column_that_was_typed_and_is_not_there_is_the_options_mistake(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--text-column: no such column in .*rows.jsonl; got 'revew'.*mean review\?"):
         rows_from(typed(file=table(tmp_path, review=["a"], id=["1"]), text_column="revew"))("classification", {})
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("rows.csv", "sentence,n\nthe cat sleeps,1\n,2\n  ,3\n"),
+        ("rows.jsonl", '{"sentence": "the cat sleeps"}\n{"sentence": null}\n{"sentence": " "}\n'),
+    ],
+)
+def test_empty_cells_are_warned_of(name: str, rows: str, finished: Path, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.write_text(rows, "utf-8")
+    answer = Answer("predict", "runs/cola", "--file", str(file), "--text-column", "sentence")
+    assert len(answer.out.splitlines()) == 3
+    assert "warning: rows without a text: 2 of 3" in answer.err
+
+
+def test_answers_are_written_as_they_come(finished: Path, at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many rows at a time, with the same answers as all at once; and what is wrong with any is said before."""
+    asked, call = [], Predictor.__call__
+    monkeypatch.setattr(Predictor, "__call__", lambda self, rows: asked.append(len(rows)) or call(self, rows))
+    arguments = ("predict", "runs/cola", "--file", "cola/test.jsonl", "--out")
+    Answer(*arguments, "whole.jsonl")
+    monkeypatch.setattr(module, "AT_A_TIME", 4)
+    Answer(*arguments, "parts.jsonl")
+    assert asked == [6, 4, 2]
+    whole, parts = (
+        [json.loads(line) for line in (at_home / name).read_text("utf-8").splitlines()]
+        for name in ("whole.jsonl", "parts.jsonl")
+    )
+    assert [row["label"] for row in parts] == [row["label"] for row in whole]
+    for part, same in zip(parts, whole, strict=True):
+        assert part["scores"] == pytest.approx(same["scores"], abs=1e-5)
 
 
 def test_lines_without_a_text_are_warned_of(finished: Path, at_home: Path) -> None:

@@ -69,7 +69,7 @@ def test_what_is_wrong_with_a_run_is_one_message(at_home: Path, finished: Path, 
     other = tmp_path / "other.csv"
     other.write_text("text,label\n" + "a film,good\nno film,bad\n" * 20)
     for options, words in {
-        (str(finished), "--data", str(other)): "not the rows, splits and labels of this run",
+        (str(finished), "--data", str(other)): "not the held-out rows and labels of this run",
         (str(tmp_path),): "holds no finished run",
         (str(finished), "--meta-data", "published"): "the page is about one run",
         ("--data", str(other)): "only for the page about one run",

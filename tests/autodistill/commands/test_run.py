@@ -18,7 +18,7 @@ from engine.base.errors import InputError
 from engine.base.options import FineTuning, RunOptions
 from engine.base.progress import SilentReporter
 from engine.pipeline.training import Training
-from tests.autodistill.commands.records import a_recommendation
+from tests.autodistill.commands.records import a_pick, a_recommendation
 from tests.command_line import RUN, Answer, assert_one_clear_message, write
 from tests.toys import toy_task
 
@@ -106,11 +106,31 @@ def test_what_asks_for_another_recommendation(more: dict[str, object], sets: lis
     assert list(_changes(request, sets, lying)) == changes
 
 
+@pytest.mark.parametrize(
+    ("more", "changes"),
+    [
+        ({"pick": 3}, []),
+        ({"pick": 4}, ["--pick 4"]),
+        ({"pick": 10}, []),
+        ({"top": 2}, []),
+        ({"top": 3}, ["--top 3"]),
+        ({"top": 10}, []),
+    ],
+)
+def test_more_picks_than_there_are_ask_for_another_recommendation(more: dict[str, int], changes: list[str]) -> None:
+    """They were refused where a recommendation lay, and made where none did. Of nine candidates two are picks, and one
+    more is on the front."""
+    two, front = ([a_pick(rank) for rank in ranks] for ranks in ((1, 2), (2, 3)))
+    lying = a_recommendation().model_copy(update={**AS_ASKED, "picks": two, "pareto": front, "candidates": 9})
+    assert list(_changes(Request.model_validate({"data": "films.csv", **more}), [], lying)) == changes
+
+
 def asked_with(home: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> tuple[list[Request], Answer]:
     """What recommendations are asked for by `run --pick 1`, where one lies, and what is said."""
     rows = [f"the soup was {word},{label}" for word, label in (("warm", "good"), ("cold", "bad"))] * 20
     data = write(home, "films.csv", "text,stars\n" + "\n".join(rows) + "\n")
-    lying = a_recommendation().model_copy(update={**AS_ASKED, "data": data, "teacher": SCRATCH})
+    known = {"data": data, "teacher": SCRATCH, "picks": [a_pick(rank) for rank in range(1, 6)], "candidates": 9}
+    lying = a_recommendation().model_copy(update={**AS_ASKED, **known})
     lying.write(home)
     asked: list[Request] = []
     monkeypatch.setattr(
@@ -118,7 +138,7 @@ def asked_with(home: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> tu
     )
     monkeypatch.setattr("autodistill.commands.run.run_recommended", lambda *given: [])
     monkeypatch.setattr("autodistill.commands.show.race", lambda outcomes: Shown(None))
-    answer = Answer("run", data, "--pick", "1", "--out", str(home), *options)
+    answer = Answer("run", data, *(() if "--top" in options else ("--pick", "1")), "--out", str(home), *options)
     assert answer.code == 0, answer.err
     return asked, answer
 
@@ -131,6 +151,7 @@ def asked_with(home: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> tu
         (("--max-train", "10"), {"columns": Columns(label="stars", max_train=10)}),
         (("--student", "layers:2"), {"students": ("layers:2",)}),
         (("--set", "training.batch_size=8"), {"training": Training(epochs=7, batch_size=8)}),
+        (("--top", "8"), {}),
     ],
 )
 def test_a_new_recommendation_differs_in_what_was_typed_alone(
@@ -145,6 +166,7 @@ def test_a_new_recommendation_differs_in_what_was_typed_alone(
     assert {name: found[name] for name in same} == expected.model_dump(include=same)
     assert found["training"] == known["training"]
     assert request.options.precision == (options[1] if "--precision" in options else "float32")
+    assert request.top == (8 if "--top" in options else 5)
     assert f"recommendation.json was made without {' '.join(options)}: a new one" in " ".join(answer.err.split())
 
 

@@ -23,7 +23,7 @@ from engine.base.progress import SilentReporter
 from engine.pipeline.presets import PRESETS
 from engine.pipeline.read import load_pipeline
 from engine.run.result import Candidate, Member, RunResult, TeamResult
-from tests.autodistill.commands.records import a_recommendation
+from tests.autodistill.commands.records import a_pick, a_recommendation
 from tests.autodistill.commands.test_show_evaluation import an_evaluation
 from tests.command_line import Answer
 from tests.records import made_prior
@@ -180,22 +180,9 @@ def test_a_comparison_is_one_table_and_a_sentence() -> None:
 # --- recommendations and races -----------------------------------------------------------------------
 
 
-def a_pick(rank: int = 1, **more: Any) -> Pick:
-    usual: dict[str, Any] = {
-        "rank": rank,
-        "student": "layers:6",
-        "pipeline": load_pipeline("tinybert", ["prediction.kind=ce"]).model_dump(),
-        "key": str(rank),
-        "standing": 1.0,
-        "percentile": 0.994,
-        "ratio": 0.98765,
-        "ratio_low": 0.9,
-        "ratio_high": 1.01,
-        "seconds": 1250.0,
-        "contributions": {},
-        "unseen": [],
-    }
-    return Pick(**(usual | more))
+def advised(*picks: Pick, **more: Any) -> Shown:
+    """A recommendation of these picks, as it is shown."""
+    return show.recommendation(a_recommendation().model_copy(update={"picks": [*picks], **more}))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +197,7 @@ def a_pick(rank: int = 1, **more: Any) -> Pick:
 )
 def test_what_speaks_for_a_pick_lists_only_what_does(pick: Pick, reasons: str) -> None:
     """The weightiest first; what adds next to nothing, or takes away, is left out."""
-    shown = show.recommendation(a_recommendation(), [pick])
+    shown = advised(pick)
     ((_, (row,), _),) = shown.tables
     assert row == [str(pick.rank), "99.4", "0.988", "0.900 to 1.010", "21 min"]
     assert shown.lines[0] == f"pick {pick.rank}: {pick.words}; what speaks for it: {reasons}"
@@ -218,7 +205,7 @@ def test_what_speaks_for_a_pick_lists_only_what_does(pick: Pick, reasons: str) -
 
 def test_ties_and_what_was_never_run_are_said() -> None:
     picks = [a_pick(), a_pick(2, standing=0.5, unseen=["team"]), a_pick(3, standing=0.5, unseen=["team", "mapping"])]
-    shown = show.recommendation(a_recommendation(), picks)
+    shown = advised(*picks)
     ((_, rows, _),) = shown.tables
     assert [row[0] for row in rows] == ["1", "2", "3, tied with 2"]
     assert list(shown.lines[-3:-1]) == [
@@ -228,9 +215,9 @@ def test_ties_and_what_was_never_run_are_said() -> None:
 
 
 def test_a_pick_without_an_interval_and_one_of_several_students() -> None:
-    found = a_recommendation()
-    several = found.model_copy(update={"students": [*found.students, found.students[0]]})
-    shown = show.recommendation(several, [a_pick(ratio_low=None, ratio_high=None)])
+    (student,) = a_recommendation().students
+    several = [student, student.model_copy(update={"name": "lstm"})]
+    shown = advised(a_pick(ratio_low=None, ratio_high=None), students=several)
     ((_, (row,), _),) = shown.tables
     assert row[3] == MISSING
     assert shown.lines[0].startswith(f"pick 1: student layers:6, {a_pick().words}; ")
@@ -238,7 +225,7 @@ def test_a_pick_without_an_interval_and_one_of_several_students() -> None:
 
 def compared(**more: Any) -> list[str]:
     """What is said of the pipelines, the predictor and its features."""
-    said = show.recommendation(a_recommendation().model_copy(update=more), []).lines
+    said = advised(**more).lines
     return [line for line in said if "compared by" in line or "features of" in line]
 
 
@@ -289,12 +276,25 @@ def test_features_are_named_where_the_predictor_chooses_them(features: list[str]
     ],
 )
 def test_a_search_is_offered_and_first_of_all_where_the_order_is_not_sure(more: dict[str, Any], sure: bool) -> None:
-    (said,) = (
-        line for line in show.recommendation(a_recommendation().model_copy(update=more), []).lines if "next:" in line
-    )
+    (said,) = (line for line in advised(**more).lines if "next:" in line)
     assert "--budget 30m" in said
     assert ("--pick 1" in said) == sure
     assert ("a guess" in said) != sure
+
+
+def test_of_the_front_the_numbers_are_shown_that_are_run() -> None:
+    """And no command that would be refused: with the same options, --pareto among them, no pick is run."""
+    front = [a_pick(3), a_pick(6, unseen=["team"])]
+    more = {"picks": [a_pick(rank) for rank in range(1, 6)], "pareto": front, "agreement": 0.9}
+    shown = show.recommendation(a_recommendation().model_copy(update=more), "where it lies", pareto=True)
+    ((_, rows, _),) = shown.tables
+    assert [row[0] for row in rows] == ["3", "6, tied with 3"]
+    assert list(shown.lines[-3:]) == [
+        "warning: no past run has this team: pick 6",
+        "next: `autodistill run` with --pick and one of these numbers runs that pick; "
+        "with the same options and --budget 30m it tries many pipelines, a few epochs each",
+        "where it lies",
+    ]
 
 
 def test_where_a_team_stands_and_how_it_is_run() -> None:
@@ -306,9 +306,9 @@ def test_where_a_team_stands_and_how_it_is_run() -> None:
         ([a_pick(), taught], "pick 6, percentile 60.3, predicted ratio 0.988; `autodistill run` with --pick 6 runs it"),
         ([a_pick()], "none is within the limits"),
     ):
-        shown = show.recommendation(a_recommendation().model_copy(update={"members": [member], "picks": picks}), picks)
+        shown = advised(*picks, members=[member])
         assert f"a team of these members: {words}" in shown.lines
-    assert "a team" not in lines(show.recommendation(a_recommendation(), []))
+    assert "a team" not in lines(advised())
 
 
 @pytest.mark.parametrize(("split", "score"), [("test", "0.700"), (None, "0.800")])
@@ -316,8 +316,8 @@ def test_members_are_scored_on_the_set_that_the_teacher_is(split: str | None, sc
     """Records of before do not say which it was."""
     sets = {"validation": {"accuracy": 0.8}, "test": {"accuracy": 0.7}}
     member = Member(name="layers:1", parameters=35_000, scores=sets)
-    found = a_recommendation().model_copy(update={"members": [member], "split": split})
-    assert f"member layers:1: 35 k parameters, {score}" in show.recommendation(found, [a_pick()]).lines
+    said = advised(a_pick(), members=[member], split=split).lines
+    assert f"member layers:1: 35 k parameters, {score}" in said
 
 
 def a_race() -> list[Outcome]:
@@ -359,6 +359,17 @@ def test_a_race_compares_all_picks_on_the_set_that_selects() -> None:
     assert shown.lines[-1] == "student and result: runs/1"
     assert json.loads(json.dumps(shown.record))[1]["result"]["status"] == "pruned"
     assert show.race(outcomes[2:]).lines[-1] == "failed: out of luck"
+
+
+def test_a_race_and_a_search_among_several_students_say_which_student_each_is() -> None:
+    outcomes = [replace(each, pick=a_pick(each.pick.rank, student=f"layers:{each.pick.rank}")) for each in a_race()]
+    said = show.race(outcomes).lines[:3]
+    assert list(said) == [f"pick {rank}: student layers:{rank}, {a_pick().words}" for rank in (1, 2, 3)]
+    found = a_search()
+    (best, _), *_ = found.tried
+    for tried, words in ((found.tried, f"student {HUB}, {best.words}"), (found.tried[:1], best.words)):
+        shown = show.search(replace(found, tried=tried), BiLSTMCosts(400_000, 1.6, 0.5))
+        assert f"chosen: {words}" in shown.lines
 
 
 # --- what fits -----------------------------------------------------------------------------------------
@@ -438,7 +449,9 @@ def test_a_search_shows_the_best_first_with_their_curves() -> None:
     assert shown.lines[0].startswith("3 pipelines of 3 tried in 3 pieces of training and 2 min, of which 2 min for")
     assert shown.lines[1] == "the search ended because the time is over"
     assert shown.lines[-1] == "where it lies"
-    assert json.loads(json.dumps(shown.record))["search"]["steps"][0]["score"] == 0.71
+    record = json.loads(json.dumps(shown.record))
+    assert record["search"]["steps"][0]["score"] == 0.71
+    assert [each["student"] for each in record["front"]] == ["small", "layers:2"]
     alone = show.search(replace(a_search(), front=a_search().front[:1]), BiLSTMCosts(400_000, 1.6, 0.5))
     assert len(alone.tables) == len(shown.tables) - 1, "one student is no front"
 
@@ -449,7 +462,7 @@ def test_a_search_shows_the_best_first_with_their_curves() -> None:
     [
         show.run(a_full_result()),
         show.comparison(a_full_result(), BiLSTMCosts(400_000, 1.6, 0.5)),
-        show.recommendation(a_recommendation(), [a_pick(rank, standing=float(rank // 2)) for rank in (1, 2, 3)]),
+        advised(*(a_pick(rank, standing=float(rank // 2)) for rank in (1, 2, 3))),
         show.race(a_race()),
         show_evaluation.evaluation(an_evaluation()),
         show.search(a_search(), BiLSTMCosts(400_000, 1.6, 0.5)),

@@ -56,3 +56,12 @@ def test_what_was_begun_stays() -> None:
     step = Trained(candidate="slow", epochs=1, score=0.5, seconds=1.0, over=False, choice="slow")
     made = record(fast=9.0, slow=80.0).model_copy(update={"steps": [step]})
     assert within_the_time(made, 60.0) == ["fast", "slow"]
+    assert within_the_time(made, 15.0) == ["slow"], "though no other one fits"
+
+
+def test_what_was_begun_does_not_keep_others_from_being_tried() -> None:
+    """A search in a tight time that was stopped went on with nothing but what it had begun."""
+    step = Trained(candidate="other", epochs=1, score=0.5, seconds=1.0, over=False, choice="other")
+    made = record(fast=15.0, other=16.0, slow=80.0)
+    for steps in ([], [step]):
+        assert within_the_time(made.model_copy(update={"steps": steps}), 50.0) == ["fast", "other"]

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from autodistill.recommend.costs import Costs, _alone, _teacher_warnings, cost_parts
+from autodistill.recommend import costs as module
+from autodistill.recommend.costs import Costs, _alone, _measured, _teacher_warnings, cost_parts, costs_of
+from autodistill.recommend.request import Effort, Request
 from autodistill.recommend.space import pipelines
 from engine import Pipeline, RunOptions
 from engine.base.machine import machine_for
+from engine.data.load import identified
 from engine.evaluation.intervals import measure
 from engine.evaluation.linear import linear_measures
 from engine.run.fine_tuning import student_alone_scores
 from engine.run.plan import plan_run
 from engine.run.record import score_facts
-from engine.run.result import RunCosts
 from tests.ear import Ear
 from tests.toys import toy_task
 
@@ -64,27 +65,50 @@ def test_a_teacher_to_which_a_ratio_means_little(right: float, words: list[str])
     assert all(word in warning for word, warning in zip(words, warnings, strict=True))
 
 
+def asked(folder: Path, *students: str, **effort: float) -> Request:
+    """A question about a toy task, whose answers are kept in a folder."""
+    options = RunOptions(cache_dir=str(folder), device="cpu")
+    task, teacher = toy_task("single", rows=48, held_out=24), "scratch:layers=1,hidden=16,heads=2"
+    return Request(task=identified(task), teacher=teacher, students=students, effort=Effort(**effort), options=options)
+
+
 @pytest.mark.parametrize(
-    ("seconds", "most", "measured"), [(0.001, math.inf, True), (100.0, math.inf, False), (0.001, 1.0, False)]
+    ("seconds", "students", "minutes"), [(29.0, 1, None), (31.0, 1, 1), (14.0, 2, None), (16.0, 2, 1), (600.0, 0, 10)]
 )
 def test_what_a_student_reaches_alone_is_measured_where_that_is_soon_done(
-    seconds: float, most: float, measured: bool, tmp_path: Path
+    seconds: float, students: int, minutes: int | None, tmp_path: Path
 ) -> None:
-    task = toy_task("single", rows=48, held_out=24)
-    reporter = Ear()
-    machine = machine_for(RunOptions(cache_dir=str(tmp_path)), reporter)
-    training = {"training": {"epochs": 2, "batch_size": 16}}
-    teacher = "scratch:layers=1,hidden=16,heads=2"
-    plan = plan_run(task, Pipeline.model_validate(training), teacher, "lstm:hidden=8", precision=machine.rounding)
-    figures = dict.fromkeys(RunCosts.model_fields, 1) | {"step_seconds": {"": seconds}, "steps_per_epoch": 3}
-    costs = RunCosts.model_validate(figures)
-    found = _alone(plan, costs, machine, most)
-    if measured:
-        assert found == student_alone_scores(plan, machine)[task.split].scores[task.metric]
+    """A tenth of a search's time is for all students together; without a search it is five minutes."""
+    effort = {"budget": 300.0} if students else {}
+    request, ear = asked(tmp_path, *["lstm:hidden=8", "static"][:students], **effort), Ear()
+    pipeline = Pipeline.model_validate({"training": {"epochs": 2, "batch_size": 16}})
+    found = _alone(request, "lstm:hidden=8", pipeline, seconds, ear)
+    if minutes is None:
+        machine = machine_for(request.options)
+        plan = plan_run(request.task, pipeline, request.teacher, "lstm:hidden=8", precision=machine.rounding)
+        assert found == student_alone_scores(plan, machine)["validation"].scores["accuracy"]
     else:
         assert found is None
-        minutes = 10 if seconds > 1 else 1
-        assert any(f"is not measured, as that takes about {minutes} min" in said for said in reporter.messages)
+        assert any(f"is not measured, as that takes about {minutes} min" in said for said in ear.messages)
+
+
+def test_a_short_budget_decides_for_itself_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Costs are measured once; what was too long for a short search is measured for who has the time."""
+    pipeline = Pipeline.model_validate({"training": {"epochs": 1, "batch_size": 16}})
+    measured = []
+    monkeypatch.setattr(module, "_measured", lambda *given: measured.append(given) or made(*given))
+    made = _measured
+    students = "lstm:hidden=8"
+    short = costs_of(asked(tmp_path, students, budget=0.001), students, [pipeline], Ear())
+    long = costs_of(asked(tmp_path, students), students, [pipeline], Ear())
+    again = costs_of(asked(tmp_path, students, budget=0.001), students, [pipeline], Ear())
+    assert (short.student_alone_score, len(measured)) == (None, 1)
+    assert long == again == short.model_copy(update={"student_alone_score": long.student_alone_score})
+    assert long.student_alone_score is not None
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    costs_of(asked(tmp_path, students, budget=0.001), students, [pipeline], Ear())
+    assert len(measured) == 2
 
 
 def test_a_teacher_is_held_against_the_answer_that_is_scored() -> None:

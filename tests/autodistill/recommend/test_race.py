@@ -26,7 +26,7 @@ from autodistill.recommend.race import (
 from autodistill.recommend.record import Pick, Recommendation
 from autodistill.recommend.request import Request
 from engine import Pipeline, distill
-from engine.base.errors import InputError, RunError
+from engine.base.errors import InputError, OutOfMemory, RunError
 from engine.base.options import FineTuning, RunOptions
 from engine.data.task import Task
 from engine.run.result import RunResult
@@ -309,6 +309,40 @@ def test_when_every_pick_fails_the_first_reason_is_said(
         for rank in (1, 2)
         for text in (f"pick {rank}: {entrants[rank - 1].words}, to epoch 2", f"pick {rank} failed: NaN")
     ]
+
+
+def test_a_pick_that_does_not_fit_into_memory_does_not_stop_the_others(
+    tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor when the same command is given again. It leaves no record, so that with more memory it goes on."""
+    whole, entrants = race(task, tmp_path / "race"), picks(task)
+    script, large = Script(whole, entrants, [[0.5] * 4] * 3), folder_name(whole, entrants[1])
+
+    def distilled(request: Request, student: str, pipeline: object, out: Path, *more: Any) -> RunResult:
+        if out.name == large:
+            raise OutOfMemory("the memory does not suffice")
+        return script.distilled(request, student, pipeline, out, *more)
+
+    monkeypatch.setattr("autodistill.recommend.race.distilled", distilled)
+    for _ in range(2):
+        outcomes = run_picks(whole, entrants, ear := Ear())
+        ended = [(each.pick.rank, each.result.status, each.result.reason) for each in outcomes]
+        assert ended == [(1, "ok", None), (3, "pruned", None), (2, "failed", "the memory does not suffice")]
+        assert "pick 2 failed: the memory does not suffice" in ear.messages
+    assert {result.status for result in Store(str(tmp_path / "s.db")).runs()} == {"ok", "pruned"}
+    with pytest.raises(RunError, match="^every pick failed; the first one: the memory does not suffice$"):
+        run_picks(whole, entrants[1:2], Ear())
+
+
+def test_among_several_students_it_is_said_which_one_a_pick_is_of(
+    tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, (one, other, _) = race(task, tmp_path / "race"), picks(task)
+    other = other.model_copy(update={"student": "lstm"})
+    monkeypatch.setattr("autodistill.recommend.race.distilled", lambda *given: made_record(given[3].name))
+    run_picks(whole, [one, other], ear := Ear())
+    begun = [f"pick 1: student {STUDENT}, {one.words}, to epoch 2", f"pick 2: student lstm, {other.words}, to epoch 2"]
+    assert ear.messages[1:3] == begun
 
 
 @pytest.mark.parametrize("status", [None, "pruned"])

@@ -119,6 +119,16 @@ def test_dearer_ones_on_the_pareto_front_are_better(found: Recommendation) -> No
     assert max(standings) == max(pick.standing for pick in found.picks)
 
 
+def test_each_rank_of_the_front_is_the_pick_that_is_run(found: Recommendation) -> None:
+    """The front was counted from 1 as the picks are, and other runs were made than were shown."""
+    assert any(pick.rank > len(found.picks) for pick in found.pareto), "some are no picks"
+    assert {pick.rank for pick in (*found.picks, *found.pareto)} == {*range(1, len(found.by_rank) + 1)}
+    for pick in (*found.picks, *found.pareto):
+        assert found.chosen(pick.rank, None) == [pick]
+    keys = {pick.key: pick.rank for pick in found.picks}
+    assert all(keys.get(pick.key, pick.rank) == pick.rank for pick in found.pareto), "what is in both has one rank"
+
+
 def test_scores_sizes_and_neighbours_are_measured(found: Recommendation) -> None:
     (student,) = found.students
     assert 0 < student.parameters < found.teacher_parameters

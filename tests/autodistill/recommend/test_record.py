@@ -121,6 +121,23 @@ def test_an_absent_record_says_what_to_do(tmp_path: Path) -> None:
         Recommendation.read(tmp_path / "recommendation.json")
 
 
+def test_picks_are_chosen_by_their_ranks_also_those_of_the_front() -> None:
+    made = Recommendation.model_validate(record_of_today())
+    (first,) = made.picks
+    cheap = first.model_copy(update={"rank": 2, "seconds": 1.0})
+    found = made.model_copy(update={"pareto": [cheap, first]})
+    assert [found.chosen(*asked) for asked in ((None, None), (1, None), (2, None), (None, 1))] == [
+        [first],
+        [first],
+        [cheap],
+        [first],
+    ]
+    with pytest.raises(InputError, match="--pick: no such pick; got 3; allowed: 1 to 2"):
+        found.chosen(3, None)
+    with pytest.raises(InputError, match="--top: not so many picks; got 2; allowed: 1 to 1"):
+        found.chosen(None, 2)
+
+
 def test_a_notebook_shows_the_picks_and_a_frame_has_their_settings() -> None:
     found = Recommendation.model_validate(record_of_today())
     frame = found.to_frame()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -148,6 +149,31 @@ def _begin(task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
     return begun
 
 
+def of_two_students(request: Request, better: float) -> Request:
+    """For the front of the usual student, which is expected to be so much better, and one that is twice as fast."""
+    effort = request.effort.model_copy(update={"pareto": True})
+    request = request.model_copy(update={"students": (STUDENT, "lstm"), "effort": effort})
+    about = {STUDENT: {"expected": better, "latency_ms": 2.0}, "lstm": {"expected": 0.0, "latency_ms": 1.0}}
+    known = {
+        contender_of(student, each).name: Known(seconds=EPOCHS, **about[student])
+        for student, pipelines in space_of(request).items()
+        for each in pipelines[::20]
+    }
+    empty = SearchRecord(
+        identity=identity_of(request),
+        task="t",
+        metric="accuracy",
+        teacher=TEACHER,
+        error=None,
+        prior=made_prior(),
+        prepared=5.0,
+        candidates=known,
+    )
+    assert request.out is not None
+    empty.write(request.out)
+    return request
+
+
 def history(done: Searched) -> list[tuple]:
     return [(step.candidate, step.epochs, step.score, step.choice, step.gain) for step in done.record.steps]
 
@@ -223,11 +249,15 @@ def test_at_most_so_many_are_tried(begin) -> None:
     assert len(done.tried) == len({step.candidate for step in done.record.steps}) == 6
 
 
-@pytest.mark.parametrize("kill", [1, 2, 9, 20])
-def test_a_stop_changes_nothing(begin, kill: int) -> None:
-    """Whatever the piece, though it was trained and nothing of it was written down."""
-    whole = search(begin(count=8)[0], Ear())
-    request, script = begin("stopped", count=8, kill=kill)
+@pytest.mark.parametrize(
+    ("effort", "kill"),
+    [*(({"count": 8}, kill) for kill in (1, 2, 9, 20)), *(({"budget": 48.0}, kill) for kill in (1, 2, 4))],
+)
+def test_a_stop_changes_nothing(begin, effort: dict[str, Any], kill: int) -> None:
+    """Whatever the piece, though it was trained and nothing of it was written down; also where the time is so short
+    that every training takes more than the part of it that one should."""
+    whole = search(begin(**effort)[0], Ear())
+    request, script = begin("stopped", **effort, kill=kill)
     with pytest.raises(KeyboardInterrupt):
         search(request, Ear())
     done = search(request, ear := Ear())
@@ -263,17 +293,22 @@ def test_more_time_goes_on_with_the_same_search(begin) -> None:
     assert longer.record.spent <= 150.0
 
 
-@pytest.mark.parametrize("budget", [48.0, 70.0, 100.0, 130.0])
-def test_the_same_command_again_trains_nothing(begin, budget: float) -> None:
-    """Nor with less time: what was found is shown."""
+@pytest.mark.parametrize("budget", [48.0, 70.0, 80.0, 100.0, 130.0])
+@pytest.mark.parametrize("pareto", [False, True])
+def test_the_same_command_again_trains_nothing(begin, budget: float, pareto: bool) -> None:
+    """Nor with less time: what was found is shown, and the same front, of trainings that have ended."""
     request, script = begin(budget=budget)
+    request = of_two_students(request, 0.02) if pareto else request
     first = search(request, Ear())
     trained = [*script.trained]
-    for effort in (request.effort, Effort(budget=budget - 5)):
+    for less in (0, 5):
+        effort = request.effort.model_copy(update={"budget": budget - less})
         again = search(request.model_copy(update={"effort": effort}), ear := Ear())
         assert script.trained == trained
         assert again.record == first.record
         assert again.result == first.result
+        assert again.front == first.front
+        assert {result.status for _, result in again.front} == {"ok"}
         assert any("is finished" in said for said in ear.messages)
 
 
@@ -415,24 +450,7 @@ def test_of_several_students_each_is_kept_that_no_faster_one_is_as_good_as(begin
     """The faster of two students is looked at as well, however much better the slower one is thought to be."""
     request, _ = begin(budget=400.0)
     slow, fast = STUDENT, "lstm"
-    request = request.model_copy(update={"students": (slow, fast), "effort": Effort(budget=400.0, pareto=True)})
-    known = {}
-    for student, pipelines in space_of(request).items():
-        for each in pipelines[::20]:
-            expected, latency = (0.05, 2.0) if student == slow else (0.0, 1.0)
-            known[contender_of(student, each).name] = Known(seconds=EPOCHS, expected=expected, latency_ms=latency)
-    empty = SearchRecord(
-        identity=identity_of(request),
-        task="t",
-        metric="accuracy",
-        teacher=TEACHER,
-        error=None,
-        prior=made_prior(),
-        prepared=5.0,
-        candidates=known,
-    )
-    empty.write(request.out)
-    done = search(request, Ear())
+    done = search(of_two_students(request, 0.05), Ear())
     tried = [contender.student for contender, _ in done.tried]
     assert min(tried.count(slow), tried.count(fast)) >= 3
     assert all(result.status == "ok" for _, result in done.front)
@@ -484,6 +502,14 @@ def test_a_search_from_python(tmp_path: Path, task: Task) -> None:
         options=options,
     )
     assert alone.scores["student"] == done.result.scores["student"], "pieces change nothing"
+
+
+def test_a_search_from_python_may_keep_the_front(tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Request] = []
+    monkeypatch.setattr(trials, "search", lambda request, _: asked.append(request))
+    for pareto in ({}, {"pareto": True}):
+        AutoDistiller().search(task, teacher=TEACHER, student=(STUDENT, "lstm"), out=tmp_path, trials=3, **pareto)
+    assert [request.effort for request in asked] == [Effort(trials=3), Effort(trials=3, pareto=True)]
 
 
 def test_a_search_from_python_needs_an_end(tmp_path: Path, task: Task) -> None:

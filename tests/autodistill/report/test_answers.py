@@ -43,7 +43,7 @@ def test_why_there_are_none(tmp_path: Path) -> None:
     assert "there is no answers.json" in str(of(tmp_path))
     put(tmp_path)
     assert "--data" in str(of(tmp_path, task=None))
-    with pytest.raises(InputError, match="not the rows, splits and labels"):
+    with pytest.raises(InputError, match="not the held-out rows and labels"):
         answers_of(tmp_path, made_record(dataset_fingerprint="other"), TASK)
 
 
@@ -82,6 +82,21 @@ def test_other_kinds() -> None:
     task = make_task("question_answering", asked, asked)
     found = Answers(task, task.train, ["Rome"], ["In"])
     assert disagreements(found)[1] == [["Where? | In Rome.", "Rome", "Rome", "In"]]
+
+
+def test_an_answer_to_a_question_is_right_as_the_scores_have_it() -> None:
+    """Articles, case and punctuation do not count; where both are right, the row comes last."""
+    gold, none = {"text": ["Anna", "Bob"], "answer_start": [0, 0]}, {"text": [], "answer_start": []}
+    rows = [
+        {"id": str(n), "question": "q", "context": f"c{n}", "answers": each}
+        for n, each in enumerate([gold, gold, none])
+    ]
+    task = make_task("question_answering", rows, rows)
+    text, listed = disagreements(Answers(task, task.train, ["the Anna.", "anna", ""], ["Bob", "Anna B", "Anna"]))
+    assert text == [
+        "They differ on 3 of 3 rows: on 2 the teacher alone is right, on 0 the student alone, on 0 neither, on 1 both."
+    ]
+    assert [row[0] for row in listed] == ["q | c1", "q | c2", "q | c0"]
 
 
 def test_long_texts_are_cut() -> None:

@@ -21,7 +21,7 @@ from engine.data.checks import MAX_CHARACTERS, normalise
 from engine.data.load import load_task
 from engine.data.rows import MAX_EXAMPLES, Findings, Origin, RawSplit
 from engine.data.schema import Schema
-from tests.engine.data.written import GOOD
+from tests.engine.data.written import GOOD, load
 
 
 def test_all_problems_come_at_once_and_are_counted(tmp_path: Path) -> None:
@@ -139,3 +139,30 @@ def test_a_wrong_start_is_mended_where_the_answer_stands_once(before: str, answe
     twice = {**rows, "c": [f"{context} {context}"]}
     starts = {len(before), len(f"{context} {before}")}
     assert bool(normal(ANSWERS, **twice)[1]) == (start not in starts)
+
+
+def questions(**marks: list[Any]) -> dict[str, list[Any]]:
+    answers = [{"text": ["Ada"], "answer_start": [0]}] * 40
+    contexts = [f"Ada came, {row}" for row in range(40)]
+    return {"question": ["Who?"] * 40, "context": contexts, "answers": answers, **marks}
+
+
+@pytest.mark.parametrize("pair", [(1, 0), ("1", "0"), (1.0, 0.0), (True, False), (" True", "false"), (1, None)])
+def test_a_question_is_marked_as_impossible_by_a_truth_value(pair: tuple[Any, Any]) -> None:
+    task = load(questions(is_impossible=[*pair] * 20))
+    assert [answers["text"] for answers in task.train["answers"][:]] == [[], ["Ada"]] * 20
+
+
+def test_a_mark_that_is_no_truth_value_is_named_with_its_row() -> None:
+    with pytest.raises(InputError) as caught:
+        load(questions(is_impossible=["0", "yes", "2", ""] + ["1"] * 36))
+    first, second, *_, closing = map(str, caught.value.problems)
+    allowed = "allowed: true, false, 1, 0, nothing"
+    assert first == f"train row 1: column 'is_impossible' must hold true or false; got 'yes'; {allowed}"
+    assert second == f"train row 2: column 'is_impossible' must hold true or false; got '2'; {allowed}"
+    assert closing.startswith("4 rows cannot be used")  # two of training, and the same two of validation
+
+
+def test_a_column_of_that_name_means_nothing_to_other_tasks() -> None:
+    rows = {"text": [f"a{row}" for row in range(40)], "label": ["x", "y"] * 20, "is_impossible": ["perhaps"] * 40}
+    assert load(rows).kind == "classification"

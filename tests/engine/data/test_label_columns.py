@@ -32,9 +32,13 @@ def test_columns_are_labels_in_the_order_they_are_named_in(as_type: type) -> Non
     assert "label: 3 columns of 0 and 1, one for each label" in task.notes
 
 
-def test_columns_of_a_csv_file(tmp_path: Path) -> None:
-    columns().to_csv(tmp_path / "rows.csv", index=False)
-    assert load_task(tmp_path / "rows.csv", label="joy,love,anger").labels == ("joy", "love", "anger")
+@pytest.mark.parametrize("as_type", [int, bool])
+def test_columns_of_a_csv_file(as_type: type, tmp_path: Path) -> None:
+    data = columns().astype(dict.fromkeys(("joy", "love", "anger"), as_type))
+    data.to_csv(tmp_path / "rows.csv", index=False)
+    task = load_task(tmp_path / "rows.csv", label="joy,love,anger")
+    assert task.labels == ("joy", "love", "anger")
+    assert names_of(task)["text number 5"] == ["joy", "anger"]
     assert "of labels that are columns of 0 and 1 all: --label a,b" in problem(tmp_path / "rows.csv")
 
 

@@ -518,3 +518,25 @@ def test_two_columns_of_one_name_in_pandas() -> None:
     frame = pd.DataFrame([["a", "b", 1]], columns=["text", "text", "label"])
     with pytest.raises(InputError, match="two columns have the same name"):
         load_task(frame)
+
+
+def test_held_out_rows_are_the_same_whatever_is_measured_and_learnt_beside_them() -> None:
+    rows = pd.DataFrame(
+        {
+            "text": [f"text {number}" for number in range(60)],
+            "label": ["bad" if number % 3 else "good" for number in range(60)],
+            "p_bad": [0.75] * 60,
+            "p_good": [0.25] * 60,
+        }
+    )
+    texts = pd.DataFrame({"text": ["a", "b"]})
+
+    def known(**how: Any) -> str:
+        return load_task({"train": rows}, **how).held_out_fingerprint
+
+    same = [{"metric": "f1", "positive": "bad"}, {"unlabelled": texts}, {"teacher_probabilities": "p_"}]
+    assert {known(**how) for how in ({}, *same)} == {known()}
+    fewer = load_task({"train": rows[:50]}).held_out_fingerprint
+    assert len({known(), known(seed=1), known(max_validation=3, max_test=3), fewer}) == 4
+    by_hand = replace(load_task({"train": rows}), fingerprint="", held_out_fingerprint="")
+    assert identified(by_hand).held_out_fingerprint == known()

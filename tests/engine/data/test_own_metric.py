@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from datasets import Dataset
 from sklearn.metrics import cohen_kappa_score
 
 from engine import Pipeline, RunOptions, distill, load_task
 from engine.base.errors import InputError, RunError
+from engine.data.metrics import with_parts
 from engine.data.own_metric import function_of, in_words, is_own, name_of, own_score, version_of
 from engine.data.task import Task
 from engine.evaluation.intervals import OWN_RESAMPLES, measure
-from engine.evaluation.scores import scores
+from engine.evaluation.scores import scores, trivial_score
+from engine.evaluation.spans import Spans, best_threshold
 from tests.tasks import make_task
 from tests.toys import toy_task
 
@@ -175,3 +178,25 @@ def test_a_dataset_cannot_name_code(tmp_path: Path, file: Path) -> None:
     (folder / "dataset.json").write_text(f'{{"metric": "{file}:cost"}}')
     with pytest.raises(InputError, match="no metric of classification"):
         load_task(str(folder))
+
+
+def test_questions_of_which_some_have_no_answer(tmp_path: Path) -> None:
+    """It is called with all of them; a part has SQuAD's scores alone, and the threshold is that of SQuAD's F1."""
+    (tmp_path / "m.py").write_text(
+        "def right(true, given):\n"
+        "    return sum(text in (accepted or ['']) for accepted, text in zip(true, given)) / len(true)\n"
+    )
+    there, none = {"text": ["Ada"], "answer_start": [0]}, {"text": [], "answer_start": []}
+    rows = Dataset.from_list(
+        [{"question": "who", "context": f"Ada, {row}", "answers": none if row % 3 else there} for row in range(60)]
+    )
+    task = load_task({"train": rows, "validation": rows}, metric=f"{tmp_path / 'm.py'}:right")
+    assert task.metrics == (task.metric, *with_parts(("squad_f1", "exact_match")))
+    held_out = task.validation["validation"]
+    spans = Spans(["Ada"] * 60, np.where(np.arange(60) % 3, 2.0, -2.0))
+    threshold = best_threshold(spans, held_out["answers"][:], task.metric)
+    assert threshold == best_threshold(spans, held_out["answers"][:], "squad_f1")
+    measured = measure(task, held_out, spans.answers(threshold))
+    assert measured.scores == dict.fromkeys(task.metrics, 1.0)
+    assert {*measured.intervals} == {*task.metrics}
+    assert trivial_score(task, held_out) == pytest.approx(40 / 60)

@@ -215,3 +215,23 @@ def test_every_column_that_is_not_used_is_named() -> None:
     answers = [{"text": ["Ada"], "answer_start": [0]}] * 6
     rows = {"id": list("abcdef"), "question": ["Who?"] * 6, "context": ["Ada did."] * 6, "answers": answers}
     assert not [note for note in load_task(pd.DataFrame(rows)).notes if "not used" in note]
+
+
+@pytest.mark.parametrize(
+    ("column", "different", "found"),
+    [
+        ("category", 77, True),
+        ("Intent", 150, True),
+        ("category", 151, False),
+        ("category", 300, False),
+        ("topic", 77, False),
+    ],
+)
+def test_a_column_that_is_called_like_labels_may_have_many_classes(column: str, different: int, found: bool) -> None:
+    """BANKING77 has 77 in `category`; what differs in more than half of the rows is no class."""
+    rows = {"text": [f"text {row}" for row in range(300)], column: [f"c{row % different}" for row in range(300)]}
+    if found:
+        assert len(load(rows).labels) == different
+        return
+    with pytest.raises(InputError, match="cannot tell which column holds the labels"):
+        load(rows)

@@ -7,15 +7,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from datasets import Dataset
 from transformers import AutoModelForSequenceClassification
 
 from engine.base.errors import InputError, RunError
 from engine.base.machine import machine_for
 from engine.base.options import RunOptions
+from engine.data.load import load_task
 from engine.export import export as module
 from engine.export import figures
 from engine.export.export import EQUAL, export_model
@@ -24,8 +27,10 @@ from engine.export.record import EXPORT_FILE, GRAPH, INT8_GRAPH
 from engine.models.load import save_model
 from engine.models.start import begin
 from engine.run.predictor import load_predictor
+from tests.ear import Ear
 from tests.engine.models.scenes import starts
 from tests.engine.runs import Finished
+from tests.records import made_record
 from tests.toys import ROWS, perturb, toy_task
 
 CPU = RunOptions(device="cpu")
@@ -127,6 +132,53 @@ def test_the_export_of_a_run(finished: Callable[[str], Finished], tmp_path: Path
     card = (folder / "README.md").read_text("utf-8")
     assert card.count("## Exported") == 1
     assert "not divided as in the run" in card
+
+
+def test_rows_are_measured_as_the_run_did_it(tmp_path: Path) -> None:
+    """With its metric and its positive class, but no function: a record may come from anybody, and that is code."""
+    rows = Dataset.from_list(
+        [{"text": f"text {number}", "label": "bad" if number % 3 else "good"} for number in range(60)]
+    )
+    (tmp_path / "evil.py").write_text(
+        f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).touch()\nscore = abs\n"
+    )
+    known = made_record(task_kind="classification", metric="f1", positive="bad", columns={})
+    task, ear = module._task({"train": rows}, {}, known, Ear()), Ear()
+    assert (task.metric, task.positive_label) == ("f1", "bad")
+    assert module._task({"train": rows}, {"positive": "good"}, known, ear).positive_label == "good"
+    assert not ear.messages
+    own = known.model_copy(update={"metric": f"{tmp_path / 'evil.py'}:score"})
+    assert module._task({"train": rows}, {}, own, ear).metric == "accuracy"
+    assert not (tmp_path / "ran").exists()
+    assert any("--metric" in said for said in ear.messages)
+    module._task({"train": rows}, {"metric": own.metric}, own, Ear())
+    assert (tmp_path / "ran").exists()
+
+
+def test_scores_of_another_class_are_not_shown_beside_the_teachers(tmp_path: Path) -> None:
+    rows = Dataset.from_list(
+        [{"text": f"text {number}", "label": "bad" if number % 3 else "good"} for number in range(60)]
+    )
+    task = load_task({"train": rows}, metric="f1", positive="bad")
+    scores = {"teacher": {task.split: {"f1": 0.9, "accuracy": 0.8}}}
+    held_out = {"held_out_fingerprint": task.held_out_fingerprint, "dataset_fingerprint": "with texts"}
+    known = made_record(positive="bad", scores=scores, split=task.split, **held_out)
+    work = module._Work(None, None, task, None, tmp_path)
+    module._compare_with_run(work, known)
+    assert (work.scores, work.notes) == ({"teacher": scores["teacher"][task.split]}, [])
+    other = replace(work, task=load_task({"train": rows}, metric="f1", positive="good"), scores={}, notes=[])
+    module._compare_with_run(other, known)
+    assert (other.scores, other.notes) == ({}, ["The run has no score of its teacher in f1 of good."])
+
+
+def test_a_program_that_was_changed_is_not_replaced(student, tmp_path: Path) -> None:
+    export_model(student("single", "static"), tmp_path / "out")
+    export_model(student("single", "static"), tmp_path / "out")
+    program = tmp_path / "out" / "predict.py"
+    program.write_text(program.read_text() + "# mine\n")
+    with pytest.raises(InputError, match=r"--out: predict\.py was changed since it was written there"):
+        export_model(student("single", "static"), tmp_path / "out")
+    assert program.read_text().endswith("# mine\n")
 
 
 def test_int8_that_loses_too_much_is_left_out(finished: Callable[[str], Finished], tmp_path: Path) -> None:

@@ -92,6 +92,19 @@ def test_every_form_is_the_same_pipeline() -> None:
     assert load_pipeline({}, ["training.class_weights.spam=6"]).training.class_weights == (("spam", 6.0),)
 
 
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("good, fine=3,bad=1", (("bad", 1.0), ("good, fine", 3.0))),
+        ("bad=1, good, fine=3", (("bad", 1.0), ("good, fine", 3.0))),
+        ("a=b=3,a,b=2", (("a,b", 2.0), ("a=b", 3.0))),
+    ],
+)
+def test_the_name_of_a_class_may_hold_commas(typed: str, found: tuple[tuple[str, float], ...]) -> None:
+    assert Training(class_weights=typed).class_weights == found
+    assert load_pipeline({}, [f"training.class_weights={typed}"]).training.class_weights == found
+
+
 @pytest.mark.parametrize("given", ["none", "balanced", {"spam": 6.0}, {"a.b = c": 2.5}, {0: 1.0, 1: 4.0}])
 @pytest.mark.parametrize("form", ["toml", "yaml", "json"])
 def test_what_is_written_is_read_again(given: Any, form: Any, tmp_path: Any) -> None:
@@ -109,6 +122,7 @@ def test_what_is_written_is_read_again(given: Any, form: Any, tmp_path: Any) -> 
         ("balance", "unknown class weights; got 'balance'; allowed: none, balanced.*Did you mean balanced"),
         ("spam=six", "weight of 'spam'; got 'six'; allowed: a number above 0"),
         ("{spam=0, ham=-1}", "weight of 'spam'; got 0; allowed.*\n.*weight of 'ham'; got -1"),
+        ("spam=6,ham", "weight of 'ham'; got 'ham'"),
         ("spam=inf", "weight of 'spam'; got inf"),
         ("{spam=true}", "weight of 'spam'; got True"),
         ("{spam={ham=1}}", "weight of 'spam'; got {'ham': 1}"),

@@ -61,6 +61,9 @@ def test_weights_that_change_no_student_are_said_to() -> None:
     ready = replace(plan, teacher=replace(plan.teacher, fine_tune=False))
     (said,) = idle_class_weights(ready)
     assert said.startswith("class weights do not change this student")
+    assert said.endswith("weights.hard_label above 0, or --fine-tune always, would change that")
+    (given,) = idle_class_weights(replace(plan, teacher=None))  # soft labels of the data
+    assert given.endswith("; weights.hard_label above 0 would change that")
     for parts in ({"weights": {"hard_label": 0.5}}, {"augmentation": "random"}, {"augmentation": "mixup"}):
         assert idle_class_weights(replace(ready, pipeline=plan_of(task, **parts).pipeline)) == []
     own = {"prediction": 1.0, "hard_label": 0.0, "augmented_prediction": 0.0, "augmented_hard_label": 0.5}

@@ -136,6 +136,15 @@ def test_words_must_be_words(predictor) -> None:
         predictor("tagging")([{"tokens": ["a", 1]}])
 
 
+@pytest.mark.parametrize("given", [None, 7, float("nan"), (), ("a", "b", "c"), (None,)])
+@pytest.mark.parametrize("name", ["single", "tagging"])
+def test_what_is_no_row_is_an_input_error(name: str, given: object, predictor) -> None:
+    with pytest.raises(InputError):
+        predictor(name)(["a text", given])
+    with pytest.raises(InputError, match="row 1: (text|tokens) is missing"):
+        predictor(name)(["a text", None])
+
+
 def test_a_few_problems_say_enough(predictor) -> None:
     with pytest.raises(InputError) as caught:
         predictor("single")([{}] * 1000)

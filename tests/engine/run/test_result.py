@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from engine.base.errors import InputError
 from engine.run.layouts import LAYOUT
 from engine.run.record import now
 from engine.run.result import RunResult
+from tests.records import made_record
+from tests.toys import toy_task
 
 FIRST = {
     "status": "ok",
@@ -81,6 +84,20 @@ def test_a_record_of_the_second_layout_was_selected_on_what_it_reports(tmp_path:
     result = RunResult.read(tmp_path)
     assert (result.split, result.selected_on, result.layout) == ("matched", "matched", LAYOUT)
     assert (result.on_split("student"), result.selection_score) == ({"accuracy": 0.81}, 0.81)
+
+
+def test_a_run_reports_on_the_same_rows() -> None:
+    """Whatever else it learnt from and measured; a record of before knows only whether all is the same."""
+    task = replace(toy_task("single"), held_out_fingerprint="rows")
+    assert made_record(held_out_fingerprint="rows", dataset_fingerprint="with texts").reports_on(task)
+    assert not made_record(held_out_fingerprint="others", dataset_fingerprint=task.fingerprint).reports_on(task)
+    assert made_record(dataset_fingerprint=task.fingerprint).reports_on(task)
+    assert not made_record(dataset_fingerprint="with texts").reports_on(task)
+
+
+def test_a_record_that_lacks_its_own_metric_has_no_score() -> None:
+    history = [{"scores": {"accuracy": 0.5}}]
+    assert made_record(metric="evil.py:f", history=history, best_epoch=1).selection_score is None
 
 
 def test_what_selects_is_the_best_epoch_of_the_set_that_selects() -> None:

@@ -21,10 +21,11 @@ from engine.models.held import has_library
 from engine.models.load import name_labels, save_model
 from engine.models.names import parse_model
 from engine.models.vocabulary import scratch_tokenizer
-from engine.pipeline import Training
-from engine.run.plan import MEMBERS, plan_teacher
-from engine.run.teacher import _load_kept, prepare_teacher
+from engine.pipeline import Pipeline, Training
+from engine.run.plan import MEMBERS, plan_run, plan_teacher
+from engine.run.teacher import _load_kept, idle_fine_tuning, prepare_teacher
 from tests.engine.models.damage import Damage, stored, vocabulary, without
+from tests.engine.runs import small
 from tests.tokenizers import wordpiece
 from tests.toys import ROWS, save_tiny, toy_task
 
@@ -48,6 +49,49 @@ def weights(model: torch.nn.Module) -> torch.Tensor:
 
 
 # --- used as it is -----------------------------------------------------------------------------------
+
+
+IDLE = FineTuning(epochs=9, lora=8, gradient_checkpointing=True)
+
+
+@pytest.mark.parametrize(
+    ("fine_tuning", "said"),
+    [
+        (IDLE, ["--teacher-epochs, --teacher-lora, --gradient-checkpointing change nothing"]),
+        (FineTuning(learning_rate=1e-3), ["--teacher-learning-rate changes nothing"]),
+        (FineTuning(), []),
+        (FineTuning(epochs=9, when="always"), []),
+    ],
+)
+def test_options_of_a_fine_tuning_that_does_not_happen_are_said_to_change_nothing(
+    fine_tuning: FineTuning, said: list[str], tmp_path: Path
+) -> None:
+    task = toy_task("single", rows=8, held_out=8)
+    save_tiny(tmp_path / "teacher", task)
+    plan = plan_run(task, Pipeline(), str(tmp_path / "teacher"), "layers:1", fine_tuning=fine_tuning)
+    again = "; --fine-tune always trains it again"
+    assert idle_fine_tuning(plan, fine_tuning) == [
+        f"the teacher is fine-tuned already, so {each}{again}" for each in said
+    ]
+
+
+def test_a_run_says_which_options_change_nothing(tmp_path: Path, options: RunOptions, ear) -> None:
+    save_tiny(tmp_path / "teacher", toy_task("single", rows=24, held_out=8))
+    small(options, tmp_path / "out", teacher=str(tmp_path / "teacher"), reporter=ear)
+    assert any("so --teacher-epochs, --teacher-learning-rate change nothing" in said for said in ear.messages)
+
+
+def test_options_of_a_fine_tuning_may_be_for_others_of_a_team(tmp_path: Path) -> None:
+    task = toy_task("single", rows=8, held_out=8)
+    save_tiny(tmp_path / "teacher", task)
+    for kind, member in (("average", SCRATCH), ("assistants", str(tmp_path / "teacher"))):
+        team = Pipeline.model_validate({"team": {"kind": kind, "members": [member]}})
+        plan = plan_run(task, team, str(tmp_path / "teacher"), "layers:1", fine_tuning=FineTuning(epochs=9))
+        assert idle_fine_tuning(plan, FineTuning(epochs=9)) == []
+    given = replace(plan, teacher=None, members=(), pipeline=Pipeline())
+    assert idle_fine_tuning(given, FineTuning(epochs=9)) == [
+        "the data bring soft labels, so --teacher-epochs changes nothing"
+    ]
 
 
 @pytest.mark.parametrize("name", KINDS)

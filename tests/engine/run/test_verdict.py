@@ -29,7 +29,7 @@ def a_run(student: float = 0.85, width: float = 0.05, **more: Any) -> RunResult:
         "selected_on": "validation",
         "scores": {"student": {"test": {"accuracy": student}}, "teacher": {"test": {"accuracy": 0.9}}},
         "intervals": {"student": {"test": {"accuracy": [student - width, student + width]}}},
-        "train_examples": 5000,
+        "train_examples": 2000,
         "best_epoch": 2,
         "history": [{"epoch": epoch, "scores": {"accuracy": student}} for epoch in (1, 2, 3)],
         "pipeline": {"training": {"learning_rate": 1e-4, "epochs": 3}},
@@ -80,6 +80,12 @@ def test_against_the_mean() -> None:
     teacher = {"scores": scores | {"teacher": {"test": {"spearman": -0.1}}}}
     told = " ".join(verdict(run.model_copy(update={**teacher, "distillation_ratio": 0.5})))
     assert "itself not clearly above that of always giving the mean, so that this says little" in told
+
+
+def test_against_saying_that_no_question_has_an_answer() -> None:
+    scores = {"student": {"test": {"squad_f1": 0.85}}}
+    told = said(task_kind="question_answering", trivial_score=0.273, metric="squad_f1", scores=scores)
+    assert "is clearly above that of always giving no answer, 0.273." in told
 
 
 def test_without_an_interval_the_score_itself_counts() -> None:
@@ -146,6 +152,20 @@ def test_classes_that_are_never_found() -> None:
 def test_against_a_simple_model(score: float, words: str, role: str) -> None:
     assert f"{SIMPLE_MODELS[role]} {words}" in with_simple(score, role)
     assert SIMPLE_MODELS[role] not in said()
+
+
+@pytest.mark.parametrize(("role", "most"), [("linear", "10,000"), ("bilstm", "3,000")])
+def test_a_simple_model_of_a_sample_of_the_rows(role: str, most: str) -> None:
+    """Teacher and student learned from all of them."""
+    told = with_simple(0.91, role, train_examples=196_000)
+    assert f"{SIMPLE_MODELS[role]} ({most} of 196,000 rows) reaches 0.910, more than the student" in told
+    assert f"itself, {SIMPLE_MODELS[role][0].lower()}{SIMPLE_MODELS[role][1:]} ({most} of 196,000 rows) 0.910:" in told
+    assert "of 3,000 rows" not in with_simple(0.91, role, train_examples=3_000)
+
+
+def test_many_labels_leave_a_linear_model_fewer_rows() -> None:
+    labels = {"labels": [f"l{number}" for number in range(500)], "task_kind": "multi_label"}
+    assert "(2,000 of 9,000 rows) reaches" in with_simple(0.7, "linear", train_examples=9_000, **labels)
 
 
 def test_a_difference_is_judged_by_its_own_interval() -> None:
