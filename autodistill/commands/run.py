@@ -122,7 +122,7 @@ def search(typed: Typed, reporter: Reporter) -> show.Shown:
     if len(found.front) > 1:
         from autodistill.evaluation.figures import draw_front  # loads matplotlib
 
-        more.append(f"figure: {draw_front([each for _, each in found.front], found.folder.parent)}")
+        more.append(f"figure: {draw_front([each.result for each in found.front], found.folder.parent)}")
     return show.search(found, small, *more)
 
 

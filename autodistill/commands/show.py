@@ -17,10 +17,9 @@ from engine.run.verdict import SIMPLE_MODELS
 
 if TYPE_CHECKING:
     from autodistill.datasets.bilstm import BiLSTMCosts
-    from autodistill.recommend.contenders import Contender
     from autodistill.recommend.race import Outcome
     from autodistill.recommend.record import Pick, Recommendation
-    from autodistill.recommend.searched import Searched
+    from autodistill.recommend.searched import Chosen, Searched
     from engine.run.result import RunResult, TeamResult
 
 COMPARED = ("teacher", "student", "student_alone", "bilstm")
@@ -300,10 +299,10 @@ def _race_lines(best: Outcome) -> list[str]:
     return [*lines, *_warnings(result.warnings), *result.verdict, f"student and result: {best.folder}"]
 
 
-def _front(front: Sequence[tuple[Contender, RunResult]]) -> TextTable:
+def _front(front: Sequence[Chosen]) -> TextTable:
     """Students of which none is both faster and better, the fastest first."""
-    first, rows = front[0][1], []
-    for contender, each in sorted(front, key=lambda pair: pair[1].latency_ms or 0.0):
+    first, rows = front[0].result, []
+    for contender, each, _ in sorted(front, key=lambda chosen: chosen.result.latency_ms or 0.0):
         score = _score(each, "student", each.split or "", each.metric)
         figures = milliseconds(each.latency_ms), large(each.parameters), megabytes(each.size_mb)
         rows.append([each.student, score, *figures, contender.words])
@@ -335,6 +334,9 @@ def search(found: Searched, bilstm: BiLSTMCosts, *more: str) -> Shown:
     tables = [(head, rows, title), *whole.tables]
     if len(found.front) > 1:
         tables.append(_front(found.front))
-    front = [each.model_dump(exclude={"history"}) for _, each in found.front]
+        lines += [f"student {each.result.student}: {each.folder}" for each in found.front]
+    front = [
+        {"folder": str(each.folder), "result": each.result.model_dump(exclude={"history"})} for each in found.front
+    ]
     about = {"search": record.model_dump(), "result": whole.record, "front": front}
     return Shown(about, tables, [*lines, *whole.lines, *more])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine.base.html import table
 
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 """Candidates that a notebook shows."""
+
+
+class Chosen(NamedTuple):
+    """A student whose training has ended, and where it lies."""
+
+    contender: Contender
+    result: RunResult
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ class Searched:
     tried: list[tuple[Contender, list[Trained]]] = field(repr=False)
     result: RunResult = field(repr=False)
     folder: Path
-    front: list[tuple[Contender, RunResult]] = field(repr=False)
+    front: list[Chosen] = field(repr=False)
 
     def to_frame(self) -> DataFrame:
         """What was tried as a DataFrame, the best first: student, pipeline, score on the rows that select, epochs."""

@@ -27,7 +27,7 @@ from autodistill.recommend.race import close, distilled, folder_name, record_of_
 from autodistill.recommend.record import named
 from autodistill.recommend.request import Request, check_places
 from autodistill.recommend.search_record import ANEW, SearchRecord, Trained, found, identity_of, path_of, score_after
-from autodistill.recommend.searched import Searched
+from autodistill.recommend.searched import Chosen, Searched
 from autodistill.search.beliefs import Beliefs
 from autodistill.search.improving import improving
 from autodistill.search.policies import FAILED, Piece, Seen, Space, Step, steps
@@ -118,8 +118,8 @@ class _Search:
             for other in {step.candidate for step in self.record.steps} - {*chosen}:
                 self._close(other)
             self._keep(winner=name, compared=compared, effort=self.request.effort)
-        ended = ((self.contenders[each], RunResult.read(self._folder(each))) for each in chosen)
-        front = [(contender, each) for contender, each in ended if each is not None]
+        ended = {each: RunResult.read(self._folder(each)) for each in chosen}
+        front = [Chosen(self.contenders[each], known, self._folder(each)) for each, known in ended.items() if known]
         return Searched(self.record, [*self._tried()], result, folder, front)
 
     def _search(self) -> None:

@@ -18,7 +18,7 @@ from autodistill.recommend.contenders import Contender
 from autodistill.recommend.race import Outcome
 from autodistill.recommend.record import Pick
 from autodistill.recommend.search_record import Known, SearchRecord, Trained
-from autodistill.recommend.searched import Searched
+from autodistill.recommend.searched import Chosen, Searched
 from engine.base.progress import SilentReporter
 from engine.pipeline.presets import PRESETS
 from engine.pipeline.read import load_pipeline
@@ -426,8 +426,9 @@ def a_search() -> Searched:
     tried = list(zip(contenders, (steps, steps[:2], [failed]), strict=True))
     slow = a_full_result()
     fast = slow.model_copy(update={"student": "layers:2", "latency_ms": 1.1})
-    front = [(contenders[0], slow), (contenders[1], fast)]
-    return Searched(record, tried, slow, Path("runs/films/mi_alpha-1"), front)
+    folders = Path("runs/films/mi_alpha-1"), Path("runs/films/ce-2")
+    front = [Chosen(*each) for each in zip(contenders[:2], (slow, fast), folders, strict=True)]
+    return Searched(record, tried, slow, folders[0], front)
 
 
 def test_a_search_shows_the_best_first_with_their_curves() -> None:
@@ -451,7 +452,9 @@ def test_a_search_shows_the_best_first_with_their_curves() -> None:
     assert shown.lines[-1] == "where it lies"
     record = json.loads(json.dumps(shown.record))
     assert record["search"]["steps"][0]["score"] == 0.71
-    assert [each["student"] for each in record["front"]] == ["small", "layers:2"]
+    assert [each["result"]["student"] for each in record["front"]] == ["small", "layers:2"]
+    assert [each["folder"] for each in record["front"]] == ["runs/films/mi_alpha-1", "runs/films/ce-2"]
+    assert "student layers:2: runs/films/ce-2" in shown.lines
     alone = show.search(replace(a_search(), front=a_search().front[:1]), BiLSTMCosts(400_000, 1.6, 0.5))
     assert len(alone.tables) == len(shown.tables) - 1, "one student is no front"
 

@@ -308,7 +308,7 @@ def test_the_same_command_again_trains_nothing(begin, budget: float, pareto: boo
         assert again.record == first.record
         assert again.result == first.result
         assert again.front == first.front
-        assert {result.status for _, result in again.front} == {"ok"}
+        assert {result.status for _, result, _ in again.front} == {"ok"}
         assert any("is finished" in said for said in ear.messages)
 
 
@@ -453,10 +453,10 @@ def test_of_several_students_each_is_kept_that_no_faster_one_is_as_good_as(begin
     done = search(of_two_students(request, 0.05), Ear())
     tried = [contender.student for contender, _ in done.tried]
     assert min(tried.count(slow), tried.count(fast)) >= 3
-    assert all(result.status == "ok" for _, result in done.front)
-    scores = [result.student_score for _, result in done.front]
+    assert all(result.status == "ok" for _, result, _ in done.front)
+    scores = [result.student_score for _, result, _ in done.front]
     assert scores == sorted(scores, reverse=True)
-    assert [contender.student for contender, _ in done.front] in ([slow, fast], [fast])
+    assert [each.contender.student for each in done.front] in ([slow, fast], [fast])
     assert done.record.spent <= 400.0
 
 
