@@ -117,7 +117,7 @@ def confusion(run: OneRun) -> Section | str:
     """What is taken for what."""
     result, matrix = run.result, run.result.confusion
     if not matrix:
-        return "the record has no confusion matrix: it is not of classification, or of too many classes"
+        return "the record has no confusion matrix: that is of one class a row, and of 200 classes at most"
     labels = [printable(each.label) for each in result.classes]
     pairs = [(count, row, column) for row, counts in enumerate(matrix) for column, count in enumerate(counts)]
     wrong = sorted((each for each in pairs if each[0] and each[1] != each[2]), key=lambda each: -each[0])

@@ -125,11 +125,8 @@ def _folder(model: str, out: str | Path | None) -> Path:
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     earlier = Export.read(folder) if there else None
     if earlier and earlier.program and PROGRAM in there and earlier.program != hash_of_files([folder / PROGRAM]):
-        what, hint = (
-            f"{PROGRAM} was changed since it was written there",
-            "Name a new folder, or move your program away.",
-        )
-        raise InputError.of("--out", what, str(folder), (), hint)
+        what = f"{PROGRAM} was changed since it was written there"
+        raise InputError.of("--out", what, str(folder), (), "Name a new folder, or move your program away.")
     if others := sorted(there - {EXPORT_FILE, "__pycache__", *(earlier.files if earlier else [])}):
         what = "this folder holds something else than an export"
         raise InputError.of("--out", what, ", ".join(others[:3]), (), "Name a new folder.")
