@@ -125,7 +125,8 @@ def test_of_several_labels_a_row_each_has_a_line_and_there_is_no_matrix() -> Non
     assert [*table(found["classes"])] == ["love", "joy"]
     assert "on the rows with each label of" in found["classes"].text[0]  # type: ignore[union-attr]
     assert (
-        found["confusion"] == "the record has no confusion matrix: it is not of classification, or of too many classes"
+        found["confusion"]
+        == "the record has no confusion matrix: that is of one class a row, and of 200 classes at most"
     )
 
 
