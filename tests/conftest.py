@@ -36,6 +36,13 @@ def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
+def readers_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a person who tries one page after another has kept, such as fitted predictors; one for all processes."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "readers-cache"
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with real datasets and models; use together with the marker `shared`."""
     return SHARED

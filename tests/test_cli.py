@@ -58,13 +58,21 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
 # --- help and listings -----------------------------------------------------------------------------
 
 
-def test_help_takes_less_than_half_a_second_of_cpu() -> None:
-    python("cli.py", "--help")  # compiles what is not compiled yet
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    shown = python("cli.py", "--help").stdout
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime) < 0.5
+def test_help_takes_little_more_than_its_libraries() -> None:
+    """Of CPU time, the least of three. It is 2 to 3 times theirs, however slow the machine; torch would make it 15."""
+    shown = python("cli.py", "--help").stdout  # compiles what is not compiled yet
     assert all(command in shown for command in COMMANDS)
+    ways = {"help": ("cli.py", "--help"), "libraries": ("-c", "import typer, rich.console, pydantic")}
+    taken = {name: min(cpu_seconds(*arguments) for _ in range(3)) for name, arguments in ways.items()}
+    assert taken["help"] < 5 * taken["libraries"]
+
+
+def cpu_seconds(*arguments: str) -> float:
+    """What a process takes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    python(*arguments)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -35,10 +35,10 @@ def test_one_import_is_all_and_no_output_is_kept(file: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
-def test_it_runs(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_runs(file: Path, readers_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a reader sees it: bars while it works, tables, a page; no warning of any library."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("AUTODISTILLER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("AUTODISTILLER_CACHE", str(readers_cache))
     notebook = nbformat.read(file, as_version=4)
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [each for cell in notebook.cells if cell.cell_type == "code" for each in cell.outputs]

@@ -52,9 +52,9 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _at_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _at_home(folder: Path, readers_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("AUTODISTILLER_CACHE", str(folder / "cache"))
+    monkeypatch.setenv("AUTODISTILLER_CACHE", str(readers_cache))
 
 
 def test_readme_begins_with_the_two_commands() -> None:

@@ -62,7 +62,7 @@ def conditions(table: RunTable) -> pd.DataFrame:
     scores["linear"] = scores["linear"].fillna(scores["bilstm"])  # of words one by one there is no such model
     return pd.DataFrame(
         {
-            "form": runs.student.map(str).map(start_of_name),
+            "form": runs.student.map({each: start_of_name(str(each)) for each in runs.student.unique()}),
             **{name: (1 - score / teacher).clip(-1, 1) for name, score in scores.items()},
         },
         index=runs.index,

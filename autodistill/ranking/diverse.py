@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from autodistill.history.table import is_pipeline_column
-from autodistill.ranking.past import MODELS, as_words
+from autodistill.ranking.past import MODELS, joined
 
 LOWEST_PERCENTILE = 0.95
 """Of a pick among the candidates."""
@@ -40,7 +40,7 @@ def kinds(runs: pd.DataFrame) -> pd.Series:
     """
     components = {name: name.split(".")[0] for name in runs.columns if is_pipeline_column(name)}
     names = [name for name, component in components.items() if component == name or component not in runs]
-    return as_words(runs[[*MODELS, *names]]).agg("\x1f".join, axis=1)
+    return joined(runs[[*MODELS, *names]])
 
 
 def percentiles(standings: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -132,16 +131,26 @@ def varying_columns(runs: pd.DataFrame) -> list[str]:
 
 def configurations(runs: pd.DataFrame) -> pd.Series:
     """One value for each different configuration, equal for repeats and across datasets."""
-    return as_words(runs[configuration_columns(runs)]).agg("\x1f".join, axis=1)
+    return joined(runs[configuration_columns(runs)])
+
+
+def joined(cells: pd.DataFrame) -> pd.Series:
+    """The cells of each row as one word."""
+    words = as_words(cells)
+    columns = (words.iloc[:, place] for place in range(words.shape[1]))
+    return pd.Series(["\x1f".join(row) for row in zip(*columns, strict=True)], cells.index, dtype=object)
 
 
 def as_words(cells: pd.DataFrame) -> pd.DataFrame:
     """Cells as text: an equal number is the same word however it is stored, nothing is the empty one."""
+    return pd.DataFrame({name: _as_words(column) for name, column in cells.items()}, cells.index, dtype=object)
 
-    def word(cell: Any) -> str:
-        return "" if pd.isna(cell) else str(float(cell) if isinstance(cell, Real) else cell)
 
-    return cells.astype(object).map(word)
+def _as_words(cells: pd.Series) -> np.ndarray:
+    """Of a column, whose few different cells are looked at once (n,)."""
+    codes, different = pd.factorize(cells.astype(object))
+    words = [str(float(cell) if isinstance(cell, Real) else cell) for cell in different]
+    return np.array([*words, ""], dtype=object)[codes]  # nothing has the code −1
 
 
 def log_sizes(runs: pd.DataFrame) -> pd.DataFrame:

@@ -107,10 +107,5 @@ def within_the_time(record: SearchRecord, budget: float | None) -> list[str]:
         return names
     hint = "What was made ready is kept, and the same command with more time goes on from there."
     what = f"too little time for a single training: preparing took {record.prepared / 60:.1f} minutes"
-    raise InputError.of(
-        "--budget",
-        what,
-        f"{budget / 60:.1f} minutes",
-        (f"at least {(record.prepared + least) / 60:.1f} minutes",),
-        hint,
-    )
+    enough = f"at least {(record.prepared + least) / 60:.1f} minutes"
+    raise InputError.of("--budget", what, f"{budget / 60:.1f} minutes", (enough,), hint)

@@ -200,9 +200,8 @@ def _alone(request: Request, student: str, pipeline: Pipeline, seconds: float, r
     from engine.run.plan import plan_run
 
     task, machine = request.task, machine_for(request.options, reporter)
-    plan = plan_run(
-        task, pipeline, request.teacher, student, fine_tuning=request.fine_tuning, precision=machine.rounding
-    )
+    how: dict[str, Any] = {"fine_tuning": request.fine_tuning, "precision": machine.rounding}
+    plan = plan_run(task, pipeline, request.teacher, student, **how)
     score = student_alone_scores(plan, machine)[task.split].scores[task.metric]
     with keeping(folder) as aside:
         (aside / ALONE).write_text(repr(score), "utf-8")
@@ -286,14 +285,8 @@ def _kept(request: Request, student: str, *what: str) -> Path:
     """Where what is measured of a student is kept: by everything that it depends on."""
     options, models = request.options, {"teacher": [request.teacher], "student": [student], "members": request.members}
     known = [[_model_identity(name, role) for name in names] for role, names in models.items()]
-    machine = (
-        options.device,
-        visible_gpus(),
-        options.precision,
-        options.int8_teacher,
-        os.cpu_count(),
-        os.environ.get("OMP_NUM_THREADS"),
-    )
+    cores = os.cpu_count(), os.environ.get("OMP_NUM_THREADS")
+    machine = options.device, visible_gpus(), options.precision, options.int8_teacher, *cores
     identity = hash_of(request.task.fingerprint, *known, what, request.fine_tuning.model_dump_json(), *machine)
     about = f"{request.task.name}, {without_path(student)}"
     return kept(options.cache, "costs", maker(Path(__file__).parents[1]), identity, about=about)

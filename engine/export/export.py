@@ -260,9 +260,8 @@ def _record(work: _Work, model: str, difference: float) -> Export:
     files = {"onnx": GRAPH, "int8": INT8_GRAPH}
     there = {form: name for form, name in files.items() if (work.folder / name).is_file()}
     of_task: dict[str, Any] = {}
-    if work.task is not None:
-        of_task = {"task": work.task.name, "split": work.task.split, "metric": work.task.metric}
-        of_task["positive"] = work.task.positive_label
+    if task := work.task:
+        of_task = {"task": task.name, "split": task.split, "metric": task.metric, "positive": task.positive_label}
     return Export(
         model=model,
         files=sorted([*(path.name for path in work.folder.iterdir()), "README.md"]),
