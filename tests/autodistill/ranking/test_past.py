@@ -14,9 +14,11 @@ from autodistill.history.table import REMARKS
 from autodistill.ranking.past import (
     FEWEST,
     RunTable,
+    as_words,
     configurations,
     folds,
     gaussian_ranks,
+    joined,
     rank_correlations,
     spearman,
     target,
@@ -136,3 +138,13 @@ def test_as_few_runs_as_are_needed_are_enough(table: RunTable) -> None:
 def test_a_knob_that_is_not_always_there_varies() -> None:
     runs = pd.DataFrame({"teacher": "t", "student": "s", "intermediate": "mse", "intermediate.alpha": [0.5, np.nan]})
     assert varying_columns(runs) == ["intermediate.alpha"]
+
+
+def test_an_equal_number_is_the_same_word_however_it_is_stored() -> None:
+    cells = pd.DataFrame({"a": [1, 1.0, True, "1", None, np.nan, pd.NA], "b": ["x", "", "x", "x", "x", None, "x"]})
+    words = as_words(cells)
+    assert words.a.tolist() == ["1.0", "1.0", "1.0", "1", "", "", ""]
+    assert joined(cells).tolist() == [f"{a}\x1f{b}" for a, b in zip(words.a, words.b, strict=True)]
+    assert joined(cells)[[0, 2]].nunique() == 1
+    assert as_words(cells[:0]).shape == (0, 2)
+    assert joined(cells[:0]).empty
